@@ -1,0 +1,32 @@
+//! `tidegate_rejects`: rows that could not be loaded, kept as they were.
+
+use sea_orm::entity::prelude::*;
+
+/// A row of `tidegate_rejects`.
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[sea_orm(table_name = "tidegate_rejects")]
+pub struct Model {
+    /// Identity.
+    #[sea_orm(primary_key)]
+    pub id: i64,
+    /// The ledger's file.
+    pub file_id: i64,
+    /// 1 is the first row after the header.
+    pub row_number: i64,
+    /// The column at fault, if one is.
+    pub column_name: Option<String>,
+    /// Why, and what to do.
+    #[sea_orm(column_type = "Text")]
+    pub reason: String,
+    /// The row as it was; bytes that are not text as `\xNN`.
+    #[sea_orm(column_type = "Text")]
+    pub raw: String,
+    /// When a corrected row was loaded.
+    pub closed_at: Option<DateTimeUtc>,
+}
+
+/// No relations: the sync joins by key.
+#[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

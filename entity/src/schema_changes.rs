@@ -1,0 +1,34 @@
+//! `tidegate_schema_changes`: every change of a table, with the file that caused it.
+
+use sea_orm::entity::prelude::*;
+
+/// A row of `tidegate_schema_changes`.
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[sea_orm(table_name = "tidegate_schema_changes")]
+pub struct Model {
+    /// Identity.
+    #[sea_orm(primary_key)]
+    pub id: i64,
+    /// The table.
+    pub table_name: String,
+    /// The column.
+    pub column_name: String,
+    /// `add_column` or `rename_column`.
+    pub change_kind: String,
+    /// Type or name before.
+    #[sea_orm(column_type = "Text", nullable)]
+    pub old_type: Option<String>,
+    /// Type or name after.
+    #[sea_orm(column_type = "Text", nullable)]
+    pub new_type: Option<String>,
+    /// The file that caused it.
+    pub file_id: Option<i64>,
+    /// When.
+    pub changed_at: DateTimeUtc,
+}
+
+/// No relations: the sync joins by key.
+#[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,159 @@
+//! A table's shape as plain data: its columns, their kinds and its key.
+//!
+//! Declared tables get theirs from an entity, tables and columns that were found in files from the
+//! ledger. Statements, DDL and cleaning all read this one form.
+
+use sea_orm::{
+    ColumnTrait, EntityTrait, IdenStatic, Iterable, PrimaryKeyToColumn, PrimaryKeyTrait, sea_query::ColumnType,
+};
+
+/// What a column holds. The name each has in the ledger is [`Kind::name`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Text of at most [`IDENTIFIER_CHARS_MAX`] characters; may be part of a key.
+    Identifier,
+    /// Text of any length.
+    Text,
+    /// 64-bit integer.
+    Integer,
+    /// Decimal with 19 digits, 4 of them after the point.
+    Decimal,
+    /// 64-bit binary floating point, for measures.
+    Double,
+    /// A moment in UTC, to the millisecond.
+    Time,
+    /// A calendar day.
+    Day,
+    /// 32 bytes.
+    Hash,
+}
+
+/// Longest identifier, in characters: two of them fit the 3072-byte index limit of InnoDB in utf8mb4.
+pub const IDENTIFIER_CHARS_MAX: usize = 191;
+
+impl Kind {
+    /// The kind's name in the ledger and in mart headers.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Identifier => "identifier",
+            Self::Text => "text",
+            Self::Integer => "bigint",
+            Self::Decimal => "decimal",
+            Self::Double => "double",
+            Self::Time => "timestamp",
+            Self::Day => "date",
+            Self::Hash => "hash",
+        }
+    }
+
+    /// The kind with that name, if there is one.
+    pub fn from_name(name: &str) -> Option<Self> {
+        const ALL: [Kind; 8] = [
+            Kind::Identifier,
+            Kind::Text,
+            Kind::Integer,
+            Kind::Decimal,
+            Kind::Double,
+            Kind::Time,
+            Kind::Day,
+            Kind::Hash,
+        ];
+        ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+/// One column.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ColumnShape {
+    /// Name in the database.
+    pub name: String,
+    /// What it holds.
+    pub kind: Kind,
+    /// Whether it may be NULL.
+    pub nullable: bool,
+}
+
+/// One table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableShape {
+    /// Name in the database.
+    pub name: String,
+    /// Columns in order.
+    pub columns: Vec<ColumnShape>,
+    /// Names of the key's columns, in order.
+    pub key: Vec<String>,
+    /// Whether the database numbers the (single) key column itself.
+    pub auto_increment: bool,
+}
+
+impl TableShape {
+    /// The shape that an entity declares.
+    ///
+    /// # Panics
+    ///
+    /// When the entity has a column type that is none of the [`Kind`]s, which is a mistake in `entity/`.
+    pub fn of<E: EntityTrait>() -> Self {
+        let columns = E::Column::iter()
+            .map(|column| {
+                let definition = column.def();
+                ColumnShape {
+                    name: column.as_str().to_owned(),
+                    kind: kind_of(definition.get_column_type()),
+                    nullable: definition.is_null(),
+                }
+            })
+            .collect();
+        let key = E::PrimaryKey::iter().map(|key| key.into_column().as_str().to_owned()).collect();
+        Self {
+            name: E::default().table_name().to_owned(),
+            columns,
+            key,
+            auto_increment: E::PrimaryKey::auto_increment(),
+        }
+    }
+
+    /// The column with that name.
+    pub fn column(&self, name: &str) -> Option<&ColumnShape> {
+        self.columns.iter().find(|column| column.name == name)
+    }
+}
+
+fn kind_of(column_type: &ColumnType) -> Kind {
+    match column_type {
+        ColumnType::String(_) => Kind::Identifier,
+        ColumnType::Text => Kind::Text,
+        ColumnType::BigInteger => Kind::Integer,
+        ColumnType::Decimal(_) => Kind::Decimal,
+        ColumnType::Double => Kind::Double,
+        ColumnType::TimestampWithTimeZone => Kind::Time,
+        ColumnType::Date => Kind::Day,
+        ColumnType::VarBinary(_) | ColumnType::Binary(_) | ColumnType::Blob => Kind::Hash,
+        other => panic!("entity column type {other:?} is not one that tidegate stores"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entities_declare_keys_and_kinds() {
+        let shape = TableShape::of::<crate::order_items::Entity>();
+        assert_eq!(shape.key, ["market", "order_id", "line_no"]);
+        let kind = |name: &str| shape.column(name).map(|column| (column.kind, column.nullable));
+        assert_eq!(kind("quantity"), Some((Kind::Decimal, true)));
+        assert_eq!(kind("_row_hash"), Some((Kind::Hash, false)));
+        assert_eq!(kind("category_name"), Some((Kind::Text, true)));
+        assert!(!shape.auto_increment);
+        assert!(TableShape::of::<crate::files::Entity>().auto_increment);
+    }
+
+    #[test]
+    fn every_declared_table_has_a_shape() {
+        let tables = [crate::market_tables(), crate::mart_tables(), crate::ledger_tables()].concat();
+        assert_eq!(tables.len(), 16);
+        for kind in tables.iter().flat_map(|table| &table.columns).map(|column| column.kind) {
+            assert_eq!(Kind::from_name(kind.name()), Some(kind));
+        }
+    }
+}

@@ -1,0 +1,119 @@
+/*
+# What each customer ordered, spent and had delivered, per currency.
+mart  = "customer_metrics"
+key   = ["market", "customer_id", "currency_symbol"]
+group = "customer_id"
+
+[columns]
+market                      = "identifier"
+customer_id                 = "identifier"
+currency_symbol             = "identifier"
+orders_count                = "bigint"
+completed_orders            = "bigint"
+cancelled_orders            = "bigint"
+total_amount                = "decimal"
+average_order_value         = "decimal"
+items_quantity              = "decimal"
+distinct_products           = "bigint"
+first_order_at              = "timestamp"
+last_order_at               = "timestamp"
+redeemed_loyalty_points     = "decimal"
+consumed_loyalty_points     = "decimal"
+deliveries_count            = "bigint"
+completed_deliveries        = "bigint"
+average_delivery_minutes    = "double"
+average_delivery_distance_m = "double"
+
+[touched_by]
+orders = """
+SELECT DISTINCT o.customer_id AS group_key
+FROM   orders o
+WHERE  {{ records('o.market', 'o.order_id') }}
+  AND  o.customer_id IS NOT NULL
+"""
+# A task has no customer of its own: it belongs to the customer of its order.
+deliveries = """
+SELECT DISTINCT o.customer_id AS group_key
+FROM   deliveries d
+JOIN   orders o ON o.market = d.market AND o.order_id = d.order_id
+WHERE  {{ records('d.market', 'd.task_id') }}
+  AND  o.customer_id IS NOT NULL
+"""
+*/
+WITH
+    -- A NULL status counts as sold: only cancelled orders are not.
+    customer_orders AS (
+        SELECT o.market, o.customer_id, o.order_id, o.order_status, o.order_time,
+               o.redeemed_loyalty_points, o.consumed_loyalty_points,
+               COALESCE(o.currency_symbol, '') AS currency_symbol,
+               CASE WHEN COALESCE(o.order_status, '') <> 'CANCELLED' THEN 1             END AS sold,
+               CASE WHEN COALESCE(o.order_status, '') <> 'CANCELLED' THEN o.order_total END AS sold_total
+        FROM   orders o
+        WHERE  {{ touched('o.market', 'o.customer_id') }}
+          AND  o.customer_id IS NOT NULL
+          AND  {{ live('orders', 'o') }}
+    ),
+    -- Orders, items and tasks are added up apart and joined after:
+    -- joined before, each item would repeat the tasks of its order.
+    order_totals AS (
+        SELECT market, customer_id, currency_symbol,
+               COUNT(*)                                               AS orders_count,
+               COUNT(CASE WHEN order_status = 'COMPLETED' THEN 1 END) AS completed_orders,
+               COUNT(CASE WHEN order_status = 'CANCELLED' THEN 1 END) AS cancelled_orders,
+               COUNT(sold)                                            AS sold_orders,
+               COALESCE(SUM(sold_total), 0)                           AS total_amount,
+               COALESCE(SUM(redeemed_loyalty_points), 0)              AS redeemed_points,
+               COALESCE(SUM(consumed_loyalty_points), 0)              AS consumed_points,
+               MIN(order_time)                                        AS first_order_at,
+               MAX(order_time)                                        AS last_order_at
+        FROM   customer_orders
+        GROUP  BY market, customer_id, currency_symbol
+    ),
+    item_totals AS (
+        SELECT o.market, o.customer_id, o.currency_symbol,
+               SUM(i.quantity)       AS items_quantity,
+               COUNT(DISTINCT i.sku) AS distinct_products
+        FROM   customer_orders o
+        JOIN   order_items i ON i.market = o.market AND i.order_id = o.order_id
+        WHERE  o.sold = 1
+        GROUP  BY o.market, o.customer_id, o.currency_symbol
+    ),
+    customer_tasks AS (
+        SELECT o.market, o.customer_id, o.currency_symbol,
+               CASE WHEN d.task_status = 'Completed' THEN 1 END                                      AS completed,
+               CASE WHEN d.task_status = 'Completed' THEN {{ exact('d.total_time_taken_min') }} END AS minutes,
+               CASE WHEN d.task_status = 'Completed' THEN {{ exact('d.distance_m') }} END           AS distance_m
+        FROM   customer_orders o
+        JOIN   deliveries d ON d.market = o.market AND d.order_id = o.order_id
+        WHERE  {{ live('deliveries', 'd') }}
+    ),
+    task_totals AS (
+        SELECT market, customer_id, currency_symbol,
+               COUNT(*)                                               AS deliveries_count,
+               COUNT(completed)                                       AS completed_deliveries,
+               {{ quotient4('SUM(minutes)', 'COUNT(minutes)') }}       AS average_minutes,
+               {{ quotient4('SUM(distance_m)', 'COUNT(distance_m)') }} AS average_distance_m
+        FROM   customer_tasks
+        GROUP  BY market, customer_id, currency_symbol
+    )
+SELECT o.market,
+       o.customer_id,
+       o.currency_symbol,
+       o.orders_count,
+       o.completed_orders,
+       o.cancelled_orders,
+       {{ round4('o.total_amount') }}                     AS total_amount,
+       {{ quotient4('o.total_amount', 'o.sold_orders') }} AS average_order_value,
+       {{ round4('COALESCE(i.items_quantity, 0)') }}      AS items_quantity,
+       COALESCE(i.distinct_products, 0)                   AS distinct_products,
+       o.first_order_at,
+       o.last_order_at,
+       {{ round4('o.redeemed_points') }}                  AS redeemed_loyalty_points,
+       {{ round4('o.consumed_points') }}                  AS consumed_loyalty_points,
+       COALESCE(t.deliveries_count, 0)                    AS deliveries_count,
+       COALESCE(t.completed_deliveries, 0)                AS completed_deliveries,
+       t.average_minutes                                  AS average_delivery_minutes,
+       t.average_distance_m                               AS average_delivery_distance_m
+FROM   order_totals o
+LEFT   JOIN item_totals i ON i.market = o.market AND i.customer_id = o.customer_id AND i.currency_symbol = o.currency_symbol
+LEFT   JOIN task_totals t ON t.market = o.market AND t.customer_id = o.customer_id AND t.currency_symbol = o.currency_symbol

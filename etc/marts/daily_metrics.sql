@@ -1,0 +1,69 @@
+/*
+# What was ordered on each UTC day, by how many customers and for how much, per currency.
+mart  = "daily_metrics"
+key   = ["market", "currency_symbol", "day"]
+group = "day"
+
+[columns]
+market              = "identifier"
+currency_symbol     = "identifier"
+day                 = "date"
+orders_count        = "bigint"
+cancelled_orders    = "bigint"
+customers_count     = "bigint"
+total_amount        = "decimal"
+items_quantity      = "decimal"
+average_order_value = "decimal"
+
+[touched_by]
+orders = """
+SELECT DISTINCT {{ day_text('o.order_time') }} AS group_key
+FROM   orders o
+WHERE  {{ records('o.market', 'o.order_id') }}
+  AND  o.order_time IS NOT NULL
+"""
+*/
+WITH
+    -- The days are asked for as ranges of order_time, not as days, because only so is its index used.
+    -- A NULL status counts as sold: only cancelled orders are not.
+    day_orders AS (
+        SELECT o.market, o.order_id, o.customer_id, o.order_status,
+               COALESCE(o.currency_symbol, '') AS currency_symbol,
+               {{ day('o.order_time') }}       AS day,
+               CASE WHEN COALESCE(o.order_status, '') <> 'CANCELLED' THEN 1             END AS sold,
+               CASE WHEN COALESCE(o.order_status, '') <> 'CANCELLED' THEN o.order_total END AS sold_total
+        FROM   orders o
+        WHERE  {{ touched_days('o.market', 'o.order_time') }}
+          AND  o.order_time IS NOT NULL
+          AND  {{ live('orders', 'o') }}
+    ),
+    -- Orders and items are added up apart and joined after: joined before, each item would repeat its order.
+    order_totals AS (
+        SELECT market, currency_symbol, day,
+               COUNT(*)                                               AS orders_count,
+               COUNT(CASE WHEN order_status = 'CANCELLED' THEN 1 END) AS cancelled_orders,
+               COUNT(DISTINCT customer_id)                            AS customers_count,
+               COUNT(sold)                                            AS sold_orders,
+               COALESCE(SUM(sold_total), 0)                           AS total_amount
+        FROM   day_orders
+        GROUP  BY market, currency_symbol, day
+    ),
+    item_totals AS (
+        SELECT o.market, o.currency_symbol, o.day,
+               SUM(i.quantity) AS items_quantity
+        FROM   day_orders o
+        JOIN   order_items i ON i.market = o.market AND i.order_id = o.order_id
+        WHERE  o.sold = 1
+        GROUP  BY o.market, o.currency_symbol, o.day
+    )
+SELECT o.market,
+       o.currency_symbol,
+       o.day,
+       o.orders_count,
+       o.cancelled_orders,
+       o.customers_count,
+       {{ round4('o.total_amount') }}                     AS total_amount,
+       {{ round4('COALESCE(i.items_quantity, 0)') }}      AS items_quantity,
+       {{ quotient4('o.total_amount', 'o.sold_orders') }} AS average_order_value
+FROM   order_totals o
+LEFT   JOIN item_totals i ON i.market = o.market AND i.currency_symbol = o.currency_symbol AND i.day = o.day

@@ -1,0 +1,64 @@
+/*
+# What each product sold, cost and left over, per currency. Cancelled orders sold nothing: a product in no other order has no row.
+mart  = "product_metrics"
+key   = ["market", "sku", "currency_symbol"]
+group = "sku"
+
+[columns]
+market          = "identifier"
+sku             = "identifier"
+currency_symbol = "identifier"
+orders_count    = "bigint"
+customers_count = "bigint"
+units_sold      = "decimal"
+revenue         = "decimal"
+cost            = "decimal"
+gross_margin    = "decimal"
+first_sold_at   = "timestamp"
+last_sold_at    = "timestamp"
+
+[touched_by]
+orders = """
+SELECT DISTINCT i.sku AS group_key
+FROM   order_items i
+WHERE  {{ records('i.market', 'i.order_id') }}
+  AND  i.sku IS NOT NULL
+"""
+*/
+WITH
+    -- A NULL status counts as sold.
+    sold_items AS (
+        SELECT i.market, i.sku, i.quantity, i.total_price, i.total_cost_price,
+               o.order_id, o.customer_id, o.order_time,
+               COALESCE(o.currency_symbol, '') AS currency_symbol
+        FROM   order_items i
+        JOIN   orders o ON o.market = i.market AND o.order_id = i.order_id
+        WHERE  {{ touched('i.market', 'i.sku') }}
+          AND  i.sku IS NOT NULL
+          AND  COALESCE(o.order_status, '') <> 'CANCELLED'
+          AND  {{ live('orders', 'o') }}
+    ),
+    product_totals AS (
+        SELECT market, sku, currency_symbol,
+               COUNT(DISTINCT order_id)           AS orders_count,
+               COUNT(DISTINCT customer_id)        AS customers_count,
+               COALESCE(SUM(quantity), 0)         AS units_sold,
+               COALESCE(SUM(total_price), 0)      AS revenue,
+               COALESCE(SUM(total_cost_price), 0) AS cost,
+               MIN(order_time)                    AS first_sold_at,
+               MAX(order_time)                    AS last_sold_at
+        FROM   sold_items
+        GROUP  BY market, sku, currency_symbol
+    )
+SELECT market,
+       sku,
+       currency_symbol,
+       orders_count,
+       customers_count,
+       {{ round4('units_sold') }}     AS units_sold,
+       {{ round4('revenue') }}        AS revenue,
+       {{ round4('cost') }}           AS cost,
+       {{ round4('revenue - cost') }} AS gross_margin,
+       first_sold_at,
+       last_sold_at
+FROM   product_totals

@@ -1,0 +1,104 @@
+//! Chunk: a bounded run of whole records as it came from a file, the unit of parallel work, of commit
+//! and of resume. Plain data.
+
+use serde::{Deserialize, Serialize};
+use std::ops::Range;
+
+/// Where reading goes on: everything before it is committed.
+///
+/// Records whose rows follow one another are read in file order, in pass 0. Records whose rows stand
+/// apart are gathered afterwards, in as many passes over the file as memory asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    /// 0 is the pass in file order; from 1 on, the gathering passes.
+    pub pass: u32,
+    /// Pass 0: byte offset of the next row.
+    pub offset: u64,
+    /// Pass 0: number of rows before it.
+    pub row: u64,
+    /// Gathering passes: records of this pass that are done.
+    pub records: u64,
+    /// Whether nothing is left to read.
+    pub done: bool,
+}
+
+/// A row that cannot be loaded, kept as it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reject {
+    /// 1 is the first row after the header.
+    pub row_number: u64,
+    /// The column at fault, if one is.
+    pub column: Option<String>,
+    /// Why, and what to do.
+    pub reason: String,
+    /// The row as it was; bytes that are not text as `\xNN`.
+    pub raw: String,
+}
+
+/// Whole records, still as text.
+#[derive(Debug, Default)]
+pub struct Chunk {
+    /// The accepted rows, one after the other, in a form that arrow's decoder of the format takes.
+    pub bytes: Vec<u8>,
+    /// Key of each record.
+    pub keys: Vec<String>,
+    /// Rows of each record, as a range of the chunk's accepted rows.
+    pub records: Vec<Range<usize>>,
+    /// JSON keys that single objects do not have: (row, column of the layout).
+    pub absent: Vec<(usize, usize)>,
+    /// Rows that cannot be loaded.
+    pub rejects: Vec<Reject>,
+    /// Rows of the file that this chunk accounts for.
+    pub rows_read: u64,
+    /// Rows whose shifted cells were put back.
+    pub rows_repaired: u64,
+    /// Where reading goes on after this chunk.
+    pub next: Position,
+}
+
+impl Chunk {
+    /// Number of accepted rows.
+    pub fn rows(&self) -> usize {
+        self.records.last().map_or(0, |last| last.end)
+    }
+}
+
+/// Counts of a file's own rows, and of the table rows they became.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Rows after the header.
+    pub read: u64,
+    /// Rows that reached the tables.
+    pub accepted: u64,
+    /// Rows that repeat another one, or lost to a later one of the same key.
+    pub duplicate: u64,
+    /// Rows that could not be loaded.
+    pub rejected: u64,
+    /// Rows whose shifted cells were put back.
+    pub repaired: u64,
+    /// Table rows inserted.
+    pub new: u64,
+    /// Table rows changed.
+    pub modified: u64,
+    /// Table rows that already were so.
+    pub unchanged: u64,
+    /// Table rows that lost to a newer file.
+    pub stale: u64,
+    /// Table rows removed.
+    pub deleted: u64,
+}
+
+impl std::ops::AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.read += other.read;
+        self.accepted += other.accepted;
+        self.duplicate += other.duplicate;
+        self.rejected += other.rejected;
+        self.repaired += other.repaired;
+        self.new += other.new;
+        self.modified += other.modified;
+        self.unchanged += other.unchanged;
+        self.stale += other.stale;
+        self.deleted += other.deleted;
+    }
+}

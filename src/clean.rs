@@ -1,0 +1,183 @@
+//! From text to typed columns, by one set of rules for every format: null tokens, money, times,
+//! identifiers. What does not fit its type becomes NULL and is rescued as the text it was.
+
+use crate::dataset::{Dataset, NullTokens};
+use crate::moment::parse_moment;
+use crate::number::{DECIMAL_SCALE, parse_decimal, parse_double, parse_integer};
+use crate::schema::{IDENTIFIER_CHARS_MAX, Kind, Layout, LayoutColumn, Role};
+use arrow_array::builder::StringBuilder;
+use arrow_array::types::{Date32Type, Decimal128Type, Float64Type, Int64Type, TimestampMillisecondType};
+use arrow_array::{Array, ArrayRef, PrimitiveArray, RecordBatch, StringArray, cast::AsArray};
+use arrow_schema::{DataType, TimeUnit};
+use rayon::prelude::*;
+use regex::Regex;
+use std::borrow::Cow;
+use std::sync::Arc;
+
+/// Digits that a stored decimal may have, before and after the point together.
+const DECIMAL_PRECISION: u8 = 19;
+
+/// Text that did not fit the type of its column.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rescued {
+    /// Row of the batch.
+    pub row: usize,
+    /// Column of the layout.
+    pub column: usize,
+    /// The text as it was.
+    pub raw: String,
+}
+
+/// A batch's columns, typed.
+#[derive(Debug)]
+pub struct Cleaned {
+    /// One per column of the layout; `None` for the key, which the chunk has, and for padding.
+    pub columns: Vec<Option<ArrayRef>>,
+    /// What did not fit, in the order of rows, then columns.
+    pub rescued: Vec<Rescued>,
+}
+
+/// Cleans every column of a batch that holds a text column per column of the layout.
+pub fn clean(batch: &RecordBatch, layout: &Layout, dataset: &Dataset) -> Cleaned {
+    let cleaned: Vec<(Option<ArrayRef>, Vec<Rescued>)> = layout
+        .columns
+        .par_iter()
+        .zip(batch.columns())
+        .enumerate()
+        .map(|(index, (column, values))| match column.role {
+            Role::Column(_) => {
+                let mut cleaner = ColumnCleaner { index, null_tokens: &dataset.null_tokens, rescued: Vec::new() };
+                let values = cleaner.clean(column, values.as_string::<i32>());
+                (Some(values), cleaner.rescued)
+            }
+            Role::Key | Role::Padding => (None, Vec::new()),
+        })
+        .collect();
+    let (columns, rescued): (Vec<_>, Vec<_>) = cleaned.into_iter().unzip();
+    let mut rescued = rescued.concat();
+    rescued.sort_by_key(|cell| (cell.row, cell.column));
+    Cleaned { columns, rescued }
+}
+
+/// The key of a record, or why it cannot be one.
+///
+/// `None` when the cell is a null token.
+pub fn clean_key<'a>(
+    cell: &'a str,
+    column: &LayoutColumn,
+    null_tokens: &NullTokens,
+) -> Option<Result<&'a str, String>> {
+    if null_tokens.matches(cell) {
+        return None;
+    }
+    let key = identifier(cell, column.extract.as_ref());
+    if is_spreadsheet_notation(key) {
+        return Some(Err(format!(
+            "`{key}` is a number in spreadsheet notation, so digits of the key are lost: export it as text"
+        )));
+    }
+    if key.chars().count() > IDENTIFIER_CHARS_MAX {
+        return Some(Err(format!("the key is longer than {IDENTIFIER_CHARS_MAX} characters")));
+    }
+    Some(Ok(key))
+}
+
+/// Whether a cell could stand in this column: it means "no value", or fits the column's type and form.
+pub fn conforms(cell: &str, column: &LayoutColumn, null_tokens: &NullTokens) -> bool {
+    if null_tokens.matches(cell) {
+        return true;
+    }
+    let fits_kind = match column.kind {
+        Some(Kind::Integer) => parse_integer(cell).is_some(),
+        Some(Kind::Decimal) => parse_decimal(cell).is_some(),
+        Some(Kind::Double) => parse_double(cell).is_some(),
+        Some(Kind::Time) => parse_moment(cell).is_some(),
+        _ => true,
+    };
+    fits_kind && column.form.as_ref().is_none_or(|form| form.is_match(cell.trim()))
+}
+
+/// White space around an identifier is cut; of `YR-11262518,0` only what the profile extracts is kept.
+fn identifier<'a>(cell: &'a str, extract: Option<&Regex>) -> &'a str {
+    let trimmed = cell.trim();
+    let extracted = extract.and_then(|extract| extract.captures(trimmed)).and_then(|captures| captures.get(1));
+    extracted.map_or(trimmed, |group| group.as_str().trim())
+}
+
+/// `3.68E+29`: a digit, optional decimals, `E+` and digits.
+fn is_spreadsheet_notation(key: &str) -> bool {
+    let Some((mantissa, exponent)) = key.split_once("E+") else { return false };
+    let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let mantissa_fits = match mantissa.split_once('.') {
+        Some((whole, decimals)) => whole.len() == 1 && is_digits(whole) && is_digits(decimals),
+        None => mantissa.len() == 1 && is_digits(mantissa),
+    };
+    mantissa_fits && is_digits(exponent)
+}
+
+struct ColumnCleaner<'a> {
+    index: usize,
+    null_tokens: &'a NullTokens,
+    rescued: Vec<Rescued>,
+}
+
+impl ColumnCleaner<'_> {
+    fn clean(&mut self, column: &LayoutColumn, cells: &StringArray) -> ArrayRef {
+        match column.kind.unwrap_or(Kind::Text) {
+            Kind::Text => self.texts(cells, |cell| Some(Cow::Borrowed(cell))),
+            Kind::Identifier => self.texts(cells, |cell| {
+                let value = identifier(cell, column.extract.as_ref());
+                (value.chars().count() <= IDENTIFIER_CHARS_MAX).then_some(Cow::Borrowed(value))
+            }),
+            Kind::Integer => Arc::new(self.numbers::<Int64Type>(cells, parse_integer)),
+            Kind::Double => Arc::new(self.numbers::<Float64Type>(cells, parse_double)),
+            Kind::Time => Arc::new(self.numbers::<TimestampMillisecondType>(cells, parse_moment)),
+            Kind::Day => Arc::new(self.numbers::<Date32Type>(cells, |cell| {
+                crate::moment::parse_day(cell.trim()).map(Date32Type::from_naive_date)
+            })),
+            Kind::Decimal => {
+                Arc::new(self.numbers::<Decimal128Type>(cells, parse_decimal).with_data_type(arrow_type(Kind::Decimal)))
+            }
+            Kind::Hash => unreachable!("no column of a file holds a hash"),
+        }
+    }
+
+    fn texts(&mut self, cells: &StringArray, read: impl for<'c> Fn(&'c str) -> Option<Cow<'c, str>>) -> ArrayRef {
+        let mut texts = StringBuilder::with_capacity(cells.len(), cells.value_data().len());
+        for (row, cell) in cells.iter().enumerate() {
+            let value = self.value(row, cell, &read);
+            texts.append_option(value);
+        }
+        Arc::new(texts.finish())
+    }
+
+    fn numbers<T: arrow_array::ArrowPrimitiveType>(
+        &mut self,
+        cells: &StringArray,
+        read: impl Fn(&str) -> Option<T::Native>,
+    ) -> PrimitiveArray<T> {
+        cells.iter().enumerate().map(|(row, cell)| self.value(row, cell, &read)).collect()
+    }
+
+    fn value<'c, V>(&mut self, row: usize, cell: Option<&'c str>, read: impl Fn(&'c str) -> Option<V>) -> Option<V> {
+        let cell = cell.filter(|cell| !self.null_tokens.matches(cell))?;
+        let value = read(cell);
+        if value.is_none() {
+            self.rescued.push(Rescued { row, column: self.index, raw: cell.to_owned() });
+        }
+        value
+    }
+}
+
+/// The arrow type that holds a kind.
+pub fn arrow_type(kind: Kind) -> DataType {
+    match kind {
+        Kind::Identifier | Kind::Text => DataType::Utf8,
+        Kind::Integer => DataType::Int64,
+        Kind::Decimal => DataType::Decimal128(DECIMAL_PRECISION, DECIMAL_SCALE as i8),
+        Kind::Double => DataType::Float64,
+        Kind::Time => DataType::Timestamp(TimeUnit::Millisecond, None),
+        Kind::Day => DataType::Date32,
+        Kind::Hash => DataType::FixedSizeBinary(32),
+    }
+}

@@ -1,0 +1,491 @@
+//! Configuration: embedded defaults, the profile, a TOML file and the environment, parsed once into
+//! types that cannot be wrong. Nobody else reads either of them.
+
+use crate::dataset::{Dataset, DatasetSettings, NullTokens};
+use config::{ConfigError, Environment, File, FileFormat, Map, Value, ValueKind};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use thiserror::Error;
+
+/// The commented default configuration, as `tidegate init` writes it.
+pub const DEFAULT_TOML: &str = include_str!("../etc/tidegate.toml");
+
+const MARKET_PROFILE: &str = include_str!("../etc/profiles/market.toml");
+const ENVIRONMENT_PREFIX: &str = "TIDEGATE_";
+
+/// Variables with the prefix that are no configuration keys.
+const OTHER_VARIABLES: [&str; 1] = ["TIDEGATE_CONFIG"];
+
+/// Name of the systemd credential that holds the database URL.
+const DATABASE_CREDENTIAL: &str = "database-url";
+
+/// A key whose unlikeness to every known one is larger than this is not called a misspelling of it.
+const NEAREST_SIMILARITY_MIN: f64 = 0.6;
+
+/// Keys of a dataset.
+const DATASET_KEYS: [&str; 12] = [
+    "paths",
+    "kind",
+    "table",
+    "key",
+    "record_columns",
+    "lines_table",
+    "line_columns",
+    "duplicate_lines",
+    "new_columns",
+    "swallows",
+    "extracts",
+    "forms",
+];
+
+/// What is wrong with the configuration.
+#[derive(Debug, Error)]
+pub enum ConfigurationError {
+    /// A file cannot be read or is not TOML, or a value has the wrong type.
+    #[error("{0}")]
+    Unreadable(#[from] ConfigError),
+    /// A key that nothing reads.
+    #[error("unknown key `{key}`{}", nearest.as_ref().map(|nearest| format!("; did you mean `{nearest}`?")).unwrap_or_default())]
+    UnknownKey {
+        /// The key, with the tables it is in.
+        key: String,
+        /// The known key most like it.
+        nearest: Option<String>,
+    },
+    /// A value that makes no sense.
+    #[error("{0}")]
+    Invalid(String),
+}
+
+/// What the command line says; it wins over everything else.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    /// `--config`
+    pub config: Option<PathBuf>,
+    /// `--database`
+    pub database_url: Option<String>,
+    /// `--state-dir`
+    pub state_dir: Option<PathBuf>,
+    /// The argument of `run`.
+    pub inbox: Option<PathBuf>,
+    /// `--listen`
+    pub listen: Option<String>,
+}
+
+/// Everything tidegate was told.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The watched directory.
+    pub inbox: PathBuf,
+    /// Checkpoints and every other local file.
+    pub state_dir: PathBuf,
+    /// Where the tables are.
+    pub database_url: DatabaseUrl,
+    /// How long commands other than `run` wait for a database that is away.
+    pub database_wait: Duration,
+    /// How long a second writer waits for the lease.
+    pub lease_wait: Duration,
+    /// Rest of a closed file before it is taken.
+    pub settle: Duration,
+    /// Rest of a file whose closing nobody saw.
+    pub settle_scan: Duration,
+    /// Longest time between two scans.
+    pub scan_interval: Duration,
+    /// What happens to a synced file.
+    pub after_sync: AfterSync,
+    /// Where archived files go.
+    pub archive_dir: PathBuf,
+    /// Share of rejected rows above which a file is quarantined, in percent.
+    pub rejects_max_percent: f64,
+    /// Bounds on sizes.
+    pub limits: Limits,
+    /// Directory of more marts and views.
+    pub marts_dir: Option<PathBuf>,
+    /// Address of the health check.
+    pub listen: SocketAddr,
+    /// How logs are written.
+    pub log_format: LogFormat,
+    /// What is logged.
+    pub log_level: String,
+    /// The feeds, by name.
+    pub datasets: Vec<Arc<Dataset>>,
+}
+
+/// A database URL that does not show its password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DatabaseUrl(String);
+
+/// Bounds on sizes, all derived from the configuration.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// A file up to this size is kept in memory while it is synced.
+    pub content_bytes_max: u64,
+    /// Text of one chunk.
+    pub chunk_bytes_max: usize,
+    /// Text of the records that one gathering pass holds.
+    pub gather_bytes_max: u64,
+    /// Longest row.
+    pub row_bytes_max: usize,
+    /// Most rows of a record.
+    pub record_rows_max: usize,
+    /// Most columns of a file.
+    pub columns_max: usize,
+}
+
+/// What happens to a file after its rows are committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AfterSync {
+    /// It stays.
+    Keep,
+    /// It moves to the archive.
+    Archive,
+    /// It is removed.
+    Delete,
+}
+
+/// How logs are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people on a terminal, JSON elsewhere.
+    Auto,
+    /// For people.
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    #[serde(rename = "profile")]
+    _profile: String,
+    inbox: PathBuf,
+    state_dir: PathBuf,
+    database_url: String,
+    database_url_file: PathBuf,
+    database_wait_ms: u64,
+    lease_wait_ms: u64,
+    settle_ms: u64,
+    settle_scan_ms: u64,
+    scan_interval_ms: u64,
+    after_sync: AfterSync,
+    archive_dir: PathBuf,
+    memory_max_mb: u64,
+    rejects_max_percent: f64,
+    row_bytes_max: usize,
+    record_rows_max: usize,
+    columns_max: usize,
+    marts_dir: PathBuf,
+    listen: String,
+    log_format: LogFormat,
+    log_level: String,
+    null_tokens: Vec<String>,
+    datasets: BTreeMap<String, DatasetSettings>,
+}
+
+impl std::fmt::Debug for DatabaseUrl {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, formatter)
+    }
+}
+
+impl std::fmt::Display for DatabaseUrl {
+    /// Without the password.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Some((scheme, rest)) = self.0.split_once("://") else { return formatter.write_str("(not a URL)") };
+        // Options may carry secrets too.
+        let rest = rest.split_once('?').map_or(rest, |(rest, _)| rest);
+        let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
+        write!(formatter, "{scheme}://{place}")
+    }
+}
+
+impl DatabaseUrl {
+    /// The URL with its password, for the driver.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Config {
+    /// Reads the configuration.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong, and for a misspelt key which one was meant.
+    pub fn load(overrides: &Overrides) -> Result<Self, ConfigurationError> {
+        let environment: Map<String, String> =
+            std::env::vars().filter(|(name, _)| !OTHER_VARIABLES.contains(&name.as_str())).collect();
+        Self::from_sources(overrides, environment)
+    }
+
+    fn from_sources(overrides: &Overrides, environment: Map<String, String>) -> Result<Self, ConfigurationError> {
+        let own = sources(None, overrides, &environment)?;
+        let profile = profile_text(&own.get_string("profile")?)?;
+        let merged = sources(Some(&profile), overrides, &environment)?;
+        check_keys(&merged)?;
+        let mut settings: Settings = merged.try_deserialize()?;
+        if let (Some(directory), false) = (environment.get("STATE_DIRECTORY"), own_state_dir(&own)) {
+            settings.state_dir = PathBuf::from(directory);
+        }
+        Self::from_settings(settings, overrides, &environment)
+    }
+
+    fn from_settings(
+        settings: Settings,
+        overrides: &Overrides,
+        environment: &Map<String, String>,
+    ) -> Result<Self, ConfigurationError> {
+        let state_dir = absolute(overrides.state_dir.as_ref().unwrap_or(&settings.state_dir))?;
+        let null_tokens = Arc::new(NullTokens::new(settings.null_tokens.iter().cloned()));
+        let datasets = settings
+            .datasets
+            .iter()
+            .map(|(name, dataset)| Dataset::new(name, dataset, &null_tokens).map(Arc::new))
+            .collect::<Result<_, _>>()
+            .map_err(ConfigurationError::Invalid)?;
+        let listen = overrides.listen.as_ref().unwrap_or(&settings.listen);
+        Ok(Self {
+            inbox: absolute(overrides.inbox.as_ref().unwrap_or(&settings.inbox))?,
+            database_url: database_url(&settings, overrides, environment, &state_dir)?,
+            database_wait: Duration::from_millis(settings.database_wait_ms),
+            lease_wait: Duration::from_millis(settings.lease_wait_ms),
+            settle: Duration::from_millis(settings.settle_ms),
+            settle_scan: Duration::from_millis(settings.settle_scan_ms),
+            scan_interval: Duration::from_millis(settings.scan_interval_ms.max(1)),
+            after_sync: settings.after_sync,
+            archive_dir: match settings.archive_dir.as_os_str().is_empty() {
+                true => state_dir.join("archive"),
+                false => absolute(&settings.archive_dir)?,
+            },
+            rejects_max_percent: percent("rejects_max_percent", settings.rejects_max_percent)?,
+            limits: Limits::new(&settings)?,
+            marts_dir: (!settings.marts_dir.as_os_str().is_empty()).then_some(settings.marts_dir),
+            listen: listen.parse().map_err(|_| {
+                ConfigurationError::Invalid(format!("listen: `{listen}` is not an address such as 127.0.0.1:9464"))
+            })?,
+            log_format: settings.log_format,
+            log_level: settings.log_level,
+            datasets,
+            state_dir,
+        })
+    }
+}
+
+impl Limits {
+    /// Smallest memory that the parts below still make sense in.
+    const MEMORY_MB_MIN: u64 = 64;
+
+    fn new(settings: &Settings) -> Result<Self, ConfigurationError> {
+        if settings.memory_max_mb < Self::MEMORY_MB_MIN {
+            return Err(ConfigurationError::Invalid(format!("memory_max_mb must be at least {}", Self::MEMORY_MB_MIN)));
+        }
+        for (key, value) in [
+            ("row_bytes_max", settings.row_bytes_max),
+            ("record_rows_max", settings.record_rows_max),
+            ("columns_max", settings.columns_max),
+        ] {
+            if value == 0 {
+                return Err(ConfigurationError::Invalid(format!("{key} must be at least 1")));
+            }
+        }
+        let memory_bytes = settings.memory_max_mb << 20;
+        Ok(Self {
+            content_bytes_max: memory_bytes / 8,
+            // A chunk's text grows about tenfold on its way through arrow arrays into statements, and
+            // four chunks are under way at once: one 128th of the memory each keeps them under a third.
+            chunk_bytes_max: usize::try_from((memory_bytes / 128).min(4 << 20)).expect("at most 4 MiB"),
+            gather_bytes_max: memory_bytes / 16,
+            row_bytes_max: settings.row_bytes_max,
+            record_rows_max: settings.record_rows_max,
+            columns_max: settings.columns_max,
+        })
+    }
+}
+
+fn sources(
+    profile: Option<&str>,
+    overrides: &Overrides,
+    environment: &Map<String, String>,
+) -> Result<config::Config, ConfigurationError> {
+    let mut builder = config::Config::builder().add_source(File::from_str(DEFAULT_TOML, FileFormat::Toml));
+    if let Some(profile) = profile {
+        builder = builder.add_source(File::from_str(profile, FileFormat::Toml));
+    }
+    if let Some(path) = &overrides.config {
+        builder = builder.add_source(File::from(path.as_path()).format(FileFormat::Toml));
+    }
+    let environment =
+        Environment::with_prefix("TIDEGATE").prefix_separator("_").separator("__").source(Some(environment.clone()));
+    Ok(builder.add_source(environment).build()?)
+}
+
+fn profile_text(profile: &str) -> Result<String, ConfigurationError> {
+    if profile == "market" {
+        return Ok(MARKET_PROFILE.to_owned());
+    }
+    std::fs::read_to_string(profile)
+        .map_err(|error| ConfigurationError::Invalid(format!("profile: cannot read `{profile}`: {error}")))
+}
+
+/// Whether the state directory was chosen by somebody, rather than by the embedded defaults.
+fn own_state_dir(own: &config::Config) -> bool {
+    let defaults = config::Config::builder().add_source(File::from_str(DEFAULT_TOML, FileFormat::Toml)).build();
+    let default = defaults.and_then(|defaults| defaults.get_string("state_dir"));
+    own.get_string("state_dir").ok() != default.ok()
+}
+
+/// The URL by falling precedence: command line, environment and file, `database_url_file`, systemd's
+/// credential, a SQLite file in the state directory.
+fn database_url(
+    settings: &Settings,
+    overrides: &Overrides,
+    environment: &Map<String, String>,
+    state_dir: &Path,
+) -> Result<DatabaseUrl, ConfigurationError> {
+    let credential = environment.get("CREDENTIALS_DIRECTORY").map(|dir| Path::new(dir).join(DATABASE_CREDENTIAL));
+    let url_file = Some(&settings.database_url_file).filter(|path| !path.as_os_str().is_empty());
+    let url = match (&overrides.database_url, &settings.database_url) {
+        (Some(url), _) => url.clone(),
+        (None, url) if !url.is_empty() => url.clone(),
+        _ => match url_file.cloned().or(credential.filter(|path| path.exists())) {
+            Some(path) => std::fs::read_to_string(&path).map_err(|error| {
+                ConfigurationError::Invalid(format!("database_url_file: cannot read {}: {error}", path.display()))
+            })?,
+            None => String::new(),
+        },
+    };
+    let url = match url.trim() {
+        "" => format!("sqlite://{}", state_dir.join("tidegate.db").display()),
+        url => url.replacen("postgresql://", "postgres://", 1).replacen("mariadb://", "mysql://", 1),
+    };
+    let is_known = ["sqlite:", "mysql://", "postgres://"].iter().any(|scheme| url.starts_with(scheme));
+    if !is_known {
+        return Err(ConfigurationError::Invalid(
+            "database_url must start with sqlite://, mysql:// or postgres://".to_owned(),
+        ));
+    }
+    Ok(DatabaseUrl(url))
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, ConfigurationError> {
+    std::path::absolute(path)
+        .map_err(|error| ConfigurationError::Invalid(format!("`{}` is not a path: {error}", path.display())))
+}
+
+fn percent(key: &str, value: f64) -> Result<f64, ConfigurationError> {
+    if (0.0..=100.0).contains(&value) {
+        return Ok(value);
+    }
+    Err(ConfigurationError::Invalid(format!("{key} must be between 0 and 100")))
+}
+
+/// Refuses keys that nothing reads: a misspelt one would silently do nothing.
+fn check_keys(merged: &config::Config) -> Result<(), ConfigurationError> {
+    let ValueKind::Table(table) = &merged.cache.kind else { return Ok(()) };
+    let defaults = config::Config::builder().add_source(File::from_str(DEFAULT_TOML, FileFormat::Toml)).build()?;
+    let ValueKind::Table(known) = &defaults.cache.kind else { return Ok(()) };
+    let mut known: Vec<&str> = known.keys().map(String::as_str).collect();
+    known.extend(["datasets", "null_tokens"]);
+    check_table("", table, &known)?;
+    let Some(Value { kind: ValueKind::Table(datasets), .. }) = table.get("datasets") else { return Ok(()) };
+    for (name, dataset) in datasets {
+        if let ValueKind::Table(dataset) = &dataset.kind {
+            check_table(&format!("datasets.{name}."), dataset, &DATASET_KEYS)?;
+        }
+    }
+    Ok(())
+}
+
+fn check_table(prefix: &str, table: &Map<String, Value>, known: &[&str]) -> Result<(), ConfigurationError> {
+    let Some(key) = table.keys().find(|key| !known.contains(&key.as_str())) else { return Ok(()) };
+    let likeness = |candidate: &&&str| strsim::jaro_winkler(key, candidate);
+    let nearest = known.iter().max_by(|one, other| likeness(one).total_cmp(&likeness(other)));
+    Err(ConfigurationError::UnknownKey {
+        key: format!("{prefix}{key}"),
+        nearest: nearest
+            .filter(|nearest| likeness(nearest) >= NEAREST_SIMILARITY_MIN)
+            .map(|nearest| format!("{prefix}{nearest}")),
+    })
+}
+
+/// The environment variable of a key.
+pub fn variable_of(key: &str) -> String {
+    format!("{ENVIRONMENT_PREFIX}{}", key.to_uppercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn load(file: &str, environment: &[(&str, &str)]) -> Result<Config, String> {
+        let mut config = tempfile::NamedTempFile::new().expect("a temporary file");
+        config.write_all(file.as_bytes()).expect("space in the temporary directory");
+        let overrides = Overrides { config: Some(config.path().to_owned()), ..Overrides::default() };
+        let environment = environment.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
+        Config::from_sources(&overrides, environment).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_embedded_defaults_and_profile_are_valid() {
+        let config = load("", &[]).expect("defaults");
+        assert_eq!(config.datasets.len(), 3);
+        assert_eq!(config.settle, Duration::from_millis(200));
+        assert!(config.database_url.reveal().starts_with("sqlite:///"));
+    }
+
+    #[test]
+    fn the_environment_wins_over_the_file_and_the_file_over_the_profile() {
+        let config = load("settle_ms = 5\n[datasets.orders]\nkind = \"delta\"", &[("TIDEGATE_SETTLE_MS", "7")]);
+        let config = config.expect("valid");
+        assert_eq!(config.settle, Duration::from_millis(7));
+        let orders = config.datasets.iter().find(|dataset| dataset.name == "orders").expect("of the profile");
+        assert_eq!(orders.kind, crate::dataset::FeedKind::Delta);
+        assert_eq!(orders.table, "orders");
+    }
+
+    #[test]
+    fn unknown_keys_name_the_nearest_known_one() {
+        let error = |file, environment| load(file, environment).expect_err("an unknown key");
+        assert_eq!(error("setle_ms = 5", &[]), "unknown key `setle_ms`; did you mean `settle_ms`?");
+        assert_eq!(
+            error("[datasets.orders]\nkeys = 'x'", &[]),
+            "unknown key `datasets.orders.keys`; did you mean `datasets.orders.key`?"
+        );
+        assert_eq!(error("", &[("TIDEGATE_STATEDIR", "x")]), "unknown key `statedir`; did you mean `state_dir`?");
+    }
+
+    #[test]
+    fn passwords_are_not_shown() {
+        let config = load("", &[("TIDEGATE_DATABASE_URL", "postgres://u:s3cret@db/x?sslpassword=s3cret")]);
+        assert_eq!(format!("{:?}", config.expect("valid").database_url), "postgres://db/x");
+    }
+
+    #[test]
+    fn the_profile_knows_its_paths() {
+        let config = load("", &[]).expect("defaults");
+        let route = |path: &str| {
+            let found = config.datasets.iter().find_map(|dataset| Some((dataset.name.clone(), dataset.route(path)?)));
+            found.map(|(name, route)| (name, route.market, route.date.map(|date| date.to_string())))
+        };
+        let expect = |name: &str, market: &str, date: Option<&str>| {
+            Some((name.to_owned(), market.to_owned(), date.map(str::to_owned)))
+        };
+        assert_eq!(route("/in/Market 1 Orders.csv"), expect("orders", "1", None));
+        assert_eq!(route("/in/market-1-orders-2022-02-17.csv"), expect("orders", "1", Some("2022-02-17")));
+        assert_eq!(route("/in/market1/orders.csv"), expect("orders", "1", None));
+        assert_eq!(route("/in/MARKET 2 CUSTOMERS.JSON"), expect("customers", "2", None));
+        assert_eq!(route("/in/market_west-coast_deliveries.tsv"), expect("deliveries", "west-coast", None));
+        assert_eq!(route("/in/2022-02-17 Market 3 Orders.csv"), expect("orders", "3", Some("2022-02-17")));
+        assert_eq!(route("/market 9/Market 1 Orders.csv"), expect("orders", "1", None));
+        assert_eq!(route("/in/Market 1 Orders.xlsx"), None);
+        assert_eq!(route("/in/supermarket orders.csv"), None);
+    }
+}

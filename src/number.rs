@@ -1,0 +1,247 @@
+//! Numbers as exports write them: currency signs, thousands separators, spaces. Decimal all the way,
+//! never through binary floating point.
+
+/// Digits after the point that a decimal column keeps.
+pub const DECIMAL_SCALE: u32 = 4;
+
+/// Significant digits that survive on every database: SQLite holds decimals as 64-bit reals.
+const SIGNIFICANT_DIGITS_MAX: u32 = 15;
+
+/// Largest exponent accepted in `1.5E3`; anything beyond could not be stored anyway.
+const EXPONENT_MAX: i32 = 40;
+
+/// Longest currency sign or code (`KSh`, `₦`, `Rs.`), in characters.
+const CURRENCY_CHARS_MAX: usize = 4;
+
+/// A number taken apart: its digits without separators, and where the point stands among them.
+struct Digits {
+    is_negative: bool,
+    digits: Vec<u8>,
+    /// Digits after the point; negative when zeros are missing at the end.
+    scale: i32,
+}
+
+/// Parses money or a quantity into ten-thousandths: `KSh 1,250.50` is 12505000.
+///
+/// Rounds half away from zero. `None` when the text is not a number, or when the rounded value needs
+/// more than 15 significant digits.
+pub fn parse_decimal(text: &str) -> Option<i128> {
+    let digits = parse_digits(strip_currency(text.trim())?)?;
+    let rounded = round_to_scale(&digits)?;
+    (significant_digits(rounded) <= SIGNIFICANT_DIGITS_MAX).then_some(if digits.is_negative {
+        -rounded
+    } else {
+        rounded
+    })
+}
+
+/// Parses a whole number: `1,250` and `12.0` are, `1.5` is not.
+pub fn parse_integer(text: &str) -> Option<i64> {
+    let number = parse_digits(text.trim())?;
+    let fraction = usize::try_from(number.scale.max(0)).ok()?;
+    let split = number.digits.len().saturating_sub(fraction);
+    let (whole, rest) = number.digits.split_at(split);
+    if rest.iter().any(|&digit| digit != b'0') {
+        return None;
+    }
+    let mut value: i64 = 0;
+    let zeros = std::iter::repeat_n(&b'0', usize::try_from((-number.scale).max(0)).ok()?);
+    for digit in whole.iter().chain(zeros) {
+        // Counted downwards, because the negative range is one larger.
+        value = value.checked_mul(10)?.checked_sub(i64::from(digit - b'0'))?;
+    }
+    if number.is_negative { Some(value) } else { value.checked_neg() }
+}
+
+/// Parses a measure. `None` when the text is not a number or not finite.
+pub fn parse_double(text: &str) -> Option<f64> {
+    let text = text.trim();
+    parse_digits(text)?;
+    let plain: String = text.chars().filter(|&c| !is_group_separator(c)).collect();
+    plain.parse::<f64>().ok().filter(|value| value.is_finite())
+}
+
+/// Cuts a sign or code such as `₦`, `KSh` or `EUR` off one end, keeping a minus before it.
+fn strip_currency(text: &str) -> Option<std::borrow::Cow<'_, str>> {
+    let (sign, unsigned) = match text.strip_prefix('-') {
+        Some(rest) => ("-", rest.trim_start()),
+        None => ("", text),
+    };
+    let is_currency = |c: char| !c.is_ascii_digit() && !c.is_whitespace() && !"+-.,()'\"".contains(c);
+    let before: usize = unsigned.chars().take_while(|&c| is_currency(c)).map(char::len_utf8).sum();
+    if before > 0 {
+        let (currency, number) = unsigned.split_at(before);
+        // `Rs.` ends in a point that is no decimal point.
+        let number = match number.strip_prefix('.') {
+            Some(rest) if rest.starts_with(char::is_whitespace) => rest,
+            _ => number,
+        };
+        return is_short(currency).then(|| format!("{sign}{}", number.trim_start()).into());
+    }
+    let after: usize = unsigned.chars().rev().take_while(|&c| is_currency(c)).map(char::len_utf8).sum();
+    if after > 0 {
+        let (number, currency) = unsigned.split_at(unsigned.len() - after);
+        return is_short(currency).then(|| format!("{sign}{}", number.trim_end()).into());
+    }
+    Some(text.into())
+}
+
+fn is_short(currency: &str) -> bool {
+    currency.chars().count() <= CURRENCY_CHARS_MAX
+}
+
+/// Comma, space, no-break space, narrow no-break space: what stands between groups of three digits.
+const fn is_group_separator(c: char) -> bool {
+    matches!(c, ',' | ' ' | '\u{a0}' | '\u{202f}')
+}
+
+fn parse_digits(text: impl AsRef<str>) -> Option<Digits> {
+    let text = text.as_ref();
+    let (is_negative, unsigned) = match text.as_bytes().first()? {
+        b'-' => (true, &text[1..]),
+        b'+' => (false, &text[1..]),
+        _ => (false, text),
+    };
+    let (mantissa, exponent) = match unsigned.find(['e', 'E']) {
+        Some(at) => (&unsigned[..at], parse_exponent(&unsigned[at + 1..])?),
+        None => (unsigned, 0),
+    };
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let mut digits = ungroup(whole)?;
+    if !fraction.bytes().all(|byte| byte.is_ascii_digit()) || (digits.is_empty() && fraction.is_empty()) {
+        return None;
+    }
+    digits.extend(fraction.bytes());
+    let scale = i32::try_from(fraction.len()).ok()? - exponent;
+    Some(Digits { is_negative, digits, scale })
+}
+
+fn parse_exponent(text: &str) -> Option<i32> {
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    if digits.is_empty() || digits.len() > 3 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let exponent: i32 = text.parse().ok()?;
+    (exponent.abs() <= EXPONENT_MAX).then_some(exponent)
+}
+
+/// The digits before the point; separators must leave groups of three.
+fn ungroup(whole: &str) -> Option<Vec<u8>> {
+    let mut groups = whole.split(is_group_separator);
+    let first = groups.next()?;
+    let mut digits = first.as_bytes().to_vec();
+    let mut is_grouped = false;
+    for group in groups {
+        if group.len() != 3 {
+            return None;
+        }
+        is_grouped = true;
+        digits.extend(group.bytes());
+    }
+    let first_fits = !is_grouped || (1..=3).contains(&first.len());
+    (first_fits && digits.iter().all(u8::is_ascii_digit)).then_some(digits)
+}
+
+/// The value in units of 10^-4, half away from zero.
+fn round_to_scale(number: &Digits) -> Option<i128> {
+    let shift = i32::try_from(DECIMAL_SCALE).ok()? - number.scale;
+    if shift >= 0 {
+        let mut value = digits_value(&number.digits)?;
+        for _ in 0..shift {
+            value = value.checked_mul(10)?;
+        }
+        return Some(value);
+    }
+    let dropped = usize::try_from(-shift).ok()?;
+    let kept = number.digits.len().saturating_sub(dropped);
+    let value = digits_value(&number.digits[..kept])?;
+    // With more digits dropped than there are, the first dropped one is a zero before them.
+    let is_rounded_up = dropped <= number.digits.len() && number.digits.get(kept).is_some_and(|&digit| digit >= b'5');
+    Some(value + i128::from(is_rounded_up))
+}
+
+fn digits_value(digits: &[u8]) -> Option<i128> {
+    digits.iter().try_fold(0_i128, |value, digit| value.checked_mul(10)?.checked_add(i128::from(digit - b'0')))
+}
+
+/// Digits between the first and the last that is not zero.
+fn significant_digits(mut value: i128) -> u32 {
+    while value != 0 && value % 10 == 0 {
+        value /= 10;
+    }
+    value.checked_ilog10().map_or(0, |digits| digits + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn money_is_read_with_its_dirt() {
+        for (text, expected) in [
+            ("104250", Some(1_042_500_000)),
+            ("₦ 104250.00", Some(1_042_500_000)),
+            ("KSh 1,250.50", Some(12_505_000)),
+            ("1,250.50 KSh", Some(12_505_000)),
+            ("-KSh 5", Some(-50_000)),
+            ("KSh -5", Some(-50_000)),
+            ("$.5", Some(5_000)),
+            ("Rs. 12", Some(120_000)),
+            ("1 250 000", Some(12_500_000_000)),
+            ("₦ 0.0023773377665555553", Some(24)),
+            ("0.00005", Some(1)),
+            ("-0.00005", Some(-1)),
+            ("0.00004999", Some(0)),
+            ("0.000009", Some(0)),
+            ("2.5E3", Some(25_000_000)),
+            ("5E-1", Some(5_000)),
+            ("99999999999.9999", Some(999_999_999_999_999)),
+            ("999999999999.9999", None),
+            ("100000000000000000", Some(1_000_000_000_000_000_000_000)),
+            ("1,25", None),
+            ("1,2500", None),
+            ("1250,000", None),
+            ("12.5.1", None),
+            ("abcde 5", None),
+            ("KSh 5 KSh", None),
+            ("KSh", None),
+            ("inf", None),
+            ("", None),
+            ("-", None),
+            (".", None),
+            ("٣", None),
+            ("1E999", None),
+        ] {
+            assert_eq!(parse_decimal(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn whole_numbers_may_end_in_zeros_after_the_point() {
+        for (text, expected) in [
+            ("12", Some(12)),
+            (" 12.0 ", Some(12)),
+            ("1,250", Some(1250)),
+            ("-7", Some(-7)),
+            ("1E3", Some(1000)),
+            ("12.5", None),
+            ("9223372036854775807", Some(i64::MAX)),
+            ("-9223372036854775808", Some(i64::MIN)),
+            ("9223372036854775808", None),
+            ("KSh 5", None),
+            ("true", None),
+        ] {
+            assert_eq!(parse_integer(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn measures_are_finite() {
+        assert_eq!(parse_double("-1.2611134"), Some(-1.261_113_4));
+        assert_eq!(parse_double("11,997.31"), Some(11997.31));
+        assert_eq!(parse_double("3.7E+29"), Some(3.7e29));
+        for text in ["inf", "NaN", "0x10", "1_000", "", "5 km"] {
+            assert_eq!(parse_double(text), None, "{text}");
+        }
+    }
+}

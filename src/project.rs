@@ -1,0 +1,261 @@
+//! From cleaned rows to table rows: what belongs to a record once, and its lines, numbered.
+//!
+//! A pure function of the chunk, its layout and the dataset, so that any worker can run it.
+
+use crate::chunk::{Chunk, Position, Reject};
+use crate::clean::Cleaned;
+use crate::dataset::{Dataset, DuplicateLines, Owner};
+use crate::row_hash::{RowHash, hash_rows};
+use crate::schema::{Layout, Role};
+use arrow_array::cast::AsArray;
+use arrow_array::types::{
+    ArrowPrimitiveType, Date32Type, Decimal128Type, Float64Type, Int64Type, TimestampMillisecondType,
+};
+use arrow_array::{Array, ArrayRef, ArrowNativeTypeOp, Int64Array, RecordBatch, StringArray, UInt32Array};
+use arrow_row::{RowConverter, SortField};
+use arrow_schema::DataType;
+use arrow_select::take::take;
+use std::collections::{BTreeMap, HashSet};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Rows of one table.
+#[derive(Clone, Debug)]
+pub struct TableRows {
+    /// Columns by their names in the table, key first, without the bookkeeping ones.
+    pub batch: RecordBatch,
+    /// Record of the chunk that each row belongs to.
+    pub record: Vec<u32>,
+    /// SHA-256 of each row.
+    pub hashes: Vec<RowHash>,
+    /// Cells whose column the row's JSON object did not have: (row, column of the batch).
+    pub absent: Vec<(usize, usize)>,
+}
+
+/// A chunk as table rows.
+#[derive(Debug)]
+pub struct Projected {
+    /// Key of each record.
+    pub keys: Vec<String>,
+    /// A row per record.
+    pub records: TableRows,
+    /// The records' lines, if the dataset has them.
+    pub lines: Option<TableRows>,
+    /// Rows that cannot be loaded.
+    pub rejects: Vec<Reject>,
+    /// Rows of the file that this chunk accounts for.
+    pub rows_read: u64,
+    /// Rows that repeat another one, or lost to a later one.
+    pub rows_duplicate: u64,
+    /// Rows whose shifted cells were put back.
+    pub rows_repaired: u64,
+    /// Records whose rows disagree on what belongs to the record.
+    pub records_disagreeing: u64,
+    /// Where reading goes on after this chunk.
+    pub next: Position,
+}
+
+/// Projects a cleaned chunk.
+pub fn project(chunk: Chunk, cleaned: &Cleaned, layout: &Layout, dataset: &Dataset, market: &str) -> Projected {
+    let source = Source { layout, cleaned, chunk: &chunk, market };
+    let rows = chunk.rows();
+    let (records, lines, records_disagreeing) = match &dataset.lines {
+        None => (source.last_rows(), None, 0),
+        Some(lines) => {
+            let line_rows = source.line_rows(lines.duplicates);
+            let disagreeing = source.records_disagreeing();
+            (source.merged_rows(&line_rows), Some(source.lines(&line_rows)), disagreeing)
+        }
+    };
+    let rows_kept = lines.as_ref().map_or(records.batch.num_rows(), |lines| lines.batch.num_rows());
+    Projected {
+        records,
+        lines,
+        rows_duplicate: (rows - rows_kept) as u64,
+        records_disagreeing,
+        keys: chunk.keys,
+        rejects: chunk.rejects,
+        rows_read: chunk.rows_read,
+        rows_repaired: chunk.rows_repaired,
+        next: chunk.next,
+    }
+}
+
+struct Source<'a> {
+    layout: &'a Layout,
+    cleaned: &'a Cleaned,
+    chunk: &'a Chunk,
+    market: &'a str,
+}
+
+impl Source<'_> {
+    /// Without lines a later row of the same key replaces an earlier one as a whole.
+    fn last_rows(&self) -> TableRows {
+        let rows: Vec<usize> = self.chunk.records.iter().map(|record| record.end - 1).collect();
+        let mut table = TableBuilder::new(self, &self.chunk.keys.iter().map(String::as_str).collect::<Vec<_>>());
+        let indices = indices(rows.iter().copied());
+        for (index, values) in self.columns(Owner::Record) {
+            let absent = (0..rows.len()).filter(|&row| self.is_absent(rows[row], index));
+            table.push_column(index, take_rows(values, &indices), absent.collect());
+        }
+        let rescued = rows.iter().map(|&row| self.rescued(row..row + 1, Some(Owner::Record)));
+        table.finish(rescued.collect(), (0..).take(rows.len()).collect())
+    }
+
+    /// What belongs to the record: of each column the last value that is not NULL.
+    fn merged_rows(&self, line_rows: &[Vec<usize>]) -> TableRows {
+        let records = &self.chunk.records;
+        let mut table = TableBuilder::new(self, &self.chunk.keys.iter().map(String::as_str).collect::<Vec<_>>());
+        for (index, values) in self.columns(Owner::Record) {
+            let last_value = |record: &Range<usize>| {
+                record.clone().rev().find(|&row| values.is_valid(row)).unwrap_or(record.end - 1)
+            };
+            let indices = indices(records.iter().map(last_value));
+            let is_absent = |record: &Range<usize>| record.clone().all(|row| self.is_absent(row, index));
+            let absent = (0..records.len()).filter(|&row| is_absent(&records[row]));
+            table.push_column(index, take_rows(values, &indices), absent.collect());
+        }
+        let line_counts: Int64Array = line_rows.iter().map(|rows| rows.len() as i64).collect();
+        table.push("line_count", Arc::new(line_counts));
+        let rescued = records.iter().map(|record| self.rescued(record.clone(), Some(Owner::Record)));
+        table.finish(rescued.collect(), (0..).take(records.len()).collect())
+    }
+
+    fn lines(&self, line_rows: &[Vec<usize>]) -> TableRows {
+        let record: Vec<u32> =
+            line_rows.iter().zip(0..).flat_map(|(rows, record)| std::iter::repeat_n(record, rows.len())).collect();
+        let keys: Vec<&str> = record.iter().map(|&record| self.chunk.keys[record as usize].as_str()).collect();
+        let rows: Vec<usize> = line_rows.concat();
+        let indices = indices(rows.iter().copied());
+        let mut table = TableBuilder::new(self, &keys);
+        let line_no: Int64Array = line_rows.iter().flat_map(|rows| 1..=rows.len() as i64).collect();
+        table.push("line_no", Arc::new(line_no));
+        for (index, values) in self.columns(Owner::Line) {
+            let absent = (0..rows.len()).filter(|&row| self.is_absent(rows[row], index));
+            table.push_column(index, take_rows(values, &indices), absent.collect());
+        }
+        let rescued = rows.iter().map(|&row| self.rescued(row..row + 1, Some(Owner::Line)));
+        table.finish(rescued.collect(), record)
+    }
+
+    /// The rows of each record that are lines of it.
+    fn line_rows(&self, duplicates: DuplicateLines) -> Vec<Vec<usize>> {
+        let records = &self.chunk.records;
+        if duplicates == DuplicateLines::Keep || records.iter().all(|record| record.len() == 1) {
+            return records.iter().map(|record| record.clone().collect()).collect();
+        }
+        let rescued: ArrayRef =
+            Arc::new(StringArray::from_iter((0..self.chunk.rows()).map(|row| self.rescued(row..row + 1, None))));
+        let columns: Vec<ArrayRef> = self.cleaned.columns.iter().flatten().cloned().chain([rescued]).collect();
+        let fields = columns.iter().map(|column| SortField::new(column.data_type().clone())).collect();
+        let comparable = RowConverter::new(fields)
+            .and_then(|converter| converter.convert_columns(&columns))
+            .expect("every cleaned type can be compared as bytes");
+        let distinct = |record: &Range<usize>| {
+            let mut seen = HashSet::with_capacity(record.len());
+            record.clone().filter(|&row| seen.insert(comparable.row(row))).collect()
+        };
+        records.iter().map(distinct).collect()
+    }
+
+    fn records_disagreeing(&self) -> u64 {
+        let columns: Vec<&ArrayRef> = self.columns(Owner::Record).map(|(_, values)| values).collect();
+        let is_disagreeing =
+            |record: &Range<usize>| columns.iter().any(|values| has_two_values(values, record.clone()));
+        let records = self.chunk.records.iter().filter(|record| record.len() > 1);
+        records.filter(|record| is_disagreeing(record)).count() as u64
+    }
+
+    fn columns(&self, owner: Owner) -> impl Iterator<Item = (usize, &ArrayRef)> {
+        let columns = self.layout.columns.iter().zip(&self.cleaned.columns).enumerate();
+        columns
+            .filter(move |(_, (column, _))| column.role == Role::Column(owner))
+            .filter_map(|(index, (_, values))| Some((index, values.as_ref()?)))
+    }
+
+    fn is_absent(&self, row: usize, column: usize) -> bool {
+        // Sorted by row: the reader meets rows in order.
+        self.chunk.absent.binary_search(&(row, column)).is_ok()
+    }
+
+    /// JSON of what was rescued in these rows, the last text of each column; `None` when nothing was.
+    fn rescued(&self, rows: Range<usize>, owner: Option<Owner>) -> Option<String> {
+        let rescued = &self.cleaned.rescued;
+        let start = rescued.partition_point(|cell| cell.row < rows.start);
+        let end = rescued.partition_point(|cell| cell.row < rows.end);
+        let texts: BTreeMap<&str, &str> = rescued[start..end]
+            .iter()
+            .map(|cell| (&self.layout.columns[cell.column], cell))
+            .filter(|(column, _)| owner.is_none_or(|owner| column.role == Role::Column(owner)))
+            .map(|(column, cell)| (column.name.as_str(), cell.raw.as_str()))
+            .collect();
+        (!texts.is_empty()).then(|| serde_json::to_string(&texts).expect("a map of texts is JSON"))
+    }
+}
+
+/// Collects the columns of one table.
+struct TableBuilder<'a> {
+    layout: &'a Layout,
+    columns: Vec<(String, ArrayRef)>,
+    absent: Vec<(usize, usize)>,
+}
+
+impl<'a> TableBuilder<'a> {
+    fn new(source: &Source<'a>, keys: &[&str]) -> Self {
+        let markets = StringArray::from_iter_values(std::iter::repeat_n(source.market, keys.len()));
+        let key_name = source.layout.key().map_or("", |key| &source.layout.columns[key].name);
+        let columns: Vec<(String, ArrayRef)> = vec![
+            ("market".to_owned(), Arc::new(markets)),
+            (key_name.to_owned(), Arc::new(StringArray::from_iter_values(keys))),
+        ];
+        Self { layout: source.layout, columns, absent: Vec::new() }
+    }
+
+    fn push_column(&mut self, index: usize, values: ArrayRef, absent: Vec<usize>) {
+        let column = self.columns.len();
+        self.absent.extend(absent.into_iter().map(|row| (row, column)));
+        self.push(&self.layout.columns[index].name.clone(), values);
+    }
+
+    fn push(&mut self, name: &str, values: ArrayRef) {
+        self.columns.push((name.to_owned(), values));
+    }
+
+    fn finish(mut self, rescued: Vec<Option<String>>, record: Vec<u32>) -> TableRows {
+        self.push("_rescued", Arc::new(StringArray::from(rescued)));
+        let nullable = self.columns.into_iter().map(|(name, values)| (name, values, true));
+        let batch = RecordBatch::try_from_iter_with_nullable(nullable).expect("every column has a value for each row");
+        self.absent.sort_unstable();
+        TableRows { hashes: hash_rows(&batch), batch, record, absent: self.absent }
+    }
+}
+
+fn indices(rows: impl Iterator<Item = usize>) -> UInt32Array {
+    rows.map(|row| u32::try_from(row).expect("a chunk has fewer than 2^32 rows")).collect()
+}
+
+fn take_rows(values: &ArrayRef, indices: &UInt32Array) -> ArrayRef {
+    take(values, indices, None).expect("indices come from the same chunk")
+}
+
+fn has_two_values(values: &ArrayRef, rows: Range<usize>) -> bool {
+    let mut valid = rows.filter(|&row| values.is_valid(row));
+    let Some(first) = valid.next() else { return false };
+    valid.any(|row| !is_equal(values, first, row))
+}
+
+/// Whether two cells, neither of them NULL, hold the same value.
+fn is_equal(values: &ArrayRef, one: usize, other: usize) -> bool {
+    fn same<T: ArrowPrimitiveType>(values: &ArrayRef, one: usize, other: usize) -> bool {
+        let values = values.as_primitive::<T>();
+        values.value(one).is_eq(values.value(other))
+    }
+    match values.data_type() {
+        DataType::Utf8 => values.as_string::<i32>().value(one) == values.as_string::<i32>().value(other),
+        DataType::Int64 => same::<Int64Type>(values, one, other),
+        DataType::Decimal128(..) => same::<Decimal128Type>(values, one, other),
+        DataType::Float64 => same::<Float64Type>(values, one, other),
+        DataType::Date32 => same::<Date32Type>(values, one, other),
+        _ => same::<TimestampMillisecondType>(values, one, other),
+    }
+}

@@ -1,0 +1,382 @@
+//! JSON rows: the objects of an array, of NDJSON, or of objects one after the other, read incrementally.
+//!
+//! serde_json checks every object and finds its end; that the array is complete and its commas are
+//! there is checked here, because arrow-json, which decodes the objects later, accepts both. Nested
+//! objects are flattened (`a_b`), arrays are kept as their JSON text.
+
+use super::content::Window;
+use super::rows::{Fault, Form, RowRef};
+use crate::clean::clean_key;
+use crate::dataset::Dataset;
+use crate::error::SyncError;
+use crate::schema::{Inference, Layout, Role, Shapes};
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+/// Deepest nesting that is flattened.
+const DEPTH_MAX: usize = 16;
+
+/// Where the reader stands among the elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Start,
+    /// Objects one after the other, without an array around them.
+    Stream,
+    FirstElement,
+    AfterElement,
+    AfterComma,
+    AfterArray,
+}
+
+/// The objects of a JSON file.
+#[derive(Debug)]
+pub struct JsonRows<'a> {
+    window: Window<'a>,
+    dataset: &'a Dataset,
+    row_bytes_max: usize,
+    names: Names<'a>,
+    place: Place,
+    number: u64,
+}
+
+/// The columns met so far, by the names that objects give them.
+#[derive(Debug)]
+struct Names<'a> {
+    layout: Layout,
+    by_raw_name: HashMap<String, usize>,
+    /// Tables that new columns are looked up in; `None` once every object was seen.
+    shapes: Option<&'a Shapes>,
+    key: Option<usize>,
+    /// What the values of each column have in common, while new columns may come.
+    inferences: Vec<Inference>,
+}
+
+impl<'a> JsonRows<'a> {
+    /// The objects of a whole file; columns are added to the layout as they are met.
+    pub fn surveying(window: Window<'a>, dataset: &'a Dataset, shapes: &'a Shapes, row_bytes_max: usize) -> Self {
+        Self::new(window, dataset, Names::new(Layout::empty(), Some(shapes)), Place::Start, row_bytes_max, 0)
+    }
+
+    /// The objects from the window's place on, of which `number` came before, with a known layout.
+    pub fn resuming(
+        window: Window<'a>,
+        dataset: &'a Dataset,
+        layout: &Layout,
+        row_bytes_max: usize,
+        number: u64,
+    ) -> Self {
+        // Between elements a comma may come next or not; the survey has checked that they are there.
+        let place = if window.offset() == 0 { Place::Start } else { Place::Stream };
+        Self::new(window, dataset, Names::new(layout.clone(), None), place, row_bytes_max, number)
+    }
+
+    fn new(
+        mut window: Window<'a>,
+        dataset: &'a Dataset,
+        names: Names<'a>,
+        place: Place,
+        row_bytes_max: usize,
+        number: u64,
+    ) -> Self {
+        if place == Place::Start && window.rest().starts_with(b"\xef\xbb\xbf") {
+            window.advance(3);
+        }
+        Self { window, dataset, row_bytes_max, names, place, number }
+    }
+
+    /// The columns that the objects had.
+    pub fn into_layout(self) -> Layout {
+        let Names { mut layout, inferences, .. } = self.names;
+        for (column, inference) in layout.columns.iter_mut().zip(inferences) {
+            column.kind = column.kind.or(Some(inference.kind()));
+        }
+        layout
+    }
+
+    /// The next object.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read, or is not complete JSON.
+    pub fn next(&mut self) -> Result<Option<RowRef<'_>>, SyncError> {
+        if !self.find_element()? {
+            return Ok(None);
+        }
+        let length = self.element_length()?;
+        self.number += 1;
+        let offset = self.window.offset();
+        self.window.advance(length);
+        let raw = self.window.passed(length);
+        let (key, form, absent) = self.names.read(raw, self.dataset);
+        Ok(Some(RowRef { number: self.number, offset, next_offset: offset + length as u64, raw, key, form, absent }))
+    }
+
+    /// Moves to the start of the next element; `false` at the end of the file.
+    fn find_element(&mut self) -> Result<bool, SyncError> {
+        loop {
+            let spaces = self.window.rest().iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+            self.window.advance(spaces);
+            let Some(&byte) = self.window.rest().first() else {
+                if !self.window.is_at_end() {
+                    self.window.fill()?;
+                    continue;
+                }
+                return match self.place {
+                    Place::Start | Place::Stream | Place::AfterArray => Ok(false),
+                    _ => Err(self.damaged("the array is not closed: the file is truncated")),
+                };
+            };
+            let (next, is_punctuation) = match (self.place, byte) {
+                (Place::Start, b'[') => (Place::FirstElement, true),
+                (Place::FirstElement | Place::AfterElement, b']') => (Place::AfterArray, true),
+                (Place::AfterElement, b',') => (Place::AfterComma, true),
+                // Resumed inside an array.
+                (Place::Stream, b',' | b']') if self.names.shapes.is_none() => (Place::Stream, true),
+                (Place::AfterComma, b']') => return Err(self.damaged("a comma stands before the end of the array")),
+                (Place::AfterElement, _) => return Err(self.damaged("a comma is missing between two elements")),
+                (Place::AfterArray, _) => return Err(self.damaged("something stands after the end of the array")),
+                (Place::Start | Place::Stream, _) => (Place::Stream, false),
+                (Place::FirstElement | Place::AfterComma, _) => (Place::AfterElement, false),
+            };
+            self.place = next;
+            if !is_punctuation {
+                return Ok(true);
+            }
+            self.window.advance(1);
+        }
+    }
+
+    fn element_length(&mut self) -> Result<usize, SyncError> {
+        loop {
+            let mut stream = serde_json::Deserializer::from_slice(self.window.rest()).into_iter::<IgnoredAny>();
+            let element = stream.next();
+            let length = stream.byte_offset();
+            let is_at_end = self.window.is_at_end();
+            match element {
+                // A number may go on in the next block.
+                Some(Ok(_)) if length < self.window.rest().len() || is_at_end => return Ok(length),
+                Some(Err(error)) if !error.is_eof() => return Err(self.damaged(&format!("it is not JSON: {error}"))),
+                _ if is_at_end => return Err(self.damaged("the last element is cut off: the file is truncated")),
+                _ if self.window.rest().len() > self.row_bytes_max => {
+                    return Err(self.damaged("an element is longer than row_bytes_max"));
+                }
+                _ => self.window.fill()?,
+            }
+        }
+    }
+
+    fn damaged(&self, what: &str) -> SyncError {
+        SyncError::damaged(format!("{what} (after element {}, byte {})", self.number, self.window.offset()))
+    }
+}
+
+impl<'a> Names<'a> {
+    fn new(layout: Layout, shapes: Option<&'a Shapes>) -> Self {
+        let by_raw_name =
+            layout.columns.iter().enumerate().map(|(index, column)| (column.raw_name.clone(), index)).collect();
+        let key = layout.key();
+        Self { layout, by_raw_name, shapes, key, inferences: Vec::new() }
+    }
+
+    fn read(&mut self, raw: &[u8], dataset: &Dataset) -> (Option<String>, Form, Vec<usize>) {
+        let broken = |fault| (None, Form::Broken(fault), Vec::new());
+        let Ok(text) = std::str::from_utf8(raw) else {
+            return broken(Fault::row("the bytes are not UTF-8 text: export the file as UTF-8"));
+        };
+        let Ok(Members(members)) = serde_json::from_str(text) else {
+            return broken(Fault::row("the element is not an object"));
+        };
+        let is_nested = members.iter().any(|(_, value)| value.get().starts_with(['{', '[']));
+        let members = match flatten(members) {
+            Ok(members) => members,
+            Err(reason) => return broken(Fault::row(&reason)),
+        };
+        let columns: Vec<usize> = members.iter().filter_map(|(name, _)| self.index(name, dataset)).collect();
+        self.observe(&members, dataset);
+        let key = match self.key_of(&members, dataset) {
+            Ok(key) => key,
+            Err(fault) => return broken(fault),
+        };
+        let faulty = members.iter().find_map(|(name, value)| Some((name, undecodable(value)?)));
+        if let Some((name, reason)) = faulty {
+            let column = self.by_raw_name.get(name.as_ref()).map(|&index| self.layout.columns[index].name.clone());
+            return (Some(key), Form::Broken(Fault::cell(column, reason)), Vec::new());
+        }
+        let form = if is_nested {
+            let rewritten =
+                serde_json::to_vec(&OrderedMembers(&members)).expect("texts and checked JSON values are JSON");
+            Form::Rewritten { bytes: rewritten, is_repaired: false }
+        } else {
+            Form::Fits
+        };
+        (Some(key), form, self.absent(&columns))
+    }
+
+    /// Index of the column of that name, made if objects may still bring new ones.
+    fn index(&mut self, raw_name: &str, dataset: &Dataset) -> Option<usize> {
+        if let Some(&index) = self.by_raw_name.get(raw_name) {
+            return Some(index);
+        }
+        let index = self.layout.push(raw_name, dataset, self.shapes?);
+        self.by_raw_name.insert(raw_name.to_owned(), index);
+        self.inferences.push(Inference::new(&self.layout.columns[index].name));
+        if self.layout.columns[index].role == Role::Key {
+            self.key = Some(index);
+        }
+        Some(index)
+    }
+
+    /// Notes what the values of undeclared columns look like.
+    fn observe(&mut self, members: &[Member<'_>], dataset: &Dataset) {
+        if self.shapes.is_none() {
+            return;
+        }
+        for (name, value) in members {
+            let index = self.by_raw_name[name.as_ref()];
+            if self.layout.columns[index].kind.is_some() {
+                continue;
+            }
+            if let Some(cell) = cell_text(value).filter(|cell| !dataset.null_tokens.matches(cell)) {
+                self.inferences[index].observe(&cell);
+            }
+        }
+    }
+
+    fn key_of(&self, members: &[Member<'_>], dataset: &Dataset) -> Result<String, Fault> {
+        let missing = || Fault::cell(Some(dataset.key.clone()), "the object has no key");
+        let column = &self.layout.columns[self.key.ok_or_else(missing)?];
+        let (_, value) = members.iter().rev().find(|(name, _)| *name == column.raw_name).ok_or_else(missing)?;
+        let cell = cell_text(value)
+            .ok_or_else(|| Fault::cell(Some(column.name.clone()), "the key is not text that can be decoded"))?;
+        match clean_key(&cell, column, &dataset.null_tokens) {
+            None => Err(missing()),
+            Some(Err(reason)) => Err(Fault::cell(Some(column.name.clone()), &reason)),
+            Some(Ok(key)) if key.contains('\0') => {
+                Err(Fault::cell(Some(column.name.clone()), "the key holds a NUL byte"))
+            }
+            Some(Ok(key)) => Ok(key.to_owned()),
+        }
+    }
+
+    fn absent(&self, present: &[usize]) -> Vec<usize> {
+        if present.len() == self.layout.columns.len() {
+            return Vec::new();
+        }
+        (0..self.layout.columns.len()).filter(|column| !present.contains(column)).collect()
+    }
+}
+
+/// The text that arrow-json makes of a value; `None` when a text's escapes are no text.
+pub fn cell_text(value: &RawValue) -> Option<Cow<'_, str>> {
+    let raw = value.get();
+    match raw.as_bytes().first() {
+        Some(b'"') if raw.contains('\\') => serde_json::from_str::<String>(raw).ok().map(Cow::Owned),
+        Some(b'"') => Some(Cow::Borrowed(&raw[1..raw.len() - 1])),
+        Some(b'n') => Some(Cow::Borrowed("")),
+        _ => Some(Cow::Borrowed(raw)),
+    }
+}
+
+/// Why a value cannot be stored as text.
+fn undecodable(value: &RawValue) -> Option<&'static str> {
+    if !value.get().contains("\\u") {
+        return None;
+    }
+    match cell_text(value) {
+        None => Some("the value's escapes are no text"),
+        Some(text) if text.contains('\0') => Some("the value holds a NUL character"),
+        Some(_) => None,
+    }
+}
+
+/// The members of one object, in order.
+struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct MembersVisitor;
+        impl<'de> Visitor<'de> for MembersVisitor {
+            type Value = Members<'de>;
+
+            fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
+                let mut members = Vec::new();
+                while let Some(Name(name)) = map.next_key()? {
+                    members.push((name, map.next_value()?));
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(MembersVisitor)
+    }
+}
+
+/// A member's name, borrowed where it has no escapes.
+#[derive(Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
+type Member<'a> = (Cow<'a, str>, Cow<'a, RawValue>);
+
+fn flatten<'a>(members: Vec<(Cow<'a, str>, &'a RawValue)>) -> Result<Vec<Member<'a>>, String> {
+    let mut flat = Vec::with_capacity(members.len());
+    for (name, value) in members {
+        flatten_into(&mut flat, name, value, 0)?;
+    }
+    Ok(flat)
+}
+
+fn flatten_into<'a>(
+    flat: &mut Vec<Member<'a>>,
+    name: Cow<'a, str>,
+    value: &'a RawValue,
+    depth: usize,
+) -> Result<(), String> {
+    if depth > DEPTH_MAX {
+        return Err(format!("objects are nested deeper than {DEPTH_MAX}"));
+    }
+    let raw = value.get();
+    if raw.starts_with('{') {
+        let Members(members) = serde_json::from_str(raw).map_err(|error| error.to_string())?;
+        for (inner, value) in members {
+            flatten_into(flat, Cow::Owned(format!("{name}_{inner}")), value, depth + 1)?;
+        }
+        return Ok(());
+    }
+    let value = if raw.starts_with('[') {
+        Cow::Owned(serde_json::value::to_raw_value(raw).map_err(|error| error.to_string())?)
+    } else {
+        Cow::Borrowed(value)
+    };
+    flat.push((name, value));
+    Ok(())
+}
+
+/// Writes members as an object.
+struct OrderedMembers<'a>(&'a [Member<'a>]);
+
+impl serde::Serialize for OrderedMembers<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nested_objects_are_flattened_and_arrays_kept_as_text() {
+        let Members(members) = serde_json::from_str(r#"{"a":{"b":1,"c":{"d":"x"}},"e":[1, "y"]}"#).expect("JSON");
+        let flat = flatten(members).expect("shallow");
+        assert_eq!(
+            serde_json::to_string(&OrderedMembers(&flat)).expect("JSON"),
+            r#"{"a_b":1,"a_c_d":"x","e":"[1, \"y\"]"}"#
+        );
+    }
+}

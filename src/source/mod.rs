@@ -1,0 +1,10 @@
+//! Files: watching and scanning the inbox, and reading one file as chunks of whole records.
+
+pub mod content;
+pub mod csv;
+pub mod json;
+pub mod reader;
+pub mod repair;
+pub mod rows;
+pub mod seen_keys;
+pub mod survey;

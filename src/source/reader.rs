@@ -1,0 +1,322 @@
+//! Reader: a file as bounded chunks of whole records.
+//!
+//! Records whose rows follow one another come in file order; those whose rows stand apart are gathered
+//! afterwards. The sequence of chunks depends on nothing but the content, the survey and the limits, so
+//! that a position in it means the same after a restart.
+
+use super::content::{Content, Window};
+use super::csv::CsvRows;
+use super::json::JsonRows;
+use super::rows::{Fault, Form, RowRef, Rows, printable};
+use super::seen_keys::{Scattered, key_hash};
+use super::survey::{Format, Survey};
+use crate::chunk::{Chunk, Position, Reject};
+use crate::config::Limits;
+use crate::dataset::Dataset;
+use crate::error::SyncError;
+use crate::schema::Layout;
+use arrow_array::RecordBatch;
+use arrow_schema::{DataType, Field, Schema};
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Reads a surveyed file from a position on.
+#[derive(Debug)]
+pub struct Reader<'a> {
+    content: &'a Content,
+    format: Format,
+    layout: &'a Layout,
+    dataset: &'a Dataset,
+    limits: &'a Limits,
+    scattered: Scattered,
+    gather_passes: u32,
+    position: Position,
+    rows: Rows<'a>,
+    /// Pass 0: the record that is being read.
+    run: Option<Record>,
+    /// Gathering passes: the records of this pass, once they are gathered.
+    gathered: Option<std::vec::IntoIter<Record>>,
+}
+
+/// The rows of one record.
+#[derive(Debug)]
+struct Record {
+    key: String,
+    bytes: Vec<u8>,
+    rows: Vec<RecordRow>,
+}
+
+#[derive(Debug)]
+struct RecordRow {
+    number: u64,
+    raw: Range<usize>,
+    form: Form,
+    absent: Vec<usize>,
+}
+
+impl<'a> Reader<'a> {
+    /// Starts at a position.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn new(
+        content: &'a Content,
+        format: Format,
+        layout: &'a Layout,
+        dataset: &'a Dataset,
+        limits: &'a Limits,
+        survey: &Survey,
+        position: Position,
+    ) -> Result<Self, SyncError> {
+        let rows = rows_at(content, format, layout, dataset, limits, position.offset, position.row)?;
+        Ok(Self {
+            content,
+            format,
+            layout,
+            dataset,
+            limits,
+            scattered: survey.scattered(),
+            gather_passes: survey.gather_passes,
+            position,
+            rows,
+            run: None,
+            gathered: None,
+        })
+    }
+
+    /// The next chunk; `None` once everything is read. The last one may be empty.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read, or is not the surveyed one any more.
+    pub fn next_chunk(&mut self) -> Result<Option<Chunk>, SyncError> {
+        if self.position.done {
+            return Ok(None);
+        }
+        let mut chunk = if self.position.pass == 0 { self.read_in_order()? } else { self.gather()? };
+        self.content.check_unchanged()?;
+        chunk.rows_read = (chunk.rows() + chunk.rejects.len()) as u64;
+        self.position = chunk.next;
+        Ok(Some(chunk))
+    }
+
+    fn read_in_order(&mut self) -> Result<Chunk, SyncError> {
+        let mut chunk = Chunk::default();
+        while let Some(row) = self.rows.next()? {
+            let Some(key) = &row.key else {
+                chunk.rejects.extend(keyless_reject(row));
+                continue;
+            };
+            if let Some(run) = self.run.as_mut().filter(|run| run.key == *key) {
+                run.push(row);
+                continue;
+            }
+            let next = Position { pass: 0, offset: row.offset, row: row.number - 1, ..Position::default() };
+            let record = (!self.scattered.contains(key_hash(key))).then(|| Record::new(row));
+            if let Some(ended) = std::mem::replace(&mut self.run, record) {
+                ended.end(&mut chunk, self.limits);
+            }
+            if chunk.bytes.len() >= self.limits.chunk_bytes_max {
+                chunk.next = next;
+                return Ok(chunk);
+            }
+        }
+        if let Some(ended) = self.run.take() {
+            ended.end(&mut chunk, self.limits);
+        }
+        chunk.next = self.start_of_pass(1);
+        Ok(chunk)
+    }
+
+    fn gather(&mut self) -> Result<Chunk, SyncError> {
+        let pass = self.position.pass;
+        let mut records = match self.gathered.take() {
+            Some(records) => records,
+            None => {
+                let mut records = self.gathered_records(pass)?.into_iter();
+                // Records that were committed before a restart.
+                records.by_ref().take(usize::try_from(self.position.records).unwrap_or(usize::MAX)).for_each(drop);
+                records
+            }
+        };
+        let mut chunk = Chunk::default();
+        let mut done = self.position.records;
+        while chunk.bytes.len() < self.limits.chunk_bytes_max {
+            let Some(record) = records.next() else {
+                chunk.next = self.start_of_pass(pass + 1);
+                return Ok(chunk);
+            };
+            done += 1;
+            record.end(&mut chunk, self.limits);
+        }
+        chunk.next = Position { pass, records: done, ..Position::default() };
+        self.gathered = Some(records);
+        Ok(chunk)
+    }
+
+    /// The scattered records of one pass, in the order of their first rows.
+    fn gathered_records(&self, pass: u32) -> Result<Vec<Record>, SyncError> {
+        let mut rows = rows_at(self.content, self.format, self.layout, self.dataset, self.limits, 0, 0)?;
+        let mut records: Vec<Record> = Vec::new();
+        let mut by_key: HashMap<String, usize> = HashMap::new();
+        while let Some(row) = rows.next()? {
+            let Some(key) = &row.key else { continue };
+            let hash = key_hash(key);
+            if !self.scattered.contains(hash) || hash % u64::from(self.gather_passes) != u64::from(pass - 1) {
+                continue;
+            }
+            if let Some(&index) = by_key.get(key) {
+                records[index].push(row);
+            } else {
+                by_key.insert(key.clone(), records.len());
+                records.push(Record::new(row));
+            }
+        }
+        Ok(records)
+    }
+
+    fn start_of_pass(&self, pass: u32) -> Position {
+        Position { pass, done: pass > self.gather_passes, ..Position::default() }
+    }
+}
+
+fn rows_at<'a>(
+    content: &'a Content,
+    format: Format,
+    layout: &'a Layout,
+    dataset: &'a Dataset,
+    limits: &Limits,
+    offset: u64,
+    number: u64,
+) -> Result<Rows<'a>, SyncError> {
+    let mut window = Window::at(content, offset)?;
+    Ok(match format {
+        Format::Json => Rows::Json(JsonRows::resuming(window, dataset, layout, limits.row_bytes_max, number)),
+        Format::Csv(dialect) => {
+            if offset == 0 {
+                super::csv::read_header(&mut window, dialect)?;
+            }
+            let key = layout.key().expect("the survey refuses a file without a key");
+            Rows::Csv(CsvRows::new(window, dialect, layout, dataset, key, number))
+        }
+    })
+}
+
+/// A row whose record is unknown stands for itself.
+fn keyless_reject(row: RowRef<'_>) -> Option<Reject> {
+    let Form::Broken(fault) = row.form else { return None };
+    Some(Reject { row_number: row.number, column: fault.column, reason: fault.reason, raw: printable(row.raw) })
+}
+
+impl Record {
+    fn new(row: RowRef<'_>) -> Self {
+        let mut record = Self { key: row.key.clone().unwrap_or_default(), bytes: Vec::new(), rows: Vec::new() };
+        record.push(row);
+        record
+    }
+
+    fn push(&mut self, row: RowRef<'_>) {
+        let start = self.bytes.len();
+        self.bytes.extend(row.raw);
+        self.rows.push(RecordRow {
+            number: row.number,
+            raw: start..self.bytes.len(),
+            form: row.form,
+            absent: row.absent,
+        });
+    }
+
+    /// Adds the record to the chunk: all of its rows, or, if one cannot be loaded, all as rejects.
+    fn end(self, chunk: &mut Chunk, limits: &Limits) {
+        let faulty = self.rows.iter().find(|row| matches!(row.form, Form::Broken(_))).map(|row| row.number);
+        let whole_fault = if self.rows.len() > limits.record_rows_max {
+            Some(format!(
+                "record `{}` has more rows than record_rows_max allows ({})",
+                self.key, limits.record_rows_max
+            ))
+        } else {
+            faulty
+                .map(|number| format!("row {number} of the same record cannot be loaded, and records are loaded whole"))
+        };
+        match whole_fault {
+            None => self.accept(chunk),
+            Some(reason) => self.reject(chunk, &reason),
+        }
+    }
+
+    fn accept(self, chunk: &mut Chunk) {
+        let first = chunk.rows();
+        for (index, row) in (first..).zip(&self.rows) {
+            match &row.form {
+                Form::Rewritten { bytes, is_repaired } => {
+                    chunk.bytes.extend(bytes);
+                    chunk.rows_repaired += u64::from(*is_repaired);
+                }
+                _ => chunk.bytes.extend(&self.bytes[row.raw.clone()]),
+            }
+            chunk.bytes.push(b'\n');
+            chunk.absent.extend(row.absent.iter().map(|&column| (index, column)));
+        }
+        chunk.records.push(first..first + self.rows.len());
+        chunk.keys.push(self.key);
+    }
+
+    fn reject(self, chunk: &mut Chunk, whole_reason: &str) {
+        for row in self.rows {
+            let raw = printable(&self.bytes[row.raw]);
+            let Fault { column, reason } = match row.form {
+                Form::Broken(fault) => fault,
+                _ => Fault::row(whole_reason),
+            };
+            chunk.rejects.push(Reject { row_number: row.number, column, reason, raw });
+        }
+    }
+}
+
+/// Decodes a chunk into a text column per column of the layout.
+pub fn decode(chunk: &Chunk, format: Format, layout: &Layout) -> RecordBatch {
+    let fields: Vec<Field> = layout
+        .columns
+        .iter()
+        .enumerate()
+        // Two columns of a CSV header may have one name; arrow-csv goes by position, arrow-json by name.
+        .map(|(index, column)| match format {
+            Format::Csv(_) => Field::new(index.to_string(), DataType::Utf8, true),
+            Format::Json => Field::new(&column.raw_name, DataType::Utf8, true),
+        })
+        .collect();
+    let schema = Arc::new(Schema::new(fields));
+    let rows = chunk.rows();
+    if rows == 0 {
+        return RecordBatch::new_empty(schema);
+    }
+    let batch = match format {
+        Format::Csv(dialect) => {
+            let builder = arrow_csv::ReaderBuilder::new(Arc::clone(&schema))
+                .with_delimiter(dialect.delimiter)
+                .with_batch_size(rows);
+            let mut decoder = builder.build_decoder();
+            let mut bytes = chunk.bytes.as_slice();
+            while !bytes.is_empty() {
+                let taken = decoder.decode(bytes).expect("the reader passes only rows with as many cells as columns");
+                bytes = &bytes[taken..];
+                if taken == 0 {
+                    break;
+                }
+            }
+            decoder.flush().expect("the reader passes only UTF-8 rows that end in a line feed")
+        }
+        Format::Json => {
+            let builder =
+                arrow_json::ReaderBuilder::new(Arc::clone(&schema)).with_coerce_primitive(true).with_batch_size(rows);
+            let mut decoder = builder.build_decoder().expect("text columns can be decoded");
+            decoder.decode(&chunk.bytes).expect("the reader passes only objects that serde_json has checked");
+            decoder.flush().expect("the reader passes only flat objects")
+        }
+    };
+    let batch = batch.expect("there is at least one row");
+    assert_eq!(batch.num_rows(), rows, "arrow must see the rows that the reader saw");
+    batch
+}

@@ -1,0 +1,99 @@
+//! Rows: the rows of a file one after the other, whatever its format.
+
+use super::csv::CsvRows;
+use super::json::JsonRows;
+use crate::error::SyncError;
+
+/// One row, borrowed from the reader.
+#[derive(Debug)]
+pub struct RowRef<'a> {
+    /// 1 is the first row after the header.
+    pub number: u64,
+    /// Offset of its first byte in the file.
+    pub offset: u64,
+    /// Offset of what comes after it.
+    pub next_offset: u64,
+    /// Its bytes as they are.
+    pub raw: &'a [u8],
+    /// The record it belongs to, when that can be read.
+    pub key: Option<String>,
+    /// Whether it can be loaded, and how.
+    pub form: Form,
+    /// Columns of the layout that its JSON object does not have.
+    pub absent: Vec<usize>,
+}
+
+/// What a row is to its columns.
+#[derive(Debug)]
+pub enum Form {
+    /// It can be decoded as it stands.
+    Fits,
+    /// It can be decoded in this form.
+    Rewritten {
+        /// The row to decode.
+        bytes: Vec<u8>,
+        /// Whether shifted cells were put back.
+        is_repaired: bool,
+    },
+    /// It cannot be loaded.
+    Broken(Fault),
+}
+
+/// Why a row cannot be loaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The column at fault, if one is.
+    pub column: Option<String>,
+    /// Why, and what to do.
+    pub reason: String,
+}
+
+impl Fault {
+    /// A fault of the row as a whole.
+    pub fn row(reason: &str) -> Self {
+        Self { column: None, reason: reason.to_owned() }
+    }
+
+    /// A fault of one cell.
+    pub fn cell(column: Option<String>, reason: &str) -> Self {
+        Self { column, reason: reason.to_owned() }
+    }
+}
+
+/// The rows of a file.
+#[derive(Debug)]
+pub enum Rows<'a> {
+    /// Of a CSV file.
+    Csv(CsvRows<'a>),
+    /// Of a JSON file.
+    Json(JsonRows<'a>),
+}
+
+impl Rows<'_> {
+    /// The next row.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read, or its structure is damaged.
+    pub fn next(&mut self) -> Result<Option<RowRef<'_>>, SyncError> {
+        match self {
+            Self::Csv(rows) => rows.next(),
+            Self::Json(rows) => rows.next(),
+        }
+    }
+}
+
+/// A row's bytes as text; what is not text as `\xNN`.
+pub fn printable(raw: &[u8]) -> String {
+    let mut text = String::with_capacity(raw.len());
+    for chunk in raw.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            // PostgreSQL stores no NUL in text.
+            if c == '\0' { text.push_str("\\x00") } else { text.push(c) }
+        }
+        for byte in chunk.invalid() {
+            text.push_str(&format!("\\x{byte:02X}"));
+        }
+    }
+    text
+}

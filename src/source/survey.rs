@@ -1,0 +1,201 @@
+//! Survey: the first look at every row of a file. It decides whether the file can be taken at all,
+//! which records' rows stand apart, and what kinds of values undeclared columns hold.
+
+use super::content::{Content, Window};
+use super::csv::{CsvRows, Dialect, read_header};
+use super::json::JsonRows;
+use super::rows::{Form, Rows};
+use super::seen_keys::{Scattered, SeenKeys, key_hash};
+use crate::config::Limits;
+use crate::dataset::Dataset;
+use crate::error::SyncError;
+use crate::schema::{Layout, Shapes};
+use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
+use std::path::Path;
+
+/// How a file is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Rows of delimited cells under a header.
+    Csv(Dialect),
+    /// Objects, in an array or not.
+    Json,
+}
+
+/// What the first look found; kept in the checkpoint so that a resumed file is not looked at again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Survey {
+    /// Names of the columns in the file.
+    pub header: Vec<String>,
+    /// Rows after the header.
+    pub rows_read: u64,
+    /// Rows that cannot be loaded, at least.
+    pub rows_rejected: u64,
+    /// Hashes of the keys whose rows stand apart; `None` when there are too many to list.
+    pub scattered: Option<Vec<u64>>,
+    /// Passes that gather the records whose rows stand apart.
+    pub gather_passes: u32,
+}
+
+impl Survey {
+    /// The keys whose rows stand apart.
+    pub fn scattered(&self) -> Scattered {
+        match &self.scattered {
+            Some(hashes) => Scattered::Keys(hashes.iter().copied().collect()),
+            None => Scattered::All,
+        }
+    }
+}
+
+/// How a file of that name is written.
+pub fn format_of(path: &Path, limits: &Limits) -> Format {
+    let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
+    match extension.as_deref() {
+        Some("json" | "ndjson" | "jsonl") => Format::Json,
+        Some("tsv") => Format::Csv(Dialect { delimiter: b'\t', row_bytes_max: limits.row_bytes_max }),
+        _ => Format::Csv(Dialect { delimiter: b',', row_bytes_max: limits.row_bytes_max }),
+    }
+}
+
+/// Looks at every row.
+///
+/// # Errors
+///
+/// [`SyncError::Damaged`] when the file's structure is damaged, its header has no key, or a bound is exceeded.
+pub fn survey(
+    content: &Content,
+    format: Format,
+    dataset: &Dataset,
+    shapes: &Shapes,
+    limits: &Limits,
+) -> Result<(Survey, Layout), SyncError> {
+    let mut window = Window::at(content, 0)?;
+    match format {
+        Format::Json => {
+            let mut rows = Rows::Json(JsonRows::surveying(window, dataset, shapes, limits.row_bytes_max));
+            let tally = Tally::of(&mut rows, content, limits)?;
+            let Rows::Json(rows) = rows else { unreachable!("made as JSON above") };
+            let layout = rows.into_layout();
+            if tally.rows_read > 0 {
+                check_layout(&layout, dataset, limits)?;
+            }
+            Ok((tally.finish(&layout, content, limits), layout))
+        }
+        Format::Csv(dialect) => {
+            let header = read_header(&mut window, dialect)?;
+            let layout = Layout::of_header(&header, dataset, shapes);
+            let key = check_layout(&layout, dataset, limits)?;
+            let mut rows = Rows::Csv(CsvRows::new(window, dialect, &layout, dataset, key, 0).inferring());
+            let tally = Tally::of(&mut rows, content, limits)?;
+            let Rows::Csv(rows) = rows else { unreachable!("made as CSV above") };
+            let kinds = rows.into_kinds();
+            let mut layout = layout;
+            for (column, kind) in kinds {
+                layout.columns[column].kind = Some(kind);
+            }
+            Ok((tally.finish(&layout, content, limits), layout))
+        }
+    }
+}
+
+fn check_layout(layout: &Layout, dataset: &Dataset, limits: &Limits) -> Result<usize, SyncError> {
+    if layout.columns.len() > limits.columns_max {
+        return Err(SyncError::damaged(format!(
+            "it has {} columns where columns_max allows {}",
+            layout.columns.len(),
+            limits.columns_max
+        )));
+    }
+    layout.key().ok_or_else(|| {
+        let names: Vec<&str> = layout.columns.iter().map(|column| column.raw_name.as_str()).take(10).collect();
+        SyncError::damaged(format!(
+            "no column is `{}`, the key of {}; the columns are {}",
+            dataset.key,
+            dataset.name,
+            names.join(", ")
+        ))
+    })
+}
+
+/// Counts over all rows.
+struct Tally {
+    rows_read: u64,
+    rows_rejected: u64,
+    seen: SeenKeys,
+    faulty_keys: HashSet<u64>,
+}
+
+/// A run of rows with the same key.
+struct Run {
+    key: String,
+    rows: u64,
+    faults: u64,
+}
+
+impl Tally {
+    fn of(rows: &mut Rows<'_>, content: &Content, limits: &Limits) -> Result<Self, SyncError> {
+        let mut tally = Self {
+            rows_read: 0,
+            rows_rejected: 0,
+            seen: SeenKeys::new(content.stamp().size_bytes),
+            faulty_keys: HashSet::new(),
+        };
+        let mut run: Option<Run> = None;
+        while let Some(row) = rows.next()? {
+            tally.rows_read += 1;
+            let fault = u64::from(matches!(row.form, Form::Broken(_)));
+            let Some(key) = row.key else {
+                tally.rows_rejected += fault;
+                continue;
+            };
+            match &mut run {
+                Some(run) if run.key == key => {
+                    run.rows += 1;
+                    run.faults += fault;
+                    if run.rows > limits.record_rows_max as u64 {
+                        return Err(SyncError::damaged(format!(
+                            "record `{key}` has more rows than record_rows_max allows ({})",
+                            limits.record_rows_max
+                        )));
+                    }
+                }
+                _ => {
+                    tally.seen.observe_run(key_hash(&key));
+                    if let Some(ended) = run.replace(Run { key, rows: 1, faults: fault }) {
+                        tally.end_run(&ended);
+                    }
+                }
+            }
+        }
+        if let Some(ended) = run {
+            tally.end_run(&ended);
+        }
+        Ok(tally)
+    }
+
+    /// One row that cannot be loaded takes its whole record with it.
+    fn end_run(&mut self, run: &Run) {
+        let hash = key_hash(&run.key);
+        if run.faults > 0 {
+            self.faulty_keys.insert(hash);
+        }
+        if self.faulty_keys.contains(&hash) {
+            self.rows_rejected += run.rows;
+        }
+    }
+
+    fn finish(self, layout: &Layout, content: &Content, limits: &Limits) -> Survey {
+        let (scattered, gather_passes) = self.seen.finish(content.stamp().size_bytes, limits.gather_bytes_max);
+        Survey {
+            header: layout.columns.iter().map(|column| column.raw_name.clone()).collect(),
+            rows_read: self.rows_read,
+            rows_rejected: self.rows_rejected,
+            scattered: match scattered {
+                Scattered::Keys(hashes) => Some(hashes.into_iter().collect()),
+                Scattered::All => None,
+            },
+            gather_passes,
+        }
+    }
+}
