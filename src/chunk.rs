@@ -22,6 +22,14 @@ pub struct Position {
     pub done: bool,
 }
 
+impl Position {
+    /// Whether more is done here than there.
+    pub fn is_after(self, other: Self) -> bool {
+        let place = |position: Self| (position.done, position.pass, position.offset, position.records);
+        place(self) > place(other)
+    }
+}
+
 /// A row that cannot be loaded, kept as it was.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reject {

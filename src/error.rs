@@ -50,6 +50,9 @@ pub enum SyncError {
         /// Why.
         source: std::io::Error,
     },
+    /// A fault of tidegate itself.
+    #[error("tidegate made a mistake: {0}; please report it with the file")]
+    Internal(String),
     /// The process was asked to stop.
     #[error("stopped")]
     Stopped,
@@ -98,7 +101,7 @@ impl SyncError {
             Self::ChangedWhileRead { .. } => Verdict::Rescan,
             Self::Read { source, .. } if source.kind() == std::io::ErrorKind::NotFound => Verdict::Rescan,
             Self::Damaged { .. } => Verdict::Quarantine,
-            Self::Read { .. } | Self::Database(_) => Verdict::Fail,
+            Self::Read { .. } | Self::Database(_) | Self::Internal(_) => Verdict::Fail,
             Self::LeaseLost | Self::LeaseHeld { .. } | Self::Configuration(_) | Self::State { .. } | Self::Stopped => {
                 Verdict::Fatal
             }

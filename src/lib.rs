@@ -1,12 +1,25 @@
 //! tidegate: incremental sync of e-commerce market exports into a database that stays right.
+pub mod archive;
+pub mod checkpoint;
 pub mod chunk;
 pub mod clean;
+pub mod cli;
 pub mod config;
+pub mod daemon;
 pub mod dataset;
+pub mod diff;
 pub mod error;
+pub mod health;
+pub mod http;
+pub mod inbox;
+pub mod lanes;
 pub mod moment;
 pub mod number;
 pub mod project;
+pub mod quarantine;
+pub mod retry;
 pub mod row_hash;
 pub mod schema;
+pub mod sink;
 pub mod source;
+pub mod sync;

@@ -10,16 +10,17 @@ agent_id         = "identifier"
 tasks_count      = "bigint"
 completed_tasks  = "bigint"
 failed_tasks     = "bigint"
-average_minutes  = "double"
-total_distance_m = "double"
+average_minutes  = "decimal"
+total_distance_m = "decimal"
 average_rating   = "decimal"
 
+# No DISTINCT and no IS NOT NULL, for the reason that customer_metrics.sql gives.
 [touched_by]
 deliveries = """
-SELECT DISTINCT d.agent_id AS group_key
+SELECT d.agent_id AS group_key
 FROM   deliveries d
 WHERE  {{ records('d.market', 'd.task_id') }}
-  AND  d.agent_id IS NOT NULL
+  AND  d.agent_id <> ''
 """
 */
 WITH
@@ -36,11 +37,11 @@ WITH
     )
 SELECT market,
        agent_id,
-       COUNT(*)                                               AS tasks_count,
-       COUNT(CASE WHEN task_status = 'Completed' THEN 1 END)  AS completed_tasks,
-       COUNT(CASE WHEN task_status = 'Failed'    THEN 1 END)  AS failed_tasks,
-       {{ quotient4('SUM(minutes)', 'COUNT(minutes)') }}       AS average_minutes,
-       {{ round4('COALESCE(SUM(distance_m), 0)') }}            AS total_distance_m,
-       {{ quotient4('SUM(rating)', 'COUNT(rating)') }}         AS average_rating
+       COUNT(*)                                              AS tasks_count,
+       COUNT(CASE WHEN task_status = 'Completed' THEN 1 END) AS completed_tasks,
+       COUNT(CASE WHEN task_status = 'Failed'    THEN 1 END) AS failed_tasks,
+       {{ quotient4('SUM(minutes)', 'COUNT(minutes)') }}     AS average_minutes,
+       {{ round4('COALESCE(SUM(distance_m), 0)') }}          AS total_distance_m,
+       {{ quotient4('SUM(rating)', 'COUNT(rating)') }}       AS average_rating
 FROM   agent_tasks
 GROUP  BY market, agent_id

@@ -21,23 +21,25 @@ redeemed_loyalty_points     = "decimal"
 consumed_loyalty_points     = "decimal"
 deliveries_count            = "bigint"
 completed_deliveries        = "bigint"
-average_delivery_minutes    = "double"
-average_delivery_distance_m = "double"
+average_delivery_minutes    = "decimal"
+average_delivery_distance_m = "decimal"
 
+# A key may come more than once, and <> '' leaves NULL out. With DISTINCT or IS NOT NULL instead, an SQLite that has not
+# run ANALYZE yet would walk that column's index through the whole market.
 [touched_by]
 orders = """
-SELECT DISTINCT o.customer_id AS group_key
+SELECT o.customer_id AS group_key
 FROM   orders o
 WHERE  {{ records('o.market', 'o.order_id') }}
-  AND  o.customer_id IS NOT NULL
+  AND  o.customer_id <> ''
 """
 # A task has no customer of its own: it belongs to the customer of its order.
 deliveries = """
-SELECT DISTINCT o.customer_id AS group_key
+SELECT o.customer_id AS group_key
 FROM   deliveries d
 JOIN   orders o ON o.market = d.market AND o.order_id = d.order_id
 WHERE  {{ records('d.market', 'd.task_id') }}
-  AND  o.customer_id IS NOT NULL
+  AND  o.customer_id <> ''
 """
 */
 WITH
@@ -45,7 +47,7 @@ WITH
     customer_orders AS (
         SELECT o.market, o.customer_id, o.order_id, o.order_status, o.order_time,
                o.redeemed_loyalty_points, o.consumed_loyalty_points,
-               COALESCE(o.currency_symbol, '') AS currency_symbol,
+               COALESCE(o.currency_symbol, '')                                              AS currency_symbol,
                CASE WHEN COALESCE(o.order_status, '') <> 'CANCELLED' THEN 1             END AS sold,
                CASE WHEN COALESCE(o.order_status, '') <> 'CANCELLED' THEN o.order_total END AS sold_total
         FROM   orders o
@@ -53,8 +55,9 @@ WITH
           AND  o.customer_id IS NOT NULL
           AND  {{ live('orders', 'o') }}
     ),
-    -- Orders, items and tasks are added up apart and joined after:
-    -- joined before, each item would repeat the tasks of its order.
+    -- Orders, items and tasks are added up apart and joined after: joined before, each item would repeat the tasks
+    -- of its order. CROSS JOIN means what JOIN means, and keeps SQLite, which does not reorder it, from reading
+    -- every item and task of the market to find those of a few orders.
     order_totals AS (
         SELECT market, customer_id, currency_symbol,
                COUNT(*)                                               AS orders_count,
@@ -74,28 +77,32 @@ WITH
                SUM(i.quantity)       AS items_quantity,
                COUNT(DISTINCT i.sku) AS distinct_products
         FROM   customer_orders o
-        JOIN   order_items i ON i.market = o.market AND i.order_id = o.order_id
-        WHERE  o.sold = 1
+        CROSS  JOIN order_items i
+        WHERE  i.market = o.market AND i.order_id = o.order_id
+          AND  o.sold = 1
         GROUP  BY o.market, o.customer_id, o.currency_symbol
     ),
     customer_tasks AS (
         SELECT o.market, o.customer_id, o.currency_symbol,
-               CASE WHEN d.task_status = 'Completed' THEN 1 END                                      AS completed,
+               CASE WHEN d.task_status = 'Completed' THEN 1 END                                     AS completed,
                CASE WHEN d.task_status = 'Completed' THEN {{ exact('d.total_time_taken_min') }} END AS minutes,
                CASE WHEN d.task_status = 'Completed' THEN {{ exact('d.distance_m') }} END           AS distance_m
         FROM   customer_orders o
-        JOIN   deliveries d ON d.market = o.market AND d.order_id = o.order_id
-        WHERE  {{ live('deliveries', 'd') }}
+        CROSS  JOIN deliveries d
+        WHERE  d.market = o.market AND d.order_id = o.order_id
+          AND  {{ live('deliveries', 'd') }}
     ),
     task_totals AS (
         SELECT market, customer_id, currency_symbol,
-               COUNT(*)                                               AS deliveries_count,
-               COUNT(completed)                                       AS completed_deliveries,
+               COUNT(*)                                                AS deliveries_count,
+               COUNT(completed)                                        AS completed_deliveries,
                {{ quotient4('SUM(minutes)', 'COUNT(minutes)') }}       AS average_minutes,
                {{ quotient4('SUM(distance_m)', 'COUNT(distance_m)') }} AS average_distance_m
         FROM   customer_tasks
         GROUP  BY market, customer_id, currency_symbol
     )
+-- A refresh is of one market, so market is left out of these joins: with it, the key that MariaDB makes for their
+-- temporary tables would be too long, and each row of one would be compared with every row of the other.
 SELECT o.market,
        o.customer_id,
        o.currency_symbol,
@@ -108,12 +115,12 @@ SELECT o.market,
        COALESCE(i.distinct_products, 0)                   AS distinct_products,
        o.first_order_at,
        o.last_order_at,
-       {{ round4('o.redeemed_points') }}                  AS redeemed_loyalty_points,
-       {{ round4('o.consumed_points') }}                  AS consumed_loyalty_points,
-       COALESCE(t.deliveries_count, 0)                    AS deliveries_count,
-       COALESCE(t.completed_deliveries, 0)                AS completed_deliveries,
-       t.average_minutes                                  AS average_delivery_minutes,
-       t.average_distance_m                               AS average_delivery_distance_m
+       {{ round4('o.redeemed_points') }}   AS redeemed_loyalty_points,
+       {{ round4('o.consumed_points') }}   AS consumed_loyalty_points,
+       COALESCE(t.deliveries_count, 0)     AS deliveries_count,
+       COALESCE(t.completed_deliveries, 0) AS completed_deliveries,
+       t.average_minutes                   AS average_delivery_minutes,
+       t.average_distance_m                AS average_delivery_distance_m
 FROM   order_totals o
-LEFT   JOIN item_totals i ON i.market = o.market AND i.customer_id = o.customer_id AND i.currency_symbol = o.currency_symbol
-LEFT   JOIN task_totals t ON t.market = o.market AND t.customer_id = o.customer_id AND t.currency_symbol = o.currency_symbol
+LEFT   JOIN item_totals i ON i.customer_id = o.customer_id AND i.currency_symbol = o.currency_symbol
+LEFT   JOIN task_totals t ON t.customer_id = o.customer_id AND t.currency_symbol = o.currency_symbol

@@ -15,21 +15,22 @@ total_amount        = "decimal"
 items_quantity      = "decimal"
 average_order_value = "decimal"
 
+# No DISTINCT and no IS NOT NULL, for the reason that customer_metrics.sql gives.
 [touched_by]
 orders = """
-SELECT DISTINCT {{ day_text('o.order_time') }} AS group_key
+SELECT {{ day_text('o.order_time') }} AS group_key
 FROM   orders o
 WHERE  {{ records('o.market', 'o.order_id') }}
-  AND  o.order_time IS NOT NULL
+  AND  {{ day_text('o.order_time') }} <> ''
 """
 */
 WITH
-    -- The days are asked for as ranges of order_time, not as days, because only so is its index used.
+    -- The days are asked for by a range of order_time too: no index knows the day of a time.
     -- A NULL status counts as sold: only cancelled orders are not.
     day_orders AS (
         SELECT o.market, o.order_id, o.customer_id, o.order_status,
-               COALESCE(o.currency_symbol, '') AS currency_symbol,
-               {{ day('o.order_time') }}       AS day,
+               COALESCE(o.currency_symbol, '')                                              AS currency_symbol,
+               {{ day('o.order_time') }}                                                    AS day,
                CASE WHEN COALESCE(o.order_status, '') <> 'CANCELLED' THEN 1             END AS sold,
                CASE WHEN COALESCE(o.order_status, '') <> 'CANCELLED' THEN o.order_total END AS sold_total
         FROM   orders o
@@ -37,7 +38,8 @@ WITH
           AND  o.order_time IS NOT NULL
           AND  {{ live('orders', 'o') }}
     ),
-    -- Orders and items are added up apart and joined after: joined before, each item would repeat its order.
+    -- Orders and items are added up apart and joined after: joined before, each item would repeat its order. CROSS JOIN
+    -- means what JOIN means, and keeps SQLite, which does not reorder it, from reading every item of the market.
     order_totals AS (
         SELECT market, currency_symbol, day,
                COUNT(*)                                               AS orders_count,
@@ -52,8 +54,9 @@ WITH
         SELECT o.market, o.currency_symbol, o.day,
                SUM(i.quantity) AS items_quantity
         FROM   day_orders o
-        JOIN   order_items i ON i.market = o.market AND i.order_id = o.order_id
-        WHERE  o.sold = 1
+        CROSS  JOIN order_items i
+        WHERE  i.market = o.market AND i.order_id = o.order_id
+          AND  o.sold = 1
         GROUP  BY o.market, o.currency_symbol, o.day
     )
 SELECT o.market,

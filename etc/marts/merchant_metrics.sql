@@ -16,19 +16,20 @@ average_order_value = "decimal"
 first_order_at      = "timestamp"
 last_order_at       = "timestamp"
 
+# No DISTINCT and no IS NOT NULL, for the reason that customer_metrics.sql gives.
 [touched_by]
 orders = """
-SELECT DISTINCT o.merchant_id AS group_key
+SELECT o.merchant_id AS group_key
 FROM   orders o
 WHERE  {{ records('o.market', 'o.order_id') }}
-  AND  o.merchant_id IS NOT NULL
+  AND  o.merchant_id <> ''
 """
 */
 WITH
     -- A NULL status counts as sold: only cancelled orders are not.
     merchant_orders AS (
         SELECT o.market, o.merchant_id, o.customer_id, o.order_status, o.order_time,
-               COALESCE(o.currency_symbol, '') AS currency_symbol,
+               COALESCE(o.currency_symbol, '')                                              AS currency_symbol,
                CASE WHEN COALESCE(o.order_status, '') <> 'CANCELLED' THEN 1             END AS sold,
                CASE WHEN COALESCE(o.order_status, '') <> 'CANCELLED' THEN o.order_total END AS sold_total
         FROM   orders o

@@ -1,5 +1,5 @@
 /*
-# What each product sold, cost and left over, per currency. Cancelled orders sold nothing: a product in no other order has no row.
+# What each product sold, cost and left over, per currency. A product that is only in cancelled orders has no row.
 mart  = "product_metrics"
 key   = ["market", "sku", "currency_symbol"]
 group = "sku"
@@ -17,23 +17,26 @@ gross_margin    = "decimal"
 first_sold_at   = "timestamp"
 last_sold_at    = "timestamp"
 
+# No DISTINCT and no IS NOT NULL, for the reason that customer_metrics.sql gives.
 [touched_by]
 orders = """
-SELECT DISTINCT i.sku AS group_key
+SELECT i.sku AS group_key
 FROM   order_items i
 WHERE  {{ records('i.market', 'i.order_id') }}
-  AND  i.sku IS NOT NULL
+  AND  i.sku <> ''
 """
 */
 WITH
-    -- A NULL status counts as sold.
+    -- A NULL status counts as sold. CROSS JOIN means what JOIN means, and has SQLite, which does not reorder it,
+    -- start from the items.
     sold_items AS (
         SELECT i.market, i.sku, i.quantity, i.total_price, i.total_cost_price,
                o.order_id, o.customer_id, o.order_time,
                COALESCE(o.currency_symbol, '') AS currency_symbol
         FROM   order_items i
-        JOIN   orders o ON o.market = i.market AND o.order_id = i.order_id
-        WHERE  {{ touched('i.market', 'i.sku') }}
+        CROSS  JOIN orders o
+        WHERE  o.market = i.market AND o.order_id = i.order_id
+          AND  {{ touched('i.market', 'i.sku') }}
           AND  i.sku IS NOT NULL
           AND  COALESCE(o.order_status, '') <> 'CANCELLED'
           AND  {{ live('orders', 'o') }}

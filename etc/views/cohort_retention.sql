@@ -22,7 +22,7 @@ WITH
     ),
     order_months AS (
         SELECT o.market, o.customer_id,
-               COALESCE(o.currency_symbol, '')      AS currency_symbol,
+               COALESCE(o.currency_symbol, '')    AS currency_symbol,
                {{ month_number('o.order_time') }} AS order_month
         FROM   orders o
         WHERE  o.customer_id IS NOT NULL
@@ -34,7 +34,9 @@ WITH
                a.order_month - c.first_month AS months_since,
                COUNT(DISTINCT c.customer_id) AS customers
         FROM   cohort_customers c
-        JOIN   order_months a ON a.market = c.market AND a.customer_id = c.customer_id AND a.currency_symbol = c.currency_symbol
+        JOIN   order_months a ON  a.market          = c.market
+                              AND a.customer_id     = c.customer_id
+                              AND a.currency_symbol = c.currency_symbol
         GROUP  BY c.market, c.currency_symbol, c.cohort_month, a.order_month - c.first_month
     )
 SELECT m.market,
@@ -45,4 +47,6 @@ SELECT m.market,
        s.cohort_size,
        {{ quotient4('m.customers', 's.cohort_size') }} AS retention
 FROM   cohort_months m
-JOIN   cohort_sizes  s ON s.market = m.market AND s.currency_symbol = m.currency_symbol AND s.cohort_month = m.cohort_month
+JOIN   cohort_sizes  s ON  s.market          = m.market
+                       AND s.currency_symbol = m.currency_symbol
+                       AND s.cohort_month    = m.cohort_month

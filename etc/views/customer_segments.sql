@@ -1,5 +1,5 @@
 /*
-# Each customer's quintiles of recency, frequency and amount within the market and currency, and the segment that they make.
+# Each customer's quintiles of recency, frequency and amount in the market and currency, and the segment they make.
 view  = "customer_segments"
 needs = ["customer_metrics", "orders"]
 
@@ -26,16 +26,18 @@ WITH
     customers_measured AS (
         SELECT m.market, m.customer_id, m.currency_symbol,
                {{ days_between('m.last_order_at', 'l.latest_order_at') }} AS recency_days,
-               m.orders_count AS frequency,
-               m.total_amount AS amount
+               m.orders_count                                             AS frequency,
+               m.total_amount                                             AS amount
         FROM   customer_metrics m
         JOIN   latest_orders l ON l.market = m.market
     ),
     -- Databases disagree whether NULL sorts first, so a customer whose orders have no time is put last in words.
     customers_scored AS (
         SELECT market, customer_id, currency_symbol, recency_days, frequency, amount,
-               NTILE(5) OVER (PARTITION BY market, currency_symbol
-                              ORDER BY CASE WHEN recency_days IS NULL THEN 0 ELSE 1 END, recency_days DESC, customer_id) AS recency_score,
+               NTILE(5) OVER (
+                   PARTITION BY market, currency_symbol
+                   ORDER BY CASE WHEN recency_days IS NULL THEN 0 ELSE 1 END, recency_days DESC, customer_id
+               ) AS recency_score,
                NTILE(5) OVER (PARTITION BY market, currency_symbol ORDER BY frequency, customer_id) AS frequency_score,
                NTILE(5) OVER (PARTITION BY market, currency_symbol ORDER BY amount, customer_id)    AS amount_score
         FROM   customers_measured

@@ -1,5 +1,5 @@
 /*
-# Every task with the order it delivers and, through the order, its customer. Either may come later, and shows up by itself.
+# Every task with its order and, through the order, its customer. Either may come later, and shows up by itself.
 view  = "enriched_deliveries"
 needs = ["deliveries", "orders", "customers"]
 */

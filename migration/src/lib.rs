@@ -29,30 +29,46 @@ impl MigratorTrait for Migrator {
     }
 }
 
-async fn create_tables(manager: &SchemaManager<'_>, shapes: &[entity::TableShape]) -> Result<(), DbErr> {
+/// Columns of an index, by table.
+type Indexes<'a> = &'a [(&'a str, &'a [&'a str])];
+
+/// Every statement is one that may run again: DDL commits by itself on MySQL, so a step that was cut off
+/// leaves its first half behind.
+async fn create_tables(
+    manager: &SchemaManager<'_>,
+    shapes: &[entity::TableShape],
+    indexes: Indexes<'_>,
+) -> Result<(), DbErr> {
+    let backend = manager.get_database_backend();
     let collation = ddl::text_collation(manager.get_connection()).await?;
     for shape in shapes {
-        let table = ddl::create_table(shape, manager.get_database_backend(), collation.as_deref());
+        let mut table = ddl::create_table(shape, backend, collation.as_deref());
+        let mut own: Vec<IndexCreateStatement> = indexes
+            .iter()
+            .filter(|(table, _)| *table == shape.name)
+            .map(|(table, columns)| index(table, columns))
+            .collect();
+        if backend == sea_orm::DbBackend::MySql {
+            // It knows no CREATE INDEX IF NOT EXISTS, but takes indexes with the table.
+            for index in own.drain(..) {
+                table.index(&mut index.clone());
+            }
+        }
         manager.create_table(table).await?;
+        for index in own {
+            manager.create_index(index).await?;
+        }
     }
     Ok(())
 }
 
-async fn create_indexes(manager: &SchemaManager<'_>, indexes: &[(&str, &[&str])]) -> Result<(), DbErr> {
-    for &(table, columns) in indexes {
-        let name = format!("{table}_by_{}", columns.join("_"));
-        // A MariaDB step that was cut off leaves its first half behind: DDL commits by itself there.
-        if manager.has_index(table, &name).await? {
-            continue;
-        }
-        let mut index = Index::create();
-        index.name(name).table(table.to_owned());
-        for &column in columns {
-            index.col(column.to_owned());
-        }
-        manager.create_index(index).await?;
+fn index(table: &str, columns: &[&str]) -> IndexCreateStatement {
+    let mut index = Index::create();
+    index.name(format!("{table}_by_{}", columns.join("_"))).table(table.to_owned()).if_not_exists();
+    for &column in columns {
+        index.col(column.to_owned());
     }
-    Ok(())
+    index
 }
 
 async fn drop_tables(manager: &SchemaManager<'_>, shapes: &[entity::TableShape]) -> Result<(), DbErr> {

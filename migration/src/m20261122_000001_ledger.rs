@@ -6,7 +6,7 @@ use sea_orm_migration::prelude::*;
 #[derive(DeriveMigrationName)]
 pub struct Migration;
 
-const INDEXES: &[(&str, &[&str])] = &[
+const INDEXES: crate::Indexes<'_> = &[
     ("tidegate_files", &["state"]),
     ("tidegate_rejects", &["file_id"]),
     ("tidegate_dirty_groups", &["mart", "market"]),
@@ -15,8 +15,7 @@ const INDEXES: &[(&str, &[&str])] = &[
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        crate::create_tables(manager, &entity::ledger_tables()).await?;
-        crate::create_indexes(manager, INDEXES).await
+        crate::create_tables(manager, &entity::ledger_tables(), INDEXES).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {

@@ -6,7 +6,7 @@ use sea_orm_migration::prelude::*;
 #[derive(DeriveMigrationName)]
 pub struct Migration;
 
-const INDEXES: &[(&str, &[&str])] = &[
+const INDEXES: crate::Indexes<'_> = &[
     ("orders", &["market", "customer_id"]),
     ("orders", &["market", "merchant_id"]),
     ("orders", &["market", "order_time"]),
@@ -18,8 +18,7 @@ const INDEXES: &[(&str, &[&str])] = &[
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        crate::create_tables(manager, &entity::market_tables()).await?;
-        crate::create_indexes(manager, INDEXES).await
+        crate::create_tables(manager, &entity::market_tables(), INDEXES).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {

@@ -59,9 +59,9 @@ impl Content {
         let mut content = Self { path: path.to_owned(), file, stamp, memory: None, digests: Vec::new() };
         if stamp.size_bytes <= memory_bytes_max {
             let mut bytes = Vec::with_capacity(usize::try_from(stamp.size_bytes).unwrap_or(0));
-            let mut block = Vec::new();
-            while content.read_block(bytes.len() / BLOCK_BYTES, &mut block)? {
-                bytes.append(&mut block);
+            let mut blocks = 0;
+            while content.read_block(blocks, &mut bytes)? {
+                blocks += 1;
             }
             content.memory = Some(bytes);
             content.check_unchanged()?;

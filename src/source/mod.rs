@@ -6,5 +6,7 @@ pub mod json;
 pub mod reader;
 pub mod repair;
 pub mod rows;
+pub mod scan;
 pub mod seen_keys;
 pub mod survey;
+pub mod watch;

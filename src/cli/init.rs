@@ -1,0 +1,23 @@
+//! `tidegate init`: the commented default configuration as a file.
+
+use super::{CommandError, Exit};
+use crate::config::DEFAULT_TOML;
+use clap::Args;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::PathBuf;
+
+#[derive(Args, Debug)]
+pub(super) struct InitArguments {
+    /// The file to write; one that exists is left alone
+    #[arg(default_value = "tidegate.toml")]
+    path: PathBuf,
+}
+
+pub(super) fn execute(own: &InitArguments) -> Result<Exit, CommandError> {
+    let failed = |error| CommandError::Usage(format!("cannot write {}: {error}", own.path.display()));
+    let mut file = OpenOptions::new().write(true).create_new(true).open(&own.path).map_err(failed)?;
+    file.write_all(DEFAULT_TOML.as_bytes()).map_err(failed)?;
+    println!("{} is written; every key in it has its default value", own.path.display());
+    Ok(Exit::Done)
+}

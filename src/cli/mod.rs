@@ -1,0 +1,173 @@
+//! Command line: arguments, and one file a command.
+
+mod check;
+mod init;
+mod run;
+mod sync;
+
+use crate::config::{Config, ConfigurationError, LogFormat, Overrides};
+use crate::error::{SyncError, Verdict};
+use clap::{Args, Parser, Subcommand};
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use thiserror::Error;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+/// Keeps a database exactly at what the exports of e-commerce markets say.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+pub struct Arguments {
+    #[command(flatten)]
+    shared: Shared,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Args, Clone, Debug)]
+struct Shared {
+    /// Configuration file; without one, the embedded defaults hold
+    #[arg(long, global = true, env = "TIDEGATE_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// sqlite://…, mysql://… or postgres://…; better given as TIDEGATE_DATABASE_URL, where others cannot see it
+    #[arg(long, global = true, value_name = "URL")]
+    database: Option<String>,
+    /// Where checkpoints and other local files are kept
+    #[arg(long, global = true, value_name = "DIR")]
+    state_dir: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Watch a directory and sync what arrives there
+    Run(run::RunArguments),
+    /// Sync files or directories once
+    Sync(sync::SyncArguments),
+    /// Check configuration, directories, database and permissions
+    Check,
+    /// Write a commented configuration file
+    Init(init::InitArguments),
+}
+
+/// Why a command ended without doing its work.
+#[derive(Debug, Error)]
+pub enum CommandError {
+    /// The configuration is wrong.
+    #[error("configuration: {0}")]
+    Configuration(#[from] ConfigurationError),
+    /// The arguments make no sense.
+    #[error("{0}")]
+    Usage(String),
+    /// The work failed.
+    #[error(transparent)]
+    Sync(#[from] SyncError),
+}
+
+/// How a command ended; the number is the process's exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Everything is done.
+    Done = 0,
+    /// Some files failed, were quarantined or held.
+    FilesFailed = 1,
+    /// Usage, configuration or lease.
+    Usage = 2,
+    /// The database cannot be reached.
+    DatabaseAway = 3,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+impl CommandError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Sync(error) if error.verdict() == Verdict::Retry => Exit::DatabaseAway,
+            Self::Sync(
+                SyncError::Database(_)
+                | SyncError::Internal(_)
+                | SyncError::Read { .. }
+                | SyncError::Damaged { .. }
+                | SyncError::Stopped,
+            ) => Exit::FilesFailed,
+            Self::Configuration(_) | Self::Usage(_) | Self::Sync(_) => Exit::Usage,
+        }
+    }
+}
+
+/// Runs a command to its end.
+pub fn execute(arguments: Arguments) -> Exit {
+    let result = match arguments.command {
+        Command::Run(own) => run::execute(&arguments.shared, own),
+        Command::Sync(own) => sync::execute(&arguments.shared, &own),
+        Command::Check => check::execute(&arguments.shared),
+        Command::Init(own) => init::execute(&own),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("tidegate: {error}");
+        error.exit()
+    })
+}
+
+impl Shared {
+    fn overrides(&self) -> Overrides {
+        Overrides {
+            config: self.config.clone(),
+            database_url: self.database.clone(),
+            state_dir: self.state_dir.clone(),
+            ..Overrides::default()
+        }
+    }
+}
+
+/// Logs go to the standard error stream; results go to the standard output.
+fn start_logging(config: &Config, default_level: &str) -> Result<(), CommandError> {
+    let level = if config.log_level == "info" { default_level } else { &config.log_level };
+    // SeaORM and the drivers log statements, which is nobody's business at these levels.
+    let filter = if level.contains('=') { level.to_owned() } else { format!("warn,tidegate={level}") };
+    let filter = EnvFilter::try_new(&filter).map_err(|error| {
+        CommandError::Usage(format!("log_level: `{}` is not a level or filter: {error}", config.log_level))
+    })?;
+    let is_human = match config.log_format {
+        LogFormat::Auto => std::io::stderr().is_terminal(),
+        LogFormat::Human => true,
+        LogFormat::Json => false,
+    };
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if is_human {
+        builder.with_target(false).init();
+    } else {
+        builder.json().flatten_event(true).init();
+    }
+    Ok(())
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, CommandError> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CommandError::Usage(format!("cannot start threads: {error}")))
+}
+
+/// SIGTERM and SIGINT end the work after the chunk in hand.
+fn cancel_on_signal(shutdown: &CancellationToken) -> Result<(), CommandError> {
+    for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
+        let mut signals =
+            signal(kind).map_err(|error| CommandError::Usage(format!("cannot listen for signals: {error}")))?;
+        let shutdown = shutdown.clone();
+        tokio::spawn(async move {
+            signals.recv().await;
+            tracing::info!("stopping after the chunk in hand");
+            shutdown.cancel();
+        });
+    }
+    Ok(())
+}

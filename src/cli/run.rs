@@ -1,0 +1,47 @@
+//! `tidegate run`: the daemon.
+
+use super::{CommandError, Exit, Shared, cancel_on_signal, runtime, start_logging};
+use crate::config::{Config, Overrides};
+use crate::health::Health;
+use crate::{daemon, http};
+use clap::Args;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// How long requests in hand may take after the daemon has stopped.
+const HTTP_GRACE: Duration = Duration::from_secs(1);
+
+#[derive(Args, Debug)]
+pub(super) struct RunArguments {
+    /// The directory to watch
+    inbox: Option<PathBuf>,
+    /// Address of the health check
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<String>,
+}
+
+pub(super) fn execute(shared: &Shared, own: RunArguments) -> Result<Exit, CommandError> {
+    let config = Config::load(&Overrides { inbox: own.inbox, listen: own.listen, ..shared.overrides() })?;
+    start_logging(&config, "info")?;
+    runtime()?.block_on(run(Arc::new(config)))
+}
+
+async fn run(config: Arc<Config>) -> Result<Exit, CommandError> {
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .map_err(|error| CommandError::Usage(format!("listen: cannot listen on {}: {error}", config.listen)))?;
+    let shutdown = CancellationToken::new();
+    cancel_on_signal(&shutdown)?;
+    let health = Arc::new(Health::default());
+    let stop_http = CancellationToken::new();
+    let http = tokio::spawn(http::serve(listener, Arc::clone(&config), Arc::clone(&health), stop_http.clone()));
+    let result = daemon::run(config, health, shutdown).await;
+    stop_http.cancel();
+    let _ = tokio::time::timeout(HTTP_GRACE, http).await;
+    result?;
+    tracing::info!("stopped");
+    Ok(Exit::Done)
+}

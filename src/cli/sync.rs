@@ -1,0 +1,182 @@
+//! `tidegate sync`: files or directories, once.
+
+use super::{CommandError, Exit, Shared, cancel_on_signal, runtime, start_logging};
+use crate::checkpoint::Checkpoints;
+use crate::config::Config;
+use crate::daemon::keep_lease;
+use crate::error::SyncError;
+use crate::lanes::{LanePermits, lanes_of, sync_lane};
+use crate::retry::{Patience, open_sink};
+use crate::sink::summary::Revenue;
+use crate::source::scan::{SourceFile, scan};
+use crate::sync::{Context, FileReport, Outcome};
+use clap::Args;
+use rust_decimal::Decimal;
+use serde_json::json;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+#[derive(Args, Debug)]
+pub(super) struct SyncArguments {
+    /// Files, or directories with everything below them
+    #[arg(required = true)]
+    paths: Vec<PathBuf>,
+}
+
+pub(super) fn execute(shared: &Shared, own: &SyncArguments) -> Result<Exit, CommandError> {
+    let config = Config::load(&shared.overrides())?;
+    // What was done is printed to the standard output; logs only tell what is wrong.
+    start_logging(&config, "error")?;
+    let files = find(&own.paths, &config)?;
+    runtime()?.block_on(sync(config, files, shared.json))
+}
+
+fn find(paths: &[PathBuf], config: &Config) -> Result<Vec<SourceFile>, CommandError> {
+    let mut files = Vec::new();
+    for path in paths {
+        let unreadable = |error| CommandError::Usage(format!("cannot read {}: {error}", path.display()));
+        // One file has one path in the ledger, however it was named on the command line.
+        let path = path.canonicalize().map_err(unreadable)?;
+        if path.is_dir() {
+            files.extend(scan(&path, &config.datasets));
+        } else {
+            files.extend(SourceFile::at(&path, &config.datasets));
+        }
+    }
+    files.sort_by(|one, other| one.path.cmp(&other.path));
+    files.dedup_by(|one, other| one.path == other.path);
+    Ok(files)
+}
+
+async fn sync(config: Config, files: Vec<SourceFile>, is_json: bool) -> Result<Exit, CommandError> {
+    let shutdown = CancellationToken::new();
+    cancel_on_signal(&shutdown)?;
+    let patience = Patience::Limited(config.database_wait);
+    let checkpoints = Checkpoints::open(&config.state_dir)?;
+    let sink = Arc::new(open_sink(&config, patience, &shutdown).await?);
+    let context = Context { config: Arc::new(config), sink: Arc::clone(&sink), checkpoints, shutdown };
+    let keeper = tokio::spawn(keep_lease(context.clone()));
+    let result = sync_all(&context, files, patience, is_json).await;
+    keeper.abort();
+    if let Err(error) = sink.give_up_lease().await {
+        tracing::warn!(reason = %error, "the lease was not given up and runs out by itself");
+    }
+    result
+}
+
+async fn sync_all(
+    context: &Context,
+    files: Vec<SourceFile>,
+    patience: Patience,
+    is_json: bool,
+) -> Result<Exit, CommandError> {
+    // Marks that a crash or a changed definition left behind.
+    context.sink.refresh_marts().await?;
+    let permits = LanePermits::default();
+    let mut lanes = JoinSet::new();
+    for (lane, files) in lanes_of(files) {
+        lanes.spawn(sync_lane(context.clone(), lane, files, patience, permits.clone()));
+    }
+    let mut reports: Vec<FileReport> = Vec::new();
+    let mut is_left = false;
+    let mut fatal = None;
+    while let Some(end) = lanes.join_next().await {
+        let end = end.map_err(|panic| SyncError::Internal(panic.to_string()))?;
+        fatal = fatal.or(end.fatal);
+        for (file, report) in end.files {
+            match &report {
+                Some(report) if !is_json => print_report(report),
+                Some(_) => {}
+                None => {
+                    is_left = true;
+                    eprintln!("tidegate: {} changed while it was read; sync it again", file.path.display());
+                }
+            }
+            reports.extend(report);
+        }
+    }
+    if let Some(error) = fatal {
+        return Err(error.into());
+    }
+    let revenues = context.sink.summary().await?;
+    if is_json {
+        println!("{}", json!({ "files": reports, "markets": revenues }));
+    } else {
+        print_summary(&revenues);
+    }
+    let is_bad = |report: &FileReport| matches!(report.outcome, Outcome::Quarantined | Outcome::Failed);
+    Ok(if is_left || reports.iter().any(is_bad) { Exit::FilesFailed } else { Exit::Done })
+}
+
+fn print_report(report: &FileReport) {
+    let dataset = report.dataset.as_deref().unwrap_or("-");
+    let name = &report.name;
+    let counts = &report.counts;
+    match report.outcome {
+        Outcome::Synced => println!(
+            "{dataset:<11} {name:<42} +{} ~{} −{} ={} !{}  {:.1} s",
+            grouped(counts.new),
+            grouped(counts.modified),
+            grouped(counts.deleted),
+            grouped(counts.unchanged),
+            grouped(counts.rejected),
+            report.elapsed_ms as f64 / 1000.0
+        ),
+        Outcome::Unchanged => println!("{dataset:<11} {name:<42} unchanged"),
+        outcome => {
+            let reason = report.error.as_deref().unwrap_or("no reason is known");
+            println!("{dataset:<11} {name:<42} {}: {reason}", format!("{outcome:?}").to_lowercase());
+        }
+    }
+}
+
+fn print_summary(revenues: &[Revenue]) {
+    for revenue in revenues {
+        println!(
+            "\nmarket {}: {} {} from {} orders; top customers",
+            revenue.market,
+            money(revenue.total_amount),
+            revenue.currency_symbol,
+            grouped(u64::try_from(revenue.orders_count).unwrap_or(0))
+        );
+        for customer in &revenue.top_customers {
+            println!(
+                "  {:<12} {:>16} {}  {:>4} orders",
+                customer.customer_id,
+                money(customer.total_amount),
+                revenue.currency_symbol,
+                customer.orders_count
+            );
+        }
+    }
+}
+
+fn money(amount: Decimal) -> String {
+    let text = format!("{:.2}", amount.round_dp(2));
+    let (whole, cents) = text.split_once('.').unwrap_or((&text, "00"));
+    let (sign, digits) = whole.strip_prefix('-').map_or(("", whole), |digits| ("-", digits));
+    format!("{sign}{}.{cents}", grouped(digits.parse().unwrap_or(0)))
+}
+
+/// With a comma between groups of three digits.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let groups: Vec<&str> =
+        digits.as_bytes().rchunks(3).rev().map(|group| std::str::from_utf8(group).expect("digits are ASCII")).collect();
+    groups.join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped() {
+        assert_eq!(grouped(0), "0");
+        assert_eq!(grouped(15_690), "15,690");
+        assert_eq!(money("31539596.44".parse().expect("a decimal")), "31,539,596.44");
+        assert_eq!(money("-1234.5".parse().expect("a decimal")), "-1,234.50");
+    }
+}

@@ -1,0 +1,91 @@
+//! Health: whether the process can work, as monitoring and systemd ask for it.
+
+use crate::sink::Sink;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+/// The main loop turns at least every second; silent for so long, it hangs.
+const STALL_MAX: Duration = Duration::from_secs(60);
+
+/// How long the database may take to answer a health check.
+const PING_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What the parts of the daemon tell about themselves.
+#[derive(Debug)]
+pub struct Health {
+    /// When the process started.
+    pub started: Instant,
+    beat: Mutex<Instant>,
+    watcher: Mutex<Result<(), String>>,
+    sink: RwLock<Option<Arc<Sink>>>,
+    backlog: Mutex<usize>,
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        let now = Instant::now();
+        Self {
+            started: now,
+            beat: Mutex::new(now),
+            watcher: Mutex::new(Err("the watcher is not started yet".to_owned())),
+            sink: RwLock::new(None),
+            backlog: Mutex::new(0),
+        }
+    }
+}
+
+impl Health {
+    /// The main loop turned.
+    pub fn beat(&self, backlog: usize) {
+        *lock(&self.beat) = Instant::now();
+        *lock(&self.backlog) = backlog;
+    }
+
+    /// The watcher works, or why it does not.
+    pub fn set_watcher(&self, state: Result<(), String>) {
+        *lock(&self.watcher) = state;
+    }
+
+    /// The database is open.
+    pub fn set_sink(&self, sink: Option<Arc<Sink>>) {
+        *self.sink.write().unwrap_or_else(PoisonError::into_inner) = sink;
+    }
+
+    /// The database, once it is open.
+    pub fn sink(&self) -> Option<Arc<Sink>> {
+        self.sink.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Files that wait or are worked on.
+    pub fn backlog(&self) -> usize {
+        *lock(&self.backlog)
+    }
+
+    /// Why the process cannot work; empty when it can.
+    pub fn faults(&self) -> Vec<String> {
+        let silent = lock(&self.beat).elapsed();
+        if silent > STALL_MAX {
+            return vec![format!("the main loop has not turned for {} s", silent.as_secs())];
+        }
+        Vec::new()
+    }
+
+    /// Why nothing can be synced at the moment; empty when it can.
+    pub async fn obstacles(&self) -> Vec<String> {
+        let mut obstacles = self.faults();
+        obstacles.extend(lock(&self.watcher).clone().err());
+        match self.sink() {
+            None => obstacles.push("the database was not reached yet".to_owned()),
+            Some(sink) => match tokio::time::timeout(PING_TIMEOUT, sink.ping()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => obstacles.push(error.to_string()),
+                Err(_) => obstacles.push(format!("the database did not answer in {} s", PING_TIMEOUT.as_secs())),
+            },
+        }
+        obstacles
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

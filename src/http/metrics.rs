@@ -1,0 +1,97 @@
+//! Metrics for Prometheus, made from the ledger at each scrape, so that they say what it says.
+
+use crate::chunk::Counts;
+use crate::error::SyncError;
+use crate::health::Health;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+/// The OpenMetrics text format.
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+type Labels = [(&'static str, &'static str); 1];
+
+/// Everything as text.
+pub async fn exposition(health: &Health) -> Result<String, SyncError> {
+    let mut registry = Registry::with_prefix("tidegate");
+    let obstacles = health.obstacles().await;
+    gauge(
+        &mut registry,
+        "ready",
+        "Whether the database answers and the watcher lives",
+        i64::from(obstacles.is_empty()),
+    );
+    gauge(
+        &mut registry,
+        "uptime_seconds",
+        "Time since the process started",
+        signed(health.started.elapsed().as_secs()),
+    );
+    gauge(
+        &mut registry,
+        "backlog_files",
+        "Files and feeds that wait or are worked on",
+        signed(health.backlog() as u64),
+    );
+    // Without a database there is no ledger; that the scrape still works is how monitoring sees it.
+    if let Some(sink) = health.sink().filter(|_| obstacles.is_empty()) {
+        let totals = sink.totals().await?;
+        let files = Family::<Labels, Gauge>::default();
+        for (&state, &number) in &totals.files {
+            files.get_or_create(&[("state", state)]).set(signed(number));
+        }
+        registry.register("files", "Versions of files in the ledger", files);
+        let rows = Family::<Labels, Counter>::default();
+        for (kind, number) in rows_by_kind(&totals.counts) {
+            rows.get_or_create(&[("kind", kind)]).inc_by(number);
+        }
+        registry.register("rows", "Rows of files, and table rows, by what became of them", rows);
+        gauge(
+            &mut registry,
+            "rejects_open",
+            "Rejected rows that no corrected file has closed",
+            signed(totals.rejects_open),
+        );
+        gauge(&mut registry, "dirty_groups", "Mart groups that wait for their refresh", signed(totals.dirty_groups));
+        if let Some(last_synced_ms) = totals.last_synced_ms {
+            gauge(
+                &mut registry,
+                "last_synced_timestamp_seconds",
+                "When the last file was synced",
+                last_synced_ms / 1000,
+            );
+        }
+    }
+    let mut text = String::new();
+    encode(&mut text, &registry).expect("writing to a string does not fail");
+    Ok(text)
+}
+
+/// The counts by their names in the ledger.
+pub fn rows_by_kind(counts: &Counts) -> [(&'static str, u64); 10] {
+    [
+        ("read", counts.read),
+        ("accepted", counts.accepted),
+        ("duplicate", counts.duplicate),
+        ("rejected", counts.rejected),
+        ("repaired", counts.repaired),
+        ("new", counts.new),
+        ("modified", counts.modified),
+        ("unchanged", counts.unchanged),
+        ("stale", counts.stale),
+        ("deleted", counts.deleted),
+    ]
+}
+
+fn gauge(registry: &mut Registry, name: &str, help: &str, value: i64) {
+    let gauge = Gauge::<i64>::default();
+    gauge.set(value);
+    registry.register(name, help, gauge);
+}
+
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,236 @@
+//! Inbox: which files of the watched directory are new and have settled.
+//!
+//! A file that was seen to be closed is settled when it has not changed for `settle_ms`; any other when it
+//! has not changed for `settle_scan_ms`, which its inode's change time may prove at once.
+
+use crate::config::Config;
+use crate::lanes::lanes_of;
+use crate::sink::ledger::{FileRecord, FileState};
+use crate::source::scan::{Lane, SourceFile, scan};
+use crate::source::watch::Hint;
+use crate::sync::{inode, now_ms};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Files that are not in the ledger as they are.
+#[derive(Debug)]
+pub struct Inbox {
+    config: Arc<Config>,
+    /// The newest record of every path.
+    ledger: HashMap<String, Known>,
+    waiting: BTreeMap<PathBuf, Waiting>,
+    /// Lanes that are being worked on.
+    busy: HashSet<Lane>,
+}
+
+/// What of a ledger's record tells whether a file is the same.
+#[derive(Debug)]
+struct Known {
+    size_bytes: i64,
+    modified_ns: i64,
+    inode: i64,
+    transform: String,
+    /// Failed files are tried again, but not at once.
+    retry_at: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    file: SourceFile,
+    unchanged_since: Instant,
+    is_closed: bool,
+}
+
+/// Files that can be synced now, by lane, and when to look again.
+#[derive(Debug, Default)]
+pub struct Ready {
+    /// Settled files of lanes that nobody works on.
+    pub lanes: Vec<(Lane, Vec<SourceFile>)>,
+    /// When the next one may have settled.
+    pub look_at: Option<Instant>,
+}
+
+impl Inbox {
+    /// An inbox whose files the ledger knows as it says.
+    pub fn new(config: Arc<Config>, ledger: HashMap<String, FileRecord>) -> Self {
+        let mut inbox = Self { config, ledger: HashMap::new(), waiting: BTreeMap::new(), busy: HashSet::new() };
+        ledger.values().for_each(|record| inbox.note(record));
+        inbox
+    }
+
+    /// Looks at every file below the inbox.
+    pub fn see_everything(&mut self, found: Vec<SourceFile>) {
+        let found_paths: HashSet<&PathBuf> = found.iter().map(|file| &file.path).collect();
+        self.waiting.retain(|path, _| found_paths.contains(path));
+        for file in found {
+            self.see(file, false);
+        }
+    }
+
+    /// Follows a hint; whether everything is to be looked at.
+    pub fn follow(&mut self, hint: &Hint) -> bool {
+        match hint {
+            Hint::Everything => return true,
+            Hint::Closed(path) => self.see_path(path, true),
+            Hint::Touched(path) => self.see_path(path, false),
+        }
+        false
+    }
+
+    /// Takes the files that have settled.
+    pub fn take_ready(&mut self) -> Ready {
+        let mut ready = Ready::default();
+        let paths: Vec<PathBuf> = self.waiting.keys().cloned().collect();
+        // What changed since it was seen last starts to wait anew.
+        paths.iter().for_each(|path| self.see_again(path));
+        let mut settled = Vec::new();
+        let mut unsettled = Vec::new();
+        for waiting in self.waiting.values() {
+            let settles_at = self.settles_at(waiting);
+            if settles_at <= Instant::now() {
+                settled.push(waiting.file.clone());
+            } else {
+                ready.look_at = Some(ready.look_at.map_or(settles_at, |at| at.min(settles_at)));
+                unsettled.push(waiting.file.clone());
+            }
+        }
+        let unsettled = lanes_of(unsettled);
+        let now_ms = now_ms();
+        for (lane, mut files) in lanes_of(settled) {
+            if self.busy.contains(&lane) {
+                continue;
+            }
+            // A newer export does not overtake an older one that is about to settle.
+            if let Some(first) = unsettled.get(&lane).and_then(|files| files.first()) {
+                files.retain(|file| (file.version_ms(now_ms), &file.path) < (first.version_ms(now_ms), &first.path));
+            }
+            if files.is_empty() {
+                continue;
+            }
+            files.iter().for_each(|file| {
+                self.waiting.remove(&file.path);
+            });
+            self.busy.insert(lane.clone());
+            ready.lanes.push((lane, files));
+        }
+        ready
+    }
+
+    /// Files that wait or are worked on.
+    pub fn backlog(&self) -> usize {
+        self.waiting.len() + self.busy.len()
+    }
+
+    /// A lane is free again.
+    pub fn free(&mut self, lane: &Lane) {
+        self.busy.remove(lane);
+    }
+
+    /// Waits for a file to settle again.
+    pub fn wait_again(&mut self, file: SourceFile) {
+        self.waiting.remove(&file.path);
+        self.see_path(&file.path, false);
+    }
+
+    /// Notes what the ledger knows of a path now.
+    pub fn note(&mut self, record: &FileRecord) {
+        let is_open = matches!(record.state, FileState::Pending | FileState::Syncing);
+        if is_open {
+            self.ledger.remove(&record.path);
+            return;
+        }
+        let known = Known {
+            size_bytes: record.size_bytes,
+            modified_ns: record.modified_ns,
+            inode: record.inode,
+            transform: record.transform.clone(),
+            retry_at: (record.state == FileState::Failed).then(|| Instant::now() + self.config.scan_interval),
+        };
+        self.ledger.insert(record.path.clone(), known);
+    }
+
+    /// Notes a file that failed before the ledger knew it.
+    pub fn note_unreadable(&mut self, file: &SourceFile) {
+        let known = Known {
+            size_bytes: i64::try_from(file.stamp.size_bytes).unwrap_or(i64::MAX),
+            modified_ns: file.stamp.modified_ns,
+            inode: inode(file.stamp),
+            transform: transform(file).to_owned(),
+            retry_at: Some(Instant::now() + self.config.scan_interval),
+        };
+        self.ledger.insert(file.path_text(), known);
+    }
+
+    fn see_path(&mut self, path: &Path, is_closed: bool) {
+        match SourceFile::at(path, &self.config.datasets) {
+            Some(file) if !is_below_hidden(path, &self.config.inbox) => self.see(file, is_closed),
+            _ => {
+                self.waiting.remove(path);
+            }
+        }
+    }
+
+    fn see_again(&mut self, path: &Path) {
+        match SourceFile::at(path, &self.config.datasets) {
+            Some(file) => {
+                let is_same = self.waiting.get(path).is_some_and(|waiting| waiting.file.stamp == file.stamp);
+                if !is_same {
+                    self.see(file, false);
+                }
+            }
+            None => {
+                self.waiting.remove(path);
+            }
+        }
+    }
+
+    fn see(&mut self, file: SourceFile, is_closed: bool) {
+        if self.is_known(&file) {
+            self.waiting.remove(&file.path);
+            return;
+        }
+        match self.waiting.get_mut(&file.path) {
+            // A scan that finds it as it was says nothing new.
+            Some(waiting) if waiting.file.stamp == file.stamp && !is_closed => {}
+            _ => {
+                let waiting = Waiting { unchanged_since: Instant::now(), is_closed, file };
+                self.waiting.insert(waiting.file.path.clone(), waiting);
+            }
+        }
+    }
+
+    fn is_known(&self, file: &SourceFile) -> bool {
+        let Some(known) = self.ledger.get(&file.path_text()) else { return false };
+        u64::try_from(known.size_bytes) == Ok(file.stamp.size_bytes)
+            && known.modified_ns == file.stamp.modified_ns
+            && known.inode == inode(file.stamp)
+            && known.transform == transform(file)
+            && known.retry_at.is_none_or(|at| at > Instant::now())
+    }
+
+    fn settles_at(&self, waiting: &Waiting) -> Instant {
+        if waiting.is_closed {
+            return waiting.unchanged_since + self.config.settle;
+        }
+        let age_ms = u64::try_from(now_ms() - waiting.file.changed_ns.div_euclid(1_000_000)).unwrap_or(0);
+        let rest = self.config.settle_scan.saturating_sub(Duration::from_millis(age_ms));
+        (Instant::now() + rest).min(waiting.unchanged_since + self.config.settle_scan)
+    }
+}
+
+/// Everything below the inbox that may be taken.
+pub fn scan_inbox(config: &Config) -> Vec<SourceFile> {
+    scan(&config.inbox, &config.datasets)
+}
+
+fn transform(file: &SourceFile) -> &str {
+    file.route.as_ref().map_or("", |(dataset, _)| &dataset.fingerprint)
+}
+
+fn is_below_hidden(path: &Path, inbox: &Path) -> bool {
+    let below = path.strip_prefix(inbox).unwrap_or(path);
+    below.components().any(|component| component.as_os_str().to_string_lossy().starts_with('.'))
+}

@@ -1,0 +1,102 @@
+//! Lanes: files of one dataset and market go one after the other, in the order of their versions;
+//! lanes go side by side.
+
+use crate::error::SyncError;
+use crate::retry::{Patience, Tried, sync_patiently};
+use crate::source::scan::{Lane, SourceFile};
+use crate::sync::{Context, FileReport, Outcome, now_ms};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+
+/// Lanes that are worked on at once: one reads and cleans while another writes.
+const LANES_MAX: usize = 2;
+
+/// What became of the files of a lane.
+#[derive(Debug)]
+pub struct LaneEnd {
+    /// The lane.
+    pub lane: Lane,
+    /// The files that were tried; `None` for those to be looked at again.
+    pub files: Vec<(SourceFile, Option<FileReport>)>,
+    /// Why the process cannot go on.
+    pub fatal: Option<SyncError>,
+}
+
+/// How many lanes may be worked on.
+#[derive(Clone, Debug)]
+pub struct LanePermits(Arc<Semaphore>);
+
+impl Default for LanePermits {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(LANES_MAX)))
+    }
+}
+
+/// Sorts files into lanes, each in the order of versions; ties go by path.
+pub fn lanes_of(files: Vec<SourceFile>) -> BTreeMap<Lane, Vec<SourceFile>> {
+    let now_ms = now_ms();
+    let mut lanes: BTreeMap<Lane, Vec<SourceFile>> = BTreeMap::new();
+    for file in files {
+        lanes.entry(file.lane()).or_default().push(file);
+    }
+    for files in lanes.values_mut() {
+        files.sort_by_cached_key(|file| (file.version_ms(now_ms), file.path.clone()));
+    }
+    lanes
+}
+
+/// Syncs the files of a lane.
+pub async fn sync_lane(
+    context: Context,
+    lane: Lane,
+    files: Vec<SourceFile>,
+    patience: Patience,
+    permits: LanePermits,
+) -> LaneEnd {
+    let _permit = permits.0.acquire().await.expect("the semaphore is never closed");
+    let mut end = LaneEnd { lane, files: Vec::with_capacity(files.len()), fatal: None };
+    for file in files {
+        if context.shutdown.is_cancelled() {
+            break;
+        }
+        match sync_patiently(&context, &file, patience).await {
+            Ok(Tried::Ended(report)) => {
+                log(&report);
+                end.files.push((file, Some(report)));
+            }
+            Ok(Tried::Later) => end.files.push((file, None)),
+            Err(error) => {
+                end.fatal = Some(error);
+                break;
+            }
+        }
+    }
+    end
+}
+
+/// One line per file.
+fn log(report: &FileReport) {
+    let counts = &report.counts;
+    match report.outcome {
+        Outcome::Synced => tracing::info!(
+            path = report.path,
+            dataset = report.dataset,
+            market = report.market,
+            new = counts.new,
+            modified = counts.modified,
+            deleted = counts.deleted,
+            unchanged = counts.unchanged,
+            stale = counts.stale,
+            rejected = counts.rejected,
+            repaired = counts.repaired,
+            disagreeing = report.records_disagreeing,
+            elapsed_ms = report.elapsed_ms,
+            "file synced"
+        ),
+        Outcome::Unchanged => tracing::info!(path = report.path, "file unchanged"),
+        Outcome::Unmatched => tracing::warn!(path = report.path, reason = report.error, "file unmatched"),
+        Outcome::Quarantined => tracing::error!(path = report.path, reason = report.error, "file quarantined"),
+        Outcome::Failed => tracing::error!(path = report.path, reason = report.error, "file failed"),
+    }
+}

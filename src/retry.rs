@@ -1,0 +1,175 @@
+//! Retry: waits for a database that is away, with backoff and jitter, and says what became of a file
+//! that failed. The one place where anything is tried again.
+
+use crate::config::Config;
+use crate::error::{SyncError, Verdict};
+use crate::sink::Sink;
+use crate::sink::ledger::FileState;
+use crate::source::scan::SourceFile;
+use crate::sync::{Context, FileReport, Outcome, now_ms, report, sync_file};
+use backon::{BackoffBuilder, ExponentialBuilder};
+use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
+
+/// First and longest pause between two attempts; each is up to twice as long by jitter, so that many
+/// daemons do not come back to a server in step.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+const PAUSE_MAX: Duration = Duration::from_secs(10);
+
+/// How long to wait for a database that is away.
+#[derive(Clone, Copy, Debug)]
+pub enum Patience {
+    /// Until it comes back.
+    Endless,
+    /// So long without one success.
+    Limited(Duration),
+}
+
+/// What is to be done with a file after it was tried.
+#[derive(Debug)]
+pub enum Tried {
+    /// It is done with, one way or another.
+    Ended(FileReport),
+    /// Look at it again when it has settled.
+    Later,
+}
+
+/// Opens the database, waiting while it is away.
+///
+/// # Errors
+///
+/// When waiting does not help, or patience ended.
+pub async fn open_sink(config: &Config, patience: Patience, shutdown: &CancellationToken) -> Result<Sink, SyncError> {
+    let mut pauses = Pauses::new(patience);
+    loop {
+        let error = match Sink::open(config).await {
+            Ok(sink) => return Ok(sink),
+            Err(error) => error,
+        };
+        pauses.after(error, shutdown).await?;
+    }
+}
+
+/// Syncs a file, again and again while the database is away.
+///
+/// # Errors
+///
+/// When the process cannot go on.
+pub async fn sync_patiently(
+    context: &Context,
+    source_file: &SourceFile,
+    patience: Patience,
+) -> Result<Tried, SyncError> {
+    let started = Instant::now();
+    let mut pauses = Pauses::new(patience);
+    loop {
+        let error = match sync_file(context, source_file).await {
+            Ok(report) => return Ok(Tried::Ended(report)),
+            Err(error) => error,
+        };
+        match error.verdict() {
+            Verdict::Retry => pauses.after(error, &context.shutdown).await?,
+            Verdict::Rescan => {
+                tracing::info!(path = %source_file.path.display(), reason = %error, "file left for later");
+                return Ok(Tried::Later);
+            }
+            Verdict::Fatal => return Err(error),
+            Verdict::Quarantine | Verdict::Fail => {
+                // The state of the file goes to the same database, which may be gone by now.
+                match give_up(context, source_file, &error, started).await {
+                    Ok(report) => return Ok(Tried::Ended(report)),
+                    Err(away) => pauses.after(away, &context.shutdown).await?,
+                }
+            }
+        }
+    }
+}
+
+async fn give_up(
+    context: &Context,
+    source_file: &SourceFile,
+    error: &SyncError,
+    started: Instant,
+) -> Result<FileReport, SyncError> {
+    let (state, outcome) = match error.verdict() {
+        Verdict::Quarantine => (FileState::Quarantined, Outcome::Quarantined),
+        _ => (FileState::Failed, Outcome::Failed),
+    };
+    let reason = error.to_string();
+    let file =
+        context.sink.newest_file(&source_file.path_text()).await?.filter(|file| file.state == FileState::Syncing);
+    let Some(mut file) = file else { return Ok(unknown_report(source_file, outcome, reason, started)) };
+    context.sink.set_state(file.id, state, Some(&reason), now_ms()).await?;
+    context.checkpoints.remove(file.id)?;
+    file.error = Some(reason);
+    Ok(report(source_file, &file, outcome, started))
+}
+
+/// A file that could not even be read has no line in the ledger yet.
+fn unknown_report(source_file: &SourceFile, outcome: Outcome, reason: String, started: Instant) -> FileReport {
+    let route = source_file.route.as_ref();
+    FileReport {
+        path: source_file.path_text(),
+        name: source_file.name(),
+        dataset: route.map(|(dataset, _)| dataset.name.clone()),
+        market: route.map(|(_, route)| route.market.clone()),
+        outcome,
+        counts: crate::chunk::Counts::default(),
+        records_disagreeing: 0,
+        elapsed_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        error: Some(reason),
+    }
+}
+
+/// Growing pauses between attempts.
+struct Pauses {
+    patience: Patience,
+    since: Instant,
+    pauses: backon::ExponentialBackoff,
+}
+
+impl Pauses {
+    fn new(patience: Patience) -> Self {
+        let pauses = ExponentialBuilder::new()
+            .with_min_delay(PAUSE_MIN)
+            .with_max_delay(PAUSE_MAX)
+            .without_max_times()
+            .with_jitter()
+            .build();
+        Self { patience, since: Instant::now(), pauses }
+    }
+
+    /// Pauses after a passing error; returns any other, and the last one when patience ends.
+    async fn after(&mut self, error: SyncError, shutdown: &CancellationToken) -> Result<(), SyncError> {
+        if error.verdict() != Verdict::Retry {
+            return Err(error);
+        }
+        if let Patience::Limited(longest) = self.patience
+            && self.since.elapsed() >= longest
+        {
+            return Err(error);
+        }
+        let pause = self.pauses.next().unwrap_or(PAUSE_MAX);
+        tracing::warn!(reason = %error, pause_ms = pause.as_millis() as u64, "waiting for the database");
+        tokio::select! {
+            () = shutdown.cancelled() => Err(SyncError::Stopped),
+            () = tokio::time::sleep(pause) => Ok(()),
+        }
+    }
+}
+
+/// Waits, as commands do that end, until the database answers. On a missing SQLite file, its folder must be there.
+///
+/// # Errors
+///
+/// When it cannot be reached in time, or refuses.
+pub async fn wait_for_database(config: &Config) -> Result<(), SyncError> {
+    let mut pauses = Pauses::new(Patience::Limited(config.database_wait));
+    loop {
+        let error = match crate::sink::connect(&config.database_url).await {
+            Ok(_) => return Ok(()),
+            Err(error) => error,
+        };
+        pauses.after(error, &CancellationToken::new()).await?;
+    }
+}

@@ -1,0 +1,148 @@
+//! Commit: everything that one chunk changes, in one transaction.
+//!
+//! Rows, hashes, rejects, dirty groups and the file's position become visible together or not at all.
+//! A crash before the commit leaves the chunk undone and the position before it; a crash after it finds
+//! the position after it. Nothing is done twice, nothing is left out.
+
+use super::Sink;
+use crate::chunk::{Counts, Position, Reject};
+use crate::dataset::Dataset;
+use crate::error::SyncError;
+use crate::project::TableRows;
+use entity::{files, rejects};
+use sea_orm::sea_query::{Alias, Expr, ExprTrait, Query};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
+
+/// Rejects of one statement.
+const REJECTS_PER_STATEMENT: usize = 500;
+
+/// Keys whose `_file_id` one statement moves.
+const KEYS_PER_STATEMENT: usize = 500;
+
+/// Everything that one chunk changes.
+#[derive(Debug)]
+pub struct ChunkWrite<'a> {
+    /// The ledger's file.
+    pub file_id: i64,
+    /// Its dataset.
+    pub dataset: &'a Dataset,
+    /// Its market.
+    pub market: &'a str,
+    /// Records that are not in the table.
+    pub new_records: TableRows,
+    /// Records that are in the table with another content.
+    pub modified_records: TableRows,
+    /// Lines that are not in the table.
+    pub new_lines: Option<TableRows>,
+    /// Lines that are in the table with another content.
+    pub modified_lines: Option<TableRows>,
+    /// Lines that their record has no more.
+    pub removed_lines: Vec<(String, i64)>,
+    /// Records that change in any way, and were there before.
+    pub changed_keys: Vec<String>,
+    /// Records that were not there before.
+    pub new_keys: Vec<String>,
+    /// Unchanged records of a delta that this file confirms.
+    pub confirmed_keys: Vec<String>,
+    /// Rows that cannot be loaded.
+    pub rejects: Vec<Reject>,
+    /// Counts of the file up to and with this chunk.
+    pub counts: Counts,
+    /// Where reading goes on.
+    pub next: Position,
+}
+
+impl Sink {
+    /// Commits a chunk.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails or the lease is lost; then nothing of the chunk is written.
+    pub async fn commit_chunk(&self, chunk: &ChunkWrite<'_>) -> Result<(), SyncError> {
+        let write = self.begin().await?;
+        let transaction = &write.transaction;
+        // Groups that rows leave are found before the rows change, groups that they join after.
+        self.mark_groups(transaction, chunk.dataset, chunk.market, &chunk.changed_keys).await?;
+        self.write_rows(transaction, chunk).await?;
+        self.mark_groups(transaction, chunk.dataset, chunk.market, &chunk.changed_keys).await?;
+        self.mark_groups(transaction, chunk.dataset, chunk.market, &chunk.new_keys).await?;
+        self.write_rejects(transaction, chunk.file_id, &chunk.rejects).await?;
+        self.write_position(transaction, chunk).await?;
+        fail::fail_point!("before_commit", |_| std::process::abort());
+        write.commit().await?;
+        fail::fail_point!("after_commit", |_| std::process::abort());
+        Ok(())
+    }
+
+    async fn write_rows(&self, connection: &impl ConnectionTrait, chunk: &ChunkWrite<'_>) -> Result<(), SyncError> {
+        let shapes = self.shapes();
+        let records = &shapes[&chunk.dataset.table];
+        self.upsert(connection, records, &chunk.new_records, chunk.file_id).await?;
+        self.upsert(connection, records, &chunk.modified_records, chunk.file_id).await?;
+        if let Some(lines) = &chunk.dataset.lines {
+            let shape = &shapes[&lines.table];
+            for rows in chunk.new_lines.iter().chain(&chunk.modified_lines) {
+                self.upsert(connection, shape, rows, chunk.file_id).await?;
+            }
+            self.remove_lines(connection, &lines.table, &chunk.dataset.key, chunk.market, &chunk.removed_lines).await?;
+        }
+        for keys in chunk.confirmed_keys.chunks(KEYS_PER_STATEMENT) {
+            let update = Query::update()
+                .table(Alias::new(&chunk.dataset.table))
+                .value("_file_id", chunk.file_id)
+                .and_where(Expr::col("market").eq(chunk.market))
+                .and_where(Expr::col(Alias::new(&chunk.dataset.key)).is_in(keys))
+                .to_owned();
+            connection.execute(&update).await?;
+        }
+        Ok(())
+    }
+
+    async fn write_rejects(
+        &self,
+        connection: &impl ConnectionTrait,
+        file_id: i64,
+        rejected: &[Reject],
+    ) -> Result<(), SyncError> {
+        use rejects::Column as C;
+        for rejected in rejected.chunks(REJECTS_PER_STATEMENT) {
+            let mut insert = Query::insert();
+            insert.into_table(rejects::Entity).columns([C::FileId, C::RowNumber, C::ColumnName, C::Reason, C::Raw]);
+            for reject in rejected {
+                insert.values_panic([
+                    file_id.into(),
+                    i64::try_from(reject.row_number).unwrap_or(i64::MAX).into(),
+                    reject.column.clone().into(),
+                    reject.reason.as_str().into(),
+                    reject.raw.as_str().into(),
+                ]);
+            }
+            connection.execute(&insert).await?;
+        }
+        Ok(())
+    }
+
+    async fn write_position(&self, connection: &impl ConnectionTrait, chunk: &ChunkWrite<'_>) -> Result<(), SyncError> {
+        use files::Column as C;
+        let counts = chunk.counts;
+        let position = serde_json::to_string(&chunk.next).expect("a position is plain numbers");
+        let mut update =
+            files::Entity::update_many().filter(C::Id.eq(chunk.file_id)).col_expr(C::Position, Expr::value(position));
+        for (column, count) in [
+            (C::RowsRead, counts.read),
+            (C::RowsAccepted, counts.accepted),
+            (C::RowsDuplicate, counts.duplicate),
+            (C::RowsRejected, counts.rejected),
+            (C::RowsRepaired, counts.repaired),
+            (C::RowsNew, counts.new),
+            (C::RowsModified, counts.modified),
+            (C::RowsUnchanged, counts.unchanged),
+            (C::RowsStale, counts.stale),
+            (C::RowsDeleted, counts.deleted),
+        ] {
+            update = update.col_expr(column, Expr::value(i64::try_from(count).unwrap_or(i64::MAX)));
+        }
+        update.exec(connection).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,182 @@
+//! Definitions: marts and views as files, a TOML header in a comment and a query below it.
+
+use crate::dataset::hex;
+use crate::error::SyncError;
+use crate::schema::{ColumnShape, Kind, TableShape};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// The shipped files.
+const SHIPPED: [(&str, &str); 9] = [
+    ("customer_metrics.sql", include_str!("../../etc/marts/customer_metrics.sql")),
+    ("product_metrics.sql", include_str!("../../etc/marts/product_metrics.sql")),
+    ("merchant_metrics.sql", include_str!("../../etc/marts/merchant_metrics.sql")),
+    ("agent_metrics.sql", include_str!("../../etc/marts/agent_metrics.sql")),
+    ("daily_metrics.sql", include_str!("../../etc/marts/daily_metrics.sql")),
+    ("enriched_orders.sql", include_str!("../../etc/views/enriched_orders.sql")),
+    ("enriched_deliveries.sql", include_str!("../../etc/views/enriched_deliveries.sql")),
+    ("customer_segments.sql", include_str!("../../etc/views/customer_segments.sql")),
+    ("cohort_retention.sql", include_str!("../../etc/views/cohort_retention.sql")),
+];
+
+/// All marts and views.
+#[derive(Debug)]
+pub struct Definitions {
+    /// Tables of metrics.
+    pub marts: Vec<Mart>,
+    /// Views, in the order in which they are made.
+    pub views: Vec<View>,
+}
+
+/// A table of metrics that is kept exact as rows change.
+#[derive(Debug)]
+pub struct Mart {
+    /// Its table.
+    pub shape: TableShape,
+    /// The key column by whose values it is recomputed.
+    pub group: String,
+    /// Table of records to the query that gives the groups of some of them.
+    pub touched_by: BTreeMap<String, String>,
+    /// The query.
+    pub body: String,
+    /// SHA-256 of the file.
+    pub fingerprint: String,
+}
+
+/// A view.
+#[derive(Debug)]
+pub struct View {
+    /// Its name.
+    pub name: String,
+    /// The query.
+    pub body: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MartHeader {
+    mart: String,
+    key: Vec<String>,
+    group: String,
+    columns: toml::Table,
+    touched_by: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ViewHeader {
+    view: String,
+    #[serde(rename = "needs")]
+    _needs: Vec<String>,
+}
+
+impl Definitions {
+    /// The shipped files, and those of a directory.
+    ///
+    /// # Errors
+    ///
+    /// Says which file is wrong and why.
+    pub fn load(directory: Option<&Path>) -> Result<Self, SyncError> {
+        let mut definitions = Self { marts: Vec::new(), views: Vec::new() };
+        for (file, text) in SHIPPED {
+            definitions.add(file, text)?;
+        }
+        for (file, text) in directory.map(read_directory).transpose()?.unwrap_or_default() {
+            definitions.add(&file, &text)?;
+        }
+        Ok(definitions)
+    }
+
+    fn add(&mut self, file: &str, text: &str) -> Result<(), SyncError> {
+        let wrong = |what: String| SyncError::Configuration(format!("{file}: {what}"));
+        let (header, body) = text
+            .trim_start()
+            .strip_prefix("/*")
+            .and_then(|rest| rest.split_once("*/"))
+            .ok_or_else(|| wrong("it must begin with a header between /* and */".to_owned()))?;
+        let table: toml::Table = header.parse().map_err(|error| wrong(format!("the header is not TOML: {error}")))?;
+        if table.contains_key("view") {
+            let header: ViewHeader = table.try_into().map_err(|error| wrong(format!("{error}")))?;
+            self.views.push(View { name: header.view, body: body.trim().to_owned() });
+            return Ok(());
+        }
+        let header: MartHeader = table.try_into().map_err(|error| wrong(format!("{error}")))?;
+        let fingerprint = hex(&Sha256::digest(text.as_bytes()));
+        let mart = Mart::new(header, body, fingerprint).map_err(wrong)?;
+        if self.marts.iter().any(|other| other.shape.name == mart.shape.name) {
+            return Err(wrong(format!("there are two marts `{}`", mart.shape.name)));
+        }
+        self.marts.push(mart);
+        Ok(())
+    }
+}
+
+impl Mart {
+    fn new(header: MartHeader, body: &str, fingerprint: String) -> Result<Self, String> {
+        let mut columns = Vec::with_capacity(header.columns.len());
+        for (name, kind) in &header.columns {
+            let kind = kind
+                .as_str()
+                .and_then(Kind::from_name)
+                .ok_or_else(|| format!("columns.{name}: {kind:?} is not a type"))?;
+            columns.push(ColumnShape { name: name.clone(), kind, nullable: !header.key.contains(name) });
+        }
+        if header.key.first().is_none_or(|first| first != "market") {
+            return Err("the key must begin with `market`".to_owned());
+        }
+        if !header.key.contains(&header.group) || header.key.iter().any(|key| !header.columns.contains_key(key)) {
+            return Err("`key` must name columns, and `group` one of them".to_owned());
+        }
+        let shape = TableShape { name: header.mart, columns, key: header.key, auto_increment: false };
+        Ok(Self {
+            shape,
+            group: header.group,
+            touched_by: header.touched_by,
+            body: body.trim().to_owned(),
+            fingerprint,
+        })
+    }
+
+    /// What the group column holds.
+    pub fn group_kind(&self) -> Kind {
+        self.shape.column(&self.group).map_or(Kind::Text, |column| column.kind)
+    }
+}
+
+fn read_directory(directory: &Path) -> Result<Vec<(String, String)>, SyncError> {
+    let unreadable = |error: std::io::Error| {
+        SyncError::Configuration(format!("marts_dir: cannot read {}: {error}", directory.display()))
+    };
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(directory).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        if path.extension().is_some_and(|extension| extension == "sql") {
+            files.push((path.display().to_string(), std::fs::read_to_string(&path).map_err(unreadable)?));
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shipped_marts_are_what_the_entities_declare() {
+        let definitions = Definitions::load(None).expect("shipped files are right");
+        let mut declared = entity::mart_tables();
+        for mart in definitions.marts {
+            let at = declared.iter().position(|shape| shape.name == mart.shape.name).expect("an entity for the mart");
+            let entity = declared.remove(at);
+            let kinds = |shape: &TableShape| {
+                shape.columns.iter().map(|column| (column.name.clone(), column.kind)).collect::<Vec<_>>()
+            };
+            assert_eq!(kinds(&mart.shape), kinds(&entity), "{}", entity.name);
+            assert_eq!(mart.shape.key, entity.key);
+        }
+        assert_eq!(declared, [], "entities without a mart");
+    }
+}

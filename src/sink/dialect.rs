@@ -1,0 +1,157 @@
+//! Dialect: everything in which the three databases differ, in one place.
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Date32Type, Decimal128Type, Float64Type, Int64Type, TimestampMillisecondType};
+use arrow_array::{Array, ArrayRef};
+use arrow_schema::DataType;
+use chrono::{DateTime, Utc};
+use rust_decimal::Decimal;
+use sea_orm::{DbBackend, Value};
+
+use crate::moment::format_moment;
+use crate::number::DECIMAL_SCALE;
+use crate::schema::Kind;
+
+/// Which of the three databases it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// Embedded SQLite.
+    Sqlite,
+    /// MySQL 8 or MariaDB.
+    Mysql,
+    /// PostgreSQL.
+    Postgres,
+}
+
+impl Dialect {
+    /// The dialect of a connection.
+    pub fn of(backend: DbBackend) -> Self {
+        match backend {
+            DbBackend::MySql => Self::Mysql,
+            DbBackend::Postgres => Self::Postgres,
+            _ => Self::Sqlite,
+        }
+    }
+
+    /// SeaORM's name of it.
+    pub const fn backend(self) -> DbBackend {
+        match self {
+            Self::Sqlite => DbBackend::Sqlite,
+            Self::Mysql => DbBackend::MySql,
+            Self::Postgres => DbBackend::Postgres,
+        }
+    }
+
+    /// The name that marts and views ask for.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sqlite => "sqlite",
+            Self::Mysql => "mysql",
+            Self::Postgres => "postgres",
+        }
+    }
+
+    /// An identifier, quoted so that nothing in it is SQL.
+    pub fn quote(self, name: &str) -> String {
+        match self {
+            Self::Mysql => format!("`{}`", name.replace('`', "``")),
+            _ => format!("\"{}\"", name.replace('"', "\"\"")),
+        }
+    }
+
+    /// Most bound values of one statement.
+    pub const fn binds_max(self) -> usize {
+        match self {
+            Self::Sqlite => 32_766,
+            Self::Mysql | Self::Postgres => 65_535,
+        }
+    }
+
+    /// A placeholder for the bound value with that index, from 1.
+    pub fn placeholder(self, index: usize) -> String {
+        match self {
+            Self::Postgres => format!("${index}"),
+            _ => "?".to_owned(),
+        }
+    }
+
+    /// A moment as a bound value.
+    pub fn time(self, millis: Option<i64>) -> Value {
+        let moment = |millis| {
+            DateTime::<Utc>::from_timestamp_millis(millis)
+                .expect("moments come from parse_moment or the clock, both in chrono's range")
+        };
+        match self {
+            Self::Sqlite => Value::String(millis.map(format_moment)),
+            Self::Mysql => Value::ChronoDateTime(millis.map(|millis| moment(millis).naive_utc())),
+            Self::Postgres => Value::ChronoDateTimeUtc(millis.map(moment)),
+        }
+    }
+
+    /// One cell of an arrow column as a bound value, NULLs typed because PostgreSQL asks for it.
+    pub fn value(self, values: &ArrayRef, row: usize) -> Value {
+        let is_valid = values.is_valid(row);
+        match values.data_type() {
+            DataType::Utf8 => Value::String(is_valid.then(|| values.as_string::<i32>().value(row).to_owned())),
+            DataType::Int64 => Value::BigInt(is_valid.then(|| values.as_primitive::<Int64Type>().value(row))),
+            DataType::Float64 => Value::Double(is_valid.then(|| values.as_primitive::<Float64Type>().value(row))),
+            DataType::Decimal128(..) => {
+                self.decimal(is_valid.then(|| values.as_primitive::<Decimal128Type>().value(row)))
+            }
+            DataType::Date32 => {
+                let day = is_valid
+                    .then(|| Date32Type::to_naive_date_opt(values.as_primitive::<Date32Type>().value(row)))
+                    .flatten();
+                match self {
+                    Self::Sqlite => Value::String(day.map(|day| day.to_string())),
+                    _ => Value::ChronoDate(day),
+                }
+            }
+            DataType::FixedSizeBinary(_) => {
+                Value::Bytes(is_valid.then(|| values.as_fixed_size_binary().value(row).to_vec()))
+            }
+            _ => self.time(is_valid.then(|| values.as_primitive::<TimestampMillisecondType>().value(row))),
+        }
+    }
+
+    /// Ten-thousandths as a bound value: SQLite has no decimals, and 15 digits survive as a real.
+    fn decimal(self, ten_thousandths: Option<i128>) -> Value {
+        let decimal = ten_thousandths.map(|units| Decimal::from_i128_with_scale(units, DECIMAL_SCALE));
+        match self {
+            // Through the decimal text, so that the nearest real is taken rather than a quotient of reals.
+            Self::Sqlite => {
+                Value::Double(decimal.map(|decimal| decimal.to_string().parse().expect("a decimal's text is a number")))
+            }
+            _ => Value::Decimal(decimal),
+        }
+    }
+
+    /// The columns of a table or view, in order, as one text column.
+    pub const fn columns_query(self) -> &'static str {
+        match self {
+            Self::Sqlite => "SELECT name FROM pragma_table_info(?) ORDER BY cid",
+            Self::Mysql => {
+                "SELECT CAST(column_name AS CHAR) AS name FROM information_schema.columns \
+                 WHERE table_schema = DATABASE() AND table_name = ? ORDER BY ordinal_position"
+            }
+            Self::Postgres => {
+                "SELECT column_name::text AS name FROM information_schema.columns \
+                 WHERE table_schema = current_schema() AND table_name = $1 ORDER BY ordinal_position"
+            }
+        }
+    }
+
+    /// The UTC day of a moment, as the type that a day column holds.
+    pub fn day(self, moment: &str) -> String {
+        match self {
+            Self::Sqlite => format!("substr({moment}, 1, 10)"),
+            Self::Mysql => format!("CAST({moment} AS DATE)"),
+            Self::Postgres => format!("({moment} AT TIME ZONE 'UTC')::date"),
+        }
+    }
+
+    /// How a kind is written in DDL.
+    pub const fn sql_type(self, kind: Kind) -> &'static str {
+        migration::ddl::sql_type(kind, self.backend())
+    }
+}

@@ -1,0 +1,152 @@
+//! Evolve: tables get the columns that files bring. The ledger says first what a table is to have; the
+//! table follows, at once or, after a crash in between, at the next start.
+
+use super::Sink;
+use super::dialect::Dialect;
+use crate::dataset::{Dataset, Owner};
+use crate::error::SyncError;
+use crate::schema::{ColumnShape, Kind, SchemaChange, Shapes};
+use entity::{TableShape, schema_changes};
+use sea_orm::sea_query::{Query, Table};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, Statement};
+use std::collections::HashSet;
+use std::sync::Arc;
+
+const ADD_COLUMN: &str = "add_column";
+const RENAME_COLUMN: &str = "rename_column";
+
+/// The shapes of the market tables as the entities declare them.
+pub fn declared_shapes() -> Shapes {
+    entity::market_tables().into_iter().map(|shape| (shape.name.clone(), shape)).collect()
+}
+
+impl Sink {
+    /// Checks that the datasets speak of tables that exist, and that columns go where they are declared.
+    pub(super) fn check_datasets(&self, datasets: &[Arc<Dataset>]) -> Result<(), SyncError> {
+        let shapes = self.shapes();
+        for dataset in datasets {
+            for owner in [Owner::Record, Owner::Line] {
+                let table = dataset.table_of(owner);
+                let Some(shape) = shapes.get(table) else {
+                    return Err(SyncError::Configuration(format!(
+                        "datasets.{}: no table `{table}` is declared",
+                        dataset.name
+                    )));
+                };
+                let is_own = |name: &str| {
+                    name.starts_with('_') || shape.key.iter().any(|key| key == name) || name == "line_count"
+                };
+                let astray = shape
+                    .columns
+                    .iter()
+                    .find(|column| !is_own(&column.name) && dataset.table_of(dataset.owner(&column.name)) != table);
+                if let Some(column) = astray {
+                    return Err(SyncError::Configuration(format!(
+                        "datasets.{}: `{}` is declared in table `{table}`, but record_columns and line_columns send it elsewhere",
+                        dataset.name, column.name
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds the columns to their tables, and to the ledger with the file that brought them.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn evolve(&self, changes: &[SchemaChange], file_id: i64, now_ms: i64) -> Result<(), SyncError> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let write = self.begin().await?;
+        for change in changes {
+            self.record_change(&write.transaction, change, file_id, now_ms).await?;
+        }
+        write.commit().await?;
+        fail::fail_point!("during_schema_change", |_| std::process::abort());
+        self.restore_columns().await?;
+        self.define_views().await
+    }
+
+    /// Gives every table the columns that the ledger says it has.
+    pub(super) async fn restore_columns(&self) -> Result<(), SyncError> {
+        let recorded = schema_changes::Entity::find()
+            .filter(schema_changes::Column::ChangeKind.eq(ADD_COLUMN))
+            .order_by_asc(schema_changes::Column::Id)
+            .all(&self.connection)
+            .await?;
+        let mut shapes = declared_shapes();
+        for change in recorded {
+            let Some(shape) = shapes.get_mut(&change.table_name) else { continue };
+            if shape.column(&change.column_name).is_none() {
+                let kind = change.new_type.as_deref().and_then(Kind::from_name).unwrap_or(Kind::Text);
+                shape.columns.push(ColumnShape { name: change.column_name, kind, nullable: true });
+            }
+        }
+        for shape in shapes.values() {
+            self.add_missing_columns(shape).await?;
+        }
+        *self.shapes.write().expect("no code panics while it holds the shapes") = Arc::new(shapes);
+        Ok(())
+    }
+
+    /// The columns that a table or view has in the database, in order.
+    pub(super) async fn columns_of(&self, table: &str) -> Result<Vec<String>, SyncError> {
+        let query =
+            Statement::from_sql_and_values(self.dialect.backend(), self.dialect.columns_query(), [table.into()]);
+        let rows = self.connection.query_all_raw(query).await?;
+        Ok(rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>()?)
+    }
+
+    async fn add_missing_columns(&self, shape: &TableShape) -> Result<(), SyncError> {
+        let existing: HashSet<String> = self.columns_of(&shape.name).await?.into_iter().collect();
+        for column in shape.columns.iter().filter(|column| !existing.contains(&column.name)) {
+            let mut definition = migration::ddl::column_definition(column, shape, self.dialect.backend());
+            // One option a statement: SQLite knows no more.
+            let alter = Table::alter().table(shape.name.clone()).add_column(&mut definition).to_owned();
+            let _writing = self.writing.lock().await;
+            self.connection.execute(&alter).await?;
+        }
+        Ok(())
+    }
+
+    async fn record_change(
+        &self,
+        connection: &impl ConnectionTrait,
+        change: &SchemaChange,
+        file_id: i64,
+        now_ms: i64,
+    ) -> Result<(), SyncError> {
+        use schema_changes::Column as C;
+        let dialect: Dialect = self.dialect;
+        let mut insert = Query::insert();
+        insert.into_table(schema_changes::Entity).columns([
+            C::TableName,
+            C::ColumnName,
+            C::ChangeKind,
+            C::OldType,
+            C::NewType,
+            C::FileId,
+            C::ChangedAt,
+        ]);
+        let mut push = |kind: &str, old: Option<&str>, new: &str| {
+            insert.values_panic([
+                change.table.as_str().into(),
+                change.column.name.as_str().into(),
+                kind.into(),
+                old.map(str::to_owned).into(),
+                new.into(),
+                file_id.into(),
+                dialect.time(Some(now_ms)).into(),
+            ]);
+        };
+        push(ADD_COLUMN, None, change.column.kind.name());
+        if let Some(raw_name) = &change.renamed_from {
+            push(RENAME_COLUMN, Some(raw_name), &change.column.name);
+        }
+        connection.execute(&insert).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,161 @@
+//! Lease: one writer per database. A row of the ledger that the writer keeps changing while it lives.
+//!
+//! Nobody compares clocks: who waits takes the lease over when the row has not changed for
+//! [`SILENCE_MAX`] on its own clock, or at once when the holder was a process of this machine that is
+//! gone. Every commit checks the token, so a holder that was only slow can't write after it lost.
+
+use crate::error::SyncError;
+use entity::lease;
+use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, Set};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// A holder that has been silent for so long is dead or cut off.
+const SILENCE_MAX: Duration = Duration::from_secs(10);
+
+/// How often the holder shows that it lives: well below [`SILENCE_MAX`], so that a slow beat does no harm.
+pub const BEAT_INTERVAL: Duration = Duration::from_secs(2);
+
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
+const ROW: i64 = 1;
+
+/// The right to write to a database.
+#[derive(Debug)]
+pub struct Lease {
+    token: String,
+}
+
+impl Lease {
+    /// Takes the lease, waiting for another holder at most `wait`.
+    ///
+    /// # Errors
+    ///
+    /// [`SyncError::LeaseHeld`] when the wait was in vain.
+    pub async fn take(connection: &impl ConnectionTrait, wait: Duration) -> Result<Self, SyncError> {
+        let this = Process::this();
+        let started = Instant::now();
+        let mut seen: Option<(lease::Model, Instant)> = None;
+        loop {
+            let Some(held) = lease::Entity::find_by_id(ROW).one(connection).await? else {
+                if insert(connection, &this).await? {
+                    return Ok(Self { token: this.token() });
+                }
+                continue;
+            };
+            let silent_since = match &seen {
+                Some((before, since)) if before.token == held.token && before.beats == held.beats => *since,
+                _ => Instant::now(),
+            };
+            let is_over =
+                held.token.is_empty() || silent_since.elapsed() >= SILENCE_MAX || this.knows_dead(&held.token);
+            if is_over && take_over(connection, &held, &this).await? {
+                return Ok(Self { token: this.token() });
+            }
+            if !is_over && started.elapsed() >= wait {
+                return Err(SyncError::LeaseHeld { holder: held.holder });
+            }
+            seen = Some((held, silent_since));
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
+    }
+
+    /// Shows that the holder lives.
+    ///
+    /// # Errors
+    ///
+    /// [`SyncError::LeaseLost`] when another one took over.
+    pub async fn beat(&self, connection: &impl ConnectionTrait) -> Result<(), SyncError> {
+        let beat = lease::Entity::update_many()
+            .col_expr(lease::Column::Beats, Expr::col(lease::Column::Beats).add(1))
+            .filter(lease::Column::Id.eq(ROW))
+            .filter(lease::Column::Token.eq(self.token.as_str()))
+            .exec(connection)
+            .await?;
+        if beat.rows_affected == 1 { Ok(()) } else { Err(SyncError::LeaseLost) }
+    }
+
+    /// Lets the next one take it at once.
+    ///
+    /// # Errors
+    ///
+    /// When the database does not answer.
+    pub async fn give_up(&self, connection: &impl ConnectionTrait) -> Result<(), SyncError> {
+        lease::Entity::update_many()
+            .col_expr(lease::Column::Token, Expr::value(""))
+            .filter(lease::Column::Token.eq(self.token.as_str()))
+            .exec(connection)
+            .await?;
+        Ok(())
+    }
+}
+
+/// Whether the row was inserted; another process may have been faster.
+async fn insert(connection: &impl ConnectionTrait, this: &Process) -> Result<bool, SyncError> {
+    let row =
+        lease::ActiveModel { id: Set(ROW), holder: Set(this.description()), token: Set(this.token()), beats: Set(0) };
+    let nothing = OnConflict::column(lease::Column::Id).do_nothing_on([lease::Column::Id]).to_owned();
+    let inserted = lease::Entity::insert(row).on_conflict(nothing).exec_without_returning(connection).await?;
+    Ok(matches!(inserted, 1))
+}
+
+/// Whether it was still as `held` says when it was taken.
+async fn take_over(connection: &impl ConnectionTrait, held: &lease::Model, this: &Process) -> Result<bool, SyncError> {
+    let taken = lease::Entity::update_many()
+        .col_expr(lease::Column::Token, Expr::value(this.token()))
+        .col_expr(lease::Column::Holder, Expr::value(this.description()))
+        .filter(lease::Column::Id.eq(ROW))
+        .filter(lease::Column::Token.eq(held.token.as_str()))
+        .filter(lease::Column::Beats.eq(held.beats))
+        .exec(connection)
+        .await?;
+    Ok(taken.rows_affected == 1)
+}
+
+/// A process, identified so that another one on the same machine can tell whether it still runs.
+struct Process {
+    /// Boot and process namespace: outside of it, process numbers mean nothing.
+    place: String,
+    id: u32,
+    /// Clock ticks between boot and the start of the process: numbers are used again, this is not.
+    started: String,
+}
+
+impl Process {
+    fn this() -> Self {
+        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        let namespace = std::fs::read_link("/proc/self/ns/pid").map(|link| link.display().to_string());
+        let id = std::process::id();
+        Self {
+            place: format!("{}/{}", boot.trim(), namespace.unwrap_or_default()),
+            id,
+            started: start_of(id).unwrap_or_default(),
+        }
+    }
+
+    fn token(&self) -> String {
+        format!("{} {} {}", self.place, self.id, self.started)
+    }
+
+    fn description(&self) -> String {
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        format!("tidegate, process {} on {host}", self.id)
+    }
+
+    /// Whether the holder of that token was a process of this machine that does not run any more.
+    fn knows_dead(&self, token: &str) -> bool {
+        let mut parts = token.split(' ');
+        let (Some(place), Some(id), Some(started)) = (parts.next(), parts.next(), parts.next()) else { return false };
+        let Ok(id) = id.parse() else { return false };
+        place == self.place && !started.is_empty() && start_of(id).as_deref() != Some(started)
+    }
+}
+
+/// Field 22 of `/proc/PID/stat` (proc_pid_stat(5)); it comes after the command in parentheses.
+fn start_of(id: u32) -> Option<String> {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+    let (_, after_command) = stat.rsplit_once(") ")?;
+    // A zombie holds nothing any more.
+    let mut fields = after_command.split(' ');
+    (fields.next()? != "Z").then(|| fields.nth(18).map(str::to_owned))?
+}

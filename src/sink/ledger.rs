@@ -1,0 +1,417 @@
+//! Ledger: what was synced, in the database. Every question about files is answered from here.
+
+use super::Sink;
+use crate::chunk::{Counts, Position};
+use crate::error::SyncError;
+use entity::files;
+use sea_orm::sea_query::{Expr, ExprTrait, Query};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Value,
+};
+use std::collections::{BTreeMap, HashMap};
+
+/// State of a file in the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FileState {
+    /// Known, and waiting for its turn.
+    Pending,
+    /// Its rows are being written.
+    Syncing,
+    /// Its rows are in the tables and the marts.
+    Synced,
+    /// No dataset's patterns match its path.
+    Unmatched,
+    /// Refused as a whole.
+    Quarantined,
+    /// Its deletions wait for approval.
+    Held,
+    /// Given up.
+    Failed,
+}
+
+impl FileState {
+    /// Every state.
+    pub const ALL: [Self; 7] =
+        [Self::Pending, Self::Syncing, Self::Synced, Self::Unmatched, Self::Quarantined, Self::Held, Self::Failed];
+
+    /// The state's name in the ledger.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Syncing => "syncing",
+            Self::Synced => "synced",
+            Self::Unmatched => "unmatched",
+            Self::Quarantined => "quarantined",
+            Self::Held => "held",
+            Self::Failed => "failed",
+        }
+    }
+
+    fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.name() == name)
+    }
+}
+
+/// What the ledger knows of one version of a file.
+#[derive(Clone, Debug)]
+pub struct FileRecord {
+    /// Identity.
+    pub id: i64,
+    /// Absolute path.
+    pub path: String,
+    /// The feed; `None` when unmatched.
+    pub dataset: Option<String>,
+    /// The market; `None` when unmatched.
+    pub market: Option<String>,
+    /// SHA-256 of the content, hex.
+    pub sha256: String,
+    /// Size of the content.
+    pub size_bytes: i64,
+    /// Orders the files of a dataset and market; milliseconds since 1970.
+    pub version_ms: i64,
+    /// Where it stands.
+    pub state: FileState,
+    /// Counts so far.
+    pub counts: Counts,
+    /// Modification time of the path when it was read.
+    pub modified_ns: i64,
+    /// Inode of the path when it was read.
+    pub inode: i64,
+    /// Rules it was read under.
+    pub transform: String,
+    /// Where to go on.
+    pub position: Option<Position>,
+    /// Why it is not synced.
+    pub error: Option<String>,
+}
+
+/// A version of a file that the ledger does not know yet.
+#[derive(Clone, Debug)]
+pub struct NewFile {
+    /// Absolute path.
+    pub path: String,
+    /// The feed; `None` when unmatched.
+    pub dataset: Option<String>,
+    /// The market; `None` when unmatched.
+    pub market: Option<String>,
+    /// SHA-256 of the content, hex.
+    pub sha256: String,
+    /// Size of the content.
+    pub size_bytes: i64,
+    /// Orders the files of a dataset and market; milliseconds since 1970.
+    pub version_ms: i64,
+    /// Where it stands.
+    pub state: FileState,
+    /// Modification time of the path when it was read.
+    pub modified_ns: i64,
+    /// Inode of the path when it was read.
+    pub inode: i64,
+    /// Rules it was read under.
+    pub transform: String,
+    /// Why it is not synced.
+    pub error: Option<String>,
+}
+
+impl From<files::Model> for FileRecord {
+    fn from(file: files::Model) -> Self {
+        let count = |count: i64| u64::try_from(count).unwrap_or(0);
+        Self {
+            counts: Counts {
+                read: count(file.rows_read),
+                accepted: count(file.rows_accepted),
+                duplicate: count(file.rows_duplicate),
+                rejected: count(file.rows_rejected),
+                repaired: count(file.rows_repaired),
+                new: count(file.rows_new),
+                modified: count(file.rows_modified),
+                unchanged: count(file.rows_unchanged),
+                stale: count(file.rows_stale),
+                deleted: count(file.rows_deleted),
+            },
+            id: file.id,
+            path: file.path,
+            dataset: file.dataset,
+            market: file.market,
+            sha256: file.sha256,
+            size_bytes: file.size_bytes,
+            version_ms: file.version.timestamp_millis(),
+            // An unknown state can only come from a newer release: leave the file alone.
+            state: FileState::from_name(&file.state).unwrap_or(FileState::Held),
+            modified_ns: file.modified_ns,
+            inode: file.inode,
+            transform: file.transform,
+            position: file.position.and_then(|position| serde_json::from_str(&position).ok()),
+            error: file.error,
+        }
+    }
+}
+
+/// Totals for metrics and status.
+#[derive(Clone, Debug, Default)]
+pub struct LedgerTotals {
+    /// Files by state.
+    pub files: BTreeMap<&'static str, u64>,
+    /// Counts over all files.
+    pub counts: Counts,
+    /// Rejected rows that no corrected file has closed.
+    pub rejects_open: u64,
+    /// Mart groups waiting for their refresh.
+    pub dirty_groups: u64,
+    /// When the last file was synced; milliseconds since 1970.
+    pub last_synced_ms: Option<i64>,
+}
+
+#[derive(FromQueryResult)]
+struct StateTotals {
+    state: String,
+    files: i64,
+    read: Option<i64>,
+    accepted: Option<i64>,
+    duplicate: Option<i64>,
+    rejected: Option<i64>,
+    repaired: Option<i64>,
+    new: Option<i64>,
+    modified: Option<i64>,
+    unchanged: Option<i64>,
+    stale: Option<i64>,
+    deleted: Option<i64>,
+}
+
+impl Sink {
+    /// The newest record of every path.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn newest_files(&self) -> Result<HashMap<String, FileRecord>, SyncError> {
+        let files = files::Entity::find().order_by_asc(files::Column::Id).all(&self.connection).await?;
+        Ok(files.into_iter().map(|file| (file.path.clone(), file.into())).collect())
+    }
+
+    /// The newest record of one path.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn newest_file(&self, path: &str) -> Result<Option<FileRecord>, SyncError> {
+        let newest = files::Entity::find()
+            .filter(files::Column::Path.eq(path))
+            .order_by_desc(files::Column::Id)
+            .one(&self.connection)
+            .await?;
+        Ok(newest.map(FileRecord::from))
+    }
+
+    /// The last version of the path whose rows reached the tables, if only in part.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn last_taken_file(&self, path: &str) -> Result<Option<FileRecord>, SyncError> {
+        let taken = files::Entity::find()
+            .filter(files::Column::Path.eq(path))
+            .filter(files::Column::Dataset.is_not_null())
+            .filter(files::Column::State.ne(FileState::Quarantined.name()))
+            .order_by_desc(files::Column::Id)
+            .one(&self.connection)
+            .await?;
+        Ok(taken.map(FileRecord::from))
+    }
+
+    /// Version and path of the newest file of a dataset and market that is synced, this one aside.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn newest_synced(&self, file: &FileRecord) -> Result<Option<(i64, String)>, SyncError> {
+        let newest = files::Entity::find()
+            .filter(files::Column::Dataset.eq(file.dataset.clone()))
+            .filter(files::Column::Market.eq(file.market.clone()))
+            .filter(files::Column::State.eq(FileState::Synced.name()))
+            .filter(files::Column::Id.ne(file.id))
+            .order_by_desc(files::Column::Version)
+            .order_by_desc(files::Column::Path)
+            .one(&self.connection)
+            .await?;
+        Ok(newest.map(|newest| (newest.version.timestamp_millis(), newest.path)))
+    }
+
+    /// Version and path of these files.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn versions_of(&self, ids: Vec<i64>) -> Result<HashMap<i64, (i64, String)>, SyncError> {
+        let files = files::Entity::find().filter(files::Column::Id.is_in(ids)).all(&self.connection).await?;
+        Ok(files.into_iter().map(|file| (file.id, (file.version.timestamp_millis(), file.path))).collect())
+    }
+
+    /// Adds a version of a file; a predecessor at the same path that was not finished is given up.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn add_file(&self, file: &NewFile, now_ms: i64) -> Result<FileRecord, SyncError> {
+        use files::Column as C;
+        let is_final = !matches!(file.state, FileState::Pending | FileState::Syncing);
+        let write = self.begin().await?;
+        files::Entity::update_many()
+            .col_expr(C::State, Expr::value(FileState::Failed.name()))
+            .col_expr(C::Error, Expr::value("newer content came to its path before it was finished"))
+            .col_expr(C::FinishedAt, Expr::value(self.dialect.time(Some(now_ms))))
+            .filter(C::Path.eq(file.path.as_str()))
+            .filter(C::State.is_in([FileState::Pending.name(), FileState::Syncing.name()]))
+            .exec(&write.transaction)
+            .await?;
+        let zero = || Value::BigInt(Some(0));
+        let values: Vec<(C, Value)> = vec![
+            (C::Path, file.path.as_str().into()),
+            (C::Dataset, file.dataset.clone().into()),
+            (C::Market, file.market.clone().into()),
+            (C::Sha256, file.sha256.as_str().into()),
+            (C::SizeBytes, file.size_bytes.into()),
+            (C::Version, self.dialect.time(Some(file.version_ms))),
+            (C::State, file.state.name().into()),
+            (C::RowsRead, zero()),
+            (C::RowsAccepted, zero()),
+            (C::RowsDuplicate, zero()),
+            (C::RowsRejected, zero()),
+            (C::RowsRepaired, zero()),
+            (C::RowsNew, zero()),
+            (C::RowsModified, zero()),
+            (C::RowsUnchanged, zero()),
+            (C::RowsStale, zero()),
+            (C::RowsDeleted, zero()),
+            (C::StartedAt, self.dialect.time(Some(now_ms))),
+            (C::FinishedAt, self.dialect.time(is_final.then_some(now_ms))),
+            (C::Error, file.error.clone().into()),
+            (C::ModifiedNs, file.modified_ns.into()),
+            (C::Inode, file.inode.into()),
+            (C::Transform, file.transform.as_str().into()),
+        ];
+        let (columns, values): (Vec<C>, Vec<Value>) = values.into_iter().unzip();
+        let insert = Query::insert()
+            .into_table(files::Entity)
+            .columns(columns)
+            .values_panic(values.into_iter().map(Expr::value))
+            .to_owned();
+        write.transaction.execute(&insert).await?;
+        let added = files::Entity::find()
+            .filter(C::Path.eq(file.path.as_str()))
+            .order_by_desc(C::Id)
+            .one(&write.transaction)
+            .await?;
+        write.commit().await?;
+        Ok(added.expect("the row was inserted in the same transaction").into())
+    }
+
+    /// Moves a file to a state.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn set_state(
+        &self,
+        id: i64,
+        state: FileState,
+        error: Option<&str>,
+        now_ms: i64,
+    ) -> Result<(), SyncError> {
+        use files::Column as C;
+        let is_final = !matches!(state, FileState::Pending | FileState::Syncing);
+        let write = self.begin().await?;
+        files::Entity::update_many()
+            .col_expr(C::State, Expr::value(state.name()))
+            .col_expr(C::Error, Expr::value(error.map(str::to_owned)))
+            .col_expr(C::FinishedAt, Expr::value(self.dialect.time(is_final.then_some(now_ms))))
+            .filter(C::Id.eq(id))
+            .exec(&write.transaction)
+            .await?;
+        Ok(write.commit().await?)
+    }
+
+    /// Notes that a path was touched without a change of its content.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn set_stamp(&self, id: i64, modified_ns: i64, inode: i64) -> Result<(), SyncError> {
+        let write = self.begin().await?;
+        files::Entity::update_many()
+            .col_expr(files::Column::ModifiedNs, Expr::value(modified_ns))
+            .col_expr(files::Column::Inode, Expr::value(inode))
+            .filter(files::Column::Id.eq(id))
+            .exec(&write.transaction)
+            .await?;
+        Ok(write.commit().await?)
+    }
+
+    /// Totals over the whole ledger.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn totals(&self) -> Result<LedgerTotals, SyncError> {
+        use files::Column as C;
+        // PostgreSQL and MySQL add integers up to a wider type; the driver reads this one on all three.
+        let integer = if self.dialect == super::dialect::Dialect::Mysql { "SIGNED" } else { "BIGINT" };
+        let sum = |column: C| Expr::expr(Expr::col(column).sum()).cast_as(integer);
+        let states = files::Entity::find()
+            .select_only()
+            .column(C::State)
+            .column_as(C::Id.count(), "files")
+            .column_as(sum(C::RowsRead), "read")
+            .column_as(sum(C::RowsAccepted), "accepted")
+            .column_as(sum(C::RowsDuplicate), "duplicate")
+            .column_as(sum(C::RowsRejected), "rejected")
+            .column_as(sum(C::RowsRepaired), "repaired")
+            .column_as(sum(C::RowsNew), "new")
+            .column_as(sum(C::RowsModified), "modified")
+            .column_as(sum(C::RowsUnchanged), "unchanged")
+            .column_as(sum(C::RowsStale), "stale")
+            .column_as(sum(C::RowsDeleted), "deleted")
+            .group_by(C::State)
+            .into_model::<StateTotals>()
+            .all(&self.connection)
+            .await?;
+        let mut totals =
+            LedgerTotals { files: FileState::ALL.map(|state| (state.name(), 0)).into(), ..LedgerTotals::default() };
+        for of_state in states {
+            if let Some(state) = FileState::from_name(&of_state.state) {
+                totals.files.insert(state.name(), count(Some(of_state.files)));
+            }
+            totals.counts += Counts {
+                read: count(of_state.read),
+                accepted: count(of_state.accepted),
+                duplicate: count(of_state.duplicate),
+                rejected: count(of_state.rejected),
+                repaired: count(of_state.repaired),
+                new: count(of_state.new),
+                modified: count(of_state.modified),
+                unchanged: count(of_state.unchanged),
+                stale: count(of_state.stale),
+                deleted: count(of_state.deleted),
+            };
+        }
+        self.add_open_totals(&mut totals).await?;
+        Ok(totals)
+    }
+
+    async fn add_open_totals(&self, totals: &mut LedgerTotals) -> Result<(), SyncError> {
+        use sea_orm::PaginatorTrait;
+        let open = entity::rejects::Entity::find().filter(entity::rejects::Column::ClosedAt.is_null());
+        totals.rejects_open = open.count(&self.connection).await?;
+        totals.dirty_groups = entity::dirty_groups::Entity::find().count(&self.connection).await?;
+        let last = files::Entity::find()
+            .filter(files::Column::State.eq(FileState::Synced.name()))
+            .order_by_desc(files::Column::FinishedAt)
+            .one(&self.connection)
+            .await?;
+        totals.last_synced_ms = last.and_then(|file| file.finished_at).map(|at| at.timestamp_millis());
+        Ok(())
+    }
+}
+
+fn count(value: Option<i64>) -> u64 {
+    u64::try_from(value.unwrap_or(0)).unwrap_or(0)
+}

@@ -1,0 +1,269 @@
+//! Marts: tables of metrics that are exact whenever a file is `synced`.
+//!
+//! A commit marks the groups that its rows touch, in its own transaction. The refresh recomputes marked
+//! groups from the tables and clears the marks it has read, in one transaction: a crash before the
+//! commit leaves the marks, and a mark set meanwhile has a higher id and stays.
+
+use super::Sink;
+use super::definition::Mart;
+use super::dialect::Dialect;
+use super::template::{Scope, render};
+use crate::dataset::Dataset;
+use crate::error::SyncError;
+use crate::moment::parse_day;
+use crate::schema::Kind;
+use entity::{definitions, dirty_groups};
+use sea_orm::sea_query::{Alias, Expr, ExprTrait, OnConflict, Query};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set, Value};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A chunk that changes more records than this marks the whole market: one recomputation of everything
+/// is then cheaper than finding and recomputing the groups.
+const MARKED_RECORDS_MAX: usize = 1000;
+
+/// Groups of one mart and market beyond which the whole market is recomputed.
+const GROUPS_MAX: usize = 2000;
+
+/// Groups that one transaction recomputes.
+const GROUPS_PER_REFRESH: usize = 200;
+
+/// Records that one query finds the groups of.
+const RECORDS_PER_QUERY: usize = 500;
+
+/// Marks of one mart and market.
+struct Marks {
+    mart: String,
+    market: String,
+    /// The last mark that was read.
+    last_id: i64,
+    groups: Groups,
+}
+
+enum Groups {
+    All,
+    Some(BTreeSet<String>),
+}
+
+impl Sink {
+    /// Makes the marts' tables, and has them recomputed where their definition changed.
+    pub(super) async fn define_marts(&self) -> Result<(), SyncError> {
+        for mart in &self.definitions.marts {
+            let existing = self.columns_of(&mart.shape.name).await?;
+            let is_current = existing.iter().eq(mart.shape.columns.iter().map(|column| &column.name));
+            let table = migration::ddl::create_table(&mart.shape, self.dialect.backend(), self.collation.as_deref());
+            let write = self.begin().await?;
+            if !is_current {
+                // Only metrics are lost, and they are computed anew below.
+                let drop = sea_orm::sea_query::Table::drop().table(Alias::new(&mart.shape.name)).if_exists().to_owned();
+                write.transaction.execute(&drop).await?;
+                write.transaction.execute(&table).await?;
+            }
+            if self.define(&write.transaction, &mart.shape.name, &mart.fingerprint).await? || !is_current {
+                for table in mart.touched_by.keys() {
+                    self.mark_markets(&write.transaction, mart, table).await?;
+                }
+            }
+            write.commit().await?;
+        }
+        Ok(())
+    }
+
+    /// Notes the definition of a mart or view; whether it is another than before.
+    pub(super) async fn define(
+        &self,
+        connection: &impl ConnectionTrait,
+        name: &str,
+        fingerprint: &str,
+    ) -> Result<bool, SyncError> {
+        let defined = definitions::Entity::find_by_id(name).one(connection).await?;
+        if defined.is_some_and(|defined| defined.fingerprint == fingerprint) {
+            return Ok(false);
+        }
+        let row = definitions::ActiveModel { name: Set(name.to_owned()), fingerprint: Set(fingerprint.to_owned()) };
+        let update =
+            OnConflict::column(definitions::Column::Name).update_column(definitions::Column::Fingerprint).to_owned();
+        definitions::Entity::insert(row).on_conflict(update).exec_without_returning(connection).await?;
+        Ok(true)
+    }
+
+    /// Marks the groups that these records are in now.
+    pub(super) async fn mark_groups(
+        &self,
+        connection: &impl ConnectionTrait,
+        dataset: &Dataset,
+        market: &str,
+        keys: &[String],
+    ) -> Result<(), SyncError> {
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let marts = self.definitions.marts.iter().filter_map(|mart| Some((mart, mart.touched_by.get(&dataset.table)?)));
+        for (mart, query) in marts {
+            if keys.len() > MARKED_RECORDS_MAX {
+                self.mark_market(connection, mart, market).await?;
+                continue;
+            }
+            for keys in keys.chunks(RECORDS_PER_QUERY) {
+                let scope = Scope::Keys(market.to_owned(), keys.to_vec());
+                let groups = render(&mart.shape.name, query, self.dialect, &self.shapes(), &scope)?;
+                // Placeholders are numbered through, so the values of this line come after the query's.
+                let (mart_at, market_at) = (groups.binds.len() + 1, groups.binds.len() + 2);
+                let (sql, binds) = match self.dialect {
+                    Dialect::Postgres => (
+                        format!(
+                            "INSERT INTO tidegate_dirty_groups (mart, market, group_key) \
+                             SELECT CAST(${mart_at} AS text), CAST(${market_at} AS text), g.group_key FROM ({}) g",
+                            groups.sql
+                        ),
+                        [groups.binds, vec![mart.shape.name.as_str().into(), market.into()]].concat(),
+                    ),
+                    _ => (
+                        format!(
+                            "INSERT INTO tidegate_dirty_groups (mart, market, group_key) SELECT ?, ?, g.group_key FROM ({}) g",
+                            groups.sql
+                        ),
+                        [vec![mart.shape.name.as_str().into(), market.into()], groups.binds].concat(),
+                    ),
+                };
+                self.execute_sql(connection, sql, binds).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Recomputes every marked group.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails; the marks that are left are taken up by the next refresh.
+    pub async fn refresh_marts(&self) -> Result<(), SyncError> {
+        for marks in self.marks().await? {
+            let Some(mart) = self.definitions.marts.iter().find(|mart| mart.shape.name == marks.mart) else {
+                self.forget_marks(&marks).await?;
+                continue;
+            };
+            match &marks.groups {
+                Groups::All => self.refresh(mart, &marks, None).await?,
+                Groups::Some(groups) if groups.len() > GROUPS_MAX => self.refresh(mart, &marks, None).await?,
+                Groups::Some(groups) => {
+                    let groups: Vec<String> = groups.iter().cloned().collect();
+                    for groups in groups.chunks(GROUPS_PER_REFRESH) {
+                        self.refresh(mart, &marks, Some(groups)).await?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn refresh(&self, mart: &Mart, marks: &Marks, groups: Option<&[String]>) -> Result<(), SyncError> {
+        let scope = match groups {
+            None => Scope::Market(marks.market.clone()),
+            Some(groups) => Scope::Keys(marks.market.clone(), groups.to_vec()),
+        };
+        let query = render(&mart.shape.name, &mart.body, self.dialect, &self.shapes(), &scope)?;
+        let columns: Vec<String> = mart.shape.columns.iter().map(|column| self.dialect.quote(&column.name)).collect();
+        let insert =
+            format!("INSERT INTO {} ({}) {}", self.dialect.quote(&mart.shape.name), columns.join(", "), query.sql);
+        let mut delete = Query::delete();
+        delete.from_table(Alias::new(&mart.shape.name)).and_where(Expr::col("market").eq(marks.market.as_str()));
+        if let Some(groups) = groups {
+            delete.and_where(
+                Expr::col(Alias::new(&mart.group)).is_in(groups.iter().map(|group| self.group_value(mart, group))),
+            );
+        }
+        let write = self.begin().await?;
+        write.transaction.execute(&delete).await?;
+        fail::fail_point!("during_refresh", |_| std::process::abort());
+        self.execute_sql(&write.transaction, insert, query.binds).await?;
+        let mut clear = marks_up_to(marks);
+        if let Some(groups) = groups {
+            clear = clear.filter(dirty_groups::Column::GroupKey.is_in(groups));
+        }
+        clear.exec(&write.transaction).await?;
+        write.commit().await?;
+        fail::fail_point!("after_refresh", |_| std::process::abort());
+        Ok(())
+    }
+
+    async fn marks(&self) -> Result<Vec<Marks>, SyncError> {
+        use dirty_groups::Column as C;
+        let rows: Vec<(i64, String, String, Option<String>)> = dirty_groups::Entity::find()
+            .select_only()
+            .columns([C::Id, C::Mart, C::Market, C::GroupKey])
+            .order_by_asc(C::Id)
+            .into_tuple()
+            .all(&self.connection)
+            .await?;
+        let mut by_mart: BTreeMap<(String, String), Marks> = BTreeMap::new();
+        for (id, mart, market, group) in rows {
+            let marks = by_mart.entry((mart.clone(), market.clone())).or_insert_with(|| Marks {
+                mart,
+                market,
+                last_id: id,
+                groups: Groups::Some(BTreeSet::new()),
+            });
+            marks.last_id = id;
+            match (&mut marks.groups, group) {
+                (Groups::Some(groups), Some(group)) => {
+                    groups.insert(group);
+                }
+                (groups, None) => *groups = Groups::All,
+                (Groups::All, Some(_)) => {}
+            }
+        }
+        Ok(by_mart.into_values().collect())
+    }
+
+    /// Marks of a mart that is not defined any more.
+    async fn forget_marks(&self, marks: &Marks) -> Result<(), SyncError> {
+        let write = self.begin().await?;
+        marks_up_to(marks).exec(&write.transaction).await?;
+        Ok(write.commit().await?)
+    }
+
+    async fn mark_market(&self, connection: &impl ConnectionTrait, mart: &Mart, market: &str) -> Result<(), SyncError> {
+        let marked = dirty_groups::Entity::find()
+            .filter(dirty_groups::Column::Mart.eq(mart.shape.name.as_str()))
+            .filter(dirty_groups::Column::Market.eq(market))
+            .filter(dirty_groups::Column::GroupKey.is_null())
+            .one(connection)
+            .await?;
+        if marked.is_some() {
+            // Set in this transaction, or before it and not yet refreshed: refreshes wait for this one's commit.
+            return Ok(());
+        }
+        let mark = dirty_groups::ActiveModel {
+            mart: Set(mart.shape.name.clone()),
+            market: Set(market.to_owned()),
+            group_key: Set(None),
+            ..Default::default()
+        };
+        dirty_groups::Entity::insert(mark).exec_without_returning(connection).await?;
+        Ok(())
+    }
+
+    async fn mark_markets(&self, connection: &impl ConnectionTrait, mart: &Mart, table: &str) -> Result<(), SyncError> {
+        let mut markets = Query::select();
+        markets.distinct().column("market").from(Alias::new(table));
+        for row in connection.query_all(&markets).await? {
+            let market: String = row.try_get_by_index(0)?;
+            self.mark_market(connection, mart, &market).await?;
+        }
+        Ok(())
+    }
+
+    fn group_value(&self, mart: &Mart, group: &str) -> Value {
+        match (mart.group_kind(), self.dialect) {
+            (Kind::Day, Dialect::Mysql | Dialect::Postgres) => Value::ChronoDate(parse_day(group)),
+            _ => group.into(),
+        }
+    }
+}
+
+fn marks_up_to(marks: &Marks) -> sea_orm::DeleteMany<dirty_groups::Entity> {
+    dirty_groups::Entity::delete_many()
+        .filter(dirty_groups::Column::Mart.eq(marks.mart.as_str()))
+        .filter(dirty_groups::Column::Market.eq(marks.market.as_str()))
+        .filter(dirty_groups::Column::Id.lte(marks.last_id))
+}

@@ -1,0 +1,191 @@
+//! Sink: the database. Connecting, and everything that a file's rows become there.
+//!
+//! Reads and writes of the ledger and of the tables go through one [`Sink`]. Write transactions follow
+//! one another, on every database: SQLite knows only one writer, and on the servers that leaves no
+//! deadlock to think about.
+
+pub mod commit;
+pub mod definition;
+pub mod dialect;
+pub mod evolve;
+pub mod known;
+pub mod lease;
+pub mod ledger;
+pub mod marts;
+pub mod summary;
+pub mod template;
+pub mod upsert;
+pub mod views;
+
+use crate::config::{Config, DatabaseUrl};
+use crate::error::SyncError;
+use crate::schema::Shapes;
+use definition::Definitions;
+use dialect::Dialect;
+use lease::Lease;
+use migration::{Migrator, MigratorTrait};
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbErr, IsolationLevel,
+    Statement, TransactionTrait, Value,
+};
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+use tokio::sync::{Mutex, MutexGuard};
+
+/// Connections of the pool: one writes, the others answer health checks and read known hashes.
+const CONNECTIONS_MAX: u32 = 6;
+
+/// How long one attempt to connect may take before the database counts as away.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long SQLite waits for another process's lock, such as a backup's.
+const SQLITE_BUSY_TIMEOUT_MS: &str = "10000";
+
+/// The database.
+#[derive(Debug)]
+pub struct Sink {
+    connection: DatabaseConnection,
+    dialect: Dialect,
+    shapes: RwLock<Arc<Shapes>>,
+    definitions: Definitions,
+    collation: Option<String>,
+    lease: Lease,
+    writing: Mutex<()>,
+}
+
+impl Sink {
+    /// Connects, takes the lease, brings the schema up to date, and makes marts and views what the
+    /// configuration says.
+    ///
+    /// # Errors
+    ///
+    /// A passing one while the database is away; [`SyncError::LeaseHeld`] while another process writes.
+    pub async fn open(config: &Config) -> Result<Self, SyncError> {
+        let connection = connect(&config.database_url).await?;
+        let dialect = Dialect::of(connection.get_database_backend());
+        check_strictness(&connection, dialect).await?;
+        // Two processes that start at once must not both migrate an empty database.
+        Migrator::up(&connection, None).await?;
+        let lease = Lease::take(&connection, config.lease_wait).await?;
+        let collation = migration::ddl::text_collation(&connection).await?;
+        let sink = Self {
+            definitions: Definitions::load(config.marts_dir.as_deref())?,
+            shapes: RwLock::new(Arc::new(evolve::declared_shapes())),
+            writing: Mutex::new(()),
+            connection,
+            dialect,
+            collation,
+            lease,
+        };
+        sink.check_datasets(&config.datasets)?;
+        sink.restore_columns().await?;
+        sink.define_marts().await?;
+        sink.define_views().await?;
+        Ok(sink)
+    }
+
+    /// The shapes of all tables, as they are now.
+    pub fn shapes(&self) -> Arc<Shapes> {
+        Arc::clone(&self.shapes.read().expect("no code panics while it holds the shapes"))
+    }
+
+    /// Asks the database for an answer.
+    ///
+    /// # Errors
+    ///
+    /// When it has none.
+    pub async fn ping(&self) -> Result<(), SyncError> {
+        Ok(self.connection.ping().await?)
+    }
+
+    /// Shows that this process lives, so that nobody takes its lease.
+    ///
+    /// # Errors
+    ///
+    /// [`SyncError::LeaseLost`] when somebody has.
+    pub async fn keep_lease(&self) -> Result<(), SyncError> {
+        let _writing = self.writing.lock().await;
+        self.lease.beat(&self.connection).await
+    }
+
+    /// Gives the lease up, so that the next process need not wait.
+    ///
+    /// # Errors
+    ///
+    /// When the database does not answer; the lease then runs out by itself.
+    pub async fn give_up_lease(&self) -> Result<(), SyncError> {
+        let _writing = self.writing.lock().await;
+        self.lease.give_up(&self.connection).await
+    }
+
+    /// A write transaction. It fails at once if the lease is lost, and keeps it otherwise.
+    async fn begin(&self) -> Result<WriteTransaction<'_>, SyncError> {
+        let guard = self.writing.lock().await;
+        // Readers elsewhere need no gap locks, and INSERT … SELECT must not take any.
+        let isolation = (self.dialect != Dialect::Sqlite).then_some(IsolationLevel::ReadCommitted);
+        let transaction = self.connection.begin_with_config(isolation, None).await?;
+        // The first statement writes, so SQLite takes its write lock here and never has to upgrade one.
+        self.lease.beat(&transaction).await?;
+        Ok(WriteTransaction { transaction, _guard: guard })
+    }
+
+    async fn execute_sql(
+        &self,
+        connection: &impl ConnectionTrait,
+        sql: String,
+        binds: Vec<Value>,
+    ) -> Result<u64, DbErr> {
+        let statement = Statement::from_sql_and_values(self.dialect.backend(), sql, binds);
+        Ok(connection.execute_raw(statement).await?.rows_affected())
+    }
+}
+
+/// A transaction, and the right to write.
+struct WriteTransaction<'a> {
+    transaction: DatabaseTransaction,
+    _guard: MutexGuard<'a, ()>,
+}
+
+impl WriteTransaction<'_> {
+    async fn commit(self) -> Result<(), DbErr> {
+        self.transaction.commit().await
+    }
+}
+
+/// Connects without changing anything but, on SQLite, creating a missing file.
+///
+/// # Errors
+///
+/// When the database is away or refuses.
+pub async fn connect(url: &DatabaseUrl) -> Result<DatabaseConnection, SyncError> {
+    let mut options = ConnectOptions::new(url.reveal());
+    options
+        .max_connections(CONNECTIONS_MAX)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .acquire_timeout(CONNECT_TIMEOUT)
+        .sqlx_logging(false)
+        .map_sqlx_sqlite_opts(|options| {
+            options
+                .create_if_missing(true)
+                .pragma("journal_mode", "WAL")
+                .pragma("synchronous", "NORMAL")
+                .pragma("busy_timeout", SQLITE_BUSY_TIMEOUT_MS)
+        });
+    Ok(Database::connect(options).await?)
+}
+
+/// Without strict mode MySQL cuts values silently.
+async fn check_strictness(connection: &DatabaseConnection, dialect: Dialect) -> Result<(), SyncError> {
+    if dialect != Dialect::Mysql {
+        return Ok(());
+    }
+    let mode = Statement::from_string(dialect.backend(), "SELECT CAST(@@sql_mode AS CHAR)");
+    let row = connection.query_one_raw(mode).await?;
+    let mode: String = row.map_or(Ok(String::new()), |row| row.try_get_by_index(0))?;
+    if mode.contains("STRICT_") {
+        return Ok(());
+    }
+    Err(SyncError::Configuration(
+        "the server's sql_mode lacks STRICT_TRANS_TABLES, so it would cut values silently; add it".to_owned(),
+    ))
+}

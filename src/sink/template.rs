@@ -1,0 +1,218 @@
+//! Template: the functions that a mart's or view's query is written with, so that one text serves all
+//! three databases. Values become bound parameters, in the order in which the text mentions them.
+
+use super::dialect::Dialect;
+use crate::error::SyncError;
+use crate::schema::Shapes;
+use minijinja::{Environment, UndefinedBehavior};
+use sea_orm::Value;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What a query is asked about.
+#[derive(Clone, Debug)]
+pub enum Scope {
+    /// Nothing: a view.
+    View,
+    /// Every group of a market.
+    Market(String),
+    /// These groups or records of a market.
+    Keys(String, Vec<String>),
+}
+
+/// A query and its bound values.
+#[derive(Debug)]
+pub struct Rendered {
+    /// The text.
+    pub sql: String,
+    /// The values, in the order of their placeholders.
+    pub binds: Vec<Value>,
+}
+
+/// Writes a query in a dialect.
+///
+/// # Errors
+///
+/// When the template is wrong.
+pub fn render(
+    name: &str,
+    template: &str,
+    dialect: Dialect,
+    shapes: &Arc<Shapes>,
+    scope: &Scope,
+) -> Result<Rendered, SyncError> {
+    let binds = Binds { dialect, values: Arc::default() };
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.add_global("dialect", dialect.name());
+    add_scope_functions(&mut environment, &binds, scope);
+    add_expressions(&mut environment, dialect);
+    add_column_functions(&mut environment, dialect, shapes);
+    let sql = environment
+        .render_str(template, ())
+        .map_err(|error| SyncError::Configuration(format!("{name}: the query's template is wrong: {error:#}")))?;
+    drop(environment);
+    let values = std::mem::take(&mut *binds.values.lock().unwrap_or_else(PoisonError::into_inner));
+    Ok(Rendered { sql, binds: values })
+}
+
+/// Collects bound values while the text is written.
+#[derive(Clone)]
+struct Binds {
+    dialect: Dialect,
+    values: Arc<Mutex<Vec<Value>>>,
+}
+
+impl Binds {
+    fn bind(&self, value: &str) -> String {
+        let mut values = self.values.lock().unwrap_or_else(PoisonError::into_inner);
+        values.push(value.into());
+        self.dialect.placeholder(values.len())
+    }
+
+    fn list(&self, texts: &[String]) -> String {
+        texts.iter().map(|text| self.bind(text)).collect::<Vec<_>>().join(", ")
+    }
+
+    /// A condition for the market, and for the keys if there are any.
+    fn keyed(&self, scope: &Scope, market_column: &str, key_column: &str) -> String {
+        match scope {
+            Scope::View => "1 = 1".to_owned(),
+            Scope::Market(market) => format!("{market_column} = {}", self.bind(market)),
+            Scope::Keys(market, keys) => {
+                format!("{market_column} = {} AND {key_column} IN ({})", self.bind(market), self.list(keys))
+            }
+        }
+    }
+
+    /// As [`Binds::keyed`] for groups that are days, with bounds that an index on the moment serves.
+    fn keyed_days(&self, scope: &Scope, market_column: &str, moment: &str) -> String {
+        let (Scope::Keys(market, days), Some(first), Some(last)) = (scope, scope.first(), scope.last()) else {
+            return self.keyed(scope, market_column, moment);
+        };
+        let market = self.bind(market);
+        let (first, last) = (self.bind(first), self.bind(last));
+        let bounds = match self.dialect {
+            Dialect::Sqlite => format!("{moment} >= {first} AND {moment} < date({last}, '+1 day')"),
+            Dialect::Postgres => format!(
+                "{moment} >= CAST(CAST({first} AS text) AS date)::timestamp AT TIME ZONE 'UTC' \
+                 AND {moment} < (CAST(CAST({last} AS text) AS date) + 1)::timestamp AT TIME ZONE 'UTC'"
+            ),
+            Dialect::Mysql => format!(
+                "{moment} >= CAST({first} AS DATETIME(3)) AND {moment} < CAST({last} AS DATETIME(3)) + INTERVAL 1 DAY"
+            ),
+        };
+        format!(
+            "{market_column} = {market} AND {bounds} AND {} IN ({})",
+            day_text(self.dialect, moment),
+            self.list(days)
+        )
+    }
+}
+
+impl Scope {
+    fn first(&self) -> Option<&str> {
+        if let Self::Keys(_, keys) = self { keys.iter().min().map(String::as_str) } else { None }
+    }
+
+    fn last(&self) -> Option<&str> {
+        if let Self::Keys(_, keys) = self { keys.iter().max().map(String::as_str) } else { None }
+    }
+}
+
+fn add_scope_functions(environment: &mut Environment<'_>, binds: &Binds, scope: &Scope) {
+    for name in ["touched", "records"] {
+        let (binds, scope) = (binds.clone(), scope.clone());
+        environment.add_function(name, move |market: &str, key: &str| binds.keyed(&scope, market, key));
+    }
+    let (binds, scope) = (binds.clone(), scope.clone());
+    environment
+        .add_function("touched_days", move |market: &str, moment: &str| binds.keyed_days(&scope, market, moment));
+}
+
+fn add_column_functions(environment: &mut Environment<'_>, dialect: Dialect, shapes: &Arc<Shapes>) {
+    let of = Arc::clone(shapes);
+    environment.add_function("columns", move |table: &str, alias: &str| {
+        let columns = of.get(table).map_or(&[][..], |shape| &shape.columns);
+        let list: Vec<String> =
+            columns.iter().map(|column| format!("{alias}.{}", dialect.quote(&column.name))).collect();
+        list.join(", ")
+    });
+    let of = Arc::clone(shapes);
+    environment.add_function("other_columns", move |table: &str, alias: &str, prefix: &str| {
+        let Some(shape) = of.get(table) else { return String::new() };
+        let others = shape.columns.iter().filter(|column| !shape.key.contains(&column.name));
+        let list: Vec<String> = others
+            .map(|column| {
+                format!(
+                    "{alias}.{} AS {}",
+                    dialect.quote(&column.name),
+                    dialect.quote(&format!("{prefix}{}", column.name))
+                )
+            })
+            .collect();
+        list.join(", ")
+    });
+    let of = Arc::clone(shapes);
+    environment.add_function("live", move |table: &str, alias: &str| {
+        let is_markable = of.get(table).is_some_and(|shape| shape.column("_deleted_at").is_some());
+        if is_markable { format!("{alias}._deleted_at IS NULL") } else { "1 = 1".to_owned() }
+    });
+}
+
+fn add_expressions(environment: &mut Environment<'_>, dialect: Dialect) {
+    environment.add_function("day", move |moment: &str| dialect.day(moment));
+    environment.add_function("day_text", move |moment: &str| day_text(dialect, moment));
+    environment.add_function("month_text", move |moment: &str| match dialect {
+        Dialect::Sqlite => format!("substr({moment}, 1, 7)"),
+        Dialect::Postgres => format!("to_char({moment} AT TIME ZONE 'UTC', 'YYYY-MM')"),
+        Dialect::Mysql => format!("DATE_FORMAT({moment}, '%Y-%m')"),
+    });
+    environment.add_function("month_number", move |moment: &str| match dialect {
+        Dialect::Sqlite => format!("(CAST(substr({moment}, 1, 4) AS INTEGER) * 12 + CAST(substr({moment}, 6, 2) AS INTEGER))"),
+        Dialect::Postgres => format!(
+            "(EXTRACT(YEAR FROM {moment} AT TIME ZONE 'UTC') * 12 + EXTRACT(MONTH FROM {moment} AT TIME ZONE 'UTC'))::bigint"
+        ),
+        Dialect::Mysql => format!("(YEAR({moment}) * 12 + MONTH({moment}))"),
+    });
+    environment.add_function("days_between", move |from: &str, to: &str| match dialect {
+        Dialect::Sqlite => {
+            format!("CAST(julianday(substr({to}, 1, 10)) - julianday(substr({from}, 1, 10)) AS INTEGER)")
+        }
+        Dialect::Postgres => format!("(({to} AT TIME ZONE 'UTC')::date - ({from} AT TIME ZONE 'UTC')::date)"),
+        Dialect::Mysql => format!("DATEDIFF({to}, {from})"),
+    });
+    // Binary floating point as a decimal, so that sums do not depend on the order of rows.
+    environment.add_function("exact", move |number: &str| match dialect {
+        Dialect::Sqlite => number.to_owned(),
+        Dialect::Postgres => format!("({number})::numeric"),
+        Dialect::Mysql => format!(
+            "CAST(CASE WHEN {number} > 1e18 THEN 1e18 WHEN {number} < -1e18 THEN -1e18 ELSE {number} END AS DECIMAL(30,10))"
+        ),
+    });
+    environment.add_function("round4", move |number: &str| round4(dialect, number));
+    environment.add_function("quotient4", move |numerator: &str, denominator: &str| match dialect {
+        Dialect::Sqlite => round4(dialect, &format!("({numerator}) * 1.0 / NULLIF({denominator}, 0)")),
+        Dialect::Postgres => {
+            format!("ROUND(({numerator})::numeric * 1.0000000000000000 / NULLIF({denominator}, 0), 4)")
+        }
+        Dialect::Mysql => format!("ROUND(CAST({numerator} AS DECIMAL(55,14)) / NULLIF({denominator}, 0), 4)"),
+    });
+}
+
+fn day_text(dialect: Dialect, moment: &str) -> String {
+    match dialect {
+        Dialect::Sqlite => format!("substr({moment}, 1, 10)"),
+        Dialect::Postgres => format!("to_char({moment} AT TIME ZONE 'UTC', 'YYYY-MM-DD')"),
+        Dialect::Mysql => format!("DATE_FORMAT({moment}, '%Y-%m-%d')"),
+    }
+}
+
+/// Rounds to 4 places, half away from zero.
+fn round4(dialect: Dialect, number: &str) -> String {
+    match dialect {
+        // A real that stands for x.xxxx5 may lie just below it: a few units in its last place put it back.
+        Dialect::Sqlite => format!("ROUND(({number}) + MAX(MIN(({number}) * 4e-16, 2e-5), -2e-5), 4)"),
+        Dialect::Postgres => format!("ROUND(({number})::numeric, 4)"),
+        Dialect::Mysql => format!("ROUND(CAST({number} AS DECIMAL(55,10)), 4)"),
+    }
+}
