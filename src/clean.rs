@@ -138,7 +138,7 @@ impl ColumnCleaner<'_> {
             Kind::Decimal => {
                 Arc::new(self.numbers::<Decimal128Type>(cells, parse_decimal).with_data_type(arrow_type(Kind::Decimal)))
             }
-            Kind::Hash => unreachable!("no column of a file holds a hash"),
+            Kind::Total | Kind::Hash => unreachable!("no column of a file holds a total or a hash"),
         }
     }
 
@@ -174,7 +174,7 @@ pub fn arrow_type(kind: Kind) -> DataType {
     match kind {
         Kind::Identifier | Kind::Text => DataType::Utf8,
         Kind::Integer => DataType::Int64,
-        Kind::Decimal => DataType::Decimal128(DECIMAL_PRECISION, DECIMAL_SCALE as i8),
+        Kind::Decimal | Kind::Total => DataType::Decimal128(DECIMAL_PRECISION, DECIMAL_SCALE as i8),
         Kind::Double => DataType::Float64,
         Kind::Time => DataType::Timestamp(TimeUnit::Millisecond, None),
         Kind::Day => DataType::Date32,

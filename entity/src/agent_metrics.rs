@@ -19,10 +19,13 @@ pub struct Model {
     /// `failed_tasks`, defined in `etc/marts/agent_metrics.sql`.
     pub failed_tasks: i64,
     /// `average_minutes`, defined in `etc/marts/agent_metrics.sql`.
+    #[sea_orm(column_type = "Decimal(Some((28, 4)))", nullable)]
     pub average_minutes: Option<Decimal>,
     /// `total_distance_m`, defined in `etc/marts/agent_metrics.sql`.
+    #[sea_orm(column_type = "Decimal(Some((28, 4)))")]
     pub total_distance_m: Decimal,
     /// `average_rating`, defined in `etc/marts/agent_metrics.sql`.
+    #[sea_orm(column_type = "Decimal(Some((28, 4)))", nullable)]
     pub average_rating: Option<Decimal>,
 }
 

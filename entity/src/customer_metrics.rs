@@ -22,10 +22,13 @@ pub struct Model {
     /// `cancelled_orders`, defined in `etc/marts/customer_metrics.sql`.
     pub cancelled_orders: i64,
     /// `total_amount`, defined in `etc/marts/customer_metrics.sql`.
+    #[sea_orm(column_type = "Decimal(Some((28, 4)))")]
     pub total_amount: Decimal,
     /// `average_order_value`, defined in `etc/marts/customer_metrics.sql`.
+    #[sea_orm(column_type = "Decimal(Some((28, 4)))", nullable)]
     pub average_order_value: Option<Decimal>,
     /// `items_quantity`, defined in `etc/marts/customer_metrics.sql`.
+    #[sea_orm(column_type = "Decimal(Some((28, 4)))")]
     pub items_quantity: Decimal,
     /// `distinct_products`, defined in `etc/marts/customer_metrics.sql`.
     pub distinct_products: i64,
@@ -34,16 +37,20 @@ pub struct Model {
     /// `last_order_at`, defined in `etc/marts/customer_metrics.sql`.
     pub last_order_at: Option<DateTimeUtc>,
     /// `redeemed_loyalty_points`, defined in `etc/marts/customer_metrics.sql`.
+    #[sea_orm(column_type = "Decimal(Some((28, 4)))")]
     pub redeemed_loyalty_points: Decimal,
     /// `consumed_loyalty_points`, defined in `etc/marts/customer_metrics.sql`.
+    #[sea_orm(column_type = "Decimal(Some((28, 4)))")]
     pub consumed_loyalty_points: Decimal,
     /// `deliveries_count`, defined in `etc/marts/customer_metrics.sql`.
     pub deliveries_count: i64,
     /// `completed_deliveries`, defined in `etc/marts/customer_metrics.sql`.
     pub completed_deliveries: i64,
     /// `average_delivery_minutes`, defined in `etc/marts/customer_metrics.sql`.
+    #[sea_orm(column_type = "Decimal(Some((28, 4)))", nullable)]
     pub average_delivery_minutes: Option<Decimal>,
     /// `average_delivery_distance_m`, defined in `etc/marts/customer_metrics.sql`.
+    #[sea_orm(column_type = "Decimal(Some((28, 4)))", nullable)]
     pub average_delivery_distance_m: Option<Decimal>,
 }
 

@@ -22,10 +22,13 @@ pub struct Model {
     /// `customers_count`, defined in `etc/marts/daily_metrics.sql`.
     pub customers_count: i64,
     /// `total_amount`, defined in `etc/marts/daily_metrics.sql`.
+    #[sea_orm(column_type = "Decimal(Some((28, 4)))")]
     pub total_amount: Decimal,
     /// `items_quantity`, defined in `etc/marts/daily_metrics.sql`.
+    #[sea_orm(column_type = "Decimal(Some((28, 4)))")]
     pub items_quantity: Decimal,
     /// `average_order_value`, defined in `etc/marts/daily_metrics.sql`.
+    #[sea_orm(column_type = "Decimal(Some((28, 4)))", nullable)]
     pub average_order_value: Option<Decimal>,
 }
 

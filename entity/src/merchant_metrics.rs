@@ -22,8 +22,10 @@ pub struct Model {
     /// `customers_count`, defined in `etc/marts/merchant_metrics.sql`.
     pub customers_count: i64,
     /// `total_amount`, defined in `etc/marts/merchant_metrics.sql`.
+    #[sea_orm(column_type = "Decimal(Some((28, 4)))")]
     pub total_amount: Decimal,
     /// `average_order_value`, defined in `etc/marts/merchant_metrics.sql`.
+    #[sea_orm(column_type = "Decimal(Some((28, 4)))", nullable)]
     pub average_order_value: Option<Decimal>,
     /// `first_order_at`, defined in `etc/marts/merchant_metrics.sql`.
     pub first_order_at: Option<DateTimeUtc>,

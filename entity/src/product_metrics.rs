@@ -20,12 +20,16 @@ pub struct Model {
     /// `customers_count`, defined in `etc/marts/product_metrics.sql`.
     pub customers_count: i64,
     /// `units_sold`, defined in `etc/marts/product_metrics.sql`.
+    #[sea_orm(column_type = "Decimal(Some((28, 4)))")]
     pub units_sold: Decimal,
     /// `revenue`, defined in `etc/marts/product_metrics.sql`.
+    #[sea_orm(column_type = "Decimal(Some((28, 4)))")]
     pub revenue: Decimal,
     /// `cost`, defined in `etc/marts/product_metrics.sql`.
+    #[sea_orm(column_type = "Decimal(Some((28, 4)))")]
     pub cost: Decimal,
     /// `gross_margin`, defined in `etc/marts/product_metrics.sql`.
+    #[sea_orm(column_type = "Decimal(Some((28, 4)))")]
     pub gross_margin: Decimal,
     /// `first_sold_at`, defined in `etc/marts/product_metrics.sql`.
     pub first_sold_at: Option<DateTimeUtc>,

@@ -18,6 +18,8 @@ pub enum Kind {
     Integer,
     /// Decimal with 19 digits, 4 of them after the point.
     Decimal,
+    /// Decimal with 28 digits, 4 of them after the point: a sum of decimals does not outgrow it.
+    Total,
     /// 64-bit binary floating point, for measures.
     Double,
     /// A moment in UTC, to the millisecond.
@@ -39,6 +41,7 @@ impl Kind {
             Self::Text => "text",
             Self::Integer => "bigint",
             Self::Decimal => "decimal",
+            Self::Total => "total",
             Self::Double => "double",
             Self::Time => "timestamp",
             Self::Day => "date",
@@ -48,11 +51,12 @@ impl Kind {
 
     /// The kind with that name, if there is one.
     pub fn from_name(name: &str) -> Option<Self> {
-        const ALL: [Kind; 8] = [
+        const ALL: [Kind; 9] = [
             Kind::Identifier,
             Kind::Text,
             Kind::Integer,
             Kind::Decimal,
+            Kind::Total,
             Kind::Double,
             Kind::Time,
             Kind::Day,
@@ -123,7 +127,8 @@ fn kind_of(column_type: &ColumnType) -> Kind {
         ColumnType::String(_) => Kind::Identifier,
         ColumnType::Text => Kind::Text,
         ColumnType::BigInteger => Kind::Integer,
-        ColumnType::Decimal(_) => Kind::Decimal,
+        ColumnType::Decimal(None) => Kind::Decimal,
+        ColumnType::Decimal(Some((28, 4))) => Kind::Total,
         ColumnType::Double => Kind::Double,
         ColumnType::TimestampWithTimeZone => Kind::Time,
         ColumnType::Date => Kind::Day,

@@ -10,9 +10,9 @@ agent_id         = "identifier"
 tasks_count      = "bigint"
 completed_tasks  = "bigint"
 failed_tasks     = "bigint"
-average_minutes  = "decimal"
-total_distance_m = "decimal"
-average_rating   = "decimal"
+average_minutes  = "total"
+total_distance_m = "total"
+average_rating   = "total"
 
 # No DISTINCT and no IS NOT NULL, for the reason that customer_metrics.sql gives.
 [touched_by]

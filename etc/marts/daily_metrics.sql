@@ -11,9 +11,9 @@ day                 = "date"
 orders_count        = "bigint"
 cancelled_orders    = "bigint"
 customers_count     = "bigint"
-total_amount        = "decimal"
-items_quantity      = "decimal"
-average_order_value = "decimal"
+total_amount        = "total"
+items_quantity      = "total"
+average_order_value = "total"
 
 # No DISTINCT and no IS NOT NULL, for the reason that customer_metrics.sql gives.
 [touched_by]

@@ -4,7 +4,7 @@ view  = "enriched_orders"
 needs = ["orders", "customers"]
 */
 SELECT {{ columns('orders', 'o') }},
-       {{ other_columns('customers', 'c', 'customer_') }}
+       {{ other_columns('customers', 'c', 'customer_', 'orders') }}
 FROM   orders o
 LEFT   JOIN customers c ON c.market = o.market AND c.customer_id = o.customer_id AND {{ live('customers', 'c') }}
 WHERE  {{ live('orders', 'o') }}

@@ -59,6 +59,7 @@ pub const fn sql_type(kind: Kind, backend: DbBackend) -> &'static str {
             Kind::Text => "longtext",
             Kind::Integer => "bigint",
             Kind::Decimal => "decimal(19,4)",
+            Kind::Total => "decimal(28,4)",
             Kind::Double => "double",
             Kind::Time => "datetime(3)",
             Kind::Day => "date",
@@ -70,6 +71,7 @@ pub const fn sql_type(kind: Kind, backend: DbBackend) -> &'static str {
             Kind::Text => "text COLLATE \"C\"",
             Kind::Integer => "bigint",
             Kind::Decimal => "numeric(19,4)",
+            Kind::Total => "numeric(28,4)",
             Kind::Double => "double precision",
             Kind::Time => "timestamptz",
             Kind::Day => "date",
@@ -78,7 +80,7 @@ pub const fn sql_type(kind: Kind, backend: DbBackend) -> &'static str {
         _ => match kind {
             Kind::Identifier | Kind::Text | Kind::Time | Kind::Day => "text",
             Kind::Integer => "integer",
-            Kind::Decimal | Kind::Double => "real",
+            Kind::Decimal | Kind::Total | Kind::Double => "real",
             Kind::Hash => "blob",
         },
     }

@@ -262,7 +262,7 @@ fn stored_values(rows: &[Option<&QueryResult>], name: &str, kind: Kind, dialect:
         Kind::Identifier | Kind::Text | Kind::Hash => Arc::new(StringArray::from(cells::<String>(rows, name)?)),
         Kind::Integer => Arc::new(Int64Array::from(cells::<i64>(rows, name)?)),
         Kind::Double => Arc::new(Float64Array::from(cells::<f64>(rows, name)?)),
-        Kind::Decimal => {
+        Kind::Decimal | Kind::Total => {
             let decimals: Vec<Option<Decimal>> = match dialect {
                 Dialect::Sqlite => cells::<f64>(rows, name)?
                     .into_iter()

@@ -4,8 +4,10 @@
 use super::dialect::Dialect;
 use crate::error::SyncError;
 use crate::schema::Shapes;
+use minijinja::value::Rest;
 use minijinja::{Environment, UndefinedBehavior};
 use sea_orm::Value;
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What a query is asked about.
@@ -138,20 +140,25 @@ fn add_column_functions(environment: &mut Environment<'_>, dialect: Dialect, sha
         list.join(", ")
     });
     let of = Arc::clone(shapes);
-    environment.add_function("other_columns", move |table: &str, alias: &str, prefix: &str| {
-        let Some(shape) = of.get(table) else { return String::new() };
-        let others = shape.columns.iter().filter(|column| !shape.key.contains(&column.name));
-        let list: Vec<String> = others
-            .map(|column| {
-                format!(
-                    "{alias}.{} AS {}",
-                    dialect.quote(&column.name),
-                    dialect.quote(&format!("{prefix}{}", column.name))
-                )
-            })
-            .collect();
-        list.join(", ")
-    });
+    environment.add_function(
+        "other_columns",
+        move |table: &str, alias: &str, prefix: &str, beside: &str, more: Rest<String>| {
+            let Some(shape) = of.get(table) else { return String::new() };
+            let mut taken: HashSet<String> = more.iter().cloned().collect();
+            taken.extend(of.get(beside).into_iter().flat_map(|shape| &shape.columns).map(|column| column.name.clone()));
+            let others = shape.columns.iter().filter(|column| !shape.key.contains(&column.name));
+            let list: Vec<String> = others
+                .map(|column| {
+                    let mut name = format!("{prefix}{}", column.name);
+                    while !taken.insert(name.clone()) {
+                        name.push_str("_2");
+                    }
+                    format!("{alias}.{} AS {}", dialect.quote(&column.name), dialect.quote(&name))
+                })
+                .collect();
+            list.join(", ")
+        },
+    );
     let of = Arc::clone(shapes);
     environment.add_function("live", move |table: &str, alias: &str| {
         let is_markable = of.get(table).is_some_and(|shape| shape.column("_deleted_at").is_some());

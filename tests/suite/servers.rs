@@ -141,11 +141,7 @@ impl Server {
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let folder = process_folder().join(format!("{}-{number}", program.name));
         let port = free_port();
-        let mut server = Self {
-            program,
-            folder,
-            port,
-        };
+        let mut server = Self { program, folder, port };
         server.install();
         for _ in 0..PORT_ATTEMPTS_MAX {
             if server.launch() == Launch::Ready {

@@ -1,0 +1,8 @@
+//! The tests from outside: the built program, real files, and all three databases.
+//!
+//! Each module shows one promise. A scenario is written once and runs on every database
+//! ([`sandbox::on_every_database`]).
+
+mod sandbox;
+mod servers;
+mod smoke;
