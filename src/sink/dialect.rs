@@ -141,6 +141,14 @@ impl Dialect {
         }
     }
 
+    /// The statement that lets the planner know how full the tables have become, where it does not find
+    /// out by itself in time: PostgreSQL's own worker comes a minute after a first load, and until then
+    /// joins run in nested loops.
+    pub fn gather_statistics(self, tables: &[&String]) -> Option<String> {
+        let names: Vec<String> = tables.iter().map(|table| self.quote(table)).collect();
+        (self == Self::Postgres).then(|| format!("ANALYZE {}", names.join(", ")))
+    }
+
     /// The UTC day of a moment, as the type that a day column holds.
     pub fn day(self, moment: &str) -> String {
         match self {

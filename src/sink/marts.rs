@@ -137,7 +137,11 @@ impl Sink {
     ///
     /// When the database fails; the marks that are left are taken up by the next refresh.
     pub async fn refresh_marts(&self) -> Result<(), SyncError> {
-        for marks in self.marks().await? {
+        let all_marks = self.marks().await?;
+        if all_marks.iter().any(|marks| matches!(marks.groups, Groups::All)) {
+            self.gather_statistics().await?;
+        }
+        for marks in all_marks {
             let Some(mart) = self.definitions.marts.iter().find(|mart| mart.shape.name == marks.mart) else {
                 self.forget_marks(&marks).await?;
                 continue;
@@ -152,6 +156,17 @@ impl Sink {
                     }
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Large changes leave the planner with a wrong picture of the tables.
+    async fn gather_statistics(&self) -> Result<(), SyncError> {
+        let shapes = self.shapes();
+        let tables: Vec<&String> = shapes.keys().collect();
+        if let Some(statement) = self.dialect.gather_statistics(&tables) {
+            let _writing = self.writing.lock().await;
+            self.connection.execute_unprepared(&statement).await?;
         }
         Ok(())
     }
