@@ -1,25 +1,37 @@
-//! tidegate: incremental sync of e-commerce market exports into a database that stays right.
-pub mod archive;
-pub mod checkpoint;
-pub mod chunk;
-pub mod clean;
+//! tidegate keeps a database exactly at what the exports of e-commerce markets say.
+//!
+//! A file is noticed by [`inbox`], taken and looked at by [`sync`], read by [`source`] as chunks of whole
+//! records, which [`clean`], [`project`] and [`row_hash`] turn into table rows; [`diff`] compares them with
+//! what is stored, [`sink`] commits what changed with the file's position, and [`checkpoint`] notes it on
+//! disk. `ARCHITECTURE.md` has the same map with reasons.
+
+// The program around it.
 pub mod cli;
 pub mod config;
 pub mod daemon;
-pub mod dataset;
-pub mod diff;
-pub mod error;
 pub mod health;
 pub mod http;
 pub mod inbox;
 pub mod lanes;
-pub mod moment;
-pub mod number;
-pub mod project;
-pub mod quarantine;
 pub mod retry;
-pub mod row_hash;
-pub mod schema;
-pub mod sink;
-pub mod source;
+
+// One file's way.
 pub mod sync;
+pub mod source;
+pub mod quarantine;
+pub mod writer;
+pub mod sink;
+pub mod checkpoint;
+pub mod archive;
+
+// Plain data and pure functions.
+pub mod dataset;
+pub mod schema;
+pub mod chunk;
+pub mod clean;
+pub mod number;
+pub mod moment;
+pub mod project;
+pub mod row_hash;
+pub mod diff;
+pub mod error;

@@ -1,0 +1,313 @@
+//! Writer: what is left of a file, chunk by chunk: compared with the tables and committed, while the
+//! next chunks are read and transformed.
+
+use crate::checkpoint::Checkpoint;
+use crate::chunk::{Chunk, Counts, Position};
+use crate::clean::clean;
+use crate::dataset::{Dataset, FeedKind, Owner};
+use crate::diff::{Diff, Known, diff};
+use crate::error::SyncError;
+use crate::project::{Projected, TableRows, project};
+use crate::schema::Layout;
+use crate::sink::commit::ChunkWrite;
+use crate::sink::known::take_rows;
+use crate::sink::ledger::FileRecord;
+use crate::source::reader::{Reader, decode};
+use crate::source::survey::Format;
+use crate::sync::{Context, Surveyed, blocking};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot};
+
+/// Chunks that are being cleaned or wait to be written while one is written: enough to keep two cores
+/// busy behind a slow database, few enough for the memory limit.
+const CHUNKS_IN_FLIGHT: usize = 2;
+
+/// Writes what is left of the file, chunk by chunk, while the next ones are read and cleaned.
+pub(crate) async fn write_chunks(
+    context: &Context,
+    surveyed: Surveyed,
+    dataset: &Arc<Dataset>,
+) -> Result<(FileRecord, u64), SyncError> {
+    let mut writer = Writer::new(context, &surveyed, dataset).await?;
+    let mut chunks = start_reading(context, &surveyed, dataset, writer.market());
+    while let Some(projected) = chunks.recv().await {
+        if context.shutdown.is_cancelled() {
+            return Err(SyncError::Stopped);
+        }
+        let projected =
+            projected.await.map_err(|_| SyncError::Internal("the worker of a chunk is gone".to_owned()))??;
+        writer.write(projected).await?;
+    }
+    if !writer.is_done() {
+        return Err(SyncError::Internal("the file was not read to its end".to_owned()));
+    }
+    Ok((writer.file, writer.records_disagreeing))
+}
+
+type PendingChunk = oneshot::Receiver<Result<Projected, SyncError>>;
+
+/// Reads on one thread and hands each chunk to rayon; the chunks come out in the order of the file.
+fn start_reading(
+    context: &Context,
+    surveyed: &Surveyed,
+    dataset: &Arc<Dataset>,
+    market: &str,
+) -> mpsc::Receiver<PendingChunk> {
+    let (sender, receiver) = mpsc::channel(CHUNKS_IN_FLIGHT);
+    let (content, layout, survey) =
+        (Arc::clone(&surveyed.content), Arc::clone(&surveyed.layout), surveyed.survey.clone());
+    let (format, position) = (surveyed.format, surveyed.file.position.unwrap_or_default());
+    let (config, dataset, market) = (Arc::clone(&context.config), Arc::clone(dataset), market.to_owned());
+    tokio::task::spawn_blocking(move || {
+        let pass_on = |chunk: Result<Chunk, SyncError>| {
+            let (done, pending) = oneshot::channel();
+            match chunk {
+                // Nobody waits for a chunk once the file is given up.
+                Err(error) => drop(done.send(Err(error))),
+                Ok(chunk) => {
+                    let (layout, dataset, market) = (Arc::clone(&layout), Arc::clone(&dataset), market.clone());
+                    rayon::spawn(move || drop(done.send(transform(chunk, format, &layout, &dataset, &market))));
+                }
+            }
+            sender.blocking_send(pending).is_ok()
+        };
+        let mut reader = match Reader::new(&content, format, &layout, &dataset, &config.limits, &survey, position) {
+            Ok(reader) => reader,
+            Err(error) => {
+                pass_on(Err(error));
+                return;
+            }
+        };
+        while let Some(chunk) = reader.next_chunk().transpose() {
+            let is_broken = chunk.is_err();
+            if !pass_on(chunk) || is_broken {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+/// What turns a chunk of text into table rows. A panic in it costs the file, not the process.
+fn transform(
+    chunk: Chunk,
+    format: Format,
+    layout: &Layout,
+    dataset: &Dataset,
+    market: &str,
+) -> Result<Projected, SyncError> {
+    catch_unwind(AssertUnwindSafe(|| {
+        let batch = decode(&chunk, format, layout);
+        let cleaned = clean(&batch, layout, dataset);
+        project(chunk, &cleaned, layout, dataset, market)
+    }))
+    .map_err(|panic| {
+        let what = panic
+            .downcast_ref::<String>()
+            .cloned()
+            .or_else(|| panic.downcast_ref::<&str>().map(|&text| text.to_owned()));
+        SyncError::Internal(what.unwrap_or_else(|| "a panic without a message".to_owned()))
+    })
+}
+
+/// Writes the chunks of one file.
+struct Writer<'a> {
+    context: &'a Context,
+    dataset: &'a Dataset,
+    file: FileRecord,
+    checkpoint: Checkpoint,
+    precedence: Precedence,
+    /// Whether the tables may hold any of the file's records.
+    may_be_known: bool,
+    records_disagreeing: u64,
+}
+
+/// Which stored records this file's ones replace.
+enum Precedence {
+    /// All of them.
+    Newest,
+    /// A late full export adds what is unknown.
+    OnlyUnknown,
+    /// Those that older files wrote: version and path of this file, and of the files met so far.
+    Delta { own: (i64, String), others: HashMap<i64, (i64, String)> },
+}
+
+impl<'a> Writer<'a> {
+    async fn new(context: &'a Context, surveyed: &Surveyed, dataset: &'a Dataset) -> Result<Self, SyncError> {
+        let file = surveyed.file.clone();
+        let position = file.position.unwrap_or_default();
+        let own = (file.version_ms, file.path.clone());
+        let precedence = match dataset.kind {
+            FeedKind::Delta => Precedence::Delta { own, others: HashMap::new() },
+            FeedKind::Full => match context.sink.newest_synced(&file).await? {
+                Some(newest) if newest > own => Precedence::OnlyUnknown,
+                _ => Precedence::Newest,
+            },
+        };
+        let may_be_known = position != Position::default()
+            || context.sink.has_rows(&dataset.table, file.market.as_deref().unwrap_or_default()).await?;
+        let content = &surveyed.content;
+        let checkpoint =
+            Checkpoint::new(file.id, content.stamp(), content.digests().to_vec(), surveyed.survey.clone(), position);
+        let writer = Self { context, dataset, file, checkpoint, precedence, may_be_known, records_disagreeing: 0 };
+        writer.advance_checkpoint(position).await?;
+        Ok(writer)
+    }
+
+    fn market(&self) -> &str {
+        self.file.market.as_deref().unwrap_or_default()
+    }
+
+    fn is_done(&self) -> bool {
+        self.file.position.is_some_and(|position| position.done)
+    }
+
+    /// Compares, commits, and then notes on disk that it did.
+    async fn write(&mut self, projected: Projected) -> Result<(), SyncError> {
+        let known = match self.may_be_known {
+            true => self.context.sink.known(self.dataset, self.market(), &projected.keys).await?,
+            false => Known::default(),
+        };
+        self.meet_files(&known).await?;
+        let diff = diff(&projected, &known, |file_id| self.wins(file_id));
+        self.records_disagreeing += projected.records_disagreeing;
+        let chunk = self.chunk_write(projected, diff, &known).await?;
+        self.context.sink.commit_chunk(&chunk).await?;
+        fail::fail_point!("before_checkpoint", |_| std::process::abort());
+        let (counts, next) = (chunk.counts, chunk.next);
+        self.advance_checkpoint(next).await?;
+        fail::fail_point!("after_checkpoint", |_| std::process::abort());
+        tracing::debug!(file_id = self.file.id, rows = counts.read, "chunk committed");
+        self.file.counts = counts;
+        self.file.position = Some(next);
+        Ok(())
+    }
+
+    /// A delta compares versions: learns those of the files that wrote the known records.
+    async fn meet_files(&mut self, known: &Known) -> Result<(), SyncError> {
+        let Precedence::Delta { others, .. } = &mut self.precedence else { return Ok(()) };
+        let mut unmet: Vec<i64> =
+            known.records.values().map(|&(_, file_id)| file_id).filter(|id| !others.contains_key(id)).collect();
+        unmet.sort_unstable();
+        unmet.dedup();
+        if !unmet.is_empty() {
+            others.extend(self.context.sink.versions_of(unmet).await?);
+        }
+        Ok(())
+    }
+
+    /// Whether this file's record replaces one that the given file wrote.
+    fn wins(&self, file_id: i64) -> bool {
+        match &self.precedence {
+            _ if file_id == self.file.id => true,
+            Precedence::Newest => true,
+            Precedence::OnlyUnknown => false,
+            Precedence::Delta { own, others } => others.get(&file_id).is_none_or(|other| own >= other),
+        }
+    }
+
+    async fn chunk_write(&self, projected: Projected, diff: Diff, known: &Known) -> Result<ChunkWrite<'_>, SyncError> {
+        let sink = &self.context.sink;
+        let modified_records =
+            sink.fill_absent(&projected.records, &diff.records.changed, known, self.dataset, Owner::Record).await?;
+        let (new_lines, modified_lines) = match &projected.lines {
+            None => (None, None),
+            Some(lines) => {
+                let modified = sink.fill_absent(lines, &diff.lines.changed, known, self.dataset, Owner::Line).await?;
+                (Some(take_rows(lines, &diff.lines.new)), Some(modified))
+            }
+        };
+        let new_records = take_rows(&projected.records, &diff.records.new);
+        let lines_new = diff.lines.new.len() as u64;
+        let lines_modified = modified_lines.as_ref().map_or(0, |lines| lines.batch.num_rows() as u64);
+        let records_modified = modified_records.batch.num_rows() as u64;
+        let mut counts = self.file.counts;
+        counts += Counts {
+            read: projected.rows_read,
+            accepted: projected.rows_read - projected.rejects.len() as u64 - projected.rows_duplicate,
+            duplicate: projected.rows_duplicate,
+            rejected: projected.rejects.len() as u64,
+            repaired: projected.rows_repaired,
+            new: diff.records.new.len() as u64 + lines_new,
+            modified: records_modified + lines_modified,
+            unchanged: diff.records.unchanged + diff.lines.unchanged + diff.records.changed.len() as u64
+                - records_modified
+                + diff.lines.changed.len() as u64
+                - lines_modified,
+            stale: diff.stale,
+            deleted: diff.removed_lines.len() as u64,
+        };
+        let touched = TouchedKeys::of(
+            &projected,
+            &diff,
+            &modified_records.record,
+            new_lines.as_ref(),
+            modified_lines.as_ref(),
+            self.dataset,
+        );
+        Ok(ChunkWrite {
+            file_id: self.file.id,
+            dataset: self.dataset,
+            market: self.market(),
+            new_records,
+            modified_records,
+            new_lines,
+            modified_lines,
+            removed_lines: diff.removed_lines,
+            changed_keys: touched.changed,
+            new_keys: touched.new,
+            confirmed_keys: touched.confirmed,
+            rejects: projected.rejects,
+            counts,
+            next: projected.next,
+        })
+    }
+
+    async fn advance_checkpoint(&self, position: Position) -> Result<(), SyncError> {
+        let checkpoints = self.context.checkpoints.clone();
+        let mut checkpoint = self.checkpoint.clone();
+        checkpoint.position = position;
+        blocking(move || checkpoints.advance(&checkpoint)).await
+    }
+}
+
+/// Keys of the records that a chunk touches.
+struct TouchedKeys {
+    changed: Vec<String>,
+    new: Vec<String>,
+    /// Of a delta: as they are stored, and now vouched for by this file.
+    confirmed: Vec<String>,
+}
+
+impl TouchedKeys {
+    fn of(
+        projected: &Projected,
+        diff: &Diff,
+        modified: &[u32],
+        new_lines: Option<&TableRows>,
+        modified_lines: Option<&TableRows>,
+        dataset: &Dataset,
+    ) -> Self {
+        let keys = &projected.keys;
+        let key = |record: &u32| keys[*record as usize].clone();
+        let new: BTreeSet<String> = diff.records.new.iter().map(|&record| keys[record].clone()).collect();
+        let of_lines = new_lines.into_iter().chain(modified_lines).flat_map(|lines| &lines.record);
+        let mut changed: BTreeSet<String> = modified.iter().chain(of_lines).map(key).collect();
+        changed.extend(diff.removed_lines.iter().map(|(key, _)| key.clone()));
+        changed.retain(|key| !new.contains(key));
+        let written: HashSet<usize> =
+            diff.records.new.iter().copied().chain(modified.iter().map(|&record| record as usize)).collect();
+        let confirmed = match dataset.kind {
+            FeedKind::Full => Vec::new(),
+            FeedKind::Delta => diff
+                .winners
+                .iter()
+                .filter(|record| !written.contains(record))
+                .map(|&record| keys[record].clone())
+                .collect(),
+        };
+        Self { changed: changed.into_iter().collect(), new: new.into_iter().collect(), confirmed }
+    }
+}
