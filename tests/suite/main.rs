@@ -3,6 +3,10 @@
 //! Each module shows one promise. A scenario is written once and runs on every database
 //! ([`sandbox::on_every_database`]).
 
+mod crash;
+mod exports;
+mod incremental;
+mod large;
 mod sandbox;
 mod servers;
 mod smoke;
