@@ -12,6 +12,8 @@ pub struct Model {
     /// Absolute path.
     #[sea_orm(column_type = "Text")]
     pub path: String,
+    /// SHA-256 of the path, hex: paths are too long to be indexed on every database.
+    pub path_key: String,
     /// The feed it belongs to; NULL when unmatched.
     pub dataset: Option<String>,
     /// The market it belongs to; NULL when unmatched.

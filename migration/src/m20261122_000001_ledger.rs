@@ -8,6 +8,8 @@ pub struct Migration;
 
 const INDEXES: crate::Indexes<'_> = &[
     ("tidegate_files", &["state"]),
+    ("tidegate_files", &["path_key"]),
+    ("tidegate_files", &["dataset", "market", "version"]),
     ("tidegate_rejects", &["file_id"]),
     ("tidegate_dirty_groups", &["mart", "market"]),
 ];

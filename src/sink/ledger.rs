@@ -2,13 +2,18 @@
 
 use super::Sink;
 use crate::chunk::{Counts, Position};
+use crate::dataset::hex;
 use crate::error::SyncError;
 use entity::files;
-use sea_orm::sea_query::{Expr, ExprTrait, Query};
+use sea_orm::sea_query::{Condition, Expr, ExprTrait, Query};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Value,
 };
+use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap};
+
+/// Paths that one query asks for: far below every database's limit of bound values.
+const PATHS_PER_QUERY: usize = 500;
 
 /// State of a file in the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -188,17 +193,32 @@ impl Sink {
         Ok(files.into_iter().map(|file| (file.path.clone(), file.into())).collect())
     }
 
+    /// The newest record of each of these paths.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn newest_files_at(&self, paths: Vec<String>) -> Result<HashMap<String, FileRecord>, SyncError> {
+        let mut newest = HashMap::new();
+        for paths in paths.chunks(PATHS_PER_QUERY) {
+            let files = files::Entity::find()
+                .filter(files::Column::Path.is_in(paths))
+                .order_by_asc(files::Column::Id)
+                .all(&self.connection)
+                .await?;
+            newest.extend(files.into_iter().map(|file| (file.path.clone(), FileRecord::from(file))));
+        }
+        Ok(newest)
+    }
+
     /// The newest record of one path.
     ///
     /// # Errors
     ///
     /// When the database fails.
     pub async fn newest_file(&self, path: &str) -> Result<Option<FileRecord>, SyncError> {
-        let newest = files::Entity::find()
-            .filter(files::Column::Path.eq(path))
-            .order_by_desc(files::Column::Id)
-            .one(&self.connection)
-            .await?;
+        let newest =
+            files::Entity::find().filter(is_at(path)).order_by_desc(files::Column::Id).one(&self.connection).await?;
         Ok(newest.map(FileRecord::from))
     }
 
@@ -209,7 +229,7 @@ impl Sink {
     /// When the database fails.
     pub async fn last_taken_file(&self, path: &str) -> Result<Option<FileRecord>, SyncError> {
         let taken = files::Entity::find()
-            .filter(files::Column::Path.eq(path))
+            .filter(is_at(path))
             .filter(files::Column::Dataset.is_not_null())
             .filter(files::Column::State.ne(FileState::Quarantined.name()))
             .order_by_desc(files::Column::Id)
@@ -259,13 +279,14 @@ impl Sink {
             .col_expr(C::State, Expr::value(FileState::Failed.name()))
             .col_expr(C::Error, Expr::value("newer content came to its path before it was finished"))
             .col_expr(C::FinishedAt, Expr::value(self.dialect.time(Some(now_ms))))
-            .filter(C::Path.eq(file.path.as_str()))
+            .filter(is_at(&file.path))
             .filter(C::State.is_in([FileState::Pending.name(), FileState::Syncing.name()]))
             .exec(&write.transaction)
             .await?;
         let zero = || Value::BigInt(Some(0));
         let values: Vec<(C, Value)> = vec![
             (C::Path, file.path.as_str().into()),
+            (C::PathKey, path_key(&file.path).into()),
             (C::Dataset, file.dataset.clone().into()),
             (C::Market, file.market.clone().into()),
             (C::Sha256, file.sha256.as_str().into()),
@@ -296,11 +317,8 @@ impl Sink {
             .values_panic(values.into_iter().map(Expr::value))
             .to_owned();
         write.transaction.execute(&insert).await?;
-        let added = files::Entity::find()
-            .filter(C::Path.eq(file.path.as_str()))
-            .order_by_desc(C::Id)
-            .one(&write.transaction)
-            .await?;
+        let added =
+            files::Entity::find().filter(is_at(&file.path)).order_by_desc(C::Id).one(&write.transaction).await?;
         write.commit().await?;
         Ok(added.expect("the row was inserted in the same transaction").into())
     }
@@ -414,4 +432,12 @@ impl Sink {
 
 fn count(value: Option<i64>) -> u64 {
     u64::try_from(value.unwrap_or(0)).unwrap_or(0)
+}
+
+fn is_at(path: &str) -> Condition {
+    Condition::all().add(files::Column::PathKey.eq(path_key(path))).add(files::Column::Path.eq(path))
+}
+
+fn path_key(path: &str) -> String {
+    hex(&Sha256::digest(path.as_bytes()))
 }
