@@ -225,6 +225,15 @@ impl Config {
         Self::from_sources(overrides, environment)
     }
 
+    /// The directories below `root` that tidegate itself writes to: what is in them is no export.
+    pub fn own_dirs_below(&self, root: &Path) -> Vec<PathBuf> {
+        let own = [&self.state_dir, &self.archive_dir];
+        let resolved = own.into_iter().filter_map(|directory| directory.canonicalize().ok());
+        let mut own_dirs: Vec<PathBuf> = own.into_iter().cloned().chain(resolved).collect();
+        own_dirs.retain(|directory| directory.starts_with(root) && directory != root);
+        own_dirs
+    }
+
     fn from_sources(overrides: &Overrides, environment: Map<String, String>) -> Result<Self, ConfigurationError> {
         let own = sources(None, overrides, &environment)?;
         let profile = profile_text(&own.get_string("profile")?)?;
@@ -251,8 +260,15 @@ impl Config {
             .collect::<Result<_, _>>()
             .map_err(ConfigurationError::Invalid)?;
         let listen = overrides.listen.as_ref().unwrap_or(&settings.listen);
+        let inbox = absolute(overrides.inbox.as_ref().unwrap_or(&settings.inbox))?;
+        if inbox == state_dir {
+            return Err(ConfigurationError::Invalid(format!(
+                "inbox and state_dir must not be the same directory, {}",
+                inbox.display()
+            )));
+        }
         Ok(Self {
-            inbox: absolute(overrides.inbox.as_ref().unwrap_or(&settings.inbox))?,
+            inbox,
             database_url: database_url(&settings, overrides, environment, &state_dir)?,
             database_wait: Duration::from_millis(settings.database_wait_ms),
             lease_wait: Duration::from_millis(settings.lease_wait_ms),

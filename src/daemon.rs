@@ -26,11 +26,19 @@ const TURN_MAX: Duration = Duration::from_secs(1);
 /// Scans that events ask for are at least so far apart; a burst of 20,000 files must not mean as many scans.
 const SCAN_PAUSE: Duration = Duration::from_millis(200);
 
+/// How long the lanes may take to end the chunk in hand once the process is to stop. One that takes longer
+/// is cut off, which is as safe as a crash: its transaction rolls back.
+pub const DRAIN_MAX: Duration = Duration::from_secs(5);
+
+/// How long the last words to the database may take.
+pub const FAREWELL_MAX: Duration = Duration::from_secs(2);
+
 /// What wakes the loop.
 #[derive(Debug)]
 enum Event {
     Hints(Vec<Hint>),
     LaneEnded(Box<LaneEnd>),
+    LaneBroken(String),
     Turn,
     Shutdown,
 }
@@ -40,41 +48,87 @@ enum Event {
 /// # Errors
 ///
 /// When the process cannot go on.
-pub async fn run(config: Arc<Config>, health: Arc<Health>, shutdown: CancellationToken) -> Result<(), SyncError> {
-    std::fs::create_dir_all(&config.inbox).map_err(|error| SyncError::state(&config.inbox, error))?;
+pub async fn run(config: Config, health: Arc<Health>, shutdown: CancellationToken) -> Result<(), SyncError> {
+    let config = Arc::new(with_real_inbox(config)?);
     let checkpoints = Checkpoints::open(&config.state_dir)?;
     let watch = Watch::start(&config.inbox)
         .map_err(|error| SyncError::Configuration(format!("cannot watch {}: {error}", config.inbox.display())))?;
     health.set_watcher(Ok(()));
     // From here on systemd counts it as started, whether or not the database is there: `/readyz` tells.
     tell_systemd(&[NotifyState::Ready]);
-    let sink = match wait_for_sink(&config, &health, &shutdown).await {
-        Err(SyncError::Stopped) => return Ok(()),
-        sink => Arc::new(sink?),
-    };
-    health.set_sink(Some(Arc::clone(&sink)));
+    let opening = open_sink(&config, Patience::Endless, &shutdown);
+    let Some(sink) = unless_stopped(beating(&health, opening), &shutdown).await? else { return Ok(()) };
+    let sink = Arc::new(sink);
     tracing::info!(inbox = %config.inbox.display(), database = %config.database_url, "watching");
-    let context = Context { config, sink: Arc::clone(&sink), checkpoints, shutdown };
+    let context = Context { config, sink: Arc::clone(&sink), checkpoints, shutdown: shutdown.clone() };
     let keeper = tokio::spawn(keep_lease(context.clone()));
-    let result = Loop::start(context, watch, Arc::clone(&health)).await?.turn().await;
+    let result = run_loop(context, watch, &health).await;
     keeper.abort();
     health.set_sink(None);
     tell_systemd(&[NotifyState::Stopping]);
-    if let Err(error) = sink.give_up_lease().await {
-        tracing::warn!(reason = %error, "the lease was not given up and runs out by itself");
-    }
+    say_farewell(&sink).await;
     result
 }
 
-/// Beats while the database is awaited, so that the watchdog does not take patience for a hang.
-async fn wait_for_sink(config: &Config, health: &Health, shutdown: &CancellationToken) -> Result<Sink, SyncError> {
-    let opening = open_sink(config, Patience::Endless, shutdown);
-    tokio::pin!(opening);
+/// One file has one path in the ledger, also for `sync` when a link leads to the inbox.
+fn with_real_inbox(config: Config) -> Result<Config, SyncError> {
+    let failed = |error| SyncError::state(&config.inbox, error);
+    std::fs::create_dir_all(&config.inbox).map_err(failed)?;
+    let inbox = config.inbox.canonicalize().map_err(failed)?;
+    Ok(Config { inbox, ..config })
+}
+
+async fn run_loop(context: Context, watch: Watch, health: &Arc<Health>) -> Result<(), SyncError> {
+    let shutdown = context.shutdown.clone();
+    let sink = Arc::clone(&context.sink);
+    let starting = beating(health, Loop::start(context, watch, Arc::clone(health)));
+    let result = match unless_stopped(starting, &shutdown).await? {
+        None => Ok(()),
+        Some(started) => {
+            health.set_sink(Some(Arc::clone(&sink)));
+            started.turn().await
+        }
+    };
+    // The keeper stops the loop when the lease is lost; then this says so.
+    match tokio::time::timeout(FAREWELL_MAX, sink.keep_lease()).await {
+        Ok(Err(SyncError::LeaseLost)) => Err(SyncError::LeaseLost),
+        _ => result,
+    }
+}
+
+/// Gives the lease up, so that the next process need not wait.
+pub async fn say_farewell(sink: &Sink) {
+    let given_up = tokio::time::timeout(FAREWELL_MAX, sink.give_up_lease()).await;
+    let reason = match given_up {
+        Ok(Ok(())) => return,
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "the database did not answer".to_owned(),
+    };
+    tracing::warn!(reason, "the lease was not given up and runs out by itself");
+}
+
+/// Beats while something is awaited, so that the watchdog does not take patience for a hang.
+async fn beating<T>(health: &Health, work: impl Future<Output = T>) -> T {
+    tokio::pin!(work);
     loop {
         tokio::select! {
-            sink = &mut opening => return sink,
-            () = tokio::time::sleep(TURN_MAX) => beat(health, 0),
+            done = &mut work => return done,
+            () = tokio::time::sleep(TURN_MAX) => beat(health, None),
         }
+    }
+}
+
+/// `None` when the process was asked to stop first; what is cut off then is as safe as in a crash.
+async fn unless_stopped<T>(
+    work: impl Future<Output = Result<T, SyncError>>,
+    shutdown: &CancellationToken,
+) -> Result<Option<T>, SyncError> {
+    tokio::select! {
+        () = shutdown.cancelled() => Ok(None),
+        done = work => match done {
+            Err(SyncError::Stopped) => Ok(None),
+            done => done.map(Some),
+        },
     }
 }
 
@@ -101,7 +155,7 @@ struct Loop {
     scan_at: Instant,
     look_at: Instant,
     /// The directory that is watched; another one may stand in its place later.
-    watched_inode: Option<u64>,
+    watched: Option<Identity>,
 }
 
 impl Loop {
@@ -112,7 +166,7 @@ impl Loop {
         let now = Instant::now();
         Ok(Self {
             inbox: Inbox::new(Arc::clone(&context.config), ledger),
-            watched_inode: inode_of(&context.config),
+            watched: identity_of(&context.config),
             context,
             watch,
             health,
@@ -124,31 +178,31 @@ impl Loop {
     }
 
     async fn turn(mut self) -> Result<(), SyncError> {
-        loop {
-            self.scan_if_due().await?;
+        let health = Arc::clone(&self.health);
+        let result = loop {
+            self.check_watch();
+            if let Err(error) = beating(&health, self.scan_if_due()).await {
+                break Err(error);
+            }
             self.start_lanes();
-            beat(&self.health, self.inbox.backlog());
-            match self.next_event().await {
-                Event::Turn => {}
-                Event::Hints(hints) => self.follow(&hints),
-                Event::LaneEnded(end) => self.end_lane(*end).await?,
-                Event::Shutdown => break,
+            beat(&health, Some(self.inbox.backlog()));
+            let followed = match self.next_event().await {
+                Event::Turn => Ok(()),
+                Event::Hints(hints) => {
+                    self.follow(&hints);
+                    Ok(())
+                }
+                Event::LaneEnded(end) => beating(&health, self.end_lane(*end)).await,
+                Event::LaneBroken(panic) => Err(SyncError::Internal(panic)),
+                Event::Shutdown => break Ok(()),
+            };
+            if followed.is_err() {
+                break followed;
             }
-        }
-        // Each lane stops after the chunk in hand.
-        while let Some(end) = self.lanes.join_next().await {
-            if let Ok(LaneEnd { fatal: Some(error), .. }) = end
-                && !matches!(error, SyncError::Stopped)
-            {
-                return Err(error);
-            }
-        }
-        // The keeper stops the loop when the lease is lost; then this says so.
-        self.context
-            .sink
-            .keep_lease()
-            .await
-            .or_else(|error| if matches!(error, SyncError::LeaseLost) { Err(error) } else { Ok(()) })
+        };
+        self.context.shutdown.cancel();
+        let drained = tokio::time::timeout(DRAIN_MAX, beating(&health, drain(&mut self.lanes))).await;
+        result.and(drained.unwrap_or(Ok(())))
     }
 
     async fn next_event(&mut self) -> Event {
@@ -158,10 +212,7 @@ impl Loop {
             hints = self.watch.next() => Event::Hints(hints),
             Some(end) = self.lanes.join_next() => match end {
                 Ok(end) => Event::LaneEnded(Box::new(end)),
-                Err(panic) => {
-                    tracing::error!(reason = %panic, "a lane panicked");
-                    Event::Shutdown
-                }
+                Err(panic) => Event::LaneBroken(panic.to_string()),
             },
             () = sleep_until(wake_at) => Event::Turn,
         }
@@ -171,7 +222,6 @@ impl Loop {
         if Instant::now() < self.scan_at {
             return Ok(());
         }
-        self.check_watch();
         let config = Arc::clone(&self.context.config);
         let found = tokio::task::spawn_blocking(move || scan_inbox(&config));
         let found: Vec<SourceFile> = found.await.map_err(|panic| SyncError::Internal(panic.to_string()))?;
@@ -182,20 +232,25 @@ impl Loop {
 
     /// A directory that was removed and made anew is silent until it is watched again.
     fn check_watch(&mut self) {
-        let inode = inode_of(&self.context.config);
-        if inode.is_some() && inode == self.watched_inode {
+        let identity = identity_of(&self.context.config);
+        if identity.is_some() && identity == self.watched && !self.watch.is_lost() {
             return;
         }
-        let state = match inode {
-            None => Err(format!("the inbox {} is gone", self.context.config.inbox.display())),
+        let state = match identity {
+            None => Err(format!("the inbox {} is gone; make it again", self.context.config.inbox.display())),
             Some(_) => self.watch.renew().map_err(|error| format!("the inbox cannot be watched: {error}")),
         };
-        match &state {
-            Ok(()) => tracing::info!("watching the inbox again"),
-            Err(reason) => tracing::warn!(reason, "scanning without events"),
+        self.watched = identity.filter(|_| state.is_ok());
+        if self.health.set_watcher(state.clone()) {
+            match state {
+                Ok(()) => tracing::info!("watching the inbox again"),
+                Err(reason) => tracing::warn!(reason, "scanning without events"),
+            }
         }
-        self.watched_inode = inode.filter(|_| state.is_ok());
-        self.health.set_watcher(state);
+        // Whatever arrived meanwhile sent no event.
+        if self.watched.is_some() {
+            self.scan_at = Instant::now();
+        }
     }
 
     fn follow(&mut self, hints: &[Hint]) {
@@ -218,19 +273,22 @@ impl Loop {
 
     async fn end_lane(&mut self, end: LaneEnd) -> Result<(), SyncError> {
         self.inbox.free(&end.lane);
+        let paths = end.files.iter().map(|(file, _)| file.path_text()).collect();
+        let ledger = self.context.sink.newest_files_at(paths).await;
+        if let Err(error) = &ledger {
+            // What the ledger did not tell now, the next look asks again.
+            tracing::warn!(reason = %error, "the ledger did not answer");
+        }
         for (file, report) in end.files {
-            match (&report, self.context.sink.newest_file(&file.path_text()).await) {
-                (Some(_), Ok(Some(record))) => self.inbox.note(&record),
-                (Some(_), Ok(None)) => self.inbox.note_unreadable(&file),
-                // What the ledger did not tell now, the next scan asks again.
-                (_, Err(error)) => tracing::warn!(reason = %error, "the ledger did not answer"),
-                (None, _) => {}
+            match (&report, &ledger) {
+                (Some(_), Ok(ledger)) => match ledger.get(&file.path_text()) {
+                    Some(record) => self.inbox.note(record),
+                    None => self.inbox.note_unreadable(&file),
+                },
+                _ => {}
             }
-            if report.is_none()
-                || SourceFile::at(&file.path, &self.context.config.datasets).is_some_and(|now| now.stamp != file.stamp)
-            {
-                self.inbox.wait_again(file);
-            }
+            // A file that changed while it was read waits again; so does one that was dropped meanwhile.
+            self.inbox.wait_again(&file);
         }
         match end.fatal {
             None | Some(SyncError::Stopped) => Ok(()),
@@ -239,11 +297,27 @@ impl Loop {
     }
 }
 
-fn inode_of(config: &Config) -> Option<u64> {
-    std::fs::metadata(&config.inbox).ok().filter(std::fs::Metadata::is_dir).map(|metadata| metadata.ino())
+/// Each lane stops after the chunk in hand.
+async fn drain(lanes: &mut JoinSet<LaneEnd>) -> Result<(), SyncError> {
+    while let Some(end) = lanes.join_next().await {
+        if let Ok(LaneEnd { fatal: Some(error), .. }) = end
+            && !matches!(error, SyncError::Stopped)
+        {
+            return Err(error);
+        }
+    }
+    Ok(())
 }
 
-fn beat(health: &Health, backlog: usize) {
+/// Device and inode.
+type Identity = (u64, u64);
+
+fn identity_of(config: &Config) -> Option<Identity> {
+    let metadata = std::fs::metadata(&config.inbox).ok().filter(std::fs::Metadata::is_dir)?;
+    Some((metadata.dev(), metadata.ino()))
+}
+
+fn beat(health: &Health, backlog: Option<usize>) {
     health.beat(backlog);
     tell_systemd(&[NotifyState::Watchdog]);
 }

@@ -35,15 +35,20 @@ impl Default for Health {
 }
 
 impl Health {
-    /// The main loop turned.
-    pub fn beat(&self, backlog: usize) {
+    /// The main loop turned, or waits for something that it must not go on without.
+    pub fn beat(&self, backlog: Option<usize>) {
         *lock(&self.beat) = Instant::now();
-        *lock(&self.backlog) = backlog;
+        if let Some(backlog) = backlog {
+            *lock(&self.backlog) = backlog;
+        }
     }
 
-    /// The watcher works, or why it does not.
-    pub fn set_watcher(&self, state: Result<(), String>) {
-        *lock(&self.watcher) = state;
+    /// The watcher works, or why it does not; whether that is news.
+    pub fn set_watcher(&self, state: Result<(), String>) -> bool {
+        let mut watcher = lock(&self.watcher);
+        let is_news = *watcher != state;
+        *watcher = state;
+        is_news
     }
 
     /// The database is open.

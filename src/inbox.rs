@@ -15,6 +15,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
+/// Files that a lane takes at once: the others come right after it, and meanwhile the main loop learns
+/// what became of these, and newer files of other lanes get their turn.
+const LANE_FILES_MAX: usize = 500;
+
 /// Files that are not in the ledger as they are.
 #[derive(Debug)]
 pub struct Inbox {
@@ -22,8 +26,10 @@ pub struct Inbox {
     /// The newest record of every path.
     ledger: HashMap<String, Known>,
     waiting: BTreeMap<PathBuf, Waiting>,
-    /// Lanes that are being worked on.
-    busy: HashSet<Lane>,
+    /// How many files of which lanes are being worked on.
+    busy: HashMap<Lane, usize>,
+    /// Where tidegate writes below the inbox itself.
+    own_dirs: Vec<PathBuf>,
 }
 
 /// What of a ledger's record tells whether a file is the same.
@@ -56,7 +62,9 @@ pub struct Ready {
 impl Inbox {
     /// An inbox whose files the ledger knows as it says.
     pub fn new(config: Arc<Config>, ledger: HashMap<String, FileRecord>) -> Self {
-        let mut inbox = Self { config, ledger: HashMap::new(), waiting: BTreeMap::new(), busy: HashSet::new() };
+        let own_dirs = config.own_dirs_below(&config.inbox);
+        let mut inbox =
+            Self { config, ledger: HashMap::new(), waiting: BTreeMap::new(), busy: HashMap::new(), own_dirs };
         ledger.values().for_each(|record| inbox.note(record));
         inbox
     }
@@ -66,7 +74,7 @@ impl Inbox {
         let found_paths: HashSet<&PathBuf> = found.iter().map(|file| &file.path).collect();
         self.waiting.retain(|path, _| found_paths.contains(path));
         for file in found {
-            self.see(file, false);
+            self.see(file, None);
         }
     }
 
@@ -74,54 +82,71 @@ impl Inbox {
     pub fn follow(&mut self, hint: &Hint) -> bool {
         match hint {
             Hint::Everything => return true,
-            Hint::Closed(path) => self.see_path(path, true),
-            Hint::Touched(path) => self.see_path(path, false),
+            Hint::Closed(path) => self.see_path(path, Some(true)),
+            Hint::Written(path) => self.see_path(path, Some(false)),
+            Hint::Touched(path) => self.see_path(path, None),
         }
         false
     }
 
     /// Takes the files that have settled.
     pub fn take_ready(&mut self) -> Ready {
-        let mut ready = Ready::default();
-        let paths: Vec<PathBuf> = self.waiting.keys().cloned().collect();
-        // What changed since it was seen last starts to wait anew.
-        paths.iter().for_each(|path| self.see_again(path));
+        let now = Instant::now();
+        let is_free = |waiting: &&Waiting| !self.busy.contains_key(&waiting.file.lane());
+        let is_due = |waiting: &&Waiting| self.settles_at(waiting) <= now;
+        let due: Vec<PathBuf> =
+            self.waiting.values().filter(is_due).filter(is_free).map(|waiting| waiting.file.path.clone()).collect();
+        // What changed since it was seen last waits anew, and what was synced meanwhile no more.
+        due.iter().for_each(|path| self.see_path(path, None));
         let mut settled = Vec::new();
         let mut unsettled = Vec::new();
+        let mut ready = Ready::default();
         for waiting in self.waiting.values() {
             let settles_at = self.settles_at(waiting);
-            if settles_at <= Instant::now() {
+            if settles_at <= now {
                 settled.push(waiting.file.clone());
             } else {
                 ready.look_at = Some(ready.look_at.map_or(settles_at, |at| at.min(settles_at)));
                 unsettled.push(waiting.file.clone());
             }
         }
-        let unsettled = lanes_of(unsettled);
+        ready.lanes = self.take_lanes(settled, unsettled);
+        ready
+    }
+
+    fn take_lanes(&mut self, settled: Vec<SourceFile>, unsettled: Vec<SourceFile>) -> Vec<(Lane, Vec<SourceFile>)> {
+        if settled.is_empty() {
+            return Vec::new();
+        }
         let now_ms = now_ms();
+        let rank = |file: &SourceFile| (file.version_ms(now_ms), file.path.clone());
+        let unsettled = lanes_of(unsettled);
+        let mut lanes = Vec::new();
         for (lane, mut files) in lanes_of(settled) {
-            if self.busy.contains(&lane) {
+            if self.busy.contains_key(&lane) {
                 continue;
             }
             // A newer export does not overtake an older one that is about to settle.
             if let Some(first) = unsettled.get(&lane).and_then(|files| files.first()) {
-                files.retain(|file| (file.version_ms(now_ms), &file.path) < (first.version_ms(now_ms), &first.path));
+                let first = rank(first);
+                files.retain(|file| lane.is_none() || rank(file) < first);
             }
+            files.truncate(LANE_FILES_MAX);
             if files.is_empty() {
                 continue;
             }
             files.iter().for_each(|file| {
                 self.waiting.remove(&file.path);
             });
-            self.busy.insert(lane.clone());
-            ready.lanes.push((lane, files));
+            self.busy.insert(lane.clone(), files.len());
+            lanes.push((lane, files));
         }
-        ready
+        lanes
     }
 
     /// Files that wait or are worked on.
     pub fn backlog(&self) -> usize {
-        self.waiting.len() + self.busy.len()
+        self.waiting.len() + self.busy.values().sum::<usize>()
     }
 
     /// A lane is free again.
@@ -129,10 +154,9 @@ impl Inbox {
         self.busy.remove(lane);
     }
 
-    /// Waits for a file to settle again.
-    pub fn wait_again(&mut self, file: SourceFile) {
-        self.waiting.remove(&file.path);
-        self.see_path(&file.path, false);
+    /// Waits for a file to settle again, unless the ledger knows it as it is now.
+    pub fn wait_again(&mut self, file: &SourceFile) {
+        self.see_path(&file.path, None);
     }
 
     /// Notes what the ledger knows of a path now.
@@ -164,42 +188,37 @@ impl Inbox {
         self.ledger.insert(file.path_text(), known);
     }
 
-    fn see_path(&mut self, path: &Path, is_closed: bool) {
+    /// Looks at a path; `is_closed` is what an event just said about it.
+    fn see_path(&mut self, path: &Path, is_closed: Option<bool>) {
         match SourceFile::at(path, &self.config.datasets) {
-            Some(file) if !is_below_hidden(path, &self.config.inbox) => self.see(file, is_closed),
+            Some(file) if !self.is_excluded(path) => self.see(file, is_closed),
             _ => {
                 self.waiting.remove(path);
             }
         }
     }
 
-    fn see_again(&mut self, path: &Path) {
-        match SourceFile::at(path, &self.config.datasets) {
-            Some(file) => {
-                let is_same = self.waiting.get(path).is_some_and(|waiting| waiting.file.stamp == file.stamp);
-                if !is_same {
-                    self.see(file, false);
-                }
-            }
-            None => {
-                self.waiting.remove(path);
-            }
-        }
-    }
-
-    fn see(&mut self, file: SourceFile, is_closed: bool) {
+    fn see(&mut self, file: SourceFile, is_closed: Option<bool>) {
         if self.is_known(&file) {
             self.waiting.remove(&file.path);
             return;
         }
         match self.waiting.get_mut(&file.path) {
-            // A scan that finds it as it was says nothing new.
-            Some(waiting) if waiting.file.stamp == file.stamp && !is_closed => {}
+            // A look that finds it as it was says nothing new.
+            Some(waiting) if waiting.file.stamp == file.stamp && is_closed.is_none() => {}
             _ => {
+                let is_closed = is_closed.unwrap_or(false);
                 let waiting = Waiting { unchanged_since: Instant::now(), is_closed, file };
                 self.waiting.insert(waiting.file.path.clone(), waiting);
             }
         }
+    }
+
+    /// Whether it is in a hidden folder, or among tidegate's own files.
+    fn is_excluded(&self, path: &Path) -> bool {
+        let below = path.strip_prefix(&self.config.inbox).unwrap_or(path);
+        below.components().any(|component| component.as_os_str().to_string_lossy().starts_with('.'))
+            || self.own_dirs.iter().any(|own| path.starts_with(own))
     }
 
     fn is_known(&self, file: &SourceFile) -> bool {
@@ -223,14 +242,9 @@ impl Inbox {
 
 /// Everything below the inbox that may be taken.
 pub fn scan_inbox(config: &Config) -> Vec<SourceFile> {
-    scan(&config.inbox, &config.datasets)
+    scan(&config.inbox, &config.datasets, &config.own_dirs_below(&config.inbox))
 }
 
 fn transform(file: &SourceFile) -> &str {
     file.route.as_ref().map_or("", |(dataset, _)| &dataset.fingerprint)
-}
-
-fn is_below_hidden(path: &Path, inbox: &Path) -> bool {
-    let below = path.strip_prefix(inbox).unwrap_or(path);
-    below.components().any(|component| component.as_os_str().to_string_lossy().starts_with('.'))
 }

@@ -11,10 +11,14 @@ use clap::{Args, Parser, Subcommand};
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
+
+/// How long threads that read files may go on after the work was stopped.
+const THREADS_GRACE: Duration = Duration::from_millis(500);
 
 /// Keeps a database exactly at what the exports of e-commerce markets say.
 #[derive(Debug, Parser)]

@@ -1,6 +1,6 @@
 //! `tidegate run`: the daemon.
 
-use super::{CommandError, Exit, Shared, cancel_on_signal, runtime, start_logging};
+use super::{CommandError, Exit, Shared, THREADS_GRACE, cancel_on_signal, runtime, start_logging};
 use crate::config::{Config, Overrides};
 use crate::health::Health;
 use crate::{daemon, http};
@@ -26,10 +26,14 @@ pub(super) struct RunArguments {
 pub(super) fn execute(shared: &Shared, own: RunArguments) -> Result<Exit, CommandError> {
     let config = Config::load(&Overrides { inbox: own.inbox, listen: own.listen, ..shared.overrides() })?;
     start_logging(&config, "info")?;
-    runtime()?.block_on(run(Arc::new(config)))
+    let runtime = runtime()?;
+    let result = runtime.block_on(run(config));
+    // A thread in the middle of a huge file would hold up the end; what it read is read again.
+    runtime.shutdown_timeout(THREADS_GRACE);
+    result
 }
 
-async fn run(config: Arc<Config>) -> Result<Exit, CommandError> {
+async fn run(config: Config) -> Result<Exit, CommandError> {
     let listener = TcpListener::bind(config.listen)
         .await
         .map_err(|error| CommandError::Usage(format!("listen: cannot listen on {}: {error}", config.listen)))?;
@@ -37,7 +41,7 @@ async fn run(config: Arc<Config>) -> Result<Exit, CommandError> {
     cancel_on_signal(&shutdown)?;
     let health = Arc::new(Health::default());
     let stop_http = CancellationToken::new();
-    let http = tokio::spawn(http::serve(listener, Arc::clone(&config), Arc::clone(&health), stop_http.clone()));
+    let http = tokio::spawn(http::serve(listener, Arc::new(config.clone()), Arc::clone(&health), stop_http.clone()));
     let result = daemon::run(config, health, shutdown).await;
     stop_http.cancel();
     let _ = tokio::time::timeout(HTTP_GRACE, http).await;

@@ -1,11 +1,11 @@
 //! `tidegate sync`: files or directories, once.
 
-use super::{CommandError, Exit, Shared, cancel_on_signal, runtime, start_logging};
+use super::{CommandError, Exit, Shared, THREADS_GRACE, cancel_on_signal, runtime, start_logging};
 use crate::checkpoint::Checkpoints;
 use crate::config::Config;
-use crate::daemon::keep_lease;
+use crate::daemon::{DRAIN_MAX, FAREWELL_MAX, keep_lease, say_farewell};
 use crate::error::SyncError;
-use crate::lanes::{LanePermits, lanes_of, sync_lane};
+use crate::lanes::{LaneEnd, LanePermits, lanes_of, sync_lane};
 use crate::retry::{Patience, open_sink};
 use crate::sink::summary::Revenue;
 use crate::source::scan::{SourceFile, scan};
@@ -30,7 +30,10 @@ pub(super) fn execute(shared: &Shared, own: &SyncArguments) -> Result<Exit, Comm
     // What was done is printed to the standard output; logs only tell what is wrong.
     start_logging(&config, "error")?;
     let files = find(&own.paths, &config)?;
-    runtime()?.block_on(sync(config, files, shared.json))
+    let runtime = runtime()?;
+    let result = runtime.block_on(sync(config, files, shared.json));
+    runtime.shutdown_timeout(THREADS_GRACE);
+    result
 }
 
 fn find(paths: &[PathBuf], config: &Config) -> Result<Vec<SourceFile>, CommandError> {
@@ -40,7 +43,7 @@ fn find(paths: &[PathBuf], config: &Config) -> Result<Vec<SourceFile>, CommandEr
         // One file has one path in the ledger, however it was named on the command line.
         let path = path.canonicalize().map_err(unreadable)?;
         if path.is_dir() {
-            files.extend(scan(&path, &config.datasets));
+            files.extend(scan(&path, &config.datasets, &config.own_dirs_below(&path)));
         } else {
             files.extend(SourceFile::at(&path, &config.datasets));
         }
@@ -60,9 +63,7 @@ async fn sync(config: Config, files: Vec<SourceFile>, is_json: bool) -> Result<E
     let keeper = tokio::spawn(keep_lease(context.clone()));
     let result = sync_all(&context, files, patience, is_json).await;
     keeper.abort();
-    if let Err(error) = sink.give_up_lease().await {
-        tracing::warn!(reason = %error, "the lease was not given up and runs out by itself");
-    }
+    say_farewell(&sink).await;
     result
 }
 
@@ -82,7 +83,7 @@ async fn sync_all(
     let mut reports: Vec<FileReport> = Vec::new();
     let mut is_left = false;
     let mut fatal = None;
-    while let Some(end) = lanes.join_next().await {
+    while let Some(end) = next_end(&mut lanes, &context.shutdown).await {
         let end = end.map_err(|panic| SyncError::Internal(panic.to_string()))?;
         fatal = fatal.or(end.fatal);
         for (file, report) in end.files {
@@ -97,8 +98,11 @@ async fn sync_all(
             reports.extend(report);
         }
     }
-    if let Some(error) = fatal {
-        return Err(error.into());
+    if let Some(error) = fatal.or_else(|| context.shutdown.is_cancelled().then_some(SyncError::Stopped)) {
+        // The keeper of the lease stops the work when it is lost; then this says so.
+        let kept = tokio::time::timeout(FAREWELL_MAX, context.sink.keep_lease()).await;
+        let is_lost = matches!((&error, kept), (SyncError::Stopped, Ok(Err(SyncError::LeaseLost))));
+        return Err(if is_lost { SyncError::LeaseLost } else { error }.into());
     }
     let revenues = context.sink.summary().await?;
     if is_json {
@@ -110,13 +114,24 @@ async fn sync_all(
     Ok(if is_left || reports.iter().any(is_bad) { Exit::FilesFailed } else { Exit::Done })
 }
 
+/// The next lane that ends. Once the work is to stop, a lane has only so long for the chunk in hand.
+async fn next_end(
+    lanes: &mut JoinSet<LaneEnd>,
+    shutdown: &CancellationToken,
+) -> Option<Result<LaneEnd, tokio::task::JoinError>> {
+    tokio::select! {
+        end = lanes.join_next() => end,
+        () = async { shutdown.cancelled().await; tokio::time::sleep(DRAIN_MAX).await } => None,
+    }
+}
+
 fn print_report(report: &FileReport) {
     let dataset = report.dataset.as_deref().unwrap_or("-");
     let name = &report.name;
     let counts = &report.counts;
     match report.outcome {
         Outcome::Synced => println!(
-            "{dataset:<11} {name:<42} +{} ~{} −{} ={} !{}  {:.1} s",
+            "{dataset:<11} {name:<42}  +{} ~{} −{} ={} !{}  {:.1} s",
             grouped(counts.new),
             grouped(counts.modified),
             grouped(counts.deleted),
@@ -124,10 +139,10 @@ fn print_report(report: &FileReport) {
             grouped(counts.rejected),
             report.elapsed_ms as f64 / 1000.0
         ),
-        Outcome::Unchanged => println!("{dataset:<11} {name:<42} unchanged"),
+        Outcome::Unchanged => println!("{dataset:<11} {name:<42}  unchanged"),
         outcome => {
             let reason = report.error.as_deref().unwrap_or("no reason is known");
-            println!("{dataset:<11} {name:<42} {}: {reason}", format!("{outcome:?}").to_lowercase());
+            println!("{dataset:<11} {name:<42}  {}: {reason}", format!("{outcome:?}").to_lowercase());
         }
     }
 }

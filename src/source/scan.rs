@@ -67,9 +67,11 @@ impl SourceFile {
 /// Dataset and market; `None` for unmatched files.
 pub type Lane = Option<(String, String)>;
 
-/// Every file below a directory that may be taken: not hidden, not temporary, no link.
-pub fn scan(root: &Path, datasets: &[Arc<Dataset>]) -> Vec<SourceFile> {
-    let is_visible = |entry: &DirEntry| entry.depth() == 0 || !is_hidden(entry.path());
+/// Every file below a directory that may be taken: not hidden, not temporary, no link, and not tidegate's own.
+pub fn scan(root: &Path, datasets: &[Arc<Dataset>], own_dirs: &[PathBuf]) -> Vec<SourceFile> {
+    let is_visible = |entry: &DirEntry| {
+        entry.depth() == 0 || (!is_hidden(entry.path()) && !own_dirs.iter().any(|own| own == entry.path()))
+    };
     WalkDir::new(root)
         .max_depth(DEPTH_MAX)
         .sort_by_file_name()
@@ -102,15 +104,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hidden_temporary_and_linked_files_are_left_alone() {
+    fn hidden_temporary_linked_and_own_files_are_left_alone() {
         let inbox = tempfile::tempdir().expect("a temporary directory");
-        for name in ["a.csv", ".b.csv", "c.csv.part", "d.TMP", "e.csv~", "sub/f.csv", ".hidden/g.csv"] {
+        for name in ["a.csv", ".b.csv", "c.csv.part", "d.TMP", "e.csv~", "sub/f.csv", ".hidden/g.csv", "own/i.csv"] {
             let path = inbox.path().join(name);
             std::fs::create_dir_all(path.parent().expect("below the inbox")).expect("writable");
             std::fs::write(path, "x").expect("writable");
         }
         std::os::unix::fs::symlink("/etc/hostname", inbox.path().join("h.csv")).expect("writable");
-        let found: Vec<String> = scan(inbox.path(), &[]).iter().map(SourceFile::name).collect();
+        let found: Vec<String> =
+            scan(inbox.path(), &[], &[inbox.path().join("own")]).iter().map(SourceFile::name).collect();
         assert_eq!(found, ["a.csv", "f.csv"]);
     }
 }
