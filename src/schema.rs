@@ -154,6 +154,15 @@ impl Layout {
         changes
     }
 
+    /// Takes the kinds that the columns have in their tables.
+    pub fn adopt_kinds(&mut self, dataset: &Dataset, shapes: &Shapes) {
+        for column in &mut self.columns {
+            let Role::Column(owner) = column.role else { continue };
+            let stored = shapes.get(dataset.table_of(owner)).and_then(|shape| shape.column(&column.name));
+            column.kind = stored.map(|stored| stored.kind).or(column.kind);
+        }
+    }
+
     fn free_name(&mut self, own_name: &str) -> String {
         let mut name = shortened(own_name, "");
         let mut suffix = 2;

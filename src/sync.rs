@@ -91,9 +91,10 @@ pub async fn sync_file(context: &Context, source_file: &SourceFile) -> Result<Fi
         Taken::Quarantined(file) => return Ok(report(source_file, &file, Outcome::Quarantined, started)),
         Taken::Work(taken) => *taken,
     };
-    let surveyed = look(context, taken, dataset).await?;
-    let changes = surveyed.layout.reconcile(dataset, &context.sink.shapes());
-    context.sink.evolve(&changes, surveyed.file.id, now_ms()).await?;
+    let mut surveyed = look(context, taken, dataset).await?;
+    context.sink.evolve(&surveyed.layout, dataset, surveyed.file.id, now_ms()).await?;
+    // Another market may have brought the same column meanwhile, and its values decided what it holds.
+    Arc::make_mut(&mut surveyed.layout).adopt_kinds(dataset, &context.sink.shapes());
     let (file, records_disagreeing) = write_chunks(context, surveyed, dataset).await?;
     context.sink.refresh_marts().await?;
     context.sink.set_state(file.id, FileState::Synced, None, now_ms()).await?;
@@ -245,7 +246,10 @@ async fn look(context: &Context, taken: TakenFile, dataset: &Arc<Dataset>) -> Re
     let (content, survey, layout) = blocking(move || {
         if let Some(survey) = known {
             let layout = Layout::of_header(&survey.header, &dataset, &shapes);
-            return Ok((content, survey, layout));
+            // A restored database may lack a column again; what it holds, only the file tells.
+            if layout.reconcile(&dataset, &shapes).is_empty() {
+                return Ok((content, survey, layout));
+            }
         }
         let (survey, layout) = survey(&content, format, &dataset, &shapes, &config.limits)?;
         quarantine::check_rejects(&survey, config.rejects_max_percent)?;

@@ -5,7 +5,7 @@ use super::Sink;
 use super::dialect::Dialect;
 use crate::dataset::{Dataset, Owner};
 use crate::error::SyncError;
-use crate::schema::{ColumnShape, Kind, SchemaChange, Shapes};
+use crate::schema::{ColumnShape, Kind, Layout, SchemaChange, Shapes};
 use entity::{TableShape, schema_changes};
 use sea_orm::sea_query::{Query, Table};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, Statement};
@@ -51,17 +51,20 @@ impl Sink {
         Ok(())
     }
 
-    /// Adds the columns to their tables, and to the ledger with the file that brought them.
+    /// Adds the columns that a file brings to their tables, and to the ledger with the file.
     ///
     /// # Errors
     ///
     /// When the database fails.
-    pub async fn evolve(&self, changes: &[SchemaChange], file_id: i64, now_ms: i64) -> Result<(), SyncError> {
+    pub async fn evolve(&self, layout: &Layout, dataset: &Dataset, file_id: i64, now_ms: i64) -> Result<(), SyncError> {
+        // Two markets often bring the same column at once: the second one compares with what the first one made.
+        let _evolving = self.evolving.lock().await;
+        let changes = layout.reconcile(dataset, &self.shapes());
         if changes.is_empty() {
             return Ok(());
         }
         let write = self.begin().await?;
-        for change in changes {
+        for change in &changes {
             self.record_change(&write.transaction, change, file_id, now_ms).await?;
         }
         write.commit().await?;

@@ -51,6 +51,8 @@ pub struct Sink {
     collation: Option<String>,
     lease: Lease,
     writing: Mutex<()>,
+    /// Held while tables get columns.
+    evolving: Mutex<()>,
 }
 
 impl Sink {
@@ -72,6 +74,7 @@ impl Sink {
             definitions: Definitions::load(config.marts_dir.as_deref())?,
             shapes: RwLock::new(Arc::new(evolve::declared_shapes())),
             writing: Mutex::new(()),
+            evolving: Mutex::new(()),
             connection,
             dialect,
             collation,
