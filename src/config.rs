@@ -23,6 +23,9 @@ const OTHER_VARIABLES: [&str; 1] = ["TIDEGATE_CONFIG"];
 /// Name of the systemd credential that holds the database URL.
 const DATABASE_CREDENTIAL: &str = "database-url";
 
+/// Name of the configuration file in systemd's configuration directory.
+const CONFIGURATION_NAME: &str = "tidegate.toml";
+
 /// A key whose unlikeness to every known one is larger than this is not called a misspelling of it.
 const NEAREST_SIMILARITY_MIN: f64 = 0.6;
 
@@ -235,6 +238,7 @@ impl Config {
     }
 
     fn from_sources(overrides: &Overrides, environment: Map<String, String>) -> Result<Self, ConfigurationError> {
+        let overrides = &Overrides { config: configuration_file(overrides, &environment), ..overrides.clone() };
         let own = sources(None, overrides, &environment)?;
         let profile = profile_text(&own.get_string("profile")?)?;
         let merged = sources(Some(&profile), overrides, &environment)?;
@@ -314,9 +318,9 @@ impl Limits {
         let memory_bytes = settings.memory_max_mb << 20;
         Ok(Self {
             content_bytes_max: memory_bytes / 8,
-            // A chunk's text grows about tenfold on its way through arrow arrays into statements, and
-            // four chunks are under way at once: one 128th of the memory each keeps them under a third.
-            chunk_bytes_max: usize::try_from((memory_bytes / 128).min(4 << 20)).expect("at most 4 MiB"),
+            // A chunk's text grows about tenfold on its way through arrow arrays into statements, and two
+            // lanes have four chunks each under way: one 256th of the memory each keeps them to a third.
+            chunk_bytes_max: usize::try_from((memory_bytes / 256).min(4 << 20)).expect("at most 4 MiB"),
             gather_bytes_max: memory_bytes / 16,
             row_bytes_max: settings.row_bytes_max,
             record_rows_max: settings.record_rows_max,
@@ -340,6 +344,14 @@ fn sources(
     let environment =
         Environment::with_prefix("TIDEGATE").prefix_separator("_").separator("__").source(Some(environment.clone()));
     Ok(builder.add_source(environment).build()?)
+}
+
+/// The file that somebody names; else, under systemd, the one in `ConfigurationDirectory=`, if it is there.
+fn configuration_file(overrides: &Overrides, environment: &Map<String, String>) -> Option<PathBuf> {
+    overrides.config.clone().or_else(|| {
+        let directory = environment.get("CONFIGURATION_DIRECTORY")?;
+        Some(Path::new(directory).join(CONFIGURATION_NAME)).filter(|path| path.exists())
+    })
 }
 
 fn profile_text(profile: &str) -> Result<String, ConfigurationError> {
