@@ -72,6 +72,11 @@ impl SeenKeys {
         }
     }
 
+    /// Whether the rows of the record that were met so far stand apart.
+    pub fn is_scattered(&self, hash: u64) -> bool {
+        self.scattered.contains(hash)
+    }
+
     /// The keys whose rows stand apart, and the number of passes that gather them in memory pieces of
     /// `gather_bytes_max` out of a file of `file_bytes`.
     pub fn finish(self, file_bytes: u64, gather_bytes_max: u64) -> (Scattered, u32) {

@@ -30,7 +30,7 @@ pub struct Survey {
     pub header: Vec<String>,
     /// Rows after the header.
     pub rows_read: u64,
-    /// Rows that cannot be loaded, at least.
+    /// Rows that cannot be loaded, with the other rows of their records.
     pub rows_rejected: u64,
     /// Hashes of the keys whose rows stand apart; `None` when there are too many to list.
     pub scattered: Option<Vec<u64>>,
@@ -74,11 +74,16 @@ pub fn survey(
     match format {
         Format::Json => {
             let mut rows = Rows::Json(JsonRows::surveying(window, dataset, shapes, limits.row_bytes_max));
-            let tally = Tally::of(&mut rows, content, limits)?;
+            let mut tally = Tally::of(&mut rows, content, limits)?;
             let Rows::Json(rows) = rows else { unreachable!("made as JSON above") };
             let layout = rows.into_layout();
             if tally.rows_read > 0 {
                 check_layout(&layout, dataset, limits)?;
+            }
+            if tally.has_scattered_faults() {
+                let window = Window::at(content, 0)?;
+                let again = JsonRows::resuming(window, dataset, &layout, limits.row_bytes_max, 0);
+                tally.count_rejected_again(&mut Rows::Json(again))?;
             }
             Ok((tally.finish(&layout, content, limits), layout))
         }
@@ -87,9 +92,15 @@ pub fn survey(
             let layout = Layout::of_header(&header, dataset, shapes);
             let key = check_layout(&layout, dataset, limits)?;
             let mut rows = Rows::Csv(CsvRows::new(window, dialect, &layout, dataset, key, 0).inferring());
-            let tally = Tally::of(&mut rows, content, limits)?;
+            let mut tally = Tally::of(&mut rows, content, limits)?;
             let Rows::Csv(rows) = rows else { unreachable!("made as CSV above") };
             let kinds = rows.into_kinds();
+            if tally.has_scattered_faults() {
+                let mut window = Window::at(content, 0)?;
+                read_header(&mut window, dialect)?;
+                let again = CsvRows::new(window, dialect, &layout, dataset, key, 0);
+                tally.count_rejected_again(&mut Rows::Csv(again))?;
+            }
             let mut layout = layout;
             for (column, kind) in kinds {
                 layout.columns[column].kind = Some(kind);
@@ -183,6 +194,24 @@ impl Tally {
         if self.faulty_keys.contains(&hash) {
             self.rows_rejected += run.rows;
         }
+    }
+
+    /// Whether rows of a record were passed before its fault was met.
+    fn has_scattered_faults(&self) -> bool {
+        self.faulty_keys.iter().any(|&hash| self.seen.is_scattered(hash))
+    }
+
+    /// Counts the rows of faulty records wherever they stand, once every fault is known.
+    fn count_rejected_again(&mut self, rows: &mut Rows<'_>) -> Result<(), SyncError> {
+        self.rows_rejected = 0;
+        while let Some(row) = rows.next()? {
+            let is_rejected = match &row.key {
+                Some(key) => self.faulty_keys.contains(&key_hash(key)),
+                None => matches!(row.form, Form::Broken(_)),
+            };
+            self.rows_rejected += u64::from(is_rejected);
+        }
+        Ok(())
     }
 
     fn finish(self, layout: &Layout, content: &Content, limits: &Limits) -> Survey {

@@ -5,8 +5,10 @@
 
 mod crash;
 mod exports;
+mod formats;
 mod incremental;
 mod large;
+mod rows;
 mod sandbox;
 mod servers;
 mod smoke;
