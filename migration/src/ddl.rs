@@ -30,6 +30,12 @@ pub fn create_table(shape: &TableShape, backend: DbBackend, collation: Option<&s
     table
 }
 
+/// Whether indexes are made with the table: MySQL knows no `CREATE INDEX IF NOT EXISTS`, the others no indexes
+/// in `CREATE TABLE`.
+pub const fn takes_indexes_with_the_table(backend: DbBackend) -> bool {
+    matches!(backend, DbBackend::MySql)
+}
+
 /// The definition of one column, for `CREATE TABLE` and `ALTER TABLE … ADD COLUMN`.
 pub fn column_definition(column: &ColumnShape, shape: &TableShape, backend: DbBackend) -> ColumnDef {
     let mut definition = ColumnDef::new(column.name.clone());

@@ -48,8 +48,7 @@ async fn create_tables(
             .filter(|(table, _)| *table == shape.name)
             .map(|(table, columns)| index(table, columns))
             .collect();
-        if backend == sea_orm::DbBackend::MySql {
-            // It knows no CREATE INDEX IF NOT EXISTS, but takes indexes with the table.
+        if ddl::takes_indexes_with_the_table(backend) {
             for index in own.drain(..) {
                 table.index(&mut index.clone());
             }

@@ -15,7 +15,11 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+use tracing::{Level, Metadata};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// How long threads that read files may go on after the work was stopped.
 const THREADS_GRACE: Duration = Duration::from_millis(500);
@@ -135,7 +139,6 @@ impl Shared {
 /// Logs go to the standard error stream; results go to the standard output.
 fn start_logging(config: &Config, default_level: &str) -> Result<(), CommandError> {
     let level = if config.log_level == "info" { default_level } else { &config.log_level };
-    // SeaORM and the drivers log statements, which is nobody's business at these levels.
     let filter = if level.contains('=') { level.to_owned() } else { format!("warn,tidegate={level}") };
     let filter = EnvFilter::try_new(&filter).map_err(|error| {
         CommandError::Usage(format!("log_level: `{}` is not a level or filter: {error}", config.log_level))
@@ -145,11 +148,14 @@ fn start_logging(config: &Config, default_level: &str) -> Result<(), CommandErro
         LogFormat::Human => true,
         LogFormat::Json => false,
     };
+    // What SeaORM and the drivers trace holds the database's password, so no filter brings that to light.
+    let is_safe =
+        |metadata: &Metadata<'_>| *metadata.level() <= Level::WARN || metadata.target().starts_with("tidegate");
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     if is_human {
-        builder.with_target(false).init();
+        builder.with_target(false).finish().with(filter_fn(is_safe)).init();
     } else {
-        builder.json().flatten_event(true).init();
+        builder.json().flatten_event(true).finish().with(filter_fn(is_safe)).init();
     }
     Ok(())
 }

@@ -45,7 +45,11 @@ fn find(paths: &[PathBuf], config: &Config) -> Result<Vec<SourceFile>, CommandEr
         if path.is_dir() {
             files.extend(scan(&path, &config.datasets, &config.own_dirs_below(&path)));
         } else {
-            files.extend(SourceFile::at(&path, &config.datasets));
+            // What is named is wanted: to leave it out in silence would look like a success.
+            files.push(SourceFile::at(&path, &config.datasets).ok_or_else(|| {
+                let why = "its name is hidden or temporary, or it is no ordinary file; rename it";
+                CommandError::Usage(format!("cannot take {}: {why}", path.display()))
+            })?);
         }
     }
     files.sort_by(|one, other| one.path.cmp(&other.path));
