@@ -61,6 +61,16 @@ pub fn parse_double(text: &str) -> Option<f64> {
     plain.parse::<f64>().ok().filter(|value| value.is_finite())
 }
 
+/// Digits of a number: those after the point, and the significant ones. `None` when the text is not a number.
+pub fn count_digits(text: &str) -> Option<(u32, u32)> {
+    let number = parse_digits(strip_currency(text.trim())?)?;
+    let zeros_at_end = number.digits.iter().rev().take_while(|&&digit| digit == b'0').count();
+    let significant = &number.digits[..number.digits.len() - zeros_at_end];
+    let zeros_before = significant.iter().take_while(|&&digit| digit == b'0').count();
+    let places = number.scale - i32::try_from(zeros_at_end).ok()?;
+    Some((u32::try_from(places).unwrap_or(0), u32::try_from(significant.len() - zeros_before).ok()?))
+}
+
 /// Cuts a sign or code such as `₦`, `KSh` or `EUR` off one end, keeping a minus before it.
 fn strip_currency(text: &str) -> Option<std::borrow::Cow<'_, str>> {
     let (sign, unsigned) = match text.strip_prefix('-') {
@@ -213,6 +223,21 @@ mod tests {
             ("1E999", None),
         ] {
             assert_eq!(parse_decimal(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn digits_are_counted_without_the_zeros_around_them() {
+        for (text, expected) in [
+            ("12", Some((0, 2))),
+            ("₦ 1,200.50", Some((1, 5))),
+            ("0.00120", Some((4, 2))),
+            ("1200", Some((0, 2))),
+            ("-1.2611134", Some((7, 8))),
+            ("0", Some((0, 0))),
+            ("x", None),
+        ] {
+            assert_eq!(count_digits(text), expected, "{text}");
         }
     }
 

@@ -3,7 +3,7 @@
 
 use crate::dataset::{Dataset, Owner};
 use crate::moment::parse_moment;
-use crate::number::{parse_decimal, parse_integer};
+use crate::number::{DECIMAL_SCALE, count_digits, parse_decimal, parse_double, parse_integer};
 pub use entity::{ColumnShape, Kind, TableShape, shape::IDENTIFIER_CHARS_MAX};
 use regex::Regex;
 use std::collections::{BTreeMap, HashSet};
@@ -189,7 +189,7 @@ pub fn column_name(raw_name: &str) -> String {
 }
 
 /// The name with its suffix, cut to what every database keeps.
-fn shortened(name: &str, suffix: &str) -> String {
+pub fn shortened(name: &str, suffix: &str) -> String {
     let mut end = name.len().min(NAME_BYTES_MAX - suffix.len());
     while !name.is_char_boundary(end) {
         end -= 1;
@@ -197,31 +197,51 @@ fn shortened(name: &str, suffix: &str) -> String {
     format!("{}{suffix}", name[..end].trim_end_matches('_'))
 }
 
+/// Significant digits that a binary floating point number of 64 bits gives back.
+const DOUBLE_DIGITS_MAX: u32 = 17;
+
 /// What the values of a column that nobody declared have in common, as far as they were seen.
+///
+/// A kind is only taken when it holds all that the values say: what looks like a number and may be a name,
+/// such as `007`, `L7` or `+254700000000`, is text.
 #[derive(Clone, Debug)]
 pub struct Inference {
     is_identifier: bool,
     may_be_integer: bool,
     may_be_decimal: bool,
+    may_be_double: bool,
     may_be_time: bool,
     has_values: bool,
+    /// The letters that stand beside every amount.
+    currency: Option<String>,
 }
 
 impl Inference {
     /// Nothing seen yet. Names of identifiers are text whatever their values look like.
     pub fn new(name: &str) -> Self {
         let is_identifier = name == "id" || name == "sku" || name.ends_with("_id");
-        Self { is_identifier, may_be_integer: true, may_be_decimal: true, may_be_time: true, has_values: false }
+        Self {
+            is_identifier,
+            may_be_integer: true,
+            may_be_decimal: true,
+            may_be_double: true,
+            may_be_time: true,
+            has_values: false,
+            currency: None,
+        }
     }
 
     /// Takes one value that is not a null token into account.
     pub fn observe(&mut self, value: &str) {
-        self.has_values = true;
-        // A leading zero or more digits than a number keeps is an identifier under another name.
-        let is_code = value.len() > 1 && value.starts_with('0') && value.bytes().all(|byte| byte.is_ascii_digit());
-        self.may_be_integer &= !is_code && parse_integer(value).is_some();
-        self.may_be_decimal &= !is_code && parse_decimal(value).is_some();
+        let value = value.trim();
         self.may_be_time &= value.len() >= 10 && parse_moment(value).is_some();
+        let is_plain = is_plain_number(value);
+        let is_number = is_plain || self.is_amount(value);
+        let (places, significant) = count_digits(value).unwrap_or_default();
+        self.may_be_integer &= is_plain && parse_integer(value).is_some();
+        self.may_be_decimal &= is_number && places <= DECIMAL_SCALE && parse_decimal(value).is_some();
+        self.may_be_double &= is_plain && significant <= DOUBLE_DIGITS_MAX && parse_double(value).is_some();
+        self.has_values = true;
     }
 
     /// The narrowest kind that holds every value seen; text when there was none.
@@ -231,10 +251,33 @@ impl Inference {
             _ if !self.has_values => Kind::Text,
             _ if self.may_be_integer => Kind::Integer,
             _ if self.may_be_decimal => Kind::Decimal,
+            _ if self.may_be_double => Kind::Double,
             _ if self.may_be_time => Kind::Time,
             _ => Kind::Text,
         }
     }
+
+    /// `KSh 10.00`: letters apart from a number with two decimals, and the same letters in every value, so
+    /// that a column without them says as much.
+    fn is_amount(&mut self, value: &str) -> bool {
+        let Some((one, other)) = value.split_once(' ') else { return false };
+        let is_letters = |text: &str| text.chars().all(|c| c.is_alphabetic() || c == '.');
+        let (currency, number) = if is_letters(one) { (one, other) } else { (other, one) };
+        let has_cents = number.split_once('.').is_some_and(|(_, cents)| cents.len() == 2);
+        if !is_letters(currency) || !has_cents || !is_plain_number(number) {
+            return false;
+        }
+        if !self.has_values {
+            self.currency = Some(currency.to_owned());
+        }
+        self.currency.as_deref() == Some(currency)
+    }
+}
+
+/// Whether nothing but the value is lost when a text that can be read as a number is stored as one.
+fn is_plain_number(value: &str) -> bool {
+    let is_code = value.len() > 1 && value.starts_with('0') && value.bytes().all(|byte| byte.is_ascii_digit());
+    !is_code && !value.starts_with('+') && !value.contains(char::is_alphabetic)
 }
 
 #[cfg(test)]
@@ -275,6 +318,16 @@ mod tests {
         assert_eq!(kind("points", &["1", "2.5"]), Kind::Decimal);
         assert_eq!(kind("points", &["1", "abc"]), Kind::Text);
         assert_eq!(kind("postcode", &["00123", "00124"]), Kind::Text);
+        assert_eq!(kind("shelf", &["L7", "L8"]), Kind::Text);
+        assert_eq!(kind("room", &["Room 5", "Room 6"]), Kind::Text);
+        assert_eq!(kind("phone", &["+254700000000"]), Kind::Text);
+        assert_eq!(kind("code", &["1E5"]), Kind::Text);
+        assert_eq!(kind("barcode", &["12345678901234567890"]), Kind::Text);
+        assert_eq!(kind("latitude", &["-1.2611134", "36"]), Kind::Double);
+        assert_eq!(kind("fee", &["KSh 10.00", "KSh 1,250.50"]), Kind::Decimal);
+        assert_eq!(kind("fee", &["₦ 10", "₦ 0.5"]), Kind::Decimal);
+        assert_eq!(kind("fee", &["KSh 10.00", "USD 10.00"]), Kind::Text);
+        assert_eq!(kind("fee", &["10.00", "KSh 10.00"]), Kind::Text);
         assert_eq!(kind("at", &["2022-02-17T16:36:27Z"]), Kind::Time);
         assert_eq!(kind("voucher_id", &["1"]), Kind::Identifier);
         assert_eq!(kind("empty", &[]), Kind::Text);

@@ -3,7 +3,7 @@
 
 use super::dialect::Dialect;
 use crate::error::SyncError;
-use crate::schema::Shapes;
+use crate::schema::{Shapes, shortened};
 use minijinja::value::Rest;
 use minijinja::{Environment, UndefinedBehavior};
 use sea_orm::Value;
@@ -149,9 +149,12 @@ fn add_column_functions(environment: &mut Environment<'_>, dialect: Dialect, sha
             let others = shape.columns.iter().filter(|column| !shape.key.contains(&column.name));
             let list: Vec<String> = others
                 .map(|column| {
-                    let mut name = format!("{prefix}{}", column.name);
+                    let own_name = format!("{prefix}{}", column.name);
+                    let mut name = shortened(&own_name, "");
+                    let mut suffix = 2;
                     while !taken.insert(name.clone()) {
-                        name.push_str("_2");
+                        name = shortened(&own_name, &format!("_{suffix}"));
+                        suffix += 1;
                     }
                     format!("{alias}.{} AS {}", dialect.quote(&column.name), dialect.quote(&name))
                 })

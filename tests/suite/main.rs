@@ -3,12 +3,25 @@
 //! Each module shows one promise. A scenario is written once and runs on every database
 //! ([`sandbox::on_every_database`]).
 
+mod commands;
 mod crash;
+mod daemon;
+mod deltas;
+mod evolution;
 mod exports;
 mod formats;
+mod http;
 mod incremental;
+mod kills;
 mod large;
+mod latency;
 mod rows;
 mod sandbox;
 mod servers;
+mod settings;
+mod settling;
+mod shifted;
 mod smoke;
+mod tidy;
+mod unit;
+mod versions;

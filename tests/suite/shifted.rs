@@ -1,0 +1,99 @@
+//! Shifted rows: unquoted delimiters in a text column are put back where the other columns leave one way.
+
+use crate::sandbox::{FileReport, Sandbox, on_every_database, table};
+
+const NAME: &str = "Market 1 Deliveries.csv";
+const HEADER: &str = "Task_ID,Order_ID,Notes,Agent_ID,Distance(m),Task_Status,Custom_Template_ID,Task_Details_QTY,\
+    Task_Details_AMOUNT,Special_Instructions,Tip,Subtotal,Payment_Type,,";
+
+/// A row with these notes and instructions, as an export that quotes nothing writes it.
+fn row(task: &str, notes: &str, instructions: &str) -> String {
+    format!(
+        "{task},\"YR-1,0\",{notes},1190010,-,Completed,Order_Details,5,KSh 10.00,{instructions},KSh 0.00,4350,CASH,,"
+    )
+}
+
+fn synced(sandbox: &Sandbox, rows: &[String]) -> FileReport {
+    let lines: Vec<&str> = std::iter::once(HEADER).chain(rows.iter().map(String::as_str)).collect();
+    sandbox.drop_file(NAME, &table(&lines));
+    let report = sandbox.sync();
+    assert_eq!(report.exit, 0, "{}", report.stderr);
+    assert_eq!(report.file(NAME).outcome, "synced", "{report:?}");
+    report.file(NAME).clone()
+}
+
+#[test]
+fn commas_in_one_or_both_text_columns_are_put_back() {
+    let texts = [
+        ("ring", "wait"),
+        ("by 12,30pm", "-"),
+        ("-", "by 12,30pm"),
+        ("call 0800,123", "-"),
+        ("call 0800,123", "call 0800,123"),
+        ("ring, wait, leave at gate", "ring, wait, leave at gate"),
+        ("-", "a,b,c,d,e"),
+        ("a,b,c,d,e", "x"),
+        ("a,b,c,d,e", "a,b,c,d,e"),
+        ("6\" pipe, long", "say \"hi\", twice"),
+    ];
+    let rows: Vec<String> = texts
+        .iter()
+        .zip(10..)
+        .map(|((notes, instructions), task)| row(&task.to_string(), notes, instructions))
+        .collect();
+    on_every_database(|sandbox| {
+        let report = synced(sandbox, &rows);
+        assert_eq!((report.counts["repaired"], report.counts["rejected"]), (9, 0));
+        let stored = sandbox.rows(
+            "SELECT notes, special_instructions, agent_id, task_status, tip, subtotal, payment_type, _rescued FROM deliveries ORDER BY task_id",
+        );
+        let rest = "1190010|Completed|0|4350|CASH|-";
+        let expected: Vec<String> =
+            texts.iter().map(|(notes, instructions)| format!("{notes}|{instructions}|{rest}")).collect();
+        assert_eq!(stored, expected);
+        assert_eq!(
+            sandbox.rows("SELECT SUM(task_details_amount), SUM(task_details_qty) FROM delivery_items"),
+            ["100|50"]
+        );
+        assert_eq!(sandbox.rows("SELECT rows_repaired, rows_rejected FROM tidegate_files"), ["9|0"]);
+    });
+}
+
+#[test]
+fn a_repaired_row_is_the_row_that_was_meant() {
+    on_every_database(|sandbox| {
+        synced(sandbox, &[row("1", "by 12,30pm", "a, b"), row("2", "x", "y")]);
+        let report = synced(sandbox, &[row("1", "\"by 12,30pm\"", "\"a, b\""), row("2", "x", "\"y\"")]);
+        assert_eq!((report.changes(), report.counts["repaired"]), ((0, 0, 4, 0), 0));
+    });
+}
+
+#[test]
+fn a_row_that_can_be_read_in_two_ways_or_none_is_a_reject() {
+    let mut rows: Vec<String> = (100..140).map(|task| row(&task.to_string(), "ring, wait", "x")).collect();
+    // All that stands between the two texts is empty, so either may have swallowed the comma.
+    rows.push("200,\"YR-1,0\",a,-,-,-,-,-,-,-,b,-,-,-,,".to_owned());
+    // No column that may hold a comma explains a sixteenth cell with text in it.
+    rows.push("201,\"YR-1,0\",a,1190010,-,Completed,T,5,KSh 1,b,KSh 0,1,CASH,,,9".to_owned());
+    rows.push("202,\"YR-1,0\",a".to_owned());
+    on_every_database(|sandbox| {
+        let report = synced(sandbox, &rows);
+        assert_eq!((report.counts["repaired"], report.counts["rejected"]), (40, 3));
+        assert_eq!(sandbox.rows("SELECT COUNT(*), MAX(task_id) FROM deliveries"), ["40|139"]);
+        let rejects = sandbox.rows("SELECT r.row_number, reason FROM tidegate_rejects r ORDER BY r.row_number");
+        assert!(rejects[0].starts_with("41|") && rejects[0].contains("more than one way"), "{rejects:?}");
+        assert!(rejects[0].contains("notes = `a,-`") && rejects[0].contains("special_instructions = `-,b`"));
+        assert!(rejects[1].starts_with("42|") && rejects[2].starts_with("43|"), "{rejects:?}");
+    });
+}
+
+#[test]
+fn a_row_that_fits_is_not_repaired_whatever_it_says() {
+    on_every_database(|sandbox| {
+        let odd = "1,\"YR-1,0\",by 12,30pm,far,Lost,T,many,KSh 1,x,KSh 0,1,CASH,,".to_owned();
+        let report = synced(sandbox, &[odd]);
+        assert_eq!((report.counts["repaired"], report.counts["rejected"]), (0, 0));
+        let stored = sandbox.rows("SELECT notes, agent_id, task_status, distance_m, _rescued FROM deliveries");
+        assert_eq!(stored, [r#"by 12|30pm|Lost|-|{"distance_m":"far"}"#]);
+    });
+}
