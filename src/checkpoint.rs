@@ -14,6 +14,7 @@ use crate::error::SyncError;
 use crate::source::content::Stamp;
 use crate::source::survey::Survey;
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -100,6 +101,23 @@ impl Checkpoints {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(SyncError::state(&path, error)),
             _ => Ok(()),
         }
+    }
+
+    /// Removes what a crash left behind: resume files of files that are finished, and parts of a new one.
+    ///
+    /// # Errors
+    ///
+    /// When something is there and cannot be removed.
+    pub fn retain(&self, unfinished: &HashSet<i64>) -> Result<(), SyncError> {
+        let failed = |error| SyncError::state(&self.directory, error);
+        let kept: HashSet<PathBuf> = unfinished.iter().map(|&file_id| self.path(file_id)).collect();
+        for entry in std::fs::read_dir(&self.directory).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            if !kept.contains(&path) {
+                std::fs::remove_file(&path).map_err(|error| SyncError::state(&path, error))?;
+            }
+        }
+        Ok(())
     }
 
     fn replace(&self, path: &Path, checkpoint: &Checkpoint) -> std::io::Result<()> {

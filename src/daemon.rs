@@ -6,12 +6,12 @@ use crate::error::SyncError;
 use crate::health::Health;
 use crate::inbox::{Inbox, scan_inbox};
 use crate::lanes::{LaneEnd, LanePermits, sync_lane};
-use crate::retry::{Patience, open_sink};
+use crate::retry::{Patience, open_sink, patiently};
 use crate::sink::Sink;
 use crate::sink::lease::BEAT_INTERVAL;
 use crate::source::scan::SourceFile;
 use crate::source::watch::{Hint, Watch};
-use crate::sync::Context;
+use crate::sync::{Context, clear_up};
 use sd_notify::NotifyState;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
@@ -160,9 +160,11 @@ struct Loop {
 
 impl Loop {
     async fn start(context: Context, watch: Watch, health: Arc<Health>) -> Result<Self, SyncError> {
-        let ledger = context.sink.newest_files().await?;
-        // Marks that a crash or a changed definition left behind.
-        context.sink.refresh_marts().await?;
+        let ledger = patiently(Patience::Endless, &context.shutdown, async || {
+            clear_up(&context).await?;
+            context.sink.newest_files().await
+        })
+        .await?;
         let now = Instant::now();
         Ok(Self {
             inbox: Inbox::new(Arc::clone(&context.config), ledger),

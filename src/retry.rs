@@ -40,13 +40,25 @@ pub enum Tried {
 ///
 /// When waiting does not help, or patience ended.
 pub async fn open_sink(config: &Config, patience: Patience, shutdown: &CancellationToken) -> Result<Sink, SyncError> {
+    patiently(patience, shutdown, async || Sink::open(config).await).await
+}
+
+/// Asks something of the database, again and again while it is away.
+///
+/// # Errors
+///
+/// When waiting does not help, or patience ended.
+pub async fn patiently<T>(
+    patience: Patience,
+    shutdown: &CancellationToken,
+    ask: impl AsyncFn() -> Result<T, SyncError>,
+) -> Result<T, SyncError> {
     let mut pauses = Pauses::new(patience);
     loop {
-        let error = match Sink::open(config).await {
-            Ok(sink) => return Ok(sink),
-            Err(error) => error,
-        };
-        pauses.after(error, shutdown).await?;
+        match ask().await {
+            Ok(answer) => return Ok(answer),
+            Err(error) => pauses.after(error, None, shutdown).await?,
+        }
     }
 }
 
@@ -68,7 +80,7 @@ pub async fn sync_patiently(
             Err(error) => error,
         };
         match error.verdict() {
-            Verdict::Retry => pauses.after(error, &context.shutdown).await?,
+            Verdict::Retry => pauses.after(error, context.sink.last_commit(), &context.shutdown).await?,
             Verdict::Rescan => {
                 tracing::info!(path = %source_file.path.display(), reason = %error, "file left for later");
                 return Ok(Tried::Later);
@@ -78,7 +90,7 @@ pub async fn sync_patiently(
                 // The state of the file goes to the same database, which may be gone by now.
                 match give_up(context, source_file, &error, started).await {
                     Ok(report) => return Ok(Tried::Ended(report)),
-                    Err(away) => pauses.after(away, &context.shutdown).await?,
+                    Err(away) => pauses.after(away, context.sink.last_commit(), &context.shutdown).await?,
                 }
             }
         }
@@ -124,7 +136,8 @@ fn unknown_report(source_file: &SourceFile, outcome: Outcome, reason: String, st
 /// Growing pauses between attempts.
 struct Pauses {
     patience: Patience,
-    since: Instant,
+    /// The first failure since anything succeeded.
+    away_since: Option<Instant>,
     pauses: backon::ExponentialBackoff,
 }
 
@@ -136,16 +149,26 @@ impl Pauses {
             .without_max_times()
             .with_jitter()
             .build();
-        Self { patience, since: Instant::now(), pauses }
+        Self { patience, away_since: None, pauses }
     }
 
-    /// Pauses after a passing error; returns any other, and the last one when patience ends.
-    async fn after(&mut self, error: SyncError, shutdown: &CancellationToken) -> Result<(), SyncError> {
+    /// Pauses after a passing error; returns any other, and the last one when patience ends. A success
+    /// after the failures so far starts all anew: a long file may meet more than one outage.
+    async fn after(
+        &mut self,
+        error: SyncError,
+        last_success: Option<Instant>,
+        shutdown: &CancellationToken,
+    ) -> Result<(), SyncError> {
         if error.verdict() != Verdict::Retry {
             return Err(error);
         }
+        if self.away_since.is_some_and(|since| last_success.is_some_and(|success| success > since)) {
+            *self = Self::new(self.patience);
+        }
+        let away_since = *self.away_since.get_or_insert_with(Instant::now);
         if let Patience::Limited(longest) = self.patience
-            && self.since.elapsed() >= longest
+            && away_since.elapsed() >= longest
         {
             return Err(error);
         }
@@ -164,12 +187,9 @@ impl Pauses {
 ///
 /// When it cannot be reached in time, or refuses.
 pub async fn wait_for_database(config: &Config) -> Result<(), SyncError> {
-    let mut pauses = Pauses::new(Patience::Limited(config.database_wait));
-    loop {
-        let error = match crate::sink::connect(&config.database_url).await {
-            Ok(_) => return Ok(()),
-            Err(error) => error,
-        };
-        pauses.after(error, &CancellationToken::new()).await?;
-    }
+    let patience = Patience::Limited(config.database_wait);
+    patiently(patience, &CancellationToken::new(), async || {
+        crate::sink::connect(&config.database_url).await.map(|_| ())
+    })
+    .await
 }

@@ -103,6 +103,17 @@ pub async fn sync_file(context: &Context, source_file: &SourceFile) -> Result<Fi
     Ok(FileReport { records_disagreeing, ..report(source_file, &file, Outcome::Synced, started) })
 }
 
+/// Clears up what a crash left behind: marks of mart groups, and resume files that nobody needs.
+///
+/// # Errors
+///
+/// When the database or the state directory fails.
+pub async fn clear_up(context: &Context) -> Result<(), SyncError> {
+    context.sink.refresh_marts().await?;
+    let unfinished = context.sink.unfinished_files().await?;
+    context.checkpoints.retain(&unfinished)
+}
+
 /// A file whose content is to be synced.
 struct TakenFile {
     file: FileRecord,
@@ -179,6 +190,9 @@ async fn take(
         ..new_file(path, sha256, stamp)
     };
     let file = sink.add_file(&new_file, now_ms).await?;
+    if let Some(superseded) = newest {
+        context.checkpoints.remove(superseded.id)?;
+    }
     Ok(Taken::Work(Box::new(TakenFile { file, content, format, survey: None })))
 }
 

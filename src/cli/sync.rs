@@ -6,10 +6,10 @@ use crate::config::Config;
 use crate::daemon::{DRAIN_MAX, FAREWELL_MAX, keep_lease, say_farewell};
 use crate::error::SyncError;
 use crate::lanes::{LaneEnd, LanePermits, lanes_of, sync_lane};
-use crate::retry::{Patience, open_sink};
+use crate::retry::{Patience, open_sink, patiently};
 use crate::sink::summary::Revenue;
 use crate::source::scan::{SourceFile, scan};
-use crate::sync::{Context, FileReport, Outcome};
+use crate::sync::{Context, FileReport, Outcome, clear_up};
 use clap::Args;
 use rust_decimal::Decimal;
 use serde_json::json;
@@ -77,8 +77,7 @@ async fn sync_all(
     patience: Patience,
     is_json: bool,
 ) -> Result<Exit, CommandError> {
-    // Marks that a crash or a changed definition left behind.
-    context.sink.refresh_marts().await?;
+    patiently(patience, &context.shutdown, async || clear_up(context).await).await?;
     let permits = LanePermits::default();
     let mut lanes = JoinSet::new();
     for (lane, files) in lanes_of(files) {
@@ -108,7 +107,7 @@ async fn sync_all(
         let is_lost = matches!((&error, kept), (SyncError::Stopped, Ok(Err(SyncError::LeaseLost))));
         return Err(if is_lost { SyncError::LeaseLost } else { error }.into());
     }
-    let revenues = context.sink.summary().await?;
+    let revenues = patiently(patience, &context.shutdown, async || context.sink.summary().await).await?;
     if is_json {
         println!("{}", json!({ "files": reports, "markets": revenues }));
     } else {

@@ -10,7 +10,7 @@ use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Value,
 };
 use sha2::{Digest, Sha256};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Paths that one query asks for: far below every database's limit of bound values.
 const PATHS_PER_QUERY: usize = 500;
@@ -191,6 +191,18 @@ impl Sink {
     pub async fn newest_files(&self) -> Result<HashMap<String, FileRecord>, SyncError> {
         let files = files::Entity::find().order_by_asc(files::Column::Id).all(&self.connection).await?;
         Ok(files.into_iter().map(|file| (file.path.clone(), file.into())).collect())
+    }
+
+    /// Ids of the files that are not done with.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn unfinished_files(&self) -> Result<HashSet<i64>, SyncError> {
+        let open = [FileState::Pending, FileState::Syncing].map(FileState::name);
+        let ids =
+            files::Entity::find().select_only().column(files::Column::Id).filter(files::Column::State.is_in(open));
+        Ok(ids.into_tuple::<i64>().all(&self.connection).await?.into_iter().collect())
     }
 
     /// The newest record of each of these paths.

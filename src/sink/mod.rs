@@ -28,8 +28,8 @@ use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbErr, IsolationLevel,
     Statement, TransactionTrait, Value,
 };
-use std::sync::{Arc, RwLock};
-use std::time::Duration;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, MutexGuard};
 
 /// Connections of the pool: one writes, the others answer health checks and read known hashes.
@@ -57,6 +57,8 @@ pub struct Sink {
     writing: Mutex<()>,
     /// Held while tables get columns.
     evolving: Mutex<()>,
+    /// When the last write was committed: what tells a new outage from one that goes on.
+    last_commit: std::sync::Mutex<Option<Instant>>,
 }
 
 impl Sink {
@@ -79,6 +81,7 @@ impl Sink {
             shapes: RwLock::new(Arc::new(evolve::declared_shapes())),
             writing: Mutex::new(()),
             evolving: Mutex::new(()),
+            last_commit: std::sync::Mutex::new(None),
             connection,
             dialect,
             collation,
@@ -94,6 +97,11 @@ impl Sink {
     /// The shapes of all tables, as they are now.
     pub fn shapes(&self) -> Arc<Shapes> {
         Arc::clone(&self.shapes.read().expect("no code panics while it holds the shapes"))
+    }
+
+    /// When something was last committed.
+    pub fn last_commit(&self) -> Option<Instant> {
+        *self.last_commit.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Asks the database for an answer.
@@ -133,7 +141,7 @@ impl Sink {
         let transaction = self.connection.begin_with_config(isolation, None).await?;
         // The first statement writes, so SQLite takes its write lock here and never has to upgrade one.
         self.lease.beat(&transaction).await?;
-        Ok(WriteTransaction { transaction, _guard: guard })
+        Ok(WriteTransaction { transaction, last_commit: &self.last_commit, _guard: guard })
     }
 
     async fn execute_sql(
@@ -150,12 +158,15 @@ impl Sink {
 /// A transaction, and the right to write.
 struct WriteTransaction<'a> {
     transaction: DatabaseTransaction,
+    last_commit: &'a std::sync::Mutex<Option<Instant>>,
     _guard: MutexGuard<'a, ()>,
 }
 
 impl WriteTransaction<'_> {
     async fn commit(self) -> Result<(), DbErr> {
-        self.transaction.commit().await
+        self.transaction.commit().await?;
+        *self.last_commit.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        Ok(())
     }
 }
 
