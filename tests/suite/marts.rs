@@ -1,0 +1,153 @@
+//! Marts: after every change they equal what a computation from the orders and tasks alone says.
+
+use crate::sandbox::{Sandbox, on_every_database};
+use crate::shop::{Item, Marts, Order, Shop};
+
+const COLUMNS: [(&str, &str); 5] = [
+    (
+        "customer_metrics",
+        "customer_id, currency_symbol, orders_count, completed_orders, cancelled_orders, total_amount, \
+         average_order_value, items_quantity, distinct_products, first_order_at, last_order_at, \
+         redeemed_loyalty_points, consumed_loyalty_points, deliveries_count, completed_deliveries, \
+         average_delivery_minutes, average_delivery_distance_m",
+    ),
+    (
+        "product_metrics",
+        "sku, currency_symbol, orders_count, customers_count, units_sold, revenue, cost, gross_margin, \
+         first_sold_at, last_sold_at",
+    ),
+    (
+        "merchant_metrics",
+        "merchant_id, currency_symbol, orders_count, cancelled_orders, customers_count, total_amount, \
+         average_order_value, first_order_at, last_order_at",
+    ),
+    (
+        "agent_metrics",
+        "agent_id, tasks_count, completed_tasks, failed_tasks, average_minutes, total_distance_m, average_rating",
+    ),
+    (
+        "daily_metrics",
+        "currency_symbol, day, orders_count, cancelled_orders, customers_count, total_amount, items_quantity, \
+         average_order_value",
+    ),
+];
+
+/// What the database holds for a market.
+fn stored(sandbox: &Sandbox, market: &str) -> Marts {
+    let of_mart = |(mart, columns): (&'static str, &str)| {
+        let mut rows = sandbox.rows(&format!("SELECT {columns} FROM {mart} WHERE market = '{market}'"));
+        rows.sort();
+        (mart, rows)
+    };
+    COLUMNS.into_iter().map(of_mart).collect()
+}
+
+fn sync(sandbox: &Sandbox, market: &str, shop: &Shop) {
+    sandbox.drop_file(&format!("Market {market} Orders.csv"), &shop.orders_csv());
+    sandbox.drop_file(&format!("Market {market} Deliveries.csv"), &shop.deliveries_csv());
+    let report = sandbox.sync();
+    assert_eq!(report.exit, 0, "{}", report.stderr);
+}
+
+fn check(sandbox: &Sandbox, market: &str, shop: &Shop, when: &str) {
+    let stored = stored(sandbox, market);
+    for (mart, expected) in shop.marts() {
+        assert_eq!(stored[mart], expected, "{mart} of market {market} {when}");
+    }
+}
+
+/// Changes of every kind that moves rows between groups, or a group's figures.
+const CHANGES: [(&str, fn(&mut Shop)); 17] = [
+    ("after an order moved to another customer", |shop| shop.order("7").customer = "new".to_owned()),
+    ("after an order lost its customer", |shop| shop.order("8").customer.clear()),
+    ("after an order moved to another currency", |shop| shop.order("9").currency = "$"),
+    ("after an order lost its currency", |shop| shop.order("10").currency = ""),
+    ("after an order moved to another day", |shop| shop.order("11").time = "2022-04-01T00:00:00.000Z".to_owned()),
+    ("after an order lost its time", |shop| shop.order("12").time.clear()),
+    ("after an order moved to another merchant", |shop| shop.order("13").merchant = "m9".to_owned()),
+    ("after orders were cancelled", |shop| {
+        shop.orders.iter_mut().take(20).for_each(|order| order.status = "CANCELLED");
+    }),
+    ("after orders were taken back", |shop| {
+        shop.orders.iter_mut().take(20).for_each(|order| order.status = "COMPLETED");
+    }),
+    ("after an item became another product", |shop| shop.order("14").items[0].sku = "Z".to_owned()),
+    ("after an item came and others went", |shop| {
+        shop.order("15").items.push(Item { sku: "Y".to_owned(), quantity: Some(250), price: 1, cost: 3 });
+        shop.orders.iter_mut().skip(30).for_each(|order| order.items.truncate(1));
+    }),
+    ("after a delivery moved to another order", |shop| shop.tasks[3].order = "20".to_owned()),
+    ("after a delivery moved to an unknown order", |shop| shop.tasks[4].order = "nobody's".to_owned()),
+    ("after tasks changed hands and were completed", |shop| {
+        shop.tasks[5].agent = "9".to_owned();
+        shop.tasks[6].agent.clear();
+        shop.tasks.iter_mut().skip(10).take(10).for_each(|task| task.status = "Completed");
+    }),
+    ("after an order came later than its delivery", |shop| {
+        let items = vec![Item { sku: "A".to_owned(), quantity: None, price: 9, cost: 0 }];
+        let id = "nobody's".to_owned();
+        shop.orders.push(Order {
+            id,
+            customer: "late".to_owned(),
+            currency: "KSh",
+            total: 5,
+            items,
+            ..Order::default()
+        });
+    }),
+    ("after the only order of a group moved away", |shop| shop.order("nobody's").customer = "c1".to_owned()),
+    ("after everything changed", |shop| {
+        shop.orders.iter_mut().for_each(|order| order.total += 1);
+        shop.tasks.iter_mut().for_each(|task| task.minutes = task.minutes.map(|minutes| minutes + 1));
+    }),
+];
+
+#[test]
+fn marts_equal_what_the_tables_say_after_every_change() {
+    on_every_database(|sandbox| {
+        let mut shop = Shop::any(1);
+        let other = Shop::any(2);
+        sync(sandbox, "1", &shop);
+        sync(sandbox, "2", &other);
+        check(sandbox, "1", &shop, "after the first load");
+        for (when, change) in CHANGES {
+            change(&mut shop);
+            sync(sandbox, "1", &shop);
+            check(sandbox, "1", &shop, when);
+        }
+        check(sandbox, "2", &other, "that nobody changed");
+        let fresh = sandbox.sibling();
+        sync(&fresh, "1", &shop);
+        check(&fresh, "1", &shop, "in one clean run");
+    });
+}
+
+#[test]
+fn deliveries_may_come_before_their_orders() {
+    on_every_database(|sandbox| {
+        let shop = Shop::any(3);
+        let tasks = Shop { orders: Vec::new(), tasks: shop.tasks.clone() };
+        sync(sandbox, "1", &tasks);
+        check(sandbox, "1", &tasks, "before the orders");
+        sync(sandbox, "1", &shop);
+        check(sandbox, "1", &shop, "after the orders");
+    });
+}
+
+#[test]
+fn sums_neither_drift_nor_overflow() {
+    on_every_database(|sandbox| {
+        let item = |price| vec![Item { sku: "A".to_owned(), quantity: Some(10), price, cost: price - 1 }];
+        let order = |id: i64| {
+            let (customer, merchant) = ("c".to_owned(), "m".to_owned());
+            let items = item(10_000_000_000 + id);
+            Order { id: id.to_string(), customer, merchant, total: 10 + id % 3, items, ..Order::default() }
+        };
+        let mut shop = Shop { orders: (0..1001).map(order).collect(), tasks: Vec::new() };
+        sync(sandbox, "1", &shop);
+        check(sandbox, "1", &shop, "after a thousand orders");
+        shop.orders.iter_mut().step_by(7).for_each(|order| order.total += 10);
+        sync(sandbox, "1", &shop);
+        check(sandbox, "1", &shop, "after some of them changed");
+    });
+}
