@@ -206,8 +206,10 @@ impl Inbox {
         match self.waiting.get_mut(&file.path) {
             // A look that finds it as it was says nothing new.
             Some(waiting) if waiting.file.stamp == file.stamp && is_closed.is_none() => {}
-            _ => {
-                let is_closed = is_closed.unwrap_or(false);
+            waiting => {
+                // Who sets times and permissions after closing, as copying programs do, is not writing.
+                let was_closed = waiting.is_some_and(|waiting| waiting.is_closed && is_same_size(waiting, &file));
+                let is_closed = is_closed.unwrap_or(was_closed);
                 let waiting = Waiting { unchanged_since: Instant::now(), is_closed, file };
                 self.waiting.insert(waiting.file.path.clone(), waiting);
             }
@@ -238,6 +240,11 @@ impl Inbox {
         let rest = self.config.settle_scan.saturating_sub(Duration::from_millis(age_ms));
         (Instant::now() + rest).min(waiting.unchanged_since + self.config.settle_scan)
     }
+}
+
+fn is_same_size(waiting: &Waiting, file: &SourceFile) -> bool {
+    let (before, now) = (waiting.file.stamp, file.stamp);
+    (before.inode, before.size_bytes) == (now.inode, now.size_bytes)
 }
 
 /// Everything below the inbox that may be taken.

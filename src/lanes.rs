@@ -5,7 +5,8 @@ use crate::error::SyncError;
 use crate::retry::{Patience, Tried, sync_patiently};
 use crate::source::scan::{Lane, SourceFile};
 use crate::sync::{Context, FileReport, Outcome, now_ms};
-use std::collections::BTreeMap;
+use crate::unmatched::list_new_unmatched;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
@@ -55,8 +56,18 @@ pub async fn sync_lane(
     permits: LanePermits,
 ) -> LaneEnd {
     let _permit = permits.0.acquire().await.expect("the semaphore is never closed");
+    let mut listed = match &lane {
+        Some(_) => HashMap::new(),
+        // What fails here is tried below one by one, with all the patience there is.
+        None => list_new_unmatched(&context, &files).await.unwrap_or_default(),
+    };
     let mut end = LaneEnd { lane, files: Vec::with_capacity(files.len()), fatal: None };
     for file in files {
+        if let Some(report) = listed.remove(&file.path) {
+            log(&report);
+            end.files.push((file, Some(report)));
+            continue;
+        }
         if context.shutdown.is_cancelled() {
             break;
         }

@@ -17,6 +17,7 @@ pub mod retry;
 
 // One file's way.
 pub mod sync;
+pub mod unmatched;
 pub mod source;
 pub mod quarantine;
 pub mod writer;

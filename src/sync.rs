@@ -13,6 +13,7 @@ use crate::sink::ledger::{FileRecord, FileState, NewFile};
 use crate::source::content::{Content, Stamp};
 use crate::source::scan::SourceFile;
 use crate::source::survey::{Format, Survey, format_of, survey};
+use crate::unmatched::list_unmatched;
 use crate::writer::write_chunks;
 use serde::Serialize;
 use std::path::Path;
@@ -223,7 +224,8 @@ async fn resume(
     Ok(Some(TakenFile { file: file.clone(), content, format, survey: Some(checkpoint.survey) }))
 }
 
-async fn open(path: &Path, memory_bytes_max: u64) -> Result<(Content, String), SyncError> {
+/// Opens a file and hashes all of it.
+pub async fn open(path: &Path, memory_bytes_max: u64) -> Result<(Content, String), SyncError> {
     let path = path.to_owned();
     blocking(move || {
         let mut content = Content::open(&path, memory_bytes_max)?;
@@ -243,7 +245,8 @@ fn version(source_file: &SourceFile, sha256: &str, last_taken: Option<&FileRecor
     }
 }
 
-async fn note_stamp(sink: &Sink, file: &FileRecord, stamp: Stamp) -> Result<(), SyncError> {
+/// Notes that a path was touched, so that no scan takes it for another version.
+pub async fn note_stamp(sink: &Sink, file: &FileRecord, stamp: Stamp) -> Result<(), SyncError> {
     let (modified_ns, inode) = (stamp.modified_ns, inode(stamp));
     if (file.modified_ns, file.inode) == (modified_ns, inode) {
         return Ok(());
@@ -273,35 +276,8 @@ async fn look(context: &Context, taken: TakenFile, dataset: &Arc<Dataset>) -> Re
     Ok(Surveyed { file, content: Arc::new(content), format, survey, layout: Arc::new(layout) })
 }
 
-/// A file that no dataset matches has its line in the ledger all the same.
-async fn list_unmatched(
-    context: &Context,
-    source_file: &SourceFile,
-    started: Instant,
-) -> Result<FileReport, SyncError> {
-    let path = source_file.path_text();
-    let newest = context.sink.newest_file(&path).await?;
-    let (content, sha256) = open(&source_file.path, context.config.limits.content_bytes_max).await?;
-    let file = match newest.filter(|file| file.sha256 == sha256 && file.state == FileState::Unmatched) {
-        Some(file) => {
-            note_stamp(&context.sink, &file, content.stamp()).await?;
-            file
-        }
-        None => {
-            let now_ms = now_ms();
-            let new_file = NewFile {
-                version_ms: source_file.version_ms(now_ms),
-                state: FileState::Unmatched,
-                error: Some("no dataset's paths match it; rename it, or add a pattern to the profile".to_owned()),
-                ..new_file(path, sha256, content.stamp())
-            };
-            context.sink.add_file(&new_file, now_ms).await?
-        }
-    };
-    Ok(report(source_file, &file, Outcome::Unmatched, started))
-}
-
-fn new_file(path: String, sha256: String, stamp: Stamp) -> NewFile {
+/// A version of a file as it was read, before anybody knows what it is.
+pub fn new_file(path: String, sha256: String, stamp: Stamp) -> NewFile {
     NewFile {
         path,
         dataset: None,

@@ -5,7 +5,7 @@ use crate::chunk::{Counts, Position};
 use crate::dataset::hex;
 use crate::error::SyncError;
 use entity::files;
-use sea_orm::sea_query::{Condition, Expr, ExprTrait, Query};
+use sea_orm::sea_query::{Condition, Expr, ExprTrait, InsertStatement, Query};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Value,
 };
@@ -214,7 +214,7 @@ impl Sink {
         let mut newest = HashMap::new();
         for paths in paths.chunks(PATHS_PER_QUERY) {
             let files = files::Entity::find()
-                .filter(files::Column::Path.is_in(paths))
+                .filter(files::Column::PathKey.is_in(paths.iter().map(|path| path_key(path))))
                 .order_by_asc(files::Column::Id)
                 .all(&self.connection)
                 .await?;
@@ -285,7 +285,6 @@ impl Sink {
     /// When the database fails.
     pub async fn add_file(&self, file: &NewFile, now_ms: i64) -> Result<FileRecord, SyncError> {
         use files::Column as C;
-        let is_final = !matches!(file.state, FileState::Pending | FileState::Syncing);
         let write = self.begin().await?;
         files::Entity::update_many()
             .col_expr(C::State, Expr::value(FileState::Failed.name()))
@@ -295,8 +294,45 @@ impl Sink {
             .filter(C::State.is_in([FileState::Pending.name(), FileState::Syncing.name()]))
             .exec(&write.transaction)
             .await?;
+        write.transaction.execute(&self.insert_files(std::slice::from_ref(file), now_ms)).await?;
+        let added =
+            files::Entity::find().filter(is_at(&file.path)).order_by_desc(C::Id).one(&write.transaction).await?;
+        write.commit().await?;
+        Ok(added.expect("the row was inserted in the same transaction").into())
+    }
+
+    /// Adds files at paths that the ledger does not know yet, all or none, and returns their records by path.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn add_files(&self, files: &[NewFile], now_ms: i64) -> Result<HashMap<String, FileRecord>, SyncError> {
+        if files.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let write = self.begin().await?;
+        for files in files.chunks(PATHS_PER_QUERY) {
+            write.transaction.execute(&self.insert_files(files, now_ms)).await?;
+        }
+        write.commit().await?;
+        self.newest_files_at(files.iter().map(|file| file.path.clone()).collect()).await
+    }
+
+    fn insert_files(&self, files: &[NewFile], now_ms: i64) -> InsertStatement {
+        let mut insert = Query::insert();
+        insert.into_table(files::Entity);
+        for file in files {
+            let (columns, values): (Vec<files::Column>, Vec<Value>) = self.values_of(file, now_ms).into_iter().unzip();
+            insert.columns(columns).values_panic(values.into_iter().map(Expr::value));
+        }
+        insert
+    }
+
+    fn values_of(&self, file: &NewFile, now_ms: i64) -> Vec<(files::Column, Value)> {
+        use files::Column as C;
+        let is_final = !matches!(file.state, FileState::Pending | FileState::Syncing);
         let zero = || Value::BigInt(Some(0));
-        let values: Vec<(C, Value)> = vec![
+        vec![
             (C::Path, file.path.as_str().into()),
             (C::PathKey, path_key(&file.path).into()),
             (C::Dataset, file.dataset.clone().into()),
@@ -321,18 +357,7 @@ impl Sink {
             (C::ModifiedNs, file.modified_ns.into()),
             (C::Inode, file.inode.into()),
             (C::Transform, file.transform.as_str().into()),
-        ];
-        let (columns, values): (Vec<C>, Vec<Value>) = values.into_iter().unzip();
-        let insert = Query::insert()
-            .into_table(files::Entity)
-            .columns(columns)
-            .values_panic(values.into_iter().map(Expr::value))
-            .to_owned();
-        write.transaction.execute(&insert).await?;
-        let added =
-            files::Entity::find().filter(is_at(&file.path)).order_by_desc(C::Id).one(&write.transaction).await?;
-        write.commit().await?;
-        Ok(added.expect("the row was inserted in the same transaction").into())
+        ]
     }
 
     /// Moves a file to a state.

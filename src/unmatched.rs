@@ -1,0 +1,78 @@
+//! Unmatched: files that no dataset's paths match. Each has its line in the ledger all the same.
+
+use crate::error::SyncError;
+use crate::sink::ledger::{FileRecord, FileState, NewFile};
+use crate::source::content::{Content, Stamp};
+use crate::source::scan::SourceFile;
+use crate::sync::{Context, FileReport, Outcome, blocking, new_file, note_stamp, now_ms, open, report};
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// Lists one file, or notes that it was touched.
+///
+/// # Errors
+///
+/// When the file cannot be read, or the database fails.
+pub async fn list_unmatched(
+    context: &Context,
+    source_file: &SourceFile,
+    started: Instant,
+) -> Result<FileReport, SyncError> {
+    let newest = context.sink.newest_file(&source_file.path_text()).await?;
+    let (content, sha256) = open(&source_file.path, context.config.limits.content_bytes_max).await?;
+    let file = match newest.filter(|file| file.sha256 == sha256 && file.state == FileState::Unmatched) {
+        Some(file) => {
+            note_stamp(&context.sink, &file, content.stamp()).await?;
+            file
+        }
+        None => context.sink.add_file(&unmatched(source_file, sha256, content.stamp()), now_ms()).await?,
+    };
+    Ok(report(source_file, &file, Outcome::Unmatched, started))
+}
+
+/// Lists the files that the ledger does not know at all, in one transaction: thousands at once are mostly such
+/// files. Those it leaves out are for [`list_unmatched`].
+///
+/// # Errors
+///
+/// When the database fails.
+pub async fn list_new_unmatched(
+    context: &Context,
+    source_files: &[SourceFile],
+) -> Result<HashMap<PathBuf, FileReport>, SyncError> {
+    let started = Instant::now();
+    let paths = source_files.iter().map(SourceFile::path_text).collect();
+    let known = context.sink.newest_files_at(paths).await?;
+    let unknown: Vec<SourceFile> =
+        source_files.iter().filter(|file| !known.contains_key(&file.path_text())).cloned().collect();
+    let memory_bytes_max = context.config.limits.content_bytes_max;
+    let read = blocking(move || Ok(read_all(unknown, memory_bytes_max))).await?;
+    let new_files: Vec<NewFile> = read.iter().map(|(_, new_file)| new_file.clone()).collect();
+    let records = context.sink.add_files(&new_files, now_ms()).await?;
+    let listed = read.iter().filter_map(|(source_file, new_file)| {
+        let record: &FileRecord = records.get(&new_file.path)?;
+        Some((source_file.path.clone(), report(source_file, record, Outcome::Unmatched, started)))
+    });
+    Ok(listed.collect())
+}
+
+/// Those that can be read as they are.
+fn read_all(source_files: Vec<SourceFile>, memory_bytes_max: u64) -> Vec<(SourceFile, NewFile)> {
+    let read = source_files.into_iter().filter_map(|source_file| {
+        let mut content = Content::open(&source_file.path, memory_bytes_max).ok()?;
+        let sha256 = content.hash().ok()?;
+        let new_file = unmatched(&source_file, sha256, content.stamp());
+        Some((source_file, new_file))
+    });
+    read.collect()
+}
+
+fn unmatched(source_file: &SourceFile, sha256: String, stamp: Stamp) -> NewFile {
+    NewFile {
+        version_ms: source_file.version_ms(now_ms()),
+        state: FileState::Unmatched,
+        error: Some("no dataset's paths match it; rename it, or add a pattern to the profile".to_owned()),
+        ..new_file(source_file.path_text(), sha256, stamp)
+    }
+}
