@@ -65,7 +65,6 @@ pub async fn run(config: Config, health: Arc<Health>, shutdown: CancellationToke
     let result = run_loop(context, watch, &health).await;
     keeper.abort();
     health.set_sink(None);
-    tell_systemd(&[NotifyState::Stopping]);
     say_farewell(&sink).await;
     result
 }
@@ -124,7 +123,10 @@ async fn unless_stopped<T>(
     shutdown: &CancellationToken,
 ) -> Result<Option<T>, SyncError> {
     tokio::select! {
-        () = shutdown.cancelled() => Ok(None),
+        () = shutdown.cancelled() => {
+            tell_systemd(&[NotifyState::Stopping]);
+            Ok(None)
+        }
         done = work => match done {
             Err(SyncError::Stopped) => Ok(None),
             done => done.map(Some),
@@ -202,6 +204,7 @@ impl Loop {
                 break followed;
             }
         };
+        tell_systemd(&[NotifyState::Stopping]);
         self.context.shutdown.cancel();
         let drained = tokio::time::timeout(DRAIN_MAX, beating(&health, drain(&mut self.lanes))).await;
         result.and(drained.unwrap_or(Ok(())))

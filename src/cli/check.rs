@@ -2,6 +2,7 @@
 
 use super::{CommandError, Exit, Shared, runtime};
 use crate::config::{Config, Overrides};
+use crate::error::Verdict;
 use crate::retry::wait_for_database;
 use serde::Serialize;
 use std::path::Path;
@@ -34,7 +35,7 @@ pub(super) fn execute(shared: &Shared) -> Result<Exit, CommandError> {
         readable("inbox", &config.inbox),
     ];
     let database = runtime()?.block_on(wait_for_database(&config));
-    let is_away = database.is_err();
+    let is_away = database.as_ref().is_err_and(|error| error.verdict() == Verdict::Retry);
     findings.push(Finding {
         what: "database",
         subject: config.database_url.to_string(),

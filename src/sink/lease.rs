@@ -6,6 +6,8 @@
 
 use crate::error::SyncError;
 use entity::lease;
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
 use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, Set};
 use std::time::Duration;
@@ -147,8 +149,14 @@ impl Process {
         let mut parts = token.split(' ');
         let (Some(place), Some(id), Some(started)) = (parts.next(), parts.next(), parts.next()) else { return false };
         let Ok(id) = id.parse() else { return false };
-        place == self.place && !started.is_empty() && start_of(id).as_deref() != Some(started)
+        place == self.place && !started.is_empty() && start_of(id).as_deref() != Some(started) && !is_hidden(id)
     }
+}
+
+/// Whether a process runs that `/proc` does not show, because it is another user's (`hidepid`, `ProtectProc=`).
+fn is_hidden(id: u32) -> bool {
+    let id = i32::try_from(id).ok().and_then(Pid::from_raw);
+    id.is_some_and(|id| matches!(test_kill_process(id), Err(Errno::PERM)))
 }
 
 /// Field 22 of `/proc/PID/stat` (proc_pid_stat(5)); it comes after the command in parentheses.

@@ -210,7 +210,8 @@ fn secret_user(sandbox: &Sandbox) -> &'static str {
         }
         _ => {
             crate::servers::postgres().administer(&format!(
-                "DROP ROLE IF EXISTS secretive; CREATE ROLE secretive LOGIN SUPERUSER PASSWORD '{SECRET}'"
+                "DROP ROLE IF EXISTS secretive; CREATE ROLE secretive LOGIN PASSWORD '{SECRET}' IN ROLE tidegate; \
+                 ALTER ROLE secretive SET role = tidegate"
             ));
         }
     }
