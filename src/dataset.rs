@@ -2,6 +2,7 @@
 //! which tables they go to. Made from the profile by `config`, never from anywhere else.
 
 use crate::moment::parse_day;
+use crate::schema::IDENTIFIER_CHARS_MAX;
 use chrono::NaiveDate;
 use regex::Regex;
 use serde::{Deserialize, Serialize};
@@ -198,8 +199,10 @@ impl Dataset {
     /// What a path says, if it is one of this dataset's. Separators are `/`, with one in front.
     pub fn route(&self, path: &str) -> Option<Route> {
         let captures = self.paths.iter().find_map(|pattern| pattern.captures(path))?;
-        Some(Route {
-            market: captures.name("market")?.as_str().to_owned(),
+        let market = captures.name("market")?.as_str();
+        // A market is part of every key, and no database would take a longer one.
+        (market.chars().count() <= IDENTIFIER_CHARS_MAX).then(|| Route {
+            market: market.to_owned(),
             date: captures.name("date").and_then(|date| parse_day(date.as_str())),
         })
     }

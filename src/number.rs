@@ -7,8 +7,17 @@ pub const DECIMAL_SCALE: u32 = 4;
 /// Significant digits that survive on every database: SQLite holds decimals as 64-bit reals.
 const SIGNIFICANT_DIGITS_MAX: u32 = 15;
 
+/// Ten-thousandths that a decimal column holds: 15 digits before the point and 4 after it.
+const DECIMAL_UNITS_MAX: i128 = 10_i128.pow(19) - 1;
+
+/// Size up to which measures are kept: what is larger would overflow the sums of the marts.
+const DOUBLE_MAX: f64 = 1e15;
+
 /// Largest exponent accepted in `1.5E3`; anything beyond could not be stored anyway.
 const EXPONENT_MAX: i32 = 40;
+
+/// The hyphen, and the minus that typography asks for.
+const MINUS: [char; 2] = ['-', '\u{2212}'];
 
 /// Longest currency sign or code (`KSh`, `₦`, `Rs.`), in characters.
 const CURRENCY_CHARS_MAX: usize = 4;
@@ -24,15 +33,12 @@ struct Digits {
 /// Parses money or a quantity into ten-thousandths: `KSh 1,250.50` is 12505000.
 ///
 /// Rounds half away from zero. `None` when the text is not a number, or when the rounded value needs
-/// more than 15 significant digits.
+/// more than 15 significant digits, or is too large to be stored.
 pub fn parse_decimal(text: &str) -> Option<i128> {
     let digits = parse_digits(strip_currency(text.trim())?)?;
     let rounded = round_to_scale(&digits)?;
-    (significant_digits(rounded) <= SIGNIFICANT_DIGITS_MAX).then_some(if digits.is_negative {
-        -rounded
-    } else {
-        rounded
-    })
+    let fits = rounded <= DECIMAL_UNITS_MAX && significant_digits(rounded) <= SIGNIFICANT_DIGITS_MAX;
+    fits.then_some(if digits.is_negative { -rounded } else { rounded })
 }
 
 /// Parses a whole number: `1,250` and `12.0` are, `1.5` is not.
@@ -53,12 +59,12 @@ pub fn parse_integer(text: &str) -> Option<i64> {
     if number.is_negative { Some(value) } else { value.checked_neg() }
 }
 
-/// Parses a measure. `None` when the text is not a number or not finite.
+/// Parses a measure. `None` when the text is not a number, or too large for one.
 pub fn parse_double(text: &str) -> Option<f64> {
     let text = text.trim();
     parse_digits(text)?;
     let plain: String = text.chars().filter(|&c| !is_group_separator(c)).collect();
-    plain.parse::<f64>().ok().filter(|value| value.is_finite())
+    plain.parse::<f64>().ok().filter(|value| value.abs() < DOUBLE_MAX)
 }
 
 /// Digits of a number: those after the point, and the significant ones. `None` when the text is not a number.
@@ -73,11 +79,10 @@ pub fn count_digits(text: &str) -> Option<(u32, u32)> {
 
 /// Cuts a sign or code such as `₦`, `KSh` or `EUR` off one end, keeping a minus before it.
 fn strip_currency(text: &str) -> Option<std::borrow::Cow<'_, str>> {
-    let (sign, unsigned) = match text.strip_prefix('-') {
+    let (sign, unsigned) = match text.strip_prefix(MINUS) {
         Some(rest) => ("-", rest.trim_start()),
         None => ("", text),
     };
-    let is_currency = |c: char| !c.is_ascii_digit() && !c.is_whitespace() && !"+-.,()'\"".contains(c);
     let before: usize = unsigned.chars().take_while(|&c| is_currency(c)).map(char::len_utf8).sum();
     if before > 0 {
         let (currency, number) = unsigned.split_at(before);
@@ -96,6 +101,12 @@ fn strip_currency(text: &str) -> Option<std::borrow::Cow<'_, str>> {
     Some(text.into())
 }
 
+/// Letters and currency signs (general category Sc), as in `KSh`, `₦`, `US$`.
+fn is_currency(c: char) -> bool {
+    c.is_alphabetic()
+        || matches!(c, '$' | '\u{a2}'..='\u{a5}' | '\u{58f}' | '\u{60b}' | '\u{9f2}' | '\u{9f3}' | '\u{9fb}' | '\u{af1}' | '\u{bf9}' | '\u{e3f}' | '\u{17db}' | '\u{20a0}'..='\u{20cf}' | '\u{fdfc}')
+}
+
 fn is_short(currency: &str) -> bool {
     currency.chars().count() <= CURRENCY_CHARS_MAX
 }
@@ -108,9 +119,8 @@ const fn is_group_separator(c: char) -> bool {
 fn parse_digits(text: impl AsRef<str>) -> Option<Digits> {
     let text = text.as_ref();
     let (is_negative, unsigned) = match text.as_bytes().first()? {
-        b'-' => (true, &text[1..]),
         b'+' => (false, &text[1..]),
-        _ => (false, text),
+        _ => text.strip_prefix(MINUS).map_or((false, text), |rest| (true, rest)),
     };
     let (mantissa, exponent) = match unsigned.find(['e', 'E']) {
         Some(at) => (&unsigned[..at], parse_exponent(&unsigned[at + 1..])?),
@@ -207,7 +217,10 @@ mod tests {
             ("5E-1", Some(5_000)),
             ("99999999999.9999", Some(999_999_999_999_999)),
             ("999999999999.9999", None),
-            ("100000000000000000", Some(1_000_000_000_000_000_000_000)),
+            ("100000000000000", Some(1_000_000_000_000_000_000)),
+            ("999999999999999", Some(9_999_999_999_999_990_000)),
+            ("1000000000000000", None),
+            ("1E17", None),
             ("1,25", None),
             ("1,2500", None),
             ("1250,000", None),
@@ -264,8 +277,8 @@ mod tests {
     fn measures_are_finite() {
         assert_eq!(parse_double("-1.2611134"), Some(-1.261_113_4));
         assert_eq!(parse_double("11,997.31"), Some(11997.31));
-        assert_eq!(parse_double("3.7E+29"), Some(3.7e29));
-        for text in ["inf", "NaN", "0x10", "1_000", "", "5 km"] {
+        assert_eq!(parse_double("3.7E+14"), Some(3.7e14));
+        for text in ["3.7E+29", "-1E15", "inf", "NaN", "0x10", "1_000", "", "5 km"] {
             assert_eq!(parse_double(text), None, "{text}");
         }
     }

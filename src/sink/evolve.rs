@@ -58,17 +58,29 @@ impl Sink {
     /// When the database fails.
     pub async fn evolve(&self, layout: &Layout, dataset: &Dataset, file_id: i64, now_ms: i64) -> Result<(), SyncError> {
         // Two markets often bring the same column at once: the second one compares with what the first one made.
-        let _evolving = self.evolving.lock().await;
+        let mut is_behind = self.evolving.lock().await;
+        if *is_behind {
+            self.follow_ledger().await?;
+            *is_behind = false;
+        }
         let changes = layout.reconcile(dataset, &self.shapes());
         if changes.is_empty() {
             return Ok(());
         }
+        *is_behind = true;
         let write = self.begin().await?;
         for change in &changes {
             self.record_change(&write.transaction, change, file_id, now_ms).await?;
         }
         write.commit().await?;
         fail::fail_point!("during_schema_change", |_| std::process::abort());
+        self.follow_ledger().await?;
+        *is_behind = false;
+        Ok(())
+    }
+
+    /// Brings tables and views to what the ledger says they have.
+    async fn follow_ledger(&self) -> Result<(), SyncError> {
         self.restore_columns().await?;
         self.define_views().await
     }
@@ -147,7 +159,8 @@ impl Sink {
         };
         push(ADD_COLUMN, None, change.column.kind.name());
         if let Some(raw_name) = &change.renamed_from {
-            push(RENAME_COLUMN, Some(raw_name), &change.column.name);
+            // PostgreSQL stores no NUL in text.
+            push(RENAME_COLUMN, Some(&raw_name.replace('\0', "\\x00")), &change.column.name);
         }
         connection.execute(&insert).await?;
         Ok(())

@@ -94,13 +94,14 @@ impl Binds {
         let market = self.bind(market);
         let (first, last) = (self.bind(first), self.bind(last));
         let bounds = match self.dialect {
-            Dialect::Sqlite => format!("{moment} >= {first} AND {moment} < date({last}, '+1 day')"),
+            // Text: every moment of a day begins with the day and a T. There may be no day after the last one.
+            Dialect::Sqlite => format!("{moment} >= {first} AND {moment} < {last} || 'U'"),
             Dialect::Postgres => format!(
                 "{moment} >= CAST(CAST({first} AS text) AS date)::timestamp AT TIME ZONE 'UTC' \
                  AND {moment} < (CAST(CAST({last} AS text) AS date) + 1)::timestamp AT TIME ZONE 'UTC'"
             ),
             Dialect::Mysql => format!(
-                "{moment} >= CAST({first} AS DATETIME(3)) AND {moment} < CAST({last} AS DATETIME(3)) + INTERVAL 1 DAY"
+                "{moment} >= CAST({first} AS DATETIME(3)) AND {moment} <= CAST(CONCAT({last}, ' 23:59:59.999') AS DATETIME(3))"
             ),
         };
         format!(

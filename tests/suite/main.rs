@@ -9,6 +9,7 @@ mod daemon;
 mod deltas;
 mod evolution;
 mod exports;
+mod extremes;
 mod formats;
 mod http;
 mod incremental;
