@@ -56,6 +56,8 @@ pub struct Chunk {
     pub absent: Vec<(usize, usize)>,
     /// Rows that cannot be loaded.
     pub rejects: Vec<Reject>,
+    /// Memory that the rejects take.
+    pub reject_bytes: usize,
     /// Rows of the file that this chunk accounts for.
     pub rows_read: u64,
     /// Rows whose shifted cells were put back.

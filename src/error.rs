@@ -1,6 +1,7 @@
 //! SyncError: what can go wrong with a sync, and the one table of what becomes of it.
 
-use sea_orm::DbErr;
+use sea_orm::sqlx::error::DatabaseError;
+use sea_orm::{DbErr, RuntimeErr, SqlxError, SqlxMySqlError, SqlxPostgresError};
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
@@ -86,12 +87,18 @@ impl SyncError {
 
     /// A file's structure is damaged.
     pub fn damaged(reason: impl Into<String>) -> Self {
-        Self::Damaged { reason: reason.into() }
+        // The reason may quote the file, and PostgreSQL stores no NUL in text.
+        Self::Damaged { reason: reason.into().replace('\0', "\\x00") }
     }
 
     /// A file of the state directory cannot be written.
     pub fn state(path: &Path, source: std::io::Error) -> Self {
         Self::State { path: path.to_owned(), source }
+    }
+
+    /// Whether the database cannot be used as it was asked for: it refuses the user, or is not there.
+    pub const fn is_refusal(&self) -> bool {
+        matches!(self, Self::Database(DbErr::Conn(_)))
     }
 
     /// What becomes of it: the one policy table.
@@ -112,35 +119,38 @@ impl SyncError {
 /// Whether a database error may be gone at the next attempt: the connection, a deadlock, a full disk,
 /// a server that is starting or stopping. What the database says about a statement is not.
 fn is_passing(error: &DbErr) -> bool {
-    let text = match error {
-        DbErr::Conn(_) | DbErr::ConnectionAcquire(_) => return true,
-        DbErr::Exec(runtime) | DbErr::Query(runtime) => runtime.to_string(),
-        other => other.to_string(),
+    let runtime = match error {
+        DbErr::ConnectionAcquire(_) => return true,
+        DbErr::Conn(runtime) | DbErr::Exec(runtime) | DbErr::Query(runtime) => runtime,
+        _ => return false,
     };
-    const PASSING: [&str; 23] = [
-        "error communicating with database",
-        "expected to read",
-        "pool timed out",
-        "PoolTimedOut",
-        "PoolClosed",
-        "Connection refused",
-        "Connection reset",
-        "Broken pipe",
-        "closed",
-        "connection",
-        "terminating connection",
-        "the database system is",
-        "server shutdown",
-        "Server shutdown",
-        "(code: 5)",
-        "database is locked",
-        "database or disk is full",
-        "Deadlock found",
-        "Lock wait timeout",
-        "deadlock detected",
-        "could not serialize",
-        "No space left",
-        "worker crashed",
-    ];
-    PASSING.iter().any(|passing| text.contains(passing))
+    let RuntimeErr::SqlxError(error) = runtime else { return matches!(error, DbErr::Conn(_)) };
+    match error.as_ref() {
+        SqlxError::Database(error) => is_passing_code(error.as_ref()),
+        SqlxError::Configuration(_) | SqlxError::InvalidArgument(_) => false,
+        SqlxError::Io(_)
+        | SqlxError::Tls(_)
+        | SqlxError::Protocol(_)
+        | SqlxError::PoolTimedOut
+        | SqlxError::PoolClosed
+        | SqlxError::WorkerCrashed => true,
+        _ => false,
+    }
+}
+
+/// By the codes that each database documents for its own state, rather than for the statement's.
+fn is_passing_code(error: &(dyn DatabaseError + 'static)) -> bool {
+    if let Some(error) = error.try_downcast_ref::<SqlxMySqlError>() {
+        // Too many connections, shutdown in progress, out of memory or disk, lock wait timeout, deadlock,
+        // read-only during a failover, connection killed.
+        return matches!(error.number(), 1021 | 1037 | 1038 | 1040 | 1041 | 1053 | 1203 | 1205 | 1213 | 1290 | 1792 | 1836 | 1927);
+    }
+    let code = error.code().unwrap_or_default();
+    if error.try_downcast_ref::<SqlxPostgresError>().is_some() {
+        // Connection, resources, operator intervention, transaction rollback, lock not available, read-only
+        // during a failover (PostgreSQL, appendix A).
+        return ["08", "53", "57P", "40", "55P03", "25006"].iter().any(|class| code.starts_with(class));
+    }
+    // SQLite's primary code is the low byte: busy, locked, out of memory, read-only, I/O, full, cannot open.
+    code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 7 | 8 | 10 | 13 | 14))
 }

@@ -38,6 +38,7 @@ struct Known {
     size_bytes: i64,
     modified_ns: i64,
     inode: i64,
+    changed_ns: i64,
     transform: String,
     /// Failed files are tried again, but not at once.
     retry_at: Option<Instant>,
@@ -170,6 +171,7 @@ impl Inbox {
             size_bytes: record.size_bytes,
             modified_ns: record.modified_ns,
             inode: record.inode,
+            changed_ns: record.changed_ns,
             transform: record.transform.clone(),
             retry_at: (record.state == FileState::Failed).then(|| Instant::now() + self.config.scan_interval),
         };
@@ -182,6 +184,7 @@ impl Inbox {
             size_bytes: i64::try_from(file.stamp.size_bytes).unwrap_or(i64::MAX),
             modified_ns: file.stamp.modified_ns,
             inode: inode(file.stamp),
+            changed_ns: file.stamp.changed_ns,
             transform: transform(file).to_owned(),
             retry_at: Some(Instant::now() + self.config.scan_interval),
         };
@@ -228,6 +231,7 @@ impl Inbox {
         u64::try_from(known.size_bytes) == Ok(file.stamp.size_bytes)
             && known.modified_ns == file.stamp.modified_ns
             && known.inode == inode(file.stamp)
+            && known.changed_ns == file.stamp.changed_ns
             && known.transform == transform(file)
             && known.retry_at.is_none_or(|at| at > Instant::now())
     }
@@ -236,7 +240,7 @@ impl Inbox {
         if waiting.is_closed {
             return waiting.unchanged_since + self.config.settle;
         }
-        let age_ms = u64::try_from(now_ms() - waiting.file.changed_ns.div_euclid(1_000_000)).unwrap_or(0);
+        let age_ms = u64::try_from(now_ms() - waiting.file.stamp.changed_ns.div_euclid(1_000_000)).unwrap_or(0);
         let rest = self.config.settle_scan.saturating_sub(Duration::from_millis(age_ms));
         (Instant::now() + rest).min(waiting.unchanged_since + self.config.settle_scan)
     }

@@ -75,7 +75,7 @@ pub async fn sync_patiently(
     let started = Instant::now();
     let mut pauses = Pauses::new(patience);
     loop {
-        let error = match sync_file(context, source_file).await {
+        let error = match sync_contained(context, source_file).await {
             Ok(report) => return Ok(Tried::Ended(report)),
             Err(error) => error,
         };
@@ -90,11 +90,25 @@ pub async fn sync_patiently(
                 // The state of the file goes to the same database, which may be gone by now.
                 match give_up(context, source_file, &error, started).await {
                     Ok(report) => return Ok(Tried::Ended(report)),
-                    Err(away) => pauses.after(away, context.sink.last_commit(), &context.shutdown).await?,
+                    Err(away) if matches!(away.verdict(), Verdict::Retry | Verdict::Fatal) => {
+                        pauses.after(away, context.sink.last_commit(), &context.shutdown).await?;
+                    }
+                    // The ledger could not be told, but one file's fault is no reason to stop.
+                    Err(refused) => {
+                        tracing::error!(reason = %refused, "the ledger did not take the state of a file");
+                        return Ok(Tried::Ended(unknown_report(source_file, Outcome::Failed, error.to_string(), started)));
+                    }
                 }
             }
         }
     }
+}
+
+/// A panic costs the file, not the process.
+async fn sync_contained(context: &Context, source_file: &SourceFile) -> Result<FileReport, SyncError> {
+    let (context, source_file) = (context.clone(), source_file.clone());
+    let syncing = tokio::spawn(async move { sync_file(&context, &source_file).await });
+    syncing.await.unwrap_or_else(|panic| Err(SyncError::Internal(panic.to_string())))
 }
 
 async fn give_up(

@@ -148,7 +148,8 @@ impl Layout {
                     kind: column.kind.unwrap_or(Kind::Text),
                     nullable: true,
                 },
-                renamed_from: column.is_renamed.then(|| column.raw_name.clone()),
+                // PostgreSQL stores no NUL in text.
+                renamed_from: column.is_renamed.then(|| column.raw_name.replace('\0', "\\x00")),
             });
         }
         changes

@@ -220,7 +220,7 @@ async fn resume(
     if content.stamp() != checkpoint.stamp {
         return Ok(None);
     }
-    content.expect_digests(checkpoint.digests);
+    content.expect_digests(checkpoint.digests)?;
     Ok(Some(TakenFile { file: file.clone(), content, format, survey: Some(checkpoint.survey) }))
 }
 
@@ -247,11 +247,11 @@ fn version(source_file: &SourceFile, sha256: &str, last_taken: Option<&FileRecor
 
 /// Notes that a path was touched, so that no scan takes it for another version.
 pub async fn note_stamp(sink: &Sink, file: &FileRecord, stamp: Stamp) -> Result<(), SyncError> {
-    let (modified_ns, inode) = (stamp.modified_ns, inode(stamp));
-    if (file.modified_ns, file.inode) == (modified_ns, inode) {
+    let (modified_ns, inode, changed_ns) = (stamp.modified_ns, inode(stamp), stamp.changed_ns);
+    if (file.modified_ns, file.inode, file.changed_ns) == (modified_ns, inode, changed_ns) {
         return Ok(());
     }
-    sink.set_stamp(file.id, modified_ns, inode).await
+    sink.set_stamp(file.id, modified_ns, inode, changed_ns).await
 }
 
 /// Looks at every row, unless a checkpoint knows what there is to see, and decides whether the file is refused.
@@ -288,6 +288,7 @@ pub fn new_file(path: String, sha256: String, stamp: Stamp) -> NewFile {
         state: FileState::Pending,
         modified_ns: stamp.modified_ns,
         inode: inode(stamp),
+        changed_ns: stamp.changed_ns,
         transform: String::new(),
         error: None,
     }

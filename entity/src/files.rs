@@ -57,6 +57,8 @@ pub struct Model {
     pub modified_ns: i64,
     /// Inode of the path when it was read.
     pub inode: i64,
+    /// Change time of the inode when it was read, nanoseconds since 1970.
+    pub changed_ns: i64,
     /// Fingerprint of the dataset's rules and the transform version it was read under.
     pub transform: String,
     /// Where to go on: JSON, written in the transaction of the rows before it.

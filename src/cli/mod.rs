@@ -99,6 +99,8 @@ impl CommandError {
     fn exit(&self) -> Exit {
         match self {
             Self::Sync(error) if error.verdict() == Verdict::Retry => Exit::DatabaseAway,
+            // The server answers, and refuses the user or has no such database.
+            Self::Sync(error) if error.is_refusal() => Exit::DatabaseAway,
             Self::Sync(
                 SyncError::Database(_)
                 | SyncError::Internal(_)

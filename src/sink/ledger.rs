@@ -82,6 +82,8 @@ pub struct FileRecord {
     pub modified_ns: i64,
     /// Inode of the path when it was read.
     pub inode: i64,
+    /// Change time of the inode when it was read.
+    pub changed_ns: i64,
     /// Rules it was read under.
     pub transform: String,
     /// Where to go on.
@@ -111,6 +113,8 @@ pub struct NewFile {
     pub modified_ns: i64,
     /// Inode of the path when it was read.
     pub inode: i64,
+    /// Change time of the inode when it was read.
+    pub changed_ns: i64,
     /// Rules it was read under.
     pub transform: String,
     /// Why it is not synced.
@@ -144,6 +148,7 @@ impl From<files::Model> for FileRecord {
             state: FileState::from_name(&file.state).unwrap_or(FileState::Held),
             modified_ns: file.modified_ns,
             inode: file.inode,
+            changed_ns: file.changed_ns,
             transform: file.transform,
             position: file.position.and_then(|position| serde_json::from_str(&position).ok()),
             error: file.error,
@@ -250,7 +255,7 @@ impl Sink {
         Ok(taken.map(FileRecord::from))
     }
 
-    /// Version and path of the newest file of a dataset and market that is synced, this one aside.
+    /// Version and path of the newest file of a dataset and market whose rows reached the tables, this one aside.
     ///
     /// # Errors
     ///
@@ -259,7 +264,8 @@ impl Sink {
         let newest = files::Entity::find()
             .filter(files::Column::Dataset.eq(file.dataset.clone()))
             .filter(files::Column::Market.eq(file.market.clone()))
-            .filter(files::Column::State.eq(FileState::Synced.name()))
+            // One that was given up half-way has rows in the tables too.
+            .filter(files::Column::Position.is_not_null())
             .filter(files::Column::Id.ne(file.id))
             .order_by_desc(files::Column::Version)
             .order_by_desc(files::Column::Path)
@@ -356,6 +362,7 @@ impl Sink {
             (C::Error, file.error.clone().into()),
             (C::ModifiedNs, file.modified_ns.into()),
             (C::Inode, file.inode.into()),
+            (C::ChangedNs, file.changed_ns.into()),
             (C::Transform, file.transform.as_str().into()),
         ]
     }
@@ -390,11 +397,12 @@ impl Sink {
     /// # Errors
     ///
     /// When the database fails.
-    pub async fn set_stamp(&self, id: i64, modified_ns: i64, inode: i64) -> Result<(), SyncError> {
+    pub async fn set_stamp(&self, id: i64, modified_ns: i64, inode: i64, changed_ns: i64) -> Result<(), SyncError> {
         let write = self.begin().await?;
         files::Entity::update_many()
             .col_expr(files::Column::ModifiedNs, Expr::value(modified_ns))
             .col_expr(files::Column::Inode, Expr::value(inode))
+            .col_expr(files::Column::ChangedNs, Expr::value(changed_ns))
             .filter(files::Column::Id.eq(id))
             .exec(&write.transaction)
             .await?;

@@ -4,10 +4,11 @@
 //! that fits in its share of memory is read once and kept.
 
 use crate::error::SyncError;
+use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fs::{File, Metadata};
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -23,6 +24,8 @@ pub struct Stamp {
     pub modified_ns: i64,
     /// Inode.
     pub inode: u64,
+    /// Change time of the inode, nanoseconds since 1970: nobody can set it back.
+    pub changed_ns: i64,
 }
 
 impl Stamp {
@@ -32,6 +35,7 @@ impl Stamp {
             size_bytes: metadata.len(),
             modified_ns: metadata.mtime().saturating_mul(1_000_000_000).saturating_add(metadata.mtime_nsec()),
             inode: metadata.ino(),
+            changed_ns: metadata.ctime().saturating_mul(1_000_000_000).saturating_add(metadata.ctime_nsec()),
         }
     }
 }
@@ -54,8 +58,15 @@ impl Content {
     ///
     /// When the file cannot be read, or changes meanwhile.
     pub fn open(path: &Path, memory_bytes_max: u64) -> Result<Self, SyncError> {
-        let file = File::open(path).map_err(|error| SyncError::read(path, error))?;
-        let stamp = Stamp::of(&file.metadata().map_err(|error| SyncError::read(path, error))?);
+        // A link or a pipe that took the file's place since it was found is not followed, and not waited for.
+        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+        let file = File::options().read(true).custom_flags(flags).open(path);
+        let file = file.map_err(|error| SyncError::read(path, error))?;
+        let metadata = file.metadata().map_err(|error| SyncError::read(path, error))?;
+        if !metadata.is_file() {
+            return Err(SyncError::changed_while_read(path));
+        }
+        let stamp = Stamp::of(&metadata);
         let mut content = Self { path: path.to_owned(), file, stamp, memory: None, digests: Vec::new() };
         if stamp.size_bytes <= memory_bytes_max {
             let mut bytes = Vec::with_capacity(usize::try_from(stamp.size_bytes).unwrap_or(0));
@@ -84,9 +95,24 @@ impl Content {
         &self.digests
     }
 
+    /// Whether everything was read at once.
+    pub const fn is_in_memory(&self) -> bool {
+        self.memory.is_some()
+    }
+
     /// From now on every block must have the digest it had.
-    pub fn expect_digests(&mut self, digests: Vec<u64>) {
+    ///
+    /// # Errors
+    ///
+    /// When one that is in memory has not.
+    pub fn expect_digests(&mut self, digests: Vec<u64>) -> Result<(), SyncError> {
+        if let Some(memory) = &self.memory
+            && !memory.chunks(BLOCK_BYTES).map(xxh3_64).eq(digests.iter().copied())
+        {
+            return Err(SyncError::changed_while_read(&self.path));
+        }
         self.digests = digests;
+        Ok(())
     }
 
     /// Reads everything once: SHA-256 as lower-case hex, and from now on every block must be the same.

@@ -30,6 +30,8 @@ enum Split {
     Row { end: usize, next: usize },
     /// A quoted cell never closes, or goes on after its closing quote: the row ends at its first line end.
     Broken { end: usize, next: usize, reason: &'static str },
+    /// The row is longer than `row_bytes_max`.
+    TooLong,
     /// More bytes are needed.
     Incomplete,
 }
@@ -52,6 +54,8 @@ pub struct CsvRows<'a> {
     dataset: &'a Dataset,
     key: usize,
     cells: Vec<Cell>,
+    /// The beginning of the last row that was too long.
+    long: Vec<u8>,
     /// Rows so far.
     number: u64,
     /// Undeclared columns, and what their values have in common.
@@ -71,6 +75,7 @@ pub fn read_header(window: &mut Window<'_>, dialect: Dialect) -> Result<Vec<Stri
     loop {
         match split_row(window.rest(), window.is_at_end(), dialect, &mut cells) {
             Split::Incomplete => window.fill()?,
+            Split::TooLong => return Err(SyncError::damaged("the header is longer than row_bytes_max")),
             Split::Broken { reason, .. } => {
                 return Err(SyncError::damaged(format!("the header cannot be read: {reason}")));
             }
@@ -103,7 +108,7 @@ impl<'a> CsvRows<'a> {
         key: usize,
         number: u64,
     ) -> Self {
-        Self { window, dialect, layout, dataset, key, cells: Vec::new(), number, inferences: Vec::new() }
+        Self { window, dialect, layout, dataset, key, cells: Vec::new(), long: Vec::new(), number, inferences: Vec::new() }
     }
 
     /// Also finds out what undeclared columns hold.
@@ -136,6 +141,7 @@ impl<'a> CsvRows<'a> {
                     self.window.fill()?;
                     continue;
                 }
+                Split::TooLong => return self.long_row().map(Some),
                 Split::Row { next: 0, .. } => return Ok(None),
                 Split::Row { end, next } => (end, next, None),
                 Split::Broken { end, next, reason } => (end, next, Some(reason)),
@@ -148,13 +154,36 @@ impl<'a> CsvRows<'a> {
         }
     }
 
+    /// A row that is longer than it may be: what is kept of it is its beginning, and the rest is passed by.
+    fn long_row(&mut self) -> Result<RowRef<'_>, SyncError> {
+        self.number += 1;
+        let offset = self.window.offset();
+        let kept = self.window.rest().len().min(self.dialect.row_bytes_max);
+        self.long = self.window.rest()[..kept].to_vec();
+        let key = self.leading_key(&self.long);
+        loop {
+            let (passed, is_over) = match memchr(b'\n', self.window.rest()) {
+                Some(end) => (end + 1, true),
+                None => (self.window.rest().len(), self.window.is_at_end()),
+            };
+            self.window.advance(passed);
+            if is_over {
+                break;
+            }
+            self.window.fill()?;
+        }
+        let form = Form::Broken(Fault::row("the row is longer than row_bytes_max; the beginning of it is kept"));
+        let next_offset = self.window.offset();
+        Ok(RowRef { number: self.number, offset, next_offset, raw: &self.long, key, form, absent: Vec::new() })
+    }
+
     fn row(&mut self, end: usize, next: usize, broken: Option<&'static str>) -> RowRef<'_> {
         self.number += 1;
         let offset = self.window.offset();
         self.window.advance(next);
         let raw = &self.window.passed(next)[..end];
         let (key, form) = match broken {
-            Some(reason) => (None, Form::Broken(Fault::row(reason))),
+            Some(reason) => (self.leading_key(raw), Form::Broken(Fault::row(reason))),
             None => self.read(raw),
         };
         if !self.inferences.is_empty() {
@@ -173,18 +202,18 @@ impl<'a> CsvRows<'a> {
             let fault = self.cell_fault(raw, "the bytes are not UTF-8 text: export the file as UTF-8", |bytes| {
                 std::str::from_utf8(bytes).is_err()
             });
-            return (self.lossy_key(raw), Form::Broken(fault));
+            return (self.leading_key(raw), Form::Broken(fault));
         };
-        let key = match self.key_of(text) {
+        let shape = repair::repair(&TextRow { text, rows: self });
+        let key = match self.key_of(text, &shape) {
             Ok(key) => key,
             Err(fault) => return (None, Form::Broken(fault)),
         };
         if memchr(0, raw).is_some() {
             let fault = self.cell_fault(raw, "the value holds a NUL byte", |bytes| memchr(0, bytes).is_some());
-            return (Some(key), Form::Broken(fault));
+            return (key, Form::Broken(fault));
         }
-        let shape = repair::repair(&TextRow { text, rows: self });
-        (Some(key), self.form(text, shape).unwrap_or_else(Form::Broken))
+        (key, self.form(text, shape).unwrap_or_else(Form::Broken))
     }
 
     /// A fault of the first cell that `is_at_fault`.
@@ -194,12 +223,15 @@ impl<'a> CsvRows<'a> {
         Fault::cell(column.map(|column| column.name.clone()), reason)
     }
 
-    /// The key of a row that is text.
-    fn key_of(&self, text: &str) -> Result<String, Fault> {
+    /// The key of a row that is text; `None` when the row's shift leaves open where it is.
+    fn key_of(&self, text: &str, shape: &Repair) -> Result<Option<String>, Fault> {
         let column = &self.layout.columns[self.key];
-        let Some(&cell) = self.cells.get(self.key) else {
-            return Err(Fault::row(&self.count_fault()));
+        let index = match shape {
+            Repair::Shifted(widths) => widths[..self.key].iter().sum(),
+            _ => self.key,
         };
+        let is_certain = matches!(shape, Repair::Fits | Repair::Shifted(_)) || self.is_key_leading();
+        let Some(&cell) = self.cells.get(index).filter(|_| is_certain) else { return Ok(None) };
         let cell_text = unquoted(&text[cell.start..cell.end], cell);
         if cell_text.trim() == column.raw_name.trim() {
             return Err(Fault::row("the header again"));
@@ -210,16 +242,21 @@ impl<'a> CsvRows<'a> {
             Some(Ok(key)) if key.contains('\0') => {
                 Err(Fault::cell(Some(column.name.clone()), "the key holds a NUL byte"))
             }
-            Some(Ok(key)) => Ok(key.to_owned()),
+            Some(Ok(key)) => Ok(Some(key.to_owned())),
         }
     }
 
-    /// The key of a row that is not text as a whole.
-    fn lossy_key(&self, raw: &[u8]) -> Option<String> {
-        let cell = *self.cells.get(self.key)?;
-        let text = unquoted(std::str::from_utf8(cell_bytes(raw, cell)).ok()?, cell);
+    /// The key of a row that cannot be read as a whole, if nothing before it can have shifted it.
+    fn leading_key(&self, raw: &[u8]) -> Option<String> {
+        let cell = *self.cells.get(self.key).filter(|_| self.is_key_leading())?;
+        let text = unquoted(std::str::from_utf8(raw.get(cell.start..cell.end)?).ok()?, cell);
         let key = clean_key(&text, &self.layout.columns[self.key], &self.dataset.null_tokens)?;
-        key.ok().map(str::to_owned)
+        key.ok().filter(|key| !key.contains('\0')).map(str::to_owned)
+    }
+
+    /// Whether no column in front of the key may have swallowed delimiters.
+    fn is_key_leading(&self) -> bool {
+        !self.layout.columns[..self.key].iter().any(|column| column.swallows)
     }
 
     fn form(&self, text: &str, shape: Repair) -> Result<Form, Fault> {
@@ -320,7 +357,7 @@ impl repair::Row for TextRow<'_, '_> {
 
     fn is_empty(&self, cell: usize) -> bool {
         let cell = self.rows.cells[cell];
-        self.text[cell.start..cell.end].trim().is_empty()
+        unquoted(&self.text[cell.start..cell.end], cell).trim().is_empty()
     }
 
     fn swallows(&self, column: usize) -> bool {
@@ -331,7 +368,11 @@ impl repair::Row for TextRow<'_, '_> {
         let cell = self.rows.cells[cell];
         let text = unquoted(&self.text[cell.start..cell.end], cell);
         let column = &self.rows.layout.columns[column];
-        column.role == Role::Key || conforms(&text, column, &self.rows.dataset.null_tokens)
+        let null_tokens = &self.rows.dataset.null_tokens;
+        match column.role {
+            Role::Key => matches!(clean_key(&text, column, null_tokens), Some(Ok(_))),
+            _ => conforms(&text, column, null_tokens),
+        }
     }
 }
 
@@ -354,9 +395,13 @@ fn split_row(bytes: &[u8], is_at_end: bool, dialect: Dialect, cells: &mut Vec<Ce
     loop {
         let (end, is_quoted) = match cell_end(bytes, start, is_at_end, dialect) {
             CellEnd::At(end, is_quoted) => (end, is_quoted),
+            CellEnd::Incomplete if bytes.len() > dialect.row_bytes_max => return Split::TooLong,
             CellEnd::Incomplete => return Split::Incomplete,
-            CellEnd::Broken(reason) => return broken_row(bytes, is_at_end, reason),
+            CellEnd::Broken(reason) => return broken_row(bytes, is_at_end, dialect, reason),
         };
+        if end > dialect.row_bytes_max {
+            return Split::TooLong;
+        }
         cells.push(Cell { start, end, is_quoted });
         match bytes.get(end) {
             None if is_at_end => return Split::Row { end, next: end },
@@ -386,7 +431,6 @@ fn cell_end(bytes: &[u8], start: usize, is_at_end: bool, dialect: Dialect) -> Ce
         return match memchr3(dialect.delimiter, b'\n', b'\r', rest) {
             Some(length) => CellEnd::At(start + length, false),
             None if is_at_end => CellEnd::At(bytes.len(), false),
-            None if bytes.len() > dialect.row_bytes_max => CellEnd::Broken("the row is longer than row_bytes_max"),
             None => CellEnd::Incomplete,
         };
     }
@@ -408,9 +452,11 @@ fn cell_end(bytes: &[u8], start: usize, is_at_end: bool, dialect: Dialect) -> Ce
 }
 
 /// A broken row ends at its first line end, so that the rows after it are not lost with it.
-fn broken_row(bytes: &[u8], is_at_end: bool, reason: &'static str) -> Split {
+fn broken_row(bytes: &[u8], is_at_end: bool, dialect: Dialect, reason: &'static str) -> Split {
     match memchr2(b'\n', b'\r', bytes) {
+        Some(end) if end > dialect.row_bytes_max => Split::TooLong,
         Some(end) => Split::Broken { end, next: end + 1, reason },
+        None if bytes.len() > dialect.row_bytes_max => Split::TooLong,
         None if is_at_end => Split::Broken { end: bytes.len(), next: bytes.len(), reason },
         None => Split::Incomplete,
     }

@@ -7,9 +7,10 @@
 use super::content::Window;
 use super::rows::{Fault, Form, RowRef};
 use crate::clean::clean_key;
+use crate::config::Limits;
 use crate::dataset::Dataset;
 use crate::error::SyncError;
-use crate::schema::{Inference, Layout, Role, Shapes};
+use crate::schema::{Inference, Layout, Role, Shapes, column_name};
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -37,6 +38,7 @@ pub struct JsonRows<'a> {
     window: Window<'a>,
     dataset: &'a Dataset,
     row_bytes_max: usize,
+    columns_max: usize,
     names: Names<'a>,
     place: Place,
     number: u64,
@@ -56,21 +58,15 @@ struct Names<'a> {
 
 impl<'a> JsonRows<'a> {
     /// The objects of a whole file; columns are added to the layout as they are met.
-    pub fn surveying(window: Window<'a>, dataset: &'a Dataset, shapes: &'a Shapes, row_bytes_max: usize) -> Self {
-        Self::new(window, dataset, Names::new(Layout::empty(), Some(shapes)), Place::Start, row_bytes_max, 0)
+    pub fn surveying(window: Window<'a>, dataset: &'a Dataset, shapes: &'a Shapes, limits: &Limits) -> Self {
+        Self::new(window, dataset, Names::new(Layout::empty(), Some(shapes)), Place::Start, limits, 0)
     }
 
     /// The objects from the window's place on, of which `number` came before, with a known layout.
-    pub fn resuming(
-        window: Window<'a>,
-        dataset: &'a Dataset,
-        layout: &Layout,
-        row_bytes_max: usize,
-        number: u64,
-    ) -> Self {
+    pub fn resuming(window: Window<'a>, dataset: &'a Dataset, layout: &Layout, limits: &Limits, number: u64) -> Self {
         // Between elements a comma may come next or not; the survey has checked that they are there.
         let place = if window.offset() == 0 { Place::Start } else { Place::Stream };
-        Self::new(window, dataset, Names::new(layout.clone(), None), place, row_bytes_max, number)
+        Self::new(window, dataset, Names::new(layout.clone(), None), place, limits, number)
     }
 
     fn new(
@@ -78,13 +74,14 @@ impl<'a> JsonRows<'a> {
         dataset: &'a Dataset,
         names: Names<'a>,
         place: Place,
-        row_bytes_max: usize,
+        limits: &Limits,
         number: u64,
     ) -> Self {
         if place == Place::Start && window.rest().starts_with(b"\xef\xbb\xbf") {
             window.advance(3);
         }
-        Self { window, dataset, row_bytes_max, names, place, number }
+        let (row_bytes_max, columns_max) = (limits.row_bytes_max, limits.columns_max);
+        Self { window, dataset, row_bytes_max, columns_max, names, place, number }
     }
 
     /// The columns that the objects had.
@@ -110,7 +107,13 @@ impl<'a> JsonRows<'a> {
         let offset = self.window.offset();
         self.window.advance(length);
         let raw = self.window.passed(length);
+        let columns_max = self.columns_max;
         let (key, form, absent) = self.names.read(raw, self.dataset);
+        if self.names.layout.columns.len() > columns_max {
+            return Err(SyncError::damaged(format!(
+                "its objects have more columns than columns_max allows ({columns_max})"
+            )));
+        }
         Ok(Some(RowRef { number: self.number, offset, next_offset: offset + length as u64, raw, key, form, absent }))
     }
 
@@ -182,32 +185,43 @@ impl<'a> Names<'a> {
     }
 
     fn read(&mut self, raw: &[u8], dataset: &Dataset) -> (Option<String>, Form, Vec<usize>) {
-        let broken = |fault| (None, Form::Broken(fault), Vec::new());
-        let Ok(text) = std::str::from_utf8(raw) else {
-            return broken(Fault::row("the bytes are not UTF-8 text: export the file as UTF-8"));
-        };
-        let Ok(Members(members)) = serde_json::from_str(text) else {
-            return broken(Fault::row("the element is not an object"));
+        let broken = |key, fault| (key, Form::Broken(fault), Vec::new());
+        // What is not text is replaced, so that the key can be read: the whole record is rejected then.
+        let text = String::from_utf8_lossy(raw);
+        let Ok(Members(members)) = serde_json::from_str(&text) else {
+            return broken(None, Fault::row("the element is not an object"));
         };
         let is_nested = members.iter().any(|(_, value)| value.get().starts_with(['{', '[']));
+        let own_key = self.known_key(&members, dataset);
         let members = match flatten(members) {
             Ok(members) => members,
-            Err(reason) => return broken(Fault::row(&reason)),
+            Err(reason) => return broken(own_key, Fault::row(&reason)),
         };
-        let columns: Vec<usize> = members.iter().filter_map(|(name, _)| self.index(name, dataset)).collect();
+        let columns = match self.columns(&members, dataset) {
+            Ok(columns) => columns,
+            Err(name) => {
+                return broken(own_key, Fault::row(&format!("two members of the object mean the column `{name}`")));
+            }
+        };
         self.observe(&members, dataset);
         let key = match self.key_of(&members, dataset) {
             Ok(key) => key,
-            Err(fault) => return broken(fault),
+            Err(fault) => return broken(None, fault),
         };
-        let faulty = members.iter().find_map(|(name, value)| Some((name, undecodable(value)?)));
-        if let Some((name, reason)) = faulty {
-            let column = self.by_raw_name.get(name.as_ref()).map(|&index| self.layout.columns[index].name.clone());
-            return (Some(key), Form::Broken(Fault::cell(column, reason)), Vec::new());
+        if matches!(text, Cow::Owned(_)) {
+            return broken(Some(key), Fault::row("the bytes are not UTF-8 text: export the file as UTF-8"));
         }
-        let form = if is_nested {
-            let rewritten =
-                serde_json::to_vec(&OrderedMembers(&members)).expect("texts and checked JSON values are JSON");
+        let faulty = members.iter().zip(&columns).find_map(|((_, value), column)| Some((column, undecodable(value)?)));
+        if let Some((column, reason)) = faulty {
+            let column = column.map(|column| self.layout.columns[column].name.clone());
+            return broken(Some(key), Fault::cell(column, reason));
+        }
+        let is_respelt = members
+            .iter()
+            .zip(&columns)
+            .any(|((name, _), column)| column.is_some_and(|column| self.layout.columns[column].raw_name != *name));
+        let form = if is_nested || is_respelt {
+            let rewritten = self.rewritten(&members, &columns);
             Form::Rewritten { bytes: rewritten, is_repaired: false }
         } else {
             Form::Fits
@@ -215,17 +229,62 @@ impl<'a> Names<'a> {
         (Some(key), form, self.absent(&columns))
     }
 
-    /// Index of the column of that name, made if objects may still bring new ones.
-    fn index(&mut self, raw_name: &str, dataset: &Dataset) -> Option<usize> {
+    /// The column of each member; the name of a column that two members with different names mean.
+    fn columns(&mut self, members: &[Member<'_>], dataset: &Dataset) -> Result<Vec<Option<usize>>, String> {
+        let mut columns: Vec<Option<usize>> = Vec::with_capacity(members.len());
+        for (position, (name, _)) in members.iter().enumerate() {
+            let column = self.index(name, &columns, dataset);
+            // The same name twice is one member of which the last counts, as everywhere in JSON.
+            let is_other = |other: usize| columns[other] == column && members[other].0 != *name;
+            if column.is_some() && (0..position).any(is_other) {
+                return Err(column.map(|column| self.layout.columns[column].name.clone()).unwrap_or_default());
+            }
+            columns.push(column);
+        }
+        Ok(columns)
+    }
+
+    /// The object with the names that the layout has.
+    fn rewritten(&self, members: &[Member<'_>], columns: &[Option<usize>]) -> Vec<u8> {
+        let named: Vec<Member<'_>> = members
+            .iter()
+            .zip(columns)
+            .filter_map(|((_, value), column)| {
+                Some((Cow::Borrowed(self.layout.columns[(*column)?].raw_name.as_str()), value.clone()))
+            })
+            .collect();
+        serde_json::to_vec(&OrderedMembers(&named)).expect("texts and checked JSON values are JSON")
+    }
+
+    /// The key of an object whose other members cannot be read.
+    fn known_key(&self, members: &[(Cow<'_, str>, &RawValue)], dataset: &Dataset) -> Option<String> {
+        let column = &self.layout.columns[self.key?];
+        let (_, value) = members.iter().rev().find(|(name, _)| column_name(name) == column.name)?;
+        let cell = cell_text(value)?;
+        let key = clean_key(&cell, column, &dataset.null_tokens)?;
+        key.ok().filter(|key| !key.contains('\0')).map(str::to_owned)
+    }
+
+    /// Index of the column that a member means: by its name, by another spelling of it unless the object has
+    /// that column already, or a new one while objects may still bring them.
+    fn index(&mut self, raw_name: &str, in_object: &[Option<usize>], dataset: &Dataset) -> Option<usize> {
         if let Some(&index) = self.by_raw_name.get(raw_name) {
             return Some(index);
         }
-        let index = self.layout.push(raw_name, dataset, self.shapes?);
+        let name = column_name(raw_name);
+        let spelt_otherwise = self.layout.columns.iter().position(|column| column.name == name);
+        let index = match spelt_otherwise.filter(|&index| !in_object.contains(&Some(index))) {
+            Some(index) => index,
+            None => {
+                let index = self.layout.push(raw_name, dataset, self.shapes?);
+                self.inferences.push(Inference::new(&self.layout.columns[index].name));
+                if self.layout.columns[index].role == Role::Key {
+                    self.key = Some(index);
+                }
+                index
+            }
+        };
         self.by_raw_name.insert(raw_name.to_owned(), index);
-        self.inferences.push(Inference::new(&self.layout.columns[index].name));
-        if self.layout.columns[index].role == Role::Key {
-            self.key = Some(index);
-        }
         Some(index)
     }
 
@@ -235,7 +294,7 @@ impl<'a> Names<'a> {
             return;
         }
         for (name, value) in members {
-            let index = self.by_raw_name[name.as_ref()];
+            let Some(&index) = self.by_raw_name.get(name.as_ref()) else { continue };
             if self.layout.columns[index].kind.is_some() {
                 continue;
             }
@@ -248,7 +307,8 @@ impl<'a> Names<'a> {
     fn key_of(&self, members: &[Member<'_>], dataset: &Dataset) -> Result<String, Fault> {
         let missing = || Fault::cell(Some(dataset.key.clone()), "the object has no key");
         let column = &self.layout.columns[self.key.ok_or_else(missing)?];
-        let (_, value) = members.iter().rev().find(|(name, _)| *name == column.raw_name).ok_or_else(missing)?;
+        let is_key = |name: &str| self.by_raw_name.get(name) == self.key.as_ref();
+        let (_, value) = members.iter().rev().find(|(name, _)| is_key(name)).ok_or_else(missing)?;
         let cell = cell_text(value)
             .ok_or_else(|| Fault::cell(Some(column.name.clone()), "the key is not text that can be decoded"))?;
         match clean_key(&cell, column, &dataset.null_tokens) {
@@ -261,11 +321,10 @@ impl<'a> Names<'a> {
         }
     }
 
-    fn absent(&self, present: &[usize]) -> Vec<usize> {
-        if present.len() == self.layout.columns.len() {
-            return Vec::new();
-        }
-        (0..self.layout.columns.len()).filter(|column| !present.contains(column)).collect()
+    fn absent(&self, present: &[Option<usize>]) -> Vec<usize> {
+        let mut is_present = vec![false; self.layout.columns.len()];
+        present.iter().flatten().for_each(|&column| is_present[column] = true);
+        (0..is_present.len()).filter(|&column| !is_present[column]).collect()
     }
 }
 

@@ -21,6 +21,12 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+/// Cells of one chunk: a row of a wide table may have little text and still a thousand of them.
+const CELLS_MAX: usize = 1 << 20;
+
+/// What a reject costs beside its text.
+const REJECT_BYTES: usize = 200;
+
 /// Reads a surveyed file from a position on.
 #[derive(Debug)]
 pub struct Reader<'a> {
@@ -96,7 +102,10 @@ impl<'a> Reader<'a> {
             return Ok(None);
         }
         let mut chunk = if self.position.pass == 0 { self.read_in_order()? } else { self.gather()? };
-        self.content.check_unchanged()?;
+        // What is in memory is one version, whatever becomes of the file meanwhile.
+        if !self.content.is_in_memory() {
+            self.content.check_unchanged()?;
+        }
         chunk.rows_read = (chunk.rows() + chunk.rejects.len()) as u64;
         self.position = chunk.next;
         Ok(Some(chunk))
@@ -106,7 +115,17 @@ impl<'a> Reader<'a> {
         let mut chunk = Chunk::default();
         while let Some(row) = self.rows.next()? {
             let Some(key) = &row.key else {
-                chunk.rejects.extend(keyless_reject(row));
+                let next = Position { pass: 0, offset: row.next_offset, row: row.number, ..Position::default() };
+                if let Some(reject) = keyless_reject(row) {
+                    push_reject(&mut chunk, reject);
+                }
+                if let Some(ended) = self.run.take() {
+                    ended.end(&mut chunk, self.limits);
+                }
+                if self.is_full(&chunk) {
+                    chunk.next = next;
+                    return Ok(chunk);
+                }
                 continue;
             };
             if let Some(run) = self.run.as_mut().filter(|run| run.key == *key) {
@@ -118,7 +137,7 @@ impl<'a> Reader<'a> {
             if let Some(ended) = std::mem::replace(&mut self.run, record) {
                 ended.end(&mut chunk, self.limits);
             }
-            if chunk.bytes.len() >= self.limits.chunk_bytes_max {
+            if self.is_full(&chunk) {
                 chunk.next = next;
                 return Ok(chunk);
             }
@@ -143,7 +162,7 @@ impl<'a> Reader<'a> {
         };
         let mut chunk = Chunk::default();
         let mut done = self.position.records;
-        while chunk.bytes.len() < self.limits.chunk_bytes_max {
+        while !self.is_full(&chunk) {
             let Some(record) = records.next() else {
                 chunk.next = self.start_of_pass(pass + 1);
                 return Ok(chunk);
@@ -177,6 +196,13 @@ impl<'a> Reader<'a> {
         Ok(records)
     }
 
+    /// Whether the chunk has as much as one may have: in text, rejects included, and in cells, which cost
+    /// memory even where they are empty.
+    fn is_full(&self, chunk: &Chunk) -> bool {
+        let text = chunk.bytes.len() + chunk.reject_bytes;
+        text >= self.limits.chunk_bytes_max || chunk.rows() * self.layout.columns.len() >= CELLS_MAX
+    }
+
     fn start_of_pass(&self, pass: u32) -> Position {
         Position { pass, done: pass > self.gather_passes, ..Position::default() }
     }
@@ -193,7 +219,7 @@ fn rows_at<'a>(
 ) -> Result<Rows<'a>, SyncError> {
     let mut window = Window::at(content, offset)?;
     Ok(match format {
-        Format::Json => Rows::Json(JsonRows::resuming(window, dataset, layout, limits.row_bytes_max, number)),
+        Format::Json => Rows::Json(JsonRows::resuming(window, dataset, layout, limits, number)),
         Format::Csv(dialect) => {
             if offset == 0 {
                 super::csv::read_header(&mut window, dialect)?;
@@ -202,6 +228,11 @@ fn rows_at<'a>(
             Rows::Csv(CsvRows::new(window, dialect, layout, dataset, key, number))
         }
     })
+}
+
+fn push_reject(chunk: &mut Chunk, reject: Reject) {
+    chunk.reject_bytes += reject.raw.len() + REJECT_BYTES;
+    chunk.rejects.push(reject);
 }
 
 /// A row whose record is unknown stands for itself.
@@ -270,7 +301,7 @@ impl Record {
                 Form::Broken(fault) => fault,
                 _ => Fault::row(whole_reason),
             };
-            chunk.rejects.push(Reject { row_number: row.number, column, reason, raw });
+            push_reject(chunk, Reject { row_number: row.number, column, reason, raw });
         }
     }
 }

@@ -3,6 +3,8 @@
 //! A text column may have swallowed some of them. Of all ways to undo that, the ones with the fewest
 //! swallowed delimiters count, and only if typed columns leave exactly one.
 
+use std::collections::HashSet;
+
 /// Swallowed delimiters a row may have; beyond that it is damage, not text.
 const SWALLOWED_MAX: usize = 64;
 
@@ -50,7 +52,7 @@ pub fn repair(row: &impl Row) -> Repair {
     let filled = (0..cells).rev().find(|&cell| !row.is_empty(cell)).map_or(0, |last| last + 1);
     let fewest = filled.saturating_sub(columns);
     for swallowed in fewest..=surplus.min(SWALLOWED_MAX) {
-        let mut search = Search { row, widths: Vec::with_capacity(columns), found: Vec::new() };
+        let mut search = Search { row, widths: Vec::with_capacity(columns), found: Vec::new(), dead: HashSet::new() };
         search.extend(0, swallowed);
         match search.found.len() {
             0 => {}
@@ -68,6 +70,9 @@ struct Search<'a, R> {
     row: &'a R,
     widths: Vec<usize>,
     found: Vec<Vec<usize>>,
+    /// Columns, with delimiters left to swallow, from which no way leads on: without it, hostile rows
+    /// would be searched for minutes.
+    dead: HashSet<(usize, usize)>,
 }
 
 impl<R: Row> Search<'_, R> {
@@ -80,6 +85,10 @@ impl<R: Row> Search<'_, R> {
             }
             return;
         }
+        if self.dead.contains(&(column, swallowed)) {
+            return;
+        }
+        let found_before = self.found.len();
         let most = if self.row.swallows(column) { swallowed } else { 0 };
         for extra in 0..=most {
             if self.found.len() == CANDIDATES_MAX {
@@ -92,6 +101,9 @@ impl<R: Row> Search<'_, R> {
             self.widths.push(1 + extra);
             self.extend(cell + 1 + extra, swallowed - extra);
             self.widths.pop();
+        }
+        if self.found.len() == found_before {
+            self.dead.insert((column, swallowed));
         }
     }
 }

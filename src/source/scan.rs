@@ -1,8 +1,9 @@
 //! Scan: which files there are. Events only wake a scan; a scan decides.
 
 use super::content::Stamp;
+use super::rows::printable;
 use crate::dataset::{Dataset, Route};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use walkdir::{DirEntry, WalkDir};
@@ -20,8 +21,6 @@ pub struct SourceFile {
     pub path: PathBuf,
     /// What it looked like.
     pub stamp: Stamp,
-    /// When its inode last changed; nanoseconds since 1970. Nobody can set it.
-    pub changed_ns: i64,
     /// Its dataset, and what the path says; `None` when no dataset matches.
     pub route: Option<(Arc<Dataset>, Route)>,
 }
@@ -33,14 +32,13 @@ impl SourceFile {
         (metadata.is_file() && is_wanted_name(path)).then(|| Self {
             path: path.to_owned(),
             stamp: Stamp::of(&metadata),
-            changed_ns: metadata.ctime().saturating_mul(1_000_000_000).saturating_add(metadata.ctime_nsec()),
             route: route(path, datasets),
         })
     }
 
-    /// The path as the ledger has it.
+    /// The path as the ledger has it; bytes that are not text as `\\xNN`, so that two paths stay two.
     pub fn path_text(&self) -> String {
-        self.path.to_string_lossy().into_owned()
+        printable(self.path.as_os_str().as_bytes())
     }
 
     /// The name, for people.

@@ -73,7 +73,7 @@ pub fn survey(
     let mut window = Window::at(content, 0)?;
     match format {
         Format::Json => {
-            let mut rows = Rows::Json(JsonRows::surveying(window, dataset, shapes, limits.row_bytes_max));
+            let mut rows = Rows::Json(JsonRows::surveying(window, dataset, shapes, limits));
             let mut tally = Tally::of(&mut rows, content, limits)?;
             let Rows::Json(rows) = rows else { unreachable!("made as JSON above") };
             let layout = rows.into_layout();
@@ -82,13 +82,14 @@ pub fn survey(
             }
             if tally.has_scattered_faults() {
                 let window = Window::at(content, 0)?;
-                let again = JsonRows::resuming(window, dataset, &layout, limits.row_bytes_max, 0);
+                let again = JsonRows::resuming(window, dataset, &layout, limits, 0);
                 tally.count_rejected_again(&mut Rows::Json(again))?;
             }
             Ok((tally.finish(&layout, content, limits), layout))
         }
         Format::Csv(dialect) => {
             let header = read_header(&mut window, dialect)?;
+            check_columns(header.len(), limits)?;
             let layout = Layout::of_header(&header, dataset, shapes);
             let key = check_layout(&layout, dataset, limits)?;
             let mut rows = Rows::Csv(CsvRows::new(window, dialect, &layout, dataset, key, 0).inferring());
@@ -110,14 +111,16 @@ pub fn survey(
     }
 }
 
-fn check_layout(layout: &Layout, dataset: &Dataset, limits: &Limits) -> Result<usize, SyncError> {
-    if layout.columns.len() > limits.columns_max {
-        return Err(SyncError::damaged(format!(
-            "it has {} columns where columns_max allows {}",
-            layout.columns.len(),
-            limits.columns_max
-        )));
+fn check_columns(columns: usize, limits: &Limits) -> Result<(), SyncError> {
+    if columns > limits.columns_max {
+        let allowed = limits.columns_max;
+        return Err(SyncError::damaged(format!("it has {columns} columns where columns_max allows {allowed}")));
     }
+    Ok(())
+}
+
+fn check_layout(layout: &Layout, dataset: &Dataset, limits: &Limits) -> Result<usize, SyncError> {
+    check_columns(layout.columns.len(), limits)?;
     layout.key().ok_or_else(|| {
         let names: Vec<&str> = layout.columns.iter().map(|column| column.raw_name.as_str()).take(10).collect();
         SyncError::damaged(format!(
@@ -158,6 +161,10 @@ impl Tally {
             let fault = u64::from(matches!(row.form, Form::Broken(_)));
             let Some(key) = row.key else {
                 tally.rows_rejected += fault;
+                // The reader may end a chunk here, so what comes after it is another run.
+                if let Some(ended) = run.take() {
+                    tally.end_run(&ended);
+                }
                 continue;
             };
             match &mut run {
