@@ -55,8 +55,9 @@ pub struct Sink {
     collation: Option<String>,
     lease: Lease,
     writing: Mutex<()>,
-    /// Held while tables get columns.
-    evolving: Mutex<()>,
+    /// Held while tables get columns. Whether the ledger may know of columns that tables or views lack,
+    /// because the database went away in between.
+    evolving: Mutex<bool>,
     /// When the last write was committed: what tells a new outage from one that goes on.
     last_commit: std::sync::Mutex<Option<Instant>>,
 }
@@ -80,7 +81,7 @@ impl Sink {
             definitions: Definitions::load(config.marts_dir.as_deref())?,
             shapes: RwLock::new(Arc::new(evolve::declared_shapes())),
             writing: Mutex::new(()),
-            evolving: Mutex::new(()),
+            evolving: Mutex::new(false),
             last_commit: std::sync::Mutex::new(None),
             connection,
             dialect,
@@ -190,7 +191,13 @@ pub async fn connect(url: &DatabaseUrl) -> Result<DatabaseConnection, SyncError>
                 .pragma("cache_size", SQLITE_CACHE_KIB)
                 .pragma("busy_timeout", SQLITE_BUSY_TIMEOUT_MS)
         });
-    Ok(Database::connect(options).await?)
+    Database::connect(options).await.map_err(|error| match error.to_string().contains(url.reveal()) {
+        // The library repeats a URL that it cannot read, with the password in it.
+        true => SyncError::Configuration(
+            "database_url cannot be read; write special characters of user and password as %XX".to_owned(),
+        ),
+        false => error.into(),
+    })
 }
 
 /// Without strict mode MySQL cuts values silently.

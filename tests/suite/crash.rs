@@ -1,6 +1,6 @@
 //! Crash: killed at any point, a sync is finished by the next one as if nothing had happened.
 
-use crate::exports::{Market, SMALL_CHUNKS, Version, assert_same, everything};
+use crate::exports::{Market, SMALL_CHUNKS, Version, assert_same, everything, wait_for_half_a_file};
 use crate::sandbox::{Daemon, Engine, Sandbox, on_every_database, wait_for};
 use serde_json::Value;
 use std::fs;
@@ -79,7 +79,10 @@ fn newer_content_over_a_file_that_a_crash_interrupted_replaces_it() {
         market.drop_version(sandbox, Version::First);
         crash(&market, sandbox, AFTER_SECOND_CHUNK);
         for (name, text) in market.files(Version::First) {
-            let newer = text.replace("COMPLETED", "CANCELLED").replace("Completed", "Failed").replace("Points\": ", "Points\": 1");
+            let newer = text
+                .replace("COMPLETED", "CANCELLED")
+                .replace("Completed", "Failed")
+                .replace("Points\": ", "Points\": 1");
             sandbox.drop_file(&format!("market-1/{name}"), &newer);
             clean.drop_file(&format!("market-1/{name}"), &newer);
         }
@@ -159,10 +162,7 @@ fn a_daemon_killed_in_the_middle_of_a_file_goes_on_when_it_is_started_again() {
         market.drop_dated(sandbox, Version::First);
         let hang = ("FAILPOINTS", "after_commit=1*off->sleep(600000)");
         let mut daemon: Daemon = sandbox.start_daemon(&[settings[0], settings[1], hang]);
-        wait_for("a file to be half done", || {
-            let half_done = "SELECT id FROM tidegate_files WHERE state = 'syncing' AND position IS NOT NULL";
-            sandbox.try_rows(half_done).is_ok_and(|files| !files.is_empty())
-        });
+        wait_for_half_a_file(sandbox);
         daemon.kill();
         // Files come while the daemon is down.
         market.drop_dated(sandbox, Version::Second);

@@ -2,10 +2,12 @@
 //! restart could do twice or forget: changed and moved records, lost lines, repeated lines, records whose
 //! rows stand apart, rejects, and new columns.
 
-use crate::sandbox::{Report, Sandbox};
+use crate::sandbox::{Report, Sandbox, wait_for};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::process::Command;
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
 
 /// The least memory, hence the smallest chunks: 512 KiB of text.
 pub const SMALL_CHUNKS: (&str, &str) = ("TIDEGATE_MEMORY_MAX_MB", "64");
@@ -226,6 +228,54 @@ impl Order {
             number + line,
         )
     }
+}
+
+/// A `tidegate sync` that runs beside the test; dropping it kills it.
+#[derive(Debug)]
+pub struct Background {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Background {
+    /// Starts a command with these environment variables.
+    pub fn start(sandbox: &Sandbox, mut command: Command, environment: &[(&str, &str)]) -> Self {
+        let log = sandbox.path("sync.log");
+        let stderr = fs::File::create(&log).expect("a writable temporary directory");
+        command.envs(environment.iter().copied()).stdout(Stdio::null()).stderr(stderr);
+        Self { child: command.spawn().expect("the built program starts"), log }
+    }
+
+    /// Everything it logged.
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Whether it still runs.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().is_ok_and(|status| status.is_none())
+    }
+
+    /// Waits for its end; returns the exit code, -1 for a signal.
+    pub fn finish(&mut self) -> i32 {
+        self.child.wait().expect("it is a child of this process").code().unwrap_or(-1)
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("the log of the sync:\n{}", self.log());
+        }
+    }
+}
+
+/// Waits until some file is committed in part.
+pub fn wait_for_half_a_file(sandbox: &Sandbox) {
+    let half_done = "SELECT id FROM tidegate_files WHERE state = 'syncing' AND position IS NOT NULL";
+    wait_for("a file to be half done", || sandbox.try_rows(half_done).is_ok_and(|files| !files.is_empty()));
 }
 
 /// All that a restart could get wrong: tables and marts, which file wrote which row, the ledger's counts,

@@ -94,13 +94,22 @@ impl Report {
 impl Sandbox {
     /// An empty one.
     pub fn new(engine: Engine) -> Self {
-        let directory = tempfile::tempdir().expect("a temporary directory");
-        fs::create_dir(directory.path().join("inbox")).expect("a writable temporary directory");
         let url = match engine {
-            Engine::Sqlite => format!("sqlite://{}", directory.path().join("database.sqlite").display()),
+            Engine::Sqlite => String::new(),
             Engine::Mariadb => servers::mariadb().fresh_database(),
             Engine::Postgres => servers::postgres().fresh_database(),
         };
+        let mut sandbox = Self::on(engine, url);
+        if engine == Engine::Sqlite {
+            sandbox.url = format!("sqlite://{}", sandbox.path("database.sqlite").display());
+        }
+        sandbox
+    }
+
+    /// One on a database that the test brings.
+    pub fn on(engine: Engine, url: String) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        fs::create_dir(directory.path().join("inbox")).expect("a writable temporary directory");
         Self { engine, url, directory }
     }
 
@@ -319,6 +328,23 @@ impl Daemon {
     pub fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+
+    /// Waits until it ends by itself; returns the exit code, -1 for a signal.
+    pub fn wait_for_end(&mut self) -> i32 {
+        let started = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("the daemon is a child of this process") {
+                return status.code().unwrap_or(-1);
+            }
+            assert!(started.elapsed() < DEADLINE, "waited in vain for the daemon's end");
+            std::thread::sleep(POLL_INTERVAL);
+        }
+    }
+
+    /// Its process number.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Whether it still runs.

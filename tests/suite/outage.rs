@@ -1,0 +1,239 @@
+//! Outage: a database that is away is waited for, and nothing is lost or done twice.
+
+use crate::exports::{Background, Market, SMALL_CHUNKS, Version, assert_same, everything, wait_for_half_a_file};
+use crate::sandbox::{Daemon, Engine, Report, Sandbox, wait_for};
+use crate::servers::{Kind, Server};
+use sea_orm::{ConnectionTrait, Database, DatabaseTransaction, DbErr, TransactionTrait};
+use std::fs;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+const WAITING: &str = "waiting for the database";
+
+/// `sync` tells what it waits for only when it is asked to.
+const TALKATIVE: (&str, &str) = ("TIDEGATE_LOG_LEVEL", "warn");
+const PATIENT: (&str, &str) = ("TIDEGATE_DATABASE_WAIT_MS", "60000");
+const IMPATIENT: (&str, &str) = ("TIDEGATE_DATABASE_WAIT_MS", "1000");
+const SETTLED_SOON: (&str, &str) = ("TIDEGATE_SETTLE_SCAN_MS", "100");
+
+/// Runs a scenario on each server, which it may stop and start.
+fn on_every_server(scenario: impl Fn(&Server, &Sandbox)) {
+    static SERVERS: [(Engine, Kind, Mutex<Option<Server>>); 2] =
+        [(Engine::Mariadb, Kind::Mariadb, Mutex::new(None)), (Engine::Postgres, Kind::Postgres, Mutex::new(None))];
+    for (engine, kind, slot) in &SERVERS {
+        eprintln!("on {engine:?}");
+        let mut server = slot.lock().unwrap_or_else(|poisoned| {
+            // A test that failed may have left it stopped: take a new one.
+            slot.clear_poison();
+            let mut server = poisoned.into_inner();
+            *server = None;
+            server
+        });
+        let server = server.get_or_insert_with(|| Server::start_private(*kind));
+        scenario(server, &Sandbox::on(*engine, server.fresh_database()));
+    }
+}
+
+#[test]
+fn a_sync_waits_for_a_server_that_is_away_but_not_for_ever() {
+    on_every_server(|server, sandbox| {
+        let market = Market::new("1");
+        market.drop_version(sandbox, Version::First);
+        server.stop();
+        gives_up(sandbox);
+        let mut sync = Background::start(sandbox, market.sync_command(sandbox), &[PATIENT, TALKATIVE]);
+        wait_for(WAITING, || sync.log().contains(WAITING));
+        server.start_again();
+        assert_eq!(sync.finish(), 0, "{}", sync.log());
+        is_as_after_a_clean_run(sandbox, &market, &[Version::First]);
+    });
+}
+
+#[test]
+fn a_missing_folder_of_a_sqlite_file_is_waited_for_too() {
+    let mut sandbox = Sandbox::new(Engine::Sqlite);
+    let folder = sandbox.path("mounted-later");
+    sandbox.url = format!("sqlite://{}/database.sqlite", folder.display());
+    let market = Market::new("1");
+    market.drop_version(&sandbox, Version::First);
+    gives_up(&sandbox);
+    let mut sync = Background::start(&sandbox, market.sync_command(&sandbox), &[PATIENT, TALKATIVE]);
+    wait_for(WAITING, || sync.log().contains(WAITING));
+    fs::create_dir(folder).expect("a writable temporary directory");
+    assert_eq!(sync.finish(), 0, "{}", sync.log());
+    is_as_after_a_clean_run(&sandbox, &market, &[Version::First]);
+}
+
+fn gives_up(sandbox: &Sandbox) {
+    let started = Instant::now();
+    let report = sandbox.sync_with(&[IMPATIENT]);
+    assert_eq!(report.exit, 3, "{}", report.stderr);
+    assert!(report.stderr.contains("database"), "{}", report.stderr);
+    assert!(!report.stderr.contains(":pw@"), "{}", report.stderr);
+    let waited = started.elapsed();
+    assert!((Duration::from_secs(1)..Duration::from_secs(30)).contains(&waited), "{waited:?}");
+}
+
+#[test]
+fn a_daemon_waits_for_its_server_for_ever_and_says_so() {
+    on_every_server(|server, sandbox| {
+        let market = Market::new("1");
+        server.stop();
+        let daemon = start_daemon(sandbox, &[IMPATIENT]);
+        wait_for("a healthy daemon that is not ready", || {
+            let status = |path| daemon.get(path).map(|(status, _)| status);
+            status("/healthz") == Some(200) && status("/readyz") == Some(503)
+        });
+        market.drop_version(sandbox, Version::First);
+        wait_for("a third attempt", || daemon.log().matches(WAITING).count() >= 2);
+        assert_eq!(daemon.get("/healthz").map(|(status, _)| status), Some(200));
+        server.start_again();
+        daemon.wait_until_ready();
+        wait_for_synced(sandbox, 3);
+        is_as_after_a_clean_run(sandbox, &market, &[Version::First]);
+    });
+}
+
+#[test]
+fn a_server_that_dies_in_the_middle_of_a_sync_costs_nothing_but_time() {
+    on_every_server(|server, sandbox| {
+        let market = Market::new("1");
+        for (version, failpoints) in [
+            (Version::First, "after_commit=sleep(100)"),
+            // The transaction is open when the server dies.
+            (Version::Second, "before_commit=2*off->1*sleep(2000)->off"),
+        ] {
+            market.drop_version(sandbox, version);
+            let slowly = ("FAILPOINTS", failpoints);
+            let mut sync = Background::start(sandbox, market.sync_command(sandbox), &[PATIENT, TALKATIVE, slowly]);
+            wait_for_half_a_file(sandbox);
+            restart(server);
+            assert_eq!(sync.finish(), 0, "{}", sync.log());
+            // Between transactions, an outage that is over at the next one goes unnoticed.
+            assert!(version == Version::First || sync.log().contains(WAITING), "{}", sync.log());
+        }
+        is_as_after_a_clean_run(sandbox, &market, &[Version::First, Version::Second]);
+    });
+}
+
+#[test]
+fn a_server_that_dies_again_and_again_is_waited_for_each_time() {
+    on_every_server(|server, sandbox| {
+        let market = Market::new("1");
+        // Each outage alone is shorter than the longest wait, all together are not.
+        let patience = ("TIDEGATE_DATABASE_WAIT_MS", "6000");
+        let slowly = ("FAILPOINTS", "after_commit=sleep(1500)");
+        market.drop_version(sandbox, Version::First);
+        let mut sync = Background::start(sandbox, market.sync_command(sandbox), &[patience, slowly, TALKATIVE]);
+        wait_for_half_a_file(sandbox);
+        for outages in 1..=3 {
+            restart(server);
+            let rows_read = "SELECT COALESCE(SUM(rows_read), 0) FROM tidegate_files";
+            let before = sandbox.rows(rows_read);
+            wait_for("the next commit", || sandbox.try_rows(rows_read).is_ok_and(|now| now != before));
+            assert!(outages == 3 || sync.is_running(), "{}", sync.log());
+        }
+        assert_eq!(sync.finish(), 0, "{}", sync.log());
+        is_as_after_a_clean_run(sandbox, &market, &[Version::First]);
+    });
+}
+
+#[test]
+fn a_daemon_outlives_its_server_between_files_within_them_and_in_a_refresh() {
+    on_every_server(|server, sandbox| {
+        let market = Market::new("1");
+        let failpoints = "before_commit=1*off->1*sleep(2000)->off;during_refresh=sleep(200)";
+        let daemon = start_daemon(sandbox, &[("FAILPOINTS", failpoints)]);
+        daemon.wait_until_ready();
+        market.drop_version(sandbox, Version::First);
+        wait_for_half_a_file(sandbox);
+        restart(server);
+        wait_for_synced(sandbox, 3);
+        restart(server);
+        market.drop_version(sandbox, Version::Second);
+        wait_for_file(sandbox, r#"position LIKE '%"done":true%'"#);
+        restart(server);
+        wait_for_synced(sandbox, 6);
+        daemon.wait_until_ready();
+        is_as_after_a_clean_run(sandbox, &market, &[Version::First, Version::Second]);
+    });
+}
+
+/// A backup, or somebody's forgotten shell.
+#[test]
+fn a_sqlite_file_that_another_process_locks_for_long_is_waited_for() {
+    let (syncing, watching) = (Sandbox::new(Engine::Sqlite), Sandbox::new(Engine::Sqlite));
+    let market = Market::new("1");
+    for sandbox in [&syncing, &watching] {
+        market.drop_version(sandbox, Version::First);
+        assert_eq!(market.sync(sandbox, "").exit, 0);
+    }
+    let daemon = start_daemon(&watching, &[]);
+    daemon.wait_until_ready();
+    let runtime = tokio::runtime::Runtime::new().expect("threads can be started");
+    // A transaction that a failed test drops needs it.
+    let _context = runtime.enter();
+    let locks = [&syncing, &watching].map(|sandbox| {
+        market.drop_version(sandbox, Version::Second);
+        runtime.block_on(lock(sandbox)).expect("nobody writes at the moment")
+    });
+    let mut sync = Background::start(&syncing, market.sync_command(&syncing), &[PATIENT, TALKATIVE]);
+    wait_for(WAITING, || sync.log().contains(WAITING) && daemon.log().contains(WAITING));
+    for lock in locks {
+        runtime.block_on(lock.rollback()).expect("it is open");
+    }
+    assert_eq!(sync.finish(), 0, "{}", sync.log());
+    wait_for_synced(&watching, 6);
+    for sandbox in [&syncing, &watching] {
+        is_as_after_a_clean_run(sandbox, &market, &[Version::First, Version::Second]);
+    }
+}
+
+async fn lock(sandbox: &Sandbox) -> Result<DatabaseTransaction, DbErr> {
+    let transaction = Database::connect(sandbox.url.as_str()).await?.begin().await?;
+    transaction.execute_unprepared("UPDATE tidegate_lease SET holder = 'a lock'").await?;
+    Ok(transaction)
+}
+
+#[test]
+fn a_state_directory_that_cannot_be_written_is_an_error_that_says_so() {
+    let sandbox = Sandbox::new(Engine::Sqlite);
+    fs::write(sandbox.state_dir(), "not a directory").expect("a writable temporary directory");
+    let inbox = sandbox.inbox().to_string_lossy().into_owned();
+    for arguments in [&["sync", &inbox][..], &["run", &inbox, "--listen", "127.0.0.1:0"]] {
+        let report = Report::of(&sandbox.command(arguments).output().expect("the built program starts"));
+        assert_eq!(report.exit, 2, "{}", report.stderr);
+        assert!(report.stderr.contains("cannot write"), "{}", report.stderr);
+        assert!(report.stderr.contains("state_dir"), "{}", report.stderr);
+    }
+}
+
+fn start_daemon(sandbox: &Sandbox, environment: &[(&str, &str)]) -> Daemon {
+    sandbox.start_daemon(&[&[SMALL_CHUNKS, SETTLED_SOON], environment].concat())
+}
+
+fn restart(server: &Server) {
+    server.stop();
+    server.start_again();
+}
+
+/// Waits for an unfinished file of which this is true.
+fn wait_for_file(sandbox: &Sandbox, condition: &str) {
+    let sql = format!("SELECT id FROM tidegate_files WHERE state = 'syncing' AND {condition}");
+    wait_for(condition, || sandbox.try_rows(&sql).is_ok_and(|files| !files.is_empty()));
+}
+
+fn wait_for_synced(sandbox: &Sandbox, files: usize) {
+    let sql = "SELECT id FROM tidegate_files WHERE state = 'synced'";
+    wait_for("every file to be synced", || sandbox.try_rows(sql).is_ok_and(|synced| synced.len() == files));
+}
+
+fn is_as_after_a_clean_run(sandbox: &Sandbox, market: &Market, versions: &[Version]) {
+    let clean = sandbox.sibling();
+    for &version in versions {
+        market.drop_version(&clean, version);
+        let report = market.sync(&clean, "");
+        assert_eq!(report.exit, 0, "{}", report.stderr);
+    }
+    assert_same(&everything(sandbox), &everything(&clean), "after an outage");
+}
