@@ -4,7 +4,7 @@
 use super::Sink;
 use super::dialect::Dialect;
 use crate::dataset::{Dataset, Owner};
-use crate::error::SyncError;
+use crate::error::{SyncError, Verdict};
 use crate::schema::{ColumnShape, Kind, Layout, SchemaChange, Shapes};
 use entity::{TableShape, schema_changes};
 use sea_orm::sea_query::{Query, Table};
@@ -74,9 +74,26 @@ impl Sink {
         }
         write.commit().await?;
         fail::fail_point!("during_schema_change", |_| std::process::abort());
-        self.follow_ledger().await?;
+        if let Err(error) = self.follow_ledger().await {
+            if error.verdict() == Verdict::Retry {
+                return Err(error);
+            }
+            // Too many columns, too wide a row, a name it does not take: without its columns the file cannot
+            // be loaded, but the next one can, and the next start.
+            self.withdraw_changes(file_id).await?;
+            self.follow_ledger().await?;
+            *is_behind = false;
+            return Err(SyncError::damaged(format!("the database refuses its new columns ({error})")));
+        }
         *is_behind = false;
         Ok(())
+    }
+
+    async fn withdraw_changes(&self, file_id: i64) -> Result<(), SyncError> {
+        let write = self.begin().await?;
+        let of_file = schema_changes::Entity::delete_many().filter(schema_changes::Column::FileId.eq(file_id));
+        of_file.exec(&write.transaction).await?;
+        Ok(write.commit().await?)
     }
 
     /// Brings tables and views to what the ledger says they have.

@@ -5,7 +5,7 @@
 //! gone. Every commit checks the token, so a holder that was only slow can't write after it lost.
 
 use crate::error::SyncError;
-use entity::lease;
+use entity::{TableShape, lease};
 use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
 use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
@@ -34,7 +34,12 @@ impl Lease {
     /// # Errors
     ///
     /// [`SyncError::LeaseHeld`] when the wait was in vain.
-    pub async fn take(connection: &impl ConnectionTrait, wait: Duration) -> Result<Self, SyncError> {
+    pub async fn take(
+        connection: &impl ConnectionTrait,
+        collation: Option<&str>,
+        wait: Duration,
+    ) -> Result<Self, SyncError> {
+        make_table(connection, collation).await?;
         let this = Process::this();
         let started = Instant::now();
         let mut seen: Option<(lease::Model, Instant)> = None;
@@ -90,6 +95,18 @@ impl Lease {
             .await?;
         Ok(())
     }
+}
+
+/// The first migration makes this table too, but migrations are for who has the lease.
+async fn make_table(connection: &impl ConnectionTrait, collation: Option<&str>) -> Result<(), SyncError> {
+    let shape = TableShape::of::<lease::Entity>();
+    let table = migration::ddl::create_table(&shape, connection.get_database_backend(), collation);
+    if connection.execute(&table).await.is_err() {
+        // PostgreSQL lets two that make it at the same moment collide; now it is there.
+        tokio::time::sleep(POLL_INTERVAL).await;
+        connection.execute(&table).await?;
+    }
+    Ok(())
 }
 
 /// Whether the row was inserted; another process may have been faster.

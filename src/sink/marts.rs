@@ -51,39 +51,46 @@ impl Sink {
             let existing = self.columns_of(&mart.shape.name).await?;
             let is_current = existing.iter().eq(mart.shape.columns.iter().map(|column| &column.name));
             let table = migration::ddl::create_table(&mart.shape, self.dialect.backend(), self.collation.as_deref());
-            let write = self.begin().await?;
             if !is_current {
-                // Only metrics are lost, and they are computed anew below.
+                // Only metrics are lost, and they are computed anew. Before the transaction below, because
+                // MySQL's DDL would end it.
+                let _writing = self.writing.lock().await;
+                self.define(&self.connection, &mart.shape.name, "").await?;
                 let drop = sea_orm::sea_query::Table::drop().table(Alias::new(&mart.shape.name)).if_exists().to_owned();
-                write.transaction.execute(&drop).await?;
-                write.transaction.execute(&table).await?;
+                self.connection.execute(&drop).await?;
+                self.connection.execute(&table).await?;
             }
-            if self.define(&write.transaction, &mart.shape.name, &mart.fingerprint).await? || !is_current {
-                for table in mart.touched_by.keys() {
-                    self.mark_markets(&write.transaction, mart, table).await?;
-                }
+            if is_current && self.is_defined(&mart.shape.name, &mart.fingerprint).await? {
+                continue;
+            }
+            let write = self.begin().await?;
+            self.define(&write.transaction, &mart.shape.name, &mart.fingerprint).await?;
+            for table in mart.touched_by.keys() {
+                self.mark_markets(&write.transaction, mart, table).await?;
             }
             write.commit().await?;
         }
         Ok(())
     }
 
-    /// Notes the definition of a mart or view; whether it is another than before.
+    /// Whether a mart or view was made from this text.
+    pub(super) async fn is_defined(&self, name: &str, fingerprint: &str) -> Result<bool, SyncError> {
+        let defined = definitions::Entity::find_by_id(name).one(&self.connection).await?;
+        Ok(defined.is_some_and(|defined| defined.fingerprint == fingerprint))
+    }
+
+    /// Notes which text a mart or view was made from.
     pub(super) async fn define(
         &self,
         connection: &impl ConnectionTrait,
         name: &str,
         fingerprint: &str,
-    ) -> Result<bool, SyncError> {
-        let defined = definitions::Entity::find_by_id(name).one(connection).await?;
-        if defined.is_some_and(|defined| defined.fingerprint == fingerprint) {
-            return Ok(false);
-        }
+    ) -> Result<(), SyncError> {
         let row = definitions::ActiveModel { name: Set(name.to_owned()), fingerprint: Set(fingerprint.to_owned()) };
         let update =
             OnConflict::column(definitions::Column::Name).update_column(definitions::Column::Fingerprint).to_owned();
         definitions::Entity::insert(row).on_conflict(update).exec_without_returning(connection).await?;
-        Ok(true)
+        Ok(())
     }
 
     /// Marks the groups that these records are in now.

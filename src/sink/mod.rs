@@ -73,10 +73,10 @@ impl Sink {
         let connection = connect(&config.database_url).await?;
         let dialect = Dialect::of(connection.get_database_backend());
         check_strictness(&connection, dialect).await?;
-        // Two processes that start at once must not both migrate an empty database.
-        Migrator::up(&connection, None).await?;
-        let lease = Lease::take(&connection, config.lease_wait).await?;
         let collation = migration::ddl::text_collation(&connection).await?;
+        // The lease comes before everything else: two processes that start at once must not both migrate.
+        let lease = Lease::take(&connection, collation.as_deref(), config.lease_wait).await?;
+        Migrator::up(&connection, None).await?;
         let sink = Self {
             definitions: Definitions::load(config.marts_dir.as_deref())?,
             shapes: RwLock::new(Arc::new(evolve::declared_shapes())),
@@ -120,7 +120,7 @@ impl Sink {
     ///
     /// [`SyncError::LeaseLost`] when somebody has.
     pub async fn keep_lease(&self) -> Result<(), SyncError> {
-        let _writing = self.writing.lock().await;
+        // Not in turn with the writers: one that is long at it must not look dead to others.
         self.lease.beat(&self.connection).await
     }
 

@@ -16,17 +16,19 @@ impl Sink {
             let name = self.dialect.quote(&view.name);
             let fingerprint = hex(&Sha256::digest(query.sql.as_bytes()));
             let exists = !self.columns_of(&view.name).await?.is_empty();
-            let write = self.begin().await?;
-            if !self.define(&write.transaction, &view.name, &fingerprint).await? && exists {
+            if exists && self.is_defined(&view.name, &fingerprint).await? {
                 continue;
             }
-            // MySQL replaces a view in one step, and commits it by itself; the others roll back.
+            // MySQL replaces a view in one step and commits it by itself, so that it must come before its
+            // fingerprint; the others roll both back.
             if self.dialect == Dialect::Mysql {
-                write
-                    .transaction
-                    .execute_unprepared(&format!("CREATE OR REPLACE VIEW {name} AS {}", query.sql))
-                    .await?;
-            } else {
+                let _writing = self.writing.lock().await;
+                let replace = format!("CREATE OR REPLACE VIEW {name} AS {}", query.sql);
+                self.connection.execute_unprepared(&replace).await?;
+            }
+            let write = self.begin().await?;
+            self.define(&write.transaction, &view.name, &fingerprint).await?;
+            if self.dialect != Dialect::Mysql {
                 write.transaction.execute_unprepared(&format!("DROP VIEW IF EXISTS {name}")).await?;
                 write.transaction.execute_unprepared(&format!("CREATE VIEW {name} AS {}", query.sql)).await?;
             }
