@@ -101,7 +101,8 @@ fn bytes_that_are_no_text_reject_the_whole_record() {
         assert_eq!(sandbox.rows(NOT_FILLER), ["11|x", "12|y", "13|w"]);
         let items = "SELECT order_id, sku FROM order_items WHERE order_id IN ('11', '12') ORDER BY order_id, line_no";
         assert_eq!(sandbox.rows(items), ["11|A", "11|B", "12|C"]);
-        let rejects = sandbox.rows("SELECT r.row_number, column_name, raw FROM tidegate_rejects r ORDER BY r.row_number");
+        let rejects =
+            sandbox.rows("SELECT r.row_number, column_name, raw FROM tidegate_rejects r ORDER BY r.row_number");
         assert_eq!(
             rejects,
             ["1|-|11,A,new", r"2|sku|11,\xFF\xFEB,new", r"3|description|12,C,z\x00", r"5|order_id|\xE9,E,v"]

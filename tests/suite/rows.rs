@@ -122,7 +122,8 @@ fn a_key_that_is_none_is_a_reject() {
         synced(sandbox, CUSTOMERS, &rows.join("\n"));
         let keys = sandbox.rows("SELECT customer_id FROM customers WHERE customer_id NOT LIKE 'filler%' ORDER BY 1");
         assert_eq!(keys, ["0011", "12345678901234567890", &long]);
-        let rejects = sandbox.rows("SELECT r.row_number, column_name, raw FROM tidegate_rejects r ORDER BY r.row_number");
+        let rejects =
+            sandbox.rows("SELECT r.row_number, column_name, raw FROM tidegate_rejects r ORDER BY r.row_number");
         assert_eq!(
             rejects,
             [
