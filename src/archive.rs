@@ -6,12 +6,15 @@ use crate::source::content::Stamp;
 use crate::source::scan::SourceFile;
 use std::path::{Path, PathBuf};
 
-/// Keeps, archives or deletes a synced file, as configured. A file that changed meanwhile stays.
-///
-/// # Errors
-///
-/// When it cannot be moved or removed.
-pub fn put_away(config: &Config, source_file: &SourceFile) -> Result<(), SyncError> {
+/// Keeps, archives or deletes a synced file, as configured. A file that changed meanwhile stays, and so does
+/// one that cannot be moved: its rows are in the tables, so that is worth a line in the log and no more.
+pub fn put_away(config: &Config, source_file: &SourceFile) {
+    if let Err(error) = try_put_away(config, source_file) {
+        tracing::error!(path = %source_file.path.display(), reason = %error, "file stays in the inbox");
+    }
+}
+
+fn try_put_away(config: &Config, source_file: &SourceFile) -> Result<(), SyncError> {
     let path = &source_file.path;
     let is_same = std::fs::symlink_metadata(path).is_ok_and(|metadata| Stamp::of(&metadata) == source_file.stamp);
     if config.after_sync == AfterSync::Keep || !is_same {

@@ -166,7 +166,7 @@ mod tests {
 
     #[test]
     fn a_checkpoint_is_these_literal_bytes() {
-        let json = r#"{"format_version":1,"file_id":4,"stamp":{"size_bytes":10,"modified_ns":20,"inode":30,"changed_ns":40},"digests":[5],"survey":{"header":["Order ID"],"rows_read":3,"rows_rejected":0,"scattered":[7],"gather_passes":1},"position":{"pass":0,"offset":9,"row":1,"records":0,"done":false}}"#;
+        let json = r#"{"format_version":1,"file_id":4,"stamp":{"size_bytes":10,"modified_ns":20,"inode":30,"changed_ns":40},"digests":[5],"survey":{"header":["Order ID"],"rows_read":3,"rows_rejected":0,"scattered":[7],"gather_passes":1},"position":{"pass":0,"offset":9,"row":1,"records":0,"passes":0,"done":false}}"#;
         let position = Position { offset: 9, row: 1, ..Position::default() };
         assert_eq!(serde_json::to_string(&checkpoint(position)).expect("plain data"), json);
     }

@@ -18,6 +18,8 @@ pub struct Position {
     pub row: u64,
     /// Gathering passes: records of this pass that are done.
     pub records: u64,
+    /// Gathering passes: how many there are, which the memory limit decided when the first one began.
+    pub passes: u32,
     /// Whether nothing is left to read.
     pub done: bool,
 }

@@ -390,7 +390,7 @@ fn database_url(
         },
     };
     let url = match url.trim() {
-        "" => format!("sqlite://{}", state_dir.join("tidegate.db").display()),
+        "" => sqlite_url(&state_dir.join("tidegate.db")),
         url => url.replacen("postgresql://", "postgres://", 1).replacen("mariadb://", "mysql://", 1),
     };
     let is_known = ["sqlite:", "mysql://", "postgres://"].iter().any(|scheme| url.starts_with(scheme));
@@ -400,6 +400,12 @@ fn database_url(
         ));
     }
     Ok(DatabaseUrl(url))
+}
+
+/// What has a meaning in URLs is escaped.
+fn sqlite_url(path: &Path) -> String {
+    let path = path.display().to_string();
+    format!("sqlite://{}", path.replace('%', "%25").replace('?', "%3F").replace('#', "%23"))
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, ConfigurationError> {
@@ -515,5 +521,6 @@ mod tests {
         assert_eq!(route("/market 9/Market 1 Orders.csv"), expect("orders", "1", None));
         assert_eq!(route("/in/Market 1 Orders.xlsx"), None);
         assert_eq!(route("/in/supermarket orders.csv"), None);
+        assert_eq!(route("/in/marketing/orders.csv"), None);
     }
 }

@@ -143,7 +143,10 @@ fn is_passing_code(error: &(dyn DatabaseError + 'static)) -> bool {
     if let Some(error) = error.try_downcast_ref::<SqlxMySqlError>() {
         // Too many connections, shutdown in progress, out of memory or disk, lock wait timeout, deadlock,
         // read-only during a failover, connection killed.
-        return matches!(error.number(), 1021 | 1037 | 1038 | 1040 | 1041 | 1053 | 1203 | 1205 | 1213 | 1290 | 1792 | 1836 | 1927);
+        return matches!(
+            error.number(),
+            1021 | 1037 | 1038 | 1040 | 1041 | 1053 | 1203 | 1205 | 1213 | 1290 | 1792 | 1836 | 1927
+        );
     }
     let code = error.code().unwrap_or_default();
     if error.try_downcast_ref::<SqlxPostgresError>().is_some() {

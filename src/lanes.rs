@@ -69,6 +69,7 @@ pub async fn sync_lane(
             continue;
         }
         if context.shutdown.is_cancelled() {
+            end.fatal = Some(SyncError::Stopped);
             break;
         }
         match sync_patiently(&context, &file, patience).await {

@@ -16,23 +16,23 @@ pub mod lanes;
 pub mod retry;
 
 // One file's way.
+pub mod archive;
+pub mod checkpoint;
+pub mod quarantine;
+pub mod sink;
+pub mod source;
 pub mod sync;
 pub mod unmatched;
-pub mod source;
-pub mod quarantine;
 pub mod writer;
-pub mod sink;
-pub mod checkpoint;
-pub mod archive;
 
 // Plain data and pure functions.
-pub mod dataset;
-pub mod schema;
 pub mod chunk;
 pub mod clean;
-pub mod number;
-pub mod moment;
-pub mod project;
-pub mod row_hash;
+pub mod dataset;
 pub mod diff;
 pub mod error;
+pub mod moment;
+pub mod number;
+pub mod project;
+pub mod row_hash;
+pub mod schema;

@@ -96,7 +96,12 @@ pub async fn sync_patiently(
                     // The ledger could not be told, but one file's fault is no reason to stop.
                     Err(refused) => {
                         tracing::error!(reason = %refused, "the ledger did not take the state of a file");
-                        return Ok(Tried::Ended(unknown_report(source_file, Outcome::Failed, error.to_string(), started)));
+                        return Ok(Tried::Ended(unknown_report(
+                            source_file,
+                            Outcome::Failed,
+                            error.to_string(),
+                            started,
+                        )));
                     }
                 }
             }
@@ -202,8 +207,5 @@ impl Pauses {
 /// When it cannot be reached in time, or refuses.
 pub async fn wait_for_database(config: &Config) -> Result<(), SyncError> {
     let patience = Patience::Limited(config.database_wait);
-    patiently(patience, &CancellationToken::new(), async || {
-        crate::sink::connect(&config.database_url).await.map(|_| ())
-    })
-    .await
+    patiently(patience, &CancellationToken::new(), async || crate::sink::connect(config).await.map(|_| ())).await
 }

@@ -86,7 +86,7 @@ pub async fn sync_file(context: &Context, source_file: &SourceFile) -> Result<Fi
     };
     let taken = match take(context, source_file, dataset, route).await? {
         Taken::Unchanged(file) => {
-            put_away(&context.config, source_file)?;
+            put_away(&context.config, source_file);
             return Ok(report(source_file, &file, Outcome::Unchanged, started));
         }
         Taken::Quarantined(file) => return Ok(report(source_file, &file, Outcome::Quarantined, started)),
@@ -100,7 +100,7 @@ pub async fn sync_file(context: &Context, source_file: &SourceFile) -> Result<Fi
     context.sink.refresh_marts().await?;
     context.sink.set_state(file.id, FileState::Synced, None, now_ms()).await?;
     context.checkpoints.remove(file.id)?;
-    put_away(&context.config, source_file)?;
+    put_away(&context.config, source_file);
     Ok(FileReport { records_disagreeing, ..report(source_file, &file, Outcome::Synced, started) })
 }
 

@@ -17,7 +17,7 @@ pub mod template;
 pub mod upsert;
 pub mod views;
 
-use crate::config::{Config, DatabaseUrl};
+use crate::config::{AfterSync, Config};
 use crate::error::SyncError;
 use crate::schema::Shapes;
 use definition::Definitions;
@@ -70,7 +70,7 @@ impl Sink {
     ///
     /// A passing one while the database is away; [`SyncError::LeaseHeld`] while another process writes.
     pub async fn open(config: &Config) -> Result<Self, SyncError> {
-        let connection = connect(&config.database_url).await?;
+        let connection = connect(config).await?;
         let dialect = Dialect::of(connection.get_database_backend());
         check_strictness(&connection, dialect).await?;
         let collation = migration::ddl::text_collation(&connection).await?;
@@ -176,18 +176,22 @@ impl WriteTransaction<'_> {
 /// # Errors
 ///
 /// When the database is away or refuses.
-pub async fn connect(url: &DatabaseUrl) -> Result<DatabaseConnection, SyncError> {
+pub async fn connect(config: &Config) -> Result<DatabaseConnection, SyncError> {
+    let url = &config.database_url;
+    // After a power loss NORMAL may lack the last commits, which then are made again from the file. That
+    // needs the file to be there still.
+    let synchronous = if config.after_sync == AfterSync::Keep { "NORMAL" } else { "FULL" };
     let mut options = ConnectOptions::new(url.reveal());
     options
         .max_connections(CONNECTIONS_MAX)
         .connect_timeout(CONNECT_TIMEOUT)
         .acquire_timeout(CONNECT_TIMEOUT)
         .sqlx_logging(false)
-        .map_sqlx_sqlite_opts(|options| {
+        .map_sqlx_sqlite_opts(move |options| {
             options
                 .create_if_missing(true)
                 .pragma("journal_mode", "WAL")
-                .pragma("synchronous", "NORMAL")
+                .pragma("synchronous", synchronous)
                 .pragma("cache_size", SQLITE_CACHE_KIB)
                 .pragma("busy_timeout", SQLITE_BUSY_TIMEOUT_MS)
         });

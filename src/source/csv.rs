@@ -108,7 +108,17 @@ impl<'a> CsvRows<'a> {
         key: usize,
         number: u64,
     ) -> Self {
-        Self { window, dialect, layout, dataset, key, cells: Vec::new(), long: Vec::new(), number, inferences: Vec::new() }
+        Self {
+            window,
+            dialect,
+            layout,
+            dataset,
+            key,
+            cells: Vec::new(),
+            long: Vec::new(),
+            number,
+            inferences: Vec::new(),
+        }
     }
 
     /// Also finds out what undeclared columns hold.

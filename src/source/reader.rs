@@ -84,7 +84,7 @@ impl<'a> Reader<'a> {
             dataset,
             limits,
             scattered: survey.scattered(),
-            gather_passes: survey.gather_passes,
+            gather_passes: if position.pass > 0 { position.passes } else { survey.gather_passes },
             position,
             rows,
             run: None,
@@ -170,7 +170,7 @@ impl<'a> Reader<'a> {
             done += 1;
             record.end(&mut chunk, self.limits);
         }
-        chunk.next = Position { pass, records: done, ..Position::default() };
+        chunk.next = Position { pass, records: done, passes: self.gather_passes, ..Position::default() };
         self.gathered = Some(records);
         Ok(chunk)
     }
@@ -204,7 +204,7 @@ impl<'a> Reader<'a> {
     }
 
     fn start_of_pass(&self, pass: u32) -> Position {
-        Position { pass, done: pass > self.gather_passes, ..Position::default() }
+        Position { pass, passes: self.gather_passes, done: pass > self.gather_passes, ..Position::default() }
     }
 }
 
