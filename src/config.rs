@@ -225,7 +225,7 @@ impl Config {
     pub fn load(overrides: &Overrides) -> Result<Self, ConfigurationError> {
         let environment: Map<String, String> =
             std::env::vars().filter(|(name, _)| !OTHER_VARIABLES.contains(&name.as_str())).collect();
-        Self::from_sources(overrides, environment)
+        Self::from_sources(overrides, &environment)
     }
 
     /// The directories below `root` that tidegate itself writes to: what is in them is no export.
@@ -237,17 +237,17 @@ impl Config {
         own_dirs
     }
 
-    fn from_sources(overrides: &Overrides, environment: Map<String, String>) -> Result<Self, ConfigurationError> {
-        let overrides = &Overrides { config: configuration_file(overrides, &environment), ..overrides.clone() };
-        let own = sources(None, overrides, &environment)?;
+    fn from_sources(overrides: &Overrides, environment: &Map<String, String>) -> Result<Self, ConfigurationError> {
+        let overrides = &Overrides { config: configuration_file(overrides, environment), ..overrides.clone() };
+        let own = sources(None, overrides, environment)?;
         let profile = profile_text(&own.get_string("profile")?)?;
-        let merged = sources(Some(&profile), overrides, &environment)?;
+        let merged = sources(Some(&profile), overrides, environment)?;
         check_keys(&merged)?;
         let mut settings: Settings = merged.try_deserialize()?;
         if let (Some(directory), false) = (environment.get("STATE_DIRECTORY"), own_state_dir(&own)) {
             settings.state_dir = PathBuf::from(directory);
         }
-        Self::from_settings(settings, overrides, &environment)
+        Self::from_settings(settings, overrides, environment)
     }
 
     fn from_settings(
@@ -464,7 +464,7 @@ mod tests {
         config.write_all(file.as_bytes()).expect("space in the temporary directory");
         let overrides = Overrides { config: Some(config.path().to_owned()), ..Overrides::default() };
         let environment = environment.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
-        Config::from_sources(&overrides, environment).map_err(|error| error.to_string())
+        Config::from_sources(&overrides, &environment).map_err(|error| error.to_string())
     }
 
     #[test]

@@ -169,7 +169,7 @@ impl Loop {
         .await?;
         let now = Instant::now();
         Ok(Self {
-            inbox: Inbox::new(Arc::clone(&context.config), ledger),
+            inbox: Inbox::new(Arc::clone(&context.config), &ledger),
             watched: identity_of(&context.config),
             context,
             watch,
@@ -285,12 +285,11 @@ impl Loop {
             tracing::warn!(reason = %error, "the ledger did not answer");
         }
         for (file, report) in end.files {
-            match (&report, &ledger) {
-                (Some(_), Ok(ledger)) => match ledger.get(&file.path_text()) {
+            if let (Some(_), Ok(ledger)) = (&report, &ledger) {
+                match ledger.get(&file.path_text()) {
                     Some(record) => self.inbox.note(record),
                     None => self.inbox.note_unreadable(&file),
-                },
-                _ => {}
+                }
             }
             // A file that changed while it was read waits again; so does one that was dropped meanwhile.
             self.inbox.wait_again(&file);

@@ -62,7 +62,7 @@ pub struct Ready {
 
 impl Inbox {
     /// An inbox whose files the ledger knows as it says.
-    pub fn new(config: Arc<Config>, ledger: HashMap<String, FileRecord>) -> Self {
+    pub fn new(config: Arc<Config>, ledger: &HashMap<String, FileRecord>) -> Self {
         let own_dirs = config.own_dirs_below(&config.inbox);
         let mut inbox =
             Self { config, ledger: HashMap::new(), waiting: BTreeMap::new(), busy: HashMap::new(), own_dirs };

@@ -75,7 +75,7 @@ pub async fn sync_lane(
         match sync_patiently(&context, &file, patience).await {
             Ok(Tried::Ended(report)) => {
                 log(&report);
-                end.files.push((file, Some(report)));
+                end.files.push((file, Some(*report)));
             }
             Ok(Tried::Later) => end.files.push((file, None)),
             Err(error) => {

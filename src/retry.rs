@@ -29,7 +29,7 @@ pub enum Patience {
 #[derive(Debug)]
 pub enum Tried {
     /// It is done with, one way or another.
-    Ended(FileReport),
+    Ended(Box<FileReport>),
     /// Look at it again when it has settled.
     Later,
 }
@@ -40,7 +40,7 @@ pub enum Tried {
 ///
 /// When waiting does not help, or patience ended.
 pub async fn open_sink(config: &Config, patience: Patience, shutdown: &CancellationToken) -> Result<Sink, SyncError> {
-    patiently(patience, shutdown, async || Sink::open(config).await).await
+    patiently(patience, shutdown, async || Box::pin(Sink::open(config)).await).await
 }
 
 /// Asks something of the database, again and again while it is away.
@@ -76,7 +76,7 @@ pub async fn sync_patiently(
     let mut pauses = Pauses::new(patience);
     loop {
         let error = match sync_contained(context, source_file).await {
-            Ok(report) => return Ok(Tried::Ended(report)),
+            Ok(report) => return Ok(Tried::Ended(Box::new(report))),
             Err(error) => error,
         };
         match error.verdict() {
@@ -89,19 +89,15 @@ pub async fn sync_patiently(
             Verdict::Quarantine | Verdict::Fail => {
                 // The state of the file goes to the same database, which may be gone by now.
                 match give_up(context, source_file, &error, started).await {
-                    Ok(report) => return Ok(Tried::Ended(report)),
+                    Ok(report) => return Ok(Tried::Ended(Box::new(report))),
                     Err(away) if matches!(away.verdict(), Verdict::Retry | Verdict::Fatal) => {
                         pauses.after(away, context.sink.last_commit(), &context.shutdown).await?;
                     }
                     // The ledger could not be told, but one file's fault is no reason to stop.
                     Err(refused) => {
                         tracing::error!(reason = %refused, "the ledger did not take the state of a file");
-                        return Ok(Tried::Ended(unknown_report(
-                            source_file,
-                            Outcome::Failed,
-                            error.to_string(),
-                            started,
-                        )));
+                        let report = unknown_report(source_file, Outcome::Failed, error.to_string(), started);
+                        return Ok(Tried::Ended(Box::new(report)));
                     }
                 }
             }

@@ -78,11 +78,11 @@ fn push_value(bytes: &mut Vec<u8>, column: &HashColumn, row: usize) {
         DataType::Utf8 => push_bytes(bytes, values.as_string::<i32>().value(row).as_bytes()),
         DataType::Int64 => push_bytes(bytes, &values.as_primitive::<types::Int64Type>().value(row).to_be_bytes()),
         DataType::Decimal128(..) => {
-            push_bytes(bytes, &values.as_primitive::<types::Decimal128Type>().value(row).to_be_bytes())
+            push_bytes(bytes, &values.as_primitive::<types::Decimal128Type>().value(row).to_be_bytes());
         }
         // Adding zero makes -0.0 and 0.0 one value, as they are in every database's comparison.
         DataType::Float64 => {
-            push_bytes(bytes, &(values.as_primitive::<types::Float64Type>().value(row) + 0.0).to_bits().to_be_bytes())
+            push_bytes(bytes, &(values.as_primitive::<types::Float64Type>().value(row) + 0.0).to_bits().to_be_bytes());
         }
         DataType::Date32 => push_bytes(bytes, &values.as_primitive::<types::Date32Type>().value(row).to_be_bytes()),
         _ => push_bytes(bytes, &values.as_primitive::<types::TimestampMillisecondType>().value(row).to_be_bytes()),

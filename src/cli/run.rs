@@ -42,7 +42,8 @@ async fn run(config: Config) -> Result<Exit, CommandError> {
     let health = Arc::new(Health::default());
     let stop_http = CancellationToken::new();
     let http = tokio::spawn(http::serve(listener, Arc::new(config.clone()), Arc::clone(&health), stop_http.clone()));
-    let result = daemon::run(config, health, shutdown).await;
+    // Boxed: the daemon is more futures inside one another than the compiler lays out in one.
+    let result = Box::pin(daemon::run(config, health, shutdown)).await;
     stop_http.cancel();
     let _ = tokio::time::timeout(HTTP_GRACE, http).await;
     result?;

@@ -43,28 +43,28 @@ pub async fn serve(
 }
 
 async fn healthz(State(served): State<Served>) -> Response {
-    answer("ok", served.health.faults())
+    answer("ok", &served.health.faults())
 }
 
 async fn readyz(State(served): State<Served>) -> Response {
-    answer("ready", served.health.obstacles().await)
+    answer("ready", &served.health.obstacles().await)
 }
 
 async fn metrics(State(served): State<Served>) -> Response {
     match metrics::exposition(&served.health).await {
         Ok(text) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
-        Err(error) => answer("", vec![error.to_string()]),
+        Err(error) => answer("", &[error.to_string()]),
     }
 }
 
 async fn status(State(served): State<Served>) -> Response {
     match status::status(&served.config, &served.health).await {
         Ok(status) => Json(status).into_response(),
-        Err(error) => answer("", vec![error.to_string()]),
+        Err(error) => answer("", &[error.to_string()]),
     }
 }
 
-fn answer(good: &str, reasons: Vec<String>) -> Response {
+fn answer(good: &str, reasons: &[String]) -> Response {
     if reasons.is_empty() {
         return Json(json!({ "status": good })).into_response();
     }

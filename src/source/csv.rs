@@ -143,7 +143,7 @@ impl<'a> CsvRows<'a> {
     /// # Errors
     ///
     /// When the file cannot be read.
-    pub fn next(&mut self) -> Result<Option<RowRef<'_>>, SyncError> {
+    pub fn next_row(&mut self) -> Result<Option<RowRef<'_>>, SyncError> {
         loop {
             let split = split_row(self.window.rest(), self.window.is_at_end(), self.dialect, &mut self.cells);
             let (end, next, broken) = match split {

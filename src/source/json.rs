@@ -98,7 +98,7 @@ impl<'a> JsonRows<'a> {
     /// # Errors
     ///
     /// When the file cannot be read, or is not complete JSON.
-    pub fn next(&mut self) -> Result<Option<RowRef<'_>>, SyncError> {
+    pub fn next_row(&mut self) -> Result<Option<RowRef<'_>>, SyncError> {
         if !self.find_element()? {
             return Ok(None);
         }

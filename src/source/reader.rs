@@ -113,7 +113,7 @@ impl<'a> Reader<'a> {
 
     fn read_in_order(&mut self) -> Result<Chunk, SyncError> {
         let mut chunk = Chunk::default();
-        while let Some(row) = self.rows.next()? {
+        while let Some(row) = self.rows.next_row()? {
             let Some(key) = &row.key else {
                 let next = Position { pass: 0, offset: row.next_offset, row: row.number, ..Position::default() };
                 if let Some(reject) = keyless_reject(row) {
@@ -180,7 +180,7 @@ impl<'a> Reader<'a> {
         let mut rows = rows_at(self.content, self.format, self.layout, self.dataset, self.limits, 0, 0)?;
         let mut records: Vec<Record> = Vec::new();
         let mut by_key: HashMap<String, usize> = HashMap::new();
-        while let Some(row) = rows.next()? {
+        while let Some(row) = rows.next_row()? {
             let Some(key) = &row.key else { continue };
             let hash = key_hash(key);
             if !self.scattered.contains(hash) || hash % u64::from(self.gather_passes) != u64::from(pass - 1) {

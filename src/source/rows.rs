@@ -75,10 +75,10 @@ impl Rows<'_> {
     /// # Errors
     ///
     /// When the file cannot be read, or its structure is damaged.
-    pub fn next(&mut self) -> Result<Option<RowRef<'_>>, SyncError> {
+    pub fn next_row(&mut self) -> Result<Option<RowRef<'_>>, SyncError> {
         match self {
-            Self::Csv(rows) => rows.next(),
-            Self::Json(rows) => rows.next(),
+            Self::Csv(rows) => rows.next_row(),
+            Self::Json(rows) => rows.next_row(),
         }
     }
 }

@@ -156,7 +156,7 @@ impl Tally {
             faulty_keys: HashSet::new(),
         };
         let mut run: Option<Run> = None;
-        while let Some(row) = rows.next()? {
+        while let Some(row) = rows.next_row()? {
             tally.rows_read += 1;
             let fault = u64::from(matches!(row.form, Form::Broken(_)));
             let Some(key) = row.key else {
@@ -211,7 +211,7 @@ impl Tally {
     /// Counts the rows of faulty records wherever they stand, once every fault is known.
     fn count_rejected_again(&mut self, rows: &mut Rows<'_>) -> Result<(), SyncError> {
         self.rows_rejected = 0;
-        while let Some(row) = rows.next()? {
+        while let Some(row) = rows.next_row()? {
             let is_rejected = match &row.key {
                 Some(key) => self.faulty_keys.contains(&key_hash(key)),
                 None => matches!(row.form, Form::Broken(_)),

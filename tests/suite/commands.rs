@@ -39,7 +39,9 @@ fn mistakes_of_the_operator_end_with_2_and_say_what_is_wrong() {
     let profile = sandbox.path("profile.toml");
     fs::write(&profile, "[datasets.orders]\npaths = ['(']\nkey = 'order_id'\n").expect("a writable directory");
     let profile = profile.to_string_lossy();
-    let cases: &[(&[&str], &[(&str, &str)], &str)] = &[
+    /// Arguments, environment, and what the error says.
+    type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], &'a str);
+    let cases: &[Case<'_>] = &[
         (&[], &[], "Usage: tidegate"),
         (&["snyc"], &[], "unrecognized subcommand 'snyc'"),
         (&["sync"], &[], "<PATHS>"),

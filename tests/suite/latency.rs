@@ -46,8 +46,8 @@ fn rows_of_a_megabyte_are_there_within_moments() {
         let total = format!("SELECT COUNT(*) FROM orders WHERE order_total = {}", 3_999 + drop);
         wait_for("the last row of the drop", || sandbox.rows(&total) != ["0"]);
         took.push(closed.elapsed());
-        let done = format!("SELECT COUNT(*) FROM tidegate_files WHERE state = 'synced'");
-        wait_for("its marts", || sandbox.rows(&done) == [(drop + 1).to_string()]);
+        let done = "SELECT COUNT(*) FROM tidegate_files WHERE state = 'synced'";
+        wait_for("its marts", || sandbox.rows(done) == [(drop + 1).to_string()]);
     }
     took.sort();
     eprintln!("1 MB of orders visible after: p50 {:?}, max {:?}, all {took:?}", took[DROPS / 2], took[DROPS - 1]);

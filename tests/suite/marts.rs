@@ -57,7 +57,10 @@ fn check(sandbox: &Sandbox, market: &str, shop: &Shop, when: &str) {
 }
 
 /// Changes of every kind that moves rows between groups, or a group's figures.
-const CHANGES: [(&str, fn(&mut Shop)); 17] = [
+/// A name, and what happens in the shop.
+type Change = (&'static str, fn(&mut Shop));
+
+const CHANGES: [Change; 17] = [
     ("after an order moved to another customer", |shop| shop.order("7").customer = "new".to_owned()),
     ("after an order lost its customer", |shop| shop.order("8").customer.clear()),
     ("after an order moved to another currency", |shop| shop.order("9").currency = "$"),

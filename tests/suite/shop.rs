@@ -137,7 +137,7 @@ impl Shop {
             .join("|")
         };
         let with_customer = self.orders.iter().filter(|order| !order.customer.is_empty());
-        rows(grouped(with_customer, |order| (order.customer.as_str(), order.currency)), row)
+        rows(&grouped(with_customer, |order| (order.customer.as_str(), order.currency)), row)
     }
 
     fn products(&self) -> Vec<String> {
@@ -163,7 +163,7 @@ impl Shop {
         let sold = self.orders.iter().filter(|order| order.status != "CANCELLED");
         let lines = sold.flat_map(|order| order.items.iter().map(move |item| (order, item)));
         let known = lines.filter(|(_, item)| !item.sku.is_empty());
-        rows(grouped(known, |(order, item)| (item.sku.as_str(), order.currency)), row)
+        rows(&grouped(known, |(order, item)| (item.sku.as_str(), order.currency)), row)
     }
 
     fn merchants(&self) -> Vec<String> {
@@ -182,7 +182,7 @@ impl Shop {
             .join("|")
         };
         let with_merchant = self.orders.iter().filter(|order| !order.merchant.is_empty());
-        rows(grouped(with_merchant, |order| (order.merchant.as_str(), order.currency)), row)
+        rows(&grouped(with_merchant, |order| (order.merchant.as_str(), order.currency)), row)
     }
 
     fn agents(&self) -> Vec<String> {
@@ -199,7 +199,7 @@ impl Shop {
             ]
             .join("|")
         };
-        rows(grouped(self.tasks.iter().filter(|task| !task.agent.is_empty()), |task| task.agent.as_str()), row)
+        rows(&grouped(self.tasks.iter().filter(|task| !task.agent.is_empty()), |task| task.agent.as_str()), row)
     }
 
     fn days(&self) -> Vec<String> {
@@ -218,7 +218,7 @@ impl Shop {
             .join("|")
         };
         let with_time = self.orders.iter().filter(|order| !order.time.is_empty());
-        rows(grouped(with_time, |order| (order.currency, &order.time[..10])), row)
+        rows(&grouped(with_time, |order| (order.currency, &order.time[..10])), row)
     }
 }
 
@@ -257,7 +257,7 @@ fn grouped<T, K: Ord>(things: impl Iterator<Item = T>, key: impl Fn(&T) -> K) ->
     groups
 }
 
-fn rows<K, T>(groups: BTreeMap<K, Vec<T>>, row: impl Fn(&K, &[T]) -> String) -> Vec<String> {
+fn rows<K, T>(groups: &BTreeMap<K, Vec<T>>, row: impl Fn(&K, &[T]) -> String) -> Vec<String> {
     let mut rows: Vec<String> = groups.iter().map(|(key, things)| row(key, things)).collect();
     rows.sort();
     rows
