@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// A holder that has been silent for so long is dead or cut off.
-const SILENCE_MAX: Duration = Duration::from_secs(10);
+pub const SILENCE_MAX: Duration = Duration::from_secs(10);
 
 /// How often the holder shows that it lives: well below [`SILENCE_MAX`], so that a slow beat does no harm.
 pub const BEAT_INTERVAL: Duration = Duration::from_secs(2);
