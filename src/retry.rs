@@ -12,9 +12,10 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 /// First and longest pause between two attempts; each is up to twice as long by jitter, so that many
-/// daemons do not come back to a server in step.
+/// daemons do not come back to a server in step. Longer ones would spare a server that is away nothing
+/// worth the wait once it is back.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
-const PAUSE_MAX: Duration = Duration::from_secs(10);
+const PAUSE_MAX: Duration = Duration::from_secs(3);
 
 /// How long to wait for a database that is away.
 #[derive(Clone, Copy, Debug)]
