@@ -5,6 +5,7 @@
 //! the position after it. Nothing is done twice, nothing is left out.
 
 use super::Sink;
+use super::upsert::statements;
 use crate::chunk::{Counts, Position, Reject};
 use crate::dataset::Dataset;
 use crate::error::SyncError;
@@ -105,10 +106,11 @@ impl Sink {
         rejected: &[Reject],
     ) -> Result<(), SyncError> {
         use rejects::Column as C;
-        for rejected in rejected.chunks(REJECTS_PER_STATEMENT) {
+        let bytes: Vec<usize> = rejected.iter().map(|reject| reject.raw.len()).collect();
+        for statement in statements(&bytes, REJECTS_PER_STATEMENT) {
             let mut insert = Query::insert();
             insert.into_table(rejects::Entity).columns([C::FileId, C::RowNumber, C::ColumnName, C::Reason, C::Raw]);
-            for reject in rejected {
+            for reject in &rejected[statement] {
                 insert.values_panic([
                     file_id.into(),
                     i64::try_from(reject.row_number).unwrap_or(i64::MAX).into(),

@@ -67,6 +67,14 @@ impl Dialect {
         }
     }
 
+    /// Rows of one statement beyond which longer ones gain nothing; SQLite compiles each row of one anew.
+    pub const fn rows_per_statement(self) -> usize {
+        match self {
+            Self::Sqlite => 64,
+            Self::Mysql | Self::Postgres => 512,
+        }
+    }
+
     /// A placeholder for the bound value with that index, from 1.
     pub fn placeholder(self, index: usize) -> String {
         match self {

@@ -33,7 +33,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, MutexGuard};
 
 /// Connections of the pool: one writes, the others answer health checks and read known hashes.
-const CONNECTIONS_MAX: u32 = 6;
+const CONNECTIONS_MAX: u32 = 4;
 
 /// How long one attempt to connect may take before the database counts as away.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -41,6 +41,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Pages that a SQLite connection keeps: the inner pages of every index of a large table, so that a row
 /// costs few reads; negative means KiB (sqlite.org/pragma.html#pragma_cache_size).
 const SQLITE_CACHE_KIB: &str = "-32768";
+
+/// Prepared statements that a SQLite connection keeps; one of many rows takes a megabyte.
+const SQLITE_STATEMENTS_MAX: usize = 40;
 
 /// How long SQLite waits for another process's lock, such as a backup's.
 const SQLITE_BUSY_TIMEOUT_MS: &str = "10000";
@@ -190,6 +193,7 @@ pub async fn connect(config: &Config) -> Result<DatabaseConnection, SyncError> {
         .map_sqlx_sqlite_opts(move |options| {
             options
                 .create_if_missing(true)
+                .statement_cache_capacity(SQLITE_STATEMENTS_MAX)
                 .pragma("journal_mode", "WAL")
                 .pragma("synchronous", synchronous)
                 .pragma("cache_size", SQLITE_CACHE_KIB)

@@ -4,11 +4,14 @@ use super::Sink;
 use crate::error::SyncError;
 use crate::project::TableRows;
 use crate::schema::TableShape;
+use arrow_array::cast::AsArray;
+use arrow_array::{RecordBatch, StringArray};
 use sea_orm::ConnectionTrait;
 use sea_orm::sea_query::{Alias, Cond, Expr, ExprTrait, OnConflict, Query};
+use std::ops::Range;
 
-/// Rows of one statement: beyond this, longer statements gain nothing.
-const ROWS_PER_STATEMENT: usize = 500;
+/// Text of one statement: far below the 16 MiB that a MySQL server takes at once by default.
+const STATEMENT_BYTES_MAX: usize = 1 << 20;
 
 /// Removed lines of one statement.
 const REMOVALS_PER_STATEMENT: usize = 200;
@@ -29,12 +32,11 @@ impl Sink {
         let on_conflict = OnConflict::columns(shape.key.iter().map(Alias::new))
             .update_columns(columns.iter().filter(|column| !shape.key.contains(column)).map(Alias::new))
             .to_owned();
-        let rows_max = ROWS_PER_STATEMENT.min(self.dialect.binds_max() / columns.len()).max(1);
-        let all: Vec<usize> = (0..rows.batch.num_rows()).collect();
-        for batch in all.chunks(rows_max) {
+        let rows_max = self.dialect.rows_per_statement().min(self.dialect.binds_max() / columns.len());
+        for batch in statements(&text_bytes(&rows.batch), rows_max) {
             let mut insert = Query::insert();
             insert.into_table(Alias::new(&shape.name)).columns(identifiers()).on_conflict(on_conflict.clone());
-            for &row in batch {
+            for row in batch {
                 let mut values: Vec<Expr> =
                     rows.batch.columns().iter().map(|column| Expr::value(self.dialect.value(column, row))).collect();
                 values.push(Expr::value(rows.hashes[row].to_vec()));
@@ -68,5 +70,41 @@ impl Sink {
             connection.execute(&delete).await?;
         }
         Ok(())
+    }
+}
+
+/// Cuts rows into statements whose numbers of rows are powers of two, so that the few texts they make stay
+/// prepared. `bytes` has the size of each row.
+pub(super) fn statements(bytes: &[usize], rows_max: usize) -> Vec<Range<usize>> {
+    let mut statements = Vec::new();
+    let mut start = 0;
+    while start < bytes.len() {
+        let rows = (bytes.len() - start).min(rows_max.max(1));
+        let mut size = 1 << rows.ilog2();
+        while size > 1 && bytes[start..start + size].iter().sum::<usize>() > STATEMENT_BYTES_MAX {
+            size /= 2;
+        }
+        statements.push(start..start + size);
+        start += size;
+    }
+    statements
+}
+
+/// Bytes of text in each row.
+fn text_bytes(batch: &RecordBatch) -> Vec<usize> {
+    let texts: Vec<&StringArray> = batch.columns().iter().filter_map(|column| column.as_string_opt::<i32>()).collect();
+    (0..batch.num_rows()).map(|row| texts.iter().map(|text| text.value_length(row) as usize).sum()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statements_have_few_sizes_and_bounded_texts() {
+        assert_eq!(statements(&[1; 11], 4), [0..4, 4..8, 8..10, 10..11]);
+        let large = STATEMENT_BYTES_MAX / 2;
+        assert_eq!(statements(&[large, large, large + 1, large, 1], 8), [0..2, 2..3, 3..4, 4..5]);
+        assert!(statements(&[], 8).is_empty());
     }
 }
