@@ -112,7 +112,7 @@ pub struct Config {
     pub listen: SocketAddr,
     /// How logs are written.
     pub log_format: LogFormat,
-    /// What is logged.
+    /// What is logged; empty leaves it to the command.
     pub log_level: String,
     /// The feeds, by name.
     pub datasets: Vec<Arc<Dataset>>,

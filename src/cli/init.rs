@@ -1,6 +1,6 @@
 //! `tidegate init`: the commented default configuration as a file.
 
-use super::{CommandError, Exit};
+use super::{CommandError, Exit, Shared};
 use crate::config::DEFAULT_TOML;
 use clap::Args;
 use std::fs::OpenOptions;
@@ -14,10 +14,14 @@ pub(super) struct InitArguments {
     path: PathBuf,
 }
 
-pub(super) fn execute(own: &InitArguments) -> Result<Exit, CommandError> {
+pub(super) fn execute(shared: &Shared, own: &InitArguments) -> Result<Exit, CommandError> {
     let failed = |error| CommandError::Usage(format!("cannot write {}: {error}", own.path.display()));
     let mut file = OpenOptions::new().write(true).create_new(true).open(&own.path).map_err(failed)?;
     file.write_all(DEFAULT_TOML.as_bytes()).map_err(failed)?;
-    println!("{} is written; every key in it has its default value", own.path.display());
+    if shared.json {
+        println!("{}", serde_json::json!({ "written": own.path }));
+    } else {
+        println!("{} is written; every key in it has its default value", own.path.display());
+    }
     Ok(Exit::Done)
 }

@@ -119,7 +119,7 @@ pub fn execute(arguments: Arguments) -> Exit {
         Command::Run(own) => run::execute(&arguments.shared, own),
         Command::Sync(own) => sync::execute(&arguments.shared, &own),
         Command::Check => check::execute(&arguments.shared),
-        Command::Init(own) => init::execute(&own),
+        Command::Init(own) => init::execute(&arguments.shared, &own),
     };
     result.unwrap_or_else(|error| {
         eprintln!("tidegate: {error}");
@@ -140,7 +140,7 @@ impl Shared {
 
 /// Logs go to the standard error stream; results go to the standard output.
 fn start_logging(config: &Config, default_level: &str) -> Result<(), CommandError> {
-    let level = if config.log_level == "info" { default_level } else { &config.log_level };
+    let level = if config.log_level.is_empty() { default_level } else { &config.log_level };
     let filter = if level.contains('=') { level.to_owned() } else { format!("warn,tidegate={level}") };
     let filter = EnvFilter::try_new(&filter).map_err(|error| {
         CommandError::Usage(format!("log_level: `{}` is not a level or filter: {error}", config.log_level))
