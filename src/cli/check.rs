@@ -1,6 +1,6 @@
 //! `tidegate check`: whether everything is there that a sync needs.
 
-use super::{CommandError, Exit, Shared, runtime};
+use super::{CommandError, Exit, Shared, runtime, say};
 use crate::config::{Config, Overrides};
 use crate::error::Verdict;
 use crate::retry::wait_for_database;
@@ -69,13 +69,13 @@ fn readable(what: &'static str, path: &Path) -> Finding {
 
 fn print(findings: &[Finding], is_json: bool) {
     if is_json {
-        println!("{}", serde_json::json!({ "findings": findings }));
+        say(format_args!("{}", serde_json::json!({ "findings": findings })));
         return;
     }
     for finding in findings {
         match &finding.fault {
-            None => println!("ok     {:<14} {}", finding.what, finding.subject),
-            Some(fault) => println!("fault  {:<14} {}: {fault}", finding.what, finding.subject),
+            None => say(format_args!("ok     {:<14} {}", finding.what, finding.subject)),
+            Some(fault) => say(format_args!("fault  {:<14} {}: {fault}", finding.what, finding.subject)),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `tidegate init`: the commented default configuration as a file.
 
-use super::{CommandError, Exit, Shared};
+use super::{CommandError, Exit, Shared, say};
 use crate::config::DEFAULT_TOML;
 use clap::Args;
 use std::fs::OpenOptions;
@@ -19,9 +19,9 @@ pub(super) fn execute(shared: &Shared, own: &InitArguments) -> Result<Exit, Comm
     let mut file = OpenOptions::new().write(true).create_new(true).open(&own.path).map_err(failed)?;
     file.write_all(DEFAULT_TOML.as_bytes()).map_err(failed)?;
     if shared.json {
-        println!("{}", serde_json::json!({ "written": own.path }));
+        say(format_args!("{}", serde_json::json!({ "written": own.path })));
     } else {
-        println!("{} is written; every key in it has its default value", own.path.display());
+        say(format_args!("{} is written; every key in it has its default value", own.path.display()));
     }
     Ok(Exit::Done)
 }

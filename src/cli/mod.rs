@@ -8,7 +8,7 @@ mod sync;
 use crate::config::{Config, ConfigurationError, LogFormat, Overrides};
 use crate::error::{SyncError, Verdict};
 use clap::{Args, Parser, Subcommand};
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -182,4 +182,9 @@ fn cancel_on_signal(shutdown: &CancellationToken) -> Result<(), CommandError> {
         });
     }
     Ok(())
+}
+
+/// Prints a line. Nobody reading it any more, as after `| head`, is no reason to stop the work.
+fn say(line: std::fmt::Arguments<'_>) {
+    let _ = writeln!(std::io::stdout(), "{line}");
 }

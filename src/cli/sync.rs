@@ -1,6 +1,6 @@
 //! `tidegate sync`: files or directories, once.
 
-use super::{CommandError, Exit, Shared, THREADS_GRACE, cancel_on_signal, runtime, start_logging};
+use super::{CommandError, Exit, Shared, THREADS_GRACE, cancel_on_signal, runtime, say, start_logging};
 use crate::checkpoint::Checkpoints;
 use crate::config::Config;
 use crate::daemon::{DRAIN_MAX, FAREWELL_MAX, keep_lease, say_farewell};
@@ -109,7 +109,7 @@ async fn sync_all(
     }
     let revenues = patiently(patience, &context.shutdown, async || context.sink.summary().await).await?;
     if is_json {
-        println!("{}", json!({ "files": reports, "markets": revenues }));
+        say(format_args!("{}", json!({ "files": reports, "markets": revenues })));
     } else {
         print_summary(&revenues);
     }
@@ -133,7 +133,7 @@ fn print_report(report: &FileReport) {
     let name = &report.name;
     let counts = &report.counts;
     match report.outcome {
-        Outcome::Synced => println!(
+        Outcome::Synced => say(format_args!(
             "{dataset:<11} {name:<42}  +{} ~{} −{} ={} !{}  {:.1} s",
             grouped(counts.new),
             grouped(counts.modified),
@@ -141,32 +141,32 @@ fn print_report(report: &FileReport) {
             grouped(counts.unchanged),
             grouped(counts.rejected),
             report.elapsed_ms as f64 / 1000.0
-        ),
-        Outcome::Unchanged => println!("{dataset:<11} {name:<42}  unchanged"),
+        )),
+        Outcome::Unchanged => say(format_args!("{dataset:<11} {name:<42}  unchanged")),
         outcome => {
             let reason = report.error.as_deref().unwrap_or("no reason is known");
-            println!("{dataset:<11} {name:<42}  {}: {reason}", format!("{outcome:?}").to_lowercase());
+            say(format_args!("{dataset:<11} {name:<42}  {}: {reason}", format!("{outcome:?}").to_lowercase()));
         }
     }
 }
 
 fn print_summary(revenues: &[Revenue]) {
     for revenue in revenues {
-        println!(
+        say(format_args!(
             "\nmarket {}: {} {} from {} orders; top customers",
             revenue.market,
             money(revenue.total_amount),
             revenue.currency_symbol,
             grouped(u64::try_from(revenue.orders_count).unwrap_or(0))
-        );
+        ));
         for customer in &revenue.top_customers {
-            println!(
+            say(format_args!(
                 "  {:<12} {:>16} {}  {:>4} orders",
                 customer.customer_id,
                 money(customer.total_amount),
                 revenue.currency_symbol,
                 customer.orders_count
-            );
+            ));
         }
     }
 }

@@ -196,3 +196,15 @@ fn init_writes_a_file_that_changes_nothing_and_never_overwrites_one() {
     };
     assert_eq!(finds(bare(&sandbox, &["check", "--config", "other.toml"])), finds(bare(&sandbox, &["check"])));
 }
+
+#[test]
+fn a_sync_whose_reader_is_gone_ends_its_work() {
+    let sandbox = Sandbox::new(Engine::Sqlite);
+    sandbox.drop_file("Market 1 Orders.csv", "Order ID,SKU\n1,a\n");
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let mut command = sandbox.command(&["sync", &sandbox.inbox().to_string_lossy()]);
+    let status = command.stdout(writer).status().expect("the built program starts");
+    assert_eq!(status.code(), Some(0));
+    assert_eq!(sandbox.rows("SELECT state FROM tidegate_files"), ["synced"]);
+}
