@@ -65,6 +65,8 @@ impl Sink {
             let delete = Query::delete()
                 .from_table(Alias::new(table))
                 .and_where(Expr::col("market").eq(market))
+                // Said twice, because SQLite looks no alternative up by the key, but a list it does.
+                .and_where(Expr::col(Alias::new(key)).is_in(removed.iter().map(|(record, _)| record.as_str())))
                 .cond_where(any)
                 .to_owned();
             connection.execute(&delete).await?;
