@@ -15,7 +15,6 @@ use thiserror::Error;
 pub const DEFAULT_TOML: &str = include_str!("../etc/tidegate.toml");
 
 const MARKET_PROFILE: &str = include_str!("../etc/profiles/market.toml");
-const ENVIRONMENT_PREFIX: &str = "TIDEGATE_";
 
 /// Variables with the prefix that are no configuration keys.
 const OTHER_VARIABLES: [&str; 1] = ["TIDEGATE_CONFIG"];
@@ -447,11 +446,6 @@ fn check_table(prefix: &str, table: &Map<String, Value>, known: &[&str]) -> Resu
             .filter(|nearest| likeness(nearest) >= NEAREST_SIMILARITY_MIN)
             .map(|nearest| format!("{prefix}{nearest}")),
     })
-}
-
-/// The environment variable of a key.
-pub fn variable_of(key: &str) -> String {
-    format!("{ENVIRONMENT_PREFIX}{}", key.to_uppercase())
 }
 
 #[cfg(test)]
