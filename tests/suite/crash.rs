@@ -125,7 +125,9 @@ fn a_checkpoint_that_is_lost_damaged_or_ahead_is_not_needed() {
             market.drop_version(sandbox, Version::First);
             market.drop_version(&clean, Version::First);
             crash(&market, sandbox, AFTER_SECOND_CHUNK);
-            let interrupted = checkpoints(sandbox);
+            let mut interrupted = checkpoints(sandbox);
+            // The kill may have met another lane while it wrote a checkpoint, which then lies there under a temporary name.
+            interrupted.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
             assert!(!interrupted.is_empty(), "{damage}");
             interrupted.iter().for_each(|path| apply(path));
             finish(&market, sandbox);
