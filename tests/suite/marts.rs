@@ -1,5 +1,6 @@
 //! Marts: after every change they equal what a computation from the orders and tasks alone says.
 
+use crate::exports::SMALL_CHUNKS;
 use crate::sandbox::{Sandbox, on_every_database};
 use crate::shop::{Item, Marts, Order, Shop};
 
@@ -152,5 +153,25 @@ fn sums_neither_drift_nor_overflow() {
         shop.orders.iter_mut().step_by(7).for_each(|order| order.total += 10);
         sync(sandbox, "1", &shop);
         check(sandbox, "1", &shop, "after some of them changed");
+    });
+}
+
+/// Orders and deliveries are lanes of their own, and both mark groups of customers: while one lane refreshes them
+/// slowly, the other one goes on committing.
+#[test]
+fn marks_that_are_set_during_a_refresh_are_not_lost() {
+    let slowly = ("FAILPOINTS", "during_refresh=sleep(40);before_commit=sleep(10)");
+    on_every_database(|sandbox| {
+        let mut shop = Shop::any(4);
+        for when in ["after the first load", "after everything changed", "after everything changed again"] {
+            sandbox.drop_file("Market 1 Orders.csv", &shop.orders_csv());
+            sandbox.drop_file("Market 1 Deliveries.csv", &shop.deliveries_csv());
+            let report = sandbox.sync_with(&[SMALL_CHUNKS, slowly]);
+            assert_eq!(report.exit, 0, "{}", report.stderr);
+            check(sandbox, "1", &shop, when);
+            assert_eq!(sandbox.rows("SELECT COUNT(*) FROM tidegate_dirty_groups"), ["0"], "{when}");
+            shop.orders.iter_mut().for_each(|order| order.total += 1);
+            shop.tasks.iter_mut().for_each(|task| task.minutes = task.minutes.map(|minutes| minutes + 1));
+        }
     });
 }

@@ -95,6 +95,17 @@ fn a_file_that_is_removed_before_it_settles_leaves_no_trace() {
 }
 
 #[test]
+fn a_file_that_is_overwritten_again_before_it_settles_is_taken_once_as_it_is_last() {
+    let sandbox = Sandbox::new(Engine::Sqlite);
+    let daemon = start(&sandbox, &[("TIDEGATE_SETTLE_MS", "1500")]);
+    for count in [3, 2, 5] {
+        sandbox.drop_file(ORDERS, &large_orders(count, "COMPLETED"));
+    }
+    wait_for("the last content to be synced", || ledger(&sandbox) == ["synced|5"]);
+    assert_eq!(daemon.log().matches("file synced").count(), 1);
+}
+
+#[test]
 fn a_file_that_is_overwritten_while_it_is_read_is_read_again_and_never_mixed() {
     let sandbox = Sandbox::new(Engine::Sqlite);
     let count = 12_000;
