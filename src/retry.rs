@@ -197,6 +197,24 @@ impl Pauses {
     }
 }
 
+/// Asks something of a database that is only looked at, waiting while it is away; `None` when nothing was
+/// ever synced into it.
+///
+/// # Errors
+///
+/// When it cannot be reached in time, or refuses.
+pub async fn look_at_database<T>(
+    config: &Config,
+    ask: impl AsyncFn(&Sink) -> Result<T, SyncError>,
+) -> Result<Option<T>, SyncError> {
+    let patience = Patience::Limited(config.database_wait);
+    patiently(patience, &CancellationToken::new(), async || match Box::pin(Sink::open_read_only(config)).await? {
+        Some(sink) => Ok(Some(ask(&sink).await?)),
+        None => Ok(None),
+    })
+    .await
+}
+
 /// Waits, as commands do that end, until the database answers. On a missing SQLite file, its folder must be there.
 ///
 /// # Errors

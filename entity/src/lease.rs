@@ -16,6 +16,8 @@ pub struct Model {
     pub token: String,
     /// Grows while the holder lives.
     pub beats: i64,
+    /// When it last did, by the holder's clock: for people, nobody compares it.
+    pub beat_at: Option<DateTimeUtc>,
 }
 
 /// No relations: the sync joins by key.

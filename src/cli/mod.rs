@@ -3,6 +3,7 @@
 mod check;
 mod init;
 mod run;
+mod status;
 mod sync;
 
 use crate::config::{Config, ConfigurationError, LogFormat, Overrides};
@@ -56,6 +57,8 @@ enum Command {
     Run(run::RunArguments),
     /// Sync files or directories once
     Sync(sync::SyncArguments),
+    /// Show how the work goes: files, rates, backlog, rejects
+    Status,
     /// Check configuration, directories, database and permissions
     Check,
     /// Write a commented configuration file
@@ -118,6 +121,7 @@ pub fn execute(arguments: Arguments) -> Exit {
     let result = match arguments.command {
         Command::Run(own) => run::execute(&arguments.shared, own),
         Command::Sync(own) => sync::execute(&arguments.shared, &own),
+        Command::Status => status::execute(&arguments.shared),
         Command::Check => check::execute(&arguments.shared),
         Command::Init(own) => init::execute(&arguments.shared, &own),
     };

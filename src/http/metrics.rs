@@ -71,7 +71,7 @@ pub async fn exposition(health: &Health) -> Result<String, SyncError> {
 }
 
 /// The counts by their names in the ledger.
-pub fn rows_by_kind(counts: &Counts) -> [(&'static str, u64); 10] {
+fn rows_by_kind(counts: &Counts) -> [(&'static str, u64); 10] {
     [
         ("read", counts.read),
         ("accepted", counts.accepted),

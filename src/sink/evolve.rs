@@ -104,6 +104,27 @@ impl Sink {
 
     /// Gives every table the columns that the ledger says it has.
     pub(super) async fn restore_columns(&self) -> Result<(), SyncError> {
+        let shapes = self.recorded_shapes().await?;
+        for shape in shapes.values() {
+            self.add_missing_columns(shape).await?;
+        }
+        *self.shapes.write().expect("no code panics while it holds the shapes") = Arc::new(shapes);
+        Ok(())
+    }
+
+    /// The shapes that the ledger speaks of, as far as the database has them.
+    pub(super) async fn existing_shapes(&self) -> Result<Shapes, SyncError> {
+        let mut shapes = self.recorded_shapes().await?;
+        for shape in shapes.values_mut() {
+            let existing: HashSet<String> = self.columns_of(&shape.name).await?.into_iter().collect();
+            shape.columns.retain(|column| existing.contains(&column.name));
+        }
+        shapes.retain(|_, shape| !shape.columns.is_empty());
+        Ok(shapes)
+    }
+
+    /// What every table is to have: the declared columns, and those that the ledger recorded.
+    async fn recorded_shapes(&self) -> Result<Shapes, SyncError> {
         let recorded = schema_changes::Entity::find()
             .filter(schema_changes::Column::ChangeKind.eq(ADD_COLUMN))
             .order_by_asc(schema_changes::Column::Id)
@@ -117,11 +138,7 @@ impl Sink {
                 shape.columns.push(ColumnShape { name: change.column_name, kind, nullable: true });
             }
         }
-        for shape in shapes.values() {
-            self.add_missing_columns(shape).await?;
-        }
-        *self.shapes.write().expect("no code panics while it holds the shapes") = Arc::new(shapes);
-        Ok(())
+        Ok(shapes)
     }
 
     /// The columns that a table or view has in the database, in order.

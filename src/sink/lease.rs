@@ -4,12 +4,15 @@
 //! [`SILENCE_MAX`] on its own clock, or at once when the holder was a process of this machine that is
 //! gone. Every commit checks the token, so a holder that was only slow can't write after it lost.
 
+use super::dialect::Dialect;
 use crate::error::SyncError;
+use chrono::Utc;
 use entity::{TableShape, lease};
 use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
 use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, Set};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, Set, Value};
+use serde::Serialize;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -75,6 +78,7 @@ impl Lease {
     pub async fn beat(&self, connection: &impl ConnectionTrait) -> Result<(), SyncError> {
         let beat = lease::Entity::update_many()
             .col_expr(lease::Column::Beats, Expr::col(lease::Column::Beats).add(1))
+            .col_expr(lease::Column::BeatAt, Expr::value(now(connection)))
             .filter(lease::Column::Id.eq(ROW))
             .filter(lease::Column::Token.eq(self.token.as_str()))
             .exec(connection)
@@ -97,6 +101,36 @@ impl Lease {
     }
 }
 
+/// Who may write, as anybody can see it.
+#[derive(Clone, Debug, Serialize)]
+pub struct LeaseStatus {
+    /// Who holds the lease, or held it last.
+    pub holder: String,
+    /// Whether somebody holds it: nobody does once it was given up, or its holder is known to be dead.
+    pub is_held: bool,
+    /// When the holder last showed that it lives, by its own clock; milliseconds since 1970.
+    #[serde(skip)]
+    pub beat_ms: Option<i64>,
+}
+
+/// Who holds the lease of a database, without taking part; `None` when nobody ever did.
+///
+/// # Errors
+///
+/// When the database does not answer.
+pub async fn look(connection: &impl ConnectionTrait) -> Result<Option<LeaseStatus>, SyncError> {
+    let Some(held) = lease::Entity::find_by_id(ROW).one(connection).await? else { return Ok(None) };
+    Ok(Some(LeaseStatus {
+        is_held: !held.token.is_empty() && !Process::this().knows_dead(&held.token),
+        holder: held.holder,
+        beat_ms: held.beat_at.map(|at| at.timestamp_millis()),
+    }))
+}
+
+fn now(connection: &impl ConnectionTrait) -> Value {
+    Dialect::of(connection.get_database_backend()).time(Some(Utc::now().timestamp_millis()))
+}
+
 /// The first migration makes this table too, but migrations are for who has the lease.
 async fn make_table(connection: &impl ConnectionTrait, collation: Option<&str>) -> Result<(), SyncError> {
     let shape = TableShape::of::<lease::Entity>();
@@ -111,8 +145,13 @@ async fn make_table(connection: &impl ConnectionTrait, collation: Option<&str>) 
 
 /// Whether the row was inserted; another process may have been faster.
 async fn insert(connection: &impl ConnectionTrait, this: &Process) -> Result<bool, SyncError> {
-    let row =
-        lease::ActiveModel { id: Set(ROW), holder: Set(this.description()), token: Set(this.token()), beats: Set(0) };
+    let row = lease::ActiveModel {
+        id: Set(ROW),
+        holder: Set(this.description()),
+        token: Set(this.token()),
+        beats: Set(0),
+        beat_at: Set(None),
+    };
     let nothing = OnConflict::column(lease::Column::Id).do_nothing_on([lease::Column::Id]).to_owned();
     let inserted = lease::Entity::insert(row).on_conflict(nothing).exec_without_returning(connection).await?;
     Ok(matches!(inserted, 1))
@@ -123,6 +162,7 @@ async fn take_over(connection: &impl ConnectionTrait, held: &lease::Model, this:
     let taken = lease::Entity::update_many()
         .col_expr(lease::Column::Token, Expr::value(this.token()))
         .col_expr(lease::Column::Holder, Expr::value(this.description()))
+        .col_expr(lease::Column::BeatAt, Expr::value(now(connection)))
         .filter(lease::Column::Id.eq(ROW))
         .filter(lease::Column::Token.eq(held.token.as_str()))
         .filter(lease::Column::Beats.eq(held.beats))

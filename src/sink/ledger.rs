@@ -123,20 +123,8 @@ pub struct NewFile {
 
 impl From<files::Model> for FileRecord {
     fn from(file: files::Model) -> Self {
-        let count = |count: i64| u64::try_from(count).unwrap_or(0);
         Self {
-            counts: Counts {
-                read: count(file.rows_read),
-                accepted: count(file.rows_accepted),
-                duplicate: count(file.rows_duplicate),
-                rejected: count(file.rows_rejected),
-                repaired: count(file.rows_repaired),
-                new: count(file.rows_new),
-                modified: count(file.rows_modified),
-                unchanged: count(file.rows_unchanged),
-                stale: count(file.rows_stale),
-                deleted: count(file.rows_deleted),
-            },
+            counts: counts_of(&file),
             id: file.id,
             path: file.path,
             dataset: file.dataset,
@@ -153,6 +141,23 @@ impl From<files::Model> for FileRecord {
             position: file.position.and_then(|position| serde_json::from_str(&position).ok()),
             error: file.error,
         }
+    }
+}
+
+/// The counts of one version of a file.
+pub(super) fn counts_of(file: &files::Model) -> Counts {
+    let count = |number: i64| count(Some(number));
+    Counts {
+        read: count(file.rows_read),
+        accepted: count(file.rows_accepted),
+        duplicate: count(file.rows_duplicate),
+        rejected: count(file.rows_rejected),
+        repaired: count(file.rows_repaired),
+        new: count(file.rows_new),
+        modified: count(file.rows_modified),
+        unchanged: count(file.rows_unchanged),
+        stale: count(file.rows_stale),
+        deleted: count(file.rows_deleted),
     }
 }
 

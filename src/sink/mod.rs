@@ -12,6 +12,8 @@ pub mod known;
 pub mod lease;
 pub mod ledger;
 pub mod marts;
+pub mod overview;
+pub mod read_only;
 pub mod summary;
 pub mod template;
 pub mod upsert;
@@ -56,7 +58,8 @@ pub struct Sink {
     shapes: RwLock<Arc<Shapes>>,
     definitions: Definitions,
     collation: Option<String>,
-    lease: Lease,
+    /// `None` when the database was opened for looking only; then nothing can be written.
+    lease: Option<Lease>,
     writing: Mutex<()>,
     /// Held while tables get columns. Whether the ledger may know of columns that tables or views lack,
     /// because the database went away in between.
@@ -89,7 +92,7 @@ impl Sink {
             connection,
             dialect,
             collation,
-            lease,
+            lease: Some(lease),
         };
         sink.check_datasets(&config.datasets)?;
         sink.restore_columns().await?;
@@ -124,7 +127,7 @@ impl Sink {
     /// [`SyncError::LeaseLost`] when somebody has.
     pub async fn keep_lease(&self) -> Result<(), SyncError> {
         // Not in turn with the writers: one that is long at it must not look dead to others.
-        self.lease.beat(&self.connection).await
+        self.lease()?.beat(&self.connection).await
     }
 
     /// Gives the lease up, so that the next process need not wait.
@@ -134,17 +137,23 @@ impl Sink {
     /// When the database does not answer; the lease then runs out by itself.
     pub async fn give_up_lease(&self) -> Result<(), SyncError> {
         let _writing = self.writing.lock().await;
-        self.lease.give_up(&self.connection).await
+        self.lease()?.give_up(&self.connection).await
+    }
+
+    fn lease(&self) -> Result<&Lease, SyncError> {
+        let looking_only = || SyncError::Internal("it was to write to a database that it only looks at".to_owned());
+        self.lease.as_ref().ok_or_else(looking_only)
     }
 
     /// A write transaction. It fails at once if the lease is lost, and keeps it otherwise.
     async fn begin(&self) -> Result<WriteTransaction<'_>, SyncError> {
+        let lease = self.lease()?;
         let guard = self.writing.lock().await;
         // Readers elsewhere need no gap locks, and INSERT … SELECT must not take any.
         let isolation = (self.dialect != Dialect::Sqlite).then_some(IsolationLevel::ReadCommitted);
         let transaction = self.connection.begin_with_config(isolation, None).await?;
         // The first statement writes, so SQLite takes its write lock here and never has to upgrade one.
-        self.lease.beat(&transaction).await?;
+        lease.beat(&transaction).await?;
         Ok(WriteTransaction { transaction, last_commit: &self.last_commit, _guard: guard })
     }
 
@@ -174,12 +183,25 @@ impl WriteTransaction<'_> {
     }
 }
 
+/// What a connection is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Access {
+    Write,
+    /// SQLite creates no file and refuses changes. Not by its read-only mode, which leaves a `-wal` and
+    /// a `-shm` file behind; a file that may not be written is opened nevertheless.
+    Look,
+}
+
 /// Connects without changing anything but, on SQLite, creating a missing file.
 ///
 /// # Errors
 ///
 /// When the database is away or refuses.
 pub async fn connect(config: &Config) -> Result<DatabaseConnection, SyncError> {
+    connect_for(Access::Write, config).await
+}
+
+async fn connect_for(access: Access, config: &Config) -> Result<DatabaseConnection, SyncError> {
     let url = &config.database_url;
     // After a power loss NORMAL may lack the last commits, which then are made again from the file. That
     // needs the file to be there still.
@@ -191,13 +213,15 @@ pub async fn connect(config: &Config) -> Result<DatabaseConnection, SyncError> {
         .acquire_timeout(CONNECT_TIMEOUT)
         .sqlx_logging(false)
         .map_sqlx_sqlite_opts(move |options| {
-            options
-                .create_if_missing(true)
+            let options = options
+                .create_if_missing(access == Access::Write)
                 .statement_cache_capacity(SQLITE_STATEMENTS_MAX)
-                .pragma("journal_mode", "WAL")
-                .pragma("synchronous", synchronous)
                 .pragma("cache_size", SQLITE_CACHE_KIB)
-                .pragma("busy_timeout", SQLITE_BUSY_TIMEOUT_MS)
+                .pragma("busy_timeout", SQLITE_BUSY_TIMEOUT_MS);
+            match access {
+                Access::Write => options.pragma("journal_mode", "WAL").pragma("synchronous", synchronous),
+                Access::Look => options.pragma("query_only", "ON"),
+            }
         });
     Database::connect(options).await.map_err(|error| match error.to_string().contains(url.reveal()) {
         // The library repeats a URL that it cannot read, with the password in it.

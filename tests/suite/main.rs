@@ -28,6 +28,7 @@ mod settling;
 mod shifted;
 mod shop;
 mod smoke;
+mod status;
 mod tidy;
 mod unit;
 mod versions;

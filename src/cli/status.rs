@@ -1,0 +1,200 @@
+//! `tidegate status`: how the work goes, from the ledger, whether or not the daemon runs.
+
+use super::sync::grouped;
+use super::{CommandError, Exit, Shared, runtime, say, start_logging};
+use crate::config::Config;
+use crate::inbox::{Inbox, scan_inbox};
+use crate::retry::look_at_database;
+use crate::sink::overview::{LatestFile, LeaseView, MartLag, Overview, Rates};
+use crate::sync::now_ms;
+use serde_json::{Value, json};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Entries of a list that a screen has room for; `--json` has more.
+const SHOWN_MAX: usize = 5;
+
+/// Characters of a reason that a screen has room for.
+const REASON_CHARS_MAX: usize = 120;
+
+pub(super) fn execute(shared: &Shared) -> Result<Exit, CommandError> {
+    let config = Arc::new(Config::load(&shared.overrides())?);
+    start_logging(&config, "error")?;
+    let looked = runtime()?.block_on(look_at_database(&config, async |sink| {
+        Ok((sink.overview(now_ms()).await?, sink.newest_files().await?))
+    }))?;
+    let (overview, ledger) = looked.unwrap_or_default();
+    // Without an inbox, as on another machine, there is nothing to compare the ledger with.
+    let backlog = config.inbox.is_dir().then(|| {
+        let mut inbox = Inbox::new(Arc::clone(&config), &ledger);
+        inbox.see_everything(scan_inbox(&config));
+        inbox.backlog()
+    });
+    if shared.json {
+        say(format_args!("{}", as_json(&config, &overview, backlog)));
+    } else {
+        print(&config, &overview, backlog);
+    }
+    Ok(Exit::Done)
+}
+
+/// The same names as in `/api/status`, as far as a ledger can tell.
+fn as_json(config: &Config, overview: &Overview, backlog: Option<usize>) -> Value {
+    let mut status = json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "inbox": config.inbox,
+        "database": config.database_url.to_string(),
+        "backlog": backlog,
+    });
+    if let (Value::Object(status), Value::Object(overview)) = (&mut status, json!(overview)) {
+        status.extend(overview);
+    }
+    status
+}
+
+fn print(config: &Config, overview: &Overview, backlog: Option<usize>) {
+    let waiting = match backlog {
+        None => "is not there".to_owned(),
+        Some(0) => "nothing waits".to_owned(),
+        Some(files) => format!("{} waiting", counted(files as u64, "file")),
+    };
+    line("inbox", format_args!("{}: {waiting}", config.inbox.display()));
+    line("database", format_args!("{}: {}", config.database_url, writer(overview.lease.as_ref())));
+    if overview.latest.is_empty() {
+        line("files", format_args!("nothing synced yet"));
+        return;
+    }
+    let states = overview.files.iter().filter(|(_, files)| **files > 0);
+    let states: Vec<String> = states.map(|(state, files)| format!("{} {state}", grouped(*files))).collect();
+    line("files", format_args!("{}", states.join(", ")));
+    let rows = &overview.rows;
+    line(
+        "rows",
+        format_args!(
+            "{} read, {} rejected; {} table rows new, {} modified, {} unchanged, {} deleted",
+            grouped(rows.read),
+            grouped(rows.rejected),
+            grouped(rows.new),
+            grouped(rows.modified),
+            grouped(rows.unchanged),
+            grouped(rows.deleted)
+        ),
+    );
+    line("rate", format_args!("{}", rate(&overview.rates)));
+    line("marts", format_args!("{}", marts(&overview.lag)));
+    print_what_is_to_do(overview);
+    section("latest", overview.latest.iter().map(latest));
+    let changes = overview.schema_changes.iter().map(|change| {
+        let to = change.new.as_deref().unwrap_or("-");
+        let change_text = format!("{}.{}", change.table, change.column);
+        match &change.old {
+            Some(old) => format!("{}  {change_text}: {} {old} → {to}", change.at, change.kind),
+            None => format!("{}  {change_text}: {} {to}", change.at, change.kind),
+        }
+    });
+    section("schema", changes);
+}
+
+/// What an operator has to look after.
+fn print_what_is_to_do(overview: &Overview) {
+    let held = overview.held.iter().map(|file| {
+        format!("{}: {}; to let it: tidegate approve {}", name(&file.path), shortened(&file.reason), quoted(&file.path))
+    });
+    section("held", held);
+    let refused = overview.refused.iter().map(|file| {
+        let at = file.at.as_deref().unwrap_or_default();
+        format!("{at}  {}: {}: {}", name(&file.path), file.state, shortened(&file.reason))
+    });
+    section("refused", refused);
+    let rejects = overview.rejects.iter().map(|file| {
+        let rows = counted(u64::try_from(file.rows).unwrap_or(0), "row");
+        format!("{}: {rows}, the first: {}", name(&file.path), shortened(&file.reason))
+    });
+    section("rejects", rejects);
+}
+
+fn line(what: &str, text: std::fmt::Arguments<'_>) {
+    say(format_args!("{what:<9} {text}"));
+}
+
+/// A list under its name; nothing when it is empty.
+fn section(what: &str, entries: impl ExactSizeIterator<Item = String>) {
+    let rest = entries.len().saturating_sub(SHOWN_MAX);
+    let mut what = what;
+    for entry in entries.take(SHOWN_MAX) {
+        line(what, format_args!("{entry}"));
+        what = "";
+    }
+    if rest > 0 {
+        line("", format_args!("and more; --json lists them"));
+    }
+}
+
+fn writer(lease: Option<&LeaseView>) -> String {
+    let Some(lease) = lease.filter(|lease| lease.status.is_held) else { return "nobody writes to it".to_owned() };
+    match lease.status.beat_ms.map(|beat_ms| now_ms() - beat_ms) {
+        Some(silent_ms) => {
+            format!("{} writes to it, last seen {:.1} s ago", lease.status.holder, silent_ms.max(0) as f64 / 1000.0)
+        }
+        None => format!("{} writes to it", lease.status.holder),
+    }
+}
+
+fn rate(rates: &Rates) -> String {
+    let in_hour = format!("{} in the last hour", counted(rates.files_per_hour, "file"));
+    match rates.rows_per_second {
+        Some(rows) => {
+            format!("{} rows a second over the last {}, {in_hour}", grouped(rows as u64), counted(rates.files, "file"))
+        }
+        None => in_hour,
+    }
+}
+
+fn marts(lag: &[MartLag]) -> String {
+    if lag.is_empty() {
+        return "exact".to_owned();
+    }
+    let waiting = lag.iter().map(|lag| match lag.groups {
+        Some(groups) => format!("{} of market {} ({})", lag.mart, lag.market, counted(groups.unsigned_abs(), "mark")),
+        None => format!("{} of market {} (all)", lag.mart, lag.market),
+    });
+    format!("waiting for their refresh: {}", waiting.collect::<Vec<_>>().join(", "))
+}
+
+fn latest(file: &LatestFile) -> String {
+    let counts = &file.counts;
+    let took = file.elapsed_ms.map_or_else(String::new, |ms| format!("  {:.1} s", ms as f64 / 1000.0));
+    format!(
+        "{}  {:<11} {:<11} {:<36}  +{} ~{} −{} ={} !{}{took}",
+        file.started_at,
+        file.state,
+        file.dataset.as_deref().unwrap_or("-"),
+        name(&file.path),
+        grouped(counts.new),
+        grouped(counts.modified),
+        grouped(counts.deleted),
+        grouped(counts.unchanged),
+        grouped(counts.rejected)
+    )
+}
+
+fn counted(number: u64, what: &str) -> String {
+    format!("{} {what}{}", grouped(number), if number == 1 { "" } else { "s" })
+}
+
+fn name(path: &str) -> String {
+    Path::new(path).file_name().map_or_else(|| path.to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
+/// A path as a shell takes it.
+fn quoted(path: &str) -> String {
+    format!("'{}'", path.replace('\'', r"'\''"))
+}
+
+fn shortened(reason: &str) -> String {
+    let line = reason.lines().next().unwrap_or_default();
+    match line.char_indices().nth(REASON_CHARS_MAX) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line.to_owned(),
+    }
+}

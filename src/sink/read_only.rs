@@ -1,0 +1,74 @@
+//! Read-only: the database as the commands see it that only look. They need no lease, so they work
+//! beside a writer; they migrate nothing, add no column, and create no file.
+
+use super::definition::Definitions;
+use super::dialect::Dialect;
+use super::{Access, Sink, connect_for, evolve};
+use crate::config::Config;
+use crate::error::SyncError;
+use entity::files;
+use migration::{Migrator, MigratorTrait};
+use sea_orm::sqlx::sqlite::SqliteConnectOptions;
+use sea_orm::{ConnectionTrait, EntityTrait, Statement};
+use std::collections::HashSet;
+use std::sync::{Arc, RwLock};
+use tokio::sync::Mutex;
+
+impl Sink {
+    /// Opens the database for looking at it; `None` when nothing was ever synced into it.
+    ///
+    /// # Errors
+    ///
+    /// A passing one while the database is away; [`SyncError::Configuration`] when its tables are of
+    /// another release.
+    pub async fn open_read_only(config: &Config) -> Result<Option<Self>, SyncError> {
+        if is_missing_file(config.database_url.reveal()) {
+            return Ok(None);
+        }
+        let connection = connect_for(Access::Look, config).await?;
+        let sink = Self {
+            dialect: Dialect::of(connection.get_database_backend()),
+            definitions: Definitions::load(config.marts_dir.as_deref())?,
+            shapes: RwLock::new(Arc::new(evolve::declared_shapes())),
+            writing: Mutex::new(()),
+            evolving: Mutex::new(false),
+            last_commit: std::sync::Mutex::new(None),
+            collation: None,
+            lease: None,
+            connection,
+        };
+        if !sink.is_migrated().await? {
+            return Ok(None);
+        }
+        let shapes = sink.existing_shapes().await?;
+        *sink.shapes.write().expect("no code panics while it holds the shapes") = Arc::new(shapes);
+        Ok(Some(sink))
+    }
+
+    /// Whether all tables are there; without any, or before anything was synced, there is nothing to see.
+    async fn is_migrated(&self) -> Result<bool, SyncError> {
+        let table = Migrator::migration_table_name().to_string();
+        if self.columns_of(&table).await?.is_empty() {
+            return Ok(false);
+        }
+        let versions = Statement::from_string(self.dialect.backend(), format!("SELECT version FROM {table}"));
+        let rows = self.connection.query_all_raw(versions).await?;
+        let done = rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<HashSet<String>, _>>()?;
+        if Migrator::migrations().iter().all(|step| done.contains(step.name())) {
+            return Ok(true);
+        }
+        let has_ledger = !self.columns_of("tidegate_files").await?.is_empty();
+        if has_ledger && files::Entity::find().one(&self.connection).await?.is_some() {
+            let reason =
+                "the tables were made by an older release; `tidegate sync` or `tidegate run` brings them up to date";
+            return Err(SyncError::Configuration(reason.to_owned()));
+        }
+        Ok(false)
+    }
+}
+
+/// Whether it is a SQLite database that is yet to be made.
+fn is_missing_file(url: &str) -> bool {
+    url.starts_with("sqlite:")
+        && url.parse::<SqliteConnectOptions>().is_ok_and(|options| !options.get_filename().exists())
+}
