@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 /// Changes whenever the same bytes under the same profile would give other rows: then files are synced again.
-pub const TRANSFORM_VERSION: u32 = 1;
+pub const TRANSFORM_VERSION: u32 = 2;
 
 /// What one file of a dataset holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -26,6 +26,7 @@ pub mod unmatched;
 pub mod writer;
 
 // Plain data and pure functions.
+pub mod canonical;
 pub mod chunk;
 pub mod clean;
 pub mod dataset;

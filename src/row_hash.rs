@@ -1,12 +1,12 @@
 //! RowHash: the SHA-256 of one stored row, by which new and modified rows are told from unchanged ones.
 //!
 //! The hashed bytes are a version byte, then for every column that is not NULL, in the order of the
-//! names' bytes: the name's length (u16) and bytes, a tag for the kind of value, the value's length
-//! (u32) and bytes; all integers big-endian. NULLs are left out, so a new column changes only the rows
-//! that have a value in it.
+//! names' bytes: the name's length (u16) and bytes, the length (u32) and bytes of the value's canonical
+//! text; all integers big-endian. NULLs are left out, so a new column changes only the rows that have a
+//! value in it. The kind of the column does not count, so a column that is widened changes no row.
 
-use arrow_array::{Array, ArrayRef, RecordBatch, cast::AsArray, types};
-use arrow_schema::{DataType, TimeUnit};
+use crate::canonical::Values;
+use arrow_array::{ArrayRef, RecordBatch};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
@@ -14,22 +14,15 @@ use sha2::{Digest, Sha256};
 pub type RowHash = [u8; 32];
 
 /// Grows when the hashed bytes change their meaning; then every stored hash is outdated.
-const HASH_VERSION: u8 = 1;
+const HASH_VERSION: u8 = 2;
 
 /// Rows that one rayon task hashes.
 const ROWS_PER_TASK: usize = 2048;
 
-const TAG_TEXT: u8 = 1;
-const TAG_INTEGER: u8 = 2;
-const TAG_DECIMAL: u8 = 3;
-const TAG_DOUBLE: u8 = 4;
-const TAG_TIME: u8 = 5;
-const TAG_DAY: u8 = 6;
-
 /// A column ready to be hashed: what stands before each of its values.
-struct HashColumn {
+struct HashColumn<'a> {
     prefix: Vec<u8>,
-    values: ArrayRef,
+    values: Values<'a>,
 }
 
 /// Hashes every row of a batch.
@@ -38,7 +31,7 @@ pub fn hash_rows(batch: &RecordBatch) -> Vec<RowHash> {
     let mut named: Vec<(&String, &ArrayRef)> =
         schema.fields().iter().map(|field| field.name()).zip(batch.columns()).collect();
     named.sort_by_key(|(name, _)| name.as_bytes());
-    let columns: Vec<HashColumn> = named.into_iter().map(|(name, values)| hash_column(name, values)).collect();
+    let columns: Vec<HashColumn<'_>> = named.into_iter().map(|(name, values)| hash_column(name, values)).collect();
     let mut hashes = vec![[0; 32]; batch.num_rows()];
     hashes.par_chunks_mut(ROWS_PER_TASK).enumerate().for_each(|(task, hashes)| {
         let mut bytes = Vec::with_capacity(1024);
@@ -52,54 +45,33 @@ pub fn hash_rows(batch: &RecordBatch) -> Vec<RowHash> {
     hashes
 }
 
-fn hash_column(name: &str, values: &ArrayRef) -> HashColumn {
+fn hash_column<'a>(name: &str, values: &'a ArrayRef) -> HashColumn<'a> {
     let length = u16::try_from(name.len()).expect("column names are at most 63 bytes");
-    let mut prefix = length.to_be_bytes().to_vec();
-    prefix.extend(name.as_bytes());
-    prefix.push(match values.data_type() {
-        DataType::Utf8 => TAG_TEXT,
-        DataType::Int64 => TAG_INTEGER,
-        DataType::Decimal128(..) => TAG_DECIMAL,
-        DataType::Float64 => TAG_DOUBLE,
-        DataType::Timestamp(TimeUnit::Millisecond, _) => TAG_TIME,
-        DataType::Date32 => TAG_DAY,
-        other => unreachable!("clean makes no column of type {other}"),
-    });
-    HashColumn { prefix, values: values.clone() }
+    let prefix = [&length.to_be_bytes(), name.as_bytes()].concat();
+    HashColumn { prefix, values: Values::of(values) }
 }
 
-fn push_value(bytes: &mut Vec<u8>, column: &HashColumn, row: usize) {
-    let values = &column.values;
-    if values.is_null(row) {
+fn push_value(bytes: &mut Vec<u8>, column: &HashColumn<'_>, row: usize) {
+    const LENGTH_BYTES: usize = size_of::<u32>();
+    if column.values.is_null(row) {
         return;
     }
     bytes.extend(&column.prefix);
-    match values.data_type() {
-        DataType::Utf8 => push_bytes(bytes, values.as_string::<i32>().value(row).as_bytes()),
-        DataType::Int64 => push_bytes(bytes, &values.as_primitive::<types::Int64Type>().value(row).to_be_bytes()),
-        DataType::Decimal128(..) => {
-            push_bytes(bytes, &values.as_primitive::<types::Decimal128Type>().value(row).to_be_bytes());
-        }
-        // Adding zero makes -0.0 and 0.0 one value, as they are in every database's comparison.
-        DataType::Float64 => {
-            push_bytes(bytes, &(values.as_primitive::<types::Float64Type>().value(row) + 0.0).to_bits().to_be_bytes());
-        }
-        DataType::Date32 => push_bytes(bytes, &values.as_primitive::<types::Date32Type>().value(row).to_be_bytes()),
-        _ => push_bytes(bytes, &values.as_primitive::<types::TimestampMillisecondType>().value(row).to_be_bytes()),
-    }
-}
-
-fn push_bytes(bytes: &mut Vec<u8>, value: &[u8]) {
-    let length = u32::try_from(value.len()).expect("row_bytes_max keeps values far below 4 GiB");
-    bytes.extend(length.to_be_bytes());
-    bytes.extend(value);
+    // The length is known once the text is written.
+    let start = bytes.len() + LENGTH_BYTES;
+    bytes.extend([0; LENGTH_BYTES]);
+    column.values.push(bytes, row);
+    let length = u32::try_from(bytes.len() - start).expect("row_bytes_max keeps values far below 4 GiB");
+    bytes[start - LENGTH_BYTES..start].copy_from_slice(&length.to_be_bytes());
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clean::arrow_type;
     use crate::dataset::hex;
-    use arrow_array::{Int64Array, StringArray};
+    use crate::schema::Kind;
+    use arrow_array::{Date32Array, Decimal128Array, Float64Array, Int64Array, StringArray, TimestampMillisecondArray};
     use std::sync::Arc;
 
     fn batch(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
@@ -111,10 +83,10 @@ mod tests {
     fn hashes_these_literal_bytes() {
         let batch =
             batch(vec![("b", Arc::new(StringArray::from(vec!["x"]))), ("a", Arc::new(Int64Array::from(vec![2])))]);
-        let bytes = b"\x01\x00\x01a\x02\x00\x00\x00\x08\0\0\0\0\0\0\0\x02\x00\x01b\x01\x00\x00\x00\x01x";
+        let bytes = b"\x02\x00\x01a\x00\x00\x00\x012\x00\x01b\x00\x00\x00\x01x";
         let expected: RowHash = Sha256::digest(bytes).into();
         assert_eq!(hash_rows(&batch), [expected]);
-        assert_eq!(hex(&expected), "73615aa4807050b98ab15a2f9e737e4b54b770ab441f2c86eefb3174c0563e9d");
+        assert_eq!(hex(&expected), "a85784e001fb04ebeca465c19f777c0023a8bcb4c79b33fbbda0939d9e9debb1");
     }
 
     #[test]
@@ -126,5 +98,23 @@ mod tests {
         let one = hash_rows(&batch(vec![("a", text(vec![Some("xy")])), ("b", text(vec![Some("")]))]));
         let other = hash_rows(&batch(vec![("a", text(vec![Some("x")])), ("b", text(vec![Some("y")]))]));
         assert_ne!(one, other);
+    }
+
+    /// A column that is widened must change no hash.
+    #[test]
+    fn a_value_has_one_hash_whatever_the_kind_of_its_column() {
+        let hash = |values: ArrayRef| hash_rows(&batch(vec![("a", values)]));
+        let text = |value: &str| hash(Arc::new(StringArray::from(vec![value])));
+        let decimal =
+            |units: i128| hash(Arc::new(Decimal128Array::from(vec![units]).with_data_type(arrow_type(Kind::Decimal))));
+        assert_eq!(hash(Arc::new(Int64Array::from(vec![-5]))), text("-5"));
+        assert_eq!(decimal(-50_000), text("-5"));
+        assert_eq!(decimal(55_000), text("5.5"));
+        assert_eq!(hash(Arc::new(Float64Array::from(vec![5.5]))), text("5.5"));
+        assert_eq!(hash(Arc::new(Float64Array::from(vec![-0.0]))), text("0"));
+        assert_eq!(hash(Arc::new(Date32Array::from(vec![19_040]))), text("2022-02-17"));
+        let moment = |millis: i64| hash(Arc::new(TimestampMillisecondArray::from(vec![millis])));
+        assert_eq!(moment(19_040 * 86_400_000), text("2022-02-17"));
+        assert_eq!(moment(1_645_115_787_000), text("2022-02-17T16:36:27.000Z"));
     }
 }
