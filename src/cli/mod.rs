@@ -5,6 +5,7 @@ mod init;
 mod run;
 mod status;
 mod sync;
+mod verify;
 
 use crate::config::{Config, ConfigurationError, LogFormat, Overrides};
 use crate::error::{SyncError, Verdict};
@@ -59,6 +60,8 @@ enum Command {
     Sync(sync::SyncArguments),
     /// Show how the work goes: files, rates, backlog, rejects
     Status,
+    /// Compare metrics, row hashes and counts with what the stored rows say
+    Verify,
     /// Check configuration, directories, database and permissions
     Check,
     /// Write a commented configuration file
@@ -122,6 +125,7 @@ pub fn execute(arguments: Arguments) -> Exit {
         Command::Run(own) => run::execute(&arguments.shared, own),
         Command::Sync(own) => sync::execute(&arguments.shared, &own),
         Command::Status => status::execute(&arguments.shared),
+        Command::Verify => verify::execute(&arguments.shared),
         Command::Check => check::execute(&arguments.shared),
         Command::Init(own) => init::execute(&arguments.shared, &own),
     };

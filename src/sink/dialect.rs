@@ -166,6 +166,19 @@ impl Dialect {
         }
     }
 
+    /// A value as a column of that kind would hold it.
+    pub fn as_stored(self, expression: &str, kind: Kind) -> String {
+        let sql_type = match (self, kind) {
+            (_, Kind::Identifier | Kind::Text | Kind::Hash) | (Self::Sqlite, Kind::Time | Kind::Day) => {
+                return expression.to_owned();
+            }
+            // MySQL casts to fewer types than it stores.
+            (Self::Mysql, Kind::Integer) => "signed",
+            _ => self.sql_type(kind),
+        };
+        format!("CAST({expression} AS {sql_type})")
+    }
+
     /// How a kind is written in DDL.
     pub const fn sql_type(self, kind: Kind) -> &'static str {
         migration::ddl::sql_type(kind, self.backend())

@@ -104,7 +104,7 @@ impl Sink {
 
     /// Gives every table the columns that the ledger says it has.
     pub(super) async fn restore_columns(&self) -> Result<(), SyncError> {
-        let shapes = self.recorded_shapes().await?;
+        let shapes = self.recorded_shapes(&self.connection).await?;
         for shape in shapes.values() {
             self.add_missing_columns(shape).await?;
         }
@@ -113,10 +113,10 @@ impl Sink {
     }
 
     /// The shapes that the ledger speaks of, as far as the database has them.
-    pub(super) async fn existing_shapes(&self) -> Result<Shapes, SyncError> {
-        let mut shapes = self.recorded_shapes().await?;
+    pub(super) async fn existing_shapes(&self, connection: &impl ConnectionTrait) -> Result<Shapes, SyncError> {
+        let mut shapes = self.recorded_shapes(connection).await?;
         for shape in shapes.values_mut() {
-            let existing: HashSet<String> = self.columns_of(&shape.name).await?.into_iter().collect();
+            let existing = self.columns_in(connection, &shape.name).await?;
             shape.columns.retain(|column| existing.contains(&column.name));
         }
         shapes.retain(|_, shape| !shape.columns.is_empty());
@@ -124,11 +124,11 @@ impl Sink {
     }
 
     /// What every table is to have: the declared columns, and those that the ledger recorded.
-    async fn recorded_shapes(&self) -> Result<Shapes, SyncError> {
+    async fn recorded_shapes(&self, connection: &impl ConnectionTrait) -> Result<Shapes, SyncError> {
         let recorded = schema_changes::Entity::find()
             .filter(schema_changes::Column::ChangeKind.eq(ADD_COLUMN))
             .order_by_asc(schema_changes::Column::Id)
-            .all(&self.connection)
+            .all(connection)
             .await?;
         let mut shapes = declared_shapes();
         for change in recorded {
@@ -143,9 +143,18 @@ impl Sink {
 
     /// The columns that a table or view has in the database, in order.
     pub(super) async fn columns_of(&self, table: &str) -> Result<Vec<String>, SyncError> {
+        self.columns_in(&self.connection, table).await
+    }
+
+    /// As [`Sink::columns_of`], as a transaction sees it.
+    pub(super) async fn columns_in(
+        &self,
+        connection: &impl ConnectionTrait,
+        table: &str,
+    ) -> Result<Vec<String>, SyncError> {
         let query =
             Statement::from_sql_and_values(self.dialect.backend(), self.dialect.columns_query(), [table.into()]);
-        let rows = self.connection.query_all_raw(query).await?;
+        let rows = connection.query_all_raw(query).await?;
         Ok(rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>()?)
     }
 

@@ -30,7 +30,7 @@ use std::sync::Arc;
 const KEYS_PER_QUERY: usize = 500;
 
 /// Columns that a row has beside its data; they are neither hashed nor ever absent.
-const BOOKKEEPING: [&str; 2] = ["_row_hash", "_file_id"];
+pub(super) const BOOKKEEPING: [&str; 2] = ["_row_hash", "_file_id"];
 
 /// A key of a table of lines or of records: record key, and line number where there is one.
 type RowKey = (String, Option<i64>);
@@ -254,7 +254,13 @@ fn choose(given: &ArrayRef, stored: &ArrayRef, absent: &BTreeSet<usize>) -> Arra
     interleave(&[given, stored], &sources).expect("both columns have the type of their kind")
 }
 
-fn stored_values(rows: &[Option<&QueryResult>], name: &str, kind: Kind, dialect: Dialect) -> Result<ArrayRef, DbErr> {
+/// Values of a column as they are stored, as the arrow column that cleaning makes of its kind.
+pub(super) fn stored_values(
+    rows: &[Option<&QueryResult>],
+    name: &str,
+    kind: Kind,
+    dialect: Dialect,
+) -> Result<ArrayRef, DbErr> {
     fn cells<T: sea_orm::TryGetable>(rows: &[Option<&QueryResult>], name: &str) -> Result<Vec<Option<T>>, DbErr> {
         rows.iter().map(|row| row.map_or(Ok(None), |row| row.try_get("", name))).collect()
     }

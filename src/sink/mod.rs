@@ -17,6 +17,7 @@ pub mod read_only;
 pub mod summary;
 pub mod template;
 pub mod upsert;
+pub mod verify;
 pub mod views;
 
 use crate::config::{AfterSync, Config};

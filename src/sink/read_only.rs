@@ -9,7 +9,9 @@ use crate::error::SyncError;
 use entity::files;
 use migration::{Migrator, MigratorTrait};
 use sea_orm::sqlx::sqlite::SqliteConnectOptions;
-use sea_orm::{ConnectionTrait, EntityTrait, Statement};
+use sea_orm::{
+    AccessMode, ConnectionTrait, DatabaseTransaction, EntityTrait, IsolationLevel, Statement, TransactionTrait,
+};
 use std::collections::HashSet;
 use std::sync::{Arc, RwLock};
 use tokio::sync::Mutex;
@@ -40,9 +42,19 @@ impl Sink {
         if !sink.is_migrated().await? {
             return Ok(None);
         }
-        let shapes = sink.existing_shapes().await?;
+        let shapes = sink.existing_shapes(&sink.connection).await?;
         *sink.shapes.write().expect("no code panics while it holds the shapes") = Arc::new(shapes);
         Ok(Some(sink))
+    }
+
+    /// A view of the database in which nothing changes while it is looked at.
+    pub(super) async fn snapshot(&self) -> Result<DatabaseTransaction, SyncError> {
+        let (isolation, access) = match self.dialect {
+            // A SQLite transaction sees what was there at its first read.
+            Dialect::Sqlite => (None, None),
+            _ => (Some(IsolationLevel::RepeatableRead), Some(AccessMode::ReadOnly)),
+        };
+        Ok(self.connection.begin_with_config(isolation, access).await?)
     }
 
     /// Whether all tables are there; without any, or before anything was synced, there is nothing to see.

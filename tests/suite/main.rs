@@ -31,5 +31,6 @@ mod smoke;
 mod status;
 mod tidy;
 mod unit;
+mod verify;
 mod versions;
 mod views;

@@ -1,0 +1,72 @@
+//! `tidegate verify`: whether the database is what its own rows say.
+
+use super::sync::grouped;
+use super::{CommandError, Exit, Shared, runtime, say, start_logging};
+use crate::config::Config;
+use crate::retry::look_at_database;
+use crate::sink::verify::{Check, Difference, Verification};
+use serde_json::json;
+
+pub(super) fn execute(shared: &Shared) -> Result<Exit, CommandError> {
+    let config = Config::load(&shared.overrides())?;
+    start_logging(&config, "error")?;
+    let verified = runtime()?.block_on(look_at_database(&config, async |sink| sink.verify(&config.datasets).await))?;
+    let verification = verified.unwrap_or_default();
+    let differences = verification.differences();
+    if shared.json {
+        say(format_args!("{}", json!({ "differences": differences, "checks": verification.checks })));
+    } else {
+        print(&verification);
+    }
+    Ok(if differences == 0 { Exit::Done } else { Exit::FilesFailed })
+}
+
+fn print(verification: &Verification) {
+    if verification.checks.iter().all(|check| check.checked == 0 && check.differences == 0 && check.pending == 0) {
+        say(format_args!("nothing to verify: nothing was synced yet"));
+        return;
+    }
+    verification.checks.iter().for_each(print_check);
+    match verification.differences() {
+        0 => say(format_args!("\neverything agrees")),
+        1 => say(format_args!("\n1 difference")),
+        differences => say(format_args!("\n{} differences", grouped(differences))),
+    }
+}
+
+fn print_check(check: &Check) {
+    let verdict = match (check.differences, check.skipped) {
+        (0, None) => "ok",
+        (0, Some(_)) => "skipped",
+        _ => "differs",
+    };
+    let mut found = format!("{} checked", grouped(check.checked));
+    if check.pending > 0 {
+        found.push_str(&format!(", {} waiting for their refresh", grouped(check.pending)));
+    }
+    if check.differences > 0 {
+        found.push_str(&format!(", {} wrong", grouped(check.differences)));
+    }
+    let found = check.skipped.unwrap_or(&found);
+    let seconds = check.elapsed_ms as f64 / 1000.0;
+    say(format_args!("{verdict:<8} {:<17} {:<17} {found}  {seconds:.1} s", check.table, check.what));
+    for example in &check.examples {
+        say(format_args!("         {}", describe(example)));
+    }
+    if check.differences > check.examples.len() as u64 {
+        say(format_args!("         …"));
+    }
+}
+
+fn describe(difference: &Difference) -> String {
+    let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "NULL".to_owned());
+    let what = format!("{} ({})", difference.kind, difference.key);
+    match (&difference.column, &difference.stored, &difference.expected) {
+        (None, None, None) => what,
+        (None, stored, None) => format!("{what}: {}", value(stored)),
+        (column, stored, expected) => {
+            let column = column.as_ref().map(|column| format!(" {column}")).unwrap_or_default();
+            format!("{what}{column}: stored {}, expected {}", value(stored), value(expected))
+        }
+    }
+}
