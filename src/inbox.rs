@@ -120,7 +120,7 @@ impl Inbox {
             return Vec::new();
         }
         let now_ms = now_ms();
-        let rank = |file: &SourceFile| (file.version_ms(now_ms), file.path.clone());
+        let rank = |file: &SourceFile| (file.version_ms(now_ms), file.path_text());
         let unsettled = lanes_of(unsettled);
         let mut lanes = Vec::new();
         for (lane, mut files) in lanes_of(settled) {

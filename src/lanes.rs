@@ -2,7 +2,8 @@
 //! lanes go side by side.
 
 use crate::error::SyncError;
-use crate::retry::{Patience, Tried, sync_patiently};
+use crate::retry::{Patience, Tried, last_taken_patiently, sync_patiently};
+use crate::sink::ledger::{FileRecord, FileState};
 use crate::source::scan::{Lane, SourceFile};
 use crate::sync::{Context, FileReport, Outcome, now_ms};
 use crate::unmatched::list_new_unmatched;
@@ -42,9 +43,38 @@ pub fn lanes_of(files: Vec<SourceFile>) -> BTreeMap<Lane, Vec<SourceFile>> {
         lanes.entry(file.lane()).or_default().push(file);
     }
     for files in lanes.values_mut() {
-        files.sort_by_cached_key(|file| (file.version_ms(now_ms), file.path.clone()));
+        files.sort_by_cached_key(|file| (file.version_ms(now_ms), file.path_text()));
     }
     lanes
+}
+
+/// The files of a lane in the order of the versions that the ledger will give them: new content at a known path is
+/// newer than what was there, whatever its date, so it may have to wait for others.
+async fn in_order_of_versions(
+    context: &Context,
+    patience: Patience,
+    mut files: Vec<SourceFile>,
+) -> Result<Vec<SourceFile>, SyncError> {
+    if files.len() > 1 {
+        let paths: Vec<String> = files.iter().map(SourceFile::path_text).collect();
+        let taken = last_taken_patiently(context, &paths, patience).await?;
+        let now_ms = now_ms();
+        files.sort_by_cached_key(|file| {
+            let path = file.path_text();
+            (expected_version(file.version_ms(now_ms), taken.get(&path)), path)
+        });
+    }
+    Ok(files)
+}
+
+/// The version of a file at whose path this one was taken last.
+fn expected_version(own: i64, last_taken: Option<&FileRecord>) -> i64 {
+    match last_taken {
+        // Most likely it is the one that was interrupted.
+        Some(last) if matches!(last.state, FileState::Pending | FileState::Syncing) => last.version_ms,
+        Some(last) => own.max(last.version_ms + 1),
+        None => own,
+    }
 }
 
 /// Syncs the files of a lane.
@@ -62,6 +92,13 @@ pub async fn sync_lane(
         None => list_new_unmatched(&context, &files).await.unwrap_or_default(),
     };
     let mut end = LaneEnd { lane, files: Vec::with_capacity(files.len()), fatal: None };
+    let files = match &end.lane {
+        None => files,
+        Some(_) => match in_order_of_versions(&context, patience, files).await {
+            Ok(files) => files,
+            Err(error) => return LaneEnd { fatal: Some(error), ..end },
+        },
+    };
     for file in files {
         if let Some(report) = listed.remove(&file.path) {
             log(&report);

@@ -4,10 +4,11 @@
 use crate::config::Config;
 use crate::error::{SyncError, Verdict};
 use crate::sink::Sink;
-use crate::sink::ledger::FileState;
+use crate::sink::ledger::{FileRecord, FileState};
 use crate::source::scan::SourceFile;
 use crate::sync::{Context, FileReport, Outcome, now_ms, report, sync_file};
 use backon::{BackoffBuilder, ExponentialBuilder};
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -59,6 +60,26 @@ pub async fn patiently<T>(
         match ask().await {
             Ok(answer) => return Ok(answer),
             Err(error) => pauses.after(error, None, shutdown).await?,
+        }
+    }
+}
+
+/// Asks which version of each path was taken last, again and again while the database is away.
+///
+/// # Errors
+///
+/// When waiting does not help, or patience ended.
+pub async fn last_taken_patiently(
+    context: &Context,
+    paths: &[String],
+    patience: Patience,
+) -> Result<HashMap<String, FileRecord>, SyncError> {
+    // Not `patiently`: the compiler cannot see that its future may go to another thread when lanes wait in it.
+    let mut pauses = Pauses::new(patience);
+    loop {
+        match context.sink.last_taken_files_at(paths).await {
+            Ok(taken) => return Ok(taken),
+            Err(error) => pauses.after(error, None, &context.shutdown).await?,
         }
     }
 }

@@ -260,6 +260,26 @@ impl Sink {
         Ok(taken.map(FileRecord::from))
     }
 
+    /// The same of each of these paths.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn last_taken_files_at(&self, paths: &[String]) -> Result<HashMap<String, FileRecord>, SyncError> {
+        let mut taken = HashMap::new();
+        for paths in paths.chunks(PATHS_PER_QUERY) {
+            let files = files::Entity::find()
+                .filter(files::Column::PathKey.is_in(paths.iter().map(|path| path_key(path))))
+                .filter(files::Column::Dataset.is_not_null())
+                .filter(files::Column::State.ne(FileState::Quarantined.name()))
+                .order_by_asc(files::Column::Id)
+                .all(&self.connection)
+                .await?;
+            taken.extend(files.into_iter().map(|file| (file.path.clone(), FileRecord::from(file))));
+        }
+        Ok(taken)
+    }
+
     /// Version and path of the newest file of a dataset and market whose rows reached the tables, this one aside.
     ///
     /// # Errors

@@ -135,6 +135,35 @@ fn what_an_operator_puts_back_is_what_counts() {
 }
 
 #[test]
+fn what_an_operator_puts_back_comes_after_the_dates_beside_it() {
+    on_every_database(|sandbox| {
+        let (known, dated) = ("a/Market 1 Orders.csv", "market-1-orders-2022-02-15.csv");
+        let midnight = SystemTime::UNIX_EPOCH + 19_038 * DAY;
+        sandbox.drop_file(known, &export("FIRST", &[("1", &["A"])]));
+        set_age(sandbox, known, midnight);
+        sync(sandbox);
+        // By its time, which is older still, the new content would come first, and the other one too late.
+        sandbox.drop_file(known, &export("RESTORED", &[("2", &["A"])]));
+        set_age(sandbox, known, midnight - DAY);
+        sandbox.drop_file(dated, &export("DATED", &[("1", &["A"]), ("2", &["B"])]));
+        sync(sandbox);
+        assert_eq!(statuses(sandbox), ["1|DATED", "2|RESTORED"]);
+    });
+}
+
+#[test]
+fn equal_versions_go_by_the_text_of_their_paths() {
+    on_every_database(|sandbox| {
+        // Folder by folder, `market-1` would come first.
+        for (name, status) in [("market-1/orders-2022-02-15.csv", "LAST"), ("market-1 orders-2022-02-15.csv", "FIRST")] {
+            sandbox.drop_file(name, &export(status, &[("1", &["A"])]));
+        }
+        sync(sandbox);
+        assert_eq!(statuses(sandbox), ["1|LAST"]);
+    });
+}
+
+#[test]
 fn no_version_is_later_than_now() {
     on_every_database(|sandbox| {
         sandbox.drop_file("Market 1 Orders.csv", &export("CLOCK WRONG", &[("1", &["A"])]));
