@@ -4,7 +4,8 @@ use crate::exports::SMALL_CHUNKS;
 use crate::sandbox::{Sandbox, on_every_database};
 use crate::shop::{Item, Marts, Order, Shop};
 
-const COLUMNS: [(&str, &str); 5] = [
+/// Each mart, and its columns in the order of [`Shop::marts`].
+pub const COLUMNS: [(&str, &str); 5] = [
     (
         "customer_metrics",
         "customer_id, currency_symbol, orders_count, completed_orders, cancelled_orders, total_amount, \

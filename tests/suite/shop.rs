@@ -16,6 +16,7 @@ pub struct Order {
     pub time: String,
     pub total: i64,
     pub redeemed: i64,
+    pub consumed: i64,
     pub items: Vec<Item>,
 }
 
@@ -75,9 +76,10 @@ impl Shop {
                 let quantity = quantity.map_or("-".to_owned(), |quantity| money(quantity.into()));
                 let (price, cost) = (money((*price).into()), money((*cost).into()));
                 let (total, redeemed) = (money(order.total.into()), money(order.redeemed.into()));
+                let consumed = money(order.consumed.into());
                 writeln!(
                     csv,
-                    "{id},{status},{sku},{quantity},{price},{cost},{total},{currency},{customer},{merchant},{time},{redeemed},{total}"
+                    "{id},{status},{sku},{quantity},{price},{cost},{total},{currency},{customer},{merchant},{time},{redeemed},{consumed}"
                 )
                 .expect("memory");
             }
@@ -128,7 +130,7 @@ impl Shop {
                 first(orders),
                 last(orders),
                 money(orders.iter().map(|order| i128::from(order.redeemed)).sum()),
-                money(orders.iter().map(|order| i128::from(order.total)).sum()),
+                money(orders.iter().map(|order| i128::from(order.consumed)).sum()),
                 tasks.len().to_string(),
                 completed.len().to_string(),
                 average(completed.iter().filter_map(|task| task.minutes)),
@@ -231,7 +233,8 @@ fn any_order(random: &mut fastrand::Rng, id: u32) -> Order {
     let time = one_of(&["2022-02-15T23:59:59.999Z", "2022-02-16T00:00:00.000Z", "2022-03-01T12:00:00.000Z", ""]);
     let items = (0..random.i64(1..4)).map(|line| any_item(random, line)).collect();
     let (total, redeemed) = (random.i64(-500..100_000), random.i64(0..500));
-    Order { id: id.to_string(), status, currency, customer, merchant, time: time.to_owned(), total, redeemed, items }
+    let (id, time, consumed) = (id.to_string(), time.to_owned(), random.i64(0..500));
+    Order { id, status, currency, customer, merchant, time, total, redeemed, consumed, items }
 }
 
 /// The price tells the lines of an order apart: equal ones would count once.

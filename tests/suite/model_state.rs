@@ -1,0 +1,326 @@
+//! The model: what the tables of one market must hold after its files, written from the contract alone.
+
+use crate::model_feed::{CURRENCIES, Feed, STATUSES, TASK_STATUSES, Value};
+use crate::model_file::{File, Row};
+use crate::shop::{Item, Order, Shop, Task};
+use std::collections::{BTreeMap, HashSet};
+
+/// Version and path: which of two files is the newer one.
+pub type Rank = (i64, String);
+
+/// A row as it is stored: values and rescued texts by column; what is not here is NULL.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stored {
+    pub values: BTreeMap<&'static str, String>,
+    pub rescued: BTreeMap<&'static str, String>,
+}
+
+/// A record as it is stored.
+#[derive(Clone, Debug, Default)]
+pub struct Record {
+    pub header: Stored,
+    pub lines: Vec<Stored>,
+    /// The file that last vouched for it.
+    by: Rank,
+}
+
+/// What the ledger must say about a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub read: u64,
+    pub accepted: u64,
+    pub duplicate: u64,
+    pub rejected: u64,
+    pub repaired: u64,
+    pub new: u64,
+    pub modified: u64,
+    pub unchanged: u64,
+    pub stale: u64,
+    pub deleted: u64,
+}
+
+/// A file as it is dropped.
+#[derive(Clone, Debug)]
+pub struct Drop {
+    pub feed: Feed,
+    /// Below the inbox.
+    pub path: String,
+    pub file: File,
+    /// Milliseconds since 1970.
+    pub modified: i64,
+    /// Midnight of the date in its name.
+    pub date: Option<i64>,
+}
+
+/// How the files are to be taken.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// Feeds whose files hold only what changed.
+    pub deltas: Vec<Feed>,
+    pub rejects_max_percent: u64,
+}
+
+/// What the ledger knows of a path.
+#[derive(Clone, Debug)]
+struct Known {
+    bytes: Vec<u8>,
+    version: i64,
+}
+
+/// One market.
+#[derive(Clone, Debug, Default)]
+pub struct Market {
+    feeds: BTreeMap<Feed, Lane>,
+    /// The last content of each path: its state and counts.
+    pub ledger: BTreeMap<String, (&'static str, Counts)>,
+    /// The last content of each path that reached the tables.
+    taken: BTreeMap<String, Known>,
+}
+
+/// The files of one feed.
+#[derive(Clone, Debug, Default)]
+struct Lane {
+    records: BTreeMap<String, Record>,
+    /// Of every path, the newest version that reached the tables.
+    newest: Option<Rank>,
+}
+
+impl Market {
+    /// Takes the files of one sync, in the order of their versions.
+    pub fn take(&mut self, drops: &[Drop], rules: &Rules) {
+        let mut ranked: Vec<(Rank, &Drop)> =
+            drops.iter().map(|drop| ((self.version(drop), drop.path.clone()), drop)).collect();
+        ranked.sort_by(|one, other| one.0.cmp(&other.0));
+        for (rank, drop) in ranked {
+            self.take_file(rank, drop, rules);
+        }
+    }
+
+    /// New content at a known path is newer than what was there.
+    fn version(&self, drop: &Drop) -> i64 {
+        let own = drop.date.unwrap_or(drop.modified);
+        self.taken.get(&drop.path).map_or(own, |known| own.max(known.version + 1))
+    }
+
+    fn take_file(&mut self, rank: Rank, drop: &Drop, rules: &Rules) {
+        let is_known = self.taken.get(&drop.path).is_some_and(|known| known.bytes == drop.file.bytes);
+        if is_known {
+            return;
+        }
+        let Some(rows) = &drop.file.rows else {
+            self.ledger.insert(drop.path.clone(), ("quarantined", Counts::default()));
+            return;
+        };
+        let mut counts = Counts { read: rows.len() as u64, ..Counts::default() };
+        let records = whole_records(rows, &mut counts);
+        if counts.rejected * 100 > rules.rejects_max_percent * counts.read {
+            self.ledger.insert(drop.path.clone(), ("quarantined", Counts::default()));
+            return;
+        }
+        let is_delta = rules.deltas.contains(&drop.feed);
+        let lane = self.feeds.entry(drop.feed).or_default();
+        let is_late = lane.newest.as_ref().is_some_and(|newest| *newest > rank);
+        for (key, rows) in records {
+            lane.take_record(drop.feed, key, &rows, is_delta, is_late, &rank, &mut counts);
+        }
+        counts.accepted = counts.read - counts.duplicate - counts.rejected;
+        lane.newest = lane.newest.take().max(Some(rank.clone()));
+        self.ledger.insert(drop.path.clone(), ("synced", counts));
+        self.taken.insert(drop.path.clone(), Known { bytes: drop.file.bytes.clone(), version: rank.0 });
+    }
+
+    pub fn records(&self, feed: Feed) -> impl Iterator<Item = (&String, &Record)> {
+        self.feeds.get(&feed).into_iter().flat_map(|lane| &lane.records)
+    }
+
+    /// Orders and tasks as the marts see them.
+    pub fn shop(&self) -> Shop {
+        let orders = self.records(Feed::Orders).map(|(id, record)| order(id, record)).collect();
+        let tasks = self.records(Feed::Deliveries).map(|(id, record)| task(id, &record.header)).collect();
+        Shop { orders, tasks }
+    }
+}
+
+/// The records of a file without those that one bad row rejects.
+fn whole_records<'a>(rows: &'a [Row], counts: &mut Counts) -> BTreeMap<&'a String, Vec<&'a Row>> {
+    let mut records: BTreeMap<&String, Vec<&Row>> = BTreeMap::new();
+    for row in rows {
+        match &row.key {
+            Some(key) => records.entry(key).or_default().push(row),
+            None => counts.rejected += 1,
+        }
+    }
+    records.retain(|_, rows| {
+        let is_broken = rows.iter().any(|row| row.is_broken);
+        if is_broken {
+            counts.rejected += rows.len() as u64;
+        } else {
+            counts.repaired += rows.iter().filter(|row| row.is_shifted).count() as u64;
+        }
+        !is_broken
+    });
+    records
+}
+
+impl Lane {
+    #[expect(clippy::too_many_arguments, reason = "what a record is compared with has many sides")]
+    fn take_record(
+        &mut self,
+        feed: Feed,
+        key: &str,
+        rows: &[&Row],
+        is_delta: bool,
+        is_late: bool,
+        rank: &Rank,
+        counts: &mut Counts,
+    ) {
+        let lines = line_rows(feed, rows);
+        counts.duplicate += match feed {
+            Feed::Customers => rows.len() as u64 - 1,
+            _ => (rows.len() - lines.len()) as u64,
+        };
+        let stored = self.records.get(key);
+        let is_stale = match stored {
+            None => false,
+            Some(record) if is_delta => record.by > *rank,
+            Some(_) => is_late,
+        };
+        if is_stale {
+            counts.stale += 1 + lines.len() as u64;
+            return;
+        }
+        let before = stored.cloned();
+        let header = header(feed, rows, lines.len(), before.as_ref().map(|record| &record.header));
+        let old_lines = before.as_ref().map_or(&[][..], |record| &record.lines);
+        let new_lines: Vec<Stored> = lines
+            .iter()
+            .enumerate()
+            .map(|(number, row)| owned(feed, &[row], true, old_lines.get(number)))
+            .collect();
+        counts.compare(before.as_ref().map(|record| &record.header), &header);
+        for (number, line) in new_lines.iter().enumerate() {
+            counts.compare(old_lines.get(number), line);
+        }
+        counts.deleted += old_lines.len().saturating_sub(new_lines.len()) as u64;
+        self.records.insert(key.to_owned(), Record { header, lines: new_lines, by: rank.clone() });
+    }
+}
+
+impl Counts {
+    fn compare(&mut self, before: Option<&Stored>, after: &Stored) {
+        match before {
+            None => self.new += 1,
+            Some(before) if before == after => self.unchanged += 1,
+            Some(_) => self.modified += 1,
+        }
+    }
+}
+
+/// The rows that are lines of their own: an exact duplicate row of an order counts once.
+fn line_rows<'a>(feed: Feed, rows: &[&'a Row]) -> Vec<&'a Row> {
+    match feed {
+        Feed::Customers => Vec::new(),
+        Feed::Deliveries => rows.to_vec(),
+        Feed::Orders => {
+            let mut seen = HashSet::new();
+            // A column that a JSON object lacks is as good as a NULL here.
+            let cells = |row: &Row| -> Vec<(&'static str, Value)> {
+                row.cells.iter().filter(|(_, value)| **value != Value::Null).map(|(name, v)| (*name, v.clone())).collect()
+            };
+            rows.iter().copied().filter(|row| seen.insert(cells(row))).collect()
+        }
+    }
+}
+
+/// The row of the record's table: without lines the last row, else of every column the last value there is.
+fn header(feed: Feed, rows: &[&Row], lines: usize, before: Option<&Stored>) -> Stored {
+    if feed == Feed::Customers {
+        return owned(feed, &rows[rows.len() - 1..], false, before);
+    }
+    let mut header = owned(feed, rows, false, before);
+    header.values.insert("line_count", lines.to_string());
+    header
+}
+
+/// The columns of a table out of some rows; what all of them lack stays as it was.
+fn owned(feed: Feed, rows: &[&Row], is_line: bool, before: Option<&Stored>) -> Stored {
+    let mut stored = Stored::default();
+    for column in feed.columns().iter().filter(|column| column.is_line == is_line) {
+        let name = column.name;
+        let cells: Vec<&Value> = rows.iter().filter_map(|row| row.cells.get(name)).collect();
+        let (value, rescued) = if cells.is_empty() {
+            let before = before.map(|before| (before.values.get(name).cloned(), before.rescued.get(name).cloned()));
+            before.unwrap_or_default()
+        } else {
+            let value = cells.iter().rev().find_map(|value| value.stored());
+            let rescued = cells.iter().rev().find_map(|value| match value {
+                Value::Odd(text) => Some(text.clone()),
+                _ => None,
+            });
+            (value, rescued)
+        };
+        stored.values.extend(value.map(|value| (name, value)));
+        stored.rescued.extend(rescued.map(|text| (name, text)));
+    }
+    stored
+}
+
+impl Stored {
+    /// A cell as [`crate::sandbox::Sandbox::rows`] writes it.
+    pub fn cell(&self, column: &str) -> String {
+        if column == "_rescued" {
+            let json = serde_json::to_string(&self.rescued).expect("a map of texts is JSON");
+            return if self.rescued.is_empty() { "-".to_owned() } else { json };
+        }
+        self.values.get(column).map_or("-", String::as_str).to_owned()
+    }
+
+    fn text(&self, column: &str) -> String {
+        self.values.get(column).cloned().unwrap_or_default()
+    }
+
+    fn hundredths(&self, column: &str) -> Option<i64> {
+        let value: f64 = self.values.get(column)?.parse().expect("amounts are numbers");
+        Some((value * 100.0).round() as i64)
+    }
+
+    /// One of the texts that the model knows, or empty.
+    fn one_of(&self, column: &str, texts: &[&'static str]) -> &'static str {
+        let value = self.values.get(column);
+        value.and_then(|value| texts.iter().find(|text| *text == value)).copied().unwrap_or_default()
+    }
+}
+
+fn order(id: &str, record: &Record) -> Order {
+    let header = &record.header;
+    let item = |line: &Stored| Item {
+        sku: line.text("sku"),
+        quantity: line.hundredths("quantity"),
+        price: line.hundredths("total_price").unwrap_or_default(),
+        cost: line.hundredths("total_cost_price").unwrap_or_default(),
+    };
+    Order {
+        id: id.to_owned(),
+        status: header.one_of("order_status", STATUSES),
+        currency: header.one_of("currency_symbol", CURRENCIES),
+        customer: header.text("customer_id"),
+        merchant: header.text("merchant_id"),
+        time: header.text("order_time"),
+        total: header.hundredths("order_total").unwrap_or_default(),
+        redeemed: header.hundredths("redeemed_loyalty_points").unwrap_or_default(),
+        consumed: header.hundredths("consumed_loyalty_points").unwrap_or_default(),
+        items: record.lines.iter().map(item).collect(),
+    }
+}
+
+fn task(id: &str, header: &Stored) -> Task {
+    Task {
+        id: id.to_owned(),
+        order: header.text("order_id"),
+        agent: header.text("agent_id"),
+        status: header.one_of("task_status", TASK_STATUSES),
+        minutes: header.hundredths("total_time_taken_min"),
+        distance: header.hundredths("distance_m"),
+        rating: header.hundredths("rating").unwrap_or_default() / 100,
+    }
+}
