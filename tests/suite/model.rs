@@ -224,9 +224,8 @@ fn compare(sandbox: &Sandbox, markets: &BTreeMap<String, Market>) -> Option<Diff
     for feed in Feed::ALL {
         let header = |record: &Record| vec![record.header.clone()];
         let record_table = table(sandbox, markets, feed.name(), feed, header);
-        let lines = feed.lines_table().and_then(|lines| {
-            table(sandbox, markets, lines, feed, |record| record.lines.clone())
-        });
+        let lines =
+            feed.lines_table().and_then(|lines| table(sandbox, markets, lines, feed, |record| record.lines.clone()));
         if let Some(difference) = record_table.or(lines) {
             return Some(difference);
         }
@@ -245,7 +244,8 @@ fn table(
     let has_lines = feed.lines_table() == Some(table);
     let mut columns = sandbox.columns(table);
     let leading: &[&str] = if has_lines { &["market", feed.key(), "line_no"] } else { &["market", feed.key()] };
-    columns.retain(|column| !leading.contains(&column.as_str()) && !["_file_id", "_row_hash"].contains(&column.as_str()));
+    columns
+        .retain(|column| !leading.contains(&column.as_str()) && !["_file_id", "_row_hash"].contains(&column.as_str()));
     let mut expected = Vec::new();
     for (market, model) in markets {
         for (key, record) in model.records(feed) {
@@ -258,8 +258,12 @@ fn table(
         }
     }
     let quote = if sandbox.engine == Engine::Mariadb { "`" } else { "\"" };
-    let list: Vec<String> =
-        leading.iter().copied().chain(columns.iter().map(String::as_str)).map(|name| format!("{quote}{name}{quote}")).collect();
+    let list: Vec<String> = leading
+        .iter()
+        .copied()
+        .chain(columns.iter().map(String::as_str))
+        .map(|name| format!("{quote}{name}{quote}"))
+        .collect();
     let stored = sandbox.rows(&format!("SELECT {} FROM {table}", list.join(", ")));
     differ(&format!("{table} ({})", list.join("|").replace(quote, "")), stored, expected)
 }
@@ -285,7 +289,8 @@ fn ledger(sandbox: &Sandbox, markets: &BTreeMap<String, Market>) -> Option<Diffe
 fn marts(sandbox: &Sandbox, markets: &BTreeMap<String, Market>) -> Option<Difference> {
     let shops: Vec<_> = markets.iter().map(|(market, model)| (market, model.shop().marts())).collect();
     marts::COLUMNS.into_iter().find_map(|(mart, columns)| {
-        let expected = shops.iter().flat_map(|(market, marts)| marts[mart].iter().map(move |row| format!("{market}|{row}")));
+        let expected =
+            shops.iter().flat_map(|(market, marts)| marts[mart].iter().map(move |row| format!("{market}|{row}")));
         let stored = sandbox.rows(&format!("SELECT market, {columns} FROM {mart}"));
         differ(mart, stored, expected.collect())
     })

@@ -92,7 +92,7 @@ impl Market {
             drops.iter().map(|drop| ((self.version(drop), drop.path.clone()), drop)).collect();
         ranked.sort_by(|one, other| one.0.cmp(&other.0));
         for (rank, drop) in ranked {
-            self.take_file(rank, drop, rules);
+            self.take_file(&rank, drop, rules);
         }
     }
 
@@ -102,7 +102,7 @@ impl Market {
         self.taken.get(&drop.path).map_or(own, |known| own.max(known.version + 1))
     }
 
-    fn take_file(&mut self, rank: Rank, drop: &Drop, rules: &Rules) {
+    fn take_file(&mut self, rank: &Rank, drop: &Drop, rules: &Rules) {
         let is_known = self.taken.get(&drop.path).is_some_and(|known| known.bytes == drop.file.bytes);
         if is_known {
             return;
@@ -119,9 +119,9 @@ impl Market {
         }
         let is_delta = rules.deltas.contains(&drop.feed);
         let lane = self.feeds.entry(drop.feed).or_default();
-        let is_late = lane.newest.as_ref().is_some_and(|newest| *newest > rank);
+        let is_late = lane.newest.as_ref().is_some_and(|newest| newest > rank);
         for (key, rows) in records {
-            lane.take_record(drop.feed, key, &rows, is_delta, is_late, &rank, &mut counts);
+            lane.take_record(drop.feed, key, &rows, is_delta, is_late, rank, &mut counts);
         }
         counts.accepted = counts.read - counts.duplicate - counts.rejected;
         lane.newest = lane.newest.take().max(Some(rank.clone()));
@@ -192,11 +192,8 @@ impl Lane {
         let before = stored.cloned();
         let header = header(feed, rows, lines.len(), before.as_ref().map(|record| &record.header));
         let old_lines = before.as_ref().map_or(&[][..], |record| &record.lines);
-        let new_lines: Vec<Stored> = lines
-            .iter()
-            .enumerate()
-            .map(|(number, row)| owned(feed, &[row], true, old_lines.get(number)))
-            .collect();
+        let new_lines: Vec<Stored> =
+            lines.iter().enumerate().map(|(number, row)| owned(feed, &[row], true, old_lines.get(number))).collect();
         counts.compare(before.as_ref().map(|record| &record.header), &header);
         for (number, line) in new_lines.iter().enumerate() {
             counts.compare(old_lines.get(number), line);
@@ -225,7 +222,11 @@ fn line_rows<'a>(feed: Feed, rows: &[&'a Row]) -> Vec<&'a Row> {
             let mut seen = HashSet::new();
             // A column that a JSON object lacks is as good as a NULL here.
             let cells = |row: &Row| -> Vec<(&'static str, Value)> {
-                row.cells.iter().filter(|(_, value)| **value != Value::Null).map(|(name, v)| (*name, v.clone())).collect()
+                row.cells
+                    .iter()
+                    .filter(|(_, value)| **value != Value::Null)
+                    .map(|(name, v)| (*name, v.clone()))
+                    .collect()
             };
             rows.iter().copied().filter(|row| seen.insert(cells(row))).collect()
         }

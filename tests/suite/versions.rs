@@ -155,7 +155,8 @@ fn what_an_operator_puts_back_comes_after_the_dates_beside_it() {
 fn equal_versions_go_by_the_text_of_their_paths() {
     on_every_database(|sandbox| {
         // Folder by folder, `market-1` would come first.
-        for (name, status) in [("market-1/orders-2022-02-15.csv", "LAST"), ("market-1 orders-2022-02-15.csv", "FIRST")] {
+        for (name, status) in [("market-1/orders-2022-02-15.csv", "LAST"), ("market-1 orders-2022-02-15.csv", "FIRST")]
+        {
             sandbox.drop_file(name, &export(status, &[("1", &["A"])]));
         }
         sync(sandbox);
