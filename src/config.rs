@@ -29,7 +29,7 @@ const CONFIGURATION_NAME: &str = "tidegate.toml";
 const NEAREST_SIMILARITY_MIN: f64 = 0.6;
 
 /// Keys of a dataset.
-const DATASET_KEYS: [&str; 12] = [
+const DATASET_KEYS: [&str; 14] = [
     "paths",
     "kind",
     "table",
@@ -39,6 +39,8 @@ const DATASET_KEYS: [&str; 12] = [
     "line_columns",
     "duplicate_lines",
     "new_columns",
+    "deletes",
+    "deletes_max_percent",
     "swallows",
     "extracts",
     "forms",
@@ -103,6 +105,8 @@ pub struct Config {
     pub archive_dir: PathBuf,
     /// Share of rejected rows above which a file is quarantined, in percent.
     pub rejects_max_percent: f64,
+    /// Share of a market's records above which a deletion waits for approval, in percent.
+    pub deletes_max_percent: f64,
     /// Bounds on sizes.
     pub limits: Limits,
     /// Directory of more marts and views.
@@ -180,6 +184,7 @@ struct Settings {
     archive_dir: PathBuf,
     memory_max_mb: u64,
     rejects_max_percent: f64,
+    deletes_max_percent: f64,
     row_bytes_max: usize,
     record_rows_max: usize,
     columns_max: usize,
@@ -284,6 +289,7 @@ impl Config {
                 false => absolute(&settings.archive_dir)?,
             },
             rejects_max_percent: percent("rejects_max_percent", settings.rejects_max_percent)?,
+            deletes_max_percent: percent("deletes_max_percent", settings.deletes_max_percent)?,
             limits: Limits::new(&settings)?,
             marts_dir: (!settings.marts_dir.as_os_str().is_empty()).then_some(settings.marts_dir),
             listen: listen.parse().map_err(|_| {

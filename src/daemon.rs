@@ -16,6 +16,7 @@ use sd_notify::NotifyState;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -25,6 +26,9 @@ const TURN_MAX: Duration = Duration::from_secs(1);
 
 /// Scans that events ask for are at least so far apart; a burst of 20,000 files must not mean as many scans.
 const SCAN_PAUSE: Duration = Duration::from_millis(200);
+
+/// How often the ledger is asked for deletions that an operator approved: he waits for what comes of it.
+const APPROVALS_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long the lanes may take to end the chunk in hand once the process is to stop. One that takes longer
 /// is cut off, which is as safe as a crash: its transaction rolls back.
@@ -37,6 +41,7 @@ pub const FAREWELL_MAX: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 enum Event {
     Hints(Vec<Hint>),
+    Approved(Vec<String>),
     LaneEnded(Box<LaneEnd>),
     LaneBroken(String),
     Turn,
@@ -147,9 +152,24 @@ pub async fn keep_lease(context: Context) {
     }
 }
 
+/// Passes on the paths of files that an operator approved, as long as nobody has taken them up.
+async fn look_for_approvals(context: Context, approved: mpsc::Sender<Vec<String>>) {
+    let mut interval = tokio::time::interval(APPROVALS_INTERVAL);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        interval.tick().await;
+        // A database that is away is noticed, and reported, by those who write.
+        let paths = context.sink.approved_paths().await.unwrap_or_default();
+        if !paths.is_empty() && approved.send(paths).await.is_err() {
+            return;
+        }
+    }
+}
+
 struct Loop {
     context: Context,
     watch: Watch,
+    approved: mpsc::Receiver<Vec<String>>,
     health: Arc<Health>,
     inbox: Inbox,
     lanes: JoinSet<LaneEnd>,
@@ -168,7 +188,10 @@ impl Loop {
         })
         .await?;
         let now = Instant::now();
+        let (sender, approved) = mpsc::channel(1);
+        tokio::spawn(look_for_approvals(context.clone(), sender));
         Ok(Self {
+            approved,
             inbox: Inbox::new(Arc::clone(&context.config), &ledger),
             watched: identity_of(&context.config),
             context,
@@ -196,6 +219,10 @@ impl Loop {
                     self.follow(&hints);
                     Ok(())
                 }
+                Event::Approved(paths) => {
+                    self.take_up(&paths);
+                    Ok(())
+                }
                 Event::LaneEnded(end) => beating(&health, self.end_lane(*end)).await,
                 Event::LaneBroken(panic) => Err(SyncError::Internal(panic)),
                 Event::Shutdown => break Ok(()),
@@ -215,6 +242,7 @@ impl Loop {
         tokio::select! {
             () = self.context.shutdown.cancelled() => Event::Shutdown,
             hints = self.watch.next() => Event::Hints(hints),
+            Some(paths) = self.approved.recv() => Event::Approved(paths),
             Some(end) = self.lanes.join_next() => match end {
                 Ok(end) => Event::LaneEnded(Box::new(end)),
                 Err(panic) => Event::LaneBroken(panic.to_string()),
@@ -265,6 +293,15 @@ impl Loop {
         }
         if is_everything {
             self.scan_at = self.scan_at.min(Instant::now() + SCAN_PAUSE);
+        }
+    }
+
+    /// Files as they are on disk were done with until now.
+    fn take_up(&mut self, approved: &[String]) {
+        for path in approved {
+            if self.inbox.forget(path) {
+                self.scan_at = Instant::now();
+            }
         }
     }
 

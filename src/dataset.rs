@@ -46,6 +46,19 @@ pub enum DuplicateLines {
     Drop,
 }
 
+/// What becomes of stored records that the newest full export does not mention.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Deletes {
+    /// They stay.
+    #[default]
+    Keep,
+    /// Their `_deleted_at` is set, and they leave marts and enriched views.
+    Mark,
+    /// They go, with all their lines.
+    Remove,
+}
+
 /// A dataset as the profile writes it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -74,6 +87,12 @@ pub struct DatasetSettings {
     /// Where columns go that are in neither list.
     #[serde(default)]
     pub new_columns: Owner,
+    /// What becomes of records that a newer full export does not mention.
+    #[serde(default)]
+    pub deletes: Deletes,
+    /// Share of a market's records above which their deletion waits for approval; else the configuration's.
+    #[serde(default)]
+    pub deletes_max_percent: Option<f64>,
     /// Text columns whose delimiters may stand unquoted.
     #[serde(default)]
     pub swallows: Vec<String>,
@@ -98,6 +117,10 @@ pub struct Dataset {
     pub key: String,
     /// The table of lines, if records have lines.
     pub lines: Option<Lines>,
+    /// What becomes of records that a newer full export does not mention.
+    pub deletes: Deletes,
+    /// Share of a market's records above which their deletion waits for approval, in percent.
+    pub deletes_max_percent: Option<f64>,
     /// Cells that mean "no value".
     pub null_tokens: Arc<NullTokens>,
     /// Fingerprint of everything that decides what rows a file gives.
@@ -173,6 +196,9 @@ impl Dataset {
         if lines.is_none() && !settings.line_columns.is_empty() {
             return Err(format!("datasets.{name}.line_columns needs lines_table"));
         }
+        if settings.deletes_max_percent.is_some_and(|percent| !(0.0..=100.0).contains(&percent)) {
+            return Err(format!("datasets.{name}.deletes_max_percent must be between 0 and 100"));
+        }
         let patterns = |key: &str, patterns: &BTreeMap<String, String>| {
             patterns
                 .iter()
@@ -186,6 +212,8 @@ impl Dataset {
             key: settings.key.clone(),
             new_columns: if lines.is_some() { settings.new_columns } else { Owner::Record },
             lines,
+            deletes: settings.deletes,
+            deletes_max_percent: settings.deletes_max_percent,
             null_tokens: Arc::clone(null_tokens),
             fingerprint: fingerprint(settings, null_tokens),
             paths,
@@ -244,9 +272,11 @@ fn pattern(dataset: &str, key: &str, text: &str) -> Result<Regex, String> {
     Regex::new(text).map_err(|error| format!("datasets.{dataset}.{key}: `{text}` is not a pattern: {error}"))
 }
 
-/// The paths are left out: which files belong to a dataset does not change the rows of one.
+/// The paths are left out: which files belong to a dataset does not change the rows of one. So is what becomes
+/// of records that a file does not mention: that takes effect with the next export.
 fn fingerprint(settings: &DatasetSettings, null_tokens: &NullTokens) -> String {
-    let rules = DatasetSettings { paths: Vec::new(), ..settings.clone() };
+    let rules =
+        DatasetSettings { paths: Vec::new(), deletes: Deletes::Keep, deletes_max_percent: None, ..settings.clone() };
     let mut tokens: Vec<&String> = null_tokens.tokens.iter().collect();
     tokens.sort();
     let text =

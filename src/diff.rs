@@ -41,12 +41,13 @@ pub struct Diff {
 }
 
 /// Compares a chunk with what is stored. `wins` says whether this file's record replaces one that the
-/// given file wrote.
-pub fn diff(projected: &Projected, known: &Known, wins: impl Fn(i64) -> bool) -> Diff {
+/// given file wrote, `adds_unknown` whether one that is not stored is added.
+pub fn diff(projected: &Projected, known: &Known, adds_unknown: bool, wins: impl Fn(i64) -> bool) -> Diff {
     let mut diff = Diff::default();
     for (record, key) in projected.keys.iter().enumerate() {
         match known.records.get(key) {
             Some(&(_, file_id)) if !wins(file_id) => diff.stale += 1,
+            None if !adds_unknown => diff.stale += 1,
             _ => {
                 diff.winners.insert(record);
             }

@@ -160,6 +160,12 @@ impl Inbox {
         self.see_path(&file.path, None);
     }
 
+    /// Takes a path for one that the ledger does not know, so that the next scan finds it; `false` when it is not
+    /// known anyway.
+    pub fn forget(&mut self, path: &str) -> bool {
+        self.ledger.remove(path).is_some()
+    }
+
     /// Notes what the ledger knows of a path now.
     pub fn note(&mut self, record: &FileRecord) {
         let is_open = matches!(record.state, FileState::Pending | FileState::Syncing);

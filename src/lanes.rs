@@ -146,6 +146,7 @@ fn log(report: &FileReport) {
         Outcome::Unchanged => tracing::info!(path = report.path, "file unchanged"),
         Outcome::Unmatched => tracing::warn!(path = report.path, reason = report.error, "file unmatched"),
         Outcome::Quarantined => tracing::error!(path = report.path, reason = report.error, "file quarantined"),
+        Outcome::Held => tracing::error!(path = report.path, reason = report.error, "file held"),
         Outcome::Failed => tracing::error!(path = report.path, reason = report.error, "file failed"),
     }
 }

@@ -18,6 +18,7 @@ pub mod retry;
 // One file's way.
 pub mod archive;
 pub mod checkpoint;
+pub mod deletes;
 pub mod quarantine;
 pub mod sink;
 pub mod source;

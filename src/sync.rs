@@ -5,6 +5,7 @@ use crate::checkpoint::Checkpoints;
 use crate::chunk::{Counts, Position};
 use crate::config::Config;
 use crate::dataset::{Dataset, Route};
+use crate::deletes::delete_unmentioned;
 use crate::error::SyncError;
 use crate::quarantine;
 use crate::schema::Layout;
@@ -14,7 +15,7 @@ use crate::source::content::{Content, Stamp};
 use crate::source::scan::SourceFile;
 use crate::source::survey::{Format, Survey, format_of, survey};
 use crate::unmatched::list_unmatched;
-use crate::writer::write_chunks;
+use crate::writer::{Written, write_chunks};
 use serde::Serialize;
 use std::path::Path;
 use std::sync::Arc;
@@ -46,6 +47,8 @@ pub enum Outcome {
     Unmatched,
     /// Refused as a whole.
     Quarantined,
+    /// Its rows are in the tables and marts; what it would delete waits for approval.
+    Held,
     /// Given up.
     Failed,
 }
@@ -90,16 +93,25 @@ pub async fn sync_file(context: &Context, source_file: &SourceFile) -> Result<Fi
             return Ok(report(source_file, &file, Outcome::Unchanged, started));
         }
         Taken::Quarantined(file) => return Ok(report(source_file, &file, Outcome::Quarantined, started)),
+        Taken::Held(file) => return Ok(report(source_file, &file, Outcome::Held, started)),
         Taken::Work(taken) => *taken,
     };
     let mut surveyed = look(context, taken, dataset).await?;
     context.sink.evolve(&surveyed.layout, dataset, surveyed.file.id, now_ms()).await?;
     // Another market may have brought the same column meanwhile, and its values decided what it holds.
     Arc::make_mut(&mut surveyed.layout).adopt_kinds(dataset, &context.sink.shapes());
-    let (file, records_disagreeing) = write_chunks(context, surveyed, dataset).await?;
+    let Written { mut file, records_disagreeing, is_newest } = write_chunks(context, &surveyed, dataset).await?;
+    // After the file's own rows: a record is only deleted once all that the file mentions are there.
+    file.error = match is_newest {
+        true => delete_unmentioned(context, &surveyed, dataset, &mut file).await?,
+        false => None,
+    };
     context.sink.refresh_marts().await?;
-    context.sink.set_state(file.id, FileState::Synced, None, now_ms()).await?;
+    context.sink.finish_file(&file, file.error.as_deref(), is_newest, now_ms()).await?;
     context.checkpoints.remove(file.id)?;
+    if file.error.is_some() {
+        return Ok(FileReport { records_disagreeing, ..report(source_file, &file, Outcome::Held, started) });
+    }
     put_away(&context.config, source_file);
     Ok(FileReport { records_disagreeing, ..report(source_file, &file, Outcome::Synced, started) })
 }
@@ -127,6 +139,7 @@ struct TakenFile {
 enum Taken {
     Unchanged(FileRecord),
     Quarantined(FileRecord),
+    Held(FileRecord),
     Work(Box<TakenFile>),
 }
 
@@ -168,6 +181,10 @@ async fn take(
             FileState::Quarantined => {
                 note_stamp(sink, file, stamp).await?;
                 return Ok(Taken::Quarantined(file.clone()));
+            }
+            FileState::Held => {
+                note_stamp(sink, file, stamp).await?;
+                return Ok(Taken::Held(file.clone()));
             }
             FileState::Pending | FileState::Syncing | FileState::Failed => {
                 sink.set_state(file.id, FileState::Syncing, None, now_ms()).await?;
@@ -307,7 +324,7 @@ pub fn report(source_file: &SourceFile, file: &FileRecord, outcome: Outcome, sta
         dataset: file.dataset.clone(),
         market: file.market.clone(),
         outcome,
-        counts: if outcome == Outcome::Synced { file.counts } else { Counts::default() },
+        counts: if matches!(outcome, Outcome::Synced | Outcome::Held) { file.counts } else { Counts::default() },
         records_disagreeing: 0,
         elapsed_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
         error: file.error.clone(),

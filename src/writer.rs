@@ -4,7 +4,7 @@
 use crate::checkpoint::Checkpoint;
 use crate::chunk::{Chunk, Counts, Position};
 use crate::clean::clean;
-use crate::dataset::{Dataset, FeedKind, Owner};
+use crate::dataset::{Dataset, Deletes, FeedKind, Owner};
 use crate::diff::{Diff, Known, diff};
 use crate::error::SyncError;
 use crate::project::{Projected, TableRows, project};
@@ -14,7 +14,7 @@ use crate::sink::known::take_rows;
 use crate::sink::ledger::FileRecord;
 use crate::source::reader::{Reader, decode};
 use crate::source::survey::Format;
-use crate::sync::{Context, Surveyed, blocking};
+use crate::sync::{Context, Surveyed, blocking, now_ms};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -24,14 +24,24 @@ use tokio::sync::{mpsc, oneshot};
 /// busy behind a slow database, few enough for the memory limit.
 const CHUNKS_IN_FLIGHT: usize = 2;
 
+/// A file whose rows are all in the tables.
+pub(crate) struct Written {
+    /// Its line in the ledger.
+    pub file: FileRecord,
+    /// Records whose rows disagree on what belongs to the record.
+    pub records_disagreeing: u64,
+    /// Whether it is a full export, and no newer one of its dataset and market reached the tables.
+    pub is_newest: bool,
+}
+
 /// Writes what is left of the file, chunk by chunk, while the next ones are read and cleaned.
 pub(crate) async fn write_chunks(
     context: &Context,
-    surveyed: Surveyed,
+    surveyed: &Surveyed,
     dataset: &Arc<Dataset>,
-) -> Result<(FileRecord, u64), SyncError> {
-    let mut writer = Writer::new(context, &surveyed, dataset).await?;
-    let mut chunks = start_reading(context, &surveyed, dataset, writer.market());
+) -> Result<Written, SyncError> {
+    let mut writer = Writer::new(context, surveyed, dataset).await?;
+    let mut chunks = start_reading(context, surveyed, dataset, writer.market());
     while let Some(projected) = chunks.recv().await {
         if context.shutdown.is_cancelled() {
             return Err(SyncError::Stopped);
@@ -43,7 +53,8 @@ pub(crate) async fn write_chunks(
     if !writer.is_done() {
         return Err(SyncError::Internal("the file was not read to its end".to_owned()));
     }
-    Ok((writer.file, writer.records_disagreeing))
+    let is_newest = matches!(writer.precedence, Precedence::Newest);
+    Ok(Written { file: writer.file, records_disagreeing: writer.records_disagreeing, is_newest })
 }
 
 type PendingChunk = oneshot::Receiver<Result<Projected, SyncError>>;
@@ -128,10 +139,21 @@ struct Writer<'a> {
 enum Precedence {
     /// All of them.
     Newest,
-    /// A late full export adds what is unknown.
-    OnlyUnknown,
+    /// A late full export adds what is unknown, unless a newer one has said that it is gone.
+    OnlyUnknown(Unknown),
     /// Those that older files wrote: version and path of this file, and of the files met so far.
     Delta { own: (i64, String), others: HashMap<i64, (i64, String)> },
+}
+
+/// What becomes of a record in a late full export that the tables do not hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unknown {
+    /// It is added.
+    Added,
+    /// It is added as one that a newer export does not mention.
+    Marked,
+    /// A newer export had it removed, or would have.
+    Stale,
 }
 
 impl<'a> Writer<'a> {
@@ -142,7 +164,14 @@ impl<'a> Writer<'a> {
         let precedence = match dataset.kind {
             FeedKind::Delta => Precedence::Delta { own, others: HashMap::new() },
             FeedKind::Full => match context.sink.newest_synced(&file).await? {
-                Some(newest) if newest > own => Precedence::OnlyUnknown,
+                Some(newest) if newest > own => Precedence::OnlyUnknown(match dataset.deletes {
+                    Deletes::Keep => Unknown::Added,
+                    // Until a newer export is there as a whole nobody knows what it does not mention; once it is, it
+                    // has what is not mentioned deleted.
+                    _ if !context.sink.is_followed_by_whole(&file).await? => Unknown::Added,
+                    Deletes::Mark => Unknown::Marked,
+                    Deletes::Remove => Unknown::Stale,
+                }),
                 _ => Precedence::Newest,
             },
         };
@@ -171,7 +200,7 @@ impl<'a> Writer<'a> {
             false => Known::default(),
         };
         self.meet_files(&known).await?;
-        let diff = diff(&projected, &known, |file_id| self.wins(file_id));
+        let diff = diff(&projected, &known, self.adds_unknown(), |file_id| self.wins(file_id));
         self.records_disagreeing += projected.records_disagreeing;
         let chunk = self.chunk_write(projected, diff, &known).await?;
         self.context.sink.commit_chunk(&chunk).await?;
@@ -203,9 +232,26 @@ impl<'a> Writer<'a> {
         match &self.precedence {
             _ if file_id == self.file.id => true,
             Precedence::Newest => true,
-            Precedence::OnlyUnknown => false,
+            Precedence::OnlyUnknown(_) => false,
             Precedence::Delta { own, others } => others.get(&file_id).is_none_or(|other| own >= other),
         }
+    }
+
+    fn adds_unknown(&self) -> bool {
+        !matches!(self.precedence, Precedence::OnlyUnknown(Unknown::Stale))
+    }
+
+    /// Records marked as deleted that this file brings back, in order.
+    async fn revived(&self, projected: &Projected, diff: &Diff, known: &Known) -> Result<Vec<String>, SyncError> {
+        if matches!(self.precedence, Precedence::OnlyUnknown(_)) {
+            return Ok(Vec::new());
+        }
+        let winners = diff.winners.iter().map(|&record| &projected.keys[record]);
+        let mut stored: Vec<String> = winners.filter(|key| known.records.contains_key(*key)).cloned().collect();
+        stored.sort_unstable();
+        let marked = self.context.sink.marked_keys(self.dataset, self.market(), &stored).await?;
+        stored.retain(|key| marked.contains(key));
+        Ok(stored)
     }
 
     async fn chunk_write(&self, projected: Projected, diff: Diff, known: &Known) -> Result<ChunkWrite<'_>, SyncError> {
@@ -219,6 +265,10 @@ impl<'a> Writer<'a> {
                 (Some(take_rows(lines, &diff.lines.new)), Some(modified))
             }
         };
+        let revived_keys = self.revived(&projected, &diff, known).await?;
+        let written: HashSet<&String> =
+            modified_records.record.iter().map(|&record| &projected.keys[record as usize]).collect();
+        let only_revived = revived_keys.iter().filter(|key| !written.contains(key)).count() as u64;
         let new_records = take_rows(&projected.records, &diff.records.new);
         let lines_new = diff.lines.new.len() as u64;
         let lines_modified = modified_lines.as_ref().map_or(0, |lines| lines.batch.num_rows() as u64);
@@ -231,9 +281,10 @@ impl<'a> Writer<'a> {
             rejected: projected.rejects.len() as u64,
             repaired: projected.rows_repaired,
             new: diff.records.new.len() as u64 + lines_new,
-            modified: records_modified + lines_modified,
+            modified: records_modified + only_revived + lines_modified,
             unchanged: diff.records.unchanged + diff.lines.unchanged + diff.records.changed.len() as u64
                 - records_modified
+                - only_revived
                 + diff.lines.changed.len() as u64
                 - lines_modified,
             stale: diff.stale,
@@ -245,6 +296,7 @@ impl<'a> Writer<'a> {
             &modified_records.record,
             new_lines.as_ref(),
             modified_lines.as_ref(),
+            &revived_keys,
             self.dataset,
         );
         Ok(ChunkWrite {
@@ -259,6 +311,8 @@ impl<'a> Writer<'a> {
             changed_keys: touched.changed,
             new_keys: touched.new,
             confirmed_keys: touched.confirmed,
+            revived_keys,
+            new_deleted_ms: matches!(self.precedence, Precedence::OnlyUnknown(Unknown::Marked)).then(now_ms),
             rejects: projected.rejects,
             counts,
             next: projected.next,
@@ -288,6 +342,7 @@ impl TouchedKeys {
         modified: &[u32],
         new_lines: Option<&TableRows>,
         modified_lines: Option<&TableRows>,
+        revived: &[String],
         dataset: &Dataset,
     ) -> Self {
         let keys = &projected.keys;
@@ -295,6 +350,7 @@ impl TouchedKeys {
         let new: BTreeSet<String> = diff.records.new.iter().map(|&record| keys[record].clone()).collect();
         let of_lines = new_lines.into_iter().chain(modified_lines).flat_map(|lines| &lines.record);
         let mut changed: BTreeSet<String> = modified.iter().chain(of_lines).map(key).collect();
+        changed.extend(revived.iter().cloned());
         changed.extend(diff.removed_lines.iter().map(|(key, _)| key.clone()));
         changed.retain(|key| !new.contains(key));
         let written: HashSet<usize> =

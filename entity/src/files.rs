@@ -61,6 +61,8 @@ pub struct Model {
     pub changed_ns: i64,
     /// Fingerprint of the dataset's rules and the transform version it was read under.
     pub transform: String,
+    /// When an operator approved the deletion that its state `held` held back.
+    pub approved_at: Option<DateTimeUtc>,
     /// Where to go on: JSON, written in the transaction of the rows before it.
     #[sea_orm(column_type = "Text", nullable)]
     pub position: Option<String>,

@@ -1,5 +1,6 @@
 //! Command line: arguments, and one file a command.
 
+mod approve;
 mod check;
 mod init;
 mod run;
@@ -62,6 +63,8 @@ enum Command {
     Status,
     /// Compare metrics, row hashes and counts with what the stored rows say
     Verify,
+    /// Let a held file make its deletion
+    Approve(approve::ApproveArguments),
     /// Check configuration, directories, database and permissions
     Check,
     /// Write a commented configuration file
@@ -77,6 +80,9 @@ pub enum CommandError {
     /// The arguments make no sense.
     #[error("{0}")]
     Usage(String),
+    /// A file is not what it must be for the command.
+    #[error("{0}")]
+    Failed(String),
     /// The work failed.
     #[error(transparent)]
     Sync(#[from] SyncError),
@@ -114,6 +120,7 @@ impl CommandError {
                 | SyncError::Damaged { .. }
                 | SyncError::Stopped,
             ) => Exit::FilesFailed,
+            Self::Failed(_) => Exit::FilesFailed,
             Self::Configuration(_) | Self::Usage(_) | Self::Sync(_) => Exit::Usage,
         }
     }
@@ -126,6 +133,7 @@ pub fn execute(arguments: Arguments) -> Exit {
         Command::Sync(own) => sync::execute(&arguments.shared, &own),
         Command::Status => status::execute(&arguments.shared),
         Command::Verify => verify::execute(&arguments.shared),
+        Command::Approve(own) => approve::execute(&arguments.shared, &own),
         Command::Check => check::execute(&arguments.shared),
         Command::Init(own) => init::execute(&arguments.shared, &own),
     };

@@ -57,7 +57,7 @@ fn find(paths: &[PathBuf], config: &Config) -> Result<Vec<SourceFile>, CommandEr
     Ok(files)
 }
 
-async fn sync(config: Config, files: Vec<SourceFile>, is_json: bool) -> Result<Exit, CommandError> {
+pub(super) async fn sync(config: Config, files: Vec<SourceFile>, is_json: bool) -> Result<Exit, CommandError> {
     let shutdown = CancellationToken::new();
     cancel_on_signal(&shutdown)?;
     let patience = Patience::Limited(config.database_wait);
@@ -113,7 +113,7 @@ async fn sync_all(
     } else {
         print_summary(&revenues);
     }
-    let is_bad = |report: &FileReport| matches!(report.outcome, Outcome::Quarantined | Outcome::Failed);
+    let is_bad = |report: &FileReport| matches!(report.outcome, Outcome::Quarantined | Outcome::Held | Outcome::Failed);
     Ok(if is_left || reports.iter().any(is_bad) { Exit::FilesFailed } else { Exit::Done })
 }
 
@@ -142,6 +142,18 @@ fn print_report(report: &FileReport) {
             grouped(counts.rejected),
             report.elapsed_ms as f64 / 1000.0
         )),
+        Outcome::Held => {
+            say(format_args!(
+                "{dataset:<11} {name:<42}  +{} ~{} −{} ={} !{}  {:.1} s  held: {}",
+                grouped(counts.new),
+                grouped(counts.modified),
+                grouped(counts.deleted),
+                grouped(counts.unchanged),
+                grouped(counts.rejected),
+                report.elapsed_ms as f64 / 1000.0,
+                report.error.as_deref().unwrap_or("no reason is known")
+            ));
+        }
         Outcome::Unchanged => say(format_args!("{dataset:<11} {name:<42}  unchanged")),
         outcome => {
             let reason = report.error.as_deref().unwrap_or("no reason is known");

@@ -18,7 +18,7 @@ use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 const REJECTS_PER_STATEMENT: usize = 500;
 
 /// Keys whose `_file_id` one statement moves.
-const KEYS_PER_STATEMENT: usize = 500;
+pub(super) const KEYS_PER_STATEMENT: usize = 500;
 
 /// Everything that one chunk changes.
 #[derive(Debug)]
@@ -45,6 +45,10 @@ pub struct ChunkWrite<'a> {
     pub new_keys: Vec<String>,
     /// Unchanged records of a delta that this file confirms.
     pub confirmed_keys: Vec<String>,
+    /// Marked records that this file mentions: they are marked no more.
+    pub revived_keys: Vec<String>,
+    /// When the new records count as deleted, because a newer export does not mention them.
+    pub new_deleted_ms: Option<i64>,
     /// Rows that cannot be loaded.
     pub rejects: Vec<Reject>,
     /// Counts of the file up to and with this chunk.
@@ -65,10 +69,11 @@ impl Sink {
         // Groups that rows leave are found before the rows change, groups that they join after.
         self.mark_groups(transaction, chunk.dataset, chunk.market, &chunk.changed_keys).await?;
         self.write_rows(transaction, chunk).await?;
+        self.write_marks(transaction, chunk).await?;
         self.mark_groups(transaction, chunk.dataset, chunk.market, &chunk.changed_keys).await?;
         self.mark_groups(transaction, chunk.dataset, chunk.market, &chunk.new_keys).await?;
         self.write_rejects(transaction, chunk.file_id, &chunk.rejects).await?;
-        self.write_position(transaction, chunk).await?;
+        self.write_position(transaction, chunk.file_id, chunk.counts, chunk.next).await?;
         fail::fail_point!("before_commit", |_| std::process::abort());
         write.commit().await?;
         fail::fail_point!("after_commit", |_| std::process::abort());
@@ -124,12 +129,17 @@ impl Sink {
         Ok(())
     }
 
-    async fn write_position(&self, connection: &impl ConnectionTrait, chunk: &ChunkWrite<'_>) -> Result<(), SyncError> {
+    pub(super) async fn write_position(
+        &self,
+        connection: &impl ConnectionTrait,
+        file_id: i64,
+        counts: Counts,
+        next: Position,
+    ) -> Result<(), SyncError> {
         use files::Column as C;
-        let counts = chunk.counts;
-        let position = serde_json::to_string(&chunk.next).expect("a position is plain numbers");
+        let position = serde_json::to_string(&next).expect("a position is plain numbers");
         let mut update =
-            files::Entity::update_many().filter(C::Id.eq(chunk.file_id)).col_expr(C::Position, Expr::value(position));
+            files::Entity::update_many().filter(C::Id.eq(file_id)).col_expr(C::Position, Expr::value(position));
         for (column, count) in [
             (C::RowsRead, counts.read),
             (C::RowsAccepted, counts.accepted),

@@ -2,6 +2,7 @@
 //! table follows, at once or, after a crash in between, at the next start.
 
 use super::Sink;
+use super::deletes::mark_column;
 use super::dialect::Dialect;
 use crate::dataset::{Dataset, Owner};
 use crate::error::{SyncError, Verdict};
@@ -63,7 +64,8 @@ impl Sink {
             self.follow_ledger().await?;
             *is_behind = false;
         }
-        let changes = layout.reconcile(dataset, &self.shapes());
+        let mut changes = layout.reconcile(dataset, &self.shapes());
+        changes.extend(mark_column(dataset, &self.shapes()));
         if changes.is_empty() {
             return Ok(());
         }

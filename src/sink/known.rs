@@ -2,6 +2,7 @@
 //! column, the stored values that stay.
 
 use super::Sink;
+use super::deletes::DELETED_AT;
 use super::dialect::Dialect;
 use crate::clean::arrow_type;
 use crate::dataset::{Dataset, Owner};
@@ -30,7 +31,7 @@ use std::sync::Arc;
 const KEYS_PER_QUERY: usize = 500;
 
 /// Columns that a row has beside its data; they are neither hashed nor ever absent.
-pub(super) const BOOKKEEPING: [&str; 2] = ["_row_hash", "_file_id"];
+pub(super) const BOOKKEEPING: [&str; 3] = ["_row_hash", "_file_id", DELETED_AT];
 
 /// A key of a table of lines or of records: record key, and line number where there is one.
 type RowKey = (String, Option<i64>);

@@ -88,6 +88,8 @@ pub struct FileRecord {
     pub transform: String,
     /// Where to go on.
     pub position: Option<Position>,
+    /// Whether an operator approved its deletion.
+    pub is_approved: bool,
     /// Why it is not synced.
     pub error: Option<String>,
 }
@@ -139,6 +141,7 @@ impl From<files::Model> for FileRecord {
             changed_ns: file.changed_ns,
             transform: file.transform,
             position: file.position.and_then(|position| serde_json::from_str(&position).ok()),
+            is_approved: file.approved_at.is_some(),
             error: file.error,
         }
     }

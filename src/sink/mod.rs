@@ -4,8 +4,10 @@
 //! one another, on every database: SQLite knows only one writer, and on the servers that leaves no
 //! deadlock to think about.
 
+pub mod approvals;
 pub mod commit;
 pub mod definition;
+pub mod deletes;
 pub mod dialect;
 pub mod evolve;
 pub mod known;

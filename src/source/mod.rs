@@ -3,6 +3,7 @@
 pub mod content;
 pub mod csv;
 pub mod json;
+pub mod mentions;
 pub mod reader;
 pub mod repair;
 pub mod rows;

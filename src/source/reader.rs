@@ -208,7 +208,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-fn rows_at<'a>(
+pub(super) fn rows_at<'a>(
     content: &'a Content,
     format: Format,
     layout: &'a Layout,

@@ -6,6 +6,7 @@
 mod commands;
 mod crash;
 mod daemon;
+mod deletes;
 mod deltas;
 mod evolution;
 mod exports;

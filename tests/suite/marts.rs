@@ -51,7 +51,8 @@ fn sync(sandbox: &Sandbox, market: &str, shop: &Shop) {
     assert_eq!(report.exit, 0, "{}", report.stderr);
 }
 
-fn check(sandbox: &Sandbox, market: &str, shop: &Shop, when: &str) {
+/// Compares a market's marts with what a shop means.
+pub fn check(sandbox: &Sandbox, market: &str, shop: &Shop, when: &str) {
     let stored = stored(sandbox, market);
     for (mart, expected) in shop.marts() {
         assert_eq!(stored[mart], expected, "{mart} of market {market} {when}");

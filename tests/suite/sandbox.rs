@@ -233,7 +233,14 @@ impl Sandbox {
                 let mut columns = self.columns(table);
                 columns.retain(|column| column != "_file_id");
                 let quote = if self.engine == Engine::Mariadb { "`" } else { "\"" };
-                let list: Vec<String> = columns.iter().map(|column| format!("{quote}{column}{quote}")).collect();
+                let list: Vec<String> = columns
+                    .iter()
+                    .map(|column| match column.as_str() {
+                        // Whether, not when.
+                        "_deleted_at" => "CASE WHEN _deleted_at IS NULL THEN 'live' ELSE 'deleted' END".to_owned(),
+                        column => format!("{quote}{column}{quote}"),
+                    })
+                    .collect();
                 let mut rows = self.rows(&format!("SELECT {} FROM {table}", list.join(", ")));
                 rows.sort();
                 (table, rows)

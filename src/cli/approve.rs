@@ -1,0 +1,115 @@
+//! `tidegate approve`: lets a held file make its deletion.
+//!
+//! The approval goes into the ledger, without the lease. Then whoever has the lease makes the deletion: a daemon that
+//! watches the file's folder, or, when nobody has it, this process.
+
+use super::{CommandError, Exit, Shared, THREADS_GRACE, runtime, say, start_logging, sync};
+use crate::config::Config;
+use crate::error::SyncError;
+use crate::retry::{Patience, patiently};
+use crate::sink::approvals::Ledger;
+use crate::sink::ledger::{FileRecord, FileState};
+use crate::source::scan::SourceFile;
+use crate::sync::{now_ms, open};
+use clap::Args;
+use serde_json::json;
+use std::path::Path;
+use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
+
+/// Pause between two looks at who makes the deletion.
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
+
+#[derive(Args, Debug)]
+pub(super) struct ApproveArguments {
+    /// Path of the held file, or its name if no other held file has it
+    file: String,
+}
+
+pub(super) fn execute(shared: &Shared, own: &ApproveArguments) -> Result<Exit, CommandError> {
+    let config = Config::load(&shared.overrides())?;
+    start_logging(&config, "error")?;
+    let runtime = runtime()?;
+    let result = runtime.block_on(approve(config, &own.file, shared.json));
+    runtime.shutdown_timeout(THREADS_GRACE);
+    result
+}
+
+async fn approve(config: Config, wanted: &str, is_json: bool) -> Result<Exit, CommandError> {
+    let patience = Patience::Limited(config.database_wait);
+    let shutdown = CancellationToken::new();
+    let ledger = patiently(patience, &shutdown, async || Ledger::open(&config).await).await?;
+    let held = patiently(patience, &shutdown, async || ledger.held_files().await).await?;
+    let file = choose(held, wanted)?;
+    let source_file = unchanged(&file, &config).await?;
+    if !patiently(patience, &shutdown, async || ledger.approve(file.id, now_ms()).await).await? {
+        return Err(CommandError::Usage(format!("{} is not held any more; see what became of it", file.path)));
+    }
+    let started = Instant::now();
+    let lease_wait = config.lease_wait;
+    let config = Config { lease_wait: Duration::ZERO, ..config };
+    loop {
+        let holder = match Box::pin(sync::sync(config.clone(), vec![source_file.clone()], is_json)).await {
+            Err(CommandError::Sync(SyncError::LeaseHeld { holder })) => holder,
+            ended => return ended,
+        };
+        let now = patiently(patience, &shutdown, async || ledger.file(file.id).await).await?;
+        let is_done = now.as_ref().is_some_and(|now| !matches!(now.state, FileState::Pending | FileState::Syncing));
+        if let Some(now) = now.filter(|_| is_done || started.elapsed() >= lease_wait) {
+            return Ok(print(&now, &holder, is_json));
+        }
+        tokio::time::sleep(POLL_INTERVAL).await;
+    }
+}
+
+/// The held file with that path, or the only one with that name.
+fn choose(held: Vec<FileRecord>, wanted: &str) -> Result<FileRecord, CommandError> {
+    let path = Path::new(wanted).canonicalize().or_else(|_| std::path::absolute(wanted)).unwrap_or_default();
+    if let Some(file) = held.iter().find(|file| file.path == wanted || Path::new(&file.path) == path) {
+        return Ok(file.clone());
+    }
+    let list = |files: &[FileRecord]| files.iter().map(|file| format!("\n  {}", file.path)).collect::<String>();
+    let (mut named, others): (Vec<FileRecord>, Vec<FileRecord>) =
+        held.into_iter().partition(|file| Path::new(&file.path).file_name() == Some(wanted.as_ref()));
+    match named.len() {
+        1 => Ok(named.remove(0)),
+        0 if others.is_empty() => Err(CommandError::Usage(format!("`{wanted}` is not held; no file is"))),
+        0 => Err(CommandError::Usage(format!("`{wanted}` is not held; these files are:{}", list(&others)))),
+        _ => Err(CommandError::Usage(format!("several held files are named `{wanted}`; give a path:{}", list(&named)))),
+    }
+}
+
+/// The file on disk, if it still is what the deletion was held back for.
+async fn unchanged(file: &FileRecord, config: &Config) -> Result<SourceFile, CommandError> {
+    let path = Path::new(&file.path);
+    let gone = || {
+        CommandError::Failed(format!("{} is gone, and only its content says what to delete; put it back", file.path))
+    };
+    let source_file = SourceFile::at(path, &config.datasets).ok_or_else(gone)?;
+    let (_, sha256) = open(path, config.limits.content_bytes_max).await?;
+    if sha256 != file.sha256 {
+        let what = "has another content now than the one that is held; sync it, and approve that if it is held too";
+        return Err(CommandError::Failed(format!("{} {what}", file.path)));
+    }
+    Ok(source_file)
+}
+
+fn print(file: &FileRecord, holder: &str, is_json: bool) -> Exit {
+    let state = file.state.name();
+    let by = match file.state {
+        FileState::Pending | FileState::Syncing => {
+            format!("{holder} makes the deletion if it watches the file's folder; else sync the file when it has ended")
+        }
+        _ => format!("{holder} made the deletion: {} table rows deleted", file.counts.deleted),
+    };
+    if is_json {
+        let file = json!({ "path": file.path, "state": state, "deleted": file.counts.deleted, "error": file.error });
+        say(format_args!("{}", json!({ "approved": file, "holder": holder })));
+    } else {
+        say(format_args!("approved    {}  {state}: {}", file.path, file.error.as_deref().unwrap_or(&by)));
+    }
+    if matches!(file.state, FileState::Failed | FileState::Quarantined | FileState::Held) {
+        return Exit::FilesFailed;
+    }
+    Exit::Done
+}
