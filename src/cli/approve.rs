@@ -6,8 +6,8 @@
 use super::{CommandError, Exit, Shared, THREADS_GRACE, runtime, say, start_logging, sync};
 use crate::config::Config;
 use crate::error::SyncError;
-use crate::retry::{Patience, patiently};
-use crate::sink::approvals::Ledger;
+use crate::retry::{Patience, look_at_database, patiently};
+use crate::sink::approvals;
 use crate::sink::ledger::{FileRecord, FileState};
 use crate::source::scan::SourceFile;
 use crate::sync::{now_ms, open};
@@ -38,11 +38,10 @@ pub(super) fn execute(shared: &Shared, own: &ApproveArguments) -> Result<Exit, C
 async fn approve(config: Config, wanted: &str, is_json: bool) -> Result<Exit, CommandError> {
     let patience = Patience::Limited(config.database_wait);
     let shutdown = CancellationToken::new();
-    let ledger = patiently(patience, &shutdown, async || Ledger::open(&config).await).await?;
-    let held = patiently(patience, &shutdown, async || ledger.held_files().await).await?;
-    let file = choose(held, wanted)?;
+    let held = look_at_database(&config, async |sink| sink.held_files().await).await?;
+    let file = choose(held.unwrap_or_default(), wanted)?;
     let source_file = unchanged(&file, &config).await?;
-    if !patiently(patience, &shutdown, async || ledger.approve(file.id, now_ms()).await).await? {
+    if !patiently(patience, &shutdown, async || approvals::approve(&config, file.id, now_ms()).await).await? {
         return Err(CommandError::Usage(format!("{} is not held any more; see what became of it", file.path)));
     }
     let started = Instant::now();
@@ -53,7 +52,7 @@ async fn approve(config: Config, wanted: &str, is_json: bool) -> Result<Exit, Co
             Err(CommandError::Sync(SyncError::LeaseHeld { holder })) => holder,
             ended => return ended,
         };
-        let now = patiently(patience, &shutdown, async || ledger.file(file.id).await).await?;
+        let now = look_at_database(&config, async |sink| sink.file(file.id).await).await?.flatten();
         let is_done = now.as_ref().is_some_and(|now| !matches!(now.state, FileState::Pending | FileState::Syncing));
         if let Some(now) = now.filter(|_| is_done || started.elapsed() >= lease_wait) {
             return Ok(print(&now, &holder, is_json));

@@ -8,29 +8,33 @@ use crate::config::Config;
 use crate::error::SyncError;
 use entity::files;
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
-/// A ledger as commands see it that do not hold the lease.
-#[derive(Debug)]
-pub struct Ledger {
-    connection: DatabaseConnection,
+/// Approves a held deletion; `false` when it is not held any more.
+///
+/// # Errors
+///
+/// When the database fails.
+pub async fn approve(config: &Config, id: i64, now_ms: i64) -> Result<bool, SyncError> {
+    use files::Column as C;
+    let connection = connect(config).await?;
+    let dialect = Dialect::of(connection.get_database_backend());
+    let approved = files::Entity::update_many()
+        .col_expr(C::State, Expr::value(FileState::Pending.name()))
+        .col_expr(C::ApprovedAt, Expr::value(dialect.time(Some(now_ms))))
+        .filter(C::Id.eq(id))
+        .filter(C::State.eq(FileState::Held.name()))
+        .exec(&connection)
+        .await?;
+    Ok(approved.rows_affected == 1)
 }
 
-impl Ledger {
-    /// Connects.
-    ///
-    /// # Errors
-    ///
-    /// When the database is away or refuses.
-    pub async fn open(config: &Config) -> Result<Self, SyncError> {
-        Ok(Self { connection: connect(config).await? })
-    }
-
+impl Sink {
     /// The files whose deletion is held back.
     ///
     /// # Errors
     ///
-    /// When the database fails, or has no ledger.
+    /// When the database fails.
     pub async fn held_files(&self) -> Result<Vec<FileRecord>, SyncError> {
         let held = files::Entity::find().filter(files::Column::State.eq(FileState::Held.name()));
         let held = held.order_by_asc(files::Column::Path).all(&self.connection).await?;
@@ -46,26 +50,6 @@ impl Ledger {
         Ok(files::Entity::find_by_id(id).one(&self.connection).await?.map(FileRecord::from))
     }
 
-    /// Approves a held deletion; `false` when it is not held any more.
-    ///
-    /// # Errors
-    ///
-    /// When the database fails.
-    pub async fn approve(&self, id: i64, now_ms: i64) -> Result<bool, SyncError> {
-        use files::Column as C;
-        let dialect = Dialect::of(self.connection.get_database_backend());
-        let approved = files::Entity::update_many()
-            .col_expr(C::State, Expr::value(FileState::Pending.name()))
-            .col_expr(C::ApprovedAt, Expr::value(dialect.time(Some(now_ms))))
-            .filter(C::Id.eq(id))
-            .filter(C::State.eq(FileState::Held.name()))
-            .exec(&self.connection)
-            .await?;
-        Ok(approved.rows_affected == 1)
-    }
-}
-
-impl Sink {
     /// Paths of files that an operator approved and nobody took up yet.
     ///
     /// # Errors
