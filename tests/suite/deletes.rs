@@ -31,6 +31,12 @@ fn synced(sandbox: &Sandbox, config: &str) -> Report {
     report
 }
 
+/// Tables, hashes, marts and counts agree.
+fn verify(sandbox: &Sandbox) {
+    let output = sandbox.command(&["verify"]).output().expect("the built program starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
 /// `tidegate approve FILE`: how it ended, and what it printed.
 fn approve(sandbox: &Sandbox, config: &str, file: &str) -> (i32, String) {
     let mut command: Command = sandbox.command(&["approve", file]);
@@ -110,6 +116,7 @@ fn removed_records_go_with_all_their_lines_and_leave_every_mart() {
             - smaller.orders.iter().map(|order| 1 + order.items.len()).sum::<usize>();
         assert_eq!(report.file(ORDERS).counts["deleted"], lost as u64);
         check(sandbox, "1", &smaller, "after");
+        verify(sandbox);
         let clean = sandbox.sibling();
         drop_shop(&clean, &smaller);
         synced(&clean, &config);
@@ -139,6 +146,7 @@ fn marked_records_leave_marts_and_views_until_they_reappear() {
         let lost = (shop.orders.len() - smaller.orders.len()) as u64;
         assert_eq!(report.file(ORDERS).changes().3, lost, "a marked record is one row");
         check(sandbox, "1", &smaller, "after records were marked");
+        verify(sandbox);
         assert_eq!(live(sandbox).len(), smaller.orders.len());
         assert_eq!(stored(sandbox).len(), shop.orders.len());
         let count = |view: &str| sandbox.rows(&format!("SELECT COUNT(*) FROM {view}"));
@@ -199,6 +207,7 @@ fn too_large_a_deletion_is_held_until_it_is_approved() {
         assert_eq!(sandbox.rows(ledger), [format!("held|0|{said}")]);
         let of_market = "SELECT COUNT(*) FROM orders WHERE market = '1'";
         assert_eq!(sandbox.rows(of_market), ["11"]);
+        verify(sandbox);
         // It is held as long as nobody approves it.
         let report = sync(sandbox, &config);
         assert_eq!((report.exit, report.file(ORDERS).outcome.as_str()), (1, "held"));

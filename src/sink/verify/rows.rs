@@ -25,9 +25,6 @@ const ROWS_PER_BATCH: usize = 256;
 /// Batches that are hashed while more rows are read: one for each of a few cores.
 const BATCHES_IN_FLIGHT: usize = 4;
 
-/// Columns that are not data, and not in the hash either.
-const DELETED_AT: &str = "_deleted_at";
-
 /// Market and file of a row.
 type Writer = (String, i64);
 
@@ -130,7 +127,7 @@ fn check_writers(
 
 impl RowCheck {
     fn of(shape: &TableShape, dialect: Dialect) -> Self {
-        let is_data = |column: &&ColumnShape| !BOOKKEEPING.contains(&column.name.as_str()) && column.name != DELETED_AT;
+        let is_data = |column: &&ColumnShape| !BOOKKEEPING.contains(&column.name.as_str());
         let key = shape.key.iter().filter_map(|name| shape.column(name));
         Self { data: shape.columns.iter().filter(is_data).cloned().collect(), key: key.cloned().collect(), dialect }
     }
