@@ -1,8 +1,10 @@
 //! From text to typed columns, by one set of rules for every format: null tokens, money, times,
 //! identifiers. What does not fit its type becomes NULL and is rescued as the text it was.
 
+use crate::canonical;
 use crate::dataset::{Dataset, NullTokens};
-use crate::moment::parse_moment;
+use crate::inference::is_held_by;
+use crate::moment::{parse_day, parse_moment};
 use crate::number::{DECIMAL_SCALE, parse_decimal, parse_double, parse_integer};
 use crate::schema::{IDENTIFIER_CHARS_MAX, Kind, Layout, LayoutColumn, Role};
 use arrow_array::builder::StringBuilder;
@@ -87,14 +89,65 @@ pub fn conforms(cell: &str, column: &LayoutColumn, null_tokens: &NullTokens) -> 
     if null_tokens.matches(cell) {
         return true;
     }
-    let fits_kind = match column.kind {
+    // A column that widens may bring values of any type; what it holds so far still tells cells apart.
+    fits_kind(cell, column) && column.form.as_ref().is_none_or(|form| form.is_match(cell.trim()))
+}
+
+/// Why a cell cannot be loaded into a column whose values must fit; `None` when it can.
+pub fn misfit(cell: &str, column: &LayoutColumn, null_tokens: &NullTokens) -> Option<String> {
+    if !column.is_strict() || null_tokens.matches(cell) {
+        return None;
+    }
+    let is_long = column.kind == Some(Kind::Identifier)
+        && identifier(cell, column.extract.as_ref()).chars().count() > IDENTIFIER_CHARS_MAX;
+    if fits_kind(cell, column) && !is_long {
+        return None;
+    }
+    let (kind, shown) = (column.kind.map_or("", Kind::name), excerpt(cell));
+    Some(format!(
+        "`{shown}` does not fit the column's type, {kind}, and on_type_change is \"reject\": correct the value"
+    ))
+}
+
+/// As much of a cell as a reason shows.
+fn excerpt(cell: &str) -> String {
+    const CHARS_MAX: usize = 100;
+    let mut shown: String = cell.chars().take(CHARS_MAX).collect();
+    if shown.len() < cell.len() {
+        shown.push('…');
+    }
+    shown
+}
+
+fn fits_kind(cell: &str, column: &LayoutColumn) -> bool {
+    match column.kind {
         Some(Kind::Integer) => parse_integer(cell).is_some(),
         Some(Kind::Decimal) => parse_decimal(cell).is_some(),
         Some(Kind::Double) => parse_double(cell).is_some(),
         Some(Kind::Time) => parse_moment(cell).is_some(),
+        Some(Kind::Day) => parse_day(cell.trim()).is_some(),
         _ => true,
+    }
+}
+
+/// A value of a text column that held another kind before: what that kind held keeps the text it has there, so
+/// that `2.50`, stored as 2.5 until the column was widened, is not taken for a change.
+fn respelt(cell: &str, was: Kind) -> Cow<'_, str> {
+    if !is_held_by(was, cell) {
+        return Cow::Borrowed(cell);
+    }
+    let mut text = Vec::new();
+    let parsed = match was {
+        Kind::Integer => parse_integer(cell).map(|value| canonical::push_integer(&mut text, value)),
+        Kind::Decimal => parse_decimal(cell).map(|value| canonical::push_decimal(&mut text, value)),
+        Kind::Double => parse_double(cell).map(|value| canonical::push_double(&mut text, value)),
+        Kind::Time => parse_moment(cell).map(|value| canonical::push_moment(&mut text, value)),
+        _ => None,
     };
-    fits_kind && column.form.as_ref().is_none_or(|form| form.is_match(cell.trim()))
+    match String::from_utf8(text) {
+        Ok(text) if parsed.is_some() => Cow::Owned(text),
+        _ => Cow::Borrowed(cell),
+    }
 }
 
 /// White space around an identifier is cut; of `YR-11262518,0` only what the profile extracts is kept.
@@ -124,7 +177,10 @@ struct ColumnCleaner<'a> {
 impl ColumnCleaner<'_> {
     fn clean(&mut self, column: &LayoutColumn, cells: &StringArray) -> ArrayRef {
         match column.kind.unwrap_or(Kind::Text) {
-            Kind::Text => self.texts(cells, |cell| Some(Cow::Borrowed(cell))),
+            Kind::Text => match column.was {
+                None => self.texts(cells, |cell| Some(Cow::Borrowed(cell))),
+                Some(was) => self.texts(cells, |cell| Some(respelt(cell, was))),
+            },
             Kind::Identifier => self.texts(cells, |cell| {
                 let value = identifier(cell, column.extract.as_ref());
                 (value.chars().count() <= IDENTIFIER_CHARS_MAX).then_some(Cow::Borrowed(value))
@@ -132,9 +188,9 @@ impl ColumnCleaner<'_> {
             Kind::Integer => Arc::new(self.numbers::<Int64Type>(cells, parse_integer)),
             Kind::Double => Arc::new(self.numbers::<Float64Type>(cells, parse_double)),
             Kind::Time => Arc::new(self.numbers::<TimestampMillisecondType>(cells, parse_moment)),
-            Kind::Day => Arc::new(self.numbers::<Date32Type>(cells, |cell| {
-                crate::moment::parse_day(cell.trim()).map(Date32Type::from_naive_date)
-            })),
+            Kind::Day => Arc::new(
+                self.numbers::<Date32Type>(cells, |cell| parse_day(cell.trim()).map(Date32Type::from_naive_date)),
+            ),
             Kind::Decimal => {
                 Arc::new(self.numbers::<Decimal128Type>(cells, parse_decimal).with_data_type(arrow_type(Kind::Decimal)))
             }

@@ -29,7 +29,7 @@ const CONFIGURATION_NAME: &str = "tidegate.toml";
 const NEAREST_SIMILARITY_MIN: f64 = 0.6;
 
 /// Keys of a dataset.
-const DATASET_KEYS: [&str; 14] = [
+const DATASET_KEYS: [&str; 15] = [
     "paths",
     "kind",
     "table",
@@ -41,6 +41,7 @@ const DATASET_KEYS: [&str; 14] = [
     "new_columns",
     "deletes",
     "deletes_max_percent",
+    "on_type_change",
     "swallows",
     "extracts",
     "forms",

@@ -2,7 +2,7 @@
 //! which tables they go to. Made from the profile by `config`, never from anywhere else.
 
 use crate::moment::parse_day;
-use crate::schema::IDENTIFIER_CHARS_MAX;
+use crate::schema::{ColumnShape, IDENTIFIER_CHARS_MAX, Kind};
 use chrono::NaiveDate;
 use regex::Regex;
 use serde::{Deserialize, Serialize};
@@ -33,6 +33,18 @@ pub enum Owner {
     /// The table with a row per line of a record.
     #[default]
     Line,
+}
+
+/// What becomes of a value that does not fit its column's type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnTypeChange {
+    /// The column takes a wider type.
+    Widen,
+    /// The column is NULL, and the text goes to `_rescued`.
+    Rescue,
+    /// The row cannot be loaded, and with it its record.
+    Reject,
 }
 
 /// What becomes of the exact duplicate rows of a record.
@@ -93,6 +105,9 @@ pub struct DatasetSettings {
     /// Share of a market's records above which their deletion waits for approval; else the configuration's.
     #[serde(default)]
     pub deletes_max_percent: Option<f64>,
+    /// What becomes of values that do not fit their column; unset, declared columns rescue and found ones widen.
+    #[serde(default)]
+    pub on_type_change: Option<OnTypeChange>,
     /// Text columns whose delimiters may stand unquoted.
     #[serde(default)]
     pub swallows: Vec<String>,
@@ -128,6 +143,7 @@ pub struct Dataset {
     paths: Vec<Regex>,
     record_columns: HashSet<String>,
     new_columns: Owner,
+    on_type_change: Option<OnTypeChange>,
     swallows: HashSet<String>,
     extracts: BTreeMap<String, Regex>,
     forms: BTreeMap<String, Regex>,
@@ -218,6 +234,7 @@ impl Dataset {
             fingerprint: fingerprint(settings, null_tokens),
             paths,
             record_columns: settings.record_columns.iter().cloned().collect(),
+            on_type_change: settings.on_type_change,
             swallows: settings.swallows.iter().cloned().collect(),
             extracts: patterns("extracts", &settings.extracts)?,
             forms: patterns("forms", &settings.forms)?,
@@ -249,6 +266,15 @@ impl Dataset {
         match (owner, &self.lines) {
             (Owner::Line, Some(lines)) => &lines.table,
             _ => &self.table,
+        }
+    }
+
+    /// What becomes of a value that does not fit a column. What cannot be widened is rescued instead.
+    pub fn on_type_change(&self, column: &ColumnShape) -> OnTypeChange {
+        let default = if column.is_declared { OnTypeChange::Rescue } else { OnTypeChange::Widen };
+        match self.on_type_change.unwrap_or(default) {
+            OnTypeChange::Widen if column.is_pinned || !Kind::WIDENABLE.contains(&column.kind) => OnTypeChange::Rescue,
+            wanted => wanted,
         }
     }
 

@@ -33,6 +33,7 @@ pub mod clean;
 pub mod dataset;
 pub mod diff;
 pub mod error;
+pub mod inference;
 pub mod moment;
 pub mod number;
 pub mod project;

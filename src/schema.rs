@@ -1,9 +1,8 @@
 //! Layout: which column of a file is which column of which table. Column names are made here, clashes
-//! get their suffix here, and what the tables lack becomes a [`SchemaChange`] here.
+//! get their suffix here, and what tables lack or cannot hold becomes a [`SchemaChange`] here.
 
-use crate::dataset::{Dataset, Owner};
-use crate::moment::parse_moment;
-use crate::number::{DECIMAL_SCALE, count_digits, parse_decimal, parse_double, parse_integer};
+use crate::dataset::{Dataset, OnTypeChange, Owner};
+use crate::inference::Inference;
 pub use entity::{ColumnShape, Kind, TableShape, shape::IDENTIFIER_CHARS_MAX};
 use regex::Regex;
 use std::collections::{BTreeMap, HashSet};
@@ -39,6 +38,10 @@ pub struct LayoutColumn {
     pub role: Role,
     /// What it holds; `None` until the data has said so.
     pub kind: Option<Kind>,
+    /// What it held before it became text.
+    pub was: Option<Kind>,
+    /// What becomes of a value that does not fit; `None` while no table has the column.
+    pub on_type_change: Option<OnTypeChange>,
     /// Whether its delimiters may stand unquoted.
     pub swallows: bool,
     /// Pattern of its values.
@@ -49,6 +52,27 @@ pub struct LayoutColumn {
     pub is_renamed: bool,
 }
 
+impl LayoutColumn {
+    /// Collects what the values have in common, where they decide what the column holds.
+    pub fn inference(&self) -> Option<Inference> {
+        let Role::Column(_) = self.role else { return None };
+        let is_open = self.on_type_change.is_none_or(|wanted| wanted == OnTypeChange::Widen);
+        is_open.then(|| Inference::new(&self.name, self.kind))
+    }
+
+    /// Whether a value that does not fit cannot be loaded.
+    pub fn is_strict(&self) -> bool {
+        self.on_type_change == Some(OnTypeChange::Reject)
+    }
+
+    /// Takes over what the table says of the column.
+    fn adopt(&mut self, stored: &ColumnShape, dataset: &Dataset) {
+        self.kind = Some(stored.kind);
+        self.was = stored.was;
+        self.on_type_change = Some(dataset.on_type_change(stored));
+    }
+}
+
 /// The columns of a file, in the file's order.
 #[derive(Clone, Debug)]
 pub struct Layout {
@@ -57,13 +81,15 @@ pub struct Layout {
     taken: HashSet<String>,
 }
 
-/// A column that a table needs before a file's rows can be written.
+/// A column that a table needs, or needs otherwise, before a file's rows can be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SchemaChange {
     /// The table.
     pub table: String,
-    /// The column to add.
+    /// The column as it is to be.
     pub column: ColumnShape,
+    /// What the column holds before; `None` for one that is added.
+    pub widened_from: Option<Kind>,
     /// The name in the file, when a clash changed it.
     pub renamed_from: Option<String>,
 }
@@ -87,6 +113,8 @@ impl Layout {
                 name: String::new(),
                 role: Role::Padding,
                 kind: None,
+                was: None,
+                on_type_change: None,
                 swallows: false,
                 form: None,
                 extract: None,
@@ -108,17 +136,23 @@ impl Layout {
             Role::Column(owner) => dataset.table_of(owner),
             Role::Key | Role::Padding => &dataset.table,
         };
-        let kind = shapes.get(table).and_then(|shape| shape.column(&name)).map(|column| column.kind);
-        self.columns.push(LayoutColumn {
+        let stored = shapes.get(table).and_then(|shape| shape.column(&name));
+        let mut column = LayoutColumn {
             raw_name: raw_name.to_owned(),
             role,
-            kind,
+            kind: None,
+            was: None,
+            on_type_change: None,
             swallows: dataset.swallows(&name),
             form: dataset.form(&name).cloned(),
             extract: dataset.extract(&name).cloned(),
             is_renamed: name != own_name,
             name,
-        });
+        };
+        if let Some(stored) = stored {
+            column.adopt(stored, dataset);
+        }
+        self.columns.push(column);
         self.columns.len() - 1
     }
 
@@ -132,25 +166,33 @@ impl Layout {
         self.columns.iter().filter(|column| column.role != Role::Padding).count()
     }
 
-    /// What the tables lack, once every kind is known.
+    /// What the tables lack or cannot hold, once every kind is known.
     pub fn reconcile(&self, dataset: &Dataset, shapes: &Shapes) -> Vec<SchemaChange> {
         let mut changes = Vec::new();
         for column in &self.columns {
             let Role::Column(owner) = column.role else { continue };
             let table = dataset.table_of(owner);
-            if shapes.get(table).is_some_and(|shape| shape.column(&column.name).is_some()) {
+            let Some(stored) = shapes.get(table).and_then(|shape| shape.column(&column.name)) else {
+                changes.push(SchemaChange {
+                    table: table.to_owned(),
+                    column: ColumnShape::found(column.name.clone(), column.kind.unwrap_or(Kind::Text)),
+                    widened_from: None,
+                    // PostgreSQL stores no NUL in text.
+                    renamed_from: column.is_renamed.then(|| column.raw_name.replace('\0', "\\x00")),
+                });
                 continue;
+            };
+            let needed = column.kind.map_or(stored.kind, |kind| stored.kind.joined(kind));
+            if needed != stored.kind && dataset.on_type_change(stored) == OnTypeChange::Widen {
+                let mut widened = stored.clone();
+                widened.widen(needed);
+                changes.push(SchemaChange {
+                    table: table.to_owned(),
+                    column: widened,
+                    widened_from: Some(stored.kind),
+                    renamed_from: None,
+                });
             }
-            changes.push(SchemaChange {
-                table: table.to_owned(),
-                column: ColumnShape {
-                    name: column.name.clone(),
-                    kind: column.kind.unwrap_or(Kind::Text),
-                    nullable: true,
-                },
-                // PostgreSQL stores no NUL in text.
-                renamed_from: column.is_renamed.then(|| column.raw_name.replace('\0', "\\x00")),
-            });
         }
         changes
     }
@@ -160,7 +202,9 @@ impl Layout {
         for column in &mut self.columns {
             let Role::Column(owner) = column.role else { continue };
             let stored = shapes.get(dataset.table_of(owner)).and_then(|shape| shape.column(&column.name));
-            column.kind = stored.map(|stored| stored.kind).or(column.kind);
+            if let Some(stored) = stored {
+                column.adopt(stored, dataset);
+            }
         }
     }
 
@@ -198,89 +242,6 @@ pub fn shortened(name: &str, suffix: &str) -> String {
     format!("{}{suffix}", name[..end].trim_end_matches('_'))
 }
 
-/// Significant digits that a binary floating point number of 64 bits gives back.
-const DOUBLE_DIGITS_MAX: u32 = 17;
-
-/// What the values of a column that nobody declared have in common, as far as they were seen.
-///
-/// A kind is only taken when it holds all that the values say: what looks like a number and may be a name,
-/// such as `007`, `L7` or `+254700000000`, is text.
-#[derive(Clone, Debug)]
-pub struct Inference {
-    is_identifier: bool,
-    may_be_integer: bool,
-    may_be_decimal: bool,
-    may_be_double: bool,
-    may_be_time: bool,
-    has_values: bool,
-    /// The letters that stand beside every amount.
-    currency: Option<String>,
-}
-
-impl Inference {
-    /// Nothing seen yet. Names of identifiers are text whatever their values look like.
-    pub fn new(name: &str) -> Self {
-        let is_identifier = name == "id" || name == "sku" || name.ends_with("_id");
-        Self {
-            is_identifier,
-            may_be_integer: true,
-            may_be_decimal: true,
-            may_be_double: true,
-            may_be_time: true,
-            has_values: false,
-            currency: None,
-        }
-    }
-
-    /// Takes one value that is not a null token into account.
-    pub fn observe(&mut self, value: &str) {
-        let value = value.trim();
-        self.may_be_time &= value.len() >= 10 && parse_moment(value).is_some();
-        let is_plain = is_plain_number(value);
-        let is_number = is_plain || self.is_amount(value);
-        let (places, significant) = count_digits(value).unwrap_or_default();
-        self.may_be_integer &= is_plain && parse_integer(value).is_some();
-        self.may_be_decimal &= is_number && places <= DECIMAL_SCALE && parse_decimal(value).is_some();
-        self.may_be_double &= is_plain && significant <= DOUBLE_DIGITS_MAX && parse_double(value).is_some();
-        self.has_values = true;
-    }
-
-    /// The narrowest kind that holds every value seen; text when there was none.
-    pub fn kind(&self) -> Kind {
-        match self {
-            _ if self.is_identifier => Kind::Identifier,
-            _ if !self.has_values => Kind::Text,
-            _ if self.may_be_integer => Kind::Integer,
-            _ if self.may_be_decimal => Kind::Decimal,
-            _ if self.may_be_double => Kind::Double,
-            _ if self.may_be_time => Kind::Time,
-            _ => Kind::Text,
-        }
-    }
-
-    /// `KSh 10.00`: letters apart from a number with two decimals, and the same letters in every value, so
-    /// that a column without them says as much.
-    fn is_amount(&mut self, value: &str) -> bool {
-        let Some((one, other)) = value.split_once(' ') else { return false };
-        let is_letters = |text: &str| text.chars().all(|c| c.is_alphabetic() || c == '.');
-        let (currency, number) = if is_letters(one) { (one, other) } else { (other, one) };
-        let has_cents = number.split_once('.').is_some_and(|(_, cents)| cents.len() == 2);
-        if !is_letters(currency) || !has_cents || !is_plain_number(number) {
-            return false;
-        }
-        if !self.has_values {
-            self.currency = Some(currency.to_owned());
-        }
-        self.currency.as_deref() == Some(currency)
-    }
-}
-
-/// Whether nothing but the value is lost when a text that can be read as a number is stored as one.
-fn is_plain_number(value: &str) -> bool {
-    let is_code = value.len() > 1 && value.starts_with('0') && value.bytes().all(|byte| byte.is_ascii_digit());
-    !is_code && !value.starts_with('+') && !value.contains(char::is_alphabetic)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -306,31 +267,5 @@ mod tests {
         let (first, second) = (layout.free_name(&long), layout.free_name(&long));
         assert!(first.len() <= NAME_BYTES_MAX && second.len() <= NAME_BYTES_MAX);
         assert!(second.ends_with("_2") && first != second);
-    }
-
-    #[test]
-    fn kinds_are_inferred_from_every_value() {
-        let kind = |name: &str, values: &[&str]| {
-            let mut inference = Inference::new(name);
-            values.iter().for_each(|value| inference.observe(value));
-            inference.kind()
-        };
-        assert_eq!(kind("points", &["1", "20"]), Kind::Integer);
-        assert_eq!(kind("points", &["1", "2.5"]), Kind::Decimal);
-        assert_eq!(kind("points", &["1", "abc"]), Kind::Text);
-        assert_eq!(kind("postcode", &["00123", "00124"]), Kind::Text);
-        assert_eq!(kind("shelf", &["L7", "L8"]), Kind::Text);
-        assert_eq!(kind("room", &["Room 5", "Room 6"]), Kind::Text);
-        assert_eq!(kind("phone", &["+254700000000"]), Kind::Text);
-        assert_eq!(kind("code", &["1E5"]), Kind::Text);
-        assert_eq!(kind("barcode", &["12345678901234567890"]), Kind::Text);
-        assert_eq!(kind("latitude", &["-1.2611134", "36"]), Kind::Double);
-        assert_eq!(kind("fee", &["KSh 10.00", "KSh 1,250.50"]), Kind::Decimal);
-        assert_eq!(kind("fee", &["₦ 10", "₦ 0.5"]), Kind::Decimal);
-        assert_eq!(kind("fee", &["KSh 10.00", "USD 10.00"]), Kind::Text);
-        assert_eq!(kind("fee", &["10.00", "KSh 10.00"]), Kind::Text);
-        assert_eq!(kind("at", &["2022-02-17T16:36:27Z"]), Kind::Time);
-        assert_eq!(kind("voucher_id", &["1"]), Kind::Identifier);
-        assert_eq!(kind("empty", &[]), Kind::Text);
     }
 }

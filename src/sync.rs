@@ -97,7 +97,7 @@ pub async fn sync_file(context: &Context, source_file: &SourceFile) -> Result<Fi
         Taken::Work(taken) => *taken,
     };
     let mut surveyed = look(context, taken, dataset).await?;
-    context.sink.evolve(&surveyed.layout, dataset, surveyed.file.id, now_ms()).await?;
+    let kinds_stay = context.sink.evolve(&surveyed.layout, dataset, surveyed.file.id, now_ms()).await?;
     // Another market may have brought the same column meanwhile, and its values decided what it holds.
     Arc::make_mut(&mut surveyed.layout).adopt_kinds(dataset, &context.sink.shapes());
     let Written { mut file, records_disagreeing, is_newest } = write_chunks(context, &surveyed, dataset).await?;
@@ -106,6 +106,7 @@ pub async fn sync_file(context: &Context, source_file: &SourceFile) -> Result<Fi
         true => delete_unmentioned(context, &surveyed, dataset, &mut file).await?,
         false => None,
     };
+    drop(kinds_stay);
     context.sink.refresh_marts().await?;
     context.sink.finish_file(&file, file.error.as_deref(), is_newest, now_ms()).await?;
     context.checkpoints.remove(file.id)?;

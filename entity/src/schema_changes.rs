@@ -13,7 +13,7 @@ pub struct Model {
     pub table_name: String,
     /// The column.
     pub column_name: String,
-    /// `add_column` or `rename_column`.
+    /// `add_column`, `widen_column` or `rename_column`.
     pub change_kind: String,
     /// Type or name before.
     #[sea_orm(column_type = "Text", nullable)]

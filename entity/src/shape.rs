@@ -34,6 +34,25 @@ pub enum Kind {
 pub const IDENTIFIER_CHARS_MAX: usize = 191;
 
 impl Kind {
+    /// The kinds that have a wider one.
+    pub const WIDENABLE: [Self; 5] = [Self::Integer, Self::Decimal, Self::Double, Self::Day, Self::Time];
+
+    /// The narrowest kind that holds what a column of this kind holds, and values of the other one too.
+    #[must_use]
+    pub const fn joined(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Integer, Self::Integer) => Self::Integer,
+            (Self::Double, Self::Integer | Self::Decimal | Self::Double) => Self::Double,
+            (Self::Day, Self::Day) => Self::Day,
+            (Self::Integer | Self::Decimal, Self::Integer | Self::Decimal) => Self::Decimal,
+            (Self::Day | Self::Time, Self::Day | Self::Time) => Self::Time,
+            (Self::Identifier, _) => Self::Identifier,
+            (Self::Total, _) => Self::Total,
+            (Self::Hash, _) => Self::Hash,
+            _ => Self::Text,
+        }
+    }
+
     /// The kind's name in the ledger and in mart headers.
     pub const fn name(self) -> &'static str {
         match self {
@@ -75,6 +94,33 @@ pub struct ColumnShape {
     pub kind: Kind,
     /// Whether it may be NULL.
     pub nullable: bool,
+    /// Whether an entity declares it; others were found in files.
+    pub is_declared: bool,
+    /// Whether it keeps its kind whatever files bring: it is part of a key, or a mart or view reads it.
+    pub is_pinned: bool,
+    /// What it held before it became text, if it held something else.
+    pub was: Option<Kind>,
+    /// Whether it once was of a narrower kind.
+    pub is_widened: bool,
+}
+
+impl ColumnShape {
+    /// A column that was found in a file.
+    pub const fn found(name: String, kind: Kind) -> Self {
+        Self { name, kind, nullable: true, is_declared: false, is_pinned: false, was: None, is_widened: false }
+    }
+
+    /// A column that somebody declares.
+    pub const fn declared(name: String, kind: Kind, nullable: bool) -> Self {
+        Self { name, kind, nullable, is_declared: true, is_pinned: false, was: None, is_widened: false }
+    }
+
+    /// Gives it a wider kind.
+    pub fn widen(&mut self, kind: Kind) {
+        self.was = (kind == Kind::Text).then_some(self.kind);
+        self.kind = kind;
+        self.is_widened = true;
+    }
 }
 
 /// One table.
@@ -100,11 +146,8 @@ impl TableShape {
         let columns = E::Column::iter()
             .map(|column| {
                 let definition = column.def();
-                ColumnShape {
-                    name: column.as_str().to_owned(),
-                    kind: kind_of(definition.get_column_type()),
-                    nullable: definition.is_null(),
-                }
+                let kind = kind_of(definition.get_column_type());
+                ColumnShape::declared(column.as_str().to_owned(), kind, definition.is_null())
             })
             .collect();
         let key = E::PrimaryKey::iter().map(|key| key.into_column().as_str().to_owned()).collect();

@@ -2,10 +2,10 @@
 
 use crate::dataset::hex;
 use crate::error::SyncError;
-use crate::schema::{ColumnShape, Kind, TableShape};
+use crate::schema::{ColumnShape, Kind, Shapes, TableShape};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 /// The shipped files.
@@ -89,6 +89,26 @@ impl Definitions {
         Ok(definitions)
     }
 
+    /// Pins the columns whose kinds must stay: those of keys, tidegate's own, and those that a mart or view
+    /// names, because it may count on what they hold.
+    pub fn pin(&self, shapes: &mut Shapes) {
+        let marts = self.marts.iter().map(|mart| {
+            let queries = mart.touched_by.values().chain([&mart.body]);
+            queries.flat_map(|query| words(query)).collect::<HashSet<&str>>()
+        });
+        let views = self.views.iter().map(|view| words(&view.body).collect());
+        let texts: Vec<HashSet<&str>> = marts.chain(views).collect();
+        for shape in shapes.values_mut() {
+            let about: Vec<_> = texts.iter().filter(|words| words.contains(shape.name.as_str())).collect();
+            for column in &mut shape.columns {
+                column.is_pinned = shape.key.contains(&column.name)
+                    || column.name.starts_with('_')
+                    || column.name == "line_count"
+                    || about.iter().any(|words| words.contains(column.name.as_str()));
+            }
+        }
+    }
+
     fn add(&mut self, file: &str, text: &str) -> Result<(), SyncError> {
         let wrong = |what: String| SyncError::Configuration(format!("{file}: {what}"));
         let (header, body) = text
@@ -121,7 +141,7 @@ impl Mart {
                 .as_str()
                 .and_then(Kind::from_name)
                 .ok_or_else(|| format!("columns.{name}: {kind:?} is not a type"))?;
-            columns.push(ColumnShape { name: name.clone(), kind, nullable: !header.key.contains(name) });
+            columns.push(ColumnShape::declared(name.clone(), kind, !header.key.contains(name)));
         }
         if header.key.first().is_none_or(|first| first != "market") {
             return Err("the key must begin with `market`".to_owned());
@@ -143,6 +163,10 @@ impl Mart {
     pub fn group_kind(&self) -> Kind {
         self.shape.column(&self.group).map_or(Kind::Text, |column| column.kind)
     }
+}
+
+fn words(query: &str) -> impl Iterator<Item = &str> {
+    query.split(|c: char| !c.is_alphanumeric() && c != '_')
 }
 
 fn read_directory(directory: &Path) -> Result<Vec<(String, String)>, SyncError> {

@@ -24,7 +24,8 @@ pub(super) fn mark_column(dataset: &Dataset, shapes: &Shapes) -> Option<SchemaCh
     let is_lacking = shapes.get(&dataset.table).is_some_and(|shape| shape.column(DELETED_AT).is_none());
     (dataset.deletes == Deletes::Mark && is_lacking).then(|| SchemaChange {
         table: dataset.table.clone(),
-        column: ColumnShape { name: DELETED_AT.to_owned(), kind: Kind::Time, nullable: true },
+        column: ColumnShape::found(DELETED_AT.to_owned(), Kind::Time),
+        widened_from: None,
         renamed_from: None,
     })
 }

@@ -51,6 +51,11 @@ impl Dialect {
         }
     }
 
+    /// Whether a transaction may change tables, and undo it.
+    pub const fn rolls_back_ddl(self) -> bool {
+        !matches!(self, Self::Mysql)
+    }
+
     /// An identifier, quoted so that nothing in it is SQL.
     pub fn quote(self, name: &str) -> String {
         match self {

@@ -1,4 +1,4 @@
-//! Evolve: tables get the columns that files bring. The ledger says first what a table is to have; the
+//! Evolve: tables get the columns that files bring, and columns the kinds that their values need. The ledger says first what a table is to have; the
 //! table follows, at once or, after a crash in between, at the next start.
 
 use super::Sink;
@@ -12,8 +12,10 @@ use sea_orm::sea_query::{Query, Table};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, Statement};
 use std::collections::HashSet;
 use std::sync::Arc;
+use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard};
 
 const ADD_COLUMN: &str = "add_column";
+const WIDEN_COLUMN: &str = "widen_column";
 const RENAME_COLUMN: &str = "rename_column";
 
 /// The shapes of the market tables as the entities declare them.
@@ -52,49 +54,80 @@ impl Sink {
         Ok(())
     }
 
-    /// Adds the columns that a file brings to their tables, and to the ledger with the file.
+    /// Gives tables the columns that a file brings, and columns the kinds that its values need, and tells the
+    /// ledger. While the returned guard lives, no column takes another kind.
     ///
     /// # Errors
     ///
-    /// When the database fails.
-    pub async fn evolve(&self, layout: &Layout, dataset: &Dataset, file_id: i64, now_ms: i64) -> Result<(), SyncError> {
+    /// When the database fails; [`SyncError::Damaged`] when it refuses the changes.
+    pub async fn evolve(
+        &self,
+        layout: &Layout,
+        dataset: &Dataset,
+        file_id: i64,
+        now_ms: i64,
+    ) -> Result<OwnedRwLockReadGuard<()>, SyncError> {
         // Two markets often bring the same column at once: the second one compares with what the first one made.
         let mut is_behind = self.evolving.lock().await;
+        let kinds = || Arc::clone(&self.kinds);
+        let mut alone = None;
         if *is_behind {
+            alone = Some(kinds().write_owned().await);
             self.follow_ledger().await?;
             *is_behind = false;
         }
         let mut changes = layout.reconcile(dataset, &self.shapes());
         changes.extend(mark_column(dataset, &self.shapes()));
-        if changes.is_empty() {
-            return Ok(());
+        if changes.iter().any(|change| change.widened_from.is_some()) && alone.is_none() {
+            // Another file may be half written, with values of the old kind.
+            alone = Some(kinds().write_owned().await);
         }
-        *is_behind = true;
+        if !changes.is_empty() {
+            self.widen_far_enough(&mut changes).await?;
+            let last_change = self.last_change().await?;
+            *is_behind = true;
+            if let Err(error) = self.change_tables(&changes, file_id, now_ms).await {
+                if error.verdict() == Verdict::Retry {
+                    return Err(error);
+                }
+                // Too many columns, too wide a row, a name it does not take, a view of somebody's that reads the
+                // column: without its columns the file cannot be loaded, but the next one can, and the next start.
+                self.withdraw_changes(last_change).await?;
+                self.follow_ledger().await?;
+                *is_behind = false;
+                return Err(SyncError::damaged(format!("the database refuses to change its tables for it ({error})")));
+            }
+            *is_behind = false;
+        }
+        Ok(match alone {
+            Some(alone) => OwnedRwLockWriteGuard::downgrade(alone),
+            None => kinds().read_owned().await,
+        })
+    }
+
+    async fn change_tables(&self, changes: &[SchemaChange], file_id: i64, now_ms: i64) -> Result<(), SyncError> {
         let write = self.begin().await?;
-        for change in &changes {
+        for change in changes {
             self.record_change(&write.transaction, change, file_id, now_ms).await?;
+        }
+        if self.dialect.rolls_back_ddl() {
+            self.widen_in(&write.transaction, changes).await?;
         }
         write.commit().await?;
         fail::fail_point!("during_schema_change", |_| std::process::abort());
-        if let Err(error) = self.follow_ledger().await {
-            if error.verdict() == Verdict::Retry {
-                return Err(error);
-            }
-            // Too many columns, too wide a row, a name it does not take: without its columns the file cannot
-            // be loaded, but the next one can, and the next start.
-            self.withdraw_changes(file_id).await?;
-            self.follow_ledger().await?;
-            *is_behind = false;
-            return Err(SyncError::damaged(format!("the database refuses its new columns ({error})")));
-        }
-        *is_behind = false;
-        Ok(())
+        self.follow_ledger().await
     }
 
-    async fn withdraw_changes(&self, file_id: i64) -> Result<(), SyncError> {
+    async fn last_change(&self) -> Result<i64, SyncError> {
+        let last =
+            schema_changes::Entity::find().order_by_desc(schema_changes::Column::Id).one(&self.connection).await?;
+        Ok(last.map_or(0, |change| change.id))
+    }
+
+    async fn withdraw_changes(&self, last_change: i64) -> Result<(), SyncError> {
         let write = self.begin().await?;
-        let of_file = schema_changes::Entity::delete_many().filter(schema_changes::Column::FileId.eq(file_id));
-        of_file.exec(&write.transaction).await?;
+        let later = schema_changes::Entity::delete_many().filter(schema_changes::Column::Id.gt(last_change));
+        later.exec(&write.transaction).await?;
         Ok(write.commit().await?)
     }
 
@@ -104,12 +137,13 @@ impl Sink {
         self.define_views().await
     }
 
-    /// Gives every table the columns that the ledger says it has.
+    /// Gives every table the columns that the ledger says it has, of the kinds that the ledger says.
     pub(super) async fn restore_columns(&self) -> Result<(), SyncError> {
         let shapes = self.recorded_shapes(&self.connection).await?;
         for shape in shapes.values() {
             self.add_missing_columns(shape).await?;
         }
+        self.finish_widening(&shapes).await?;
         *self.shapes.write().expect("no code panics while it holds the shapes") = Arc::new(shapes);
         Ok(())
     }
@@ -125,21 +159,24 @@ impl Sink {
         Ok(shapes)
     }
 
-    /// What every table is to have: the declared columns, and those that the ledger recorded.
+    /// What every table is to have: the declared columns, and what the ledger recorded.
     async fn recorded_shapes(&self, connection: &impl ConnectionTrait) -> Result<Shapes, SyncError> {
         let recorded = schema_changes::Entity::find()
-            .filter(schema_changes::Column::ChangeKind.eq(ADD_COLUMN))
+            .filter(schema_changes::Column::ChangeKind.is_in([ADD_COLUMN, WIDEN_COLUMN]))
             .order_by_asc(schema_changes::Column::Id)
             .all(connection)
             .await?;
         let mut shapes = declared_shapes();
         for change in recorded {
             let Some(shape) = shapes.get_mut(&change.table_name) else { continue };
-            if shape.column(&change.column_name).is_none() {
-                let kind = change.new_type.as_deref().and_then(Kind::from_name).unwrap_or(Kind::Text);
-                shape.columns.push(ColumnShape { name: change.column_name, kind, nullable: true });
+            let kind = change.new_type.as_deref().and_then(Kind::from_name).unwrap_or(Kind::Text);
+            match shape.columns.iter_mut().find(|column| column.name == change.column_name) {
+                Some(column) if change.change_kind == WIDEN_COLUMN => column.widen(kind),
+                Some(_) => {}
+                None => shape.columns.push(ColumnShape::found(change.column_name, kind)),
             }
         }
+        self.definitions.pin(&mut shapes);
         Ok(shapes)
     }
 
@@ -202,7 +239,10 @@ impl Sink {
                 dialect.time(Some(now_ms)).into(),
             ]);
         };
-        push(ADD_COLUMN, None, change.column.kind.name());
+        match change.widened_from {
+            None => push(ADD_COLUMN, None, change.column.kind.name()),
+            Some(from) => push(WIDEN_COLUMN, Some(from.name()), change.column.kind.name()),
+        }
         if let Some(raw_name) = &change.renamed_from {
             // PostgreSQL stores no NUL in text.
             push(RENAME_COLUMN, Some(&raw_name.replace('\0', "\\x00")), &change.column.name);

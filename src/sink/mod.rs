@@ -21,6 +21,7 @@ pub mod template;
 pub mod upsert;
 pub mod verify;
 pub mod views;
+pub mod widen;
 
 use crate::config::{AfterSync, Config};
 use crate::error::SyncError;
@@ -67,6 +68,10 @@ pub struct Sink {
     /// Held while tables get columns. Whether the ledger may know of columns that tables or views lack,
     /// because the database went away in between.
     evolving: Mutex<bool>,
+    /// Held for reading while a file's chunks are written, whose values have the kinds that the columns had when
+    /// it was begun, and for writing while a column takes another kind. Nobody who holds it waits for
+    /// `evolving`, and it is asked for only by the one who holds that.
+    kinds: Arc<tokio::sync::RwLock<()>>,
     /// When the last write was committed: what tells a new outage from one that goes on.
     last_commit: std::sync::Mutex<Option<Instant>>,
 }
@@ -91,6 +96,7 @@ impl Sink {
             shapes: RwLock::new(Arc::new(evolve::declared_shapes())),
             writing: Mutex::new(()),
             evolving: Mutex::new(false),
+            kinds: Arc::default(),
             last_commit: std::sync::Mutex::new(None),
             connection,
             dialect,

@@ -34,6 +34,7 @@ impl Sink {
             shapes: RwLock::new(Arc::new(evolve::declared_shapes())),
             writing: Mutex::new(()),
             evolving: Mutex::new(false),
+            kinds: Arc::default(),
             last_commit: std::sync::Mutex::new(None),
             collation: None,
             lease: None,

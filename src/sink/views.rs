@@ -1,7 +1,6 @@
 //! Views: made anew whenever their text changes, which it does when a table gets a column.
 
 use super::Sink;
-use super::dialect::Dialect;
 use super::template::{Scope, render};
 use crate::dataset::hex;
 use crate::error::SyncError;
@@ -21,18 +20,37 @@ impl Sink {
             }
             // MySQL replaces a view in one step and commits it by itself, so that it must come before its
             // fingerprint; the others roll both back.
-            if self.dialect == Dialect::Mysql {
+            if !self.dialect.rolls_back_ddl() {
                 let _writing = self.writing.lock().await;
                 let replace = format!("CREATE OR REPLACE VIEW {name} AS {}", query.sql);
                 self.connection.execute_unprepared(&replace).await?;
             }
             let write = self.begin().await?;
             self.define(&write.transaction, &view.name, &fingerprint).await?;
-            if self.dialect != Dialect::Mysql {
+            if self.dialect.rolls_back_ddl() {
                 write.transaction.execute_unprepared(&format!("DROP VIEW IF EXISTS {name}")).await?;
                 write.transaction.execute_unprepared(&format!("CREATE VIEW {name} AS {}", query.sql)).await?;
             }
             write.commit().await?;
+        }
+        Ok(())
+    }
+
+    /// Drops the views, the last one first: it may read the others.
+    pub(super) async fn drop_views(&self, transaction: &impl ConnectionTrait) -> Result<(), SyncError> {
+        for view in self.definitions.views.iter().rev() {
+            let name = self.dialect.quote(&view.name);
+            transaction.execute_unprepared(&format!("DROP VIEW IF EXISTS {name}")).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes the views as they were: the kinds of columns are no part of their text.
+    pub(super) async fn create_views(&self, transaction: &impl ConnectionTrait) -> Result<(), SyncError> {
+        for view in &self.definitions.views {
+            let query = render(&view.name, &view.body, self.dialect, &self.shapes(), &Scope::View)?;
+            let name = self.dialect.quote(&view.name);
+            transaction.execute_unprepared(&format!("CREATE VIEW {name} AS {}", query.sql)).await?;
         }
         Ok(())
     }

@@ -6,10 +6,11 @@
 use super::content::Window;
 use super::repair::{self, Repair};
 use super::rows::{Fault, Form, RowRef};
-use crate::clean::{clean_key, conforms};
+use crate::clean::{clean_key, conforms, misfit};
 use crate::dataset::Dataset;
 use crate::error::SyncError;
-use crate::schema::{Inference, Kind, Layout, Role};
+use crate::inference::Inference;
+use crate::schema::{Kind, Layout, Role};
 use memchr::{memchr, memchr2, memchr3};
 use std::borrow::Cow;
 
@@ -58,7 +59,7 @@ pub struct CsvRows<'a> {
     long: Vec<u8>,
     /// Rows so far.
     number: u64,
-    /// Undeclared columns, and what their values have in common.
+    /// Columns whose kind the data decides, and what their values have in common.
     inferences: Vec<(usize, Inference)>,
 }
 
@@ -121,20 +122,15 @@ impl<'a> CsvRows<'a> {
         }
     }
 
-    /// Also finds out what undeclared columns hold.
+    /// Also finds out what columns hold whose kind the data decides.
     pub fn inferring(mut self) -> Self {
-        let undeclared = self
-            .layout
-            .columns
-            .iter()
-            .enumerate()
-            .filter(|(_, column)| column.kind.is_none() && column.role != Role::Padding);
-        self.inferences = undeclared.map(|(index, column)| (index, Inference::new(&column.name))).collect();
+        let columns = self.layout.columns.iter().enumerate();
+        self.inferences = columns.filter_map(|(index, column)| Some((index, column.inference()?))).collect();
         self
     }
 
-    /// The kind of each undeclared column.
-    pub fn into_kinds(self) -> Vec<(usize, Kind)> {
+    /// The kind that each of these columns needs; `None` while no value says so.
+    pub fn into_kinds(self) -> Vec<(usize, Option<Kind>)> {
         self.inferences.into_iter().map(|(column, inference)| (column, inference.kind())).collect()
     }
 
@@ -223,7 +219,25 @@ impl<'a> CsvRows<'a> {
             let fault = self.cell_fault(raw, "the value holds a NUL byte", |bytes| memchr(0, bytes).is_some());
             return (key, Form::Broken(fault));
         }
-        (key, self.form(text, shape).unwrap_or_else(Form::Broken))
+        (key, self.fitting_form(text, shape).unwrap_or_else(Form::Broken))
+    }
+
+    /// The form of a row whose cells fit the types of columns that take nothing else.
+    fn fitting_form(&self, text: &str, shape: Repair) -> Result<Form, Fault> {
+        let widths = if let Repair::Shifted(widths) = &shape { widths.clone() } else { Vec::new() };
+        let form = self.form(text, shape)?;
+        let mut first = 0;
+        for (index, column) in self.layout.columns[..self.layout.named()].iter().enumerate() {
+            let width = widths.get(index).copied().unwrap_or(1);
+            if let Some(&cell) = self.cells.get(first).filter(|_| width == 1 && column.is_strict()) {
+                let cell_text = unquoted(&text[cell.start..cell.end], cell);
+                if let Some(reason) = misfit(&cell_text, column, &self.dataset.null_tokens) {
+                    return Err(Fault::cell(Some(column.name.clone()), &reason));
+                }
+            }
+            first += width;
+        }
+        Ok(form)
     }
 
     /// A fault of the first cell that `is_at_fault`.
@@ -336,7 +350,7 @@ impl<'a> CsvRows<'a> {
     }
 }
 
-/// Notes what the cells of undeclared columns look like.
+/// Notes what the cells of columns look like whose kind the data decides.
 fn observe(inferences: &mut [(usize, Inference)], row: &[u8], dialect: Dialect, dataset: &Dataset) {
     let mut cells = Vec::new();
     split_row(row, true, dialect, &mut cells);

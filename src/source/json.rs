@@ -6,11 +6,12 @@
 
 use super::content::Window;
 use super::rows::{Fault, Form, RowRef};
-use crate::clean::clean_key;
+use crate::clean::{clean_key, misfit};
 use crate::config::Limits;
 use crate::dataset::Dataset;
 use crate::error::SyncError;
-use crate::schema::{Inference, Layout, Role, Shapes, column_name};
+use crate::inference::Inference;
+use crate::schema::{Layout, Role, Shapes, column_name};
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -53,7 +54,7 @@ struct Names<'a> {
     shapes: Option<&'a Shapes>,
     key: Option<usize>,
     /// What the values of each column have in common, while new columns may come.
-    inferences: Vec<Inference>,
+    inferences: Vec<Option<Inference>>,
 }
 
 impl<'a> JsonRows<'a> {
@@ -88,7 +89,9 @@ impl<'a> JsonRows<'a> {
     pub fn into_layout(self) -> Layout {
         let Names { mut layout, inferences, .. } = self.names;
         for (column, inference) in layout.columns.iter_mut().zip(inferences) {
-            column.kind = column.kind.or(Some(inference.kind()));
+            if let Some(inference) = inference {
+                column.kind = inference.kind();
+            }
         }
         layout
     }
@@ -216,6 +219,9 @@ impl<'a> Names<'a> {
             let column = column.map(|column| self.layout.columns[column].name.clone());
             return broken(Some(key), Fault::cell(column, reason));
         }
+        if let Some(fault) = self.misfit(&members, &columns, dataset) {
+            return broken(Some(key), fault);
+        }
         let is_respelt = members
             .iter()
             .zip(&columns)
@@ -227,6 +233,15 @@ impl<'a> Names<'a> {
             Form::Fits
         };
         (Some(key), form, self.absent(&columns))
+    }
+
+    /// The first value that does not fit the type of a column that takes nothing else.
+    fn misfit(&self, members: &[Member<'_>], columns: &[Option<usize>], dataset: &Dataset) -> Option<Fault> {
+        members.iter().zip(columns).find_map(|((_, value), column)| {
+            let column = &self.layout.columns[(*column)?];
+            let reason = misfit(&cell_text(value)?, column, &dataset.null_tokens)?;
+            Some(Fault::cell(Some(column.name.clone()), &reason))
+        })
     }
 
     /// The column of each member; the name of a column that two members with different names mean.
@@ -277,7 +292,7 @@ impl<'a> Names<'a> {
             Some(index) => index,
             None => {
                 let index = self.layout.push(raw_name, dataset, self.shapes?);
-                self.inferences.push(Inference::new(&self.layout.columns[index].name));
+                self.inferences.push(self.layout.columns[index].inference());
                 if self.layout.columns[index].role == Role::Key {
                     self.key = Some(index);
                 }
@@ -288,18 +303,16 @@ impl<'a> Names<'a> {
         Some(index)
     }
 
-    /// Notes what the values of undeclared columns look like.
+    /// Notes what the values of columns look like whose kind the data decides.
     fn observe(&mut self, members: &[Member<'_>], dataset: &Dataset) {
         if self.shapes.is_none() {
             return;
         }
         for (name, value) in members {
             let Some(&index) = self.by_raw_name.get(name.as_ref()) else { continue };
-            if self.layout.columns[index].kind.is_some() {
-                continue;
-            }
+            let Some(inference) = &mut self.inferences[index] else { continue };
             if let Some(cell) = cell_text(value).filter(|cell| !dataset.null_tokens.matches(cell)) {
-                self.inferences[index].observe(&cell);
+                inference.observe(&cell);
             }
         }
     }

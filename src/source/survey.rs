@@ -104,7 +104,7 @@ pub fn survey(
             }
             let mut layout = layout;
             for (column, kind) in kinds {
-                layout.columns[column].kind = Some(kind);
+                layout.columns[column].kind = kind;
             }
             Ok((tally.finish(&layout, content, limits), layout))
         }

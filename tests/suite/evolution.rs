@@ -54,12 +54,12 @@ fn a_new_column_appears_at_once_in_the_line_table_with_its_type() {
 }
 
 #[test]
-fn a_later_value_that_does_not_fit_a_found_column_is_rescued() {
+fn a_later_value_that_does_not_fit_a_found_column_makes_it_text() {
     on_every_database(|sandbox| {
         synced(sandbox, ORDERS, &table(&["Order ID,SKU,Pieces", "11,A,3"]));
         synced(sandbox, ORDERS, &table(&["Order ID,SKU,Pieces", "11,A,three", "12,B,4"]));
         let items = sandbox.rows("SELECT pieces, _rescued FROM order_items ORDER BY order_id");
-        assert_eq!(items, [r#"-|{"pieces":"three"}"#, "4|-"]);
+        assert_eq!(items, ["three|-", "4|-"]);
     });
 }
 
@@ -202,7 +202,8 @@ fn two_markets_may_bring_the_same_column_at_once() {
         sandbox.drop_file("Market 3 Orders.csv", &table(&["Order ID,SKU,Extra", "11,A,2022-02-15T13:00:00Z"]));
         let report = sandbox.sync();
         assert_eq!(report.exit, 0, "{}", report.stderr);
-        assert_eq!(schema_changes(sandbox).len(), 1);
+        let added = sandbox.rows("SELECT COUNT(*) FROM tidegate_schema_changes WHERE change_kind = 'add_column'");
+        assert_eq!(added, ["1"]);
         // Whichever came first gave the column its type; nothing that does not fit it is lost.
         let extras = sandbox.rows("SELECT market, extra, _rescued FROM order_items ORDER BY market");
         for (row, text) in extras.iter().zip(["5", "five", "2022-02-15T13:00:00"]) {

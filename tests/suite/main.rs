@@ -40,3 +40,4 @@ mod unit;
 mod verify;
 mod versions;
 mod views;
+mod widening;
