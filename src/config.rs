@@ -155,6 +155,16 @@ pub enum AfterSync {
     Delete,
 }
 
+/// What becomes of a file that no dataset matches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Unmatched {
+    /// It is listed.
+    List,
+    /// It gets a table of its own.
+    Create,
+}
+
 /// How logs are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -193,6 +203,8 @@ struct Settings {
     listen: String,
     log_format: LogFormat,
     log_level: String,
+    unmatched: Unmatched,
+    unmatched_key: String,
     null_tokens: Vec<String>,
     datasets: BTreeMap<String, DatasetSettings>,
 }
@@ -262,12 +274,16 @@ impl Config {
     ) -> Result<Self, ConfigurationError> {
         let state_dir = absolute(overrides.state_dir.as_ref().unwrap_or(&settings.state_dir))?;
         let null_tokens = Arc::new(NullTokens::new(settings.null_tokens.iter().cloned()));
-        let datasets = settings
+        let mut datasets: Vec<Arc<Dataset>> = settings
             .datasets
             .iter()
             .map(|(name, dataset)| Dataset::new(name, dataset, &null_tokens).map(Arc::new))
             .collect::<Result<_, _>>()
             .map_err(ConfigurationError::Invalid)?;
+        if settings.unmatched == Unmatched::Create {
+            // The last one: a file belongs to the first dataset that matches.
+            datasets.push(Arc::new(Dataset::template(&settings.unmatched_key, &datasets, &null_tokens)));
+        }
         let listen = overrides.listen.as_ref().unwrap_or(&settings.listen);
         let inbox = absolute(overrides.inbox.as_ref().unwrap_or(&settings.inbox))?;
         if inbox == state_dir {

@@ -2,7 +2,7 @@
 //! which tables they go to. Made from the profile by `config`, never from anywhere else.
 
 use crate::moment::parse_day;
-use crate::schema::{ColumnShape, IDENTIFIER_CHARS_MAX, Kind};
+use crate::schema::{ColumnShape, IDENTIFIER_CHARS_MAX, Kind, ROW_HASH, column_name, shortened};
 use chrono::NaiveDate;
 use regex::Regex;
 use serde::{Deserialize, Serialize};
@@ -12,6 +12,12 @@ use std::sync::Arc;
 
 /// Changes whenever the same bytes under the same profile would give other rows: then files are synced again.
 pub const TRANSFORM_VERSION: u32 = 2;
+
+/// The name of a file whose rows tidegate can read: its stem, with or without a date at its end.
+const FILE_PATTERN: &str = r"(?i)/(?<whole>(?<stem>[^/]*?)(?:[ _.-]*(?<date>\d{4}-?\d{2}-?\d{2}))?)\.(?:csv|tsv|json|ndjson|jsonl)(?:\.(?:gz|zst))?$";
+
+/// Starts of table names that databases or tidegate keep for themselves.
+const RESERVED_STARTS: [&str; 3] = ["sqlite", "pg_", "tidegate"];
 
 /// What one file of a dataset holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,9 +86,11 @@ pub struct DatasetSettings {
     /// Whether files are whole exports.
     #[serde(default)]
     pub kind: FeedKind,
-    /// Table with a row per record.
+    /// Table with a row per record; empty, the dataset's name.
+    #[serde(default)]
     pub table: String,
-    /// Column that identifies a record within a market.
+    /// Column that identifies a record within a market; empty, each distinct row is a record.
+    #[serde(default)]
     pub key: String,
     /// Columns that belong to the record.
     #[serde(default)]
@@ -128,7 +136,7 @@ pub struct Dataset {
     pub kind: FeedKind,
     /// Table with a row per record.
     pub table: String,
-    /// Column that identifies a record within a market.
+    /// Column that identifies a record within a market; [`ROW_HASH`] where each distinct row is a record.
     pub key: String,
     /// The table of lines, if records have lines.
     pub lines: Option<Lines>,
@@ -147,6 +155,19 @@ pub struct Dataset {
     swallows: HashSet<String>,
     extracts: BTreeMap<String, Regex>,
     forms: BTreeMap<String, Regex>,
+    template: Option<Template>,
+    /// Whether it was made for a file; then the file and the ledger decide its key and table.
+    pub is_made: bool,
+}
+
+/// What files without a dataset become datasets by, each by its own name.
+#[derive(Clone, Debug)]
+struct Template {
+    /// The column that is the key of a file that has it.
+    key: String,
+    /// Names of the configured datasets and their tables.
+    taken: HashSet<String>,
+    pattern: Regex,
 }
 
 /// The table of a record's lines.
@@ -198,12 +219,14 @@ impl Dataset {
     /// Says which setting is wrong and why.
     pub fn new(name: &str, settings: &DatasetSettings, null_tokens: &Arc<NullTokens>) -> Result<Self, String> {
         let paths = settings.paths.iter().map(|path| pattern(name, "paths", path)).collect::<Result<Vec<_>, _>>()?;
-        if let Some(path) = paths.iter().find(|path| !path.capture_names().flatten().any(|group| group == "market")) {
-            return Err(format!("datasets.{name}.paths: `{path}` has no group (?<market>…)"));
+        let key = match column_name(&settings.key) {
+            key if key.is_empty() => ROW_HASH.to_owned(),
+            key => key,
+        };
+        if key == ROW_HASH && settings.lines_table.is_some() {
+            return Err(format!("datasets.{name}.lines_table needs a `key`: lines belong to a record"));
         }
-        if settings.key.is_empty() || settings.table.is_empty() {
-            return Err(format!("datasets.{name}: `key` and `table` must be given"));
-        }
+        let table = if settings.table.is_empty() { shortened(&column_name(name), "") } else { settings.table.clone() };
         let lines = settings.lines_table.as_ref().map(|table| Lines {
             table: table.clone(),
             duplicates: settings.duplicate_lines,
@@ -224,8 +247,8 @@ impl Dataset {
         Ok(Self {
             name: name.to_owned(),
             kind: settings.kind,
-            table: settings.table.clone(),
-            key: settings.key.clone(),
+            table,
+            key,
             new_columns: if lines.is_some() { settings.new_columns } else { Owner::Record },
             lines,
             deletes: settings.deletes,
@@ -238,18 +261,77 @@ impl Dataset {
             swallows: settings.swallows.iter().cloned().collect(),
             extracts: patterns("extracts", &settings.extracts)?,
             forms: patterns("forms", &settings.forms)?,
+            template: None,
+            is_made: false,
         })
+    }
+
+    /// What becomes a dataset for every file of a known format that no other one matches. `key` is the column
+    /// that identifies a record in a file that has it.
+    ///
+    /// # Panics
+    ///
+    /// When the pattern below is none.
+    pub fn template(key: &str, others: &[Arc<Self>], null_tokens: &Arc<NullTokens>) -> Self {
+        let tables = |dataset: &Arc<Self>| {
+            let lines = dataset.lines.as_ref().map(|lines| lines.table.clone());
+            [Some(dataset.name.clone()), Some(dataset.table.clone()), lines].into_iter().flatten().collect::<Vec<_>>()
+        };
+        let template = Template {
+            key: key.to_owned(),
+            taken: others.iter().flat_map(tables).collect(),
+            pattern: Regex::new(FILE_PATTERN).expect("the pattern is a constant"),
+        };
+        let nothing = Self::new("", &DatasetSettings::default(), null_tokens).expect("no setting is wrong");
+        Self { template: Some(template), ..nothing }
+    }
+
+    /// Whether it only makes datasets of others.
+    pub const fn is_template(&self) -> bool {
+        self.template.is_some()
+    }
+
+    /// The dataset that a path belongs to, this one or one made of it, and what the path says.
+    pub fn for_path(self: &Arc<Self>, path: &str) -> Option<(Arc<Self>, Route)> {
+        let Some(template) = &self.template else {
+            return Some((Arc::clone(self), self.route(path)?));
+        };
+        let captures = template.pattern.captures(path)?;
+        let date = captures.name("date").and_then(|date| parse_day(date.as_str()));
+        let stem = captures.name("stem").map_or("", |stem| stem.as_str());
+        let stem = if date.is_some() { stem } else { captures.name("whole").map_or(stem, |whole| whole.as_str()) };
+        let name = template.name_of(stem);
+        let settings = DatasetSettings { table: name.clone(), key: template.key.clone(), ..DatasetSettings::default() };
+        let made = Self { is_made: true, ..Self::new(&name, &settings, &self.null_tokens).ok()? };
+        Some((Arc::new(made), Route { market: String::new(), date }))
+    }
+
+    /// The same with the table and key that were found for it.
+    #[must_use]
+    pub fn settled(&self, table: &str, key: &str) -> Self {
+        Self { table: table.to_owned(), key: key.to_owned(), ..self.clone() }
     }
 
     /// What a path says, if it is one of this dataset's. Separators are `/`, with one in front.
     pub fn route(&self, path: &str) -> Option<Route> {
         let captures = self.paths.iter().find_map(|pattern| pattern.captures(path))?;
-        let market = captures.name("market")?.as_str();
+        let market = captures.name("market").map_or("", |market| market.as_str());
         // A market is part of every key, and no database would take a longer one.
         (market.chars().count() <= IDENTIFIER_CHARS_MAX).then(|| Route {
             market: market.to_owned(),
             date: captures.name("date").and_then(|date| parse_day(date.as_str())),
         })
+    }
+
+    /// A pattern of its paths that captures no market.
+    pub fn path_without_market(&self) -> Option<&str> {
+        let lacks_market = |path: &&Regex| !path.capture_names().flatten().any(|group| group == "market");
+        self.paths.iter().find(lacks_market).map(Regex::as_str)
+    }
+
+    /// Whether each distinct row is a record, for want of a key.
+    pub fn is_keyless(&self) -> bool {
+        self.key == ROW_HASH
     }
 
     /// Which table a column goes to.
@@ -291,6 +373,29 @@ impl Dataset {
     /// The pattern of the column's values.
     pub fn form(&self, column: &str) -> Option<&Regex> {
         self.forms.get(column)
+    }
+}
+
+impl Template {
+    /// What a file of that stem is called in the ledger and, unless somebody has the name, in the database.
+    fn name_of(&self, stem: &str) -> String {
+        let name = match column_name(stem) {
+            name if name.is_empty() => "file".to_owned(),
+            // What begins otherwise would need quotes in every query, or belongs to a database or to tidegate.
+            name if !name.starts_with(char::is_alphabetic)
+                || RESERVED_STARTS.iter().any(|start| name.starts_with(start)) =>
+            {
+                format!("file_{name}")
+            }
+            name => name,
+        };
+        let mut free = shortened(&name, "");
+        let mut suffix = 2;
+        while self.taken.contains(&free) {
+            free = shortened(&name, &format!("_{suffix}"));
+            suffix += 1;
+        }
+        free
     }
 }
 

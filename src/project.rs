@@ -4,7 +4,7 @@
 
 use crate::chunk::{Chunk, Position, Reject};
 use crate::clean::Cleaned;
-use crate::dataset::{Dataset, DuplicateLines, Owner};
+use crate::dataset::{Dataset, DuplicateLines, Owner, hex};
 use crate::row_hash::{RowHash, hash_rows};
 use crate::schema::{Layout, Role};
 use arrow_array::cast::AsArray;
@@ -14,7 +14,7 @@ use arrow_array::types::{
 use arrow_array::{Array, ArrayRef, ArrowNativeTypeOp, Int64Array, RecordBatch, StringArray, UInt32Array};
 use arrow_row::{RowConverter, SortField};
 use arrow_schema::DataType;
-use arrow_select::take::take;
+use arrow_select::take::{take, take_record_batch};
 use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
@@ -67,18 +67,36 @@ pub fn project(chunk: Chunk, cleaned: &Cleaned, layout: &Layout, dataset: &Datas
             (source.merged_rows(&line_rows), Some(source.lines(&line_rows)), disagreeing)
         }
     };
+    let (records, keys) = match dataset.is_keyless() {
+        // Texts that differ may be cleaned to the same row.
+        true => distinct_rows(records),
+        false => (records, chunk.keys),
+    };
     let rows_kept = lines.as_ref().map_or(records.batch.num_rows(), |lines| lines.batch.num_rows());
     Projected {
         records,
         lines,
         rows_duplicate: (rows - rows_kept) as u64,
         records_disagreeing,
-        keys: chunk.keys,
+        keys,
         rejects: chunk.rejects,
         rows_read: chunk.rows_read,
         rows_repaired: chunk.rows_repaired,
         next: chunk.next,
     }
+}
+
+/// The rows that differ, with their hashes as keys.
+fn distinct_rows(rows: TableRows) -> (TableRows, Vec<String>) {
+    let mut seen = HashSet::with_capacity(rows.hashes.len());
+    let kept: Vec<usize> = (0..rows.hashes.len()).filter(|&row| seen.insert(rows.hashes[row])).collect();
+    let keys = kept.iter().map(|&row| hex(&rows.hashes[row])).collect();
+    if kept.len() == rows.hashes.len() {
+        return (rows, keys);
+    }
+    let batch = take_record_batch(&rows.batch, &indices(kept.iter().copied())).expect("indices come from the batch");
+    let hashes = kept.iter().map(|&row| rows.hashes[row]).collect();
+    (TableRows { batch, record: (0..).take(kept.len()).collect(), hashes, absent: Vec::new() }, keys)
 }
 
 struct Source<'a> {
@@ -203,11 +221,11 @@ struct TableBuilder<'a> {
 impl<'a> TableBuilder<'a> {
     fn new(source: &Source<'a>, keys: &[&str]) -> Self {
         let markets = StringArray::from_iter_values(std::iter::repeat_n(source.market, keys.len()));
-        let key_name = source.layout.key().map_or("", |key| &source.layout.columns[key].name);
-        let columns: Vec<(String, ArrayRef)> = vec![
-            ("market".to_owned(), Arc::new(markets)),
-            (key_name.to_owned(), Arc::new(StringArray::from_iter_values(keys))),
-        ];
+        let mut columns: Vec<(String, ArrayRef)> = vec![("market".to_owned(), Arc::new(markets))];
+        if let Some(key) = source.layout.key() {
+            let key_name = source.layout.columns[key].name.clone();
+            columns.push((key_name, Arc::new(StringArray::from_iter_values(keys))));
+        }
         Self { layout: source.layout, columns, absent: Vec::new() }
     }
 

@@ -3,12 +3,12 @@
 
 use crate::dataset::{Dataset, OnTypeChange, Owner};
 use crate::inference::Inference;
-pub use entity::{ColumnShape, Kind, TableShape, shape::IDENTIFIER_CHARS_MAX};
+pub use entity::{ColumnShape, IDENTIFIER_CHARS_MAX, Kind, ROW_HASH, TableShape};
 use regex::Regex;
 use std::collections::{BTreeMap, HashSet};
 
 /// Longest column name, in bytes: what PostgreSQL keeps of an identifier.
-const NAME_BYTES_MAX: usize = 63;
+pub const NAME_BYTES_MAX: usize = 63;
 
 /// Columns every table has for itself; a file's column of that name gets a suffix.
 const RESERVED: [&str; 3] = ["market", "line_no", "line_count"];
@@ -217,6 +217,30 @@ impl Layout {
         }
         name
     }
+}
+
+/// The key of the table that an owner's columns of a dataset go to.
+pub fn key_of(dataset: &Dataset, owner: Owner) -> Vec<String> {
+    let of_record = ["market", &dataset.key];
+    let line_no = (owner == Owner::Line && dataset.lines.is_some()).then_some("line_no");
+    of_record.into_iter().chain(line_no).map(str::to_owned).collect()
+}
+
+/// The tables that a dataset writes to and nobody made so far.
+pub fn lacking_tables(dataset: &Dataset, shapes: &Shapes) -> Vec<TableShape> {
+    let mut lacking = Vec::new();
+    for owner in [Owner::Record, Owner::Line] {
+        let table = dataset.table_of(owner);
+        if shapes.contains_key(table) || lacking.iter().any(|shape: &TableShape| shape.name == table) {
+            continue;
+        }
+        let mut shape = TableShape::found(table, key_of(dataset, owner));
+        if owner == Owner::Record && dataset.lines.is_some() {
+            shape.columns.push(ColumnShape::found("line_count".to_owned(), Kind::Integer));
+        }
+        lacking.push(shape);
+    }
+    lacking
 }
 
 /// A header's name as a column: lower case, every run of other characters one `_`, ends trimmed.

@@ -14,7 +14,7 @@ use crate::sink::ledger::{FileRecord, FileState, NewFile};
 use crate::source::content::{Content, Stamp};
 use crate::source::scan::SourceFile;
 use crate::source::survey::{Format, Survey, format_of, survey};
-use crate::unmatched::list_unmatched;
+use crate::unmatched::{list_unmatched, settle_dataset};
 use crate::writer::{Written, write_chunks};
 use serde::Serialize;
 use std::path::Path;
@@ -87,6 +87,7 @@ pub async fn sync_file(context: &Context, source_file: &SourceFile) -> Result<Fi
     let Some((dataset, route)) = &source_file.route else {
         return list_unmatched(context, source_file, started).await;
     };
+    let dataset = &settle_dataset(context, source_file, dataset).await?;
     let taken = match take(context, source_file, dataset, route).await? {
         Taken::Unchanged(file) => {
             put_away(&context.config, source_file);

@@ -1,12 +1,17 @@
-//! Unmatched: files that no dataset's paths match. Each has its line in the ledger all the same.
+//! Unmatched: files that no dataset's paths match. Each has its line in the ledger all the same, or a table of
+//! its own, if the configuration says so.
 
+use crate::dataset::Dataset;
 use crate::error::SyncError;
+use crate::schema::ROW_HASH;
 use crate::sink::ledger::{FileRecord, FileState, NewFile};
 use crate::source::content::{Content, Stamp};
 use crate::source::scan::SourceFile;
+use crate::source::survey::{first_columns, format_of};
 use crate::sync::{Context, FileReport, Outcome, blocking, new_file, note_stamp, now_ms, open, report};
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Lists one file, or notes that it was touched.
@@ -29,6 +34,41 @@ pub async fn list_unmatched(
         None => context.sink.add_file(&unmatched(source_file, sha256, content.stamp()), now_ms()).await?,
     };
     Ok(report(source_file, &file, Outcome::Unmatched, started))
+}
+
+/// Gives a dataset that was made for a file the table and key that it has, or is to have. Any other one is
+/// returned as it is.
+///
+/// # Errors
+///
+/// When the file cannot be read, or the database fails.
+pub async fn settle_dataset(
+    context: &Context,
+    source_file: &SourceFile,
+    dataset: &Arc<Dataset>,
+) -> Result<Arc<Dataset>, SyncError> {
+    if !dataset.is_made {
+        return Ok(Arc::clone(dataset));
+    }
+    if let Some((table, key)) = context.sink.made_table(dataset).await? {
+        return Ok(Arc::new(dataset.settled(&table, &key)));
+    }
+    let (path, config) = (source_file.path.clone(), Arc::clone(&context.config));
+    let keyless = Arc::new(dataset.settled(&dataset.table, ROW_HASH));
+    let of_file = Arc::clone(&keyless);
+    let columns = blocking(move || {
+        let content = Content::open(&path, config.limits.content_bytes_max)?;
+        first_columns(&content, format_of(&path, &config.limits), &of_file, &config.limits)
+    });
+    let has_key = match columns.await {
+        Ok(columns) => columns.contains(&dataset.key),
+        // What is damaged is found again, and told, when all of the file is looked at.
+        Err(SyncError::Damaged { .. }) => false,
+        Err(error) => return Err(error),
+    };
+    let table = context.sink.free_table(dataset).await?;
+    let key = if has_key { &dataset.key } else { &keyless.key };
+    Ok(Arc::new(dataset.settled(&table, key)))
 }
 
 /// Lists the files that the ledger does not know at all, in one transaction: thousands at once are mostly such

@@ -175,7 +175,9 @@ impl<'a> Writer<'a> {
                 _ => Precedence::Newest,
             },
         };
-        let may_be_known = position != Position::default()
+        // Without a key a row of the file may come out as an earlier one did.
+        let may_be_known = dataset.is_keyless()
+            || position != Position::default()
             || context.sink.has_rows(&dataset.table, file.market.as_deref().unwrap_or_default()).await?;
         let content = &surveyed.content;
         let checkpoint =
@@ -357,6 +359,8 @@ impl TouchedKeys {
             diff.records.new.iter().copied().chain(modified.iter().map(|&record| record as usize)).collect();
         let confirmed = match dataset.kind {
             FeedKind::Full => Vec::new(),
+            // A row that is its own key has nothing to confirm: no older one can differ from it.
+            FeedKind::Delta if dataset.is_keyless() => Vec::new(),
             FeedKind::Delta => diff
                 .winners
                 .iter()

@@ -19,7 +19,7 @@ pub mod rejects;
 pub mod schema_changes;
 pub mod shape;
 
-pub use shape::{ColumnShape, Kind, TableShape};
+pub use shape::{ColumnShape, IDENTIFIER_CHARS_MAX, Kind, ROW_HASH, TableShape};
 
 /// The tables that market exports are synced into.
 pub fn market_tables() -> Vec<TableShape> {

@@ -11,14 +11,14 @@ pub struct Model {
     pub id: i64,
     /// The table.
     pub table_name: String,
-    /// The column.
+    /// The column; of a new table the one that identifies a record.
     pub column_name: String,
-    /// `add_column`, `widen_column` or `rename_column`.
+    /// `create_table`, `add_column`, `widen_column` or `rename_column`.
     pub change_kind: String,
-    /// Type or name before.
+    /// Type or name before; of a new table the dataset that it is for.
     #[sea_orm(column_type = "Text", nullable)]
     pub old_type: Option<String>,
-    /// Type or name after.
+    /// Type or name after; of a new table its key.
     #[sea_orm(column_type = "Text", nullable)]
     pub new_type: Option<String>,
     /// The file that caused it.

@@ -136,7 +136,27 @@ pub struct TableShape {
     pub auto_increment: bool,
 }
 
+/// The column that holds a row's SHA-256, and that is its key where no other column is.
+pub const ROW_HASH: &str = "_row_hash";
+
+/// The column that counts a record's lines.
+const LINE_NO: &str = "line_no";
+
 impl TableShape {
+    /// A table that nobody declares, with that key and the columns that every table has.
+    pub fn found(name: &str, key: Vec<String>) -> Self {
+        let kind = |name: &str| if name == LINE_NO { Kind::Integer } else { Kind::Identifier };
+        let own = [(ROW_HASH, Kind::Hash, false), ("_file_id", Kind::Integer, false), ("_rescued", Kind::Text, true)];
+        let columns = key
+            .iter()
+            .filter(|name| *name != ROW_HASH)
+            .map(|name| (name.as_str(), kind(name), false))
+            .chain(own)
+            .map(|(name, kind, nullable)| ColumnShape { nullable, ..ColumnShape::found(name.to_owned(), kind) })
+            .collect();
+        Self { name: name.to_owned(), columns, key, auto_increment: false }
+    }
+
     /// The shape that an entity declares.
     ///
     /// # Panics

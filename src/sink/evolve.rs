@@ -6,14 +6,20 @@ use super::deletes::mark_column;
 use super::dialect::Dialect;
 use crate::dataset::{Dataset, Owner};
 use crate::error::{SyncError, Verdict};
-use crate::schema::{ColumnShape, Kind, Layout, SchemaChange, Shapes};
+use crate::schema::{
+    ColumnShape, Kind, Layout, NAME_BYTES_MAX, SchemaChange, Shapes, key_of, lacking_tables, shortened,
+};
 use entity::{TableShape, schema_changes};
 use sea_orm::sea_query::{Query, Table};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, Statement};
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard};
 
+/// What tidegate's own tables begin with.
+const OWN_PREFIX: &str = "tidegate_";
+
+const CREATE_TABLE: &str = "create_table";
 const ADD_COLUMN: &str = "add_column";
 const WIDEN_COLUMN: &str = "widen_column";
 const RENAME_COLUMN: &str = "rename_column";
@@ -24,32 +30,93 @@ pub fn declared_shapes() -> Shapes {
 }
 
 impl Sink {
-    /// Checks that the datasets speak of tables that exist, and that columns go where they are declared.
-    pub(super) fn check_datasets(&self, datasets: &[Arc<Dataset>]) -> Result<(), SyncError> {
+    /// Checks that columns go where they are declared, and that tables have the keys that datasets say. A table
+    /// that is not declared is made from the data, unless somebody else's is there.
+    pub(super) async fn check_datasets(&self, datasets: &[Arc<Dataset>]) -> Result<(), SyncError> {
         let shapes = self.shapes();
-        for dataset in datasets {
+        for dataset in datasets.iter().filter(|dataset| !dataset.is_template()) {
+            let wrong = |what: String| SyncError::Configuration(format!("datasets.{}: {what}", dataset.name));
             for owner in [Owner::Record, Owner::Line] {
                 let table = dataset.table_of(owner);
                 let Some(shape) = shapes.get(table) else {
-                    return Err(SyncError::Configuration(format!(
-                        "datasets.{}: no table `{table}` is declared",
-                        dataset.name
+                    self.check_free_name(table).await.map_err(|error| wrong(error.to_string()))?;
+                    continue;
+                };
+                let key = key_of(dataset, owner);
+                if shape.key != key {
+                    let (is, wanted) = (shape.key.join(", "), key.join(", "));
+                    return Err(wrong(format!(
+                        "table `{table}` has the key {is}, not {wanted}; name another table, or drop it with its lines in tidegate_schema_changes"
                     )));
+                }
+                // The marts and views of declared tables tell markets apart.
+                let is_declared = shape.columns.iter().any(|column| column.is_declared);
+                if let Some(path) = dataset.path_without_market().filter(|_| is_declared) {
+                    return Err(wrong(format!("paths: `{path}` has no group (?<market>…)")));
+                }
+                let is_own = |column: &&ColumnShape| {
+                    column.name.starts_with('_') || shape.key.contains(&column.name) || column.name == "line_count"
                 };
-                let is_own = |name: &str| {
-                    name.starts_with('_') || shape.key.iter().any(|key| key == name) || name == "line_count"
-                };
-                let astray = shape
-                    .columns
-                    .iter()
-                    .find(|column| !is_own(&column.name) && dataset.table_of(dataset.owner(&column.name)) != table);
-                if let Some(column) = astray {
-                    return Err(SyncError::Configuration(format!(
-                        "datasets.{}: `{}` is declared in table `{table}`, but record_columns and line_columns send it elsewhere",
-                        dataset.name, column.name
+                let is_astray = |column: &&ColumnShape| dataset.table_of(dataset.owner(&column.name)) != table;
+                let declared = shape.columns.iter().filter(|column| column.is_declared && !is_own(column));
+                if let Some(column) = declared.clone().find(is_astray) {
+                    return Err(wrong(format!(
+                        "`{}` is declared in table `{table}`, but record_columns and line_columns send it elsewhere",
+                        column.name
                     )));
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Table and key that were made for a dataset of that name.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn made_table(&self, dataset: &Dataset) -> Result<Option<(String, String)>, SyncError> {
+        let made = schema_changes::Entity::find()
+            .filter(schema_changes::Column::ChangeKind.eq(CREATE_TABLE))
+            .filter(schema_changes::Column::OldType.eq(dataset.name.as_str()))
+            .order_by_asc(schema_changes::Column::Id)
+            .one(&self.connection)
+            .await?;
+        Ok(made.map(|made| (made.table_name, made.column_name)))
+    }
+
+    /// A name for the table of a dataset that was made for a file: its own, unless somebody else has that.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn free_table(&self, dataset: &Dataset) -> Result<String, SyncError> {
+        // Two files may ask at once, and neither table is there yet.
+        let _evolving = self.evolving.lock().await;
+        let promised = || self.promised.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(table) = promised().get(&dataset.name) {
+            return Ok(table.clone());
+        }
+        let mut table = dataset.table.clone();
+        let mut suffix = 2;
+        loop {
+            let is_promised = promised().values().any(|promised| *promised == table);
+            if !is_promised && !self.shapes().contains_key(&table) && self.columns_of(&table).await?.is_empty() {
+                promised().insert(dataset.name.clone(), table.clone());
+                return Ok(table);
+            }
+            table = shortened(&dataset.table, &format!("_{suffix}"));
+            suffix += 1;
+        }
+    }
+
+    /// Checks that a table may be made under this name.
+    async fn check_free_name(&self, table: &str) -> Result<(), SyncError> {
+        let is_own = table.starts_with(OWN_PREFIX);
+        if table.is_empty() || table.len() > NAME_BYTES_MAX || is_own || !self.columns_of(table).await?.is_empty() {
+            return Err(SyncError::Configuration(format!(
+                "`{table}` cannot be the name of its table: it is empty, too long, or another table or view has it; set `table`"
+            )));
         }
         Ok(())
     }
@@ -76,17 +143,21 @@ impl Sink {
             self.follow_ledger().await?;
             *is_behind = false;
         }
+        let lacking = lacking_tables(dataset, &self.shapes());
+        for shape in &lacking {
+            self.check_free_name(&shape.name).await.map_err(|error| SyncError::damaged(error.to_string()))?;
+        }
         let mut changes = layout.reconcile(dataset, &self.shapes());
         changes.extend(mark_column(dataset, &self.shapes()));
         if changes.iter().any(|change| change.widened_from.is_some()) && alone.is_none() {
             // Another file may be half written, with values of the old kind.
             alone = Some(kinds().write_owned().await);
         }
-        if !changes.is_empty() {
+        if !changes.is_empty() || !lacking.is_empty() {
             self.widen_far_enough(&mut changes).await?;
             let last_change = self.last_change().await?;
             *is_behind = true;
-            if let Err(error) = self.change_tables(&changes, file_id, now_ms).await {
+            if let Err(error) = self.change_tables(dataset, &lacking, &changes, file_id, now_ms).await {
                 if error.verdict() == Verdict::Retry {
                     return Err(error);
                 }
@@ -105,8 +176,18 @@ impl Sink {
         })
     }
 
-    async fn change_tables(&self, changes: &[SchemaChange], file_id: i64, now_ms: i64) -> Result<(), SyncError> {
+    async fn change_tables(
+        &self,
+        dataset: &Dataset,
+        lacking: &[TableShape],
+        changes: &[SchemaChange],
+        file_id: i64,
+        now_ms: i64,
+    ) -> Result<(), SyncError> {
         let write = self.begin().await?;
+        for shape in lacking {
+            self.record_table(&write.transaction, shape, dataset, file_id, now_ms).await?;
+        }
         for change in changes {
             self.record_change(&write.transaction, change, file_id, now_ms).await?;
         }
@@ -114,6 +195,9 @@ impl Sink {
             self.widen_in(&write.transaction, changes).await?;
         }
         write.commit().await?;
+        if changes.iter().any(|change| change.widened_from.is_some()) {
+            self.forget_statements().await?;
+        }
         fail::fail_point!("during_schema_change", |_| std::process::abort());
         self.follow_ledger().await
     }
@@ -141,7 +225,7 @@ impl Sink {
     pub(super) async fn restore_columns(&self) -> Result<(), SyncError> {
         let shapes = self.recorded_shapes(&self.connection).await?;
         for shape in shapes.values() {
-            self.add_missing_columns(shape).await?;
+            self.add_missing(shape).await?;
         }
         self.finish_widening(&shapes).await?;
         *self.shapes.write().expect("no code panics while it holds the shapes") = Arc::new(shapes);
@@ -162,12 +246,19 @@ impl Sink {
     /// What every table is to have: the declared columns, and what the ledger recorded.
     async fn recorded_shapes(&self, connection: &impl ConnectionTrait) -> Result<Shapes, SyncError> {
         let recorded = schema_changes::Entity::find()
-            .filter(schema_changes::Column::ChangeKind.is_in([ADD_COLUMN, WIDEN_COLUMN]))
+            .filter(schema_changes::Column::ChangeKind.is_in([CREATE_TABLE, ADD_COLUMN, WIDEN_COLUMN]))
             .order_by_asc(schema_changes::Column::Id)
             .all(connection)
             .await?;
         let mut shapes = declared_shapes();
         for change in recorded {
+            if change.change_kind == CREATE_TABLE {
+                let key = change.new_type.unwrap_or_default();
+                let key = key.split(", ").map(str::to_owned).collect();
+                let shape = TableShape::found(&change.table_name, key);
+                shapes.entry(change.table_name).or_insert(shape);
+                continue;
+            }
             let Some(shape) = shapes.get_mut(&change.table_name) else { continue };
             let kind = change.new_type.as_deref().and_then(Kind::from_name).unwrap_or(Kind::Text);
             match shape.columns.iter_mut().find(|column| column.name == change.column_name) {
@@ -197,14 +288,64 @@ impl Sink {
         Ok(rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>()?)
     }
 
-    async fn add_missing_columns(&self, shape: &TableShape) -> Result<(), SyncError> {
+    /// Makes a table, or the columns that it lacks.
+    async fn add_missing(&self, shape: &TableShape) -> Result<(), SyncError> {
         let existing: HashSet<String> = self.columns_of(&shape.name).await?.into_iter().collect();
+        let backend = self.dialect.backend();
+        if existing.is_empty() {
+            let create = migration::ddl::create_table(shape, backend, self.collation.as_deref());
+            let _writing = self.writing.lock().await;
+            self.connection.execute(&create).await?;
+            return Ok(());
+        }
         for column in shape.columns.iter().filter(|column| !existing.contains(&column.name)) {
-            let mut definition = migration::ddl::column_definition(column, shape, self.dialect.backend());
+            let mut definition = migration::ddl::column_definition(column, shape, backend);
             // One option a statement: SQLite knows no more.
             let alter = Table::alter().table(shape.name.clone()).add_column(&mut definition).to_owned();
             let _writing = self.writing.lock().await;
             self.connection.execute(&alter).await?;
+        }
+        Ok(())
+    }
+
+    /// Notes a table with its key, and the dataset that it is for.
+    async fn record_table(
+        &self,
+        connection: &impl ConnectionTrait,
+        shape: &TableShape,
+        dataset: &Dataset,
+        file_id: i64,
+        now_ms: i64,
+    ) -> Result<(), SyncError> {
+        use schema_changes::Column as C;
+        let mut insert = Query::insert();
+        insert.into_table(schema_changes::Entity).columns([
+            C::TableName,
+            C::ColumnName,
+            C::ChangeKind,
+            C::OldType,
+            C::NewType,
+            C::FileId,
+            C::ChangedAt,
+        ]);
+        insert.values_panic([
+            shape.name.as_str().into(),
+            dataset.key.as_str().into(),
+            CREATE_TABLE.into(),
+            dataset.name.as_str().into(),
+            shape.key.join(", ").into(),
+            file_id.into(),
+            self.dialect.time(Some(now_ms)).into(),
+        ]);
+        connection.execute(&insert).await?;
+        for column in shape.columns.iter().filter(|column| column.name == "line_count") {
+            let column = SchemaChange {
+                table: shape.name.clone(),
+                column: column.clone(),
+                widened_from: None,
+                renamed_from: None,
+            };
+            self.record_change(connection, &column, file_id, now_ms).await?;
         }
         Ok(())
     }

@@ -5,13 +5,13 @@ use super::Sink;
 use super::deletes::DELETED_AT;
 use super::dialect::Dialect;
 use crate::clean::arrow_type;
-use crate::dataset::{Dataset, Owner};
+use crate::dataset::{Dataset, Owner, hex};
 use crate::diff::Known;
 use crate::error::SyncError;
 use crate::number::DECIMAL_SCALE;
 use crate::project::TableRows;
 use crate::row_hash::{RowHash, hash_rows};
-use crate::schema::{Kind, TableShape};
+use crate::schema::{Kind, ROW_HASH, TableShape};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Date32Type, Decimal128Type};
 use arrow_array::{
@@ -55,6 +55,9 @@ impl Sink {
     /// When the database fails.
     pub async fn known(&self, dataset: &Dataset, market: &str, keys: &[String]) -> Result<Known, SyncError> {
         let mut known = Known::default();
+        if dataset.is_keyless() {
+            return self.known_rows(dataset, market, keys).await;
+        }
         for keys in keys.chunks(KEYS_PER_QUERY) {
             let query = select(&dataset.table, &dataset.key, market, keys, &[&dataset.key, "_row_hash", "_file_id"]);
             for row in self.connection.query_all(&query).await? {
@@ -69,6 +72,23 @@ impl Sink {
             for row in self.connection.query_all(&query).await? {
                 let of_record = known.lines.entry(row.try_get_by_index(0)?).or_default();
                 of_record.insert(row.try_get_by_index(1)?, hash_at(&row, 2)?);
+            }
+        }
+        Ok(known)
+    }
+
+    /// Hashes of rows that are their own keys.
+    async fn known_rows(&self, dataset: &Dataset, market: &str, keys: &[String]) -> Result<Known, SyncError> {
+        let mut known = Known::default();
+        let hashes: Vec<RowHash> = keys.iter().map(|key| unhex(key)).collect();
+        for hashes in hashes.chunks(KEYS_PER_QUERY) {
+            let mut query = Query::select();
+            query.from(Alias::new(&dataset.table)).columns([ROW_HASH, "_file_id"]);
+            query.and_where(Expr::col("market").eq(market));
+            query.and_where(Expr::col(ROW_HASH).is_in(hashes.iter().map(|hash| hash.to_vec())));
+            for row in self.connection.query_all(&query).await? {
+                let hash = hash_at(&row, 0)?;
+                known.records.insert(hex(&hash), (hash, row.try_get_by_index(1)?));
             }
         }
         Ok(known)
@@ -156,6 +176,16 @@ fn select(table: &str, key: &str, market: &str, keys: &[String], columns: &[&str
     });
     query.and_where(Expr::col("market").eq(market)).and_where(Expr::col(Alias::new(key)).is_in(keys));
     query
+}
+
+/// The hash that a key of `project` spells.
+fn unhex(key: &str) -> RowHash {
+    let mut hash = RowHash::default();
+    for (byte, digits) in hash.iter_mut().zip(key.as_bytes().chunks(2)) {
+        let digits = std::str::from_utf8(digits).unwrap_or_default();
+        *byte = u8::from_str_radix(digits, 16).expect("keys of keyless rows are hashes in hexadecimal");
+    }
+    hash
 }
 
 fn hash_at(row: &QueryResult, index: usize) -> Result<RowHash, DbErr> {

@@ -106,7 +106,8 @@ impl Sink {
         }
         let marts = self.definitions.marts.iter().filter_map(|mart| Some((mart, mart.touched_by.get(&dataset.table)?)));
         for (mart, query) in marts {
-            if keys.len() > MARKED_RECORDS_MAX {
+            // No query finds the groups of rows that have no key.
+            if keys.len() > MARKED_RECORDS_MAX || dataset.is_keyless() {
                 self.mark_market(connection, mart, market).await?;
                 continue;
             }

@@ -34,6 +34,7 @@ use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbErr, IsolationLevel,
     Statement, TransactionTrait, Value,
 };
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, MutexGuard};
@@ -72,6 +73,8 @@ pub struct Sink {
     /// it was begun, and for writing while a column takes another kind. Nobody who holds it waits for
     /// `evolving`, and it is asked for only by the one who holds that.
     kinds: Arc<tokio::sync::RwLock<()>>,
+    /// Tables that files of unknown feeds are to get, by dataset: none of them may be there yet.
+    promised: std::sync::Mutex<BTreeMap<String, String>>,
     /// When the last write was committed: what tells a new outage from one that goes on.
     last_commit: std::sync::Mutex<Option<Instant>>,
 }
@@ -97,16 +100,17 @@ impl Sink {
             writing: Mutex::new(()),
             evolving: Mutex::new(false),
             kinds: Arc::default(),
+            promised: std::sync::Mutex::default(),
             last_commit: std::sync::Mutex::new(None),
             connection,
             dialect,
             collation,
             lease: Some(lease),
         };
-        sink.check_datasets(&config.datasets)?;
         sink.restore_columns().await?;
         sink.define_marts().await?;
         sink.define_views().await?;
+        sink.check_datasets(&config.datasets).await?;
         Ok(sink)
     }
 

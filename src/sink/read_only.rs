@@ -35,6 +35,7 @@ impl Sink {
             writing: Mutex::new(()),
             evolving: Mutex::new(false),
             kinds: Arc::default(),
+            promised: std::sync::Mutex::default(),
             last_commit: std::sync::Mutex::new(None),
             collation: None,
             lease: None,

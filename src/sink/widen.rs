@@ -6,12 +6,14 @@
 //! second column, and one statement puts it in the first one's place. A crash before that statement leaves
 //! a column whose type is not the ledger's, which the next start sees and widens again.
 
-use super::Sink;
 use super::dialect::Dialect;
+use super::{CONNECTIONS_MAX, Sink};
 use crate::canonical::push_double;
 use crate::error::SyncError;
 use crate::schema::{ColumnShape, Kind, SchemaChange, Shapes};
-use sea_orm::{ConnectionTrait, Statement, Value};
+use sea_orm::sqlx::Connection;
+use sea_orm::{ConnectionTrait, DbErr, RuntimeErr, Statement, Value};
+use std::sync::Arc;
 
 /// The column that values are copied into on databases that cannot convert one in place. No column of a
 /// file begins with `_`.
@@ -73,6 +75,28 @@ impl Sink {
             }
         }
         self.create_views(transaction).await
+    }
+
+    /// Has every connection forget the statements that it prepared: PostgreSQL goes on reading their values and
+    /// results by the types that the columns had.
+    pub(super) async fn forget_statements(&self) -> Result<(), SyncError> {
+        let pool_error = |error| SyncError::from(DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))));
+        // Nobody else writes; who reads does not take long.
+        let _writing = self.writing.lock().await;
+        match self.dialect {
+            Dialect::Postgres => {
+                let pool = self.connection.get_postgres_connection_pool();
+                let mut connections = Vec::new();
+                for _ in 0..CONNECTIONS_MAX {
+                    let mut connection = pool.acquire().await.map_err(pool_error)?;
+                    connection.clear_cached_statements().await.map_err(pool_error)?;
+                    connections.push(connection);
+                }
+            }
+            // These compile their statements anew when a table changes.
+            Dialect::Sqlite | Dialect::Mysql => {}
+        }
+        Ok(())
     }
 
     /// Widens the columns whose type is not yet what the ledger says.

@@ -5,7 +5,7 @@
 
 use super::content::Window;
 use super::repair::{self, Repair};
-use super::rows::{Fault, Form, RowRef};
+use super::rows::{Fault, Form, RowRef, text_key};
 use crate::clean::{clean_key, conforms, misfit};
 use crate::dataset::Dataset;
 use crate::error::SyncError;
@@ -53,7 +53,8 @@ pub struct CsvRows<'a> {
     dialect: Dialect,
     layout: &'a Layout,
     dataset: &'a Dataset,
-    key: usize,
+    /// Column of the key; `None` where each distinct row is a record.
+    key: Option<usize>,
     cells: Vec<Cell>,
     /// The beginning of the last row that was too long.
     long: Vec<u8>,
@@ -106,7 +107,7 @@ impl<'a> CsvRows<'a> {
         dialect: Dialect,
         layout: &'a Layout,
         dataset: &'a Dataset,
-        key: usize,
+        key: Option<usize>,
         number: u64,
     ) -> Self {
         Self {
@@ -249,10 +250,17 @@ impl<'a> CsvRows<'a> {
 
     /// The key of a row that is text; `None` when the row's shift leaves open where it is.
     fn key_of(&self, text: &str, shape: &Repair) -> Result<Option<String>, Fault> {
-        let column = &self.layout.columns[self.key];
+        let Some(key) = self.key else {
+            let is_header = !self.cells.is_empty()
+                && self.cells.iter().zip(&self.layout.columns).all(|(&cell, column)| {
+                    unquoted(&text[cell.start..cell.end], cell).trim() == column.raw_name.trim()
+                });
+            return if is_header { Err(Fault::row("the header again")) } else { Ok(Some(text_key(text.as_bytes()))) };
+        };
+        let column = &self.layout.columns[key];
         let index = match shape {
-            Repair::Shifted(widths) => widths[..self.key].iter().sum(),
-            _ => self.key,
+            Repair::Shifted(widths) => widths[..key].iter().sum(),
+            _ => key,
         };
         let is_certain = matches!(shape, Repair::Fits | Repair::Shifted(_)) || self.is_key_leading();
         let Some(&cell) = self.cells.get(index).filter(|_| is_certain) else { return Ok(None) };
@@ -272,15 +280,16 @@ impl<'a> CsvRows<'a> {
 
     /// The key of a row that cannot be read as a whole, if nothing before it can have shifted it.
     fn leading_key(&self, raw: &[u8]) -> Option<String> {
-        let cell = *self.cells.get(self.key).filter(|_| self.is_key_leading())?;
+        let key = self.key?;
+        let cell = *self.cells.get(key).filter(|_| self.is_key_leading())?;
         let text = unquoted(std::str::from_utf8(raw.get(cell.start..cell.end)?).ok()?, cell);
-        let key = clean_key(&text, &self.layout.columns[self.key], &self.dataset.null_tokens)?;
+        let key = clean_key(&text, &self.layout.columns[key], &self.dataset.null_tokens)?;
         key.ok().filter(|key| !key.contains('\0')).map(str::to_owned)
     }
 
     /// Whether no column in front of the key may have swallowed delimiters.
     fn is_key_leading(&self) -> bool {
-        !self.layout.columns[..self.key].iter().any(|column| column.swallows)
+        self.key.is_some_and(|key| !self.layout.columns[..key].iter().any(|column| column.swallows))
     }
 
     fn form(&self, text: &str, shape: Repair) -> Result<Form, Fault> {

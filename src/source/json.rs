@@ -5,7 +5,7 @@
 //! objects are flattened (`a_b`), arrays are kept as their JSON text.
 
 use super::content::Window;
-use super::rows::{Fault, Form, RowRef};
+use super::rows::{Fault, Form, RowRef, text_key};
 use crate::clean::{clean_key, misfit};
 use crate::config::Limits;
 use crate::dataset::Dataset;
@@ -208,6 +208,7 @@ impl<'a> Names<'a> {
         };
         self.observe(&members, dataset);
         let key = match self.key_of(&members, dataset) {
+            _ if dataset.is_keyless() => text_key(raw),
             Ok(key) => key,
             Err(fault) => return broken(None, fault),
         };

@@ -2,7 +2,9 @@
 
 use super::csv::CsvRows;
 use super::json::JsonRows;
+use crate::dataset::hex;
 use crate::error::SyncError;
+use sha2::{Digest, Sha256};
 
 /// One row, borrowed from the reader.
 #[derive(Debug)]
@@ -81,6 +83,11 @@ impl Rows<'_> {
             Self::Json(rows) => rows.next_row(),
         }
     }
+}
+
+/// The key of a row that is a record by itself: its own text, so that rows with one text are one record.
+pub fn text_key(raw: &[u8]) -> String {
+    hex(&Sha256::digest(raw))
 }
 
 /// A row's bytes as text; what is not text as `\xNN`.

@@ -85,7 +85,7 @@ pub fn scan(root: &Path, datasets: &[Arc<Dataset>], own_dirs: &[PathBuf]) -> Vec
 /// The first dataset that a path belongs to, and what the path says.
 pub fn route(path: &Path, datasets: &[Arc<Dataset>]) -> Option<(Arc<Dataset>, Route)> {
     let text = path.to_string_lossy();
-    datasets.iter().find_map(|dataset| Some((Arc::clone(dataset), dataset.route(&text)?)))
+    datasets.iter().find_map(|dataset| dataset.for_path(&text))
 }
 
 fn is_hidden(path: &Path) -> bool {

@@ -111,6 +111,30 @@ pub fn survey(
     }
 }
 
+/// The columns of a header, or of the first object.
+///
+/// # Errors
+///
+/// When the file cannot be read, or is damaged so early.
+pub fn first_columns(
+    content: &Content,
+    format: Format,
+    dataset: &Dataset,
+    limits: &Limits,
+) -> Result<Vec<String>, SyncError> {
+    let mut window = Window::at(content, 0)?;
+    let shapes = Shapes::new();
+    let layout = match format {
+        Format::Json => {
+            let mut rows = JsonRows::surveying(window, dataset, &shapes, limits);
+            rows.next_row()?;
+            rows.into_layout()
+        }
+        Format::Csv(dialect) => Layout::of_header(&read_header(&mut window, dialect)?, dataset, &shapes),
+    };
+    Ok(layout.columns.into_iter().map(|column| column.name).collect())
+}
+
 fn check_columns(columns: usize, limits: &Limits) -> Result<(), SyncError> {
     if columns > limits.columns_max {
         let allowed = limits.columns_max;
@@ -119,9 +143,13 @@ fn check_columns(columns: usize, limits: &Limits) -> Result<(), SyncError> {
     Ok(())
 }
 
-fn check_layout(layout: &Layout, dataset: &Dataset, limits: &Limits) -> Result<usize, SyncError> {
+/// The column of the key, where the dataset has one.
+fn check_layout(layout: &Layout, dataset: &Dataset, limits: &Limits) -> Result<Option<usize>, SyncError> {
     check_columns(layout.columns.len(), limits)?;
-    layout.key().ok_or_else(|| {
+    if dataset.is_keyless() {
+        return Ok(None);
+    }
+    layout.key().map(Some).ok_or_else(|| {
         let names: Vec<&str> = layout.columns.iter().map(|column| column.raw_name.as_str()).take(10).collect();
         SyncError::damaged(format!(
             "no column is `{}`, the key of {}; the columns are {}",

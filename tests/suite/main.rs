@@ -8,6 +8,7 @@ mod crash;
 mod daemon;
 mod deletes;
 mod deltas;
+mod discovered;
 mod evolution;
 mod exports;
 mod extremes;

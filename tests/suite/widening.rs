@@ -89,6 +89,8 @@ fn a_column_that_its_values_outgrow_takes_a_wider_type_and_no_row_changes() {
         let again = table(&[&NARROW[..], &[WIDER, WIDEST, ""]].concat());
         assert_eq!(synced(sandbox, ORDERS, &again).changes(), (0, 0, 8, 0));
         assert_eq!(sandbox.rows("SELECT COUNT(*) FROM order_items WHERE _rescued IS NOT NULL"), ["0"]);
+        let verified = sandbox.command(&["verify"]).output().expect("the built program starts");
+        assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));
     });
 }
 
