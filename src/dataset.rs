@@ -226,6 +226,9 @@ impl Dataset {
         if key == ROW_HASH && settings.lines_table.is_some() {
             return Err(format!("datasets.{name}.lines_table needs a `key`: lines belong to a record"));
         }
+        if key == ROW_HASH && settings.deletes != Deletes::Keep {
+            return Err(format!("datasets.{name}.deletes needs a `key`: a row without one cannot be missed"));
+        }
         let table = if settings.table.is_empty() { shortened(&column_name(name), "") } else { settings.table.clone() };
         let lines = settings.lines_table.as_ref().map(|table| Lines {
             table: table.clone(),
