@@ -107,7 +107,7 @@ fn without_a_key_each_distinct_row_is_a_record() {
             r#"[{"Sensor": "a", "Value": 1.5}, {"Sensor": "a", "Value": "1.50"}]"#,
         );
         let report = sync_with(sandbox, READINGS, &[("TIDEGATE_REJECTS_MAX_PERCENT", "50")]);
-        assert_eq!(report.file("Market 1 Readings.csv").changes(), (1, 0, 3, 0), "{report:?}");
+        assert_eq!(report.file("Market 1 Readings.csv").changes(), (1, 0, 4, 0), "{report:?}");
         assert_eq!(report.file("Market 1 Readings.csv").counts["rejected"], 1);
         assert_eq!(report.file("Market 2 Readings.json").changes(), (1, 0, 0, 0));
         assert_eq!(sandbox.rows(readings), ["1|a|1.5|1", "1|b|2|1", "1|c|-|1", "1|d|4|2", "2|a|1.5|3"]);
