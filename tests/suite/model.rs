@@ -8,7 +8,7 @@
 use crate::marts;
 use crate::model_feed::Feed;
 use crate::model_script::{Step, script};
-use crate::model_state::{Counts, Market, Record, Rules, Stored};
+use crate::model_state::{Counts, Deletes, Market, Record, Rules, Stored};
 use crate::sandbox::{Engine, Report, Sandbox};
 use fastrand::Rng;
 use std::collections::BTreeMap;
@@ -31,7 +31,7 @@ const STEPS: usize = 6;
 const REGRESSIONS: [u64; 0] = [];
 
 /// Where a process may die, and at which of its visits there.
-const CRASHES: [&str; 7] = [
+const CRASHES: [&str; 9] = [
     "before_commit",
     "after_commit",
     "before_checkpoint",
@@ -39,6 +39,8 @@ const CRASHES: [&str; 7] = [
     "during_refresh",
     "after_refresh",
     "during_schema_change",
+    "before_delete",
+    "during_deletes",
 ];
 
 /// Exit code of a process that a signal ended.
@@ -97,6 +99,11 @@ impl World {
         let rules = Rules {
             deltas: Feed::ALL.into_iter().filter(|_| random.u8(..4) == 0).collect(),
             rejects_max_percent: [100, 60, 30][random.usize(..3)],
+            deletes: Feed::ALL
+                .into_iter()
+                .filter_map(|feed| Some((feed, [None, Some(Deletes::Mark), Some(Deletes::Remove)][random.usize(..3)]?)))
+                .collect(),
+            deletes_max_percent: [100, 50, 20][random.usize(..3)],
         };
         // Half of the names differ from others by their case alone.
         let name = |number: usize| format!("{}{}", if number.is_multiple_of(2) { "x" } else { "X" }, number / 2);
@@ -137,25 +144,53 @@ impl World {
                 put(&sandbox, step);
                 markets.entry(name.clone()).or_default().take(&step.drops, &self.rules);
             }
-            if with_crashes {
-                self.crash(&sandbox);
-            }
-            let report = self.sync(&sandbox, "");
-            if !matches!(report.exit, 0 | 1) {
-                return Some(Difference { market: String::new(), what: format!("sync ended with {report:?}") });
-            }
-            if let Some(difference) = compare(&sandbox, &markets) {
+            if let Some(difference) = self.sync_and_compare(&sandbox, &markets, with_crashes) {
                 let what = format!("after step {number}, {}", difference.what);
                 return Some(Difference { what, ..difference });
             }
+            if !approve(&sandbox, &mut markets, &self.rules, number) {
+                continue;
+            }
+            if let Some(difference) = self.sync_and_compare(&sandbox, &markets, with_crashes) {
+                let what = format!("after step {number} and approvals, {}", difference.what);
+                return Some(Difference { what, ..difference });
+            }
         }
-        None
+        let verified = sandbox.command(&["verify"]).output().expect("the built program starts");
+        (!verified.status.success()).then(|| {
+            let what = format!("verify says\n{}", String::from_utf8_lossy(&verified.stdout));
+            Difference { market: String::new(), what }
+        })
+    }
+
+    fn sync_and_compare(
+        &mut self,
+        sandbox: &Sandbox,
+        markets: &BTreeMap<String, Market>,
+        with_crashes: bool,
+    ) -> Option<Difference> {
+        if with_crashes {
+            self.crash(sandbox);
+        }
+        let report = self.sync(sandbox, "");
+        if !matches!(report.exit, 0 | 1) {
+            return Some(Difference { market: String::new(), what: format!("sync ended with {report:?}") });
+        }
+        compare(sandbox, markets)
     }
 
     fn configuration(&self) -> String {
         let mut text = format!("rejects_max_percent = {}\n", self.rules.rejects_max_percent);
-        for feed in &self.rules.deltas {
-            writeln!(text, "[datasets.{}]\nkind = \"delta\"", feed.name()).expect("a string takes everything");
+        writeln!(text, "deletes_max_percent = {}", self.rules.deletes_max_percent).expect("a string takes everything");
+        for feed in Feed::ALL {
+            let kind = if self.rules.deltas.contains(&feed) { "delta" } else { "full" };
+            let deletes = match self.rules.deletes.get(&feed) {
+                None => "keep",
+                Some(Deletes::Mark) => "mark",
+                Some(Deletes::Remove) => "remove",
+            };
+            writeln!(text, "[datasets.{}]\nkind = \"{kind}\"\ndeletes = \"{deletes}\"", feed.name())
+                .expect("a string takes everything");
         }
         text
     }
@@ -219,10 +254,33 @@ fn put(sandbox: &Sandbox, step: &Step) {
     }
 }
 
+/// After every other step an operator approves every deletion that is held back and whose file is still there; whether there was one.
+fn approve(sandbox: &Sandbox, markets: &mut BTreeMap<String, Market>, rules: &Rules, step: usize) -> bool {
+    let mut has_approved = false;
+    for model in markets.values_mut().filter(|_| step.is_multiple_of(2)) {
+        let held: Vec<String> = model.held().filter(|path| sandbox.inbox().join(path).exists()).cloned().collect();
+        for path in held {
+            let file = sandbox.inbox().join(&path);
+            let approved = sandbox.command(&["approve", &file.to_string_lossy()]).output();
+            let approved = approved.expect("the built program starts");
+            assert!(approved.status.success(), "{path}: {approved:?}");
+            model.approve(&path, rules);
+            has_approved = true;
+        }
+    }
+    has_approved
+}
+
 /// The first difference between the database and the model.
 fn compare(sandbox: &Sandbox, markets: &BTreeMap<String, Market>) -> Option<Difference> {
     for feed in Feed::ALL {
-        let header = |record: &Record| vec![record.header.clone()];
+        let header = |record: &Record| {
+            let mut header = record.header.clone();
+            if record.is_marked {
+                header.values.insert("_deleted_at", "deleted".to_owned());
+            }
+            vec![header]
+        };
         let record_table = table(sandbox, markets, feed.name(), feed, header);
         let lines =
             feed.lines_table().and_then(|lines| table(sandbox, markets, lines, feed, |record| record.lines.clone()));
@@ -262,7 +320,11 @@ fn table(
         .iter()
         .copied()
         .chain(columns.iter().map(String::as_str))
-        .map(|name| format!("{quote}{name}{quote}"))
+        .map(|name| match name {
+            // When it was deleted only the clock knows.
+            "_deleted_at" => "CASE WHEN _deleted_at IS NOT NULL THEN 'deleted' END".to_owned(),
+            _ => format!("{quote}{name}{quote}"),
+        })
         .collect();
     let stored = sandbox.rows(&format!("SELECT {} FROM {table}", list.join(", ")));
     differ(&format!("{table} ({})", list.join("|").replace(quote, "")), stored, expected)

@@ -3,7 +3,7 @@
 use crate::model_feed::{CURRENCIES, Feed, STATUSES, TASK_STATUSES, Value};
 use crate::model_file::{File, Row};
 use crate::shop::{Item, Order, Shop, Task};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// Version and path: which of two files is the newer one.
 pub type Rank = (i64, String);
@@ -22,6 +22,8 @@ pub struct Record {
     pub lines: Vec<Stored>,
     /// The file that last vouched for it.
     by: Rank,
+    /// Whether the newest full export did not mention it.
+    pub is_marked: bool,
 }
 
 /// What the ledger must say about a file.
@@ -58,13 +60,26 @@ pub struct Rules {
     /// Feeds whose files hold only what changed.
     pub deltas: Vec<Feed>,
     pub rejects_max_percent: u64,
+    /// What becomes of records that the newest full export of a feed does not mention.
+    pub deletes: BTreeMap<Feed, Deletes>,
+    pub deletes_max_percent: usize,
+}
+
+/// What becomes of records that the newest full export does not mention.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deletes {
+    Mark,
+    Remove,
 }
 
 /// What the ledger knows of a path.
 #[derive(Clone, Debug)]
 struct Known {
+    feed: Feed,
     bytes: Vec<u8>,
     version: i64,
+    /// What it mentions, while its deletion waits for approval.
+    held: Option<BTreeSet<String>>,
 }
 
 /// One market.
@@ -99,12 +114,18 @@ impl Market {
     /// New content at a known path is newer than what was there.
     fn version(&self, drop: &Drop) -> i64 {
         let own = drop.date.unwrap_or(drop.modified);
-        self.taken.get(&drop.path).map_or(own, |known| own.max(known.version + 1))
+        match self.taken.get(&drop.path) {
+            Some(known) if known.bytes == drop.file.bytes => known.version,
+            Some(known) => own.max(known.version + 1),
+            None => own,
+        }
     }
 
     fn take_file(&mut self, rank: &Rank, drop: &Drop, rules: &Rules) {
-        let is_known = self.taken.get(&drop.path).is_some_and(|known| known.bytes == drop.file.bytes);
-        if is_known {
+        let is_quarantined = self.ledger.get(&drop.path).is_some_and(|(state, _)| *state == "quarantined");
+        let known = self.taken.get(&drop.path).filter(|known| known.bytes == drop.file.bytes);
+        // What waits for approval is taken again if something else stood in its place meanwhile.
+        if known.is_some_and(|known| known.held.is_none() || !is_quarantined) {
             return;
         }
         let Some(rows) = &drop.file.rows else {
@@ -119,14 +140,58 @@ impl Market {
         }
         let is_delta = rules.deltas.contains(&drop.feed);
         let lane = self.feeds.entry(drop.feed).or_default();
-        let is_late = lane.newest.as_ref().is_some_and(|newest| newest > rank);
+        let is_late = !is_delta && lane.newest.as_ref().is_some_and(|newest| newest > rank);
+        let deletes = rules.deletes.get(&drop.feed).copied().filter(|_| !is_delta);
         for (key, rows) in records {
-            lane.take_record(drop.feed, key, &rows, is_delta, is_late, rank, &mut counts);
+            lane.take_record(drop.feed, key, &rows, Precedence { is_delta, is_late, deletes, rank }, &mut counts);
         }
         counts.accepted = counts.read - counts.duplicate - counts.rejected;
         lane.newest = lane.newest.take().max(Some(rank.clone()));
-        self.ledger.insert(drop.path.clone(), ("synced", counts));
-        self.taken.insert(drop.path.clone(), Known { bytes: drop.file.bytes.clone(), version: rank.0 });
+        let mentioned: BTreeSet<String> = rows.iter().filter_map(|row| row.key.clone()).collect();
+        let mut held = None;
+        if let Some(deletes) = deletes.filter(|_| !is_late) {
+            let has_keyless = rows.iter().any(|row| row.key.is_none());
+            let unmentioned = lane.unmentioned(&mentioned);
+            let stored = lane.records.values().filter(|record| !record.is_marked).count();
+            let is_guarded = unmentioned.len() * 100 > rules.deletes_max_percent * stored || has_keyless;
+            if unmentioned.is_empty() || !is_guarded {
+                lane.delete(&unmentioned, deletes, &mut counts);
+            } else {
+                held = Some(mentioned);
+            }
+        }
+        if !is_delta && !is_late {
+            self.supersede(drop.feed);
+        }
+        let state = if held.is_some() { "held" } else { "synced" };
+        self.ledger.insert(drop.path.clone(), (state, counts));
+        let known = Known { feed: drop.feed, bytes: drop.file.bytes.clone(), version: rank.0, held };
+        self.taken.insert(drop.path.clone(), known);
+    }
+
+    /// What waits for approval waits no more once a newer export is there.
+    fn supersede(&mut self, feed: Feed) {
+        for (path, known) in self.taken.iter_mut().filter(|(_, known)| known.feed == feed && known.held.is_some()) {
+            known.held = None;
+            if let Some((state, _)) = self.ledger.get_mut(path).filter(|(state, _)| *state == "held") {
+                *state = "synced";
+            }
+        }
+    }
+
+    /// Paths of files that wait for approval, and whose content is there.
+    pub fn held(&self) -> impl Iterator<Item = &String> {
+        self.ledger.iter().filter(|(_, (state, _))| *state == "held").map(|(path, _)| path)
+    }
+
+    /// An operator lets a file make its deletion.
+    pub fn approve(&mut self, path: &str, rules: &Rules) {
+        let known = self.taken.get_mut(path).expect("it is held");
+        let mentioned = known.held.take().expect("it is held");
+        let lane = self.feeds.get_mut(&known.feed).expect("it has records");
+        let (state, counts) = self.ledger.get_mut(path).expect("it is held");
+        lane.delete(&lane.unmentioned(&mentioned), rules.deletes[&known.feed], counts);
+        *state = "synced";
     }
 
     pub fn records(&self, feed: Feed) -> impl Iterator<Item = (&String, &Record)> {
@@ -135,8 +200,9 @@ impl Market {
 
     /// Orders and tasks as the marts see them.
     pub fn shop(&self) -> Shop {
-        let orders = self.records(Feed::Orders).map(|(id, record)| order(id, record)).collect();
-        let tasks = self.records(Feed::Deliveries).map(|(id, record)| task(id, &record.header)).collect();
+        let live = |feed| self.records(feed).filter(|(_, record)| !record.is_marked);
+        let orders = live(Feed::Orders).map(|(id, record)| order(id, record)).collect();
+        let tasks = live(Feed::Deliveries).map(|(id, record)| task(id, &record.header)).collect();
         Shop { orders, tasks }
     }
 }
@@ -163,17 +229,8 @@ fn whole_records<'a>(rows: &'a [Row], counts: &mut Counts) -> BTreeMap<&'a Strin
 }
 
 impl Lane {
-    #[expect(clippy::too_many_arguments, reason = "what a record is compared with has many sides")]
-    fn take_record(
-        &mut self,
-        feed: Feed,
-        key: &str,
-        rows: &[&Row],
-        is_delta: bool,
-        is_late: bool,
-        rank: &Rank,
-        counts: &mut Counts,
-    ) {
+    fn take_record(&mut self, feed: Feed, key: &str, rows: &[&Row], precedence: Precedence<'_>, counts: &mut Counts) {
+        let Precedence { is_delta, is_late, deletes, rank } = precedence;
         let lines = line_rows(feed, rows);
         counts.duplicate += match feed {
             Feed::Customers => rows.len() as u64 - 1,
@@ -181,7 +238,8 @@ impl Lane {
         };
         let stored = self.records.get(key);
         let is_stale = match stored {
-            None => false,
+            // A newer export does not mention it.
+            None => is_late && deletes == Some(Deletes::Remove),
             Some(record) if is_delta => record.by > *rank,
             Some(_) => is_late,
         };
@@ -194,13 +252,46 @@ impl Lane {
         let old_lines = before.as_ref().map_or(&[][..], |record| &record.lines);
         let new_lines: Vec<Stored> =
             lines.iter().enumerate().map(|(number, row)| owned(feed, &[row], true, old_lines.get(number))).collect();
-        counts.compare(before.as_ref().map(|record| &record.header), &header);
+        let was_marked = before.as_ref().is_some_and(|record| record.is_marked);
+        match before.as_ref().map(|record| &record.header) {
+            Some(before) if was_marked && *before == header => counts.modified += 1,
+            before => counts.compare(before, &header),
+        }
         for (number, line) in new_lines.iter().enumerate() {
             counts.compare(old_lines.get(number), line);
         }
         counts.deleted += old_lines.len().saturating_sub(new_lines.len()) as u64;
-        self.records.insert(key.to_owned(), Record { header, lines: new_lines, by: rank.clone() });
+        let is_marked = is_late && deletes == Some(Deletes::Mark);
+        self.records.insert(key.to_owned(), Record { header, lines: new_lines, by: rank.clone(), is_marked });
     }
+
+    /// Records that a file does not mention.
+    fn unmentioned(&self, mentioned: &BTreeSet<String>) -> Vec<String> {
+        let live = self.records.iter().filter(|(_, record)| !record.is_marked).map(|(key, _)| key);
+        live.filter(|key| !mentioned.contains(*key)).cloned().collect()
+    }
+
+    fn delete(&mut self, keys: &[String], deletes: Deletes, counts: &mut Counts) {
+        for key in keys {
+            let record = self.records.get_mut(key).expect("it is stored");
+            counts.deleted += 1;
+            record.is_marked = true;
+            if deletes == Deletes::Remove {
+                counts.deleted += record.lines.len() as u64;
+                self.records.remove(key);
+            }
+        }
+    }
+}
+
+/// What a record of a file may do to a stored one.
+#[derive(Clone, Copy)]
+struct Precedence<'a> {
+    is_delta: bool,
+    /// Whether a newer full export is there.
+    is_late: bool,
+    deletes: Option<Deletes>,
+    rank: &'a Rank,
 }
 
 impl Counts {
