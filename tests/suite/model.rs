@@ -5,6 +5,7 @@
 //! them are compared with the model (`model_state`). When one differs, its script is cut down to the drops that matter.
 //! `TIDEGATE_MODEL_SEED=… cargo test --features failpoints --test suite -- model::` repeats a world.
 
+use crate::exports::SMALL_CHUNKS;
 use crate::marts;
 use crate::model_feed::Feed;
 use crate::model_script::{Step, script};
@@ -14,6 +15,7 @@ use fastrand::Rng;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::{self, File};
+use std::process::Command;
 use std::time::{Duration, UNIX_EPOCH};
 
 /// Scripts of one world: several share a process, whose start costs more than a small file.
@@ -156,7 +158,7 @@ impl World {
                 return Some(Difference { what, ..difference });
             }
         }
-        let verified = sandbox.command(&["verify"]).output().expect("the built program starts");
+        let verified = configured(&sandbox, &["verify"]).output().expect("the built program starts");
         (!verified.status.success()).then(|| {
             let what = format!("verify says\n{}", String::from_utf8_lossy(&verified.stdout));
             Difference { market: String::new(), what }
@@ -206,12 +208,9 @@ impl World {
     }
 
     fn sync(&self, sandbox: &Sandbox, failpoints: &str) -> Report {
-        let config = sandbox.path("tidegate.toml");
-        sandbox.sync_with(&[
-            ("TIDEGATE_CONFIG", &config.to_string_lossy()),
-            ("TIDEGATE_MEMORY_MAX_MB", "64"),
-            ("FAILPOINTS", failpoints),
-        ])
+        let inbox = sandbox.inbox();
+        let mut command = configured(sandbox, &["--json", "sync", &inbox.to_string_lossy()]);
+        Report::of(&command.env("FAILPOINTS", failpoints).output().expect("the built program starts"))
     }
 
     /// The fewest drops of a market that still differ from the model; `None` when all of them do not.
@@ -240,6 +239,13 @@ impl World {
     }
 }
 
+/// A command with the world's configuration, not yet started.
+fn configured(sandbox: &Sandbox, arguments: &[&str]) -> Command {
+    let mut command = sandbox.command(arguments);
+    command.env("TIDEGATE_CONFIG", sandbox.path("tidegate.toml")).env(SMALL_CHUNKS.0, SMALL_CHUNKS.1);
+    command
+}
+
 /// Does to the inbox what a step says.
 fn put(sandbox: &Sandbox, step: &Step) {
     for path in &step.gone {
@@ -261,7 +267,7 @@ fn approve(sandbox: &Sandbox, markets: &mut BTreeMap<String, Market>, rules: &Ru
         let held: Vec<String> = model.held().filter(|path| sandbox.inbox().join(path).exists()).cloned().collect();
         for path in held {
             let file = sandbox.inbox().join(&path);
-            let approved = sandbox.command(&["approve", &file.to_string_lossy()]).output();
+            let approved = configured(sandbox, &["approve", &file.to_string_lossy()]).output();
             let approved = approved.expect("the built program starts");
             assert!(approved.status.success(), "{path}: {approved:?}");
             model.approve(&path, rules);
