@@ -10,7 +10,7 @@ use crate::schema::{
     ColumnShape, Kind, Layout, NAME_BYTES_MAX, SchemaChange, Shapes, key_of, lacking_tables, shortened,
 };
 use entity::{TableShape, schema_changes};
-use sea_orm::sea_query::{Query, Table};
+use sea_orm::sea_query::Query;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, Statement};
 use std::collections::HashSet;
 use std::sync::{Arc, PoisonError};
@@ -166,7 +166,10 @@ impl Sink {
                 self.withdraw_changes(last_change).await?;
                 self.follow_ledger().await?;
                 *is_behind = false;
-                return Err(SyncError::damaged(format!("the database refuses to change its tables for it ({error})")));
+                return Err(SyncError::damaged(format!(
+                    "the database refuses to change its tables for it ({error}): leave columns out of the file, or use a database \
+                     that takes wider tables"
+                )));
             }
             *is_behind = false;
         }
@@ -298,14 +301,17 @@ impl Sink {
             self.connection.execute(&create).await?;
             return Ok(());
         }
-        for column in shape.columns.iter().filter(|column| !existing.contains(&column.name)) {
-            let mut definition = migration::ddl::column_definition(column, shape, backend);
-            // One option a statement: SQLite knows no more.
-            let alter = Table::alter().table(shape.name.clone()).add_column(&mut definition).to_owned();
-            let _writing = self.writing.lock().await;
-            self.connection.execute(&alter).await?;
+        let lacking: Vec<&ColumnShape> =
+            shape.columns.iter().filter(|column| !existing.contains(&column.name)).collect();
+        if lacking.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        // All of them or none: what the database does not take leaves the table as it was.
+        let write = self.begin().await?;
+        for alter in migration::ddl::add_columns(&lacking, shape, backend) {
+            write.transaction.execute(&alter).await?;
+        }
+        Ok(write.commit().await?)
     }
 
     /// Notes a table with its key, and the dataset that it is for.
