@@ -98,7 +98,7 @@ fn without_a_key_each_distinct_row_is_a_record() {
         let counts = ["read", "accepted", "duplicate", "rejected", "new"].map(|name| file.counts[name]);
         // The row that only cleaning makes equal to another one is counted, and stored once.
         assert_eq!(counts, [6, 4, 2, 0, 3], "{report:?}");
-        let readings = "SELECT market, sensor, value, _file_id FROM sensor_readings ORDER BY sensor, value";
+        let readings = "SELECT market, sensor, value, _file_id FROM sensor_readings ORDER BY market, sensor, value";
         assert_eq!(sandbox.rows(readings), ["1|a|1.5|1", "1|b|2|1", "1|c|-|1"]);
         // A new row, a repeated header, and a row of another market with the same text.
         sandbox.drop_file("Market 1 Readings.csv", &table(&[&first[..], &["Sensor,Value", "d,4"]].concat()));
