@@ -37,6 +37,8 @@ impl Position {
 pub struct Reject {
     /// 1 is the first row after the header.
     pub row_number: u64,
+    /// The row of the file that it corrects, where it stands in a corrected copy.
+    pub corrects_row: Option<u64>,
     /// The column at fault, if one is.
     pub column: Option<String>,
     /// Why, and what to do.

@@ -187,6 +187,8 @@ pub struct Route {
     pub market: String,
     /// The day in the name, if there is one.
     pub date: Option<NaiveDate>,
+    /// Name without extensions of the file whose rejects it corrects, if it does.
+    pub corrects: Option<String>,
 }
 
 /// Cells that mean "no value".
@@ -323,6 +325,7 @@ impl Dataset {
         (market.chars().count() <= IDENTIFIER_CHARS_MAX).then(|| Route {
             market: market.to_owned(),
             date: captures.name("date").and_then(|date| parse_day(date.as_str())),
+            corrects: None,
         })
     }
 

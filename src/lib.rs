@@ -37,5 +37,6 @@ pub mod inference;
 pub mod moment;
 pub mod number;
 pub mod project;
+pub mod rejects;
 pub mod row_hash;
 pub mod schema;

@@ -51,6 +51,8 @@ pub struct Projected {
     pub rows_repaired: u64,
     /// Records whose rows disagree on what belongs to the record.
     pub records_disagreeing: u64,
+    /// Of a corrected copy: the rows of the file it corrects that are in here.
+    pub corrected_rows: Vec<u64>,
     /// Where reading goes on after this chunk.
     pub next: Position,
 }
@@ -82,6 +84,7 @@ pub fn project(chunk: Chunk, cleaned: &Cleaned, layout: &Layout, dataset: &Datas
         rejects: chunk.rejects,
         rows_read: chunk.rows_read,
         rows_repaired: chunk.rows_repaired,
+        corrected_rows: Vec::new(),
         next: chunk.next,
     }
 }

@@ -25,7 +25,12 @@ pub enum Role {
     Column(Owner),
     /// An unnamed trailing column: padding.
     Padding,
+    /// What tidegate wrote beside rejected rows: no data.
+    Note,
 }
+
+/// The columns that tidegate writes behind those of rejected rows: their row, the column at fault, and why.
+pub const NOTES: [&str; 3] = ["_row", "_column", "_reason"];
 
 /// One column of a file.
 #[derive(Clone, Debug)]
@@ -94,6 +99,23 @@ pub struct SchemaChange {
     pub renamed_from: Option<String>,
 }
 
+impl LayoutColumn {
+    fn without_data(raw_name: &str, role: Role) -> Self {
+        Self {
+            raw_name: raw_name.to_owned(),
+            name: String::new(),
+            role,
+            kind: None,
+            was: None,
+            on_type_change: None,
+            swallows: false,
+            form: None,
+            extract: None,
+            is_renamed: false,
+        }
+    }
+}
+
 impl Layout {
     /// A layout without columns: JSON files name theirs as they go.
     pub fn empty() -> Self {
@@ -103,25 +125,26 @@ impl Layout {
     /// The layout of a CSV header.
     pub fn of_header(header: &[String], dataset: &Dataset, shapes: &Shapes) -> Self {
         let mut layout = Self::empty();
+        let is_correction = NOTES.iter().all(|note| header.iter().any(|cell| cell == note));
         let named = header.iter().rposition(|cell| !cell.trim().is_empty()).map_or(0, |last| last + 1);
         for raw_name in &header[..named] {
-            layout.push(raw_name, dataset, shapes);
+            if is_correction && NOTES.contains(&raw_name.as_str()) {
+                layout.columns.push(LayoutColumn::without_data(raw_name, Role::Note));
+            } else {
+                layout.push(raw_name, dataset, shapes);
+            }
         }
         for raw_name in &header[named..] {
-            layout.columns.push(LayoutColumn {
-                raw_name: raw_name.clone(),
-                name: String::new(),
-                role: Role::Padding,
-                kind: None,
-                was: None,
-                on_type_change: None,
-                swallows: false,
-                form: None,
-                extract: None,
-                is_renamed: false,
-            });
+            layout.columns.push(LayoutColumn::without_data(raw_name, Role::Padding));
         }
+        // A row that was not corrected must not be taken for a shifted one.
+        layout.columns.iter_mut().for_each(|column| column.swallows &= !is_correction);
         layout
+    }
+
+    /// Whether it is of a corrected copy of rejected rows.
+    pub fn is_correction(&self) -> bool {
+        self.columns.iter().any(|column| column.role == Role::Note)
     }
 
     /// Adds a column and returns its index.
@@ -134,7 +157,7 @@ impl Layout {
         let role = if name == dataset.key { Role::Key } else { Role::Column(dataset.owner(&name)) };
         let table = match role {
             Role::Column(owner) => dataset.table_of(owner),
-            Role::Key | Role::Padding => &dataset.table,
+            Role::Key | Role::Padding | Role::Note => &dataset.table,
         };
         let stored = shapes.get(table).and_then(|shape| shape.column(&name));
         let mut column = LayoutColumn {

@@ -8,6 +8,7 @@ use crate::dataset::{Dataset, Route};
 use crate::deletes::delete_unmentioned;
 use crate::error::SyncError;
 use crate::quarantine;
+use crate::rejects::Header;
 use crate::schema::Layout;
 use crate::sink::Sink;
 use crate::sink::ledger::{FileRecord, FileState, NewFile};
@@ -101,6 +102,9 @@ pub async fn sync_file(context: &Context, source_file: &SourceFile) -> Result<Fi
     let kinds_stay = context.sink.evolve(&surveyed.layout, dataset, surveyed.file.id, now_ms()).await?;
     // Another market may have brought the same column meanwhile, and its values decided what it holds.
     Arc::make_mut(&mut surveyed.layout).adopt_kinds(dataset, &context.sink.shapes());
+    if surveyed.survey.rows_rejected > 0 && surveyed.file.header.is_none() {
+        context.sink.set_header(surveyed.file.id, &header_of(&surveyed)).await?;
+    }
     let Written { mut file, records_disagreeing, is_newest } = write_chunks(context, &surveyed, dataset).await?;
     // After the file's own rows: a record is only deleted once all that the file mentions are there.
     file.error = match is_newest {
@@ -207,6 +211,7 @@ async fn take(
         market: Some(route.market.clone()),
         state: FileState::Syncing,
         transform: dataset.fingerprint.clone(),
+        corrects: route.corrects.clone(),
         ..new_file(path, sha256, stamp)
     };
     let file = sink.add_file(&new_file, now_ms).await?;
@@ -288,7 +293,10 @@ async fn look(context: &Context, taken: TakenFile, dataset: &Arc<Dataset>) -> Re
             }
         }
         let (survey, layout) = survey(&content, format, &dataset, &shapes, &config.limits)?;
-        quarantine::check_rejects(&survey, config.rejects_max_percent)?;
+        // Of rejected rows, not all may be correct yet.
+        if !layout.is_correction() {
+            quarantine::check_rejects(&survey, config.rejects_max_percent)?;
+        }
         Ok((content, survey, layout))
     })
     .await?;
@@ -309,6 +317,7 @@ pub fn new_file(path: String, sha256: String, stamp: Stamp) -> NewFile {
         inode: inode(stamp),
         changed_ns: stamp.changed_ns,
         transform: String::new(),
+        corrects: None,
         error: None,
     }
 }
@@ -331,6 +340,15 @@ pub fn report(source_file: &SourceFile, file: &FileRecord, outcome: Outcome, sta
         elapsed_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
         error: file.error.clone(),
     }
+}
+
+/// How a file's rows are written.
+fn header_of(surveyed: &Surveyed) -> Header {
+    let delimiter = match surveyed.format {
+        Format::Csv(dialect) => Some(char::from(dialect.delimiter)),
+        Format::Json => None,
+    };
+    Header { columns: surveyed.survey.header.clone(), delimiter }
 }
 
 /// Milliseconds since 1970.

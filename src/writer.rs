@@ -8,10 +8,12 @@ use crate::dataset::{Dataset, Deletes, FeedKind, Owner};
 use crate::diff::{Diff, Known, diff};
 use crate::error::SyncError;
 use crate::project::{Projected, TableRows, project};
+use crate::rejects::{corrected_rows, note_corrected_rows};
 use crate::schema::Layout;
 use crate::sink::commit::ChunkWrite;
 use crate::sink::known::take_rows;
 use crate::sink::ledger::FileRecord;
+use crate::sink::rejects::{Corrected, CorrectedFiles};
 use crate::source::reader::{Reader, decode};
 use crate::source::survey::Format;
 use crate::sync::{Context, Surveyed, blocking, now_ms};
@@ -112,7 +114,10 @@ fn transform(
     catch_unwind(AssertUnwindSafe(|| {
         let batch = decode(&chunk, format, layout);
         let cleaned = clean(&batch, layout, dataset);
-        project(chunk, &cleaned, layout, dataset, market)
+        let corrected_rows = corrected_rows(&batch, layout);
+        let mut projected = project(chunk, &cleaned, layout, dataset, market);
+        note_corrected_rows(&mut projected.rejects, layout);
+        Projected { corrected_rows, ..projected }
     }))
     .map_err(|panic| {
         let what = panic
@@ -141,6 +146,8 @@ enum Precedence {
     Newest,
     /// A late full export adds what is unknown, unless a newer one has said that it is gone.
     OnlyUnknown(Unknown),
+    /// All of them: a corrected copy of rejected rows is what an operator wants now. It closes the rejects of these files.
+    Correction(CorrectedFiles),
     /// Those that older files wrote: version and path of this file, and of the files met so far.
     Delta { own: (i64, String), others: HashMap<i64, (i64, String)> },
 }
@@ -162,6 +169,7 @@ impl<'a> Writer<'a> {
         let position = file.position.unwrap_or_default();
         let own = (file.version_ms, file.path.clone());
         let precedence = match dataset.kind {
+            _ if file.corrects.is_some() => Precedence::Correction(context.sink.corrected_files(&file).await?),
             FeedKind::Delta => Precedence::Delta { own, others: HashMap::new() },
             FeedKind::Full => match context.sink.newest_synced(&file).await? {
                 Some(newest) if newest > own => Precedence::OnlyUnknown(match dataset.deletes {
@@ -233,10 +241,18 @@ impl<'a> Writer<'a> {
     fn wins(&self, file_id: i64) -> bool {
         match &self.precedence {
             _ if file_id == self.file.id => true,
-            Precedence::Newest => true,
+            Precedence::Newest | Precedence::Correction(_) => true,
             Precedence::OnlyUnknown(_) => false,
             Precedence::Delta { own, others } => others.get(&file_id).is_none_or(|other| own >= other),
         }
+    }
+
+    /// The rejects that this chunk closes: those of rows that it brings in, and of rows that are its own rejects now.
+    fn corrected(&self, projected: &Projected) -> Option<Corrected> {
+        let Precedence::Correction(files) = &self.precedence else { return None };
+        let again = projected.rejects.iter().filter_map(|reject| reject.corrects_row);
+        let rows = projected.corrected_rows.iter().copied().chain(again);
+        Some(Corrected { files: files.clone(), rows: rows.collect(), now_ms: now_ms() })
     }
 
     fn adds_unknown(&self) -> bool {
@@ -315,6 +331,7 @@ impl<'a> Writer<'a> {
             confirmed_keys: touched.confirmed,
             revived_keys,
             new_deleted_ms: matches!(self.precedence, Precedence::OnlyUnknown(Unknown::Marked)).then(now_ms),
+            corrected: self.corrected(&projected),
             rejects: projected.rejects,
             counts,
             next: projected.next,

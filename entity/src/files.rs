@@ -61,6 +61,12 @@ pub struct Model {
     pub changed_ns: i64,
     /// Fingerprint of the dataset's rules and the transform version it was read under.
     pub transform: String,
+    /// JSON of its columns and delimiter, where it has rejects: what a corrected copy of them is written with.
+    #[sea_orm(column_type = "Text", nullable)]
+    pub header: Option<String>,
+    /// Name without extensions of the file whose rejects this one corrects.
+    #[sea_orm(column_type = "Text", nullable)]
+    pub corrects: Option<String>,
     /// When an operator approved the deletion that its state `held` held back.
     pub approved_at: Option<DateTimeUtc>,
     /// Where to go on: JSON, written in the transaction of the rows before it.

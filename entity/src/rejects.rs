@@ -13,6 +13,8 @@ pub struct Model {
     pub file_id: i64,
     /// 1 is the first row after the header.
     pub row_number: i64,
+    /// The `_row` of a corrected copy's row: its number in the file that it corrects.
+    pub corrects_row: Option<i64>,
     /// The column at fault, if one is.
     pub column_name: Option<String>,
     /// Why, and what to do.

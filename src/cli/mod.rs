@@ -3,6 +3,7 @@
 mod approve;
 mod check;
 mod init;
+mod rejects;
 mod run;
 mod status;
 mod sync;
@@ -63,6 +64,8 @@ enum Command {
     Status,
     /// Compare metrics, row hashes and counts with what the stored rows say
     Verify,
+    /// List the rows that could not be loaded, or write them for correction
+    Rejects(rejects::RejectsArguments),
     /// Let a held file make its deletion
     Approve(approve::ApproveArguments),
     /// Check configuration, directories, database and permissions
@@ -133,6 +136,7 @@ pub fn execute(arguments: Arguments) -> Exit {
         Command::Sync(own) => sync::execute(&arguments.shared, &own),
         Command::Status => status::execute(&arguments.shared),
         Command::Verify => verify::execute(&arguments.shared),
+        Command::Rejects(own) => rejects::execute(&arguments.shared, &own),
         Command::Approve(own) => approve::execute(&arguments.shared, &own),
         Command::Check => check::execute(&arguments.shared),
         Command::Init(own) => init::execute(&arguments.shared, &own),

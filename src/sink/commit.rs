@@ -5,6 +5,7 @@
 //! the position after it. Nothing is done twice, nothing is left out.
 
 use super::Sink;
+use super::rejects::Corrected;
 use super::upsert::statements;
 use crate::chunk::{Counts, Position, Reject};
 use crate::dataset::Dataset;
@@ -51,6 +52,8 @@ pub struct ChunkWrite<'a> {
     pub new_deleted_ms: Option<i64>,
     /// Rows that cannot be loaded.
     pub rejects: Vec<Reject>,
+    /// Of a corrected copy: the rejects that it closes.
+    pub corrected: Option<Corrected>,
     /// Counts of the file up to and with this chunk.
     pub counts: Counts,
     /// Where reading goes on.
@@ -73,6 +76,9 @@ impl Sink {
         self.mark_groups(transaction, chunk.dataset, chunk.market, &chunk.changed_keys).await?;
         self.mark_groups(transaction, chunk.dataset, chunk.market, &chunk.new_keys).await?;
         self.write_rejects(transaction, chunk.file_id, &chunk.rejects).await?;
+        if let Some(corrected) = &chunk.corrected {
+            self.close_corrected(transaction, corrected).await?;
+        }
         self.write_position(transaction, chunk.file_id, chunk.counts, chunk.next).await?;
         fail::fail_point!("before_commit", |_| std::process::abort());
         write.commit().await?;
@@ -114,11 +120,19 @@ impl Sink {
         let bytes: Vec<usize> = rejected.iter().map(|reject| reject.raw.len()).collect();
         for statement in statements(&bytes, REJECTS_PER_STATEMENT) {
             let mut insert = Query::insert();
-            insert.into_table(rejects::Entity).columns([C::FileId, C::RowNumber, C::ColumnName, C::Reason, C::Raw]);
+            insert.into_table(rejects::Entity).columns([
+                C::FileId,
+                C::RowNumber,
+                C::CorrectsRow,
+                C::ColumnName,
+                C::Reason,
+                C::Raw,
+            ]);
             for reject in &rejected[statement] {
                 insert.values_panic([
                     file_id.into(),
                     i64::try_from(reject.row_number).unwrap_or(i64::MAX).into(),
+                    reject.corrects_row.and_then(|row| i64::try_from(row).ok()).into(),
                     reject.column.clone().into(),
                     reject.reason.as_str().into(),
                     reject.raw.as_str().into(),

@@ -189,6 +189,7 @@ impl Sink {
                 .exec(&write.transaction)
                 .await?;
         }
+        self.close_replaced_rejects(&write.transaction, file, is_newest, now_ms).await?;
         let state = if held.is_some() { FileState::Held } else { FileState::Synced };
         files::Entity::update_many()
             .col_expr(C::State, Expr::value(state.name()))
@@ -215,6 +216,7 @@ impl Sink {
             .filter(C::Market.eq(file.market.clone()))
             .filter(C::Position.is_not_null())
             .filter(C::State.is_in(whole))
+            .filter(C::Corrects.is_null())
             .filter(C::Version.gte(self.dialect.time(Some(file.version_ms))))
             .filter(C::Id.ne(file.id))
             .into_tuple()

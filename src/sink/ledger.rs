@@ -4,6 +4,7 @@ use super::Sink;
 use crate::chunk::{Counts, Position};
 use crate::dataset::hex;
 use crate::error::SyncError;
+use crate::rejects::Header;
 use entity::files;
 use sea_orm::sea_query::{Condition, Expr, ExprTrait, InsertStatement, Query};
 use sea_orm::{
@@ -90,6 +91,10 @@ pub struct FileRecord {
     pub position: Option<Position>,
     /// Whether an operator approved its deletion.
     pub is_approved: bool,
+    /// Its columns and delimiter, where it has rejects.
+    pub header: Option<Header>,
+    /// Name without extensions of the file whose rejects it corrects.
+    pub corrects: Option<String>,
     /// Why it is not synced.
     pub error: Option<String>,
 }
@@ -119,6 +124,8 @@ pub struct NewFile {
     pub changed_ns: i64,
     /// Rules it was read under.
     pub transform: String,
+    /// Name without extensions of the file whose rejects it corrects.
+    pub corrects: Option<String>,
     /// Why it is not synced.
     pub error: Option<String>,
 }
@@ -141,6 +148,8 @@ impl From<files::Model> for FileRecord {
             changed_ns: file.changed_ns,
             transform: file.transform,
             position: file.position.and_then(|position| serde_json::from_str(&position).ok()),
+            header: file.header.and_then(|header| serde_json::from_str(&header).ok()),
+            corrects: file.corrects,
             is_approved: file.approved_at.is_some(),
             error: file.error,
         }
@@ -292,6 +301,8 @@ impl Sink {
         let newest = files::Entity::find()
             .filter(files::Column::Dataset.eq(file.dataset.clone()))
             .filter(files::Column::Market.eq(file.market.clone()))
+            // What corrects single rows of an export is none.
+            .filter(files::Column::Corrects.is_null())
             // One that was given up half-way has rows in the tables too.
             .filter(files::Column::Position.is_not_null())
             .filter(files::Column::Id.ne(file.id))
@@ -392,6 +403,7 @@ impl Sink {
             (C::Inode, file.inode.into()),
             (C::ChangedNs, file.changed_ns.into()),
             (C::Transform, file.transform.as_str().into()),
+            (C::Corrects, file.corrects.clone().into()),
         ]
     }
 
@@ -507,7 +519,7 @@ fn count(value: Option<i64>) -> u64 {
     u64::try_from(value.unwrap_or(0)).unwrap_or(0)
 }
 
-fn is_at(path: &str) -> Condition {
+pub(super) fn is_at(path: &str) -> Condition {
     Condition::all().add(files::Column::PathKey.eq(path_key(path))).add(files::Column::Path.eq(path))
 }
 

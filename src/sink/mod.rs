@@ -16,6 +16,7 @@ pub mod ledger;
 pub mod marts;
 pub mod overview;
 pub mod read_only;
+pub mod rejects;
 pub mod summary;
 pub mod template;
 pub mod upsert;

@@ -14,6 +14,7 @@ use crate::chunk::{Chunk, Position, Reject};
 use crate::config::Limits;
 use crate::dataset::Dataset;
 use crate::error::SyncError;
+use crate::rejects::OF_SAME_RECORD;
 use crate::schema::Layout;
 use arrow_array::RecordBatch;
 use arrow_schema::{DataType, Field, Schema};
@@ -237,7 +238,13 @@ fn push_reject(chunk: &mut Chunk, reject: Reject) {
 /// A row whose record is unknown stands for itself.
 fn keyless_reject(row: RowRef<'_>) -> Option<Reject> {
     let Form::Broken(fault) = row.form else { return None };
-    Some(Reject { row_number: row.number, column: fault.column, reason: fault.reason, raw: printable(row.raw) })
+    Some(Reject {
+        row_number: row.number,
+        corrects_row: None,
+        column: fault.column,
+        reason: fault.reason,
+        raw: printable(row.raw),
+    })
 }
 
 impl Record {
@@ -267,8 +274,7 @@ impl Record {
                 self.key, limits.record_rows_max
             ))
         } else {
-            faulty
-                .map(|number| format!("row {number} of the same record cannot be loaded, and records are loaded whole"))
+            faulty.map(|number| format!("row {number} {OF_SAME_RECORD}"))
         };
         match whole_fault {
             None => self.accept(chunk),
@@ -300,7 +306,7 @@ impl Record {
                 Form::Broken(fault) => fault,
                 _ => Fault::row(whole_reason),
             };
-            push_reject(chunk, Reject { row_number: row.number, column, reason, raw });
+            push_reject(chunk, Reject { row_number: row.number, corrects_row: None, column, reason, raw });
         }
     }
 }
