@@ -308,7 +308,7 @@ impl Dataset {
         let name = template.name_of(stem);
         let settings = DatasetSettings { table: name.clone(), key: template.key.clone(), ..DatasetSettings::default() };
         let made = Self { is_made: true, ..Self::new(&name, &settings, &self.null_tokens).ok()? };
-        Some((Arc::new(made), Route { market: String::new(), date }))
+        Some((Arc::new(made), Route { market: String::new(), date, corrects: None }))
     }
 
     /// The same with the table and key that were found for it.

@@ -86,9 +86,11 @@ pub fn scan(root: &Path, datasets: &[Arc<Dataset>], own_dirs: &[PathBuf]) -> Vec
 /// The first dataset that a path belongs to, and what the path says.
 pub fn route(path: &Path, datasets: &[Arc<Dataset>]) -> Option<(Arc<Dataset>, Route)> {
     let text = path.to_string_lossy();
-    let find = |text: &str| datasets.iter().find_map(|dataset| dataset.for_path(text));
-    let Some(corrected) = corrected_paths(&text) else { return find(&text) };
-    let (dataset, route) = corrected.iter().find_map(|text| find(text))?;
+    let Some(corrected) = corrected_paths(&text) else {
+        return datasets.iter().find_map(|dataset| dataset.for_path(&text));
+    };
+    let (dataset, route) =
+        datasets.iter().find_map(|dataset| corrected.iter().find_map(|path| dataset.for_path(path)))?;
     // A day in the name is that of the export: what an operator corrects afterwards is newer.
     Some((dataset, Route { date: None, corrects: Some(stem(&text).to_owned()), ..route }))
 }
