@@ -155,7 +155,12 @@ async fn give_up(
 }
 
 /// A file that could not even be read has no line in the ledger yet.
-fn unknown_report(source_file: &SourceFile, outcome: Outcome, reason: String, started: Instant) -> FileReport {
+pub(crate) fn unknown_report(
+    source_file: &SourceFile,
+    outcome: Outcome,
+    reason: String,
+    started: Instant,
+) -> FileReport {
     let route = source_file.route.as_ref();
     FileReport {
         path: source_file.path_text(),
@@ -230,7 +235,11 @@ pub async fn look_at_database<T>(
 ) -> Result<Option<T>, SyncError> {
     let patience = Patience::Limited(config.database_wait);
     patiently(patience, &CancellationToken::new(), async || match Box::pin(Sink::open_read_only(config)).await? {
-        Some(sink) => Ok(Some(ask(&sink).await?)),
+        Some(sink) => {
+            let answer = ask(&sink).await;
+            sink.close().await?;
+            answer.map(Some)
+        }
         None => Ok(None),
     })
     .await

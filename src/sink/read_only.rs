@@ -42,11 +42,21 @@ impl Sink {
             connection,
         };
         if !sink.is_migrated().await? {
+            sink.close().await?;
             return Ok(None);
         }
         let shapes = sink.existing_shapes(&sink.connection).await?;
         *sink.shapes.write().expect("no code panics while it holds the shapes") = Arc::new(shapes);
         Ok(Some(sink))
+    }
+
+    /// Ends the connections. A process that ends before its last SQLite connection does leaves a `-wal` file behind.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn close(&self) -> Result<(), SyncError> {
+        Ok(self.connection.close_by_ref().await?)
     }
 
     /// A view of the database in which nothing changes while it is looked at.
