@@ -254,6 +254,16 @@ impl Config {
         own_dirs
     }
 
+    /// The same rules for a SQLite database and a state directory of their own, where files stay what they are.
+    pub fn for_scratch(&self, directory: &Path) -> Self {
+        Self {
+            database_url: DatabaseUrl(sqlite_url(&directory.join("scratch.db"))),
+            state_dir: directory.to_owned(),
+            after_sync: AfterSync::Keep,
+            ..self.clone()
+        }
+    }
+
     fn from_sources(overrides: &Overrides, environment: &Map<String, String>) -> Result<Self, ConfigurationError> {
         let overrides = &Overrides { config: configuration_file(overrides, environment), ..overrides.clone() };
         let own = sources(None, overrides, environment)?;

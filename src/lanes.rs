@@ -50,7 +50,7 @@ pub fn lanes_of(files: Vec<SourceFile>) -> BTreeMap<Lane, Vec<SourceFile>> {
 
 /// The files of a lane in the order of the versions that the ledger will give them: new content at a known path is
 /// newer than what was there, whatever its date, so it may have to wait for others.
-async fn in_order_of_versions(
+pub(crate) async fn in_order_of_versions(
     context: &Context,
     patience: Patience,
     mut files: Vec<SourceFile>,

@@ -13,6 +13,7 @@ pub mod health;
 pub mod http;
 pub mod inbox;
 pub mod lanes;
+pub mod plan;
 pub mod retry;
 
 // One file's way.

@@ -3,6 +3,8 @@
 mart  = "agent_metrics"
 key   = ["market", "agent_id"]
 group = "agent_id"
+# Columns that may be added up over the groups: what `tidegate plan` tells.
+additive = ["tasks_count", "completed_tasks", "failed_tasks", "total_distance_m"]
 
 [columns]
 market           = "identifier"

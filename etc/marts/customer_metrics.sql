@@ -3,6 +3,9 @@
 mart  = "customer_metrics"
 key   = ["market", "customer_id", "currency_symbol"]
 group = "customer_id"
+# Columns that may be added up over the groups: what `tidegate plan` tells.
+additive = ["orders_count", "completed_orders", "cancelled_orders", "total_amount", "items_quantity",
+            "redeemed_loyalty_points", "consumed_loyalty_points", "deliveries_count", "completed_deliveries"]
 
 [columns]
 market                      = "identifier"

@@ -3,6 +3,8 @@
 mart  = "daily_metrics"
 key   = ["market", "currency_symbol", "day"]
 group = "day"
+# Columns that may be added up over the groups: what `tidegate plan` tells.
+additive = ["orders_count", "cancelled_orders", "total_amount", "items_quantity"]
 
 [columns]
 market              = "identifier"

@@ -3,6 +3,8 @@
 mart  = "merchant_metrics"
 key   = ["market", "merchant_id", "currency_symbol"]
 group = "merchant_id"
+# Columns that may be added up over the groups: what `tidegate plan` tells.
+additive = ["orders_count", "cancelled_orders", "total_amount"]
 
 [columns]
 market              = "identifier"

@@ -3,6 +3,8 @@
 mart  = "product_metrics"
 key   = ["market", "sku", "currency_symbol"]
 group = "sku"
+# Columns that may be added up over the groups: what `tidegate plan` tells.
+additive = ["units_sold", "revenue", "cost", "gross_margin"]
 
 [columns]
 market          = "identifier"

@@ -3,6 +3,7 @@
 mod approve;
 mod check;
 mod init;
+mod plan;
 mod rejects;
 mod run;
 mod status;
@@ -60,6 +61,8 @@ enum Command {
     Run(run::RunArguments),
     /// Sync files or directories once
     Sync(sync::SyncArguments),
+    /// Show what a sync of files or directories would do, and write nothing
+    Plan(plan::PlanArguments),
     /// Show how the work goes: files, rates, backlog, rejects
     Status,
     /// Compare metrics, row hashes and counts with what the stored rows say
@@ -134,6 +137,7 @@ pub fn execute(arguments: Arguments) -> Exit {
     let result = match arguments.command {
         Command::Run(own) => run::execute(&arguments.shared, own),
         Command::Sync(own) => sync::execute(&arguments.shared, &own),
+        Command::Plan(own) => plan::execute(&arguments.shared, &own),
         Command::Status => status::execute(&arguments.shared),
         Command::Verify => verify::execute(&arguments.shared),
         Command::Rejects(own) => rejects::execute(&arguments.shared, &own),

@@ -18,7 +18,10 @@ const SHOWN_MAX: usize = 5;
 const REASON_CHARS_MAX: usize = 120;
 
 pub(super) fn execute(shared: &Shared) -> Result<Exit, CommandError> {
-    let config = Arc::new(Config::load(&shared.overrides())?);
+    let config = Config::load(&shared.overrides())?;
+    // The ledger has the path that a link to the inbox leads to.
+    let inbox = config.inbox.canonicalize().unwrap_or_else(|_| config.inbox.clone());
+    let config = Arc::new(Config { inbox, ..config });
     start_logging(&config, "error")?;
     let looked = runtime()?.block_on(look_at_database(&config, async |sink| {
         Ok((sink.overview(now_ms()).await?, sink.newest_files().await?))

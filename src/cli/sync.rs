@@ -36,7 +36,7 @@ pub(super) fn execute(shared: &Shared, own: &SyncArguments) -> Result<Exit, Comm
     result
 }
 
-fn find(paths: &[PathBuf], config: &Config) -> Result<Vec<SourceFile>, CommandError> {
+pub(super) fn find(paths: &[PathBuf], config: &Config) -> Result<Vec<SourceFile>, CommandError> {
     let mut files = Vec::new();
     for path in paths {
         let unreadable = |error| CommandError::Usage(format!("cannot read {}: {error}", path.display()));
@@ -128,7 +128,7 @@ async fn next_end(
     }
 }
 
-fn print_report(report: &FileReport) {
+pub(super) fn print_report(report: &FileReport) {
     let dataset = report.dataset.as_deref().unwrap_or("-");
     let name = &report.name;
     let counts = &report.counts;

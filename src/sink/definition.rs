@@ -37,6 +37,8 @@ pub struct Mart {
     pub shape: TableShape,
     /// The key column by whose values it is recomputed.
     pub group: String,
+    /// Columns whose sum over the groups means something.
+    pub additive: Vec<String>,
     /// Table of records to the query that gives the groups of some of them.
     pub touched_by: BTreeMap<String, String>,
     /// The query.
@@ -60,6 +62,8 @@ struct MartHeader {
     mart: String,
     key: Vec<String>,
     group: String,
+    #[serde(default)]
+    additive: Vec<String>,
     columns: toml::Table,
     touched_by: BTreeMap<String, String>,
 }
@@ -149,10 +153,14 @@ impl Mart {
         if !header.key.contains(&header.group) || header.key.iter().any(|key| !header.columns.contains_key(key)) {
             return Err("`key` must name columns, and `group` one of them".to_owned());
         }
+        if let Some(missing) = header.additive.iter().find(|name| !header.columns.contains_key(*name)) {
+            return Err(format!("additive: `{missing}` is none of the columns"));
+        }
         let shape = TableShape { name: header.mart, columns, key: header.key, auto_increment: false };
         Ok(Self {
             shape,
             group: header.group,
+            additive: header.additive,
             touched_by: header.touched_by,
             body: body.trim().to_owned(),
             fingerprint,

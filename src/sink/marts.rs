@@ -266,6 +266,17 @@ impl Sink {
         Ok(())
     }
 
+    /// Has every mart computed anew.
+    pub(super) async fn mark_everything(&self) -> Result<(), SyncError> {
+        let write = self.begin().await?;
+        for mart in &self.definitions.marts {
+            for table in mart.touched_by.keys() {
+                self.mark_markets(&write.transaction, mart, table).await?;
+            }
+        }
+        Ok(write.commit().await?)
+    }
+
     async fn mark_markets(&self, connection: &impl ConnectionTrait, mart: &Mart, table: &str) -> Result<(), SyncError> {
         let mut markets = Query::select();
         markets.distinct().column("market").from(Alias::new(table));

@@ -17,6 +17,7 @@ pub mod marts;
 pub mod overview;
 pub mod read_only;
 pub mod rejects;
+pub mod scratch;
 pub mod summary;
 pub mod template;
 pub mod upsert;

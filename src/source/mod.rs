@@ -6,6 +6,7 @@ pub mod json;
 pub mod mentions;
 pub mod reader;
 pub mod repair;
+pub mod repaired;
 pub mod rows;
 pub mod scan;
 pub mod seen_keys;

@@ -26,6 +26,7 @@ mod model_file;
 mod model_script;
 mod model_state;
 mod outage;
+mod plan;
 mod rejects;
 mod rows;
 mod samples;

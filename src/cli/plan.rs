@@ -1,0 +1,134 @@
+//! `tidegate plan`: what a sync of files or directories would do.
+
+use super::sync::{find, grouped, print_report};
+use super::{CommandError, Exit, Shared, THREADS_GRACE, cancel_on_signal, runtime, say, start_logging};
+use crate::config::Config;
+use crate::error::SyncError;
+use crate::plan::{Plan, PlannedColumn, PlannedFile, plan};
+use crate::sync::Outcome;
+use clap::Args;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use tokio_util::sync::CancellationToken;
+
+#[derive(Args, Debug)]
+pub(super) struct PlanArguments {
+    /// Files, or directories with everything below them
+    #[arg(required = true)]
+    paths: Vec<PathBuf>,
+}
+
+pub(super) fn execute(shared: &Shared, own: &PlanArguments) -> Result<Exit, CommandError> {
+    let config = Config::load(&shared.overrides())?;
+    // Whether a sync would archive or delete its file, the plan does not.
+    start_logging(&config, "error")?;
+    let files = find(&own.paths, &config)?;
+    let runtime = runtime()?;
+    let planned = runtime.block_on(async {
+        let shutdown = CancellationToken::new();
+        cancel_on_signal(&shutdown)?;
+        let planned = tokio::select! {
+            planned = plan(&config, files, &shutdown) => planned,
+            // What was tried so far goes with its scratch database.
+            () = shutdown.cancelled() => Err(SyncError::Stopped),
+        };
+        Ok::<_, CommandError>(planned?)
+    });
+    runtime.shutdown_timeout(THREADS_GRACE);
+    let planned = planned?;
+    if shared.json {
+        say(format_args!("{}", serde_json::json!(planned)));
+    } else {
+        print(&planned);
+    }
+    let is_good =
+        |file: &PlannedFile| matches!(file.report.outcome, Outcome::Synced | Outcome::Unchanged | Outcome::Unmatched);
+    Ok(if planned.files.iter().all(is_good) { Exit::Done } else { Exit::FilesFailed })
+}
+
+fn print(plan: &Plan) {
+    plan.files.iter().for_each(print_file);
+    if plan.totals.is_empty() {
+        say(format_args!("\nno total of a mart would change"));
+        return;
+    }
+    say(format_args!("\ntotals of the marts"));
+    for total in &plan.totals {
+        let of = match total.currency_symbol.as_deref() {
+            Some("") | None => format!("market {}", total.market),
+            Some(currency) => format!("market {}, {currency}", total.market),
+        };
+        let name = format!("{}.{}", total.mart, total.column);
+        say(format_args!("  {name:<40} {of:<18} {} → {}", total.before.normalize(), total.after.normalize()));
+    }
+}
+
+fn print_file(file: &PlannedFile) {
+    print_report(&file.report);
+    let counts = &file.report.counts;
+    if counts.read > 0 {
+        detail(
+            "rows",
+            format_args!(
+                "{} read: {} accepted, {} duplicate, {} rejected; {} repaired; {} table rows stale",
+                grouped(counts.read),
+                grouped(counts.accepted),
+                grouped(counts.duplicate),
+                grouped(counts.rejected),
+                grouped(counts.repaired),
+                grouped(counts.stale)
+            ),
+        );
+    }
+    if let Some(format) = &file.format {
+        detail("format", format_args!("{format}"));
+    }
+    for (table, columns) in by_table(&file.columns) {
+        detail(table, format_args!("{}", columns.join(", ")));
+    }
+    for change in &file.schema_changes {
+        let to = change.new.as_deref().unwrap_or_default();
+        let from = change.old.as_deref().map(|old| format!("{old} → ")).unwrap_or_default();
+        detail("schema", format_args!("{} {}.{} {from}{to}", change.kind, change.table, change.column));
+    }
+    for example in &file.examples {
+        let differences = example.differences.iter();
+        let differences: Vec<String> = differences
+            .map(|cell| format!("{} {} → {}", cell.column, shown(&cell.before), shown(&cell.after)))
+            .collect();
+        let text = match differences.is_empty() {
+            true => String::new(),
+            false => format!(": {}", differences.join("; ")),
+        };
+        detail(&example.change, format_args!("{} ({}){text}", example.table, example.key));
+    }
+    for repair in &file.repairs {
+        let key = repair.key.as_deref().unwrap_or("?");
+        detail("repaired", format_args!("row {} ({key}): {}", repair.row, shown(&repair.raw)));
+    }
+    for reject in &file.rejects {
+        let column = reject.column.as_deref().map(|column| format!(", {column}")).unwrap_or_default();
+        detail("rejected", format_args!("row {}{column}: {}", reject.row, reject.reason));
+    }
+}
+
+fn detail(what: &str, text: std::fmt::Arguments<'_>) {
+    say(format_args!("  {what:<14} {text}"));
+}
+
+fn by_table(columns: &[PlannedColumn]) -> BTreeMap<&str, Vec<String>> {
+    let mut tables: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for column in columns {
+        tables.entry(&column.table).or_default().push(format!("{} {}", column.column, column.kind));
+    }
+    tables
+}
+
+/// Long text is told by how it begins.
+fn shown(value: &str) -> String {
+    const CHARS_MAX: usize = 60;
+    match value.char_indices().nth(CHARS_MAX) {
+        Some((end, _)) => format!("{}…", &value[..end]),
+        None => value.to_owned(),
+    }
+}
