@@ -219,7 +219,7 @@ impl Looked {
 fn columns(layout: &Layout, dataset: &Dataset, shapes: &Shapes) -> Vec<PlannedColumn> {
     let planned = layout.columns.iter().filter_map(|column| {
         let table = match column.role {
-            Role::Padding => return None,
+            Role::Padding | Role::Note => return None,
             Role::Key => &dataset.table,
             Role::Column(owner) => dataset.table_of(owner),
         };

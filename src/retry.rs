@@ -237,7 +237,7 @@ pub async fn look_at_database<T>(
     patiently(patience, &CancellationToken::new(), async || match Box::pin(Sink::open_read_only(config)).await? {
         Some(sink) => {
             let answer = ask(&sink).await;
-            sink.close().await?;
+            sink.end_connections().await?;
             answer.map(Some)
         }
         None => Ok(None),

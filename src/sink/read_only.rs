@@ -42,7 +42,7 @@ impl Sink {
             connection,
         };
         if !sink.is_migrated().await? {
-            sink.close().await?;
+            sink.end_connections().await?;
             return Ok(None);
         }
         let shapes = sink.existing_shapes(&sink.connection).await?;
@@ -55,7 +55,7 @@ impl Sink {
     /// # Errors
     ///
     /// When the database fails.
-    pub async fn close(&self) -> Result<(), SyncError> {
+    pub async fn end_connections(&self) -> Result<(), SyncError> {
         Ok(self.connection.close_by_ref().await?)
     }
 
