@@ -63,7 +63,9 @@ pub fn parse_integer(text: &str) -> Option<i64> {
 pub fn parse_double(text: &str) -> Option<f64> {
     let text = text.trim();
     parse_digits(text)?;
-    let plain: String = text.chars().filter(|&c| !is_group_separator(c)).collect();
+    let plain = text.chars().filter(|&c| !is_group_separator(c));
+    // The standard library reads only the hyphen as a minus.
+    let plain: String = plain.map(|c| if MINUS.contains(&c) { '-' } else { c }).collect();
     plain.parse::<f64>().ok().filter(|value| value.abs() < DOUBLE_MAX)
 }
 
@@ -278,6 +280,7 @@ mod tests {
         assert_eq!(parse_double("-1.2611134"), Some(-1.261_113_4));
         assert_eq!(parse_double("11,997.31"), Some(11997.31));
         assert_eq!(parse_double("3.7E+14"), Some(3.7e14));
+        assert_eq!(parse_double("\u{2212}1,997.5"), Some(-1997.5));
         for text in ["3.7E+29", "-1E15", "inf", "NaN", "0x10", "1_000", "", "5 km"] {
             assert_eq!(parse_double(text), None, "{text}");
         }
