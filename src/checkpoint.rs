@@ -20,7 +20,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Grows when the file's meaning changes; an older file is not read.
-const FORMAT_VERSION: u32 = 1;
+const FORMAT_VERSION: u32 = 2;
 
 /// A survey with more scattered records than this costs more to write after every chunk than to repeat.
 const SCATTERED_MAX: usize = 10_000;
@@ -33,7 +33,7 @@ pub struct Checkpoint {
     pub file_id: i64,
     /// What the file looked like.
     pub stamp: Stamp,
-    /// Digests of its blocks.
+    /// Digests of the blocks of its text.
     pub digests: Vec<u64>,
     /// What the first look found.
     pub survey: Survey,
@@ -137,9 +137,17 @@ impl Checkpoints {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dataset::Encoding;
+    use crate::source::cells::Dialect;
+    use crate::source::compression::Compression;
+    use crate::source::format::{Format, RowFormat};
 
     fn checkpoint(position: Position) -> Checkpoint {
+        let dialect = Dialect { delimiter: b';', quote: b'"', row_bytes_max: 100 };
+        let rows = RowFormat::Csv(dialect);
+        let format = Format { compression: Compression::Gzip, encoding: Encoding::Windows1252, rows };
         let survey = Survey {
+            format,
             header: vec!["Order ID".to_owned()],
             rows_read: 3,
             rows_rejected: 0,
@@ -166,7 +174,7 @@ mod tests {
 
     #[test]
     fn a_checkpoint_is_these_literal_bytes() {
-        let json = r#"{"format_version":1,"file_id":4,"stamp":{"size_bytes":10,"modified_ns":20,"inode":30,"changed_ns":40},"digests":[5],"survey":{"header":["Order ID"],"rows_read":3,"rows_rejected":0,"scattered":[7],"gather_passes":1},"position":{"pass":0,"offset":9,"row":1,"records":0,"passes":0,"done":false}}"#;
+        let json = r#"{"format_version":2,"file_id":4,"stamp":{"size_bytes":10,"modified_ns":20,"inode":30,"changed_ns":40},"digests":[5],"survey":{"format":{"compression":"gzip","encoding":"windows-1252","rows":{"csv":{"delimiter":59,"quote":34,"row_bytes_max":100}}},"header":["Order ID"],"rows_read":3,"rows_rejected":0,"scattered":[7],"gather_passes":1},"position":{"pass":0,"offset":9,"row":1,"records":0,"passes":0,"done":false}}"#;
         let position = Position { offset: 9, row: 1, ..Position::default() };
         assert_eq!(serde_json::to_string(&checkpoint(position)).expect("plain data"), json);
     }

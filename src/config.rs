@@ -29,7 +29,7 @@ const CONFIGURATION_NAME: &str = "tidegate.toml";
 const NEAREST_SIMILARITY_MIN: f64 = 0.6;
 
 /// Keys of a dataset.
-const DATASET_KEYS: [&str; 15] = [
+const DATASET_KEYS: [&str; 18] = [
     "paths",
     "kind",
     "table",
@@ -45,6 +45,9 @@ const DATASET_KEYS: [&str; 15] = [
     "swallows",
     "extracts",
     "forms",
+    "encoding",
+    "delimiter",
+    "quote",
 ];
 
 /// What is wrong with the configuration.
@@ -135,8 +138,12 @@ pub struct Limits {
     pub chunk_bytes_max: usize,
     /// Text of the records that one gathering pass holds.
     pub gather_bytes_max: u64,
+    /// What a compressed file may unpack to.
+    pub decompressed_bytes_max: u64,
     /// Longest row.
     pub row_bytes_max: usize,
+    /// Longest value.
+    pub field_bytes_max: usize,
     /// Most rows of a record.
     pub record_rows_max: usize,
     /// Most columns of a file.
@@ -196,7 +203,9 @@ struct Settings {
     memory_max_mb: u64,
     rejects_max_percent: f64,
     deletes_max_percent: f64,
+    decompressed_bytes_max: u64,
     row_bytes_max: usize,
+    field_bytes_max: usize,
     record_rows_max: usize,
     columns_max: usize,
     marts_dir: PathBuf,
@@ -340,6 +349,7 @@ impl Limits {
         }
         for (key, value) in [
             ("row_bytes_max", settings.row_bytes_max),
+            ("field_bytes_max", settings.field_bytes_max),
             ("record_rows_max", settings.record_rows_max),
             ("columns_max", settings.columns_max),
         ] {
@@ -354,7 +364,9 @@ impl Limits {
             // lanes have four chunks each under way: one 256th of the memory each keeps them to a third.
             chunk_bytes_max: usize::try_from((memory_bytes / 256).min(4 << 20)).expect("at most 4 MiB"),
             gather_bytes_max: memory_bytes / 16,
+            decompressed_bytes_max: settings.decompressed_bytes_max,
             row_bytes_max: settings.row_bytes_max,
+            field_bytes_max: settings.field_bytes_max,
             record_rows_max: settings.record_rows_max,
             columns_max: settings.columns_max,
         })
@@ -546,7 +558,10 @@ mod tests {
         assert_eq!(route("/in/market_west-coast_deliveries.tsv"), expect("deliveries", "west-coast", None));
         assert_eq!(route("/in/2022-02-17 Market 3 Orders.csv"), expect("orders", "3", Some("2022-02-17")));
         assert_eq!(route("/market 9/Market 1 Orders.csv"), expect("orders", "1", None));
+        assert_eq!(route("/in/Market 1 Orders.csv.gz"), expect("orders", "1", None));
+        assert_eq!(route("/in/market-1-customers-2022-02-17.ndjson.zst"), expect("customers", "1", Some("2022-02-17")));
         assert_eq!(route("/in/Market 1 Orders.xlsx"), None);
+        assert_eq!(route("/in/Market 1 Orders.gz"), None);
         assert_eq!(route("/in/supermarket orders.csv"), None);
         assert_eq!(route("/in/marketing/orders.csv"), None);
     }

@@ -77,6 +77,37 @@ pub enum Deletes {
     Remove,
 }
 
+/// How the characters of a file are written as bytes, by the names of the WHATWG standard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Encoding {
+    /// UTF-8, which all later steps read.
+    #[serde(rename = "utf-8")]
+    Utf8,
+    /// UTF-16, the lower byte first.
+    #[serde(rename = "utf-16le")]
+    Utf16Le,
+    /// UTF-16, the higher byte first.
+    #[serde(rename = "utf-16be")]
+    Utf16Be,
+    /// Windows-1252, of which Latin-1 is a part.
+    #[serde(rename = "windows-1252")]
+    Windows1252,
+}
+
+impl Encoding {
+    const ALL: [Self; 4] = [Self::Utf8, Self::Utf16Le, Self::Utf16Be, Self::Windows1252];
+
+    /// Its name in the WHATWG standard, lower case.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Utf8 => "utf-8",
+            Self::Utf16Le => "utf-16le",
+            Self::Utf16Be => "utf-16be",
+            Self::Windows1252 => "windows-1252",
+        }
+    }
+}
+
 /// A dataset as the profile writes it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -125,6 +156,15 @@ pub struct DatasetSettings {
     /// Column to the pattern of its values, for the repair of shifted rows.
     #[serde(default)]
     pub forms: BTreeMap<String, String>,
+    /// How characters are written as bytes; `auto` or nothing: each file says so itself.
+    #[serde(default)]
+    pub encoding: String,
+    /// What stands between the cells of a CSV file; `auto` or nothing: each file says so itself.
+    #[serde(default)]
+    pub delimiter: String,
+    /// What stands around a cell that holds a delimiter; `auto` or nothing: each file says so itself.
+    #[serde(default)]
+    pub quote: String,
 }
 
 /// One validated feed.
@@ -146,6 +186,12 @@ pub struct Dataset {
     pub deletes_max_percent: Option<f64>,
     /// Cells that mean "no value".
     pub null_tokens: Arc<NullTokens>,
+    /// How characters are written as bytes; `None` when each file says so itself.
+    pub encoding: Option<Encoding>,
+    /// What stands between cells; `None` when each file says so itself.
+    pub delimiter: Option<u8>,
+    /// What stands around cells; `None` when each file says so itself.
+    pub quote: Option<u8>,
     /// Fingerprint of everything that decides what rows a file gives.
     pub fingerprint: String,
     paths: Vec<Regex>,
@@ -249,7 +295,14 @@ impl Dataset {
                 .map(|(column, text)| Ok((column.clone(), pattern(name, key, text)?)))
                 .collect::<Result<BTreeMap<_, _>, String>>()
         };
+        let (delimiter, quote) = (delimiter(name, &settings.delimiter)?, quote(name, &settings.quote)?);
+        if delimiter.is_some() && delimiter == quote {
+            return Err(format!("datasets.{name}: `delimiter` and `quote` must differ"));
+        }
         Ok(Self {
+            encoding: encoding(name, &settings.encoding)?,
+            delimiter,
+            quote,
             name: name.to_owned(),
             kind: settings.kind,
             table,
@@ -335,6 +388,12 @@ impl Dataset {
         self.paths.iter().find(lacks_market).map(Regex::as_str)
     }
 
+    /// Whether the settings name a column: the key, or one of a table's.
+    pub fn declares(&self, column: &str) -> bool {
+        let is_of_lines = |lines: &Lines| lines.columns.contains(column);
+        column == self.key || self.record_columns.contains(column) || self.lines.as_ref().is_some_and(is_of_lines)
+    }
+
     /// Whether each distinct row is a record, for want of a key.
     pub fn is_keyless(&self) -> bool {
         self.key == ROW_HASH
@@ -402,6 +461,34 @@ impl Template {
             suffix += 1;
         }
         free
+    }
+}
+
+fn encoding(dataset: &str, text: &str) -> Result<Option<Encoding>, String> {
+    if matches!(text, "" | "auto") {
+        return Ok(None);
+    }
+    let known = Encoding::ALL.into_iter().find(|encoding| encoding.name() == text);
+    known.map(Some).ok_or_else(|| {
+        let names = Encoding::ALL.map(|encoding| format!("`{}`", encoding.name())).join(", ");
+        format!("datasets.{dataset}.encoding: `{text}` is neither `auto` nor one of {names}")
+    })
+}
+
+fn delimiter(dataset: &str, text: &str) -> Result<Option<u8>, String> {
+    match text.as_bytes() {
+        b"" | b"auto" => Ok(None),
+        b"tab" => Ok(Some(b'\t')),
+        &[byte] if byte == b'\t' || (byte.is_ascii_punctuation() && !matches!(byte, b'"' | b'\'')) => Ok(Some(byte)),
+        _ => Err(format!("datasets.{dataset}.delimiter: `{text}` is neither `auto`, `tab` nor one sign such as `;`")),
+    }
+}
+
+fn quote(dataset: &str, text: &str) -> Result<Option<u8>, String> {
+    match text.as_bytes() {
+        b"" | b"auto" => Ok(None),
+        &[byte @ (b'"' | b'\'')] => Ok(Some(byte)),
+        _ => Err(format!("datasets.{dataset}.quote: `{text}` is neither `auto`, `\"` nor `'`")),
     }
 }
 

@@ -87,7 +87,8 @@ async fn read_mentions(
     dataset: &Arc<Dataset>,
     first: u128,
 ) -> Result<Mentions, SyncError> {
-    let (content, layout, format) = (Arc::clone(&surveyed.content), Arc::clone(&surveyed.layout), surveyed.format);
+    let (content, layout, format) =
+        (Arc::clone(&surveyed.content), Arc::clone(&surveyed.layout), surveyed.survey.format.rows);
     let (config, dataset) = (Arc::clone(&context.config), Arc::clone(dataset));
     blocking(move || Mentions::read(&content, format, &layout, &dataset, &config.limits, first)).await
 }

@@ -51,6 +51,14 @@ pub enum SyncError {
         /// Why.
         source: std::io::Error,
     },
+    /// What a file unpacks or decodes to cannot be kept.
+    #[error("cannot unpack or decode it in {}: {source}; check the space left in state_dir", path.display())]
+    Spool {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// A fault of tidegate itself.
     #[error("tidegate made a mistake: {0}; please report it with the file")]
     Internal(String),
@@ -96,6 +104,11 @@ impl SyncError {
         Self::State { path: path.to_owned(), source }
     }
 
+    /// There is no room for what a file unpacks or decodes to.
+    pub fn spool(path: &Path, source: std::io::Error) -> Self {
+        Self::Spool { path: path.to_owned(), source }
+    }
+
     /// Whether the database cannot be used as it was asked for: it refuses the user, or is not there.
     pub const fn is_refusal(&self) -> bool {
         matches!(self, Self::Database(DbErr::Conn(_)))
@@ -108,7 +121,7 @@ impl SyncError {
             Self::ChangedWhileRead { .. } => Verdict::Rescan,
             Self::Read { source, .. } if source.kind() == std::io::ErrorKind::NotFound => Verdict::Rescan,
             Self::Damaged { .. } => Verdict::Quarantine,
-            Self::Read { .. } | Self::Database(_) | Self::Internal(_) => Verdict::Fail,
+            Self::Read { .. } | Self::Spool { .. } | Self::Database(_) | Self::Internal(_) => Verdict::Fail,
             Self::LeaseLost | Self::LeaseHeld { .. } | Self::Configuration(_) | Self::State { .. } | Self::Stopped => {
                 Verdict::Fatal
             }

@@ -3,7 +3,7 @@
 //! and what then happens cannot differ. The scratch database is gone when the plan is made.
 
 use crate::checkpoint::Checkpoints;
-use crate::config::Config;
+use crate::config::{Config, Limits};
 use crate::dataset::Dataset;
 use crate::error::SyncError;
 use crate::lanes::{in_order_of_versions, lanes_of};
@@ -11,10 +11,11 @@ use crate::retry::{Patience, Tried, look_at_database, sync_patiently, unknown_re
 use crate::schema::{Kind, Layout, Role, SchemaChange, Shapes};
 use crate::sink::Sink;
 use crate::sink::scratch::{Columns, EXAMPLES_MAX, Example, PlannedChange, RejectExample, TotalKey};
-use crate::source::content::Content;
+use crate::source::format::{Format, RowFormat};
 use crate::source::repaired::{RepairedRow, repaired_rows};
 use crate::source::scan::SourceFile;
-use crate::source::survey::{Format, format_of, survey};
+use crate::source::survey::survey;
+use crate::source::text::{Text, read_text};
 use crate::sync::{Context, FileReport, Outcome, blocking, open};
 use crate::unmatched::settle_dataset;
 use rust_decimal::Decimal;
@@ -166,13 +167,15 @@ async fn plan_file(context: &Context, source_file: &SourceFile) -> Result<Planne
     let after = context.sink.shapes();
     let looked = looked.filter(|_| report.outcome != Outcome::Unchanged);
     Ok(PlannedFile {
-        format: looked.as_ref().map(|looked| describe_format(looked.format)),
+        format: looked.as_ref().map(|looked| looked.format.to_string()),
         columns: looked.as_ref().map(|looked| columns(&looked.layout, &looked.dataset, &after)).unwrap_or_default(),
         schema_changes: context.sink.changes_after(ledger_end).await?,
         examples: context.sink.examples(&before, &widened).await?,
         rejects: context.sink.rejects_after(ledger_end).await?,
         repairs: match looked {
-            Some(looked) if report.counts.repaired > 0 => looked.repairs(report.counts.repaired).await?,
+            Some(looked) if report.counts.repaired > 0 => {
+                looked.repairs(context.config.limits.clone(), report.counts.repaired).await?
+            }
             _ => Vec::new(),
         },
         report,
@@ -181,7 +184,7 @@ async fn plan_file(context: &Context, source_file: &SourceFile) -> Result<Planne
 
 /// A file that was looked at.
 struct Looked {
-    content: Content,
+    text: Text,
     format: Format,
     layout: Layout,
     dataset: Arc<Dataset>,
@@ -192,12 +195,12 @@ struct Looked {
 async fn look(context: &Context, source_file: &SourceFile, dataset: &Arc<Dataset>) -> Result<Looked, SyncError> {
     let dataset = settle_dataset(context, source_file, dataset).await?;
     let (content, _) = open(&source_file.path, context.config.limits.content_bytes_max).await?;
-    let format = format_of(&source_file.path, &context.config.limits);
     let (config, shapes) = (Arc::clone(&context.config), context.sink.shapes());
     blocking(move || {
-        let (_, layout) = survey(&content, format, &dataset, &shapes, &config.limits)?;
+        let text = read_text(content, &dataset, None, &config.limits, &config.state_dir)?;
+        let (survey, layout) = survey(&text, &dataset, &shapes, &config.limits)?;
         let changes = layout.reconcile(&dataset, &shapes);
-        Ok(Looked { content, format, layout, dataset, changes })
+        Ok(Looked { text, format: survey.format, layout, dataset, changes })
     })
     .await
 }
@@ -210,9 +213,14 @@ impl Looked {
     }
 
     /// The first of its repaired rows.
-    async fn repairs(self, rows_repaired: u64) -> Result<Vec<RepairedRow>, SyncError> {
+    async fn repairs(self, limits: Limits, rows_repaired: u64) -> Result<Vec<RepairedRow>, SyncError> {
         let rows_max = usize::try_from(rows_repaired.min(EXAMPLES_MAX)).expect("a few");
-        blocking(move || repaired_rows(&self.content, self.format, &self.layout, &self.dataset, rows_max)).await
+        let Self { text, format, layout, dataset, .. } = self;
+        blocking(move || {
+            let RowFormat::Csv(dialect) = format.rows else { return Ok(Vec::new()) };
+            repaired_rows(&text.content, dialect, &layout, &dataset, limits.field_bytes_max, rows_max)
+        })
+        .await
     }
 }
 
@@ -232,13 +240,6 @@ fn columns(layout: &Layout, dataset: &Dataset, shapes: &Shapes) -> Vec<PlannedCo
         })
     });
     planned.collect()
-}
-
-fn describe_format(format: Format) -> String {
-    match format {
-        Format::Json => "JSON".to_owned(),
-        Format::Csv(dialect) => format!("CSV, delimiter {:?}", char::from(dialect.delimiter)),
-    }
 }
 
 fn markets_of(files: &[SourceFile]) -> Vec<String> {

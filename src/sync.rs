@@ -1,7 +1,7 @@
 //! Sync: what becomes of one file. Read this first.
 
 use crate::archive::put_away;
-use crate::checkpoint::Checkpoints;
+use crate::checkpoint::{Checkpoint, Checkpoints};
 use crate::chunk::{Counts, Position};
 use crate::config::Config;
 use crate::dataset::{Dataset, Route};
@@ -13,8 +13,10 @@ use crate::schema::Layout;
 use crate::sink::Sink;
 use crate::sink::ledger::{FileRecord, FileState, NewFile};
 use crate::source::content::{Content, Stamp};
+use crate::source::format::RowFormat;
 use crate::source::scan::SourceFile;
-use crate::source::survey::{Format, Survey, format_of, survey};
+use crate::source::survey::{Survey, survey};
+use crate::source::text::read_text;
 use crate::unmatched::{list_unmatched, settle_dataset};
 use crate::writer::{Written, write_chunks};
 use serde::Serialize;
@@ -137,9 +139,8 @@ pub async fn clear_up(context: &Context) -> Result<(), SyncError> {
 struct TakenFile {
     file: FileRecord,
     content: Content,
-    format: Format,
     /// What an earlier attempt found, when the file is still the one it looked at.
-    survey: Option<Survey>,
+    checkpoint: Option<Checkpoint>,
 }
 
 enum Taken {
@@ -153,10 +154,8 @@ enum Taken {
 pub(crate) struct Surveyed {
     /// Its line in the ledger.
     pub file: FileRecord,
-    /// Its bytes.
+    /// Its text.
     pub content: Arc<Content>,
-    /// How it is written.
-    pub format: Format,
     /// What was found.
     pub survey: Survey,
     /// Its columns.
@@ -173,9 +172,8 @@ async fn take(
     let sink = &context.sink;
     let path = source_file.path_text();
     let newest = sink.newest_file(&path).await?;
-    let format = format_of(&source_file.path, &context.config.limits);
     if let Some(file) = &newest
-        && let Some(resumed) = resume(context, source_file, dataset, file, format).await?
+        && let Some(resumed) = resume(context, source_file, dataset, file).await?
     {
         return Ok(Taken::Work(Box::new(resumed)));
     }
@@ -194,7 +192,7 @@ async fn take(
             }
             FileState::Pending | FileState::Syncing | FileState::Failed => {
                 sink.set_state(file.id, FileState::Syncing, None, now_ms()).await?;
-                return Ok(Taken::Work(Box::new(TakenFile { file: file.clone(), content, format, survey: None })));
+                return Ok(Taken::Work(Box::new(TakenFile { file: file.clone(), content, checkpoint: None })));
             }
             _ => {}
         }
@@ -218,7 +216,7 @@ async fn take(
     if let Some(superseded) = newest {
         context.checkpoints.remove(superseded.id)?;
     }
-    Ok(Taken::Work(Box::new(TakenFile { file, content, format, survey: None })))
+    Ok(Taken::Work(Box::new(TakenFile { file, content, checkpoint: None })))
 }
 
 /// A file that a restart interrupted, when its checkpoint still describes it: nothing is read again.
@@ -227,7 +225,6 @@ async fn resume(
     source_file: &SourceFile,
     dataset: &Dataset,
     file: &FileRecord,
-    format: Format,
 ) -> Result<Option<TakenFile>, SyncError> {
     if file.state != FileState::Syncing || file.transform != dataset.fingerprint {
         return Ok(None);
@@ -240,12 +237,11 @@ async fn resume(
     }
     let path = source_file.path.clone();
     let memory_bytes_max = context.config.limits.content_bytes_max;
-    let mut content = blocking(move || Content::open(&path, memory_bytes_max)).await?;
+    let content = blocking(move || Content::open(&path, memory_bytes_max)).await?;
     if content.stamp() != checkpoint.stamp {
         return Ok(None);
     }
-    content.expect_digests(checkpoint.digests)?;
-    Ok(Some(TakenFile { file: file.clone(), content, format, survey: Some(checkpoint.survey) }))
+    Ok(Some(TakenFile { file: file.clone(), content, checkpoint: Some(checkpoint) }))
 }
 
 /// Opens a file and hashes all of it.
@@ -280,27 +276,30 @@ pub async fn note_stamp(sink: &Sink, file: &FileRecord, stamp: Stamp) -> Result<
 
 /// Looks at every row, unless a checkpoint knows what there is to see, and decides whether the file is refused.
 async fn look(context: &Context, taken: TakenFile, dataset: &Arc<Dataset>) -> Result<Surveyed, SyncError> {
-    let TakenFile { file, content, format, survey: known } = taken;
+    let TakenFile { file, content, checkpoint } = taken;
     let config = Arc::clone(&context.config);
     let dataset = Arc::clone(dataset);
     let shapes = context.sink.shapes();
     let (content, survey, layout) = blocking(move || {
-        if let Some(survey) = known {
+        let encoding = checkpoint.as_ref().map(|checkpoint| checkpoint.survey.format.encoding);
+        let mut text = read_text(content, &dataset, encoding, &config.limits, &config.state_dir)?;
+        if let Some(Checkpoint { survey, digests, .. }) = checkpoint {
+            text.content.expect_digests(digests)?;
             let layout = Layout::of_header(&survey.header, &dataset, &shapes);
             // A restored database may lack a column again; what it holds, only the file tells.
             if layout.reconcile(&dataset, &shapes).is_empty() {
-                return Ok((content, survey, layout));
+                return Ok((text.content, survey, layout));
             }
         }
-        let (survey, layout) = survey(&content, format, &dataset, &shapes, &config.limits)?;
+        let (survey, layout) = survey(&text, &dataset, &shapes, &config.limits)?;
         // Of rejected rows, not all may be correct yet.
         if !layout.is_correction() {
             quarantine::check_rejects(&survey, config.rejects_max_percent)?;
         }
-        Ok((content, survey, layout))
+        Ok((text.content, survey, layout))
     })
     .await?;
-    Ok(Surveyed { file, content: Arc::new(content), format, survey, layout: Arc::new(layout) })
+    Ok(Surveyed { file, content: Arc::new(content), survey, layout: Arc::new(layout) })
 }
 
 /// A version of a file as it was read, before anybody knows what it is.
@@ -344,9 +343,9 @@ pub fn report(source_file: &SourceFile, file: &FileRecord, outcome: Outcome, sta
 
 /// How a file's rows are written.
 fn header_of(surveyed: &Surveyed) -> Header {
-    let delimiter = match surveyed.format {
-        Format::Csv(dialect) => Some(char::from(dialect.delimiter)),
-        Format::Json => None,
+    let delimiter = match surveyed.survey.format.rows {
+        RowFormat::Csv(dialect) => Some(char::from(dialect.delimiter)),
+        RowFormat::Json => None,
     };
     Header { columns: surveyed.survey.header.clone(), delimiter }
 }

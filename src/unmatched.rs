@@ -7,7 +7,8 @@ use crate::schema::ROW_HASH;
 use crate::sink::ledger::{FileRecord, FileState, NewFile};
 use crate::source::content::{Content, Stamp};
 use crate::source::scan::SourceFile;
-use crate::source::survey::{first_columns, format_of};
+use crate::source::survey::first_columns;
+use crate::source::text::read_text;
 use crate::sync::{Context, FileReport, Outcome, blocking, new_file, note_stamp, now_ms, open, report};
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -57,8 +58,11 @@ pub async fn settle_dataset(
     let keyless = Arc::new(dataset.settled(&dataset.table, ROW_HASH));
     let of_file = Arc::clone(&keyless);
     let columns = blocking(move || {
-        let content = Content::open(&path, config.limits.content_bytes_max)?;
-        first_columns(&content, format_of(&path, &config.limits), &of_file, &config.limits)
+        let mut content = Content::open(&path, config.limits.content_bytes_max)?;
+        // What is hashed shows its encoding.
+        content.hash()?;
+        let text = read_text(content, &of_file, None, &config.limits, &config.state_dir)?;
+        first_columns(&text, &of_file, &config.limits)
     });
     let has_key = match columns.await {
         Ok(columns) => columns.contains(&dataset.key),

@@ -14,8 +14,8 @@ use crate::sink::commit::ChunkWrite;
 use crate::sink::known::take_rows;
 use crate::sink::ledger::FileRecord;
 use crate::sink::rejects::{Corrected, CorrectedFiles};
+use crate::source::format::RowFormat;
 use crate::source::reader::{Reader, decode};
-use crate::source::survey::Format;
 use crate::sync::{Context, Surveyed, blocking, now_ms};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -71,7 +71,7 @@ fn start_reading(
     let (sender, receiver) = mpsc::channel(CHUNKS_IN_FLIGHT);
     let (content, layout, survey) =
         (Arc::clone(&surveyed.content), Arc::clone(&surveyed.layout), surveyed.survey.clone());
-    let (format, position) = (surveyed.format, surveyed.file.position.unwrap_or_default());
+    let (format, position) = (surveyed.survey.format.rows, surveyed.file.position.unwrap_or_default());
     let (config, dataset, market) = (Arc::clone(&context.config), Arc::clone(dataset), market.to_owned());
     tokio::task::spawn_blocking(move || {
         let pass_on = |chunk: Result<Chunk, SyncError>| {
@@ -86,7 +86,7 @@ fn start_reading(
             }
             sender.blocking_send(pending).is_ok()
         };
-        let mut reader = match Reader::new(&content, format, &layout, &dataset, &config.limits, &survey, position) {
+        let mut reader = match Reader::new(&content, &layout, &dataset, &config.limits, &survey, position) {
             Ok(reader) => reader,
             Err(error) => {
                 pass_on(Err(error));
@@ -106,7 +106,7 @@ fn start_reading(
 /// What turns a chunk of text into table rows. A panic in it costs the file, not the process.
 fn transform(
     chunk: Chunk,
-    format: Format,
+    format: RowFormat,
     layout: &Layout,
     dataset: &Dataset,
     market: &str,

@@ -1,8 +1,11 @@
 //! Content: the bytes of one version of a file, read in blocks, never mixed with another version's.
 //!
 //! The first reading hashes it and notes a digest of every block; a later reading must meet the same ones. A file
-//! that fits in its share of memory is read once and kept.
+//! that fits in its share of memory is read once and kept. What a file is unpacked or decoded to takes its place
+//! (`text`), under the path and stamp of the file.
 
+use super::encoding::Guess;
+use super::spool::{Spooled, Store};
 use crate::error::SyncError;
 use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
@@ -46,9 +49,12 @@ pub struct Content {
     path: PathBuf,
     file: File,
     stamp: Stamp,
-    memory: Option<Vec<u8>>,
+    store: Store,
+    size_bytes: u64,
     /// Digest of each block, once they are known.
     digests: Vec<u64>,
+    /// What the encoding may be, as far as the bytes were looked at.
+    guess: Guess,
 }
 
 impl Content {
@@ -67,14 +73,22 @@ impl Content {
             return Err(SyncError::changed_while_read(path));
         }
         let stamp = Stamp::of(&metadata);
-        let mut content = Self { path: path.to_owned(), file, stamp, memory: None, digests: Vec::new() };
+        let mut content = Self {
+            path: path.to_owned(),
+            file,
+            stamp,
+            store: Store::Inbox,
+            size_bytes: stamp.size_bytes,
+            digests: Vec::new(),
+            guess: Guess::default(),
+        };
         if stamp.size_bytes <= memory_bytes_max {
             let mut bytes = Vec::with_capacity(usize::try_from(stamp.size_bytes).unwrap_or(0));
             let mut blocks = 0;
             while content.read_block(blocks, &mut bytes)? {
                 blocks += 1;
             }
-            content.memory = Some(bytes);
+            content.store = Store::Memory(bytes);
             content.check_unchanged()?;
         }
         Ok(content)
@@ -95,20 +109,52 @@ impl Content {
         &self.digests
     }
 
-    /// Whether everything was read at once.
-    pub const fn is_in_memory(&self) -> bool {
-        self.memory.is_some()
+    /// Bytes that reading gives: of the file, or of what it was unpacked or decoded to.
+    pub const fn size_bytes(&self) -> u64 {
+        self.size_bytes
+    }
+
+    /// Whether what is read stays the same, whatever becomes of the file.
+    pub const fn is_own(&self) -> bool {
+        !matches!(self.store, Store::Inbox)
+    }
+
+    /// What is left of a share of memory beside these bytes.
+    pub fn memory_bytes_left(&self, share_bytes: u64) -> u64 {
+        let taken = if matches!(self.store, Store::Memory(_)) { self.size_bytes } else { 0 };
+        share_bytes.saturating_sub(taken)
+    }
+
+    /// What the bytes that were hashed or unpacked say about the encoding.
+    pub fn take_guess(&mut self) -> Guess {
+        std::mem::take(&mut self.guess)
+    }
+
+    /// The same version of the file, read as what was made of it.
+    ///
+    /// # Errors
+    ///
+    /// When the file changed meanwhile.
+    pub fn replaced_by(self, spooled: Spooled, guess: Guess) -> Result<Self, SyncError> {
+        if !self.is_own() {
+            self.check_unchanged()?;
+        }
+        let Spooled { store, size_bytes, digests } = spooled;
+        Ok(Self { store, size_bytes, digests, guess, ..self })
     }
 
     /// From now on every block must have the digest it had.
     ///
     /// # Errors
     ///
-    /// When one that is in memory has not.
+    /// When one that was read already has not.
     pub fn expect_digests(&mut self, digests: Vec<u64>) -> Result<(), SyncError> {
-        if let Some(memory) = &self.memory
-            && !memory.chunks(BLOCK_BYTES).map(xxh3_64).eq(digests.iter().copied())
-        {
+        let is_same = match &self.store {
+            Store::Memory(bytes) => bytes.chunks(BLOCK_BYTES).map(xxh3_64).eq(digests.iter().copied()),
+            Store::Own(_) => self.digests == digests,
+            Store::Inbox => true,
+        };
+        if !is_same {
             return Err(SyncError::changed_while_read(&self.path));
         }
         self.digests = digests;
@@ -126,6 +172,7 @@ impl Content {
         let mut block = Vec::new();
         while self.read_block(digests.len(), &mut block)? {
             sha256.update(&block);
+            self.guess.observe(&block);
             digests.push(xxh3_64(&block));
             block.clear();
         }
@@ -141,14 +188,18 @@ impl Content {
     /// When it cannot be read, or is not the block it was at the first reading.
     pub fn read_block(&self, index: usize, bytes: &mut Vec<u8>) -> Result<bool, SyncError> {
         let offset = index * BLOCK_BYTES;
-        if let Some(memory) = &self.memory {
-            let block = memory.get(offset..memory.len().min(offset + BLOCK_BYTES)).unwrap_or_default();
-            bytes.extend_from_slice(block);
-            return Ok(!block.is_empty());
-        }
+        let file = match &self.store {
+            Store::Memory(memory) => {
+                let block = memory.get(offset..memory.len().min(offset + BLOCK_BYTES)).unwrap_or_default();
+                bytes.extend_from_slice(block);
+                return Ok(!block.is_empty());
+            }
+            Store::Own(file) => file,
+            Store::Inbox => &self.file,
+        };
         let start = bytes.len();
         bytes.resize(start + BLOCK_BYTES, 0);
-        let filled = self.read_at(offset as u64, &mut bytes[start..])?;
+        let filled = self.read_at(file, offset as u64, &mut bytes[start..])?;
         bytes.truncate(start + filled);
         let is_same = self.digests.get(index).is_none_or(|&digest| digest == xxh3_64(&bytes[start..]));
         if !is_same || (filled == 0 && index < self.digests.len()) {
@@ -171,10 +222,10 @@ impl Content {
         }
     }
 
-    fn read_at(&self, offset: u64, bytes: &mut [u8]) -> Result<usize, SyncError> {
+    fn read_at(&self, file: &File, offset: u64, bytes: &mut [u8]) -> Result<usize, SyncError> {
         let mut filled = 0;
         while filled < bytes.len() {
-            let read = self.file.read_at(&mut bytes[filled..], offset + filled as u64);
+            let read = file.read_at(&mut bytes[filled..], offset + filled as u64);
             match read.map_err(|error| SyncError::read(&self.path, error))? {
                 0 => break,
                 read => filled += read,

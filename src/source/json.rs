@@ -55,19 +55,21 @@ struct Names<'a> {
     key: Option<usize>,
     /// What the values of each column have in common, while new columns may come.
     inferences: Vec<Option<Inference>>,
+    /// Longest value.
+    field_bytes_max: usize,
 }
 
 impl<'a> JsonRows<'a> {
     /// The objects of a whole file; columns are added to the layout as they are met.
     pub fn surveying(window: Window<'a>, dataset: &'a Dataset, shapes: &'a Shapes, limits: &Limits) -> Self {
-        Self::new(window, dataset, Names::new(Layout::empty(), Some(shapes)), Place::Start, limits, 0)
+        Self::new(window, dataset, Names::new(Layout::empty(), Some(shapes), limits), Place::Start, limits, 0)
     }
 
     /// The objects from the window's place on, of which `number` came before, with a known layout.
     pub fn resuming(window: Window<'a>, dataset: &'a Dataset, layout: &Layout, limits: &Limits, number: u64) -> Self {
         // Between elements a comma may come next or not; the survey has checked that they are there.
         let place = if window.offset() == 0 { Place::Start } else { Place::Stream };
-        Self::new(window, dataset, Names::new(layout.clone(), None), place, limits, number)
+        Self::new(window, dataset, Names::new(layout.clone(), None, limits), place, limits, number)
     }
 
     fn new(
@@ -180,11 +182,12 @@ impl<'a> JsonRows<'a> {
 }
 
 impl<'a> Names<'a> {
-    fn new(layout: Layout, shapes: Option<&'a Shapes>) -> Self {
+    fn new(layout: Layout, shapes: Option<&'a Shapes>, limits: &Limits) -> Self {
         let by_raw_name =
             layout.columns.iter().enumerate().map(|(index, column)| (column.raw_name.clone(), index)).collect();
         let key = layout.key();
-        Self { layout, by_raw_name, shapes, key, inferences: Vec::new() }
+        let field_bytes_max = limits.field_bytes_max;
+        Self { layout, by_raw_name, shapes, key, inferences: Vec::new(), field_bytes_max }
     }
 
     fn read(&mut self, raw: &[u8], dataset: &Dataset) -> (Option<String>, Form, Vec<usize>) {
@@ -215,10 +218,11 @@ impl<'a> Names<'a> {
         if matches!(text, Cow::Owned(_)) {
             return broken(Some(key), Fault::row("the bytes are not UTF-8 text: export the file as UTF-8"));
         }
-        let faulty = members.iter().zip(&columns).find_map(|((_, value), column)| Some((column, undecodable(value)?)));
+        let faulty =
+            members.iter().zip(&columns).find_map(|((_, value), column)| Some((column, self.unstorable(value)?)));
         if let Some((column, reason)) = faulty {
             let column = column.map(|column| self.layout.columns[column].name.clone());
-            return broken(Some(key), Fault::cell(column, reason));
+            return broken(Some(key), Fault::cell(column, &reason));
         }
         if let Some(fault) = self.misfit(&members, &columns, dataset) {
             return broken(Some(key), fault);
@@ -243,6 +247,14 @@ impl<'a> Names<'a> {
             let reason = misfit(&cell_text(value)?, column, &dataset.null_tokens)?;
             Some(Fault::cell(Some(column.name.clone()), &reason))
         })
+    }
+
+    /// Why a value cannot be stored.
+    fn unstorable(&self, value: &RawValue) -> Option<String> {
+        if value.get().len() > self.field_bytes_max {
+            return Some(format!("the value is longer than field_bytes_max allows ({} bytes)", self.field_bytes_max));
+        }
+        undecodable(value).map(str::to_owned)
     }
 
     /// The column of each member; the name of a column that two members with different names mean.

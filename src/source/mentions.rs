@@ -2,9 +2,9 @@
 //! in bounded memory.
 
 use super::content::Content;
+use super::format::RowFormat;
 use super::reader::rows_at;
 use super::rows::Form;
-use super::survey::Format;
 use crate::config::Limits;
 use crate::dataset::Dataset;
 use crate::error::SyncError;
@@ -32,7 +32,7 @@ impl Mentions {
     /// When the file cannot be read, or changed.
     pub fn read(
         content: &Content,
-        format: Format,
+        format: RowFormat,
         layout: &Layout,
         dataset: &Dataset,
         limits: &Limits,

@@ -1,7 +1,11 @@
 //! Files: watching and scanning the inbox, and reading one file as chunks of whole records.
 
+pub mod cells;
+pub mod compression;
 pub mod content;
 pub mod csv;
+pub mod encoding;
+pub mod format;
 pub mod json;
 pub mod mentions;
 pub mod reader;
@@ -10,5 +14,7 @@ pub mod repaired;
 pub mod rows;
 pub mod scan;
 pub mod seen_keys;
+pub mod spool;
 pub mod survey;
+pub mod text;
 pub mod watch;

@@ -6,13 +6,14 @@
 
 use super::content::{Content, Window};
 use super::csv::CsvRows;
+use super::format::{Format, RowFormat};
 use super::json::JsonRows;
-use super::rows::{Fault, Form, RowRef, Rows, printable};
+use super::rows::{Fault, Form, RowRef, Rows, printable_in};
 use super::seen_keys::{Scattered, key_hash};
-use super::survey::{Format, Survey};
+use super::survey::Survey;
 use crate::chunk::{Chunk, Position, Reject};
 use crate::config::Limits;
-use crate::dataset::Dataset;
+use crate::dataset::{Dataset, Encoding};
 use crate::error::SyncError;
 use crate::rejects::OF_SAME_RECORD;
 use crate::schema::Layout;
@@ -70,14 +71,14 @@ impl<'a> Reader<'a> {
     /// When the file cannot be read.
     pub fn new(
         content: &'a Content,
-        format: Format,
         layout: &'a Layout,
         dataset: &'a Dataset,
         limits: &'a Limits,
         survey: &Survey,
         position: Position,
     ) -> Result<Self, SyncError> {
-        let rows = rows_at(content, format, layout, dataset, limits, position.offset, position.row)?;
+        let format = survey.format;
+        let rows = rows_at(content, format.rows, layout, dataset, limits, position.offset, position.row)?;
         Ok(Self {
             content,
             format,
@@ -103,8 +104,8 @@ impl<'a> Reader<'a> {
             return Ok(None);
         }
         let mut chunk = if self.position.pass == 0 { self.read_in_order()? } else { self.gather()? };
-        // What is in memory is one version, whatever becomes of the file meanwhile.
-        if !self.content.is_in_memory() {
+        // What is in memory, or a text of its own, is one version, whatever becomes of the file meanwhile.
+        if !self.content.is_own() {
             self.content.check_unchanged()?;
         }
         chunk.rows_read = (chunk.rows() + chunk.rejects.len()) as u64;
@@ -117,11 +118,11 @@ impl<'a> Reader<'a> {
         while let Some(row) = self.rows.next_row()? {
             let Some(key) = &row.key else {
                 let next = Position { pass: 0, offset: row.next_offset, row: row.number, ..Position::default() };
-                if let Some(reject) = keyless_reject(row) {
+                if let Some(reject) = keyless_reject(row, self.format.encoding) {
                     push_reject(&mut chunk, reject);
                 }
                 if let Some(ended) = self.run.take() {
-                    ended.end(&mut chunk, self.limits);
+                    ended.end(&mut chunk, self.limits, self.format.encoding);
                 }
                 if self.is_full(&chunk) {
                     chunk.next = next;
@@ -136,7 +137,7 @@ impl<'a> Reader<'a> {
             let next = Position { pass: 0, offset: row.offset, row: row.number - 1, ..Position::default() };
             let record = (!self.scattered.contains(key_hash(key))).then(|| Record::new(row));
             if let Some(ended) = std::mem::replace(&mut self.run, record) {
-                ended.end(&mut chunk, self.limits);
+                ended.end(&mut chunk, self.limits, self.format.encoding);
             }
             if self.is_full(&chunk) {
                 chunk.next = next;
@@ -144,7 +145,7 @@ impl<'a> Reader<'a> {
             }
         }
         if let Some(ended) = self.run.take() {
-            ended.end(&mut chunk, self.limits);
+            ended.end(&mut chunk, self.limits, self.format.encoding);
         }
         chunk.next = self.start_of_pass(1);
         Ok(chunk)
@@ -169,7 +170,7 @@ impl<'a> Reader<'a> {
                 return Ok(chunk);
             };
             done += 1;
-            record.end(&mut chunk, self.limits);
+            record.end(&mut chunk, self.limits, self.format.encoding);
         }
         chunk.next = Position { pass, records: done, passes: self.gather_passes, ..Position::default() };
         self.gathered = Some(records);
@@ -178,7 +179,7 @@ impl<'a> Reader<'a> {
 
     /// The scattered records of one pass, in the order of their first rows.
     fn gathered_records(&self, pass: u32) -> Result<Vec<Record>, SyncError> {
-        let mut rows = rows_at(self.content, self.format, self.layout, self.dataset, self.limits, 0, 0)?;
+        let mut rows = rows_at(self.content, self.format.rows, self.layout, self.dataset, self.limits, 0, 0)?;
         let mut records: Vec<Record> = Vec::new();
         let mut by_key: HashMap<String, usize> = HashMap::new();
         while let Some(row) = rows.next_row()? {
@@ -211,7 +212,7 @@ impl<'a> Reader<'a> {
 
 pub(super) fn rows_at<'a>(
     content: &'a Content,
-    format: Format,
+    format: RowFormat,
     layout: &'a Layout,
     dataset: &'a Dataset,
     limits: &Limits,
@@ -220,12 +221,13 @@ pub(super) fn rows_at<'a>(
 ) -> Result<Rows<'a>, SyncError> {
     let mut window = Window::at(content, offset)?;
     Ok(match format {
-        Format::Json => Rows::Json(JsonRows::resuming(window, dataset, layout, limits, number)),
-        Format::Csv(dialect) => {
+        RowFormat::Json => Rows::Json(JsonRows::resuming(window, dataset, layout, limits, number)),
+        RowFormat::Csv(dialect) => {
             if offset == 0 {
                 super::csv::read_header(&mut window, dialect)?;
             }
-            Rows::Csv(CsvRows::new(window, dialect, layout, dataset, layout.key(), number))
+            let key = layout.key();
+            Rows::Csv(CsvRows::new(window, dialect, layout, dataset, key, limits.field_bytes_max, number))
         }
     })
 }
@@ -236,14 +238,14 @@ fn push_reject(chunk: &mut Chunk, reject: Reject) {
 }
 
 /// A row whose record is unknown stands for itself.
-fn keyless_reject(row: RowRef<'_>) -> Option<Reject> {
+fn keyless_reject(row: RowRef<'_>, encoding: Encoding) -> Option<Reject> {
     let Form::Broken(fault) = row.form else { return None };
     Some(Reject {
         row_number: row.number,
         corrects_row: None,
         column: fault.column,
         reason: fault.reason,
-        raw: printable(row.raw),
+        raw: printable_in(row.raw, encoding),
     })
 }
 
@@ -266,7 +268,7 @@ impl Record {
     }
 
     /// Adds the record to the chunk: all of its rows, or, if one cannot be loaded, all as rejects.
-    fn end(self, chunk: &mut Chunk, limits: &Limits) {
+    fn end(self, chunk: &mut Chunk, limits: &Limits, encoding: Encoding) {
         let faulty = self.rows.iter().find(|row| matches!(row.form, Form::Broken(_))).map(|row| row.number);
         let whole_fault = if self.rows.len() > limits.record_rows_max {
             Some(format!(
@@ -278,7 +280,7 @@ impl Record {
         };
         match whole_fault {
             None => self.accept(chunk),
-            Some(reason) => self.reject(chunk, &reason),
+            Some(reason) => self.reject(chunk, &reason, encoding),
         }
     }
 
@@ -299,9 +301,9 @@ impl Record {
         chunk.keys.push(self.key);
     }
 
-    fn reject(self, chunk: &mut Chunk, whole_reason: &str) {
+    fn reject(self, chunk: &mut Chunk, whole_reason: &str, encoding: Encoding) {
         for row in self.rows {
-            let raw = printable(&self.bytes[row.raw]);
+            let raw = printable_in(&self.bytes[row.raw], encoding);
             let Fault { column, reason } = match row.form {
                 Form::Broken(fault) => fault,
                 _ => Fault::row(whole_reason),
@@ -312,15 +314,15 @@ impl Record {
 }
 
 /// Decodes a chunk into a text column per column of the layout.
-pub fn decode(chunk: &Chunk, format: Format, layout: &Layout) -> RecordBatch {
+pub fn decode(chunk: &Chunk, format: RowFormat, layout: &Layout) -> RecordBatch {
     let fields: Vec<Field> = layout
         .columns
         .iter()
         .enumerate()
         // Two columns of a CSV header may have one name; arrow-csv goes by position, arrow-json by name.
         .map(|(index, column)| match format {
-            Format::Csv(_) => Field::new(index.to_string(), DataType::Utf8, true),
-            Format::Json => Field::new(&column.raw_name, DataType::Utf8, true),
+            RowFormat::Csv(_) => Field::new(index.to_string(), DataType::Utf8, true),
+            RowFormat::Json => Field::new(&column.raw_name, DataType::Utf8, true),
         })
         .collect();
     let schema = Arc::new(Schema::new(fields));
@@ -329,9 +331,10 @@ pub fn decode(chunk: &Chunk, format: Format, layout: &Layout) -> RecordBatch {
         return RecordBatch::new_empty(schema);
     }
     let batch = match format {
-        Format::Csv(dialect) => {
+        RowFormat::Csv(dialect) => {
             let builder = arrow_csv::ReaderBuilder::new(Arc::clone(&schema))
                 .with_delimiter(dialect.delimiter)
+                .with_quote(dialect.quote)
                 .with_batch_size(rows);
             let mut decoder = builder.build_decoder();
             let mut bytes = chunk.bytes.as_slice();
@@ -344,7 +347,7 @@ pub fn decode(chunk: &Chunk, format: Format, layout: &Layout) -> RecordBatch {
             }
             decoder.flush().expect("the reader passes only UTF-8 rows that end in a line feed")
         }
-        Format::Json => {
+        RowFormat::Json => {
             let builder =
                 arrow_json::ReaderBuilder::new(Arc::clone(&schema)).with_coerce_primitive(true).with_batch_size(rows);
             let mut decoder = builder.build_decoder().expect("text columns can be decoded");

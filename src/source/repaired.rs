@@ -1,9 +1,9 @@
 //! Repaired rows: the first rows of a file whose shifted cells are put back, for who wants to see them.
 
+use super::cells::Dialect;
 use super::content::{Content, Window};
 use super::csv::{CsvRows, read_header};
 use super::rows::{Form, printable};
-use super::survey::Format;
 use crate::dataset::Dataset;
 use crate::error::SyncError;
 use crate::schema::Layout;
@@ -20,23 +20,23 @@ pub struct RepairedRow {
     pub raw: String,
 }
 
-/// The first repaired rows of a file that was surveyed, at most so many.
+/// The first repaired rows of a CSV file that was surveyed, at most so many.
 ///
 /// # Errors
 ///
 /// When the file cannot be read.
 pub fn repaired_rows(
     content: &Content,
-    format: Format,
+    dialect: Dialect,
     layout: &Layout,
     dataset: &Dataset,
+    field_bytes_max: usize,
     rows_max: usize,
 ) -> Result<Vec<RepairedRow>, SyncError> {
     let mut repaired = Vec::new();
-    let Format::Csv(dialect) = format else { return Ok(repaired) };
     let mut window = Window::at(content, 0)?;
     read_header(&mut window, dialect)?;
-    let mut rows = CsvRows::new(window, dialect, layout, dataset, layout.key(), 0);
+    let mut rows = CsvRows::new(window, dialect, layout, dataset, layout.key(), field_bytes_max, 0);
     while repaired.len() < rows_max
         && let Some(row) = rows.next_row()?
     {

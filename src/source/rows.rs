@@ -1,8 +1,9 @@
 //! Rows: the rows of a file one after the other, whatever its format.
 
 use super::csv::CsvRows;
+use super::encoding::written;
 use super::json::JsonRows;
-use crate::dataset::hex;
+use crate::dataset::{Encoding, hex};
 use crate::error::SyncError;
 use sha2::{Digest, Sha256};
 
@@ -92,15 +93,30 @@ pub fn text_key(raw: &[u8]) -> String {
 
 /// A row's bytes as text; what is not text as `\xNN`.
 pub fn printable(raw: &[u8]) -> String {
+    printable_in(raw, Encoding::Utf8)
+}
+
+/// The text that was made of a row; what could not be decoded as `\xNN`, by the bytes that the file has there.
+pub fn printable_in(raw: &[u8], encoding: Encoding) -> String {
     let mut text = String::with_capacity(raw.len());
+    let mut invalid = Vec::new();
     for chunk in raw.utf8_chunks() {
+        if !chunk.valid().is_empty() {
+            push_bytes(&mut text, &mut invalid, encoding);
+        }
         for c in chunk.valid().chars() {
             // PostgreSQL stores no NUL in text.
             if c == '\0' { text.push_str("\\x00") } else { text.push(c) }
         }
-        for byte in chunk.invalid() {
-            text.push_str(&format!("\\x{byte:02X}"));
-        }
+        invalid.extend(chunk.invalid());
     }
+    push_bytes(&mut text, &mut invalid, encoding);
     text
+}
+
+fn push_bytes(text: &mut String, invalid: &mut Vec<u8>, encoding: Encoding) {
+    for byte in written(invalid, encoding) {
+        text.push_str(&format!("\\x{byte:02X}"));
+    }
+    invalid.clear();
 }

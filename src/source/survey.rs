@@ -2,30 +2,24 @@
 //! which records' rows stand apart, and what kinds of values undeclared columns hold.
 
 use super::content::{Content, Window};
-use super::csv::{CsvRows, Dialect, read_header};
+use super::csv::{CsvRows, read_header};
+use super::format::{Format, RowFormat, find_row_format};
 use super::json::JsonRows;
 use super::rows::{Form, Rows};
 use super::seen_keys::{Scattered, SeenKeys, key_hash};
+use super::text::Text;
 use crate::config::Limits;
 use crate::dataset::Dataset;
 use crate::error::SyncError;
 use crate::schema::{Layout, Shapes};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
-use std::path::Path;
-
-/// How a file is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// Rows of delimited cells under a header.
-    Csv(Dialect),
-    /// Objects, in an array or not.
-    Json,
-}
 
 /// What the first look found; kept in the checkpoint so that a resumed file is not looked at again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Survey {
+    /// How the file is written.
+    pub format: Format,
     /// Names of the columns in the file.
     pub header: Vec<String>,
     /// Rows after the header.
@@ -48,31 +42,18 @@ impl Survey {
     }
 }
 
-/// How a file of that name is written.
-pub fn format_of(path: &Path, limits: &Limits) -> Format {
-    let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
-    match extension.as_deref() {
-        Some("json" | "ndjson" | "jsonl") => Format::Json,
-        Some("tsv") => Format::Csv(Dialect { delimiter: b'\t', row_bytes_max: limits.row_bytes_max }),
-        _ => Format::Csv(Dialect { delimiter: b',', row_bytes_max: limits.row_bytes_max }),
-    }
-}
-
 /// Looks at every row.
 ///
 /// # Errors
 ///
 /// [`SyncError::Damaged`] when the file's structure is damaged, its header has no key, or a bound is exceeded.
-pub fn survey(
-    content: &Content,
-    format: Format,
-    dataset: &Dataset,
-    shapes: &Shapes,
-    limits: &Limits,
-) -> Result<(Survey, Layout), SyncError> {
+pub fn survey(text: &Text, dataset: &Dataset, shapes: &Shapes, limits: &Limits) -> Result<(Survey, Layout), SyncError> {
+    let content = &text.content;
+    let rows = find_row_format(content, dataset, limits)?;
+    let format = Format { compression: text.compression, encoding: text.encoding, rows };
     let mut window = Window::at(content, 0)?;
-    match format {
-        Format::Json => {
+    match rows {
+        RowFormat::Json => {
             let mut rows = Rows::Json(JsonRows::surveying(window, dataset, shapes, limits));
             let mut tally = Tally::of(&mut rows, content, limits)?;
             let Rows::Json(rows) = rows else { unreachable!("made as JSON above") };
@@ -85,28 +66,29 @@ pub fn survey(
                 let again = JsonRows::resuming(window, dataset, &layout, limits, 0);
                 tally.count_rejected_again(&mut Rows::Json(again))?;
             }
-            Ok((tally.finish(&layout, content, limits), layout))
+            Ok((tally.finish(format, &layout, content, limits), layout))
         }
-        Format::Csv(dialect) => {
+        RowFormat::Csv(dialect) => {
             let header = read_header(&mut window, dialect)?;
             check_columns(header.len(), limits)?;
             let layout = Layout::of_header(&header, dataset, shapes);
             let key = check_layout(&layout, dataset, limits)?;
-            let mut rows = Rows::Csv(CsvRows::new(window, dialect, &layout, dataset, key, 0).inferring());
+            let mut rows =
+                Rows::Csv(CsvRows::new(window, dialect, &layout, dataset, key, limits.field_bytes_max, 0).inferring());
             let mut tally = Tally::of(&mut rows, content, limits)?;
             let Rows::Csv(rows) = rows else { unreachable!("made as CSV above") };
             let kinds = rows.into_kinds();
             if tally.has_scattered_faults() {
                 let mut window = Window::at(content, 0)?;
                 read_header(&mut window, dialect)?;
-                let again = CsvRows::new(window, dialect, &layout, dataset, key, 0);
+                let again = CsvRows::new(window, dialect, &layout, dataset, key, limits.field_bytes_max, 0);
                 tally.count_rejected_again(&mut Rows::Csv(again))?;
             }
             let mut layout = layout;
             for (column, kind) in kinds {
                 layout.columns[column].kind = kind;
             }
-            Ok((tally.finish(&layout, content, limits), layout))
+            Ok((tally.finish(format, &layout, content, limits), layout))
         }
     }
 }
@@ -116,21 +98,16 @@ pub fn survey(
 /// # Errors
 ///
 /// When the file cannot be read, or is damaged so early.
-pub fn first_columns(
-    content: &Content,
-    format: Format,
-    dataset: &Dataset,
-    limits: &Limits,
-) -> Result<Vec<String>, SyncError> {
-    let mut window = Window::at(content, 0)?;
+pub fn first_columns(text: &Text, dataset: &Dataset, limits: &Limits) -> Result<Vec<String>, SyncError> {
+    let mut window = Window::at(&text.content, 0)?;
     let shapes = Shapes::new();
-    let layout = match format {
-        Format::Json => {
+    let layout = match find_row_format(&text.content, dataset, limits)? {
+        RowFormat::Json => {
             let mut rows = JsonRows::surveying(window, dataset, &shapes, limits);
             rows.next_row()?;
             rows.into_layout()
         }
-        Format::Csv(dialect) => Layout::of_header(&read_header(&mut window, dialect)?, dataset, &shapes),
+        RowFormat::Csv(dialect) => Layout::of_header(&read_header(&mut window, dialect)?, dataset, &shapes),
     };
     Ok(layout.columns.into_iter().map(|column| column.name).collect())
 }
@@ -180,7 +157,7 @@ impl Tally {
         let mut tally = Self {
             rows_read: 0,
             rows_rejected: 0,
-            seen: SeenKeys::new(content.stamp().size_bytes),
+            seen: SeenKeys::new(content.size_bytes()),
             faulty_keys: HashSet::new(),
         };
         let mut run: Option<Run> = None;
@@ -249,9 +226,10 @@ impl Tally {
         Ok(())
     }
 
-    fn finish(self, layout: &Layout, content: &Content, limits: &Limits) -> Survey {
-        let (scattered, gather_passes) = self.seen.finish(content.stamp().size_bytes, limits.gather_bytes_max);
+    fn finish(self, format: Format, layout: &Layout, content: &Content, limits: &Limits) -> Survey {
+        let (scattered, gather_passes) = self.seen.finish(content.size_bytes(), limits.gather_bytes_max);
         Survey {
+            format,
             header: layout.columns.iter().map(|column| column.raw_name.clone()).collect(),
             rows_read: self.rows_read,
             rows_rejected: self.rows_rejected,

@@ -3,12 +3,16 @@
 //! Each module shows one promise. A scenario is written once and runs on every database
 //! ([`sandbox::on_every_database`]).
 
+mod caps;
 mod commands;
+mod compression;
 mod crash;
 mod daemon;
 mod deletes;
 mod deltas;
+mod dialects;
 mod discovered;
+mod encodings;
 mod evolution;
 mod exports;
 mod extremes;
@@ -29,6 +33,7 @@ mod outage;
 mod plan;
 mod rejects;
 mod rows;
+mod runaway;
 mod samples;
 mod sandbox;
 mod servers;

@@ -97,3 +97,37 @@ fn a_row_that_fits_is_not_repaired_whatever_it_says() {
         assert_eq!(stored, [r#"by 12|30pm|Lost|-|{"distance_m":"far"}"#]);
     });
 }
+
+/// Any number of delimiters from one to four, in one text or both, whatever the text looks like.
+#[test]
+fn text_that_looks_like_its_neighbour_is_put_back_or_refused() {
+    // Texts with the values of the columns beside them: an agent, a status, a template, an amount, a payment.
+    let pieces = ["by 12", "30pm", "call 0800", "123", "Completed", "Order_Details", "KSh 10.00", "CASH", "1190010"];
+    let mut random = fastrand::Rng::with_seed(7);
+    let mut text = |commas: usize| -> String {
+        let texts: Vec<&str> = (0..=commas).map(|_| pieces[random.usize(..pieces.len())]).collect();
+        texts.join(",")
+    };
+    let cases: Vec<(String, String)> = (0..5)
+        .flat_map(|notes| (0..5).map(move |instructions| (notes, instructions)))
+        .cycle()
+        .take(200)
+        .map(|(notes, instructions)| (text(notes), text(instructions)))
+        .collect();
+    let rows = cases.iter().zip(1000..).map(|((notes, other), task)| row(&task.to_string(), notes, other));
+    let rows: Vec<String> = rows.chain((5000..9000).map(|task| row(&task.to_string(), "x", "y"))).collect();
+    on_every_database(|sandbox| {
+        let report = synced(sandbox, &rows);
+        let stored = sandbox.rows(
+            "SELECT task_id, notes, special_instructions, agent_id, task_status, payment_type FROM deliveries WHERE task_id < '5'",
+        );
+        for stored in &stored {
+            let task: usize = stored[..4].parse().expect("a task");
+            let (notes, instructions) = &cases[task - 1000];
+            assert_eq!(*stored, format!("{task}|{notes}|{instructions}|1190010|Completed|CASH"));
+        }
+        let refused = usize::try_from(report.counts["rejected"]).expect("few");
+        assert_eq!(stored.len() + refused, cases.len());
+        assert!(refused < cases.len() / 4, "{refused} of {} were not put back", cases.len());
+    });
+}

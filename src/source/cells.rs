@@ -1,0 +1,198 @@
+//! Cells: where the cells and the rows of delimited text begin and end.
+//!
+//! A quote opens a quoted cell only at the cell's start: `6" pipe` is text.
+
+use memchr::{memchr, memchr2, memchr3};
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+
+/// How the cells of a file are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dialect {
+    /// What stands between cells.
+    pub delimiter: u8,
+    /// What stands around cells that hold a delimiter or a line end.
+    pub quote: u8,
+    /// Longest row.
+    pub row_bytes_max: usize,
+}
+
+/// One cell of a row, as offsets from the row's start, quotes included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cell {
+    /// Offset of its first byte.
+    pub start: usize,
+    /// Offset after its last one.
+    pub end: usize,
+    /// Whether quotes stand around it.
+    pub is_quoted: bool,
+}
+
+impl Cell {
+    /// Its bytes in the row.
+    pub fn bytes(self, row: &[u8]) -> &[u8] {
+        &row[self.start..self.end]
+    }
+}
+
+/// How a row ends.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Split {
+    /// Bytes of the row, and of the row with its line end.
+    Row {
+        /// Bytes of the row.
+        end: usize,
+        /// Bytes of the row with its line end; 0 only where nothing is left.
+        next: usize,
+    },
+    /// A quoted cell never closes, or goes on after its closing quote: the row ends at its first line end.
+    Broken {
+        /// Bytes of the row.
+        end: usize,
+        /// Bytes of the row with its line end.
+        next: usize,
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// The row is longer than `row_bytes_max`.
+    TooLong,
+    /// More bytes are needed.
+    Incomplete,
+}
+
+impl Dialect {
+    /// A cell's text without the quotes around it.
+    pub fn unquoted<'t>(&self, text: &'t str, cell: Cell) -> Cow<'t, str> {
+        if !cell.is_quoted {
+            return Cow::Borrowed(text);
+        }
+        let inner = &text[1..text.len() - 1];
+        if memchr(self.quote, inner.as_bytes()).is_none() {
+            return Cow::Borrowed(inner);
+        }
+        let quote = char::from(self.quote);
+        Cow::Owned(inner.replace(&format!("{quote}{quote}"), &quote.to_string()))
+    }
+
+    /// A text with quotes around it.
+    pub fn quoted(&self, text: &str) -> String {
+        let quote = char::from(self.quote);
+        format!("{quote}{}{quote}", text.replace(quote, &format!("{quote}{quote}")))
+    }
+}
+
+/// Finds the cells of the first row of `bytes`. `next` is 0 only where nothing is left.
+pub fn split_row(bytes: &[u8], is_at_end: bool, dialect: Dialect, cells: &mut Vec<Cell>) -> Split {
+    cells.clear();
+    let mut start = 0;
+    loop {
+        let (end, is_quoted) = match cell_end(bytes, start, is_at_end, dialect) {
+            CellEnd::At(end, is_quoted) => (end, is_quoted),
+            CellEnd::Incomplete if bytes.len() > dialect.row_bytes_max => return Split::TooLong,
+            CellEnd::Incomplete => return Split::Incomplete,
+            CellEnd::Broken(reason) => return broken_row(bytes, is_at_end, dialect, reason),
+        };
+        if end > dialect.row_bytes_max {
+            return Split::TooLong;
+        }
+        cells.push(Cell { start, end, is_quoted });
+        match bytes.get(end) {
+            None if is_at_end => return Split::Row { end, next: end },
+            None => return Split::Incomplete,
+            Some(&byte) if byte == dialect.delimiter => start = end + 1,
+            Some(b'\n') => return Split::Row { end, next: end + 1 },
+            // A carriage return ends a row, with or without a line feed after it.
+            Some(_) => match bytes.get(end + 1) {
+                None if !is_at_end => return Split::Incomplete,
+                Some(b'\n') => return Split::Row { end, next: end + 2 },
+                _ => return Split::Row { end, next: end + 1 },
+            },
+        }
+    }
+}
+
+enum CellEnd {
+    At(usize, bool),
+    Incomplete,
+    Broken(&'static str),
+}
+
+/// Where the cell that begins at `start` ends: at a delimiter, a line end, or the end of the bytes.
+fn cell_end(bytes: &[u8], start: usize, is_at_end: bool, dialect: Dialect) -> CellEnd {
+    if bytes.get(start) != Some(&dialect.quote) {
+        let rest = &bytes[start..];
+        return match memchr3(dialect.delimiter, b'\n', b'\r', rest) {
+            Some(length) => CellEnd::At(start + length, false),
+            None if is_at_end => CellEnd::At(bytes.len(), false),
+            None => CellEnd::Incomplete,
+        };
+    }
+    let mut from = start + 1;
+    loop {
+        let closing = match memchr(dialect.quote, &bytes[from..]) {
+            Some(length) if from + length < dialect.row_bytes_max => from + length,
+            None if !is_at_end && bytes.len() <= dialect.row_bytes_max => return CellEnd::Incomplete,
+            _ => return CellEnd::Broken("a quote opens a cell and never closes"),
+        };
+        match bytes.get(closing + 1) {
+            Some(&byte) if byte == dialect.quote => from = closing + 2,
+            None if !is_at_end => return CellEnd::Incomplete,
+            None | Some(b'\n' | b'\r') => return CellEnd::At(closing + 1, true),
+            Some(&byte) if byte == dialect.delimiter => return CellEnd::At(closing + 1, true),
+            Some(_) => return CellEnd::Broken("a quoted cell goes on after its closing quote"),
+        }
+    }
+}
+
+/// A broken row ends at its first line end, so that the rows after it are not lost with it.
+fn broken_row(bytes: &[u8], is_at_end: bool, dialect: Dialect, reason: &'static str) -> Split {
+    match memchr2(b'\n', b'\r', bytes) {
+        Some(end) if end > dialect.row_bytes_max => Split::TooLong,
+        Some(end) => Split::Broken { end, next: end + 1, reason },
+        None if bytes.len() > dialect.row_bytes_max => Split::TooLong,
+        None if is_at_end => Split::Broken { end: bytes.len(), next: bytes.len(), reason },
+        None => Split::Incomplete,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DIALECT: Dialect = Dialect { delimiter: b',', quote: b'"', row_bytes_max: 64 };
+
+    fn cells(text: &str) -> (Split, Vec<&str>) {
+        let mut cells = Vec::new();
+        let split = split_row(text.as_bytes(), true, DIALECT, &mut cells);
+        (split, cells.iter().map(|cell| &text[cell.start..cell.end]).collect())
+    }
+
+    #[test]
+    fn rows_end_at_line_ends_outside_quotes() {
+        assert_eq!(cells("a,\"b\nc\",d\r\ne"), (Split::Row { end: 9, next: 11 }, vec!["a", "\"b\nc\"", "d"]));
+        assert_eq!(cells("a,\nb"), (Split::Row { end: 2, next: 3 }, vec!["a", ""]));
+        assert_eq!(cells("a"), (Split::Row { end: 1, next: 1 }, vec!["a"]));
+        assert_eq!(cells(""), (Split::Row { end: 0, next: 0 }, vec![""]));
+    }
+
+    #[test]
+    fn a_quote_inside_a_cell_is_text() {
+        assert_eq!(cells("6\" pipe,x\ny\""), (Split::Row { end: 9, next: 10 }, vec!["6\" pipe", "x"]));
+    }
+
+    #[test]
+    fn a_quote_that_never_closes_costs_one_line() {
+        let reason = "a quote opens a cell and never closes";
+        assert_eq!(cells("a,\"b\nc,d\n").0, Split::Broken { end: 4, next: 5, reason });
+        let reason = "a quoted cell goes on after its closing quote";
+        assert_eq!(cells("a,\"b\nc,\"d\n").0, Split::Broken { end: 4, next: 5, reason });
+    }
+
+    #[test]
+    fn a_row_that_the_bytes_do_not_end_is_incomplete() {
+        let mut cells = Vec::new();
+        for text in ["a,b", "a,\"b", "a,\"b\"", "a,b\r", ""] {
+            assert_eq!(split_row(text.as_bytes(), false, DIALECT, &mut cells), Split::Incomplete, "{text}");
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! Format: how a file is written. Its name says whether rows are cells or objects; its first rows say what stands
+//! between cells and around them, unless the dataset says so.
+
+use super::cells::{Cell, Dialect, Split, split_row};
+use super::compression::Compression;
+use super::content::{BLOCK_BYTES, Content, Window};
+use crate::config::Limits;
+use crate::dataset::{Dataset, Encoding};
+use crate::error::SyncError;
+use crate::schema::column_name;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// What may stand between cells, the usual one first.
+const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
+
+/// What may stand around cells, the usual one first.
+const QUOTES: [u8; 2] = [b'"', b'\''];
+
+/// Rows after the header that are asked for the dialect: enough to tell, few enough to cost nothing.
+const SAMPLE_ROWS: usize = 100;
+
+/// Share of the first rows that must fit only with an unusual quote before it is taken for one.
+const UNUSUAL_SHARE_MIN: f64 = 0.2;
+
+/// How a file is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Format {
+    /// How its bytes are packed.
+    pub compression: Compression,
+    /// How its characters are written as bytes.
+    pub encoding: Encoding,
+    /// How its rows are written as characters.
+    pub rows: RowFormat,
+}
+
+/// How rows are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RowFormat {
+    /// Delimited cells under a header.
+    Csv(Dialect),
+    /// Objects, in an array or not.
+    Json,
+}
+
+impl std::fmt::Display for Format {
+    /// `CSV with ; and ", windows-1252, gzip`
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.rows {
+            RowFormat::Json => formatter.write_str("JSON")?,
+            RowFormat::Csv(Dialect { delimiter: b'\t', quote, .. }) => {
+                write!(formatter, "CSV with tab and {}", char::from(quote))?;
+            }
+            RowFormat::Csv(Dialect { delimiter, quote, .. }) => {
+                write!(formatter, "CSV with {} and {}", char::from(delimiter), char::from(quote))?;
+            }
+        }
+        write!(formatter, ", {}", self.encoding.name())?;
+        match self.compression {
+            Compression::None => Ok(()),
+            compression => write!(formatter, ", {compression}"),
+        }
+    }
+}
+
+/// How the rows of a text are written.
+///
+/// # Errors
+///
+/// When the file cannot be read.
+pub fn find_row_format(content: &Content, dataset: &Dataset, limits: &Limits) -> Result<RowFormat, SyncError> {
+    let (_, plain) = Compression::of(content.path());
+    match extension(plain).as_str() {
+        "json" | "ndjson" | "jsonl" => Ok(RowFormat::Json),
+        extension => {
+            let usual = if extension == "tsv" { b'\t' } else { b',' };
+            let mut window = Window::at(content, 0)?;
+            // Only a second look shows that a small file ends with its first block.
+            if window.rest().len() < BLOCK_BYTES {
+                window.fill()?;
+            }
+            Ok(RowFormat::Csv(find_dialect(&window, usual, dataset, limits)))
+        }
+    }
+}
+
+fn extension(path: &Path) -> String {
+    path.extension().map(|extension| extension.to_string_lossy().to_lowercase()).unwrap_or_default()
+}
+
+/// The dialect in which the first rows say most; the usual one where they say nothing.
+fn find_dialect(window: &Window<'_>, usual: u8, dataset: &Dataset, limits: &Limits) -> Dialect {
+    let delimiters = match dataset.delimiter {
+        Some(delimiter) => vec![delimiter],
+        None => {
+            let mut delimiters = DELIMITERS.to_vec();
+            delimiters.sort_by_key(|&delimiter| delimiter != usual);
+            delimiters
+        }
+    };
+    let quotes = dataset.quote.map_or(QUOTES.to_vec(), |quote| vec![quote]);
+    let text = window.rest();
+    let mut found: Option<(Evidence, Dialect)> = None;
+    for &quote in &quotes {
+        for &delimiter in delimiters.iter().filter(|&&delimiter| delimiter != quote) {
+            let dialect = Dialect { delimiter, quote, row_bytes_max: limits.row_bytes_max };
+            let mut evidence = Evidence::of(text, window.is_at_end(), dialect, dataset);
+            // A few texts in apostrophes are no dialect.
+            if quote != quotes[0] && evidence.quoted_names == 0 {
+                evidence.fitting -= UNUSUAL_SHARE_MIN;
+            }
+            if found.as_ref().is_none_or(|(most, _)| evidence > *most) {
+                found = Some((evidence, dialect));
+            }
+        }
+    }
+    let usual = Dialect { delimiter: usual, quote: QUOTES[0], row_bytes_max: limits.row_bytes_max };
+    found.map_or(usual, |(_, dialect)| dialect)
+}
+
+/// What speaks for a dialect, the strongest first.
+#[derive(Debug, PartialEq, PartialOrd)]
+struct Evidence {
+    /// The header has the key.
+    has_key: bool,
+    /// Columns of the header that the dataset names.
+    declared: usize,
+    /// The header's own cells stand in quotes.
+    quoted_names: usize,
+    /// Share of the first rows that have as many cells as the header, where that is more than one.
+    fitting: f64,
+    /// Columns of the header, where rows follow that fit them.
+    columns: usize,
+}
+
+impl Evidence {
+    fn of(text: &[u8], is_whole: bool, dialect: Dialect, dataset: &Dataset) -> Self {
+        let mut sample = Sample { text: text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text), is_whole, dialect };
+        let mut header = Vec::new();
+        let Some(Row { bytes, is_broken: false }) = sample.next_row(&mut header) else { return Self::none() };
+        let is_named = |cell: &&Cell| !cell.bytes(bytes).trim_ascii().is_empty();
+        let named = header.iter().rposition(|cell| is_named(&cell)).map_or(0, |last| last + 1);
+        let names: Vec<String> = header[..named]
+            .iter()
+            .map(|cell| {
+                let text = String::from_utf8_lossy(cell.bytes(bytes)).into_owned();
+                column_name(&dialect.unquoted(&text, *cell))
+            })
+            .collect();
+        let (mut rows, mut fitting) = (0_u32, 0_u32);
+        let mut cells = Vec::new();
+        while rows < SAMPLE_ROWS as u32
+            && let Some(row) = sample.next_row(&mut cells)
+        {
+            rows += 1;
+            fitting += u32::from(!row.is_broken && (named..=header.len()).contains(&cells.len()));
+        }
+        let is_table = named > 1 && (rows == 0 || fitting > 0);
+        Self {
+            has_key: names.contains(&dataset.key),
+            declared: names.iter().filter(|name| dataset.declares(name)).count(),
+            quoted_names: header.iter().filter(|cell| cell.is_quoted).count(),
+            fitting: if is_table { f64::from(fitting) / f64::from(rows.max(1)) } else { 0.0 },
+            columns: if is_table { named } else { 0 },
+        }
+    }
+
+    const fn none() -> Self {
+        Self { has_key: false, declared: 0, quoted_names: 0, fitting: 0.0, columns: 0 }
+    }
+}
+
+/// The first rows of a text in one dialect.
+struct Sample<'a> {
+    text: &'a [u8],
+    is_whole: bool,
+    dialect: Dialect,
+}
+
+struct Row<'a> {
+    bytes: &'a [u8],
+    is_broken: bool,
+}
+
+impl<'a> Sample<'a> {
+    /// The next row that is not blank.
+    fn next_row(&mut self, cells: &mut Vec<Cell>) -> Option<Row<'a>> {
+        loop {
+            let (end, next, is_broken) = match split_row(self.text, self.is_whole, self.dialect, cells) {
+                Split::Row { next: 0, .. } | Split::TooLong | Split::Incomplete => return None,
+                Split::Row { end, next } => (end, next, false),
+                Split::Broken { end, next, .. } => (end, next, true),
+            };
+            let (row, rest) = self.text.split_at(next);
+            self.text = rest;
+            if is_broken || cells.iter().any(|cell| cell.start < cell.end) {
+                return Some(Row { bytes: &row[..end], is_broken });
+            }
+        }
+    }
+}
