@@ -34,6 +34,8 @@ pub struct Header {
     pub columns: Vec<String>,
     /// What stands between the cells of a row; `None` where rows are JSON objects.
     pub delimiter: Option<char>,
+    /// What stands around cells.
+    pub quote: char,
 }
 
 /// A rejected row as it is written for correction.
@@ -81,10 +83,10 @@ pub fn corrected_rows(batch: &RecordBatch, layout: &Layout) -> Vec<u64> {
 }
 
 /// Notes of the rejects of a corrected copy which rows they were, where that can be read.
-pub fn note_corrected_rows(rejects: &mut [Reject], layout: &Layout) {
+pub fn note_corrected_rows(rejects: &mut [Reject], layout: &Layout, delimiter: char, quote: char) {
     let Some(index) = row_note(layout) else { return };
     for reject in rejects {
-        let (cells, _) = split_cells(&reject.raw, ',');
+        let (cells, _) = split_cells(&reject.raw, delimiter, quote);
         reject.corrects_row = cells.get(index).and_then(|cell| cell.trim().parse().ok());
     }
 }
@@ -137,7 +139,7 @@ struct Row {
 impl Row {
     fn of(reject: &OpenReject, header: &Header) -> Self {
         let mut row = match header.delimiter {
-            Some(delimiter) => Self::of_csv(&reject.raw, delimiter, named(header)),
+            Some(delimiter) => Self::of_csv(&reject.raw, delimiter, header.quote, named(header)),
             None => Self::of_json(&reject.raw, header),
         };
         // A fault of the row as a whole is not in any of the cells: without the row itself behind them it would be gone.
@@ -148,8 +150,8 @@ impl Row {
         row
     }
 
-    fn of_csv(raw: &str, delimiter: char, columns: usize) -> Self {
-        let (mut cells, is_whole) = split_cells(raw, delimiter);
+    fn of_csv(raw: &str, delimiter: char, quote: char, columns: usize) -> Self {
+        let (mut cells, is_whole) = split_cells(raw, delimiter, quote);
         let mut surplus = cells.split_off(cells.len().min(columns));
         let filled = surplus.iter().rposition(|cell| !cell.trim().is_empty()).map_or(0, |last| last + 1);
         surplus.truncate(filled);
@@ -186,16 +188,16 @@ fn flatten(object: &str, prefix: &str, depth: usize, members: &mut BTreeMap<Stri
 }
 
 /// The cells of a row, without their quotes; `false` when a quote in it does not close, and delimiters alone count.
-fn split_cells(row: &str, delimiter: char) -> (Vec<String>, bool) {
+fn split_cells(row: &str, delimiter: char, quote: char) -> (Vec<String>, bool) {
     let mut cells = Vec::new();
     let mut rest = row;
     loop {
-        let (cell, after) = match rest.strip_prefix('"') {
+        let (cell, after) = match rest.strip_prefix(quote) {
             None => match rest.split_once(delimiter) {
                 Some((cell, after)) => (cell.to_owned(), Some(after)),
                 None => (rest.to_owned(), None),
             },
-            Some(inner) => match quoted_cell(inner, delimiter) {
+            Some(inner) => match quoted_cell(inner, delimiter, quote) {
                 Some(found) => found,
                 None => return (row.split(delimiter).map(str::to_owned).collect(), false),
             },
@@ -207,16 +209,16 @@ fn split_cells(row: &str, delimiter: char) -> (Vec<String>, bool) {
 }
 
 /// A cell behind its opening quote, and what comes after its delimiter.
-fn quoted_cell(inner: &str, delimiter: char) -> Option<(String, Option<&str>)> {
+fn quoted_cell(inner: &str, delimiter: char, quote: char) -> Option<(String, Option<&str>)> {
     let mut from = 0;
     loop {
-        let quote = from + inner[from..].find('"')?;
-        let after = &inner[quote + 1..];
-        if after.starts_with('"') {
-            from = quote + 2;
+        let closing = from + inner[from..].find(quote)?;
+        let after = &inner[closing + 1..];
+        if after.starts_with(quote) {
+            from = closing + 2;
             continue;
         }
-        let cell = inner[..quote].replace("\"\"", "\"");
+        let cell = inner[..closing].replace(&format!("{quote}{quote}"), &quote.to_string());
         return match after.strip_prefix(delimiter) {
             None if !after.is_empty() => None,
             next => Some((cell, next)),
@@ -273,7 +275,7 @@ mod tests {
 
     fn csv(columns: &[&str], delimiter: Option<char>, rejects: &[OpenReject]) -> String {
         let columns = columns.iter().map(|&column| column.to_owned()).collect();
-        String::from_utf8_lossy(&rejects_csv(&Header { columns, delimiter }, rejects)).into_owned()
+        String::from_utf8_lossy(&rejects_csv(&Header { columns, delimiter, quote: '"' }, rejects)).into_owned()
     }
 
     #[test]

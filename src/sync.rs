@@ -343,11 +343,11 @@ pub fn report(source_file: &SourceFile, file: &FileRecord, outcome: Outcome, sta
 
 /// How a file's rows are written.
 fn header_of(surveyed: &Surveyed) -> Header {
-    let delimiter = match surveyed.survey.format.rows {
-        RowFormat::Csv(dialect) => Some(char::from(dialect.delimiter)),
-        RowFormat::Json => None,
+    let (delimiter, quote) = match surveyed.survey.format.rows {
+        RowFormat::Csv(dialect) => (Some(char::from(dialect.delimiter)), char::from(dialect.quote)),
+        RowFormat::Json => (None, '"'),
     };
-    Header { columns: surveyed.survey.header.clone(), delimiter }
+    Header { columns: surveyed.survey.header.clone(), delimiter, quote }
 }
 
 /// Milliseconds since 1970.

@@ -116,7 +116,10 @@ fn transform(
         let cleaned = clean(&batch, layout, dataset);
         let corrected_rows = corrected_rows(&batch, layout);
         let mut projected = project(chunk, &cleaned, layout, dataset, market);
-        note_corrected_rows(&mut projected.rejects, layout);
+        if let RowFormat::Csv(dialect) = format {
+            let (delimiter, quote) = (char::from(dialect.delimiter), char::from(dialect.quote));
+            note_corrected_rows(&mut projected.rejects, layout, delimiter, quote);
+        }
         Projected { corrected_rows, ..projected }
     }))
     .map_err(|panic| {

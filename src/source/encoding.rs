@@ -1,13 +1,14 @@
 //! Encoding: finds out how a text's characters are written as bytes, and makes UTF-8 of them.
 //!
-//! Nothing is guessed that could be wrong: without a mark a text is Windows-1252 only when it cannot be UTF-8 and
-//! every byte above ASCII stands where Western text would have it. What cannot be decoded stays a sequence that is
+//! Nothing is guessed that could be wrong: without a mark a text is Windows-1252 only when it cannot be UTF-8, has no
+//! NUL, and every byte above ASCII stands where Western text would have it. What cannot be decoded stays a sequence that is
 //! no UTF-8 either, so that its row is rejected, and [`written`] gives the bytes back that the file had there.
 
 use crate::dataset::Encoding;
 use crate::error::SyncError;
 use encoding_rs::WINDOWS_1252;
 use encoding_rs::mem::{convert_utf16_to_utf8, utf16_valid_up_to};
+use memchr::memchr;
 
 /// Bytes at the beginning in which UTF-16 without a mark shows by its zero bytes: a header, which is mostly ASCII.
 const SAMPLE_BYTES: usize = 1024;
@@ -36,6 +37,10 @@ impl Guess {
             self.is_begun = true;
             self.mark = marked(block);
             self.settled = self.mark.or_else(|| by_zero_bytes(block));
+        }
+        // Text that somebody damaged proves nothing.
+        if self.settled.is_none() && memchr(0, block).is_some() {
+            self.settled = Some(Encoding::Utf8);
         }
         if self.settled.is_some() {
             return;
@@ -320,6 +325,7 @@ mod tests {
         assert_eq!(guess("plain text, plain text, caf\u{e9}".as_bytes()), Encoding::Utf8);
         assert_eq!(guess(b"caf\xe9, caf\xe9 and caf\xc3\xa9"), Encoding::Utf8);
         assert_eq!(guess(b"plain"), Encoding::Utf8);
+        assert_eq!(guess(b"caf\xe9, and plain text with a \0 in it"), Encoding::Utf8);
         assert_eq!(guess(b""), Encoding::Utf8);
         assert_eq!(guess(b"a,\0b,c,d,e,f,g,h,i,j,k,l"), Encoding::Utf8);
     }

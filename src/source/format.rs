@@ -7,6 +7,7 @@ use super::content::{BLOCK_BYTES, Content, Window};
 use crate::config::Limits;
 use crate::dataset::{Dataset, Encoding};
 use crate::error::SyncError;
+use crate::rejects::corrected_paths;
 use crate::schema::column_name;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -80,7 +81,8 @@ pub fn find_row_format(content: &Content, dataset: &Dataset, limits: &Limits) ->
             if window.rest().len() < BLOCK_BYTES {
                 window.fill()?;
             }
-            Ok(RowFormat::Csv(find_dialect(&window, usual, dataset, limits)))
+            let is_correction = corrected_paths(&content.path().to_string_lossy()).is_some();
+            Ok(RowFormat::Csv(find_dialect(&window, usual, dataset, is_correction, limits)))
         }
     }
 }
@@ -90,8 +92,11 @@ fn extension(path: &Path) -> String {
 }
 
 /// The dialect in which the first rows say most; the usual one where they say nothing.
-fn find_dialect(window: &Window<'_>, usual: u8, dataset: &Dataset, limits: &Limits) -> Dialect {
-    let delimiters = match dataset.delimiter {
+///
+/// Rejects go out with commas, whatever the dataset says, and may come back from another program.
+fn find_dialect(window: &Window<'_>, usual: u8, dataset: &Dataset, is_correction: bool, limits: &Limits) -> Dialect {
+    let (set_delimiter, set_quote) = if is_correction { (None, None) } else { (dataset.delimiter, dataset.quote) };
+    let delimiters = match set_delimiter {
         Some(delimiter) => vec![delimiter],
         None => {
             let mut delimiters = DELIMITERS.to_vec();
@@ -99,7 +104,7 @@ fn find_dialect(window: &Window<'_>, usual: u8, dataset: &Dataset, limits: &Limi
             delimiters
         }
     };
-    let quotes = dataset.quote.map_or(QUOTES.to_vec(), |quote| vec![quote]);
+    let quotes = set_quote.map_or(QUOTES.to_vec(), |quote| vec![quote]);
     let text = window.rest();
     let mut found: Option<(Evidence, Dialect)> = None;
     for &quote in &quotes {

@@ -10,6 +10,7 @@ use super::spool::Spool;
 use crate::config::Limits;
 use crate::dataset::{Dataset, Encoding};
 use crate::error::SyncError;
+use crate::rejects::corrected_paths;
 use std::path::Path;
 
 /// A content as text.
@@ -41,7 +42,14 @@ pub fn read_text(
         _ => unpack(content, compression, limits, state_dir)?,
     };
     let guess = content.take_guess();
-    let encoding = known.or(guess.mark()).or(dataset.encoding).unwrap_or_else(|| guess.encoding());
+    let mark = guess.mark();
+    let by_itself = || match corrected_paths(&content.path().to_string_lossy()) {
+        None => dataset.encoding.unwrap_or_else(|| guess.encoding()),
+        // Rejects go out as UTF-8, whatever they came in; a byte that was undecidable among all rows of the file must
+        // not be decided where the others are missing.
+        Some(_) => Some(guess.encoding()).filter(|&guess| guess != Encoding::Windows1252).unwrap_or(Encoding::Utf8),
+    };
+    let encoding = known.or(mark).unwrap_or_else(by_itself);
     if encoding != Encoding::Utf8 {
         content = transcode(content, encoding, limits, state_dir)?;
     }

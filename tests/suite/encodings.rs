@@ -147,3 +147,29 @@ fn utf_16_that_ends_in_the_middle_of_a_character_is_refused() {
         assert!(report.error.contains("truncated"), "{}", report.error);
     });
 }
+
+/// Rejects leave as UTF-8 with commas, whatever the dataset says of its own files, and come back as they are.
+#[test]
+fn rejects_of_a_foreign_file_go_out_and_come_back() {
+    let text = format!("Order ID;SKU;Description\n11;A;'x; é'\n3E+29;B;'y; é'\n12;C;z\n{}", filler().replace(',', ";"));
+    let config = "[datasets.orders]\nencoding = \"windows-1252\"\ndelimiter = \";\"\nquote = \"'\"\n";
+    on_every_database(|sandbox| {
+        let path = sandbox.path("tidegate.toml");
+        fs::write(&path, config).expect("writable");
+        let environment = [("TIDEGATE_CONFIG", &*path.to_string_lossy())];
+        sandbox.drop_file(ORDERS, &latin1(&text));
+        assert_eq!(sandbox.sync_with(&environment).file(ORDERS).counts["rejected"], 1);
+        let mut command = sandbox.command(&["rejects", "--export", "out"]);
+        assert!(command.envs(environment).output().expect("the built program starts").status.success());
+        let name = "Market 1 Orders.rejects.csv";
+        let rejects = fs::read_to_string(sandbox.path("out").join(name)).expect("UTF-8");
+        assert!(
+            rejects.starts_with("Order ID,SKU,Description,_row") && rejects.contains("3E+29,B,y; é,2,"),
+            "{rejects}"
+        );
+        sandbox.drop_file(name, &rejects.replace("3E+29", "13"));
+        assert_eq!(sandbox.sync_with(&environment).file(name).outcome, "synced");
+        assert_eq!(sandbox.rows(NOT_FILLER), ["11|x; é", "12|z", "13|y; é"]);
+        assert_eq!(sandbox.rows("SELECT COUNT(*) FROM tidegate_rejects WHERE closed_at IS NULL"), ["0"]);
+    });
+}
