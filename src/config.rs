@@ -470,7 +470,7 @@ fn check_keys(merged: &config::Config) -> Result<(), ConfigurationError> {
     let defaults = config::Config::builder().add_source(File::from_str(DEFAULT_TOML, FileFormat::Toml)).build()?;
     let ValueKind::Table(known) = &defaults.cache.kind else { return Ok(()) };
     let mut known: Vec<&str> = known.keys().map(String::as_str).collect();
-    known.extend(["datasets", "null_tokens"]);
+    known.push("datasets");
     check_table("", table, &known)?;
     let Some(Value { kind: ValueKind::Table(datasets), .. }) = table.get("datasets") else { return Ok(()) };
     for (name, dataset) in datasets {
