@@ -12,7 +12,8 @@ use tidegate::schema::{Layout, Shapes};
 use tidegate::sink::evolve::declared_shapes;
 use tidegate::source::content::Content;
 use tidegate::source::reader::{Reader, decode};
-use tidegate::source::survey::{Format, Survey, format_of, survey};
+use tidegate::source::survey::{Survey, survey};
+use tidegate::source::text::read_text;
 
 /// Bytes at the start of an input that choose dataset, format and bounds.
 pub const HEAD_BYTES: usize = 4;
@@ -72,20 +73,23 @@ pub fn read_file(input: &[u8], extensions: &[&str]) {
     assert_eq!(in_one, in_pieces, "the size of chunks changes what a file says");
 }
 
-/// A file in memory, where the system has such a place.
 fn scratch_file(extension: &str) -> PathBuf {
+    scratch_directory().join(format!("tidegate-fuzz-{}.{extension}", std::process::id()))
+}
+
+/// A directory in memory, where the system has such a place.
+fn scratch_directory() -> PathBuf {
     let shared_memory = PathBuf::from("/dev/shm");
-    let directory = if shared_memory.is_dir() { shared_memory } else { std::env::temp_dir() };
-    directory.join(format!("tidegate-fuzz-{}.{extension}", std::process::id()))
+    if shared_memory.is_dir() { shared_memory } else { std::env::temp_dir() }
 }
 
 /// `None` when the file is refused as a whole.
 fn look_and_read(path: &std::path::Path, dataset: &Arc<Dataset>, limits: &Limits, resume: bool) -> Option<Reading> {
     let mut content = Content::open(path, limits.content_bytes_max).expect("nobody else knows the file");
     content.hash().expect("nobody else knows the file");
-    let format = format_of(path, limits);
-    let (survey, layout) = survey(&content, format, dataset, &bench().shapes, limits).ok()?;
-    let file = File { content: &content, format, layout: &layout, dataset, limits, survey: &survey };
+    let text = read_text(content, dataset, None, limits, &scratch_directory()).ok()?;
+    let (survey, layout) = survey(&text, dataset, &bench().shapes, limits).ok()?;
+    let file = File { content: &text.content, layout: &layout, dataset, limits, survey: &survey };
     let reading = file.read(resume);
     assert_eq!(reading.rows_read, survey.rows_read, "every row that was surveyed is read");
     assert_eq!(reading.rows_rejected, survey.rows_rejected, "what was found to be a reject is one");
@@ -97,7 +101,6 @@ fn look_and_read(path: &std::path::Path, dataset: &Arc<Dataset>, limits: &Limits
 
 struct File<'a> {
     content: &'a Content,
-    format: Format,
     layout: &'a Layout,
     dataset: &'a Dataset,
     limits: &'a Limits,
@@ -121,12 +124,12 @@ impl File<'_> {
 
     fn reader(&self, position: Position) -> Reader<'_> {
         let reader =
-            Reader::new(self.content, self.format, self.layout, self.dataset, self.limits, self.survey, position);
+            Reader::new(self.content, self.layout, self.dataset, self.limits, self.survey, position);
         reader.expect("what was surveyed can be read")
     }
 
     fn transform(&self, chunk: Chunk) -> Projected {
-        let batch = decode(&chunk, self.format, self.layout);
+        let batch = decode(&chunk, self.survey.format.rows, self.layout);
         let cleaned = clean(&batch, self.layout, self.dataset);
         project(chunk, &cleaned, self.layout, self.dataset, "1")
     }
