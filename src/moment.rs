@@ -1,6 +1,6 @@
 //! Moments as exports write them: UTC, to the millisecond.
 
-use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, Timelike, Utc};
 
 /// Parses `2022-02-17T16:36:27.123456+03:00` and its kin into milliseconds since 1970, UTC.
 ///
@@ -21,8 +21,8 @@ pub fn parse_moment(text: &str) -> Option<i64> {
     let midnight = day.and_hms_opt(0, 0, 0)?.and_utc().timestamp_millis();
     let moment = midnight + millis_of_day - offset;
     // Another zone may carry the moment over the edge of what databases hold.
-    let year = DateTime::from_timestamp_millis(moment)?.format("%Y").to_string();
-    (year.len() == 4 && year.as_str() >= "0001").then_some(moment)
+    let year = DateTime::from_timestamp_millis(moment)?.year();
+    (1..=9999).contains(&year).then_some(moment)
 }
 
 /// Parses `YYYY-MM-DD` or `YYYYMMDD`.
@@ -40,9 +40,35 @@ pub fn parse_day(text: &str) -> Option<NaiveDate> {
 
 /// Formats as `2022-02-17T16:36:27.000Z`, the form SQLite stores.
 pub fn format_moment(millis: i64) -> String {
-    DateTime::<Utc>::from_timestamp_millis(millis)
-        .expect("moments come from parse_moment or the clock, both in chrono's range")
-        .to_rfc3339_opts(SecondsFormat::Millis, true)
+    let mut text = String::with_capacity(24);
+    write_moment(millis, &mut text);
+    text
+}
+
+/// Appends what [`format_moment`] gives; millions of rows have several moments each.
+pub fn write_moment(millis: i64, text: &mut String) {
+    let moment = DateTime::<Utc>::from_timestamp_millis(millis)
+        .expect("moments come from parse_moment or the clock, both in chrono's range");
+    let year = u32::try_from(moment.year()).expect("both give years from 1 to 9999");
+    push_digits(text, year, 4);
+    for (separator, number, width) in [
+        ('-', moment.month(), 2),
+        ('-', moment.day(), 2),
+        ('T', moment.hour(), 2),
+        (':', moment.minute(), 2),
+        (':', moment.second(), 2),
+        ('.', moment.timestamp_subsec_millis(), 3),
+    ] {
+        text.push(separator);
+        push_digits(text, number, width);
+    }
+    text.push('Z');
+}
+
+fn push_digits(text: &mut String, number: u32, width: u32) {
+    for place in (0..width).rev() {
+        text.push(char::from(b'0' + (number / 10_u32.pow(place) % 10) as u8));
+    }
 }
 
 fn parse_clock(clock: &str) -> Option<i64> {

@@ -6,7 +6,8 @@
 
 use super::Sink;
 use super::rejects::Corrected;
-use super::upsert::statements;
+use super::transaction::Transaction;
+use super::upsert::{Rows, statements};
 use crate::chunk::{Counts, Position, Reject};
 use crate::dataset::Dataset;
 use crate::error::SyncError;
@@ -86,15 +87,18 @@ impl Sink {
         Ok(())
     }
 
-    async fn write_rows(&self, connection: &impl ConnectionTrait, chunk: &ChunkWrite<'_>) -> Result<(), SyncError> {
+    async fn write_rows(&self, connection: &Transaction, chunk: &ChunkWrite<'_>) -> Result<(), SyncError> {
         let shapes = self.shapes();
         let records = &shapes[&chunk.dataset.table];
-        self.upsert(connection, records, &chunk.new_records, chunk.file_id).await?;
-        self.upsert(connection, records, &chunk.modified_records, chunk.file_id).await?;
+        self.upsert(connection, records, &chunk.new_records, Rows::New, chunk.file_id).await?;
+        self.upsert(connection, records, &chunk.modified_records, Rows::Changed, chunk.file_id).await?;
         if let Some(lines) = &chunk.dataset.lines {
             let shape = &shapes[&lines.table];
-            for rows in chunk.new_lines.iter().chain(&chunk.modified_lines) {
-                self.upsert(connection, shape, rows, chunk.file_id).await?;
+            if let Some(new) = &chunk.new_lines {
+                self.upsert(connection, shape, new, Rows::New, chunk.file_id).await?;
+            }
+            if let Some(modified) = &chunk.modified_lines {
+                self.upsert(connection, shape, modified, Rows::Changed, chunk.file_id).await?;
             }
             self.remove_lines(connection, &lines.table, &chunk.dataset.key, chunk.market, &chunk.removed_lines).await?;
         }

@@ -5,6 +5,8 @@
 //! deadlock to think about.
 
 pub mod approvals;
+mod bulk_postgres;
+mod bulk_sqlite;
 pub mod commit;
 pub mod definition;
 pub mod deletes;
@@ -20,6 +22,7 @@ pub mod rejects;
 pub mod scratch;
 pub mod summary;
 pub mod template;
+mod transaction;
 pub mod upsert;
 pub mod verify;
 pub mod views;
@@ -32,14 +35,12 @@ use definition::Definitions;
 use dialect::Dialect;
 use lease::Lease;
 use migration::{Migrator, MigratorTrait};
-use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbErr, IsolationLevel,
-    Statement, TransactionTrait, Value,
-};
+use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbErr, Statement, Value};
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, MutexGuard};
+use transaction::Transaction;
 
 /// Connections of the pool: one writes, the others answer health checks and read known hashes.
 const CONNECTIONS_MAX: u32 = 4;
@@ -164,9 +165,7 @@ impl Sink {
     async fn begin(&self) -> Result<WriteTransaction<'_>, SyncError> {
         let lease = self.lease()?;
         let guard = self.writing.lock().await;
-        // Readers elsewhere need no gap locks, and INSERT … SELECT must not take any.
-        let isolation = (self.dialect != Dialect::Sqlite).then_some(IsolationLevel::ReadCommitted);
-        let transaction = self.connection.begin_with_config(isolation, None).await?;
+        let transaction = Transaction::begin(&self.connection, self.dialect).await?;
         // The first statement writes, so SQLite takes its write lock here and never has to upgrade one.
         lease.beat(&transaction).await?;
         Ok(WriteTransaction { transaction, last_commit: &self.last_commit, _guard: guard })
@@ -185,7 +184,7 @@ impl Sink {
 
 /// A transaction, and the right to write.
 struct WriteTransaction<'a> {
-    transaction: DatabaseTransaction,
+    transaction: Transaction,
     last_commit: &'a std::sync::Mutex<Option<Instant>>,
     _guard: MutexGuard<'a, ()>,
 }

@@ -1,13 +1,15 @@
-//! Upsert: table rows into their table, values taken from arrow columns into statements of many rows.
+//! Upsert: table rows into their table, by the way that is fastest on each database.
 
-use super::Sink;
+use super::transaction::{Driver, Transaction, exec_failed};
+use super::{Sink, bulk_postgres, bulk_sqlite};
 use crate::error::SyncError;
 use crate::project::TableRows;
 use crate::schema::TableShape;
 use arrow_array::cast::AsArray;
 use arrow_array::{RecordBatch, StringArray};
-use sea_orm::ConnectionTrait;
 use sea_orm::sea_query::{Alias, Cond, Expr, ExprTrait, OnConflict, Query};
+use sea_orm::sqlx::{self, AssertSqlSafe, PgConnection};
+use sea_orm::{ConnectionTrait, DbErr, SqlErr};
 use std::ops::Range;
 
 /// Text of one statement: far below the 16 MiB that a MySQL server takes at once by default.
@@ -16,26 +18,63 @@ const STATEMENT_BYTES_MAX: usize = 1 << 20;
 /// Removed lines of one statement.
 const REMOVALS_PER_STATEMENT: usize = 200;
 
+/// Rows from which on COPY is faster than a statement, although a merge needs a table of its own.
+const COPY_ROWS_MIN: usize = 128;
+
+/// Whether the table may hold rows of these keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rows {
+    /// It held none when it was asked.
+    New,
+    /// It holds older versions of them.
+    Changed,
+}
+
 impl Sink {
     /// Writes rows, replacing those that are there.
     pub(super) async fn upsert(
         &self,
+        transaction: &Transaction,
+        shape: &TableShape,
+        rows: &TableRows,
+        are: Rows,
+        file_id: i64,
+    ) -> Result<(), SyncError> {
+        if rows.hashes.is_empty() {
+            return Ok(());
+        }
+        let names = column_names(rows);
+        match &mut *transaction.driver().await {
+            Driver::Sqlite(sqlite) => {
+                let sql = self.merge_text(shape, &names, &format!("VALUES ({})", vec!["?"; names.len()].join(", ")));
+                return bulk_sqlite::run_for_rows(sqlite, &sql, rows, file_id).await;
+            }
+            Driver::Postgres(postgres) if rows.hashes.len() >= COPY_ROWS_MIN => {
+                return self.copy(postgres, shape, &names, rows, are, file_id).await;
+            }
+            _ => {}
+        }
+        self.upsert_by_statements(transaction, shape, &names, rows, file_id).await
+    }
+
+    async fn upsert_by_statements(
+        &self,
         connection: &impl ConnectionTrait,
         shape: &TableShape,
+        columns: &[String],
         rows: &TableRows,
         file_id: i64,
     ) -> Result<(), SyncError> {
-        let schema = rows.batch.schema();
-        let mut columns: Vec<String> = schema.fields().iter().map(|field| field.name().clone()).collect();
-        columns.extend(["_row_hash".to_owned(), "_file_id".to_owned()]);
-        let identifiers = || columns.iter().map(Alias::new);
         let on_conflict = OnConflict::columns(shape.key.iter().map(Alias::new))
             .update_columns(columns.iter().filter(|column| !shape.key.contains(column)).map(Alias::new))
             .to_owned();
         let rows_max = self.dialect.rows_per_statement().min(self.dialect.binds_max() / columns.len());
         for batch in statements(&text_bytes(&rows.batch), rows_max) {
             let mut insert = Query::insert();
-            insert.into_table(Alias::new(&shape.name)).columns(identifiers()).on_conflict(on_conflict.clone());
+            insert
+                .into_table(Alias::new(&shape.name))
+                .columns(columns.iter().map(Alias::new))
+                .on_conflict(on_conflict.clone());
             for row in batch {
                 let mut values: Vec<Expr> =
                     rows.batch.columns().iter().map(|column| Expr::value(self.dialect.value(column, row))).collect();
@@ -46,6 +85,56 @@ impl Sink {
             connection.execute(&insert).await?;
         }
         Ok(())
+    }
+
+    /// New rows go straight into the table. Another feed of the same table may have brought one of them since
+    /// it was asked; then all of them are merged.
+    async fn copy(
+        &self,
+        postgres: &mut PgConnection,
+        shape: &TableShape,
+        names: &[String],
+        rows: &TableRows,
+        are: Rows,
+        file_id: i64,
+    ) -> Result<(), SyncError> {
+        let table = self.dialect.quote(&shape.name);
+        let columns = self.quoted(names);
+        if are == Rows::New {
+            run(postgres, "SAVEPOINT tidegate_bulk").await?;
+            match bulk_postgres::copy_rows(postgres, &table, &columns, rows, file_id).await {
+                Ok(()) => return Ok(run(postgres, "RELEASE SAVEPOINT tidegate_bulk").await?),
+                Err(error) if matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))) => {
+                    run(postgres, "ROLLBACK TO SAVEPOINT tidegate_bulk").await?;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let create = format!(
+            "CREATE TEMPORARY TABLE tidegate_bulk ON COMMIT DROP AS SELECT {columns} FROM {table} WITH NO DATA"
+        );
+        run(postgres, &create).await?;
+        bulk_postgres::copy_rows(postgres, "tidegate_bulk", &columns, rows, file_id).await?;
+        let source = format!("SELECT {columns} FROM tidegate_bulk");
+        run(postgres, &self.merge_text(shape, names, &source)).await?;
+        Ok(run(postgres, "DROP TABLE tidegate_bulk").await?)
+    }
+
+    /// The statement that puts rows into a table, in place of those that are there.
+    fn merge_text(&self, shape: &TableShape, names: &[String], source: &str) -> String {
+        let replaced = names.iter().filter(|name| !shape.key.contains(name)).map(|name| self.dialect.quote(name));
+        let replaced: Vec<String> = replaced.map(|name| format!("{name} = excluded.{name}")).collect();
+        format!(
+            "INSERT INTO {} ({}) {source} ON CONFLICT ({}) DO UPDATE SET {}",
+            self.dialect.quote(&shape.name),
+            self.quoted(names),
+            self.quoted(&shape.key),
+            replaced.join(", ")
+        )
+    }
+
+    fn quoted(&self, names: &[String]) -> String {
+        names.iter().map(|name| self.dialect.quote(name)).collect::<Vec<_>>().join(", ")
     }
 
     /// Removes lines by their record's key and their number.
@@ -73,6 +162,18 @@ impl Sink {
         }
         Ok(())
     }
+}
+
+/// The columns that rows are written to: their own, the hash and the file.
+fn column_names(rows: &TableRows) -> Vec<String> {
+    let schema = rows.batch.schema();
+    let own = schema.fields().iter().map(|field| field.name().clone());
+    own.chain(["_row_hash".to_owned(), "_file_id".to_owned()]).collect()
+}
+
+async fn run(postgres: &mut PgConnection, sql: &str) -> Result<(), DbErr> {
+    sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(postgres).await.map_err(exec_failed)?;
+    Ok(())
 }
 
 /// Cuts rows into statements whose numbers of rows are powers of two, so that the few texts they make stay
