@@ -107,7 +107,10 @@ pub async fn sync_file(context: &Context, source_file: &SourceFile) -> Result<Fi
     if surveyed.survey.rows_rejected > 0 && surveyed.file.header.is_none() {
         context.sink.set_header(surveyed.file.id, &header_of(&surveyed)).await?;
     }
+    let filling = context.sink.start_filling(dataset);
     let Written { mut file, records_disagreeing, is_newest } = write_chunks(context, &surveyed, dataset).await?;
+    drop(filling);
+    context.sink.make_indexes().await?;
     // After the file's own rows: a record is only deleted once all that the file mentions are there.
     file.error = match is_newest {
         true => delete_unmentioned(context, &surveyed, dataset, &mut file).await?,

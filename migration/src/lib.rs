@@ -7,6 +7,7 @@ mod m20261122_000001_ledger;
 mod m20261122_000002_market;
 mod m20261122_000003_marts;
 
+pub use m20261122_000002_market::indexes as market_indexes;
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::*;
 

@@ -12,6 +12,7 @@ pub mod definition;
 pub mod deletes;
 pub mod dialect;
 pub mod evolve;
+pub mod indexes;
 pub mod known;
 pub mod lease;
 pub mod ledger;
@@ -33,6 +34,7 @@ use crate::error::SyncError;
 use crate::schema::Shapes;
 use definition::Definitions;
 use dialect::Dialect;
+use indexes::Indexes;
 use lease::Lease;
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbErr, Statement, Value};
@@ -52,6 +54,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// costs few reads; negative means KiB (sqlite.org/pragma.html#pragma_cache_size).
 const SQLITE_CACHE_KIB: &str = "-32768";
 
+/// Pages of the write-ahead log after which SQLite moves them into the database: the chunks of a large file
+/// change many pages again and again, and each is moved once for all of them. 32 MiB of disk.
+const SQLITE_LOG_PAGES: &str = "8192";
+
 /// Prepared statements that a SQLite connection keeps; one of many rows takes a megabyte.
 const SQLITE_STATEMENTS_MAX: usize = 40;
 
@@ -65,6 +71,7 @@ pub struct Sink {
     dialect: Dialect,
     shapes: RwLock<Arc<Shapes>>,
     definitions: Definitions,
+    indexes: Indexes,
     collation: Option<String>,
     /// `None` when the database was opened for looking only; then nothing can be written.
     lease: Option<Lease>,
@@ -100,6 +107,7 @@ impl Sink {
         let sink = Self {
             definitions: Definitions::load(config.marts_dir.as_deref())?,
             shapes: RwLock::new(Arc::new(evolve::declared_shapes())),
+            indexes: Indexes::default(),
             writing: Mutex::new(()),
             evolving: Mutex::new(false),
             kinds: Arc::default(),
@@ -111,6 +119,7 @@ impl Sink {
             lease: Some(lease),
         };
         sink.restore_columns().await?;
+        sink.make_indexes().await?;
         sink.define_marts().await?;
         sink.define_views().await?;
         sink.check_datasets(&config.datasets).await?;
@@ -231,6 +240,7 @@ async fn connect_for(access: Access, config: &Config) -> Result<DatabaseConnecti
                 .create_if_missing(access == Access::Write)
                 .statement_cache_capacity(SQLITE_STATEMENTS_MAX)
                 .pragma("cache_size", SQLITE_CACHE_KIB)
+                .pragma("wal_autocheckpoint", SQLITE_LOG_PAGES)
                 .pragma("busy_timeout", SQLITE_BUSY_TIMEOUT_MS);
             match access {
                 Access::Write => options.pragma("journal_mode", "WAL").pragma("synchronous", synchronous),

@@ -3,7 +3,7 @@
 
 use super::definition::Definitions;
 use super::dialect::Dialect;
-use super::{Access, Sink, connect_for, evolve};
+use super::{Access, Sink, connect_for, evolve, indexes};
 use crate::config::Config;
 use crate::error::SyncError;
 use entity::files;
@@ -32,6 +32,7 @@ impl Sink {
             dialect: Dialect::of(connection.get_database_backend()),
             definitions: Definitions::load(config.marts_dir.as_deref())?,
             shapes: RwLock::new(Arc::new(evolve::declared_shapes())),
+            indexes: indexes::Indexes::default(),
             writing: Mutex::new(()),
             evolving: Mutex::new(false),
             kinds: Arc::default(),
