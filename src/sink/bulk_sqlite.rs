@@ -1,11 +1,13 @@
-//! Bulk rows into SQLite: one compiled statement, run once a row with values bound straight from the arrow
-//! columns, on the transaction's own handle.
+//! Bulk rows into SQLite and hashes out of it: one compiled statement, run once a row, on the connection's own
+//! handle. Values are bound straight from the arrow columns.
 
-use super::transaction::exec_failed;
+use super::sqlite_handle::with_handle;
+use crate::diff::Known;
 use crate::error::SyncError;
 use crate::moment::write_moment;
 use crate::number::DECIMAL_SCALE;
 use crate::project::TableRows;
+use crate::row_hash::RowHash;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Date32Type, Decimal128Type, Float64Type, Int64Type, TimestampMillisecondType};
 use arrow_array::{
@@ -13,10 +15,10 @@ use arrow_array::{
 };
 use arrow_schema::DataType;
 use rusqlite::types::Null;
-use rusqlite::{Connection, Statement};
+use rusqlite::{Connection, Row, Statement};
 use rust_decimal::Decimal;
-use sea_orm::sqlx::{self, SqliteConnection};
-use sea_orm::{DbErr, RuntimeErr};
+use sea_orm::sqlx::SqliteConnection;
+use std::collections::HashMap;
 
 /// Units up to which a decimal and its divisor are both exact as reals, so that their quotient is the real
 /// nearest to the decimal.
@@ -29,36 +31,55 @@ pub(super) async fn run_for_rows(
     rows: &TableRows,
     file_id: i64,
 ) -> Result<(), SyncError> {
-    let mut handle = connection.lock_handle().await.map_err(exec_failed)?;
-    tokio::task::block_in_place(|| {
-        let connection = borrow(&mut handle).map_err(failed)?;
-        let mut statement = connection.prepare(sql).map_err(failed)?;
-        bind_and_run(&mut statement, rows, file_id).map_err(failed)
-    })?;
-    Ok(())
+    let run = |connection: &Connection| bind_and_run(&mut connection.prepare(sql)?, rows, file_id);
+    Ok(with_handle(connection, run).await?)
 }
 
-/// The handle as a connection of the library that binds without copies.
-#[expect(unsafe_code, reason = "a borrowed handle is passed from one SQLite library to another")]
-fn borrow<'h>(handle: &'h mut sqlx::sqlite::LockedSqliteHandle<'_>) -> rusqlite::Result<BorrowedConnection<'h>> {
-    let raw = handle.as_raw_handle().as_ptr();
-    // SAFETY: the handle is open and, while `handle` is borrowed, nobody else uses it: the lock stops the
-    // driver's thread. Both libraries link the same SQLite, which the shared `links` key of libsqlite3-sys
-    // enforces. `from_handle` takes no ownership, so dropping the connection closes nothing.
-    let connection = unsafe { Connection::from_handle(raw.cast()) }?;
-    Ok(BorrowedConnection { connection, _handle: std::marker::PhantomData })
+/// What to ask for stored hashes: by market and key, of records their hash and file, of lines their number
+/// and hash.
+pub(super) struct HashQueries {
+    pub records: String,
+    pub lines: Option<String>,
 }
 
-/// A connection that cannot outlive the lock on its handle.
-struct BorrowedConnection<'h> {
-    connection: Connection,
-    _handle: std::marker::PhantomData<&'h mut ()>,
+/// The hashes of the records with these keys, and of their lines, by a lookup each.
+pub(super) async fn stored_hashes(
+    connection: &mut SqliteConnection,
+    queries: &HashQueries,
+    market: &str,
+    keys: &[String],
+) -> Result<Known, SyncError> {
+    let look_up = |connection: &Connection| {
+        let mut known = Known::default();
+        let mut records = connection.prepare(&queries.records)?;
+        records.raw_bind_parameter(1, market)?;
+        for key in keys {
+            records.raw_bind_parameter(2, key)?;
+            if let Some(row) = records.raw_query().next()? {
+                known.records.insert(key.clone(), (hash(row, 0)?, row.get(1)?));
+            }
+        }
+        let Some(lines) = &queries.lines else { return Ok(known) };
+        let mut lines = connection.prepare(lines)?;
+        lines.raw_bind_parameter(1, market)?;
+        // Records commit whole: one that is not there has no lines.
+        for key in known.records.keys() {
+            lines.raw_bind_parameter(2, key)?;
+            let mut rows = lines.raw_query();
+            let mut of_record = HashMap::new();
+            while let Some(row) = rows.next()? {
+                of_record.insert(row.get(0)?, hash(row, 1)?);
+            }
+            known.lines.insert(key.clone(), of_record);
+        }
+        Ok(known)
+    };
+    Ok(with_handle(connection, look_up).await?)
 }
 
-impl BorrowedConnection<'_> {
-    fn prepare(&self, sql: &str) -> rusqlite::Result<Statement<'_>> {
-        self.connection.prepare(sql)
-    }
+/// A hash that is none equals no other, so the row is written again.
+fn hash(row: &Row<'_>, column: usize) -> rusqlite::Result<RowHash> {
+    Ok(row.get_ref(column)?.as_blob().ok().and_then(|bytes| bytes.try_into().ok()).unwrap_or_default())
 }
 
 fn bind_and_run(statement: &mut Statement<'_>, rows: &TableRows, file_id: i64) -> rusqlite::Result<()> {
@@ -146,17 +167,6 @@ pub(super) fn real(units: i128) -> f64 {
     }
     let decimal = Decimal::from_i128_with_scale(units, DECIMAL_SCALE);
     decimal.to_string().parse().expect("a decimal's text is a number")
-}
-
-/// As the driver would have said it, as far as [`SyncError::verdict`] asks: whether it may pass.
-fn failed(error: rusqlite::Error) -> DbErr {
-    let primary_code = error.sqlite_error().map(|error| error.extended_code & 0xff);
-    // Busy, locked, out of memory, read-only, I/O, full, cannot open.
-    let is_passing = matches!(primary_code, Some(5 | 6 | 7 | 8 | 10 | 13 | 14));
-    match is_passing {
-        true => exec_failed(sqlx::Error::Io(std::io::Error::other(error))),
-        false => DbErr::Exec(RuntimeErr::Internal(error.to_string())),
-    }
 }
 
 #[cfg(test)]

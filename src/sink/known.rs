@@ -1,9 +1,11 @@
 //! Known: what the tables hold of a chunk's records: hashes to compare with, and, where a file lacks a
 //! column, the stored values that stay.
 
-use super::Sink;
+use super::bulk_sqlite::HashQueries;
 use super::deletes::DELETED_AT;
 use super::dialect::Dialect;
+use super::transaction::not_acquired;
+use super::{Sink, bulk_sqlite};
 use crate::clean::arrow_type;
 use crate::dataset::{Dataset, Owner, hex};
 use crate::diff::Known;
@@ -54,10 +56,15 @@ impl Sink {
     ///
     /// When the database fails.
     pub async fn known(&self, dataset: &Dataset, market: &str, keys: &[String]) -> Result<Known, SyncError> {
-        let mut known = Known::default();
         if dataset.is_keyless() {
             return self.known_rows(dataset, market, keys).await;
         }
+        if self.dialect == Dialect::Sqlite {
+            let queries = self.hash_queries(dataset);
+            let mut connection = self.connection.get_sqlite_connection_pool().acquire().await.map_err(not_acquired)?;
+            return bulk_sqlite::stored_hashes(&mut connection, &queries, market, keys).await;
+        }
+        let mut known = Known::default();
         for keys in keys.chunks(KEYS_PER_QUERY) {
             let query = select(&dataset.table, &dataset.key, market, keys, &[&dataset.key, "_row_hash", "_file_id"]);
             for row in self.connection.query_all(&query).await? {
@@ -92,6 +99,17 @@ impl Sink {
             }
         }
         Ok(known)
+    }
+
+    fn hash_queries(&self, dataset: &Dataset) -> HashQueries {
+        let key = self.dialect.quote(&dataset.key);
+        let query = |columns: &str, table: &str| {
+            format!("SELECT {columns} FROM {} WHERE market = ? AND {key} = ?", self.dialect.quote(table))
+        };
+        HashQueries {
+            records: query("_row_hash, _file_id", &dataset.table),
+            lines: dataset.lines.as_ref().map(|lines| query("line_no, _row_hash", &lines.table)),
+        }
     }
 
     /// Takes the stored values of what the file lacks into rows whose hash differs. Rows that then are

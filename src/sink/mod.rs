@@ -21,6 +21,7 @@ pub mod overview;
 pub mod read_only;
 pub mod rejects;
 pub mod scratch;
+mod sqlite_handle;
 pub mod summary;
 pub mod template;
 mod transaction;

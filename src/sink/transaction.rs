@@ -122,7 +122,8 @@ fn parts(statement: Statement) -> (AssertSqlSafe<String>, SqlxValues) {
     (AssertSqlSafe(statement.sql), SqlxValues(values))
 }
 
-fn not_acquired(error: sqlx::Error) -> DbErr {
+/// The error of a pool that has no connection to give.
+pub(super) fn not_acquired(error: sqlx::Error) -> DbErr {
     match error {
         sqlx::Error::PoolTimedOut => DbErr::ConnectionAcquire(ConnAcquireErr::Timeout),
         sqlx::Error::PoolClosed => DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed),

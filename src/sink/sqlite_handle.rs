@@ -1,0 +1,37 @@
+//! SQLite handle: the driver's own connection, lent to a library that runs compiled statements without a
+//! message to another thread and a copy of every value for each row.
+
+use super::transaction::exec_failed;
+use rusqlite::Connection;
+use sea_orm::sqlx::{self, SqliteConnection};
+use sea_orm::{DbErr, RuntimeErr};
+
+/// Works with the handle of a connection, in its transaction if there is one.
+#[expect(unsafe_code, reason = "a borrowed handle is passed from one SQLite library to another")]
+pub(super) async fn with_handle<T>(
+    connection: &mut SqliteConnection,
+    work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+) -> Result<T, DbErr> {
+    let mut handle = connection.lock_handle().await.map_err(exec_failed)?;
+    let raw = handle.as_raw_handle().as_ptr();
+    let work = || {
+        // SAFETY: the handle is open and, while `handle` is locked, which outlives this closure, the driver's
+        // thread does not use it. Both libraries link one SQLite: libsqlite3-sys can be linked only once.
+        // `from_handle` takes no ownership, so dropping the connection closes nothing, and `work` sees it
+        // only by a reference that ends here.
+        let connection = unsafe { Connection::from_handle(raw.cast()) }?;
+        work(&connection)
+    };
+    tokio::task::block_in_place(work).map_err(failed)
+}
+
+/// As the driver would have said it, as far as a verdict asks: whether it may pass.
+fn failed(error: rusqlite::Error) -> DbErr {
+    let primary_code = error.sqlite_error().map(|error| error.extended_code & 0xff);
+    // Busy, locked, out of memory, read-only, I/O, full, cannot open.
+    let is_passing = matches!(primary_code, Some(5 | 6 | 7 | 8 | 10 | 13 | 14));
+    match is_passing {
+        true => exec_failed(sqlx::Error::Io(std::io::Error::other(error))),
+        false => DbErr::Exec(RuntimeErr::Internal(error.to_string())),
+    }
+}
