@@ -111,8 +111,11 @@ fn find_dialect(window: &Window<'_>, usual: u8, dataset: &Dataset, is_correction
         for &delimiter in delimiters.iter().filter(|&&delimiter| delimiter != quote) {
             let dialect = Dialect { delimiter, quote, row_bytes_max: limits.row_bytes_max };
             let mut evidence = Evidence::of(text, window.is_at_end(), dialect, dataset);
-            // A few texts in apostrophes are no dialect.
+            // A few texts in apostrophes are no dialect, nor are rows that are broken under the usual quote.
             if quote != quotes[0] && evidence.quoted_names == 0 {
+                if evidence.quoting < UNUSUAL_SHARE_MIN {
+                    continue;
+                }
                 evidence.fitting -= UNUSUAL_SHARE_MIN;
             }
             if found.as_ref().is_none_or(|(most, _)| evidence > *most) {
@@ -137,6 +140,8 @@ struct Evidence {
     fitting: f64,
     /// Columns of the header, where rows follow that fit them.
     columns: usize,
+    /// Share of the first rows that fit and hold a delimiter in quotes.
+    quoting: f64,
 }
 
 impl Evidence {
@@ -153,13 +158,16 @@ impl Evidence {
                 column_name(&dialect.unquoted(&text, *cell))
             })
             .collect();
-        let (mut rows, mut fitting) = (0_u32, 0_u32);
+        let (mut rows, mut fitting, mut quoting) = (0_u32, 0_u32, 0_u32);
         let mut cells = Vec::new();
         while rows < SAMPLE_ROWS as u32
             && let Some(row) = sample.next_row(&mut cells)
         {
             rows += 1;
-            fitting += u32::from(!row.is_broken && (named..=header.len()).contains(&cells.len()));
+            let is_fitting = !row.is_broken && (named..=header.len()).contains(&cells.len());
+            let needs_quotes = |cell: &Cell| cell.is_quoted && cell.bytes(row.bytes).contains(&dialect.delimiter);
+            fitting += u32::from(is_fitting);
+            quoting += u32::from(is_fitting && cells.iter().any(needs_quotes));
         }
         let is_table = named > 1 && (rows == 0 || fitting > 0);
         Self {
@@ -168,11 +176,12 @@ impl Evidence {
             quoted_names: header.iter().filter(|cell| cell.is_quoted).count(),
             fitting: if is_table { f64::from(fitting) / f64::from(rows.max(1)) } else { 0.0 },
             columns: if is_table { named } else { 0 },
+            quoting: f64::from(quoting) / f64::from(rows.max(1)),
         }
     }
 
     const fn none() -> Self {
-        Self { has_key: false, declared: 0, quoted_names: 0, fitting: 0.0, columns: 0 }
+        Self { has_key: false, declared: 0, quoted_names: 0, fitting: 0.0, columns: 0, quoting: 0.0 }
     }
 }
 
