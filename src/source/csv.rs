@@ -164,9 +164,10 @@ impl<'a> CsvRows<'a> {
         };
         let lines: Vec<&[u8]> = lines.filter(|line| !line.is_empty()).take(RUNAWAY_LINES_MAX).collect();
         let is_runaway = match lines.as_slice() {
-            // The last line may open a quote of its own.
-            [swallowed @ .., _] if !swallowed.is_empty() && expected.contains(&self.cells.len()) => {
-                swallowed.iter().all(|line| is_row(line))
+            // A row that fits is only doubted for whole rows inside of it: its last line, by which it ends, is
+            // none of them, and may open a quote of its own.
+            [swallowed @ .., _] if expected.contains(&self.cells.len()) => {
+                !swallowed.is_empty() && swallowed.iter().all(|line| is_row(line))
             }
             lines => lines.iter().any(|line| is_row(line)),
         };

@@ -61,6 +61,14 @@ fn text_of_several_lines_is_left_alone() {
         assert_eq!(sync(sandbox, &rows).counts["rejected"], 0);
         let stored = sandbox.rows("SELECT description FROM orders WHERE order_id < '2' ORDER BY order_id");
         assert_eq!(stored, texts);
+        // With the padding, what follows the text's first line has as many cells as the header.
+        let padded = sandbox.sibling();
+        padded.drop_file(
+            "Market 1 Customers.csv",
+            "Customer ID,Language,Created At,\nk,\"line\nbreak\",2024-03-03T09:33:46Z,\n",
+        );
+        assert_eq!(padded.sync().exit, 0);
+        assert_eq!(padded.rows("SELECT customer_id, language FROM customers"), ["k|line\nbreak"]);
     });
 }
 
