@@ -33,7 +33,7 @@ const STEPS: usize = 6;
 const APPROVALS_MAX: usize = 4;
 
 /// Worlds that failed once.
-const REGRESSIONS: [u64; 1] = [8_582_207_108_384_308_038];
+const REGRESSIONS: [u64; 2] = [8_582_207_108_384_308_038, 470_635_653_756_926_470];
 
 /// Where a process may die, and at which of its visits there.
 const CRASHES: [&str; 9] = [
@@ -73,11 +73,11 @@ fn play(worlds: usize, engine: Engine, markets: usize) {
     assert!(differences.is_empty(), "{}", differences.join("\n"));
 }
 
-/// The one that was asked for; else those that failed once, and some that nobody has seen.
+/// The one that was asked for; else those that failed once, and the same ones in every run: what fails then is a change.
 fn seeds(count: usize) -> Vec<u64> {
     let seeds = match std::env::var("TIDEGATE_MODEL_SEED") {
         Ok(seed) => vec![seed.parse().expect("TIDEGATE_MODEL_SEED is a number that a run printed")],
-        Err(_) => REGRESSIONS.into_iter().chain((0..count).map(|_| fastrand::u64(..))).collect(),
+        Err(_) => REGRESSIONS.into_iter().chain((1..).take(count)).collect(),
     };
     eprintln!("TIDEGATE_MODEL_SEED is one of {seeds:?}");
     seeds
