@@ -10,6 +10,7 @@
 //! | day | `2022-02-17` |
 //! | text | itself |
 
+use crate::moment::{DAY_MS, civil};
 use crate::number::DECIMAL_SCALE;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Date32Type, Decimal128Type, Float64Type, Int64Type, TimestampMillisecondType};
@@ -18,8 +19,6 @@ use arrow_array::{
 };
 use arrow_schema::{DataType, TimeUnit};
 use std::io::Write;
-
-const DAY_MS: i64 = 86_400_000;
 
 /// A column whose values can be written.
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +69,22 @@ impl<'a> Values<'a> {
         }
     }
 
+    /// Whether two cells hold the same value, or both none.
+    pub fn is_same(self, one: usize, other: usize) -> bool {
+        if self.is_null(one) || self.is_null(other) {
+            return self.is_null(one) && self.is_null(other);
+        }
+        match self {
+            Self::Text(values) => values.value(one) == values.value(other),
+            Self::Integer(values) => values.value(one) == values.value(other),
+            Self::Decimal(values) => values.value(one) == values.value(other),
+            // As bits would be compared, so that what is no number is itself.
+            Self::Double(values) => values.value(one).total_cmp(&values.value(other)).is_eq(),
+            Self::Moment(values) => values.value(one) == values.value(other),
+            Self::Day(values) => values.value(one) == values.value(other),
+        }
+    }
+
     /// Appends the text of a value that is there.
     pub fn push(self, text: &mut Vec<u8>, row: usize) {
         match self {
@@ -90,13 +105,17 @@ pub fn push_integer(text: &mut Vec<u8>, value: i64) {
 
 /// Appends ten-thousandths as a number.
 pub fn push_decimal(text: &mut Vec<u8>, ten_thousandths: i128) {
-    const UNIT: u128 = 10_u128.pow(DECIMAL_SCALE);
+    const UNIT: u64 = 10_u64.pow(DECIMAL_SCALE);
     if ten_thousandths < 0 {
         text.push(b'-');
     }
     let units = ten_thousandths.unsigned_abs();
-    push_digits(text, units / UNIT, 1);
-    let mut fraction = units % UNIT;
+    // Division of 128 bits is slow, and few numbers need it.
+    let (whole, mut fraction) = match u64::try_from(units) {
+        Ok(units) => ((units / UNIT).into(), units % UNIT),
+        Err(_) => (units / u128::from(UNIT), (units % u128::from(UNIT)) as u64),
+    };
+    push_digits(text, whole, 1);
     if fraction == 0 {
         return;
     }
@@ -106,7 +125,7 @@ pub fn push_decimal(text: &mut Vec<u8>, ten_thousandths: i128) {
         places -= 1;
     }
     text.push(b'.');
-    push_digits(text, fraction, places);
+    push_digits(text, fraction.into(), places);
 }
 
 /// Appends a measure.
@@ -140,22 +159,6 @@ pub fn push_day(text: &mut Vec<u8>, day: i64) {
     push_digits(text, u128::from(month), 2);
     text.push(b'-');
     push_digits(text, u128::from(day), 2);
-}
-
-/// Year, month and day of the Gregorian calendar, by arithmetic on eras of 400 years that begin in March
-/// (Howard Hinnant, "chrono-compatible low-level date algorithms"): a third of what chrono takes.
-const fn civil(day: i64) -> (i64, u64, u64) {
-    const ERA_DAYS: i64 = 146_097;
-    let shifted = day + 719_468;
-    let era = shifted.div_euclid(ERA_DAYS);
-    let of_era = shifted.rem_euclid(ERA_DAYS);
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = year_of_era + era * 400 + if month <= 2 { 1 } else { 0 };
-    (year, month.unsigned_abs(), day.unsigned_abs())
 }
 
 fn push_signed(text: &mut Vec<u8>, value: i128) {

@@ -2,14 +2,15 @@
 //! identifiers. What does not fit its type becomes NULL and is rescued as the text it was.
 
 use crate::canonical;
-use crate::dataset::{Dataset, NullTokens};
+use crate::dataset::{Dataset, NullTokens, trimmed};
 use crate::inference::is_held_by;
 use crate::moment::{parse_day, parse_moment};
 use crate::number::{DECIMAL_SCALE, parse_decimal, parse_double, parse_integer};
 use crate::schema::{IDENTIFIER_CHARS_MAX, Kind, Layout, LayoutColumn, Role};
-use arrow_array::builder::StringBuilder;
+use arrow_array::builder::{PrimitiveBuilder, StringBuilder};
 use arrow_array::types::{Date32Type, Decimal128Type, Float64Type, Int64Type, TimestampMillisecondType};
-use arrow_array::{Array, ArrayRef, PrimitiveArray, RecordBatch, StringArray, cast::AsArray};
+use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, PrimitiveArray, RecordBatch, StringArray, cast::AsArray};
+use arrow_buffer::NullBuffer;
 use arrow_schema::{DataType, TimeUnit};
 use rayon::prelude::*;
 use regex::Regex;
@@ -78,7 +79,7 @@ pub fn clean_key<'a>(
             "`{key}` is a number in spreadsheet notation, so digits of the key are lost: export it as text"
         )));
     }
-    if key.chars().count() > IDENTIFIER_CHARS_MAX {
+    if !has_identifier_length(key) {
         return Some(Err(format!("the key is longer than {IDENTIFIER_CHARS_MAX} characters")));
     }
     Some(Ok(key))
@@ -98,8 +99,8 @@ pub fn misfit(cell: &str, column: &LayoutColumn, null_tokens: &NullTokens) -> Op
     if !column.is_strict() || null_tokens.matches(cell) {
         return None;
     }
-    let is_long = column.kind == Some(Kind::Identifier)
-        && identifier(cell, column.extract.as_ref()).chars().count() > IDENTIFIER_CHARS_MAX;
+    let is_long =
+        column.kind == Some(Kind::Identifier) && !has_identifier_length(identifier(cell, column.extract.as_ref()));
     if fits_kind(cell, column) && !is_long {
         return None;
     }
@@ -152,9 +153,14 @@ fn respelt(cell: &str, was: Kind) -> Cow<'_, str> {
 
 /// White space around an identifier is cut; of `YR-11262518,0` only what the profile extracts is kept.
 fn identifier<'a>(cell: &'a str, extract: Option<&Regex>) -> &'a str {
-    let trimmed = cell.trim();
+    let trimmed = trimmed(cell);
     let extracted = extract.and_then(|extract| extract.captures(trimmed)).and_then(|captures| captures.get(1));
     extracted.map_or(trimmed, |group| group.as_str().trim())
+}
+
+/// A character has at least a byte, so nearly no identifier's need to be counted.
+fn has_identifier_length(identifier: &str) -> bool {
+    identifier.len() <= IDENTIFIER_CHARS_MAX || identifier.chars().count() <= IDENTIFIER_CHARS_MAX
 }
 
 /// `3.68E+29`: a digit, optional decimals, `E+` and digits.
@@ -183,7 +189,7 @@ impl ColumnCleaner<'_> {
             },
             Kind::Identifier => self.texts(cells, |cell| {
                 let value = identifier(cell, column.extract.as_ref());
-                (value.chars().count() <= IDENTIFIER_CHARS_MAX).then_some(Cow::Borrowed(value))
+                has_identifier_length(value).then_some(Cow::Borrowed(value))
             }),
             Kind::Integer => Arc::new(self.numbers::<Int64Type>(cells, parse_integer)),
             Kind::Double => Arc::new(self.numbers::<Float64Type>(cells, parse_double)),
@@ -198,30 +204,76 @@ impl ColumnCleaner<'_> {
         }
     }
 
+    /// Where every value stands in its cell as it is, the cells' own bytes are kept, and only what is NULL changes.
     fn texts(&mut self, cells: &StringArray, read: impl for<'c> Fn(&'c str) -> Option<Cow<'c, str>>) -> ArrayRef {
+        let values: Vec<Cell<Cow<'_, str>>> = cells.iter().map(|cell| self.read(cell, &read)).collect();
+        let is_as_it_stands = |(cell, value): (Option<&str>, &Cell<Cow<'_, str>>)| match value {
+            Cell::Null => true,
+            Cell::Value(Cow::Borrowed(text)) => cell.is_some_and(|cell| cell.len() == text.len()),
+            Cell::Value(Cow::Owned(_)) | Cell::Misfit => false,
+        };
+        if cells.iter().zip(&values).all(is_as_it_stands) {
+            let valid = NullBuffer::from_iter(values.iter().map(|value| !matches!(value, Cell::Null)));
+            return Arc::new(StringArray::new(cells.offsets().clone(), cells.values().clone(), Some(valid)));
+        }
         let mut texts = StringBuilder::with_capacity(cells.len(), cells.value_data().len());
-        for (row, cell) in cells.iter().enumerate() {
-            let value = self.value(row, cell, &read);
-            texts.append_option(value);
+        for (row, (cell, value)) in cells.iter().zip(values).enumerate() {
+            if matches!(value, Cell::Misfit) {
+                self.rescue(row, cell);
+            }
+            texts.append_option(value.known());
         }
         Arc::new(texts.finish())
     }
 
-    fn numbers<T: arrow_array::ArrowPrimitiveType>(
+    /// Cells often repeat the one above them, as what belongs to an order does on each of its lines: then what it
+    /// meant is known.
+    fn numbers<T: ArrowPrimitiveType>(
         &mut self,
         cells: &StringArray,
         read: impl Fn(&str) -> Option<T::Native>,
     ) -> PrimitiveArray<T> {
-        cells.iter().enumerate().map(|(row, cell)| self.value(row, cell, &read)).collect()
+        let mut above = (None, Cell::Null);
+        let mut numbers = PrimitiveBuilder::<T>::with_capacity(cells.len());
+        for (row, cell) in cells.iter().enumerate() {
+            if cell != above.0 {
+                above = (cell, self.read(cell, &read));
+            }
+            if matches!(above.1, Cell::Misfit) {
+                self.rescue(row, cell);
+            }
+            numbers.append_option(above.1.known());
+        }
+        numbers.finish()
     }
 
-    fn value<'c, V>(&mut self, row: usize, cell: Option<&'c str>, read: impl Fn(&'c str) -> Option<V>) -> Option<V> {
-        let cell = cell.filter(|cell| !self.null_tokens.matches(cell))?;
-        let value = read(cell);
-        if value.is_none() {
-            self.rescued.push(Rescued { row, column: self.index, raw: cell.to_owned() });
+    fn read<'c, V>(&self, cell: Option<&'c str>, read: impl Fn(&'c str) -> Option<V>) -> Cell<V> {
+        match cell.filter(|cell| !self.null_tokens.matches(cell)) {
+            None => Cell::Null,
+            Some(cell) => read(cell).map_or(Cell::Misfit, Cell::Value),
         }
-        value
+    }
+
+    fn rescue(&mut self, row: usize, cell: Option<&str>) {
+        let raw = cell.unwrap_or_default().to_owned();
+        self.rescued.push(Rescued { row, column: self.index, raw });
+    }
+}
+
+/// What a cell means to its column.
+#[derive(Clone, Copy)]
+enum Cell<V> {
+    /// There is no value.
+    Null,
+    /// There is this one.
+    Value(V),
+    /// There is one that does not fit.
+    Misfit,
+}
+
+impl<V> Cell<V> {
+    fn known(self) -> Option<V> {
+        if let Self::Value(value) = self { Some(value) } else { None }
     }
 }
 

@@ -3,15 +3,74 @@
 
 use crate::project::{Projected, TableRows};
 use crate::row_hash::RowHash;
-use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 
 /// What the tables hold of the records in a chunk.
 #[derive(Clone, Debug, Default)]
 pub struct Known {
-    /// Of each record that is there: its hash, and the file that last wrote it.
-    pub records: HashMap<String, (RowHash, i64)>,
-    /// Of each of its lines, by key and number: the hash.
-    pub lines: HashMap<String, HashMap<i64, RowHash>>,
+    /// Of each record of the chunk, by its index there, what is stored.
+    records: Vec<Option<KnownRecord>>,
+    /// Number and hash of each stored line, those of one record together and in order.
+    lines: Vec<(i64, RowHash)>,
+}
+
+/// A record as it is stored.
+#[derive(Clone, Debug)]
+pub struct KnownRecord {
+    /// Its hash.
+    pub hash: RowHash,
+    /// The file that last wrote it.
+    pub file_id: i64,
+    /// Its lines among those of the chunk.
+    lines: Range<usize>,
+}
+
+impl Known {
+    /// Of so many records, none is stored.
+    pub fn nothing(records: usize) -> Self {
+        Self { records: vec![None; records], lines: Vec::new() }
+    }
+
+    /// A record is stored; its lines have yet to be added.
+    pub fn add_record(&mut self, record: usize, hash: RowHash, file_id: i64) {
+        self.records[record] = Some(KnownRecord { hash, file_id, lines: 0..0 });
+    }
+
+    /// The stored lines of a stored record, in any order.
+    pub fn add_lines(&mut self, record: usize, lines: impl IntoIterator<Item = (i64, RowHash)>) {
+        let start = self.lines.len();
+        self.lines.extend(lines);
+        self.lines[start..].sort_unstable_by_key(|&(line_no, _)| line_no);
+        if let Some(known) = &mut self.records[record] {
+            known.lines = start..self.lines.len();
+        }
+    }
+
+    /// What is stored of a record of the chunk.
+    pub fn record(&self, record: usize) -> Option<&KnownRecord> {
+        self.records[record].as_ref()
+    }
+
+    /// Number and hash of each stored line of a record, in order.
+    pub fn lines(&self, record: usize) -> &[(i64, RowHash)] {
+        self.record(record).map_or(&[], |known| &self.lines[known.lines.clone()])
+    }
+
+    /// The hash of a stored line.
+    pub fn line(&self, record: usize, line_no: i64) -> Option<&RowHash> {
+        let lines = self.lines(record);
+        lines.binary_search_by_key(&line_no, |&(line_no, _)| line_no).ok().map(|at| &lines[at].1)
+    }
+
+    /// Files that last wrote any of the records; one may come more than once.
+    pub fn file_ids(&self) -> impl Iterator<Item = i64> {
+        self.records.iter().flatten().map(|known| known.file_id)
+    }
+
+    /// Records of the chunk that are stored.
+    pub fn stored(&self) -> impl Iterator<Item = usize> {
+        self.records.iter().enumerate().filter_map(|(record, known)| known.as_ref().map(|_| record))
+    }
 }
 
 /// Rows of one table by what is to become of them.
@@ -36,52 +95,45 @@ pub struct Diff {
     pub removed_lines: Vec<(String, i64)>,
     /// Table rows that lost to a newer file.
     pub stale: u64,
-    /// Records that won over what was stored, or are new.
-    pub winners: HashSet<usize>,
+    /// Records that won over what was stored, or are new, in order.
+    pub winners: Vec<usize>,
 }
 
 /// Compares a chunk with what is stored. `wins` says whether this file's record replaces one that the
 /// given file wrote, `adds_unknown` whether one that is not stored is added.
 pub fn diff(projected: &Projected, known: &Known, adds_unknown: bool, wins: impl Fn(i64) -> bool) -> Diff {
     let mut diff = Diff::default();
-    for (record, key) in projected.keys.iter().enumerate() {
-        match known.records.get(key) {
-            Some(&(_, file_id)) if !wins(file_id) => diff.stale += 1,
-            None if !adds_unknown => diff.stale += 1,
-            _ => {
-                diff.winners.insert(record);
-            }
+    let mut is_winner = vec![false; projected.keys.len()];
+    for (record, is_winner) in is_winner.iter_mut().enumerate() {
+        let stored = known.record(record);
+        *is_winner = stored.map_or(adds_unknown, |stored| wins(stored.file_id));
+        if *is_winner {
+            diff.winners.push(record);
+            diff.records.sort_in(record, projected.records.hashes[record], stored.map(|stored| &stored.hash));
+        } else {
+            diff.stale += 1;
         }
     }
-    for &record in &diff.winners {
-        let stored = known.records.get(&projected.keys[record]).map(|(hash, _)| hash);
-        diff.records.sort_in(record, projected.records.hashes[record], stored);
-    }
-    diff.records.new.sort_unstable();
-    diff.records.changed.sort_unstable();
     if let Some(lines) = &projected.lines {
-        diff_lines(&mut diff, projected, lines, known);
+        diff_lines(&mut diff, projected, lines, known, &is_winner);
     }
     diff
 }
 
-fn diff_lines(diff: &mut Diff, projected: &Projected, lines: &TableRows, known: &Known) {
+fn diff_lines(diff: &mut Diff, projected: &Projected, lines: &TableRows, known: &Known, is_winner: &[bool]) {
     let mut counts = vec![0_i64; projected.keys.len()];
     for (row, &record) in lines.record.iter().enumerate() {
         let record = record as usize;
         counts[record] += 1;
-        if !diff.winners.contains(&record) {
+        if !is_winner[record] {
             diff.stale += 1;
             continue;
         }
-        let stored = known.lines.get(&projected.keys[record]).and_then(|lines| lines.get(&counts[record]));
-        diff.lines.sort_in(row, lines.hashes[row], stored);
+        diff.lines.sort_in(row, lines.hashes[row], known.line(record, counts[record]));
     }
     for &record in &diff.winners {
-        let key = &projected.keys[record];
-        let stored = known.lines.get(key).into_iter().flat_map(HashMap::keys);
-        let removed = stored.filter(|&&line_no| line_no > counts[record]);
-        diff.removed_lines.extend(removed.map(|&line_no| (key.clone(), line_no)));
+        let removed = known.lines(record).iter().filter(|&&(line_no, _)| line_no > counts[record]);
+        diff.removed_lines.extend(removed.map(|&(line_no, _)| (projected.keys[record].clone(), line_no)));
     }
     diff.removed_lines.sort_unstable();
 }

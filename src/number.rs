@@ -1,6 +1,8 @@
 //! Numbers as exports write them: currency signs, thousands separators, spaces. Decimal all the way,
 //! never through binary floating point.
 
+use crate::dataset::trimmed;
+
 /// Digits after the point that a decimal column keeps.
 pub const DECIMAL_SCALE: u32 = 4;
 
@@ -15,6 +17,9 @@ const DOUBLE_MAX: f64 = 1e15;
 
 /// Largest exponent accepted in `1.5E3`; anything beyond could not be stored anyway.
 const EXPONENT_MAX: i32 = 40;
+
+/// Digits of which every number fits 64 bits.
+const PLAIN_DIGITS_MAX: usize = 18;
 
 /// The hyphen, and the minus that typography asks for.
 const MINUS: [char; 2] = ['-', '\u{2212}'];
@@ -35,15 +40,54 @@ struct Digits {
 /// Rounds half away from zero. `None` when the text is not a number, or when the rounded value needs
 /// more than 15 significant digits, or is too large to be stored.
 pub fn parse_decimal(text: &str) -> Option<i128> {
-    let digits = parse_digits(strip_currency(text.trim())?)?;
+    if let Some(units) = plain_units(text) {
+        return Some(units.into());
+    }
+    let digits = parse_digits(strip_currency(trimmed(text))?)?;
     let rounded = round_to_scale(&digits)?;
     let fits = rounded <= DECIMAL_UNITS_MAX && significant_digits(rounded) <= SIGNIFICANT_DIGITS_MAX;
     fits.then_some(if digits.is_negative { -rounded } else { rounded })
 }
 
+/// Ten-thousandths of what nearly every number is: ASCII digits, at most one point among them and at most
+/// four digits after it, few enough for any database. `None` says nothing about other texts.
+fn plain_units(text: &str) -> Option<i64> {
+    let (is_negative, digits) = match text.as_bytes() {
+        [b'-', digits @ ..] => (true, digits),
+        digits => (false, digits),
+    };
+    if digits.is_empty() || digits.len() > SIGNIFICANT_DIGITS_MAX as usize {
+        return None;
+    }
+    let mut units: i64 = 0;
+    let mut places = None;
+    for &byte in digits {
+        match byte {
+            b'0'..=b'9' => {
+                units = units * 10 + i64::from(byte - b'0');
+                places = places.map(|places| places + 1);
+            }
+            b'.' if places.is_none() => places = Some(0),
+            _ => return None,
+        }
+    }
+    let missing = match places {
+        None => DECIMAL_SCALE,
+        Some(places @ 1..=DECIMAL_SCALE) if digits[0] != b'.' => DECIMAL_SCALE - places,
+        Some(_) => return None,
+    };
+    // 15 digits with four zeros behind them have 19: below the largest of 64 bits only up to 9.2 of the first.
+    let units = units.checked_mul(10_i64.pow(missing))?;
+    Some(if is_negative { -units } else { units })
+}
+
 /// Parses a whole number: `1,250` and `12.0` are, `1.5` is not.
 pub fn parse_integer(text: &str) -> Option<i64> {
-    let number = parse_digits(text.trim())?;
+    let text = trimmed(text);
+    if (1..=PLAIN_DIGITS_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some(text.bytes().fold(0, |value, digit| value * 10 + i64::from(digit - b'0')));
+    }
+    let number = parse_digits(text)?;
     let fraction = usize::try_from(number.scale.max(0)).ok()?;
     let split = number.digits.len().saturating_sub(fraction);
     let (whole, rest) = number.digits.split_at(split);
@@ -61,8 +105,11 @@ pub fn parse_integer(text: &str) -> Option<i64> {
 
 /// Parses a measure. `None` when the text is not a number, or too large for one.
 pub fn parse_double(text: &str) -> Option<f64> {
-    let text = text.trim();
+    let text = trimmed(text);
     parse_digits(text)?;
+    if text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
+        return text.parse::<f64>().ok().filter(|value| *value < DOUBLE_MAX);
+    }
     let plain = text.chars().filter(|&c| !is_group_separator(c));
     // The standard library reads only the hyphen as a minus.
     let plain: String = plain.map(|c| if MINUS.contains(&c) { '-' } else { c }).collect();

@@ -2,22 +2,22 @@
 //!
 //! A pure function of the chunk, its layout and the dataset, so that any worker can run it.
 
+use crate::canonical::Values;
 use crate::chunk::{Chunk, Position, Reject};
 use crate::clean::Cleaned;
 use crate::dataset::{Dataset, DuplicateLines, Owner, hex};
 use crate::row_hash::{RowHash, hash_rows};
 use crate::schema::{Layout, Role};
-use arrow_array::cast::AsArray;
-use arrow_array::types::{
-    ArrowPrimitiveType, Date32Type, Decimal128Type, Float64Type, Int64Type, TimestampMillisecondType,
-};
-use arrow_array::{Array, ArrayRef, ArrowNativeTypeOp, Int64Array, RecordBatch, StringArray, UInt32Array};
+use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch, StringArray, UInt32Array};
 use arrow_row::{RowConverter, SortField};
-use arrow_schema::DataType;
 use arrow_select::take::{take, take_record_batch};
 use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
+
+/// Rows of a record up to which each is compared with each other one: few columns tell most of them apart, where
+/// making all of them comparable as bytes reads every column of every row.
+const COMPARED_ROWS_MAX: usize = 32;
 
 /// Rows of one table.
 #[derive(Clone, Debug)]
@@ -119,8 +119,8 @@ impl Source<'_> {
             let absent = (0..rows.len()).filter(|&row| self.is_absent(rows[row], index));
             table.push_column(index, take_rows(values, &indices), absent.collect());
         }
-        let rescued = rows.iter().map(|&row| self.rescued(row..row + 1, Some(Owner::Record)));
-        table.finish(rescued.collect(), (0..).take(rows.len()).collect())
+        let rescued = self.rescued_texts(rows.iter().map(|&row| row..row + 1), Some(Owner::Record));
+        table.finish(rescued, (0..).take(rows.len()).collect())
     }
 
     /// What belongs to the record: of each column the last value that is not NULL.
@@ -128,8 +128,10 @@ impl Source<'_> {
         let records = &self.chunk.records;
         let mut table = TableBuilder::new(self, &self.chunk.keys.iter().map(String::as_str).collect::<Vec<_>>());
         for (index, values) in self.columns(Owner::Record) {
-            let last_value = |record: &Range<usize>| {
-                record.clone().rev().find(|&row| values.is_valid(row)).unwrap_or(record.end - 1)
+            let nulls = values.nulls();
+            let last_value = |record: &Range<usize>| match nulls {
+                None => record.end - 1,
+                Some(nulls) => record.clone().rev().find(|&row| nulls.is_valid(row)).unwrap_or(record.end - 1),
             };
             let indices = indices(records.iter().map(last_value));
             let is_absent = |record: &Range<usize>| record.clone().all(|row| self.is_absent(row, index));
@@ -138,8 +140,8 @@ impl Source<'_> {
         }
         let line_counts: Int64Array = line_rows.iter().map(|rows| rows.len() as i64).collect();
         table.push("line_count", Arc::new(line_counts));
-        let rescued = records.iter().map(|record| self.rescued(record.clone(), Some(Owner::Record)));
-        table.finish(rescued.collect(), (0..).take(records.len()).collect())
+        let rescued = self.rescued_texts(records.iter().cloned(), Some(Owner::Record));
+        table.finish(rescued, (0..).take(records.len()).collect())
     }
 
     fn lines(&self, line_rows: &[Vec<usize>]) -> TableRows {
@@ -155,36 +157,57 @@ impl Source<'_> {
             let absent = (0..rows.len()).filter(|&row| self.is_absent(rows[row], index));
             table.push_column(index, take_rows(values, &indices), absent.collect());
         }
-        let rescued = rows.iter().map(|&row| self.rescued(row..row + 1, Some(Owner::Line)));
-        table.finish(rescued.collect(), record)
+        let rescued = self.rescued_texts(rows.iter().map(|&row| row..row + 1), Some(Owner::Line));
+        table.finish(rescued, record)
     }
 
     /// The rows of each record that are lines of it.
     fn line_rows(&self, duplicates: DuplicateLines) -> Vec<Vec<usize>> {
         let records = &self.chunk.records;
-        if duplicates == DuplicateLines::Keep || records.iter().all(|record| record.len() == 1) {
-            return records.iter().map(|record| record.clone().collect()).collect();
+        let all = |record: &Range<usize>| record.clone().collect();
+        if duplicates == DuplicateLines::Keep {
+            return records.iter().map(all).collect();
         }
-        let rescued: ArrayRef =
-            Arc::new(StringArray::from_iter((0..self.chunk.rows()).map(|row| self.rescued(row..row + 1, None))));
-        let columns: Vec<ArrayRef> = self.cleaned.columns.iter().flatten().cloned().chain([rescued]).collect();
-        let fields = columns.iter().map(|column| SortField::new(column.data_type().clone())).collect();
-        let comparable = RowConverter::new(fields)
-            .and_then(|converter| converter.convert_columns(&columns))
-            .expect("every cleaned type can be compared as bytes");
-        let distinct = |record: &Range<usize>| {
-            let mut seen = HashSet::with_capacity(record.len());
-            record.clone().filter(|&row| seen.insert(comparable.row(row))).collect()
+        // Lines of an order differ in what belongs to lines, mostly in its first columns.
+        let of_lines = self.columns(Owner::Line).chain(self.columns(Owner::Record));
+        let rescued: ArrayRef = Arc::new(self.rescued_texts((0..self.chunk.rows()).map(|row| row..row + 1), None));
+        let columns: Vec<ArrayRef> = of_lines.map(|(_, values)| values).chain([&rescued]).cloned().collect();
+        let values: Vec<Values<'_>> = columns.iter().map(Values::of).collect();
+        let is_same = |one: usize, other: usize| values.iter().all(|values| values.is_same(one, other));
+        // Of a large record, comparing each row with each other one would take too long.
+        let comparable = records.iter().any(|record| record.len() > COMPARED_ROWS_MAX).then(|| {
+            let fields = columns.iter().map(|column| SortField::new(column.data_type().clone())).collect();
+            RowConverter::new(fields)
+                .and_then(|converter| converter.convert_columns(&columns))
+                .expect("every cleaned type can be compared as bytes")
+        });
+        let distinct = |record: &Range<usize>| match &comparable {
+            Some(comparable) if record.len() > COMPARED_ROWS_MAX => {
+                let mut seen = HashSet::with_capacity(record.len());
+                record.clone().filter(|&row| seen.insert(comparable.row(row))).collect()
+            }
+            _ => {
+                let mut kept: Vec<usize> = Vec::with_capacity(record.len());
+                for row in record.clone() {
+                    if !kept.iter().any(|&earlier| is_same(earlier, row)) {
+                        kept.push(row);
+                    }
+                }
+                kept
+            }
         };
         records.iter().map(distinct).collect()
     }
 
     fn records_disagreeing(&self) -> u64 {
-        let columns: Vec<&ArrayRef> = self.columns(Owner::Record).map(|(_, values)| values).collect();
-        let is_disagreeing =
-            |record: &Range<usize>| columns.iter().any(|values| has_two_values(values, record.clone()));
-        let records = self.chunk.records.iter().filter(|record| record.len() > 1);
-        records.filter(|record| is_disagreeing(record)).count() as u64
+        let mut is_disagreeing = vec![false; self.chunk.records.len()];
+        for (_, values) in self.columns(Owner::Record) {
+            let values = Values::of(values);
+            for (record, is_disagreeing) in self.chunk.records.iter().zip(&mut is_disagreeing) {
+                *is_disagreeing |= record.len() > 1 && has_two_values(values, record.clone());
+            }
+        }
+        is_disagreeing.iter().filter(|&&is_disagreeing| is_disagreeing).count() as u64
     }
 
     fn columns(&self, owner: Owner) -> impl Iterator<Item = (usize, &ArrayRef)> {
@@ -197,6 +220,14 @@ impl Source<'_> {
     fn is_absent(&self, row: usize, column: usize) -> bool {
         // Sorted by row: the reader meets rows in order.
         self.chunk.absent.binary_search(&(row, column)).is_ok()
+    }
+
+    /// Of each of these runs of rows, what [`Source::rescued`] says.
+    fn rescued_texts(&self, runs: impl ExactSizeIterator<Item = Range<usize>>, owner: Option<Owner>) -> StringArray {
+        match self.cleaned.rescued.is_empty() {
+            true => StringArray::new_null(runs.len()),
+            false => runs.map(|rows| self.rescued(rows, owner)).collect(),
+        }
     }
 
     /// JSON of what was rescued in these rows, the last text of each column; `None` when nothing was.
@@ -242,8 +273,8 @@ impl<'a> TableBuilder<'a> {
         self.columns.push((name.to_owned(), values));
     }
 
-    fn finish(mut self, rescued: Vec<Option<String>>, record: Vec<u32>) -> TableRows {
-        self.push("_rescued", Arc::new(StringArray::from(rescued)));
+    fn finish(mut self, rescued: StringArray, record: Vec<u32>) -> TableRows {
+        self.push("_rescued", Arc::new(rescued));
         let nullable = self.columns.into_iter().map(|(name, values)| (name, values, true));
         let batch = RecordBatch::try_from_iter_with_nullable(nullable).expect("every column has a value for each row");
         self.absent.sort_unstable();
@@ -259,24 +290,8 @@ fn take_rows(values: &ArrayRef, indices: &UInt32Array) -> ArrayRef {
     take(values, indices, None).expect("indices come from the same chunk")
 }
 
-fn has_two_values(values: &ArrayRef, rows: Range<usize>) -> bool {
-    let mut valid = rows.filter(|&row| values.is_valid(row));
+fn has_two_values(values: Values<'_>, rows: Range<usize>) -> bool {
+    let mut valid = rows.filter(|&row| !values.is_null(row));
     let Some(first) = valid.next() else { return false };
-    valid.any(|row| !is_equal(values, first, row))
-}
-
-/// Whether two cells, neither of them NULL, hold the same value.
-fn is_equal(values: &ArrayRef, one: usize, other: usize) -> bool {
-    fn same<T: ArrowPrimitiveType>(values: &ArrayRef, one: usize, other: usize) -> bool {
-        let values = values.as_primitive::<T>();
-        values.value(one).is_eq(values.value(other))
-    }
-    match values.data_type() {
-        DataType::Utf8 => values.as_string::<i32>().value(one) == values.as_string::<i32>().value(other),
-        DataType::Int64 => same::<Int64Type>(values, one, other),
-        DataType::Decimal128(..) => same::<Decimal128Type>(values, one, other),
-        DataType::Float64 => same::<Float64Type>(values, one, other),
-        DataType::Date32 => same::<Date32Type>(values, one, other),
-        _ => same::<TimestampMillisecondType>(values, one, other),
-    }
+    valid.any(|row| !values.is_same(first, row))
 }

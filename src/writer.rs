@@ -210,7 +210,7 @@ impl<'a> Writer<'a> {
     async fn write(&mut self, projected: Projected) -> Result<(), SyncError> {
         let known = match self.may_be_known {
             true => self.context.sink.known(self.dataset, self.market(), &projected.keys).await?,
-            false => Known::default(),
+            false => Known::nothing(projected.keys.len()),
         };
         self.meet_files(&known).await?;
         let diff = diff(&projected, &known, self.adds_unknown(), |file_id| self.wins(file_id));
@@ -230,8 +230,7 @@ impl<'a> Writer<'a> {
     /// A delta compares versions: learns those of the files that wrote the known records.
     async fn meet_files(&mut self, known: &Known) -> Result<(), SyncError> {
         let Precedence::Delta { others, .. } = &mut self.precedence else { return Ok(()) };
-        let mut unmet: Vec<i64> =
-            known.records.values().map(|&(_, file_id)| file_id).filter(|id| !others.contains_key(id)).collect();
+        let mut unmet: Vec<i64> = known.file_ids().filter(|id| !others.contains_key(id)).collect();
         unmet.sort_unstable();
         unmet.dedup();
         if !unmet.is_empty() {
@@ -267,8 +266,8 @@ impl<'a> Writer<'a> {
         if matches!(self.precedence, Precedence::OnlyUnknown(_)) {
             return Ok(Vec::new());
         }
-        let winners = diff.winners.iter().map(|&record| &projected.keys[record]);
-        let mut stored: Vec<String> = winners.filter(|key| known.records.contains_key(*key)).cloned().collect();
+        let winners = diff.winners.iter().filter(|&&record| known.record(record).is_some());
+        let mut stored: Vec<String> = winners.map(|&record| projected.keys[record].clone()).collect();
         stored.sort_unstable();
         let marked = self.context.sink.marked_keys(self.dataset, self.market(), &stored).await?;
         stored.retain(|key| marked.contains(key));

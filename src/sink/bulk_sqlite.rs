@@ -18,7 +18,6 @@ use rusqlite::types::Null;
 use rusqlite::{Connection, Row, Statement};
 use rust_decimal::Decimal;
 use sea_orm::sqlx::SqliteConnection;
-use std::collections::HashMap;
 
 /// Units up to which a decimal and its divisor are both exact as reals, so that their quotient is the real
 /// nearest to the decimal.
@@ -50,27 +49,29 @@ pub(super) async fn stored_hashes(
     keys: &[String],
 ) -> Result<Known, SyncError> {
     let look_up = |connection: &Connection| {
-        let mut known = Known::default();
+        // One snapshot: without it SQLite locks and unlocks its files for each lookup.
+        let _snapshot = connection.unchecked_transaction()?;
+        let mut known = Known::nothing(keys.len());
         let mut records = connection.prepare(&queries.records)?;
+        let mut lines = queries.lines.as_ref().map(|lines| connection.prepare(lines)).transpose()?;
         records.raw_bind_parameter(1, market)?;
-        for key in keys {
-            records.raw_bind_parameter(2, key)?;
-            if let Some(row) = records.raw_query().next()? {
-                known.records.insert(key.clone(), (hash(row, 0)?, row.get(1)?));
-            }
+        if let Some(lines) = &mut lines {
+            lines.raw_bind_parameter(1, market)?;
         }
-        let Some(lines) = &queries.lines else { return Ok(known) };
-        let mut lines = connection.prepare(lines)?;
-        lines.raw_bind_parameter(1, market)?;
-        // Records commit whole: one that is not there has no lines.
-        for key in known.records.keys() {
+        let mut of_record = Vec::new();
+        for (record, key) in keys.iter().enumerate() {
+            records.raw_bind_parameter(2, key)?;
+            let mut rows = records.raw_query();
+            // Records commit whole: one that is not there has no lines.
+            let Some(row) = rows.next()? else { continue };
+            known.add_record(record, hash(row, 0)?, row.get(1)?);
+            let Some(lines) = &mut lines else { continue };
             lines.raw_bind_parameter(2, key)?;
             let mut rows = lines.raw_query();
-            let mut of_record = HashMap::new();
             while let Some(row) = rows.next()? {
-                of_record.insert(row.get(0)?, hash(row, 1)?);
+                of_record.push((row.get(0)?, hash(row, 1)?));
             }
-            known.lines.insert(key.clone(), of_record);
+            known.add_lines(record, of_record.drain(..));
         }
         Ok(known)
     };

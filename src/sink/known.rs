@@ -7,7 +7,7 @@ use super::dialect::Dialect;
 use super::transaction::not_acquired;
 use super::{Sink, bulk_sqlite};
 use crate::clean::arrow_type;
-use crate::dataset::{Dataset, Owner, hex};
+use crate::dataset::{Dataset, Owner};
 use crate::diff::Known;
 use crate::error::SyncError;
 use crate::number::DECIMAL_SCALE;
@@ -64,30 +64,38 @@ impl Sink {
             let mut connection = self.connection.get_sqlite_connection_pool().acquire().await.map_err(not_acquired)?;
             return bulk_sqlite::stored_hashes(&mut connection, &queries, market, keys).await;
         }
-        let mut known = Known::default();
+        let records: HashMap<&str, usize> = keys.iter().map(String::as_str).zip(0..).collect();
+        let mut known = Known::nothing(keys.len());
         for keys in keys.chunks(KEYS_PER_QUERY) {
             let query = select(&dataset.table, &dataset.key, market, keys, &[&dataset.key, "_row_hash", "_file_id"]);
             for row in self.connection.query_all(&query).await? {
-                known.records.insert(row.try_get_by_index(0)?, (hash_at(&row, 1)?, row.try_get_by_index(2)?));
+                let key: String = row.try_get_by_index(0)?;
+                let Some(&record) = records.get(key.as_str()) else { continue };
+                known.add_record(record, hash_at(&row, 1)?, row.try_get_by_index(2)?);
             }
         }
         let Some(lines) = &dataset.lines else { return Ok(known) };
         // Records commit whole: one that is not there has no lines.
-        let stored: Vec<String> = known.records.keys().cloned().collect();
-        for keys in stored.chunks(KEYS_PER_QUERY) {
-            let query = select(&lines.table, &dataset.key, market, keys, &[&dataset.key, "line_no", "_row_hash"]);
+        let stored: Vec<usize> = known.stored().collect();
+        for stored in stored.chunks(KEYS_PER_QUERY) {
+            let keys: Vec<String> = stored.iter().map(|&record| keys[record].clone()).collect();
+            let query = select(&lines.table, &dataset.key, market, &keys, &[&dataset.key, "line_no", "_row_hash"]);
+            let mut of_records: HashMap<usize, Vec<(i64, RowHash)>> = HashMap::new();
             for row in self.connection.query_all(&query).await? {
-                let of_record = known.lines.entry(row.try_get_by_index(0)?).or_default();
-                of_record.insert(row.try_get_by_index(1)?, hash_at(&row, 2)?);
+                let key: String = row.try_get_by_index(0)?;
+                let Some(&record) = records.get(key.as_str()) else { continue };
+                of_records.entry(record).or_default().push((row.try_get_by_index(1)?, hash_at(&row, 2)?));
             }
+            of_records.into_iter().for_each(|(record, lines)| known.add_lines(record, lines));
         }
         Ok(known)
     }
 
     /// Hashes of rows that are their own keys.
     async fn known_rows(&self, dataset: &Dataset, market: &str, keys: &[String]) -> Result<Known, SyncError> {
-        let mut known = Known::default();
+        let mut known = Known::nothing(keys.len());
         let hashes: Vec<RowHash> = keys.iter().map(|key| unhex(key)).collect();
+        let records: HashMap<RowHash, usize> = hashes.iter().copied().zip(0..).collect();
         for hashes in hashes.chunks(KEYS_PER_QUERY) {
             let mut query = Query::select();
             query.from(Alias::new(&dataset.table)).columns([ROW_HASH, "_file_id"]);
@@ -95,7 +103,8 @@ impl Sink {
             query.and_where(Expr::col(ROW_HASH).is_in(hashes.iter().map(|hash| hash.to_vec())));
             for row in self.connection.query_all(&query).await? {
                 let hash = hash_at(&row, 0)?;
-                known.records.insert(hex(&hash), (hash, row.try_get_by_index(1)?));
+                let Some(&record) = records.get(&hash) else { continue };
+                known.add_record(record, hash, row.try_get_by_index(1)?);
             }
         }
         Ok(known)
@@ -138,7 +147,14 @@ impl Sink {
         let stored = self.stored_rows(&taken.batch, &keys, &absent, dataset, shape).await?;
         let batch = absent.fill(&taken.batch, &keys, &stored, shape, self.dialect)?;
         let hashes = hash_rows(&batch);
-        let is_changed = |&row: &usize| hashes[row] != stored_hash(known, &keys[row]);
+        let stored_hash = |row: usize| {
+            let record = taken.record[row] as usize;
+            match keys[row].1 {
+                None => known.record(record).map(|known| known.hash),
+                Some(line_no) => known.line(record, line_no).copied(),
+            }
+        };
+        let is_changed = |&row: &usize| Some(hashes[row]) != stored_hash(row);
         let still_changed: Vec<usize> = (0..batch.num_rows()).filter(is_changed).collect();
         Ok(take_rows(
             &TableRows { batch, hashes: hashes.clone(), record: taken.record, absent: Vec::new() },
@@ -217,14 +233,6 @@ fn row_key(batch: &RecordBatch, row: usize) -> RowKey {
         .column_by_name("line_no")
         .map(|numbers| numbers.as_primitive::<arrow_array::types::Int64Type>().value(row));
     (batch.column(1).as_string::<i32>().value(row).to_owned(), line_no)
-}
-
-fn stored_hash(known: &Known, key: &RowKey) -> RowHash {
-    match key {
-        (record, None) => known.records.get(record).map(|(hash, _)| *hash),
-        (record, Some(line_no)) => known.lines.get(record).and_then(|lines| lines.get(line_no)).copied(),
-    }
-    .unwrap_or_default()
 }
 
 /// The rows that lack a column, by column.
