@@ -1,6 +1,8 @@
 //! Chunk: a bounded run of whole records as it came from a file, the unit of parallel work, of commit
 //! and of resume. Plain data.
 
+use crate::source::record_index::RecordDigest;
+use crate::source::skips::Skip;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
@@ -62,12 +64,27 @@ pub struct Chunk {
     pub rejects: Vec<Reject>,
     /// Memory that the rejects take.
     pub reject_bytes: usize,
+    /// Of each record what an index keeps, where one is made.
+    pub seen: Vec<SeenRecord>,
+    /// Unchanged records that were passed by, each run with the number of records of the chunk before it.
+    pub skips: Vec<(usize, Skip)>,
     /// Rows of the file that this chunk accounts for.
     pub rows_read: u64,
     /// Rows whose shifted cells were put back.
     pub rows_repaired: u64,
     /// Where reading goes on after this chunk.
     pub next: Position,
+}
+
+/// A record as it stands in the file.
+#[derive(Clone, Copy, Debug)]
+pub struct SeenRecord {
+    /// Digest of its bytes.
+    pub digest: RecordDigest,
+    /// Its bytes.
+    pub bytes: u64,
+    /// Rows whose shifted cells were put back.
+    pub repaired: u32,
 }
 
 impl Chunk {

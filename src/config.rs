@@ -148,6 +148,8 @@ pub struct Limits {
     pub record_rows_max: usize,
     /// Most columns of a file.
     pub columns_max: usize,
+    /// Smallest text of a full export that leaves an index of its records.
+    pub record_index_bytes_min: u64,
 }
 
 /// What happens to a file after its rows are committed.
@@ -208,6 +210,7 @@ struct Settings {
     field_bytes_max: usize,
     record_rows_max: usize,
     columns_max: usize,
+    record_index_bytes_min: u64,
     marts_dir: PathBuf,
     listen: String,
     log_format: LogFormat,
@@ -369,6 +372,7 @@ impl Limits {
             field_bytes_max: settings.field_bytes_max,
             record_rows_max: settings.record_rows_max,
             columns_max: settings.columns_max,
+            record_index_bytes_min: settings.record_index_bytes_min,
         })
     }
 }

@@ -9,6 +9,7 @@ use crate::lanes::{LaneEnd, LanePermits, sync_lane};
 use crate::retry::{Patience, open_sink, patiently};
 use crate::sink::Sink;
 use crate::sink::lease::BEAT_INTERVAL;
+use crate::source::record_index::RecordIndexes;
 use crate::source::scan::SourceFile;
 use crate::source::watch::{Hint, Watch};
 use crate::sync::{Context, clear_up};
@@ -56,6 +57,7 @@ enum Event {
 pub async fn run(config: Config, health: Arc<Health>, shutdown: CancellationToken) -> Result<(), SyncError> {
     let config = Arc::new(with_real_inbox(config)?);
     let checkpoints = Checkpoints::open(&config.state_dir)?;
+    let indexes = RecordIndexes::open(&config.state_dir)?;
     let watch = Watch::start(&config.inbox)
         .map_err(|error| SyncError::Configuration(format!("cannot watch {}: {error}", config.inbox.display())))?;
     health.set_watcher(Ok(()));
@@ -65,7 +67,7 @@ pub async fn run(config: Config, health: Arc<Health>, shutdown: CancellationToke
     let Some(sink) = unless_stopped(beating(&health, opening), &shutdown).await? else { return Ok(()) };
     let sink = Arc::new(sink);
     tracing::info!(inbox = %config.inbox.display(), database = %config.database_url, "watching");
-    let context = Context { config, sink: Arc::clone(&sink), checkpoints, shutdown: shutdown.clone() };
+    let context = Context { config, sink: Arc::clone(&sink), checkpoints, indexes, shutdown: shutdown.clone() };
     let keeper = tokio::spawn(keep_lease(context.clone()));
     let result = run_loop(context, watch, &health).await;
     keeper.abort();

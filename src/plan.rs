@@ -12,6 +12,7 @@ use crate::schema::{Kind, Layout, Role, SchemaChange, Shapes};
 use crate::sink::Sink;
 use crate::sink::scratch::{Columns, EXAMPLES_MAX, Example, PlannedChange, RejectExample, TotalKey};
 use crate::source::format::{Format, RowFormat};
+use crate::source::record_index::RecordIndexes;
 use crate::source::repaired::{RepairedRow, repaired_rows};
 use crate::source::scan::SourceFile;
 use crate::source::survey::survey;
@@ -110,6 +111,7 @@ pub async fn plan(config: &Config, files: Vec<SourceFile>, shutdown: &Cancellati
     };
     let context = Context {
         checkpoints: Checkpoints::open(&scratch_config.state_dir)?,
+        indexes: RecordIndexes::open(&scratch_config.state_dir)?,
         config: Arc::new(scratch_config),
         sink: Arc::new(sink),
         shutdown: shutdown.clone(),

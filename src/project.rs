@@ -8,6 +8,8 @@ use crate::clean::Cleaned;
 use crate::dataset::{Dataset, DuplicateLines, Owner, hex};
 use crate::row_hash::{RowHash, hash_rows};
 use crate::schema::{Layout, Role};
+use crate::source::record_index::Entry;
+use crate::source::skips::Skip;
 use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch, StringArray, UInt32Array};
 use arrow_row::{RowConverter, SortField};
 use arrow_select::take::{take, take_record_batch};
@@ -51,6 +53,10 @@ pub struct Projected {
     pub rows_repaired: u64,
     /// Records whose rows disagree on what belongs to the record.
     pub records_disagreeing: u64,
+    /// Of each record what an index keeps, where one is made.
+    pub entries: Vec<Entry>,
+    /// Unchanged records that were passed by, each run with the number of records before it.
+    pub skips: Vec<(usize, Skip)>,
     /// Of a corrected copy: the rows of the file it corrects that are in here.
     pub corrected_rows: Vec<u64>,
     /// Where reading goes on after this chunk.
@@ -61,14 +67,14 @@ pub struct Projected {
 pub fn project(chunk: Chunk, cleaned: &Cleaned, layout: &Layout, dataset: &Dataset, market: &str) -> Projected {
     let source = Source { layout, cleaned, chunk: &chunk, market };
     let rows = chunk.rows();
-    let (records, lines, records_disagreeing) = match &dataset.lines {
-        None => (source.last_rows(), None, 0),
+    let (records, lines, disagreeing) = match &dataset.lines {
+        None => (source.last_rows(), None, vec![false; chunk.records.len()]),
         Some(lines) => {
             let line_rows = source.line_rows(lines.duplicates);
-            let disagreeing = source.records_disagreeing();
-            (source.merged_rows(&line_rows), Some(source.lines(&line_rows)), disagreeing)
+            (source.merged_rows(&line_rows), Some(source.lines(&line_rows)), source.disagreeing())
         }
     };
+    let entries = entries(&chunk, lines.as_ref(), &disagreeing);
     let (records, keys) = match dataset.is_keyless() {
         // Texts that differ may be cleaned to the same row.
         true => distinct_rows(records),
@@ -79,7 +85,9 @@ pub fn project(chunk: Chunk, cleaned: &Cleaned, layout: &Layout, dataset: &Datas
         records,
         lines,
         rows_duplicate: (rows - rows_kept) as u64,
-        records_disagreeing,
+        records_disagreeing: disagreeing.iter().filter(|&&disagrees| disagrees).count() as u64,
+        entries,
+        skips: chunk.skips,
         keys,
         rejects: chunk.rejects,
         rows_read: chunk.rows_read,
@@ -87,6 +95,27 @@ pub fn project(chunk: Chunk, cleaned: &Cleaned, layout: &Layout, dataset: &Datas
         corrected_rows: Vec::new(),
         next: chunk.next,
     }
+}
+
+fn entries(chunk: &Chunk, lines: Option<&TableRows>, disagreeing: &[bool]) -> Vec<Entry> {
+    let mut table_rows = vec![1_u32; chunk.seen.len()];
+    for &record in lines.iter().flat_map(|lines| &lines.record) {
+        if let Some(table_rows) = table_rows.get_mut(record as usize) {
+            *table_rows += 1;
+        }
+    }
+    let seen = chunk.seen.iter().zip(&chunk.records).zip(table_rows).zip(disagreeing);
+    seen.map(|(((seen, rows), table_rows), &disagrees)| Entry {
+        digest: seen.digest,
+        // A record has at most record_rows_max rows of row_bytes_max; what does not fit is not found again.
+        bytes: u32::try_from(seen.bytes).unwrap_or(0),
+        rows: u32::try_from(rows.len()).unwrap_or(0),
+        table_rows,
+        repaired: seen.repaired,
+        disagrees,
+    })
+    .filter(|entry| entry.bytes > 0)
+    .collect()
 }
 
 /// The rows that differ, with their hashes as keys.
@@ -199,7 +228,8 @@ impl Source<'_> {
         records.iter().map(distinct).collect()
     }
 
-    fn records_disagreeing(&self) -> u64 {
+    /// Of each record whether its rows disagree on what belongs to the record.
+    fn disagreeing(&self) -> Vec<bool> {
         let mut is_disagreeing = vec![false; self.chunk.records.len()];
         for (_, values) in self.columns(Owner::Record) {
             let values = Values::of(values);
@@ -207,7 +237,7 @@ impl Source<'_> {
                 *is_disagreeing |= record.len() > 1 && has_two_values(values, record.clone());
             }
         }
-        is_disagreeing.iter().filter(|&&is_disagreeing| is_disagreeing).count() as u64
+        is_disagreeing
     }
 
     fn columns(&self, owner: Owner) -> impl Iterator<Item = (usize, &ArrayRef)> {

@@ -4,7 +4,7 @@ use crate::archive::put_away;
 use crate::checkpoint::{Checkpoint, Checkpoints};
 use crate::chunk::{Counts, Position};
 use crate::config::Config;
-use crate::dataset::{Dataset, Route};
+use crate::dataset::{Dataset, FeedKind, Route};
 use crate::deletes::delete_unmentioned;
 use crate::error::SyncError;
 use crate::quarantine;
@@ -14,8 +14,10 @@ use crate::sink::Sink;
 use crate::sink::ledger::{FileRecord, FileState, NewFile};
 use crate::source::content::{Content, Stamp};
 use crate::source::format::RowFormat;
+use crate::source::record_index::{Origin, RecordIndexWriter, RecordIndexes};
 use crate::source::scan::SourceFile;
-use crate::source::survey::{Survey, survey};
+use crate::source::skips::{IndexPlace, Skips, origin};
+use crate::source::survey::{Survey, survey_with};
 use crate::source::text::read_text;
 use crate::unmatched::{list_unmatched, settle_dataset};
 use crate::writer::{Written, write_chunks};
@@ -34,6 +36,8 @@ pub struct Context {
     pub sink: Arc<Sink>,
     /// The resume files.
     pub checkpoints: Checkpoints,
+    /// What is known of the records of the last exports.
+    pub indexes: RecordIndexes,
     /// Set when the process is to end.
     pub shutdown: CancellationToken,
 }
@@ -100,7 +104,7 @@ pub async fn sync_file(context: &Context, source_file: &SourceFile) -> Result<Fi
         Taken::Held(file) => return Ok(report(source_file, &file, Outcome::Held, started)),
         Taken::Work(taken) => *taken,
     };
-    let mut surveyed = look(context, taken, dataset).await?;
+    let (mut surveyed, skips) = look(context, taken, dataset).await?;
     let kinds_stay = context.sink.evolve(&surveyed.layout, dataset, surveyed.file.id, now_ms()).await?;
     // Another market may have brought the same column meanwhile, and its values decided what it holds.
     Arc::make_mut(&mut surveyed.layout).adopt_kinds(dataset, &context.sink.shapes());
@@ -108,7 +112,8 @@ pub async fn sync_file(context: &Context, source_file: &SourceFile) -> Result<Fi
         context.sink.set_header(surveyed.file.id, &header_of(&surveyed)).await?;
     }
     let filling = context.sink.start_filling(dataset);
-    let Written { mut file, records_disagreeing, is_newest } = write_chunks(context, &surveyed, dataset).await?;
+    let Written { mut file, records_disagreeing, is_newest, index } =
+        write_chunks(context, &surveyed, skips, dataset).await?;
     drop(filling);
     context.sink.make_indexes().await?;
     // After the file's own rows: a record is only deleted once all that the file mentions are there.
@@ -116,6 +121,9 @@ pub async fn sync_file(context: &Context, source_file: &SourceFile) -> Result<Fi
         true => delete_unmentioned(context, &surveyed, dataset, &mut file).await?,
         false => None,
     };
+    if let Some(index) = index {
+        surveyed.leave_index(context, dataset, index).await?;
+    }
     drop(kinds_stay);
     context.sink.refresh_marts().await?;
     context.sink.finish_file(&file, file.error.as_deref(), is_newest, now_ms()).await?;
@@ -135,7 +143,8 @@ pub async fn sync_file(context: &Context, source_file: &SourceFile) -> Result<Fi
 pub async fn clear_up(context: &Context) -> Result<(), SyncError> {
     context.sink.refresh_marts().await?;
     let unfinished = context.sink.unfinished_files().await?;
-    context.checkpoints.retain(&unfinished)
+    context.checkpoints.retain(&unfinished)?;
+    context.indexes.clear_up()
 }
 
 /// A file whose content is to be synced.
@@ -163,6 +172,44 @@ pub(crate) struct Surveyed {
     pub survey: Survey,
     /// Its columns.
     pub layout: Arc<Layout>,
+}
+
+impl Surveyed {
+    /// Whether what becomes of the file's records is to be known when the next export comes. Only where one dataset alone
+    /// writes to its table: files of another one are not synced in turn with this one's.
+    pub fn leaves_index(&self, context: &Context, dataset: &Dataset) -> bool {
+        may_have_index(context, &self.file, dataset)
+            && matches!(self.survey.format.rows, RowFormat::Csv(_))
+            && self.content.size_bytes() >= context.config.limits.record_index_bytes_min
+    }
+
+    /// What the rows of this file become rests on this.
+    pub fn origin(&self, context: &Context, dataset: &Dataset, generation: &str) -> Origin {
+        origin(dataset, &context.sink.shapes(), &self.survey.header, self.survey.format.rows, generation)
+    }
+
+    /// After everything that the file changes: nobody else writes to its table and market meanwhile.
+    async fn leave_index(
+        &self,
+        context: &Context,
+        dataset: &Dataset,
+        index: RecordIndexWriter,
+    ) -> Result<(), SyncError> {
+        let market = self.file.market.as_deref().unwrap_or_default();
+        let Some(generation) = context.sink.generation(&dataset.table, market).await? else { return Ok(()) };
+        let origin = self.origin(context, dataset, &generation);
+        blocking(move || index.finish(&origin)).await
+    }
+}
+
+/// Whether an index may know, or be left by, the records of a file.
+fn may_have_index(context: &Context, file: &FileRecord, dataset: &Dataset) -> bool {
+    let writes_to_table = |other: &&Arc<Dataset>| other.table == dataset.table && !other.is_template();
+    dataset.kind == FeedKind::Full
+        && file.corrects.is_none()
+        && !dataset.is_keyless()
+        && !dataset.is_made
+        && context.config.datasets.iter().filter(writes_to_table).count() == 1
 }
 
 /// Finds out whether the content is new, and gives it its place in the ledger.
@@ -278,12 +325,21 @@ pub async fn note_stamp(sink: &Sink, file: &FileRecord, stamp: Stamp) -> Result<
 }
 
 /// Looks at every row, unless a checkpoint knows what there is to see, and decides whether the file is refused.
-async fn look(context: &Context, taken: TakenFile, dataset: &Arc<Dataset>) -> Result<Surveyed, SyncError> {
+async fn look(context: &Context, taken: TakenFile, dataset: &Arc<Dataset>) -> Result<(Surveyed, Skips), SyncError> {
     let TakenFile { file, content, checkpoint } = taken;
+    let market = file.market.clone().unwrap_or_default();
+    let place = match may_have_index(context, &file, dataset) && file.position.is_none() {
+        true => Some(IndexPlace {
+            generation: context.sink.generation(&dataset.table, &market).await?,
+            indexes: context.indexes.clone(),
+            market,
+        }),
+        false => None,
+    };
     let config = Arc::clone(&context.config);
     let dataset = Arc::clone(dataset);
     let shapes = context.sink.shapes();
-    let (content, survey, layout) = blocking(move || {
+    let (content, survey, layout, skips) = blocking(move || {
         let encoding = checkpoint.as_ref().map(|checkpoint| checkpoint.survey.format.encoding);
         let mut text = read_text(content, &dataset, encoding, &config.limits, &config.state_dir)?;
         if let Some(Checkpoint { survey, digests, .. }) = checkpoint {
@@ -291,18 +347,18 @@ async fn look(context: &Context, taken: TakenFile, dataset: &Arc<Dataset>) -> Re
             let layout = Layout::of_header(&survey.header, &dataset, &shapes);
             // A restored database may lack a column again; what it holds, only the file tells.
             if layout.reconcile(&dataset, &shapes).is_empty() {
-                return Ok((text.content, survey, layout));
+                return Ok((text.content, survey, layout, Skips::default()));
             }
         }
-        let (survey, layout) = survey(&text, &dataset, &shapes, &config.limits)?;
+        let (survey, layout, skips) = survey_with(&text, &dataset, &shapes, &config.limits, place.as_ref())?;
         // Of rejected rows, not all may be correct yet.
         if !layout.is_correction() {
             quarantine::check_rejects(&survey, config.rejects_max_percent)?;
         }
-        Ok((text.content, survey, layout))
+        Ok((text.content, survey, layout, skips))
     })
     .await?;
-    Ok(Surveyed { file, content: Arc::new(content), survey, layout: Arc::new(layout) })
+    Ok((Surveyed { file, content: Arc::new(content), survey, layout: Arc::new(layout) }, skips))
 }
 
 /// A version of a file as it was read, before anybody knows what it is.

@@ -11,11 +11,14 @@ use crate::project::{Projected, TableRows, project};
 use crate::rejects::{corrected_rows, note_corrected_rows};
 use crate::schema::Layout;
 use crate::sink::commit::ChunkWrite;
+use crate::sink::generations::new_generation;
 use crate::sink::known::take_rows;
 use crate::sink::ledger::FileRecord;
 use crate::sink::rejects::{Corrected, CorrectedFiles};
 use crate::source::format::RowFormat;
 use crate::source::reader::{Reader, decode};
+use crate::source::record_index::{Entry, RecordIndexWriter};
+use crate::source::skips::{Skip, SkipCounts, Skips};
 use crate::sync::{Context, Surveyed, blocking, now_ms};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -34,16 +37,19 @@ pub(crate) struct Written {
     pub records_disagreeing: u64,
     /// Whether it is a full export, and no newer one of its dataset and market reached the tables.
     pub is_newest: bool,
+    /// The index of its records, where it leaves one.
+    pub index: Option<RecordIndexWriter>,
 }
 
 /// Writes what is left of the file, chunk by chunk, while the next ones are read and cleaned.
 pub(crate) async fn write_chunks(
     context: &Context,
     surveyed: &Surveyed,
+    skips: Skips,
     dataset: &Arc<Dataset>,
 ) -> Result<Written, SyncError> {
-    let mut writer = Writer::new(context, surveyed, dataset).await?;
-    let mut chunks = start_reading(context, surveyed, dataset, writer.market());
+    let mut writer = Writer::new(context, surveyed, skips, dataset).await?;
+    let mut chunks = start_reading(context, surveyed, dataset, &writer);
     while let Some(projected) = chunks.recv().await {
         if context.shutdown.is_cancelled() {
             return Err(SyncError::Stopped);
@@ -56,7 +62,8 @@ pub(crate) async fn write_chunks(
         return Err(SyncError::Internal("the file was not read to its end".to_owned()));
     }
     let is_newest = matches!(writer.precedence, Precedence::Newest);
-    Ok(Written { file: writer.file, records_disagreeing: writer.records_disagreeing, is_newest })
+    let Writer { file, records_disagreeing, index, .. } = writer;
+    Ok(Written { file, records_disagreeing, is_newest, index })
 }
 
 type PendingChunk = oneshot::Receiver<Result<Projected, SyncError>>;
@@ -66,13 +73,14 @@ fn start_reading(
     context: &Context,
     surveyed: &Surveyed,
     dataset: &Arc<Dataset>,
-    market: &str,
+    writer: &Writer<'_>,
 ) -> mpsc::Receiver<PendingChunk> {
     let (sender, receiver) = mpsc::channel(CHUNKS_IN_FLIGHT);
     let (content, layout, survey) =
         (Arc::clone(&surveyed.content), Arc::clone(&surveyed.layout), surveyed.survey.clone());
     let (format, position) = (surveyed.survey.format.rows, surveyed.file.position.unwrap_or_default());
-    let (config, dataset, market) = (Arc::clone(&context.config), Arc::clone(dataset), market.to_owned());
+    let (config, dataset, market) = (Arc::clone(&context.config), Arc::clone(dataset), writer.market().to_owned());
+    let (skips, digests) = (Arc::clone(&writer.skips), writer.index.is_some());
     tokio::task::spawn_blocking(move || {
         let pass_on = |chunk: Result<Chunk, SyncError>| {
             let (done, pending) = oneshot::channel();
@@ -87,7 +95,7 @@ fn start_reading(
             sender.blocking_send(pending).is_ok()
         };
         let mut reader = match Reader::new(&content, &layout, &dataset, &config.limits, &survey, position) {
-            Ok(reader) => reader,
+            Ok(reader) => reader.skipping(&skips.runs).digesting(digests),
             Err(error) => {
                 pass_on(Err(error));
                 return;
@@ -141,6 +149,12 @@ struct Writer<'a> {
     /// Whether the tables may hold any of the file's records.
     may_be_known: bool,
     records_disagreeing: u64,
+    /// What need not be read.
+    skips: Arc<Skips>,
+    /// What is to be known of the file's records when the next one comes.
+    index: Option<RecordIndexWriter>,
+    /// Generation of the stored rows, as far as it was asked for or begun here.
+    generation: Option<String>,
 }
 
 /// Which stored records this file's ones replace.
@@ -167,7 +181,12 @@ enum Unknown {
 }
 
 impl<'a> Writer<'a> {
-    async fn new(context: &'a Context, surveyed: &Surveyed, dataset: &'a Dataset) -> Result<Self, SyncError> {
+    async fn new(
+        context: &'a Context,
+        surveyed: &Surveyed,
+        skips: Skips,
+        dataset: &'a Dataset,
+    ) -> Result<Self, SyncError> {
         let file = surveyed.file.clone();
         let position = file.position.unwrap_or_default();
         let own = (file.version_ms, file.path.clone());
@@ -190,10 +209,34 @@ impl<'a> Writer<'a> {
         let may_be_known = dataset.is_keyless()
             || position != Position::default()
             || context.sink.has_rows(&dataset.table, file.market.as_deref().unwrap_or_default()).await?;
+        let market = file.market.clone().unwrap_or_default();
+        let generation = context.sink.generation(&dataset.table, &market).await?;
+        // Only the newest export leaves every record as it stands in it, and only a reading from its start meets all.
+        let is_whole = matches!(precedence, Precedence::Newest) && position == Position::default();
+        let is_believed = is_whole
+            && skips.known.as_ref().is_some_and(|(known, _)| {
+                generation.as_ref().is_some_and(|generation| *known == surveyed.origin(context, dataset, generation))
+            });
+        let index = match is_whole && surveyed.leaves_index(context, dataset) {
+            true => Some(context.indexes.begin(&dataset.table, &market)?),
+            false => None,
+        };
+        let skips = Arc::new(if is_believed { skips } else { Skips::default() });
         let content = &surveyed.content;
         let checkpoint =
             Checkpoint::new(file.id, content.stamp(), content.digests().to_vec(), surveyed.survey.clone(), position);
-        let writer = Self { context, dataset, file, checkpoint, precedence, may_be_known, records_disagreeing: 0 };
+        let writer = Self {
+            context,
+            dataset,
+            file,
+            checkpoint,
+            precedence,
+            may_be_known,
+            records_disagreeing: 0,
+            skips,
+            index,
+            generation,
+        };
         writer.advance_checkpoint(position).await?;
         Ok(writer)
     }
@@ -214,17 +257,34 @@ impl<'a> Writer<'a> {
         };
         self.meet_files(&known).await?;
         let diff = diff(&projected, &known, self.adds_unknown(), |file_id| self.wins(file_id));
-        self.records_disagreeing += projected.records_disagreeing;
-        let chunk = self.chunk_write(projected, diff, &known).await?;
+        let skipped = skipped(&projected);
+        self.records_disagreeing += projected.records_disagreeing + skipped.disagreeing;
+        let (entries, skips) = (projected.entries.clone(), projected.skips.clone());
+        let chunk = self.chunk_write(projected, diff, &known, skipped).await?;
         self.context.sink.commit_chunk(&chunk).await?;
         fail::fail_point!("before_checkpoint", |_| std::process::abort());
-        let (counts, next) = (chunk.counts, chunk.next);
+        let (counts, next, generation) = (chunk.counts, chunk.next, chunk.generation);
         self.advance_checkpoint(next).await?;
         fail::fail_point!("after_checkpoint", |_| std::process::abort());
         tracing::debug!(file_id = self.file.id, rows = counts.read, "chunk committed");
         self.file.counts = counts;
         self.file.position = Some(next);
-        Ok(())
+        self.generation = generation.or_else(|| self.generation.take());
+        self.note_entries(&entries, &skips)
+    }
+
+    /// Adds the chunk's records to the index, in the order of the file.
+    fn note_entries(&mut self, entries: &[Entry], skips: &[(usize, Skip)]) -> Result<(), SyncError> {
+        let Some(index) = &mut self.index else { return Ok(()) };
+        let mut noted = 0;
+        for (records_before, skip) in skips {
+            let before = (*records_before).min(entries.len());
+            entries[noted..before].iter().try_for_each(|&entry| index.push(entry))?;
+            noted = before;
+            let (_, known) = self.skips.known.as_ref().expect("nothing is skipped that no index knows");
+            index.copy(known, skip.entries.clone())?;
+        }
+        entries[noted..].iter().try_for_each(|&entry| index.push(entry))
     }
 
     /// A delta compares versions: learns those of the files that wrote the known records.
@@ -274,7 +334,13 @@ impl<'a> Writer<'a> {
         Ok(stored)
     }
 
-    async fn chunk_write(&self, projected: Projected, diff: Diff, known: &Known) -> Result<ChunkWrite<'_>, SyncError> {
+    async fn chunk_write(
+        &self,
+        projected: Projected,
+        diff: Diff,
+        known: &Known,
+        skipped: SkipCounts,
+    ) -> Result<ChunkWrite<'a>, SyncError> {
         let sink = &self.context.sink;
         let modified_records =
             sink.fill_absent(&projected.records, &diff.records.changed, known, self.dataset, Owner::Record).await?;
@@ -293,16 +359,22 @@ impl<'a> Writer<'a> {
         let lines_new = diff.lines.new.len() as u64;
         let lines_modified = modified_lines.as_ref().map_or(0, |lines| lines.batch.num_rows() as u64);
         let records_modified = modified_records.batch.num_rows() as u64;
+        let lines_skipped = skipped.table_rows - skipped.records;
+        let rows_kept = if self.dataset.lines.is_some() { lines_skipped } else { skipped.records };
+        let rows_duplicate = projected.rows_duplicate + (skipped.rows - rows_kept);
         let mut counts = self.file.counts;
         counts += Counts {
             read: projected.rows_read,
-            accepted: projected.rows_read - projected.rejects.len() as u64 - projected.rows_duplicate,
-            duplicate: projected.rows_duplicate,
+            accepted: projected.rows_read - projected.rejects.len() as u64 - rows_duplicate,
+            duplicate: rows_duplicate,
             rejected: projected.rejects.len() as u64,
-            repaired: projected.rows_repaired,
+            repaired: projected.rows_repaired + skipped.repaired,
             new: diff.records.new.len() as u64 + lines_new,
             modified: records_modified + only_revived + lines_modified,
-            unchanged: diff.records.unchanged + diff.lines.unchanged + diff.records.changed.len() as u64
+            unchanged: skipped.table_rows
+                + diff.records.unchanged
+                + diff.lines.unchanged
+                + diff.records.changed.len() as u64
                 - records_modified
                 - only_revived
                 + diff.lines.changed.len() as u64
@@ -319,10 +391,17 @@ impl<'a> Writer<'a> {
             &revived_keys,
             self.dataset,
         );
+        let is_writing = !touched.new.is_empty()
+            || !touched.changed.is_empty()
+            || !touched.confirmed.is_empty()
+            || !diff.removed_lines.is_empty();
+        // Rows that are older than generations get one for the index to name.
+        let begins_generation = is_writing || (self.index.is_some() && self.generation.is_none());
         Ok(ChunkWrite {
+            generation: begins_generation.then(new_generation),
             file_id: self.file.id,
             dataset: self.dataset,
-            market: self.market(),
+            market: self.file.market.clone().unwrap_or_default(),
             new_records,
             modified_records,
             new_lines,
@@ -346,6 +425,13 @@ impl<'a> Writer<'a> {
         checkpoint.position = position;
         blocking(move || checkpoints.advance(&checkpoint)).await
     }
+}
+
+/// What the records count as that a chunk passes by.
+fn skipped(projected: &Projected) -> SkipCounts {
+    let mut skipped = SkipCounts::default();
+    projected.skips.iter().for_each(|(_, skip)| skipped += skip.counts);
+    skipped
 }
 
 /// Keys of the records that a chunk touches.

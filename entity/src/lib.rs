@@ -10,6 +10,7 @@ pub mod deliveries;
 pub mod delivery_items;
 pub mod dirty_groups;
 pub mod files;
+pub mod generations;
 pub mod lease;
 pub mod merchant_metrics;
 pub mod order_items;
@@ -52,5 +53,6 @@ pub fn ledger_tables() -> Vec<TableShape> {
         TableShape::of::<dirty_groups::Entity>(),
         TableShape::of::<lease::Entity>(),
         TableShape::of::<definitions::Entity>(),
+        TableShape::of::<generations::Entity>(),
     ]
 }

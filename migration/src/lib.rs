@@ -6,6 +6,7 @@ pub mod ddl;
 mod m20261122_000001_ledger;
 mod m20261122_000002_market;
 mod m20261122_000003_marts;
+mod m20261125_000004_generations;
 
 pub use m20261122_000002_market::indexes as market_indexes;
 pub use sea_orm_migration::MigratorTrait;
@@ -22,6 +23,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000001_ledger::Migration),
             Box::new(m20261122_000002_market::Migration),
             Box::new(m20261122_000003_marts::Migration),
+            Box::new(m20261125_000004_generations::Migration),
         ]
     }
 

@@ -8,6 +8,7 @@ use crate::error::SyncError;
 use crate::lanes::{LaneEnd, LanePermits, lanes_of, sync_lane};
 use crate::retry::{Patience, open_sink, patiently};
 use crate::sink::summary::Revenue;
+use crate::source::record_index::RecordIndexes;
 use crate::source::scan::{SourceFile, scan};
 use crate::sync::{Context, FileReport, Outcome, clear_up};
 use clap::Args;
@@ -62,8 +63,9 @@ pub(super) async fn sync(config: Config, files: Vec<SourceFile>, is_json: bool) 
     cancel_on_signal(&shutdown)?;
     let patience = Patience::Limited(config.database_wait);
     let checkpoints = Checkpoints::open(&config.state_dir)?;
+    let indexes = RecordIndexes::open(&config.state_dir)?;
     let sink = Arc::new(open_sink(&config, patience, &shutdown).await?);
-    let context = Context { config: Arc::new(config), sink: Arc::clone(&sink), checkpoints, shutdown };
+    let context = Context { config: Arc::new(config), sink: Arc::clone(&sink), checkpoints, indexes, shutdown };
     let keeper = tokio::spawn(keep_lease(context.clone()));
     let result = sync_all(&context, files, patience, is_json).await;
     keeper.abort();

@@ -30,7 +30,7 @@ pub struct ChunkWrite<'a> {
     /// Its dataset.
     pub dataset: &'a Dataset,
     /// Its market.
-    pub market: &'a str,
+    pub market: String,
     /// Records that are not in the table.
     pub new_records: TableRows,
     /// Records that are in the table with another content.
@@ -55,6 +55,8 @@ pub struct ChunkWrite<'a> {
     pub rejects: Vec<Reject>,
     /// Of a corrected copy: the rejects that it closes.
     pub corrected: Option<Corrected>,
+    /// What the rows' generation is called from now on; `None` when no row changes.
+    pub generation: Option<String>,
     /// Counts of the file up to and with this chunk.
     pub counts: Counts,
     /// Where reading goes on.
@@ -71,11 +73,14 @@ impl Sink {
         let write = self.begin().await?;
         let transaction = &write.transaction;
         // Groups that rows leave are found before the rows change, groups that they join after.
-        self.mark_groups(transaction, chunk.dataset, chunk.market, &chunk.changed_keys).await?;
+        self.mark_groups(transaction, chunk.dataset, &chunk.market, &chunk.changed_keys).await?;
         self.write_rows(transaction, chunk).await?;
         self.write_marks(transaction, chunk).await?;
-        self.mark_groups(transaction, chunk.dataset, chunk.market, &chunk.changed_keys).await?;
-        self.mark_groups(transaction, chunk.dataset, chunk.market, &chunk.new_keys).await?;
+        self.mark_groups(transaction, chunk.dataset, &chunk.market, &chunk.changed_keys).await?;
+        self.mark_groups(transaction, chunk.dataset, &chunk.market, &chunk.new_keys).await?;
+        if let Some(generation) = &chunk.generation {
+            self.begin_generation(transaction, &chunk.dataset.table, &chunk.market, generation).await?;
+        }
         self.write_rejects(transaction, chunk.file_id, &chunk.rejects).await?;
         if let Some(corrected) = &chunk.corrected {
             self.close_corrected(transaction, corrected).await?;
@@ -100,13 +105,14 @@ impl Sink {
             if let Some(modified) = &chunk.modified_lines {
                 self.upsert(connection, shape, modified, Rows::Changed, chunk.file_id).await?;
             }
-            self.remove_lines(connection, &lines.table, &chunk.dataset.key, chunk.market, &chunk.removed_lines).await?;
+            self.remove_lines(connection, &lines.table, &chunk.dataset.key, &chunk.market, &chunk.removed_lines)
+                .await?;
         }
         for keys in chunk.confirmed_keys.chunks(KEYS_PER_STATEMENT) {
             let update = Query::update()
                 .table(Alias::new(&chunk.dataset.table))
                 .value("_file_id", chunk.file_id)
-                .and_where(Expr::col("market").eq(chunk.market))
+                .and_where(Expr::col("market").eq(&chunk.market))
                 .and_where(Expr::col(Alias::new(&chunk.dataset.key)).is_in(keys))
                 .to_owned();
             connection.execute(&update).await?;

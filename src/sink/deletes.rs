@@ -3,6 +3,7 @@
 
 use super::Sink;
 use super::commit::{ChunkWrite, KEYS_PER_STATEMENT};
+use super::generations::new_generation;
 use crate::chunk::Counts;
 use crate::dataset::{Dataset, Deletes};
 use crate::error::SyncError;
@@ -112,6 +113,7 @@ impl Sink {
                 Deletes::Remove => self.remove_records(transaction, dataset, market, keys).await?,
             };
         }
+        self.begin_generation(transaction, &dataset.table, market, &new_generation()).await?;
         let mut counts = file.counts;
         counts.deleted += deleted;
         self.write_position(transaction, file.id, counts, file.position.unwrap_or_default()).await?;
@@ -148,14 +150,14 @@ impl Sink {
         chunk: &ChunkWrite<'_>,
     ) -> Result<(), SyncError> {
         for keys in chunk.revived_keys.chunks(KEYS_PER_STATEMENT) {
-            let mut update = marking(chunk.dataset, chunk.market, keys, self.dialect.time(None));
+            let mut update = marking(chunk.dataset, &chunk.market, keys, self.dialect.time(None));
             // To clear a mark is to write the row, also where nothing else of it changes.
             update.value("_file_id", chunk.file_id);
             connection.execute(&update).await?;
         }
         if let Some(deleted_ms) = chunk.new_deleted_ms {
             for keys in chunk.new_keys.chunks(KEYS_PER_STATEMENT) {
-                let update = marking(chunk.dataset, chunk.market, keys, self.dialect.time(Some(deleted_ms)));
+                let update = marking(chunk.dataset, &chunk.market, keys, self.dialect.time(Some(deleted_ms)));
                 connection.execute(&update).await?;
             }
         }

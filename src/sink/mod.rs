@@ -12,6 +12,7 @@ pub mod definition;
 pub mod deletes;
 pub mod dialect;
 pub mod evolve;
+pub mod generations;
 pub mod indexes;
 pub mod known;
 pub mod lease;

@@ -283,6 +283,22 @@ impl<'a> Window<'a> {
         self.parsed += bytes;
     }
 
+    /// Passes by bytes without looking at them.
+    ///
+    /// # Errors
+    ///
+    /// As [`Content::read_block`].
+    pub fn skip(&mut self, bytes: u64) -> Result<(), SyncError> {
+        let target = self.offset() + bytes;
+        let end = self.base + self.bytes.len() as u64;
+        if target >= end {
+            *self = Self::at(self.content, target)?;
+            return Ok(());
+        }
+        self.advance(usize::try_from(bytes).expect("it ends within what is in memory"));
+        Ok(())
+    }
+
     /// The bytes parsed last.
     pub fn passed(&self, bytes: usize) -> &[u8] {
         &self.bytes[self.parsed - bytes..self.parsed]

@@ -98,6 +98,26 @@ impl<'a> CsvRows<'a> {
         }
     }
 
+    /// Offset in the file of what is read next.
+    pub const fn offset(&self) -> u64 {
+        self.window.offset()
+    }
+
+    /// Number of the row that was read last.
+    pub const fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Passes by a run of rows.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn skip(&mut self, bytes: u64, rows: u64) -> Result<(), SyncError> {
+        self.number += rows;
+        self.window.skip(bytes)
+    }
+
     /// Also finds out what columns hold whose kind the data decides.
     pub fn inferring(mut self) -> Self {
         let columns = self.layout.columns.iter().enumerate();
@@ -194,14 +214,16 @@ impl<'a> CsvRows<'a> {
         }
         let form = Form::Broken(Fault::row("the row is longer than row_bytes_max; the beginning of it is kept"));
         let next_offset = self.window.offset();
-        Ok(RowRef { number: self.number, offset, next_offset, raw: &self.long, key, form, absent: Vec::new() })
+        let raw = &self.long[..];
+        Ok(RowRef { number: self.number, offset, next_offset, raw, whole: raw, key, form, absent: Vec::new() })
     }
 
     fn row(&mut self, end: usize, next: usize, broken: Option<&'static str>) -> RowRef<'_> {
         self.number += 1;
         let offset = self.window.offset();
         self.window.advance(next);
-        let raw = &self.window.passed(next)[..end];
+        let whole = self.window.passed(next);
+        let raw = &whole[..end];
         let (key, form) = match broken {
             Some(reason) => (self.leading_key(raw), Form::Broken(Fault::row(reason))),
             None => self.read(raw),
@@ -213,7 +235,8 @@ impl<'a> CsvRows<'a> {
                 Form::Broken(_) => {}
             }
         }
-        RowRef { number: self.number, offset, next_offset: offset + next as u64, raw, key, form, absent: Vec::new() }
+        let next_offset = offset + next as u64;
+        RowRef { number: self.number, offset, next_offset, raw, whole, key, form, absent: Vec::new() }
     }
 
     /// The key of a row, as far as it can be read, and what the row is to its columns.

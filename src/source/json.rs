@@ -98,6 +98,11 @@ impl<'a> JsonRows<'a> {
         layout
     }
 
+    /// Number of the object that was read last.
+    pub const fn number(&self) -> u64 {
+        self.number
+    }
+
     /// The next object.
     ///
     /// # Errors
@@ -119,7 +124,8 @@ impl<'a> JsonRows<'a> {
                 "its objects have more columns than columns_max allows ({columns_max})"
             )));
         }
-        Ok(Some(RowRef { number: self.number, offset, next_offset: offset + length as u64, raw, key, form, absent }))
+        let next_offset = offset + length as u64;
+        Ok(Some(RowRef { number: self.number, offset, next_offset, raw, whole: raw, key, form, absent }))
     }
 
     /// Moves to the start of the next element; `false` at the end of the file.

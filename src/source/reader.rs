@@ -8,10 +8,12 @@ use super::content::{Content, Window};
 use super::csv::CsvRows;
 use super::format::{Format, RowFormat};
 use super::json::JsonRows;
+use super::record_index::RecordHasher;
 use super::rows::{Fault, Form, RowRef, Rows, printable_in};
 use super::seen_keys::{Scattered, key_hash};
+use super::skips::Skip;
 use super::survey::Survey;
-use crate::chunk::{Chunk, Position, Reject};
+use crate::chunk::{Chunk, Position, Reject, SeenRecord};
 use crate::config::Limits;
 use crate::dataset::{Dataset, Encoding};
 use crate::error::SyncError;
@@ -45,6 +47,10 @@ pub struct Reader<'a> {
     run: Option<Record>,
     /// Gathering passes: the records of this pass, once they are gathered.
     gathered: Option<std::vec::IntoIter<Record>>,
+    /// Runs of unchanged records that are still ahead.
+    skips: std::iter::Peekable<std::slice::Iter<'a, Skip>>,
+    /// Whether records get digests for an index.
+    digests: bool,
 }
 
 /// The rows of one record.
@@ -53,6 +59,9 @@ struct Record {
     key: String,
     bytes: Vec<u8>,
     rows: Vec<RecordRow>,
+    hasher: Option<RecordHasher>,
+    /// Bytes of its rows with what ends them.
+    whole_bytes: u64,
 }
 
 #[derive(Debug)]
@@ -91,7 +100,21 @@ impl<'a> Reader<'a> {
             rows,
             run: None,
             gathered: None,
+            skips: [].iter().peekable(),
+            digests: false,
         })
+    }
+
+    /// Passes by these runs.
+    pub fn skipping(mut self, skips: &'a [Skip]) -> Self {
+        self.skips = skips.iter().peekable();
+        self
+    }
+
+    /// Also takes the digest of each record.
+    pub const fn digesting(mut self, digests: bool) -> Self {
+        self.digests = digests;
+        self
     }
 
     /// The next chunk; `None` once everything is read. The last one may be empty.
@@ -108,14 +131,24 @@ impl<'a> Reader<'a> {
         if !self.content.is_own() {
             self.content.check_unchanged()?;
         }
-        chunk.rows_read = (chunk.rows() + chunk.rejects.len()) as u64;
+        let rows_skipped: u64 = chunk.skips.iter().map(|(_, skip)| skip.counts.rows).sum();
+        chunk.rows_read = (chunk.rows() + chunk.rejects.len()) as u64 + rows_skipped;
         self.position = chunk.next;
         Ok(Some(chunk))
     }
 
     fn read_in_order(&mut self) -> Result<Chunk, SyncError> {
         let mut chunk = Chunk::default();
-        while let Some(row) = self.rows.next_row()? {
+        loop {
+            if self.skip(&mut chunk)? {
+                if self.is_full(&chunk) {
+                    let offset = self.rows.offset().expect("only CSV rows are skipped");
+                    chunk.next = Position { pass: 0, offset, row: self.rows.number(), ..Position::default() };
+                    return Ok(chunk);
+                }
+                continue;
+            }
+            let Some(row) = self.rows.next_row()? else { break };
             let Some(key) = &row.key else {
                 let next = Position { pass: 0, offset: row.next_offset, row: row.number, ..Position::default() };
                 if let Some(reject) = keyless_reject(row, self.format.encoding) {
@@ -135,7 +168,7 @@ impl<'a> Reader<'a> {
                 continue;
             }
             let next = Position { pass: 0, offset: row.offset, row: row.number - 1, ..Position::default() };
-            let record = (!self.scattered.contains(key_hash(key))).then(|| Record::new(row));
+            let record = (!self.scattered.contains(key_hash(key))).then(|| Record::new(row, self.digests));
             if let Some(ended) = std::mem::replace(&mut self.run, record) {
                 ended.end(&mut chunk, self.limits, self.format.encoding);
             }
@@ -149,6 +182,23 @@ impl<'a> Reader<'a> {
         }
         chunk.next = self.start_of_pass(1);
         Ok(chunk)
+    }
+
+    /// Passes by a run of unchanged records, if one begins here. It begins with a record, so the one before it is over.
+    fn skip(&mut self, chunk: &mut Chunk) -> Result<bool, SyncError> {
+        if self.skips.peek().is_none() {
+            return Ok(false);
+        }
+        let Some(offset) = self.rows.offset() else { return Ok(false) };
+        // Blank rows may have hidden where one began; then its rows were read.
+        while self.skips.next_if(|skip| skip.start < offset).is_some() {}
+        let Some(skip) = self.skips.next_if(|skip| skip.start == offset) else { return Ok(false) };
+        if let Some(ended) = self.run.take() {
+            ended.end(chunk, self.limits, self.format.encoding);
+        }
+        self.rows.skip(skip.bytes, skip.counts.rows)?;
+        chunk.skips.push((chunk.records.len(), skip.clone()));
+        Ok(true)
     }
 
     fn gather(&mut self) -> Result<Chunk, SyncError> {
@@ -192,7 +242,7 @@ impl<'a> Reader<'a> {
                 records[index].push(row);
             } else {
                 by_key.insert(key.clone(), records.len());
-                records.push(Record::new(row));
+                records.push(Record::new(row, self.digests));
             }
         }
         Ok(records)
@@ -250,13 +300,23 @@ fn keyless_reject(row: RowRef<'_>, encoding: Encoding) -> Option<Reject> {
 }
 
 impl Record {
-    fn new(row: RowRef<'_>) -> Self {
-        let mut record = Self { key: row.key.clone().unwrap_or_default(), bytes: Vec::new(), rows: Vec::new() };
+    fn new(row: RowRef<'_>, digests: bool) -> Self {
+        let mut record = Self {
+            key: row.key.clone().unwrap_or_default(),
+            bytes: Vec::new(),
+            rows: Vec::new(),
+            hasher: digests.then(RecordHasher::default),
+            whole_bytes: 0,
+        };
         record.push(row);
         record
     }
 
     fn push(&mut self, row: RowRef<'_>) {
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(row.whole);
+            self.whole_bytes += row.whole.len() as u64;
+        }
         let start = self.bytes.len();
         self.bytes.extend(row.raw);
         self.rows.push(RecordRow {
@@ -286,6 +346,7 @@ impl Record {
 
     fn accept(self, chunk: &mut Chunk) {
         let first = chunk.rows();
+        let repaired_before = chunk.rows_repaired;
         for (index, row) in (first..).zip(&self.rows) {
             match &row.form {
                 Form::Rewritten { bytes, is_repaired } => {
@@ -298,6 +359,10 @@ impl Record {
             chunk.absent.extend(row.absent.iter().map(|&column| (index, column)));
         }
         chunk.records.push(first..first + self.rows.len());
+        if let Some(hasher) = self.hasher {
+            let repaired = (chunk.rows_repaired - repaired_before) as u32;
+            chunk.seen.push(SeenRecord { digest: hasher.finish(), bytes: self.whole_bytes, repaired });
+        }
         chunk.keys.push(self.key);
     }
 

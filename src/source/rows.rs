@@ -18,6 +18,8 @@ pub struct RowRef<'a> {
     pub next_offset: u64,
     /// Its bytes as they are.
     pub raw: &'a [u8],
+    /// The same with what ends the row.
+    pub whole: &'a [u8],
     /// The record it belongs to, when that can be read.
     pub key: Option<String>,
     /// Whether it can be loaded, and how.
@@ -73,6 +75,34 @@ pub enum Rows<'a> {
 }
 
 impl Rows<'_> {
+    /// Offset in the file of what is read next; `None` where only the rows themselves tell.
+    pub const fn offset(&self) -> Option<u64> {
+        match self {
+            Self::Csv(rows) => Some(rows.offset()),
+            Self::Json(_) => None,
+        }
+    }
+
+    /// Passes by a run of rows.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn skip(&mut self, bytes: u64, rows: u64) -> Result<(), SyncError> {
+        match self {
+            Self::Csv(csv) => csv.skip(bytes, rows),
+            Self::Json(_) => unreachable!("of JSON files nothing is skipped"),
+        }
+    }
+
+    /// Number of the row that was read last.
+    pub const fn number(&self) -> u64 {
+        match self {
+            Self::Csv(rows) => rows.number(),
+            Self::Json(rows) => rows.number(),
+        }
+    }
+
     /// The next row.
     ///
     /// # Errors

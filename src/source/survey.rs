@@ -5,8 +5,10 @@ use super::content::{Content, Window};
 use super::csv::{CsvRows, read_header};
 use super::format::{Format, RowFormat, find_row_format};
 use super::json::JsonRows;
+use super::record_index::RecordHasher;
 use super::rows::{Form, Rows};
 use super::seen_keys::{Scattered, SeenKeys, key_hash};
+use super::skips::{Candidates, IndexPlace, Skips};
 use super::text::Text;
 use crate::config::Limits;
 use crate::dataset::Dataset;
@@ -48,6 +50,21 @@ impl Survey {
 ///
 /// [`SyncError::Damaged`] when the file's structure is damaged, its header has no key, or a bound is exceeded.
 pub fn survey(text: &Text, dataset: &Dataset, shapes: &Shapes, limits: &Limits) -> Result<(Survey, Layout), SyncError> {
+    survey_with(text, dataset, shapes, limits, None).map(|(survey, layout, _)| (survey, layout))
+}
+
+/// Looks at every row, and finds those that an index of the last export knows.
+///
+/// # Errors
+///
+/// As [`survey`].
+pub fn survey_with(
+    text: &Text,
+    dataset: &Dataset,
+    shapes: &Shapes,
+    limits: &Limits,
+    place: Option<&IndexPlace>,
+) -> Result<(Survey, Layout, Skips), SyncError> {
     let content = &text.content;
     let rows = find_row_format(content, dataset, limits)?;
     let format = Format { compression: text.compression, encoding: text.encoding, rows };
@@ -55,7 +72,7 @@ pub fn survey(text: &Text, dataset: &Dataset, shapes: &Shapes, limits: &Limits) 
     match rows {
         RowFormat::Json => {
             let mut rows = Rows::Json(JsonRows::surveying(window, dataset, shapes, limits));
-            let mut tally = Tally::of(&mut rows, content, limits)?;
+            let mut tally = Tally::of(&mut rows, content, limits, None)?;
             let Rows::Json(rows) = rows else { unreachable!("made as JSON above") };
             let layout = rows.into_layout();
             if tally.rows_read > 0 {
@@ -66,7 +83,7 @@ pub fn survey(text: &Text, dataset: &Dataset, shapes: &Shapes, limits: &Limits) 
                 let again = JsonRows::resuming(window, dataset, &layout, limits, 0);
                 tally.count_rejected_again(&mut Rows::Json(again))?;
             }
-            Ok((tally.finish(format, &layout, content, limits), layout))
+            Ok((tally.finish(format, &layout, content, limits), layout, Skips::default()))
         }
         RowFormat::Csv(dialect) => {
             let header = read_header(&mut window, dialect)?;
@@ -75,7 +92,9 @@ pub fn survey(text: &Text, dataset: &Dataset, shapes: &Shapes, limits: &Limits) 
             let key = check_layout(&layout, dataset, limits)?;
             let mut rows =
                 Rows::Csv(CsvRows::new(window, dialect, &layout, dataset, key, limits.field_bytes_max, 0).inferring());
-            let mut tally = Tally::of(&mut rows, content, limits)?;
+            let known = place.and_then(|place| place.load(dataset, shapes, &header, format.rows));
+            let mut candidates = known.as_ref().map(|(_, index)| Candidates::new(index));
+            let mut tally = Tally::of(&mut rows, content, limits, candidates.as_mut())?;
             let Rows::Csv(rows) = rows else { unreachable!("made as CSV above") };
             let kinds = rows.into_kinds();
             if tally.has_scattered_faults() {
@@ -88,7 +107,13 @@ pub fn survey(text: &Text, dataset: &Dataset, shapes: &Shapes, limits: &Limits) 
             for (column, kind) in kinds {
                 layout.columns[column].kind = kind;
             }
-            Ok((tally.finish(format, &layout, content, limits), layout))
+            let survey = tally.finish(format, &layout, content, limits);
+            let runs = match (candidates, &known) {
+                // What cannot be read is read the long way.
+                (Some(candidates), Some((_, index))) => candidates.runs(index, &survey.scattered()).unwrap_or_default(),
+                _ => Vec::new(),
+            };
+            Ok((survey, layout, Skips { runs, known }))
         }
     }
 }
@@ -150,10 +175,46 @@ struct Run {
     key: String,
     rows: u64,
     faults: u64,
+    /// Where it stands, and what its bytes are, where an index may know it.
+    start: u64,
+    end: u64,
+    bytes: u64,
+    hasher: Option<RecordHasher>,
+}
+
+impl Run {
+    fn of(key: String, row: &RowExtent<'_>, hasher: Option<RecordHasher>) -> Self {
+        let mut run = Self { key, rows: 0, faults: 0, start: row.start, end: row.start, bytes: 0, hasher };
+        run.push(row);
+        run
+    }
+
+    fn push(&mut self, row: &RowExtent<'_>) {
+        self.rows += 1;
+        self.faults += u64::from(row.is_faulty);
+        self.end = row.end;
+        if let Some(hasher) = &mut self.hasher {
+            self.bytes += row.whole.len() as u64;
+            hasher.update(row.whole);
+        }
+    }
+}
+
+/// What a run keeps of a row.
+struct RowExtent<'a> {
+    start: u64,
+    end: u64,
+    whole: &'a [u8],
+    is_faulty: bool,
 }
 
 impl Tally {
-    fn of(rows: &mut Rows<'_>, content: &Content, limits: &Limits) -> Result<Self, SyncError> {
+    fn of(
+        rows: &mut Rows<'_>,
+        content: &Content,
+        limits: &Limits,
+        mut candidates: Option<&mut Candidates<'_>>,
+    ) -> Result<Self, SyncError> {
         let mut tally = Self {
             rows_read: 0,
             rows_rejected: 0,
@@ -163,19 +224,19 @@ impl Tally {
         let mut run: Option<Run> = None;
         while let Some(row) = rows.next_row()? {
             tally.rows_read += 1;
-            let fault = u64::from(matches!(row.form, Form::Broken(_)));
+            let is_faulty = matches!(row.form, Form::Broken(_));
+            let extent = RowExtent { start: row.offset, end: row.next_offset, whole: row.whole, is_faulty };
             let Some(key) = row.key else {
-                tally.rows_rejected += fault;
+                tally.rows_rejected += u64::from(is_faulty);
                 // The reader may end a chunk here, so what comes after it is another run.
                 if let Some(ended) = run.take() {
-                    tally.end_run(&ended);
+                    tally.end_run(ended, &mut candidates);
                 }
                 continue;
             };
             match &mut run {
                 Some(run) if run.key == key => {
-                    run.rows += 1;
-                    run.faults += fault;
+                    run.push(&extent);
                     if run.rows > limits.record_rows_max as u64 {
                         return Err(SyncError::damaged(format!(
                             "record `{key}` has more rows than record_rows_max allows ({})",
@@ -185,23 +246,29 @@ impl Tally {
                 }
                 _ => {
                     tally.seen.observe_run(key_hash(&key));
-                    if let Some(ended) = run.replace(Run { key, rows: 1, faults: fault }) {
-                        tally.end_run(&ended);
+                    let hasher = candidates.is_some().then(RecordHasher::default);
+                    if let Some(ended) = run.replace(Run::of(key, &extent, hasher)) {
+                        tally.end_run(ended, &mut candidates);
                     }
                 }
             }
         }
         if let Some(ended) = run {
-            tally.end_run(&ended);
+            tally.end_run(ended, &mut candidates);
         }
         Ok(tally)
     }
 
     /// One row that cannot be loaded takes its whole record with it.
-    fn end_run(&mut self, run: &Run) {
+    fn end_run(&mut self, run: Run, candidates: &mut Option<&mut Candidates<'_>>) {
         let hash = key_hash(&run.key);
         if run.faults > 0 {
             self.faulty_keys.insert(hash);
+        } else if let (Some(candidates), Some(hasher)) = (candidates, run.hasher)
+            // Blank rows among its own are none of its bytes.
+            && run.bytes == run.end - run.start
+        {
+            candidates.observe(run.start, &hasher.finish(), hash);
         }
         if self.faulty_keys.contains(&hash) {
             self.rows_rejected += run.rows;

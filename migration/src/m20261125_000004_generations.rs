@@ -1,0 +1,23 @@
+//! The generations of the market tables, by which an index of records on disk is believed or not.
+
+use entity::TableShape;
+use sea_orm_migration::prelude::*;
+
+/// See the module.
+#[derive(DeriveMigrationName)]
+pub struct Migration;
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        crate::create_tables(manager, &shapes(), &[]).await
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        crate::drop_tables(manager, &shapes()).await
+    }
+}
+
+fn shapes() -> [TableShape; 1] {
+    [TableShape::of::<entity::generations::Entity>()]
+}

@@ -1,0 +1,320 @@
+//! RecordIndex: which records the last full export of a dataset and market had, by digests of their rows as they
+//! stand in the file. A record that stands in the next export as it stood there is known to be unchanged without
+//! being parsed, cleaned, or looked up.
+//!
+//! It is a cache in a local file: it names the generation of the stored rows, and everything else that decides what
+//! becomes of a row. If anything of that differs, it is not believed, and every record takes the long way.
+//!
+//! | bytes | what |
+//! |---|---|
+//! | 512 | [`Origin`], as JSON, and spaces |
+//! | 32 each | [`Entry`], in the order of the file: digest (16), bytes, rows, table rows, and repaired rows with the mark of a disagreeing record as the highest bit (4 each, little-endian) |
+
+use crate::dataset::hex;
+use crate::error::SyncError;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+/// Grows when the meaning of the file changes.
+const FORMAT_VERSION: u32 = 1;
+
+/// Bytes of what stands before the entries; it is written last, when the generation is known.
+const HEAD_BYTES: usize = 512;
+
+/// Bytes of an entry.
+const ENTRY_BYTES: usize = 32;
+
+/// The bit of an entry that says that the record's rows disagree.
+const DISAGREES: u32 = 1 << 31;
+
+/// Entries that are read at once, and looked through for a record together with those of one more block: exports keep
+/// the order of their records, so what is not found nearby is rarely found at all.
+const BLOCK_ENTRIES: u32 = 1 << 16;
+
+/// SHA-256 of the bytes of a record, from its first row to the end of its last one, cut to 128 bits: as good as
+/// never equal by chance.
+pub type RecordDigest = [u8; 16];
+
+/// Collects the digest of a record row by row.
+#[derive(Clone, Debug, Default)]
+pub struct RecordHasher(Sha256);
+
+impl RecordHasher {
+    /// Adds a row with its line end.
+    pub fn update(&mut self, row: &[u8]) {
+        self.0.update(row);
+    }
+
+    /// The digest.
+    pub fn finish(self) -> RecordDigest {
+        let mut digest = RecordDigest::default();
+        digest.copy_from_slice(&self.0.finalize()[..size_of::<RecordDigest>()]);
+        digest
+    }
+}
+
+/// What decides what a row of a file becomes, and which stored rows it became.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    format_version: u32,
+    /// Dataset and transform version.
+    pub transform: String,
+    /// Digest of the shapes of the tables, and of the file's columns and dialect.
+    pub shapes: String,
+    /// The stored rows.
+    pub generation: String,
+}
+
+impl Origin {
+    /// With the digest of anything that prints all it is.
+    pub fn new(transform: &str, shapes: &impl std::fmt::Debug, generation: &str) -> Self {
+        Self {
+            format_version: FORMAT_VERSION,
+            transform: transform.to_owned(),
+            shapes: hex(&Sha256::digest(format!("{shapes:?}"))),
+            generation: generation.to_owned(),
+        }
+    }
+}
+
+/// A record of an export, and what it became.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Of its bytes.
+    pub digest: RecordDigest,
+    /// Its bytes.
+    pub bytes: u32,
+    /// Its rows.
+    pub rows: u32,
+    /// Rows of tables that it became: its own, and its lines.
+    pub table_rows: u32,
+    /// Rows whose shifted cells were put back.
+    pub repaired: u32,
+    /// Whether its rows disagree on what belongs to the record.
+    pub disagrees: bool,
+}
+
+impl Entry {
+    fn to_bytes(self) -> [u8; ENTRY_BYTES] {
+        let mut bytes = [0; ENTRY_BYTES];
+        bytes[..16].copy_from_slice(&self.digest);
+        let marked = self.repaired | if self.disagrees { DISAGREES } else { 0 };
+        for (at, number) in (16..).step_by(4).zip([self.bytes, self.rows, self.table_rows, marked]) {
+            bytes[at..at + 4].copy_from_slice(&number.to_le_bytes());
+        }
+        bytes
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Self {
+        let number = |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+        let mut digest = RecordDigest::default();
+        digest.copy_from_slice(&bytes[..16]);
+        let marked = number(28);
+        Self {
+            digest,
+            bytes: number(16),
+            rows: number(20),
+            table_rows: number(24),
+            repaired: marked & !DISAGREES,
+            disagrees: marked & DISAGREES != 0,
+        }
+    }
+}
+
+/// The directory of indexes.
+#[derive(Clone, Debug)]
+pub struct RecordIndexes {
+    directory: PathBuf,
+}
+
+impl RecordIndexes {
+    /// The indexes of a state directory; the directory is made if it is missing.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be made.
+    pub fn open(state_dir: &Path) -> Result<Self, SyncError> {
+        let directory = state_dir.join("record-indexes");
+        std::fs::create_dir_all(&directory).map_err(|error| SyncError::state(&directory, error))?;
+        Ok(Self { directory })
+    }
+
+    /// The index of a table's records of a market, if there is one that was made under the same conditions.
+    pub fn load(&self, table: &str, market: &str, origin: &Origin) -> Option<RecordIndex> {
+        let file = File::open(self.path(table, market)).ok()?;
+        let mut head = [0; HEAD_BYTES];
+        file.read_exact_at(&mut head, 0).ok()?;
+        let found: Origin = serde_json::from_slice(&head).ok()?;
+        let entries = (file.metadata().ok()?.len() - HEAD_BYTES as u64) / ENTRY_BYTES as u64;
+        (found == *origin).then(|| RecordIndex { file, entries: u32::try_from(entries).unwrap_or(u32::MAX) })
+    }
+
+    /// Begins an index that will take the place of the one that is there.
+    ///
+    /// # Errors
+    ///
+    /// When the state directory cannot be written to.
+    pub fn begin(&self, table: &str, market: &str) -> Result<RecordIndexWriter, SyncError> {
+        let path = self.path(table, market);
+        let begin = || {
+            let mut file = BufWriter::new(tempfile::NamedTempFile::new_in(&self.directory)?);
+            file.write_all(&[b' '; HEAD_BYTES])?;
+            Ok(file)
+        };
+        match begin() {
+            Ok(file) => Ok(RecordIndexWriter { path, file }),
+            Err(error) => Err(SyncError::state(&path, error)),
+        }
+    }
+
+    /// Removes what a crash left behind: parts of new indexes.
+    ///
+    /// # Errors
+    ///
+    /// When something is there and cannot be removed.
+    pub fn clear_up(&self) -> Result<(), SyncError> {
+        let failed = |error| SyncError::state(&self.directory, error);
+        for entry in std::fs::read_dir(&self.directory).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            if path.extension().is_none_or(|extension| extension != "index") {
+                std::fs::remove_file(&path).map_err(|error| SyncError::state(&path, error))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Markets are any text; a digest is a name on every file system.
+    fn path(&self, table: &str, market: &str) -> PathBuf {
+        let name = hex(&Sha256::digest(format!("{table}\n{market}"))[..16]);
+        self.directory.join(format!("{name}.index"))
+    }
+}
+
+/// An index that is believed.
+#[derive(Debug)]
+pub struct RecordIndex {
+    file: File,
+    entries: u32,
+}
+
+impl RecordIndex {
+    /// Number of entries.
+    pub const fn len(&self) -> u32 {
+        self.entries
+    }
+
+    /// Whether there are none.
+    pub const fn is_empty(&self) -> bool {
+        self.entries == 0
+    }
+
+    /// These entries.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn read(&self, range: Range<u32>) -> Result<Vec<Entry>, std::io::Error> {
+        let mut bytes = vec![0; range.len() * ENTRY_BYTES];
+        self.file.read_exact_at(&mut bytes, HEAD_BYTES as u64 + u64::from(range.start) * ENTRY_BYTES as u64)?;
+        Ok(bytes.chunks_exact(ENTRY_BYTES).map(Entry::from_bytes).collect())
+    }
+}
+
+/// Finds records in an index, in about the order in which it has them.
+#[derive(Debug)]
+pub struct Lookup<'a> {
+    index: &'a RecordIndex,
+    /// The two blocks that are looked through: by digest, the entry's number.
+    blocks: [HashMap<RecordDigest, u32>; 2],
+    next_block: u32,
+}
+
+impl<'a> Lookup<'a> {
+    /// From the first record on.
+    pub fn new(index: &'a RecordIndex) -> Self {
+        let mut lookup = Self { index, blocks: [HashMap::new(), HashMap::new()], next_block: 0 };
+        lookup.go_on();
+        lookup.go_on();
+        lookup
+    }
+
+    /// The number of the entry of this record.
+    pub fn find(&mut self, digest: &RecordDigest) -> Option<u32> {
+        if let Some(&entry) = self.blocks[0].get(digest) {
+            return Some(entry);
+        }
+        let entry = *self.blocks[1].get(digest)?;
+        // Half of the later block is passed: what is behind it may soon be asked for.
+        if entry % BLOCK_ENTRIES >= BLOCK_ENTRIES / 2 && self.next_block * BLOCK_ENTRIES < self.index.entries {
+            self.go_on();
+        }
+        Some(entry)
+    }
+
+    /// An index that cannot be read finds nothing.
+    fn go_on(&mut self) {
+        let start = self.next_block.saturating_mul(BLOCK_ENTRIES).min(self.index.entries);
+        let end = start.saturating_add(BLOCK_ENTRIES).min(self.index.entries);
+        let entries = self.index.read(start..end).unwrap_or_default();
+        self.blocks.swap(0, 1);
+        self.blocks[1] = entries.iter().map(|entry| entry.digest).zip(start..).collect();
+        self.next_block += 1;
+    }
+}
+
+/// An index that is being made; dropped before [`RecordIndexWriter::finish`], it leaves nothing.
+#[derive(Debug)]
+pub struct RecordIndexWriter {
+    path: PathBuf,
+    file: BufWriter<tempfile::NamedTempFile>,
+}
+
+impl RecordIndexWriter {
+    /// Adds a record.
+    ///
+    /// # Errors
+    ///
+    /// When the state directory cannot be written to.
+    pub fn push(&mut self, entry: Entry) -> Result<(), SyncError> {
+        self.file.write_all(&entry.to_bytes()).map_err(|error| SyncError::state(&self.path, error))
+    }
+
+    /// Adds records as another index has them.
+    ///
+    /// # Errors
+    ///
+    /// When the state directory cannot be read or written to.
+    pub fn copy(&mut self, from: &RecordIndex, mut range: Range<u32>) -> Result<(), SyncError> {
+        while !range.is_empty() {
+            let end = range.end.min(range.start.saturating_add(BLOCK_ENTRIES));
+            let entries = from.read(range.start..end).map_err(|error| SyncError::state(&self.path, error))?;
+            entries.into_iter().try_for_each(|entry| self.push(entry))?;
+            range.start = end;
+        }
+        Ok(())
+    }
+
+    /// Puts the index in the place of the one that is there. A crash leaves the old one or the new one, never a part.
+    ///
+    /// # Errors
+    ///
+    /// When the state directory cannot be written to.
+    pub fn finish(self, origin: &Origin) -> Result<(), SyncError> {
+        let Self { path, file } = self;
+        let failed = |error| SyncError::state(&path, error);
+        let file = file.into_inner().map_err(|error| failed(error.into_error()))?;
+        let head = serde_json::to_vec(origin).expect("an origin is plain text");
+        assert!(head.len() <= HEAD_BYTES, "two digests and a generation are shorter");
+        file.as_file().write_all_at(&head, 0).map_err(failed)?;
+        // Without this the rename could reach the disk before the bytes do.
+        file.as_file().sync_data().map_err(failed)?;
+        file.persist(&path).map_err(|error| failed(error.error))?;
+        Ok(())
+    }
+}

@@ -1,0 +1,173 @@
+//! Skips: the runs of a file that hold nothing but records that stand there as they stood in the last export. They
+//! count, and are passed by.
+
+use super::format::RowFormat;
+use super::record_index::{Lookup, Origin, RecordDigest, RecordIndex, RecordIndexes};
+use super::seen_keys::Scattered;
+use crate::dataset::Dataset;
+use crate::schema::Shapes;
+use std::collections::HashSet;
+use std::ops::{AddAssign, Range};
+
+/// Runs of a file; beyond that many the rest of it is read: a file that is changed all over gains nothing by skipping,
+/// and this many take a few megabytes.
+const SKIPS_MAX: usize = 1 << 16;
+
+/// Entries that are read from the index at once.
+const ENTRIES_PER_READ: u32 = 1 << 12;
+
+/// Which index may know a file's records.
+#[derive(Clone, Debug)]
+pub struct IndexPlace {
+    /// Where indexes are.
+    pub indexes: RecordIndexes,
+    /// The market.
+    pub market: String,
+    /// Generation of the stored rows; `None` where they have none yet.
+    pub generation: Option<String>,
+}
+
+impl IndexPlace {
+    /// The index that is there for a file with these columns, and what it rests on.
+    pub fn load(
+        &self,
+        dataset: &Dataset,
+        shapes: &Shapes,
+        header: &[String],
+        format: RowFormat,
+    ) -> Option<(Origin, RecordIndex)> {
+        let origin = origin(dataset, shapes, header, format, self.generation.as_ref()?);
+        let index = self.indexes.load(&dataset.table, &self.market, &origin)?;
+        (!index.is_empty()).then_some((origin, index))
+    }
+}
+
+/// Everything that what becomes of a file's rows rests on.
+pub fn origin(dataset: &Dataset, shapes: &Shapes, header: &[String], format: RowFormat, generation: &str) -> Origin {
+    let lines = dataset.lines.as_ref().and_then(|lines| shapes.get(&lines.table));
+    Origin::new(&dataset.fingerprint, &(shapes.get(&dataset.table), lines, header, format), generation)
+}
+
+/// What skipped records count as.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SkipCounts {
+    /// Rows of the file.
+    pub rows: u64,
+    /// Rows whose shifted cells were put back.
+    pub repaired: u64,
+    /// Table rows that are as they were.
+    pub table_rows: u64,
+    /// Records.
+    pub records: u64,
+    /// Records whose rows disagree.
+    pub disagreeing: u64,
+}
+
+impl AddAssign for SkipCounts {
+    fn add_assign(&mut self, other: Self) {
+        self.rows += other.rows;
+        self.repaired += other.repaired;
+        self.table_rows += other.table_rows;
+        self.records += other.records;
+        self.disagreeing += other.disagreeing;
+    }
+}
+
+/// A run of unchanged records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skip {
+    /// Offset of its first byte in the file.
+    pub start: u64,
+    /// Its bytes.
+    pub bytes: u64,
+    /// What it counts as.
+    pub counts: SkipCounts,
+    /// Its records in the index.
+    pub entries: Range<u32>,
+}
+
+/// The runs of a file that need not be read.
+#[derive(Debug, Default)]
+pub struct Skips {
+    /// In the order of the file.
+    pub runs: Vec<Skip>,
+    /// Where their records are, and what it rests on.
+    pub known: Option<(Origin, RecordIndex)>,
+}
+
+/// A record that may be skipped, unless rows of it are met elsewhere.
+#[derive(Clone, Copy, Debug)]
+struct Candidate {
+    start: u64,
+    entry: u32,
+    /// Part of the hash of its key; two records that share it are only read without need.
+    key_hash: u32,
+}
+
+/// Collects what can be skipped while a file is looked at.
+#[derive(Debug)]
+pub struct Candidates<'a> {
+    lookup: Lookup<'a>,
+    found: Vec<Candidate>,
+}
+
+impl<'a> Candidates<'a> {
+    /// Of a file that an index may know records of.
+    pub fn new(index: &'a RecordIndex) -> Self {
+        Self { lookup: Lookup::new(index), found: Vec::new() }
+    }
+
+    /// Notes a record whose rows follow one another, if the index has it.
+    pub fn observe(&mut self, start: u64, digest: &RecordDigest, key_hash: u64) {
+        if let Some(entry) = self.lookup.find(digest) {
+            self.found.push(Candidate { start, entry, key_hash: low_half(key_hash) });
+        }
+    }
+
+    /// The runs of those records none of whose rows stand apart.
+    ///
+    /// # Errors
+    ///
+    /// When the index cannot be read; then nothing is skipped.
+    pub fn runs(self, index: &RecordIndex, scattered: &Scattered) -> Result<Vec<Skip>, std::io::Error> {
+        let Scattered::Keys(keys) = scattered else { return Ok(Vec::new()) };
+        let apart: HashSet<u32> = keys.iter().copied().map(low_half).collect();
+        let mut runs: Vec<Skip> = Vec::new();
+        let (mut read, mut first) = (Vec::new(), 0);
+        for candidate in self.found.iter().filter(|candidate| !apart.contains(&candidate.key_hash)) {
+            let number = candidate.entry;
+            if number < first || (number - first) as usize >= read.len() {
+                first = number;
+                read = index.read(first..first.saturating_add(ENTRIES_PER_READ).min(index.len()))?;
+            }
+            let entry = read[(number - first) as usize];
+            let counts = SkipCounts {
+                rows: entry.rows.into(),
+                repaired: entry.repaired.into(),
+                table_rows: entry.table_rows.into(),
+                records: 1,
+                disagreeing: entry.disagrees.into(),
+            };
+            let is_full = runs.len() == SKIPS_MAX;
+            match runs.last_mut() {
+                Some(run) if run.start + run.bytes == candidate.start && run.entries.end == number => {
+                    run.bytes += u64::from(entry.bytes);
+                    run.counts += counts;
+                    run.entries.end += 1;
+                }
+                _ if is_full => break,
+                _ => runs.push(Skip {
+                    start: candidate.start,
+                    bytes: entry.bytes.into(),
+                    counts,
+                    entries: number..number + 1,
+                }),
+            }
+        }
+        Ok(runs)
+    }
+}
+
+const fn low_half(hash: u64) -> u32 {
+    hash as u32
+}
