@@ -141,6 +141,7 @@ fn log(report: &FileReport) {
             repaired = counts.repaired,
             disagreeing = report.records_disagreeing,
             elapsed_ms = report.elapsed_ms,
+            marts_ms = report.marts_ms,
             "file synced"
         ),
         Outcome::Unchanged => tracing::info!(path = report.path, "file unchanged"),

@@ -193,9 +193,8 @@ impl Source<'_> {
     /// The rows of each record that are lines of it.
     fn line_rows(&self, duplicates: DuplicateLines) -> Vec<Vec<usize>> {
         let records = &self.chunk.records;
-        let all = |record: &Range<usize>| record.clone().collect();
         if duplicates == DuplicateLines::Keep {
-            return records.iter().map(all).collect();
+            return records.iter().map(|record| record.clone().collect()).collect();
         }
         // Lines of an order differ in what belongs to lines, mostly in its first columns.
         let of_lines = self.columns(Owner::Line).chain(self.columns(Owner::Record));
@@ -203,27 +202,18 @@ impl Source<'_> {
         let columns: Vec<ArrayRef> = of_lines.map(|(_, values)| values).chain([&rescued]).cloned().collect();
         let values: Vec<Values<'_>> = columns.iter().map(Values::of).collect();
         let is_same = |one: usize, other: usize| values.iter().all(|values| values.is_same(one, other));
-        // Of a large record, comparing each row with each other one would take too long.
-        let comparable = records.iter().any(|record| record.len() > COMPARED_ROWS_MAX).then(|| {
-            let fields = columns.iter().map(|column| SortField::new(column.data_type().clone())).collect();
-            RowConverter::new(fields)
-                .and_then(|converter| converter.convert_columns(&columns))
-                .expect("every cleaned type can be compared as bytes")
-        });
-        let distinct = |record: &Range<usize>| match &comparable {
-            Some(comparable) if record.len() > COMPARED_ROWS_MAX => {
-                let mut seen = HashSet::with_capacity(record.len());
-                record.clone().filter(|&row| seen.insert(comparable.row(row))).collect()
+        let distinct = |record: &Range<usize>| {
+            // Of a large record, comparing each row with each other one would take too long.
+            if record.len() > COMPARED_ROWS_MAX {
+                return distinct_by_bytes(&columns, record);
             }
-            _ => {
-                let mut kept: Vec<usize> = Vec::with_capacity(record.len());
-                for row in record.clone() {
-                    if !kept.iter().any(|&earlier| is_same(earlier, row)) {
-                        kept.push(row);
-                    }
+            let mut kept: Vec<usize> = Vec::with_capacity(record.len());
+            for row in record.clone() {
+                if !kept.iter().any(|&earlier| is_same(earlier, row)) {
+                    kept.push(row);
                 }
-                kept
             }
+            kept
         };
         records.iter().map(distinct).collect()
     }
@@ -314,6 +304,17 @@ impl<'a> TableBuilder<'a> {
 
 fn indices(rows: impl Iterator<Item = usize>) -> UInt32Array {
     rows.map(|row| u32::try_from(row).expect("a chunk has fewer than 2^32 rows")).collect()
+}
+
+/// The first of these rows that hold the same values in every column.
+fn distinct_by_bytes(columns: &[ArrayRef], rows: &Range<usize>) -> Vec<usize> {
+    let fields = columns.iter().map(|column| SortField::new(column.data_type().clone())).collect();
+    let columns: Vec<ArrayRef> = columns.iter().map(|column| column.slice(rows.start, rows.len())).collect();
+    let comparable = RowConverter::new(fields)
+        .and_then(|converter| converter.convert_columns(&columns))
+        .expect("every cleaned type can be compared as bytes");
+    let mut seen = HashSet::with_capacity(rows.len());
+    rows.clone().filter(|&row| seen.insert(comparable.row(row - rows.start))).collect()
 }
 
 fn take_rows(values: &ArrayRef, indices: &UInt32Array) -> ArrayRef {

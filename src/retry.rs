@@ -6,7 +6,7 @@ use crate::error::{SyncError, Verdict};
 use crate::sink::Sink;
 use crate::sink::ledger::{FileRecord, FileState};
 use crate::source::scan::SourceFile;
-use crate::sync::{Context, FileReport, Outcome, now_ms, report, sync_file};
+use crate::sync::{Context, FileReport, Outcome, millis, now_ms, report, sync_file};
 use backon::{BackoffBuilder, ExponentialBuilder};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -170,7 +170,8 @@ pub(crate) fn unknown_report(
         outcome,
         counts: crate::chunk::Counts::default(),
         records_disagreeing: 0,
-        elapsed_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        elapsed_ms: millis(started.elapsed()),
+        marts_ms: 0,
         error: Some(reason),
     }
 }

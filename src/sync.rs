@@ -80,6 +80,8 @@ pub struct FileReport {
     pub records_disagreeing: u64,
     /// How long it took.
     pub elapsed_ms: u64,
+    /// How much of that went into the marts.
+    pub marts_ms: u64,
     /// Why it is not synced.
     pub error: Option<String>,
 }
@@ -125,14 +127,16 @@ pub async fn sync_file(context: &Context, source_file: &SourceFile) -> Result<Fi
         surveyed.leave_index(context, dataset, index).await?;
     }
     drop(kinds_stay);
+    let refresh_started = Instant::now();
     context.sink.refresh_marts().await?;
+    let marts_ms = millis(refresh_started.elapsed());
     context.sink.finish_file(&file, file.error.as_deref(), is_newest, now_ms()).await?;
     context.checkpoints.remove(file.id)?;
     if file.error.is_some() {
-        return Ok(FileReport { records_disagreeing, ..report(source_file, &file, Outcome::Held, started) });
+        return Ok(FileReport { records_disagreeing, marts_ms, ..report(source_file, &file, Outcome::Held, started) });
     }
     put_away(&context.config, source_file);
-    Ok(FileReport { records_disagreeing, ..report(source_file, &file, Outcome::Synced, started) })
+    Ok(FileReport { records_disagreeing, marts_ms, ..report(source_file, &file, Outcome::Synced, started) })
 }
 
 /// Clears up what a crash left behind: marks of mart groups, and resume files that nobody needs.
@@ -395,7 +399,8 @@ pub fn report(source_file: &SourceFile, file: &FileRecord, outcome: Outcome, sta
         outcome,
         counts: if matches!(outcome, Outcome::Synced | Outcome::Held) { file.counts } else { Counts::default() },
         records_disagreeing: 0,
-        elapsed_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        elapsed_ms: millis(started.elapsed()),
+        marts_ms: 0,
         error: file.error.clone(),
     }
 }
@@ -407,6 +412,11 @@ fn header_of(surveyed: &Surveyed) -> Header {
         RowFormat::Json => (None, '"'),
     };
     Header { columns: surveyed.survey.header.clone(), delimiter, quote }
+}
+
+/// A duration in whole milliseconds.
+pub fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Milliseconds since 1970.
