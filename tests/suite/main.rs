@@ -31,6 +31,7 @@ mod model_script;
 mod model_state;
 mod outage;
 mod plan;
+mod record_index;
 mod rejects;
 mod rows;
 mod runaway;
