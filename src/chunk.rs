@@ -1,8 +1,6 @@
 //! Chunk: a bounded run of whole records as it came from a file, the unit of parallel work, of commit
 //! and of resume. Plain data.
 
-use crate::source::record_index::RecordDigest;
-use crate::source::skips::Skip;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
@@ -85,6 +83,65 @@ pub struct SeenRecord {
     pub bytes: u64,
     /// Rows whose shifted cells were put back.
     pub repaired: u32,
+}
+
+/// SHA-256 of the bytes of a record, from its first row to the end of its last one, cut to 128 bits: as good as
+/// never equal by chance.
+pub type RecordDigest = [u8; 16];
+
+/// A record of an export, and what it became.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Of its bytes.
+    pub digest: RecordDigest,
+    /// Its bytes.
+    pub bytes: u32,
+    /// Its rows.
+    pub rows: u32,
+    /// Rows of tables that it became: its own, and its lines.
+    pub table_rows: u32,
+    /// Rows whose shifted cells were put back.
+    pub repaired: u32,
+    /// Whether its rows disagree on what belongs to the record.
+    pub disagrees: bool,
+}
+
+/// What skipped records count as.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SkipCounts {
+    /// Rows of the file.
+    pub rows: u64,
+    /// Rows whose shifted cells were put back.
+    pub repaired: u64,
+    /// Table rows that are as they were.
+    pub table_rows: u64,
+    /// Records.
+    pub records: u64,
+    /// Records whose rows disagree.
+    pub disagreeing: u64,
+}
+
+impl std::ops::AddAssign for SkipCounts {
+    fn add_assign(&mut self, other: Self) {
+        self.rows += other.rows;
+        self.repaired += other.repaired;
+        self.table_rows += other.table_rows;
+        self.records += other.records;
+        self.disagreeing += other.disagreeing;
+    }
+}
+
+/// A run of unchanged records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skip {
+    /// Offset of its first byte in the file.
+    pub start: u64,
+    /// Its bytes.
+    pub bytes: u64,
+    /// What it counts as.
+    pub counts: SkipCounts,
+    /// Its records in the index.
+    pub entries: Range<u32>,
 }
 
 impl Chunk {

@@ -3,13 +3,11 @@
 //! A pure function of the chunk, its layout and the dataset, so that any worker can run it.
 
 use crate::canonical::Values;
-use crate::chunk::{Chunk, Position, Reject};
+use crate::chunk::{Chunk, Entry, Position, Reject, Skip};
 use crate::clean::Cleaned;
 use crate::dataset::{Dataset, DuplicateLines, Owner, hex};
 use crate::row_hash::{RowHash, hash_rows};
 use crate::schema::{Layout, Role};
-use crate::source::record_index::Entry;
-use crate::source::skips::Skip;
 use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch, StringArray, UInt32Array};
 use arrow_row::{RowConverter, SortField};
 use arrow_select::take::{take, take_record_batch};

@@ -2,7 +2,7 @@
 //! next chunks are read and transformed.
 
 use crate::checkpoint::Checkpoint;
-use crate::chunk::{Chunk, Counts, Position};
+use crate::chunk::{Chunk, Counts, Entry, Position, Skip, SkipCounts};
 use crate::clean::clean;
 use crate::dataset::{Dataset, Deletes, FeedKind, Owner};
 use crate::diff::{Diff, Known, diff};
@@ -17,8 +17,8 @@ use crate::sink::ledger::FileRecord;
 use crate::sink::rejects::{Corrected, CorrectedFiles};
 use crate::source::format::RowFormat;
 use crate::source::reader::{Reader, decode};
-use crate::source::record_index::{Entry, RecordIndexWriter};
-use crate::source::skips::{Skip, SkipCounts, Skips};
+use crate::source::record_index::RecordIndexWriter;
+use crate::source::skips::Skips;
 use crate::sync::{Context, Surveyed, blocking, now_ms};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};

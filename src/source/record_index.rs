@@ -10,6 +10,7 @@
 //! | 512 | [`Origin`], as JSON, and spaces |
 //! | 32 each | [`Entry`], in the order of the file: digest (16), bytes, rows, table rows, and repaired rows with the mark of a disagreeing record as the highest bit (4 each, little-endian) |
 
+use crate::chunk::{Entry, RecordDigest};
 use crate::dataset::hex;
 use crate::error::SyncError;
 use serde::{Deserialize, Serialize};
@@ -36,10 +37,6 @@ const DISAGREES: u32 = 1 << 31;
 /// Entries that are read at once, and looked through for a record together with those of one more block: exports keep
 /// the order of their records, so what is not found nearby is rarely found at all.
 const BLOCK_ENTRIES: u32 = 1 << 16;
-
-/// SHA-256 of the bytes of a record, from its first row to the end of its last one, cut to 128 bits: as good as
-/// never equal by chance.
-pub type RecordDigest = [u8; 16];
 
 /// Collects the digest of a record row by row.
 #[derive(Clone, Debug, Default)]
@@ -83,47 +80,28 @@ impl Origin {
     }
 }
 
-/// A record of an export, and what it became.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// Of its bytes.
-    pub digest: RecordDigest,
-    /// Its bytes.
-    pub bytes: u32,
-    /// Its rows.
-    pub rows: u32,
-    /// Rows of tables that it became: its own, and its lines.
-    pub table_rows: u32,
-    /// Rows whose shifted cells were put back.
-    pub repaired: u32,
-    /// Whether its rows disagree on what belongs to the record.
-    pub disagrees: bool,
+fn to_bytes(entry: &Entry) -> [u8; ENTRY_BYTES] {
+    let mut bytes = [0; ENTRY_BYTES];
+    bytes[..16].copy_from_slice(&entry.digest);
+    let marked = entry.repaired | if entry.disagrees { DISAGREES } else { 0 };
+    for (at, number) in (16..).step_by(4).zip([entry.bytes, entry.rows, entry.table_rows, marked]) {
+        bytes[at..at + 4].copy_from_slice(&number.to_le_bytes());
+    }
+    bytes
 }
 
-impl Entry {
-    fn to_bytes(self) -> [u8; ENTRY_BYTES] {
-        let mut bytes = [0; ENTRY_BYTES];
-        bytes[..16].copy_from_slice(&self.digest);
-        let marked = self.repaired | if self.disagrees { DISAGREES } else { 0 };
-        for (at, number) in (16..).step_by(4).zip([self.bytes, self.rows, self.table_rows, marked]) {
-            bytes[at..at + 4].copy_from_slice(&number.to_le_bytes());
-        }
-        bytes
-    }
-
-    fn from_bytes(bytes: &[u8]) -> Self {
-        let number = |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
-        let mut digest = RecordDigest::default();
-        digest.copy_from_slice(&bytes[..16]);
-        let marked = number(28);
-        Self {
-            digest,
-            bytes: number(16),
-            rows: number(20),
-            table_rows: number(24),
-            repaired: marked & !DISAGREES,
-            disagrees: marked & DISAGREES != 0,
-        }
+fn from_bytes(bytes: &[u8]) -> Entry {
+    let number = |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+    let mut digest = RecordDigest::default();
+    digest.copy_from_slice(&bytes[..16]);
+    let marked = number(28);
+    Entry {
+        digest,
+        bytes: number(16),
+        rows: number(20),
+        table_rows: number(24),
+        repaired: marked & !DISAGREES,
+        disagrees: marked & DISAGREES != 0,
     }
 }
 
@@ -222,7 +200,7 @@ impl RecordIndex {
     pub fn read(&self, range: Range<u32>) -> Result<Vec<Entry>, std::io::Error> {
         let mut bytes = vec![0; range.len() * ENTRY_BYTES];
         self.file.read_exact_at(&mut bytes, HEAD_BYTES as u64 + u64::from(range.start) * ENTRY_BYTES as u64)?;
-        Ok(bytes.chunks_exact(ENTRY_BYTES).map(Entry::from_bytes).collect())
+        Ok(bytes.chunks_exact(ENTRY_BYTES).map(from_bytes).collect())
     }
 }
 
@@ -282,7 +260,7 @@ impl RecordIndexWriter {
     ///
     /// When the state directory cannot be written to.
     pub fn push(&mut self, entry: Entry) -> Result<(), SyncError> {
-        self.file.write_all(&entry.to_bytes()).map_err(|error| SyncError::state(&self.path, error))
+        self.file.write_all(&to_bytes(&entry)).map_err(|error| SyncError::state(&self.path, error))
     }
 
     /// Adds records as another index has them.
@@ -316,5 +294,83 @@ impl RecordIndexWriter {
         file.as_file().sync_data().map_err(failed)?;
         file.persist(&path).map_err(|error| failed(error.error))?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(number: u8) -> Entry {
+        let number_of = u32::from(number);
+        Entry {
+            digest: [number; 16],
+            bytes: 100 + number_of,
+            rows: 3,
+            table_rows: 4,
+            repaired: 1,
+            disagrees: number % 2 == 1,
+        }
+    }
+
+    fn indexes() -> (tempfile::TempDir, RecordIndexes) {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let indexes = RecordIndexes::open(directory.path()).expect("it can be written");
+        (directory, indexes)
+    }
+
+    fn made(indexes: &RecordIndexes, numbers: impl IntoIterator<Item = u8>, origin: &Origin) {
+        let mut writer = indexes.begin("orders", "1").expect("it can be written");
+        numbers.into_iter().for_each(|number| writer.push(entry(number)).expect("it can be written"));
+        writer.finish(origin).expect("it can be written");
+    }
+
+    #[test]
+    fn an_entry_is_these_literal_bytes() {
+        let mut expected = vec![7; 16];
+        expected.extend([107, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0, 1, 0, 0, 128]);
+        assert_eq!(to_bytes(&entry(7)).to_vec(), expected);
+        assert_eq!(from_bytes(&expected), entry(7));
+    }
+
+    #[test]
+    fn an_index_is_believed_only_under_the_conditions_it_was_made_under() {
+        let (_directory, indexes) = indexes();
+        let origin = Origin::new("rules", &["orders"], "1-2-3");
+        made(&indexes, 0..5, &origin);
+        let index = indexes.load("orders", "1", &origin).expect("it was made");
+        assert_eq!(index.read(1..3).expect("it can be read"), [entry(1), entry(2)]);
+        let others = [
+            Origin::new("other rules", &["orders"], "1-2-3"),
+            Origin::new("rules", &["orders", "more"], "1-2-3"),
+            Origin::new("rules", &["orders"], "1-2-4"),
+        ];
+        assert!(others.iter().all(|other| indexes.load("orders", "1", other).is_none()));
+        assert!(indexes.load("orders", "2", &origin).is_none());
+    }
+
+    #[test]
+    fn an_index_that_was_not_finished_leaves_the_one_before() {
+        let (directory, indexes) = indexes();
+        let origin = Origin::new("rules", &["orders"], "1-2-3");
+        made(&indexes, 0..2, &origin);
+        drop(indexes.begin("orders", "1").expect("it can be written"));
+        std::fs::write(directory.path().join("record-indexes/left-by-a-crash"), "x").expect("it can be written");
+        indexes.clear_up().expect("it can be removed");
+        assert_eq!(indexes.load("orders", "1", &origin).expect("it was made").len(), 2);
+        assert_eq!(std::fs::read_dir(directory.path().join("record-indexes")).expect("a directory").count(), 1);
+    }
+
+    #[test]
+    fn a_lookup_finds_what_is_there_in_any_order() {
+        let (_directory, indexes) = indexes();
+        let origin = Origin::new("rules", &["orders"], "1-2-3");
+        made(&indexes, 0..200, &origin);
+        let index = indexes.load("orders", "1", &origin).expect("it was made");
+        let mut lookup = Lookup::new(&index);
+        for number in (0..200).rev() {
+            assert_eq!(lookup.find(&[number; 16]), Some(u32::from(number)));
+        }
+        assert_eq!(lookup.find(&[201; 16]), None);
     }
 }

@@ -2,12 +2,12 @@
 //! count, and are passed by.
 
 use super::format::RowFormat;
-use super::record_index::{Lookup, Origin, RecordDigest, RecordIndex, RecordIndexes};
+use super::record_index::{Lookup, Origin, RecordIndex, RecordIndexes};
 use super::seen_keys::Scattered;
+use crate::chunk::{RecordDigest, Skip, SkipCounts};
 use crate::dataset::Dataset;
 use crate::schema::Shapes;
 use std::collections::HashSet;
-use std::ops::{AddAssign, Range};
 
 /// Runs of a file; beyond that many the rest of it is read: a file that is changed all over gains nothing by skipping,
 /// and this many take a few megabytes.
@@ -46,44 +46,6 @@ impl IndexPlace {
 pub fn origin(dataset: &Dataset, shapes: &Shapes, header: &[String], format: RowFormat, generation: &str) -> Origin {
     let lines = dataset.lines.as_ref().and_then(|lines| shapes.get(&lines.table));
     Origin::new(&dataset.fingerprint, &(shapes.get(&dataset.table), lines, header, format), generation)
-}
-
-/// What skipped records count as.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SkipCounts {
-    /// Rows of the file.
-    pub rows: u64,
-    /// Rows whose shifted cells were put back.
-    pub repaired: u64,
-    /// Table rows that are as they were.
-    pub table_rows: u64,
-    /// Records.
-    pub records: u64,
-    /// Records whose rows disagree.
-    pub disagreeing: u64,
-}
-
-impl AddAssign for SkipCounts {
-    fn add_assign(&mut self, other: Self) {
-        self.rows += other.rows;
-        self.repaired += other.repaired;
-        self.table_rows += other.table_rows;
-        self.records += other.records;
-        self.disagreeing += other.disagreeing;
-    }
-}
-
-/// A run of unchanged records.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Skip {
-    /// Offset of its first byte in the file.
-    pub start: u64,
-    /// Its bytes.
-    pub bytes: u64,
-    /// What it counts as.
-    pub counts: SkipCounts,
-    /// Its records in the index.
-    pub entries: Range<u32>,
 }
 
 /// The runs of a file that need not be read.
