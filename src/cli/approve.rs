@@ -97,9 +97,8 @@ fn choose(stopped: Vec<FileRecord>, wanted: &str) -> Result<FileRecord, CommandE
 /// The file on disk, if it still is what was held back or refused.
 async fn unchanged(file: &FileRecord, config: &Config) -> Result<SourceFile, CommandError> {
     let path = Path::new(&file.path);
-    let gone = || {
-        CommandError::Failed(format!("{} is gone, and only its content says what to do; put it back", file.path))
-    };
+    let gone =
+        || CommandError::Failed(format!("{} is gone, and only its content says what to do; put it back", file.path));
     let source_file = SourceFile::at(path, &config.datasets).ok_or_else(gone)?;
     let (_, sha256) = open(path, config.limits.content_bytes_max).await?;
     if sha256 != file.sha256 {
@@ -125,7 +124,11 @@ fn print(file: &FileRecord, is_retried: bool, holder: &str, is_json: bool) -> Ex
         let file = json!({ "path": file.path, "state": state, "deleted": file.counts.deleted, "error": file.error });
         say(format_args!("{}", json!({ "approved": file, "holder": holder })));
     } else {
-        say(format_args!("approved    {}  {state}: {}", file.path, file.error.as_deref().filter(|_| !waits(file)).unwrap_or(&by)));
+        say(format_args!(
+            "approved    {}  {state}: {}",
+            file.path,
+            file.error.as_deref().filter(|_| !waits(file)).unwrap_or(&by)
+        ));
     }
     if !waits(file) && matches!(file.state, FileState::Failed | FileState::Quarantined | FileState::Held) {
         return Exit::FilesFailed;

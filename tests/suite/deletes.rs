@@ -405,7 +405,10 @@ fn an_approval_says_what_is_wrong_with_it() {
         assert!(said.contains("give a path:") && said.contains("market-a/orders.csv"), "{said}");
         let (exit, said) = approve(sandbox, &config, "customers.csv");
         assert_eq!(exit, 2);
-        assert!(said.contains("is neither held nor quarantined; these files are:") && said.contains("market-b/orders.csv"), "{said}");
+        assert!(
+            said.contains("is neither held nor quarantined; these files are:") && said.contains("market-b/orders.csv"),
+            "{said}"
+        );
         let path = sandbox.inbox().join("market-a/orders.csv");
         let content = fs::read(&path).expect("it is there");
         fs::remove_file(&path).expect("it is there");
