@@ -213,12 +213,14 @@ impl Pauses {
             *self = Self::new(self.patience);
         }
         let away_since = *self.away_since.get_or_insert_with(Instant::now);
-        if let Patience::Limited(longest) = self.patience
-            && away_since.elapsed() >= longest
-        {
+        let rest = match self.patience {
+            Patience::Endless => Duration::MAX,
+            Patience::Limited(longest) => longest.saturating_sub(away_since.elapsed()),
+        };
+        if rest.is_zero() {
             return Err(error);
         }
-        let pause = self.pauses.next().unwrap_or(PAUSE_MAX);
+        let pause = self.pauses.next().unwrap_or(PAUSE_MAX).min(rest);
         tracing::warn!(reason = %error, pause_ms = pause.as_millis() as u64, "waiting for the database");
         tokio::select! {
             () = shutdown.cancelled() => Err(SyncError::Stopped),
