@@ -98,6 +98,11 @@ impl<'a> JsonRows<'a> {
         layout
     }
 
+    /// Whether nothing at all was met.
+    pub fn is_blank(&self) -> bool {
+        self.place == Place::Start
+    }
+
     /// Number of the object that was read last.
     pub const fn number(&self) -> u64 {
         self.number
