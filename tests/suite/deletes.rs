@@ -238,7 +238,9 @@ fn a_newer_export_supersedes_a_held_one() {
         assert_eq!(states(sandbox), ["synced", "held", "synced"]);
         let full = orders(&ten_orders("A")[..9]);
         sandbox.drop_file("new/Market 1 Orders.csv", &full);
-        assert_eq!(sandbox.sync_with(&[("TIDEGATE_CONFIG", &config)]).exit, 1, "the old one is still there, and held");
+        let report = sandbox.sync_with(&[("TIDEGATE_CONFIG", &config)]);
+        assert_eq!(report.exit, 0, "the old one was met first, held, and is held no more: {report:?}");
+        assert!(report.files.iter().all(|file| file.outcome != "held"), "{report:?}");
         assert_eq!(states(sandbox), ["synced", "synced", "synced", "synced"]);
         let note = sandbox.rows("SELECT error FROM tidegate_files WHERE id = 2");
         assert!(note[0].starts_with("superseded by ") && note[0].ends_with("its deletion was never made"), "{note:?}");
