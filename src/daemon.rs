@@ -28,7 +28,7 @@ const TURN_MAX: Duration = Duration::from_secs(1);
 /// Scans that events ask for are at least so far apart; a burst of 20,000 files must not mean as many scans.
 const SCAN_PAUSE: Duration = Duration::from_millis(200);
 
-/// How often the ledger is asked for deletions that an operator approved: he waits for what comes of it.
+/// How often the ledger is asked for files that an operator approved: he waits for what comes of it.
 const APPROVALS_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long the lanes may take to end the chunk in hand once the process is to stop. One that takes longer

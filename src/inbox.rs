@@ -5,10 +5,12 @@
 
 use crate::config::Config;
 use crate::lanes::lanes_of;
+use crate::quarantine;
 use crate::sink::ledger::{FileRecord, FileState};
 use crate::source::scan::{Lane, SourceFile, scan};
 use crate::source::watch::Hint;
 use crate::sync::{inode, now_ms};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -40,6 +42,8 @@ struct Known {
     inode: i64,
     changed_ns: i64,
     transform: String,
+    /// Refused files are tried again under other rules.
+    is_refused: bool,
     /// Failed files are tried again, but not at once.
     retry_at: Option<Instant>,
 }
@@ -179,6 +183,7 @@ impl Inbox {
             inode: record.inode,
             changed_ns: record.changed_ns,
             transform: record.transform.clone(),
+            is_refused: record.state == FileState::Quarantined,
             retry_at: (record.state == FileState::Failed).then(|| Instant::now() + self.config.scan_interval),
         };
         self.ledger.insert(record.path.clone(), known);
@@ -192,6 +197,7 @@ impl Inbox {
             inode: inode(file.stamp),
             changed_ns: file.stamp.changed_ns,
             transform: transform(file).to_owned(),
+            is_refused: false,
             retry_at: Some(Instant::now() + self.config.scan_interval),
         };
         self.ledger.insert(file.path_text(), known);
@@ -238,8 +244,16 @@ impl Inbox {
             && known.modified_ns == file.stamp.modified_ns
             && known.inode == inode(file.stamp)
             && known.changed_ns == file.stamp.changed_ns
-            && known.transform == transform(file)
+            && known.transform == self.rules(file, known.is_refused)
             && known.retry_at.is_none_or(|at| at > Instant::now())
+    }
+
+    /// What the ledger has for its rules when they are those of now.
+    fn rules<'a>(&self, file: &'a SourceFile, is_refused: bool) -> Cow<'a, str> {
+        match transform(file) {
+            fingerprint if is_refused => quarantine::rules(fingerprint, &self.config).into(),
+            fingerprint => fingerprint.into(),
+        }
     }
 
     fn settles_at(&self, waiting: &Waiting) -> Instant {

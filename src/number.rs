@@ -135,9 +135,11 @@ fn strip_currency(text: &str) -> Option<std::borrow::Cow<'_, str>> {
     let before: usize = unsigned.chars().take_while(|&c| is_currency(c)).map(char::len_utf8).sum();
     if before > 0 {
         let (currency, number) = unsigned.split_at(before);
-        // `Rs.` ends in a point that is no decimal point.
+        // `Rs.` ends in a point that is no decimal point. Where digits follow at once, it may be either.
+        let is_abbreviation = currency.ends_with(char::is_alphabetic);
         let number = match number.strip_prefix('.') {
             Some(rest) if rest.starts_with(char::is_whitespace) => rest,
+            Some(_) if is_abbreviation => return None,
             _ => number,
         };
         return is_short(currency).then(|| format!("{sign}{}", number.trim_start()).into());
@@ -256,6 +258,9 @@ mod tests {
             ("KSh -5", Some(-50_000)),
             ("$.5", Some(5_000)),
             ("Rs. 12", Some(120_000)),
+            ("Rs.500", None),
+            ("-Tsh.5", None),
+            ("₦.5", Some(5_000)),
             ("1 250 000", Some(12_500_000_000)),
             ("₦ 0.0023773377665555553", Some(24)),
             ("0.00005", Some(1)),

@@ -2,8 +2,11 @@
 //!
 //! Damaged structure is found by the survey itself; what is left to decide here is the share of rejects.
 
+use crate::config::{Config, Limits};
+use crate::dataset::hex;
 use crate::error::SyncError;
 use crate::source::survey::Survey;
+use sha2::{Digest, Sha256};
 
 /// Refuses a file with too large a share of rejected rows.
 ///
@@ -19,4 +22,14 @@ pub fn check_rejects(survey: &Survey, rejects_max_percent: f64) -> Result<(), Sy
         "{} of {} rows cannot be loaded, which is {percent:.1} % where rejects_max_percent allows {rejects_max_percent}",
         survey.rows_rejected, survey.rows_read
     )))
+}
+
+/// The rules that a refusal rests on: those of the dataset, and every limit that a file may be refused by. Under other
+/// ones the file is tried again.
+pub fn rules(fingerprint: &str, config: &Config) -> String {
+    let Limits { decompressed_bytes_max, row_bytes_max, field_bytes_max, record_rows_max, columns_max, .. } =
+        config.limits;
+    let limits = (decompressed_bytes_max, row_bytes_max, field_bytes_max, record_rows_max, columns_max);
+    let text = serde_json::to_string(&(fingerprint, config.rejects_max_percent, limits)).expect("text and numbers");
+    hex(&Sha256::digest(text.as_bytes()))
 }

@@ -3,6 +3,7 @@
 
 use crate::config::Config;
 use crate::error::{SyncError, Verdict};
+use crate::quarantine;
 use crate::sink::Sink;
 use crate::sink::ledger::{FileRecord, FileState};
 use crate::source::scan::SourceFile;
@@ -148,7 +149,10 @@ async fn give_up(
     let file =
         context.sink.newest_file(&source_file.path_text()).await?.filter(|file| file.state == FileState::Syncing);
     let Some(mut file) = file else { return Ok(unknown_report(source_file, outcome, reason, started)) };
-    context.sink.set_state(file.id, state, Some(&reason), now_ms()).await?;
+    if state == FileState::Quarantined {
+        file.transform = quarantine::rules(&file.transform, &context.config);
+    }
+    context.sink.set_state(file.id, state, &file.transform, Some(&reason), now_ms()).await?;
     context.checkpoints.remove(file.id)?;
     file.error = Some(reason);
     Ok(report(source_file, &file, outcome, started))
@@ -210,12 +214,14 @@ impl Pauses {
             *self = Self::new(self.patience);
         }
         let away_since = *self.away_since.get_or_insert_with(Instant::now);
-        if let Patience::Limited(longest) = self.patience
-            && away_since.elapsed() >= longest
-        {
+        let rest = match self.patience {
+            Patience::Endless => Duration::MAX,
+            Patience::Limited(longest) => longest.saturating_sub(away_since.elapsed()),
+        };
+        if rest.is_zero() {
             return Err(error);
         }
-        let pause = self.pauses.next().unwrap_or(PAUSE_MAX);
+        let pause = self.pauses.next().unwrap_or(PAUSE_MAX).min(rest);
         tracing::warn!(reason = %error, pause_ms = pause.as_millis() as u64, "waiting for the database");
         tokio::select! {
             () = shutdown.cancelled() => Err(SyncError::Stopped),

@@ -233,19 +233,24 @@ async fn take(
     }
     let (content, sha256) = open(&source_file.path, context.config.limits.content_bytes_max).await?;
     let stamp = content.stamp();
+    if let Some(file) = newest.as_ref().filter(|file| file.sha256 == sha256 && file.state == FileState::Quarantined) {
+        if file.transform == quarantine::rules(&dataset.fingerprint, &context.config) {
+            note_stamp(sink, file, stamp).await?;
+            return Ok(Taken::Quarantined(file.clone()));
+        }
+        if let Some(file) = try_again(sink, file, dataset, route, stamp).await? {
+            return Ok(Taken::Work(Box::new(TakenFile { file, content, checkpoint: None })));
+        }
+    }
     let is_same = |file: &&FileRecord| file.sha256 == sha256 && file.transform == dataset.fingerprint;
     if let Some(file) = newest.as_ref().filter(is_same) {
         match file.state {
-            FileState::Quarantined => {
-                note_stamp(sink, file, stamp).await?;
-                return Ok(Taken::Quarantined(file.clone()));
-            }
             FileState::Held => {
                 note_stamp(sink, file, stamp).await?;
                 return Ok(Taken::Held(file.clone()));
             }
             FileState::Pending | FileState::Syncing | FileState::Failed => {
-                sink.set_state(file.id, FileState::Syncing, None, now_ms()).await?;
+                sink.set_state(file.id, FileState::Syncing, &file.transform, None, now_ms()).await?;
                 return Ok(Taken::Work(Box::new(TakenFile { file: file.clone(), content, checkpoint: None })));
             }
             _ => {}
@@ -271,6 +276,28 @@ async fn take(
         context.checkpoints.remove(superseded.id)?;
     }
     Ok(Taken::Work(Box::new(TakenFile { file, content, checkpoint: None })))
+}
+
+/// Takes up a refused file whose refusal rests on rules that have changed, or that an operator wants tried again.
+/// `None` for one that is to get another line in the ledger: what it is changed too, or its rows reached the tables before
+/// it was refused.
+async fn try_again(
+    sink: &Sink,
+    file: &FileRecord,
+    dataset: &Dataset,
+    route: &Route,
+    stamp: Stamp,
+) -> Result<Option<FileRecord>, SyncError> {
+    let is_what_it_was = file.dataset.as_ref() == Some(&dataset.name)
+        && file.market.as_ref() == Some(&route.market)
+        && file.corrects == route.corrects;
+    if !is_what_it_was || file.position.is_some() {
+        return Ok(None);
+    }
+    note_stamp(sink, file, stamp).await?;
+    sink.set_state(file.id, FileState::Syncing, &dataset.fingerprint, None, now_ms()).await?;
+    let transform = dataset.fingerprint.clone();
+    Ok(Some(FileRecord { state: FileState::Syncing, transform, error: None, ..file.clone() }))
 }
 
 /// A file that a restart interrupted, when its checkpoint still describes it: nothing is read again.

@@ -59,7 +59,8 @@ pub struct Model {
     pub inode: i64,
     /// Change time of the inode when it was read, nanoseconds since 1970.
     pub changed_ns: i64,
-    /// Fingerprint of the dataset's rules and the transform version it was read under.
+    /// Fingerprint of the dataset's rules and the transform version it was read under. Of a quarantined file, of the
+    /// limits too; empty once an operator wants it tried again.
     pub transform: String,
     /// JSON of its columns and delimiter, where it has rejects: what a corrected copy of them is written with.
     #[sea_orm(column_type = "Text", nullable)]

@@ -1,6 +1,6 @@
-//! `tidegate approve`: lets a held file make its deletion.
+//! `tidegate approve`: lets a held file make its deletion, or has a quarantined one tried again.
 //!
-//! The approval goes into the ledger, without the lease. Then whoever has the lease makes the deletion: a daemon that
+//! The approval goes into the ledger, without the lease. Then whoever has the lease takes the file up: a daemon that
 //! watches the file's folder, or, when nobody has it, this process.
 
 use super::{CommandError, Exit, Shared, THREADS_GRACE, runtime, say, start_logging, sync};
@@ -17,12 +17,12 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
-/// Pause between two looks at who makes the deletion.
+/// Pause between two looks at what became of the file.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
 #[derive(Args, Debug)]
 pub(super) struct ApproveArguments {
-    /// Path of the held file, or its name if no other held file has it
+    /// Path of the held or quarantined file, or its name if no other such file has it
     file: String,
 }
 
@@ -38,11 +38,16 @@ pub(super) fn execute(shared: &Shared, own: &ApproveArguments) -> Result<Exit, C
 async fn approve(config: Config, wanted: &str, is_json: bool) -> Result<Exit, CommandError> {
     let patience = Patience::Limited(config.database_wait);
     let shutdown = CancellationToken::new();
-    let held = look_at_database(&config, async |sink| sink.held_files().await).await?;
-    let file = choose(held.unwrap_or_default(), wanted)?;
+    let stopped = look_at_database(&config, async |sink| sink.approvable_files().await).await?;
+    let file = choose(stopped.unwrap_or_default(), wanted)?;
     let source_file = unchanged(&file, &config).await?;
-    if !patiently(patience, &shutdown, async || approvals::approve(&config, file.id, now_ms()).await).await? {
-        return Err(CommandError::Usage(format!("{} is not held any more; see what became of it", file.path)));
+    if !patiently(patience, &shutdown, async || approvals::approve(&config, &file, now_ms()).await).await? {
+        let state = file.state.name();
+        return Err(CommandError::Usage(format!("{} is not {state} any more; see what became of it", file.path)));
+    }
+    let is_retried = file.state == FileState::Quarantined;
+    if is_retried && !is_json {
+        say(format_args!("{} was quarantined and is tried again", file.path));
     }
     let started = Instant::now();
     let lease_wait = config.lease_wait;
@@ -53,61 +58,79 @@ async fn approve(config: Config, wanted: &str, is_json: bool) -> Result<Exit, Co
             ended => return ended,
         };
         let now = look_at_database(&config, async |sink| sink.file(file.id).await).await?.flatten();
-        let is_done = now.as_ref().is_some_and(|now| !matches!(now.state, FileState::Pending | FileState::Syncing));
+        let is_done = now.as_ref().is_some_and(|now| !waits(now));
         if let Some(now) = now.filter(|_| is_done || started.elapsed() >= lease_wait) {
-            return Ok(print(&now, &holder, is_json));
+            return Ok(print(&now, is_retried, &holder, is_json));
         }
         tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
-/// The held file with that path, or the only one with that name.
-fn choose(held: Vec<FileRecord>, wanted: &str) -> Result<FileRecord, CommandError> {
+/// Whether an approved file is yet to be taken up, or worked on.
+fn waits(file: &FileRecord) -> bool {
+    matches!(file.state, FileState::Pending | FileState::Syncing)
+        || (file.state == FileState::Quarantined && file.transform.is_empty())
+}
+
+/// The held or quarantined file with that path, or the only one with that name.
+fn choose(stopped: Vec<FileRecord>, wanted: &str) -> Result<FileRecord, CommandError> {
     let path = Path::new(wanted).canonicalize().or_else(|_| std::path::absolute(wanted)).unwrap_or_default();
-    if let Some(file) = held.iter().find(|file| file.path == wanted || Path::new(&file.path) == path) {
+    if let Some(file) = stopped.iter().find(|file| file.path == wanted || Path::new(&file.path) == path) {
         return Ok(file.clone());
     }
     let list = |files: &[FileRecord]| files.iter().map(|file| format!("\n  {}", file.path)).collect::<String>();
     let (mut named, others): (Vec<FileRecord>, Vec<FileRecord>) =
-        held.into_iter().partition(|file| Path::new(&file.path).file_name() == Some(wanted.as_ref()));
+        stopped.into_iter().partition(|file| Path::new(&file.path).file_name() == Some(wanted.as_ref()));
     match named.len() {
         1 => Ok(named.remove(0)),
-        0 if others.is_empty() => Err(CommandError::Usage(format!("`{wanted}` is not held; no file is"))),
-        0 => Err(CommandError::Usage(format!("`{wanted}` is not held; these files are:{}", list(&others)))),
-        _ => Err(CommandError::Usage(format!("several held files are named `{wanted}`; give a path:{}", list(&named)))),
+        0 if others.is_empty() => {
+            Err(CommandError::Usage(format!("`{wanted}` is neither held nor quarantined; no file is")))
+        }
+        0 => {
+            let what = "is neither held nor quarantined; these files are:";
+            Err(CommandError::Usage(format!("`{wanted}` {what}{}", list(&others))))
+        }
+        _ => Err(CommandError::Usage(format!("several such files are named `{wanted}`; give a path:{}", list(&named)))),
     }
 }
 
-/// The file on disk, if it still is what the deletion was held back for.
+/// The file on disk, if it still is what was held back or refused.
 async fn unchanged(file: &FileRecord, config: &Config) -> Result<SourceFile, CommandError> {
     let path = Path::new(&file.path);
-    let gone = || {
-        CommandError::Failed(format!("{} is gone, and only its content says what to delete; put it back", file.path))
-    };
+    let gone =
+        || CommandError::Failed(format!("{} is gone, and only its content says what to do; put it back", file.path));
     let source_file = SourceFile::at(path, &config.datasets).ok_or_else(gone)?;
     let (_, sha256) = open(path, config.limits.content_bytes_max).await?;
     if sha256 != file.sha256 {
-        let what = "has another content now than the one that is held; sync it, and approve that if it is held too";
-        return Err(CommandError::Failed(format!("{} {what}", file.path)));
+        let (path, state) = (&file.path, file.state.name());
+        return Err(CommandError::Failed(format!(
+            "{path} has another content now than the one that is {state}; sync it, and approve that if it is {state} too"
+        )));
     }
     Ok(source_file)
 }
 
-fn print(file: &FileRecord, holder: &str, is_json: bool) -> Exit {
+fn print(file: &FileRecord, is_retried: bool, holder: &str, is_json: bool) -> Exit {
     let state = file.state.name();
-    let by = match file.state {
-        FileState::Pending | FileState::Syncing => {
-            format!("{holder} makes the deletion if it watches the file's folder; else sync the file when it has ended")
+    let by = match is_retried {
+        _ if waits(file) => {
+            let does = if is_retried { "tries it" } else { "makes the deletion" };
+            format!("{holder} {does} if it watches the file's folder; else sync the file when it has ended")
         }
-        _ => format!("{holder} made the deletion: {} table rows deleted", file.counts.deleted),
+        true => format!("{holder} tried it"),
+        false => format!("{holder} made the deletion: {} table rows deleted", file.counts.deleted),
     };
     if is_json {
         let file = json!({ "path": file.path, "state": state, "deleted": file.counts.deleted, "error": file.error });
         say(format_args!("{}", json!({ "approved": file, "holder": holder })));
     } else {
-        say(format_args!("approved    {}  {state}: {}", file.path, file.error.as_deref().unwrap_or(&by)));
+        say(format_args!(
+            "approved    {}  {state}: {}",
+            file.path,
+            file.error.as_deref().filter(|_| !waits(file)).unwrap_or(&by)
+        ));
     }
-    if matches!(file.state, FileState::Failed | FileState::Quarantined | FileState::Held) {
+    if !waits(file) && matches!(file.state, FileState::Failed | FileState::Quarantined | FileState::Held) {
         return Exit::FilesFailed;
     }
     Exit::Done

@@ -69,7 +69,7 @@ enum Command {
     Verify,
     /// List the rows that could not be loaded, or write them for correction
     Rejects(rejects::RejectsArguments),
-    /// Let a held file make its deletion
+    /// Let a held file make its deletion, or have a quarantined one tried again
     Approve(approve::ApproveArguments),
     /// Check configuration, directories, database and permissions
     Check,

@@ -25,6 +25,8 @@ pub(super) struct RunArguments {
 
 pub(super) fn execute(shared: &Shared, own: RunArguments) -> Result<Exit, CommandError> {
     let config = Config::load(&Overrides { inbox: own.inbox, listen: own.listen, ..shared.overrides() })?;
+    // What commands wait that end says nothing about this one.
+    let config = Config { database_wait: Duration::MAX, ..config };
     start_logging(&config, "info")?;
     let runtime = runtime()?;
     let result = runtime.block_on(run(config));

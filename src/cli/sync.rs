@@ -7,6 +7,7 @@ use crate::daemon::{DRAIN_MAX, FAREWELL_MAX, keep_lease, say_farewell};
 use crate::error::SyncError;
 use crate::lanes::{LaneEnd, LanePermits, lanes_of, sync_lane};
 use crate::retry::{Patience, open_sink, patiently};
+use crate::sink::ledger::{FileRecord, FileState};
 use crate::sink::summary::Revenue;
 use crate::source::record_index::RecordIndexes;
 use crate::source::scan::{SourceFile, scan};
@@ -91,7 +92,11 @@ async fn sync_all(
     while let Some(end) = next_end(&mut lanes, &context.shutdown).await {
         let end = end.map_err(|panic| SyncError::Internal(panic.to_string()))?;
         fatal = fatal.or(end.fatal);
-        for (file, report) in end.files {
+        for (file, mut report) in end.files {
+            if let Some(report) = report.as_mut().filter(|report| report.outcome == Outcome::Held) {
+                let file = context.sink.newest_file(&report.path).await?;
+                file.iter().for_each(|file| release(report, file));
+            }
             match &report {
                 Some(report) if !is_json => print_report(report),
                 Some(_) => {}
@@ -119,6 +124,14 @@ async fn sync_all(
     Ok(if is_left || reports.iter().any(is_bad) { Exit::FilesFailed } else { Exit::Done })
 }
 
+/// A later file of the lane may have superseded one that was held: then nothing is left to approve.
+fn release(report: &mut FileReport, file: &FileRecord) {
+    if file.state == FileState::Synced {
+        report.outcome = Outcome::Synced;
+        report.error.clone_from(&file.error);
+    }
+}
+
 /// The next lane that ends. Once the work is to stop, a lane has only so long for the chunk in hand.
 async fn next_end(
     lanes: &mut JoinSet<LaneEnd>,
@@ -136,13 +149,14 @@ pub(super) fn print_report(report: &FileReport) {
     let counts = &report.counts;
     match report.outcome {
         Outcome::Synced => say(format_args!(
-            "{dataset:<11} {name:<42}  +{} ~{} −{} ={} !{}  {:.1} s",
+            "{dataset:<11} {name:<42}  +{} ~{} −{} ={} !{}  {:.1} s{}",
             grouped(counts.new),
             grouped(counts.modified),
             grouped(counts.deleted),
             grouped(counts.unchanged),
             grouped(counts.rejected),
-            report.elapsed_ms as f64 / 1000.0
+            report.elapsed_ms as f64 / 1000.0,
+            report.error.as_ref().map(|note| format!("  {note}")).unwrap_or_default()
         )),
         Outcome::Held => {
             say(format_args!(

@@ -1,13 +1,14 @@
-//! HTTP: health, readiness, metrics and status, all read from the ledger when they are asked for.
+//! HTTP: health, readiness, metrics, status and the page, all read from the ledger when they are asked for.
 
 mod metrics;
+mod page;
 mod status;
 
 use crate::config::Config;
 use crate::health::Health;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::json;
@@ -34,6 +35,7 @@ pub async fn serve(
     shutdown: CancellationToken,
 ) -> std::io::Result<()> {
     let router = Router::new()
+        .route("/", get(page))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
@@ -60,6 +62,13 @@ async fn metrics(State(served): State<Served>) -> Response {
 async fn status(State(served): State<Served>) -> Response {
     match status::status(&served.config, &served.health).await {
         Ok(status) => Json(status).into_response(),
+        Err(error) => answer("", &[error.to_string()]),
+    }
+}
+
+async fn page(State(served): State<Served>) -> Response {
+    match page::page(&served.config, &served.health).await {
+        Ok(page) => Html(page).into_response(),
         Err(error) => answer("", &[error.to_string()]),
     }
 }

@@ -1,5 +1,6 @@
-//! Approvals: an operator lets a held deletion be made. The only thing that is written without the lease: one row of
-//! the ledger, from `held` to `pending`, which whoever holds the lease then takes up.
+//! Approvals: an operator lets a held deletion be made, or has a refused file tried again. The only thing that is written
+//! without the lease: one row of the ledger, from `held` to `pending`, or without the rules it was refused under, which
+//! whoever holds the lease then takes up.
 
 use super::dialect::Dialect;
 use super::ledger::{FileRecord, FileState};
@@ -7,38 +8,44 @@ use super::{Sink, connect};
 use crate::config::Config;
 use crate::error::SyncError;
 use entity::files;
-use sea_orm::sea_query::Expr;
+use sea_orm::sea_query::{Expr, ExprTrait, Query};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
-/// Approves a held deletion; `false` when it is not held any more.
+/// Approves a held deletion, or another try of a quarantined file; `false` when it is that no more.
 ///
 /// # Errors
 ///
 /// When the database fails.
-pub async fn approve(config: &Config, id: i64, now_ms: i64) -> Result<bool, SyncError> {
+pub async fn approve(config: &Config, file: &FileRecord, now_ms: i64) -> Result<bool, SyncError> {
     use files::Column as C;
     let connection = connect(config).await?;
     let dialect = Dialect::of(connection.get_database_backend());
-    let approved = files::Entity::update_many()
-        .col_expr(C::State, Expr::value(FileState::Pending.name()))
-        .col_expr(C::ApprovedAt, Expr::value(dialect.time(Some(now_ms))))
-        .filter(C::Id.eq(id))
-        .filter(C::State.eq(FileState::Held.name()))
-        .exec(&connection)
-        .await?;
+    let update = match file.state {
+        FileState::Quarantined => files::Entity::update_many().col_expr(C::Transform, Expr::value("")),
+        _ => files::Entity::update_many()
+            .col_expr(C::State, Expr::value(FileState::Pending.name()))
+            .col_expr(C::ApprovedAt, Expr::value(dialect.time(Some(now_ms)))),
+    };
+    let approved = update.filter(C::Id.eq(file.id)).filter(C::State.eq(file.state.name())).exec(&connection).await?;
     Ok(approved.rows_affected == 1)
 }
 
 impl Sink {
-    /// The files whose deletion is held back.
+    /// The files whose deletion is held back, and the quarantined ones that no newer version of their path has
+    /// superseded. Of these not those whose rows reached the tables before: they go on under another line of the ledger.
     ///
     /// # Errors
     ///
     /// When the database fails.
-    pub async fn held_files(&self) -> Result<Vec<FileRecord>, SyncError> {
-        let held = files::Entity::find().filter(files::Column::State.eq(FileState::Held.name()));
-        let held = held.order_by_asc(files::Column::Path).all(&self.connection).await?;
-        Ok(held.into_iter().map(FileRecord::from).collect())
+    pub async fn approvable_files(&self) -> Result<Vec<FileRecord>, SyncError> {
+        use files::Column as C;
+        let mut newest = Query::select();
+        newest.expr(Expr::col(C::Id).max()).from(files::Entity).group_by_col(C::PathKey);
+        let is_refused = C::State.eq(FileState::Quarantined.name()).and(C::Position.is_null());
+        let is_refused = is_refused.and(C::Id.in_subquery(newest));
+        let stopped = files::Entity::find().filter(C::State.eq(FileState::Held.name()).or(is_refused));
+        let stopped = stopped.order_by_asc(C::Path).all(&self.connection).await?;
+        Ok(stopped.into_iter().map(FileRecord::from).collect())
     }
 
     /// A file of the ledger.
@@ -56,11 +63,10 @@ impl Sink {
     ///
     /// When the database fails.
     pub async fn approved_paths(&self) -> Result<Vec<String>, SyncError> {
-        let approved = files::Entity::find()
-            .select_only()
-            .column(files::Column::Path)
-            .filter(files::Column::State.eq(FileState::Pending.name()))
-            .filter(files::Column::ApprovedAt.is_not_null());
+        use files::Column as C;
+        let is_approved = C::State.eq(FileState::Pending.name()).and(C::ApprovedAt.is_not_null());
+        let is_retried = C::State.eq(FileState::Quarantined.name()).and(C::Transform.eq(""));
+        let approved = files::Entity::find().select_only().column(C::Path).filter(is_approved.or(is_retried));
         Ok(approved.into_tuple().all(&self.connection).await?)
     }
 }

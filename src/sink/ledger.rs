@@ -85,7 +85,8 @@ pub struct FileRecord {
     pub inode: i64,
     /// Change time of the inode when it was read.
     pub changed_ns: i64,
-    /// Rules it was read under.
+    /// Rules it was read under; of a quarantined file, those it was refused under, and nothing once an operator wants
+    /// it tried again.
     pub transform: String,
     /// Where to go on.
     pub position: Option<Position>,
@@ -407,7 +408,7 @@ impl Sink {
         ]
     }
 
-    /// Moves a file to a state.
+    /// Moves a file to a state, under these rules.
     ///
     /// # Errors
     ///
@@ -416,6 +417,7 @@ impl Sink {
         &self,
         id: i64,
         state: FileState,
+        transform: &str,
         error: Option<&str>,
         now_ms: i64,
     ) -> Result<(), SyncError> {
@@ -424,6 +426,7 @@ impl Sink {
         let write = self.begin().await?;
         files::Entity::update_many()
             .col_expr(C::State, Expr::value(state.name()))
+            .col_expr(C::Transform, Expr::value(transform))
             .col_expr(C::Error, Expr::value(error.map(str::to_owned)))
             .col_expr(C::FinishedAt, Expr::value(self.dialect.time(is_final.then_some(now_ms))))
             .filter(C::Id.eq(id))

@@ -19,6 +19,7 @@ pub mod lease;
 pub mod ledger;
 pub mod marts;
 pub mod overview;
+mod reach;
 pub mod read_only;
 pub mod rejects;
 pub mod scratch;
@@ -49,8 +50,10 @@ use transaction::Transaction;
 /// Connections of the pool: one writes, the others answer health checks and read known hashes.
 const CONNECTIONS_MAX: u32 = 4;
 
-/// How long one attempt to connect may take before the database counts as away.
+/// How long one attempt to connect may take before the database counts as away; for a command that waits less, so long as
+/// it waits, but not so short that a server in the next room seems away.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const CONNECT_TIMEOUT_MIN: Duration = Duration::from_secs(1);
 
 /// Pages that a SQLite connection keeps: the inner pages of every index of a large table, so that a row
 /// costs few reads; negative means KiB (sqlite.org/pragma.html#pragma_cache_size).
@@ -228,6 +231,7 @@ pub async fn connect(config: &Config) -> Result<DatabaseConnection, SyncError> {
 
 async fn connect_for(access: Access, config: &Config) -> Result<DatabaseConnection, SyncError> {
     let url = &config.database_url;
+    reach::reach(url.reveal(), config.database_wait.clamp(CONNECT_TIMEOUT_MIN, CONNECT_TIMEOUT)).await?;
     // After a power loss NORMAL may lack the last commits, which then are made again from the file. That
     // needs the file to be there still.
     let synchronous = if config.after_sync == AfterSync::Keep { "NORMAL" } else { "FULL" };

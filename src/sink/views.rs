@@ -13,7 +13,10 @@ impl Sink {
         for view in &self.definitions.views {
             let query = render(&view.name, &view.body, self.dialect, &self.shapes(), &Scope::View)?;
             let name = self.dialect.quote(&view.name);
-            let fingerprint = hex(&Sha256::digest(query.sql.as_bytes()));
+            let create = self.in_binary(&format!("CREATE OR REPLACE VIEW {name} AS {}", query.sql));
+            // Where the collation is part of how a view is made, it is made anew for it.
+            let definition = if self.collation.is_some() { &create } else { &query.sql };
+            let fingerprint = hex(&Sha256::digest(definition.as_bytes()));
             let exists = !self.columns_of(&view.name).await?.is_empty();
             if exists && self.is_defined(&view.name, &fingerprint).await? {
                 continue;
@@ -22,8 +25,7 @@ impl Sink {
             // fingerprint; the others roll both back.
             if !self.dialect.rolls_back_ddl() {
                 let _writing = self.writing.lock().await;
-                let replace = format!("CREATE OR REPLACE VIEW {name} AS {}", query.sql);
-                self.connection.execute_unprepared(&replace).await?;
+                self.connection.execute_unprepared(&create).await?;
             }
             let write = self.begin().await?;
             self.define(&write.transaction, &view.name, &fingerprint).await?;
@@ -34,6 +36,18 @@ impl Sink {
             write.commit().await?;
         }
         Ok(())
+    }
+
+    /// The text that a view computes has the collation of the connection that makes the view: on MySQL one that folds
+    /// case, unless it is told otherwise. In one text with the view, because each may go to another connection.
+    fn in_binary(&self, create: &str) -> String {
+        match &self.collation {
+            None => create.to_owned(),
+            Some(collation) => format!(
+                "SET @before = @@collation_connection; SET collation_connection = {collation}; {create}; \
+                 SET collation_connection = @before"
+            ),
+        }
     }
 
     /// Drops the views, the last one first: it may read the others.
@@ -50,7 +64,8 @@ impl Sink {
         for view in &self.definitions.views {
             let query = render(&view.name, &view.body, self.dialect, &self.shapes(), &Scope::View)?;
             let name = self.dialect.quote(&view.name);
-            transaction.execute_unprepared(&format!("CREATE VIEW {name} AS {}", query.sql)).await?;
+            let create = self.in_binary(&format!("CREATE VIEW {name} AS {}", query.sql));
+            transaction.execute_unprepared(&create).await?;
         }
         Ok(())
     }

@@ -242,9 +242,11 @@ impl<'a> CsvRows<'a> {
     /// The key of a row, as far as it can be read, and what the row is to its columns.
     fn read(&self, raw: &[u8]) -> (Option<String>, Form) {
         let Ok(text) = std::str::from_utf8(raw) else {
-            let fault = self.cell_fault(raw, "the bytes are not UTF-8 text: export the file as UTF-8", |bytes| {
-                std::str::from_utf8(bytes).is_err()
-            });
+            let fault = self.cell_fault(
+                raw,
+                "the bytes are not UTF-8 text: export the file as UTF-8, or set `encoding` of the dataset",
+                |bytes| std::str::from_utf8(bytes).is_err(),
+            );
             return (self.leading_key(raw), Form::Broken(fault));
         };
         let shape = repair::repair(&TextRow { text, rows: self });

@@ -1,7 +1,8 @@
 //! Encoding: finds out how a text's characters are written as bytes, and makes UTF-8 of them.
 //!
 //! Nothing is guessed that could be wrong: without a mark a text is Windows-1252 only when it cannot be UTF-8, has no
-//! NUL, and every byte above ASCII stands where Western text would have it. What cannot be decoded stays a sequence that is
+//! NUL, every byte above ASCII stands where Western text would have it, and more than one of them could hardly mean
+//! anything else: a single odd byte is damage rather than an encoding. What cannot be decoded stays a sequence that is
 //! no UTF-8 either, so that its row is rejected, and [`written`] gives the bytes back that the file had there.
 
 use crate::dataset::Encoding;
@@ -16,7 +17,10 @@ const SAMPLE_BYTES: usize = 1024;
 /// Of 100 characters at the beginning of UTF-16 text, those that must be ASCII.
 const ASCII_PERCENT_MIN: usize = 60;
 
-/// Bytes around one that [`is_plausible`] and UTF-8 ask for, before and after it.
+/// Places that must read as Western text before a file is taken for it: one may be a damaged byte.
+const PROOFS_MIN: u32 = 2;
+
+/// Bytes around one that [`witness`] and UTF-8 ask for, before and after it.
 const CONTEXT_BYTES: usize = 3;
 
 /// What a text's bytes, met block by block, say about its encoding. Most texts are settled by their first block.
@@ -25,7 +29,8 @@ pub struct Guess {
     is_begun: bool,
     mark: Option<Encoding>,
     settled: Option<Encoding>,
-    has_high_bytes: bool,
+    /// Places that read as Western text, up to [`PROOFS_MIN`].
+    proofs: u32,
     /// The last bytes: of them [`CONTEXT_BYTES`] are to be judged with what comes next, those before were judged.
     tail: Vec<u8>,
 }
@@ -65,7 +70,7 @@ impl Guess {
     pub fn encoding(mut self) -> Encoding {
         let tail = std::mem::take(&mut self.tail);
         self.judge(&tail, tail.len().saturating_sub(CONTEXT_BYTES), tail.len());
-        let by_bytes = if self.has_high_bytes { Encoding::Windows1252 } else { Encoding::Utf8 };
+        let by_bytes = if self.proofs >= PROOFS_MIN { Encoding::Windows1252 } else { Encoding::Utf8 };
         self.settled.unwrap_or(by_bytes)
     }
 
@@ -74,11 +79,14 @@ impl Guess {
             if bytes[at].is_ascii() {
                 continue;
             }
-            if is_utf8_at(bytes, at) || !is_plausible(&bytes[..at], bytes[at], bytes.get(at + 1).copied()) {
-                self.settled = Some(Encoding::Utf8);
-                return;
+            match witness(bytes, at) {
+                Witness::For if !is_utf8_at(bytes, at) => self.proofs = (self.proofs + 1).min(PROOFS_MIN),
+                Witness::Silent if !is_utf8_at(bytes, at) => {}
+                _ => {
+                    self.settled = Some(Encoding::Utf8);
+                    return;
+                }
             }
-            self.has_high_bytes = true;
         }
     }
 }
@@ -116,6 +124,42 @@ fn is_utf8_at(bytes: &[u8], at: usize) -> bool {
     bytes.get(at..at + length).is_some_and(|bytes| std::str::from_utf8(bytes).is_ok())
 }
 
+/// What a byte above ASCII says about the text being Windows-1252.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Witness {
+    /// It reads as Western text there, and hardly as anything else.
+    For,
+    /// It may stand there, and so may what it means in other encodings.
+    Silent,
+    /// No Western text has it there.
+    Against,
+}
+
+fn witness(bytes: &[u8], at: usize) -> Witness {
+    let (before, byte, after) = (&bytes[..at], bytes[at], &bytes[at + 1..]);
+    let (last, next) = (before.last().copied(), after.first().copied());
+    if !is_plausible(before, byte, next) {
+        return Witness::Against;
+    }
+    let is_beside = |is: fn(u8) -> bool| last.is_some_and(is) || next.is_some_and(is);
+    match byte {
+        // The euro, and cent, pound, currency and yen.
+        0x80 | 0xa2..=0xa5 => match [spaced(before.iter().rev()), spaced(after.iter())] {
+            _ if next.is_some_and(is_letter) => Witness::Against,
+            beside if beside.into_iter().flatten().any(|byte| byte.is_ascii_digit()) => Witness::For,
+            _ => Witness::Silent,
+        },
+        // Of the letters below these, others are letters of other Western encodings too.
+        0xc0.. if is_high_letter(byte) && is_beside(|byte| byte.is_ascii_alphabetic()) => Witness::For,
+        _ => Witness::Silent,
+    }
+}
+
+/// The nearest byte, one space aside.
+fn spaced<'a>(mut bytes: impl Iterator<Item = &'a u8>) -> Option<u8> {
+    bytes.next().and_then(|&nearest| if nearest == b' ' { bytes.next().copied() } else { Some(nearest) })
+}
+
 /// Whether a byte above ASCII stands where Western European text in Windows-1252 would have it. Texts of other
 /// encodings have letters where it has signs, capitals after small letters, or many such letters in a row.
 fn is_plausible(before: &[u8], byte: u8, after: Option<u8>) -> bool {
@@ -129,7 +173,14 @@ fn is_plausible(before: &[u8], byte: u8, after: Option<u8>) -> bool {
             // Two of them make no word without a plain letter.
             let is_alone = is_second && ![first, after].into_iter().flatten().any(|byte| byte.is_ascii_alphabetic());
             let is_capital_inside = is_upper(byte) && last.is_some_and(is_lower);
-            !(is_third || is_alone || is_capital_inside)
+            // `MŸller` is `Müller` in another encoding.
+            let is_capital_second =
+                is_upper(byte) && last.is_some_and(is_upper) && after.is_some_and(|byte| byte.is_ascii_lowercase());
+            // A capital begins a word, or is one, or ends one of capitals.
+            let is_capital_astray = is_upper(byte)
+                && !last.is_some_and(is_upper)
+                && !after.is_none_or(|byte| is_letter(byte) || byte.is_ascii_whitespace() || byte == b'.');
+            !(is_third || is_alone || is_capital_inside || is_capital_second || is_capital_astray)
         }
         // Low quotes open.
         0x82 | 0x84 => !last.is_some_and(is_letter),
@@ -288,13 +339,13 @@ mod tests {
     #[test]
     fn western_text_is_windows_1252() {
         for text in [
-            "caf\u{e9}",
+            "caf\u{e9} cr\u{e8}me",
+            "CAF\u{c9}, \u{c0} la carte, \u{c9}. Z, d\u{e9}j\u{e0}",
             "Stra\u{df}e, K\u{f6}ln, \u{c4}rger",
             "d\u{2019}\u{c9}vreux cr\u{e9}\u{e9}e",
-            "\u{20ac} 5",
-            "5 \u{20ac}",
-            "1\u{ba}",
-            "\u{201e}so\u{201c}",
+            "\u{20ac} 5, 6\u{a3}",
+            "\u{a3},\u{a3}5 and 5 \u{20ac}",
+            "1\u{ba}, \u{201e}pr\u{ea}t-\u{e0}-porter\u{201c} caf\u{e9}",
         ] {
             let (bytes, _, is_lossy) = WINDOWS_1252.encode(text);
             assert!(!is_lossy);
@@ -317,6 +368,18 @@ mod tests {
         ];
         for (encoding, text) in foreign {
             assert_eq!(guess(&encoding.encode(text).0), Encoding::Utf8, "{text} in {}", encoding.name());
+        }
+        // As Mac OS wrote them, several.
+        assert_eq!(guess(b"M\x9fller, B\x9frger"), Encoding::Utf8);
+        assert_eq!(guess(b"K\x9aln, B\x9ahm"), Encoding::Utf8);
+        // One place may be damage, and proves nothing.
+        for text in [b"caf\xe9".as_slice(), b"\x80 5", b"5 \x80", b"1\xba", b"\x84so\x93", b"\xe9, \xe9", b"\xa3,\xa3"]
+        {
+            assert_eq!(guess(text), Encoding::Utf8, "{}", text.escape_ascii());
+        }
+        // However much speaks for it, one byte may speak against it.
+        for text in [b"\x80abc".as_slice(), b"\xc3\x28", b"x,\xc3(", b"\xd1;"] {
+            assert_eq!(guess(&[b"caf\xe9 cr\xe8me ", text].concat()), Encoding::Utf8, "{}", text.escape_ascii());
         }
         // The code pages of DOS.
         assert_eq!(guess(b"caf\x82"), Encoding::Utf8);

@@ -87,6 +87,11 @@ pub fn find_row_format(content: &Content, dataset: &Dataset, limits: &Limits) ->
     }
 }
 
+/// Whether a file is one JSON text, which cannot be empty, rather than one a line.
+pub fn is_document(path: &Path) -> bool {
+    extension(Compression::of(path).1) == "json"
+}
+
 fn extension(path: &Path) -> String {
     path.extension().map(|extension| extension.to_string_lossy().to_lowercase()).unwrap_or_default()
 }

@@ -98,6 +98,11 @@ impl<'a> JsonRows<'a> {
         layout
     }
 
+    /// Whether nothing at all was met.
+    pub fn is_blank(&self) -> bool {
+        self.place == Place::Start
+    }
+
     /// Number of the object that was read last.
     pub const fn number(&self) -> u64 {
         self.number
@@ -222,7 +227,10 @@ impl<'a> Names<'a> {
             Err(fault) => return broken(None, fault),
         };
         if matches!(text, Cow::Owned(_)) {
-            return broken(Some(key), Fault::row("the bytes are not UTF-8 text: export the file as UTF-8"));
+            return broken(
+                Some(key),
+                Fault::row("the bytes are not UTF-8 text: export the file as UTF-8, or set `encoding` of the dataset"),
+            );
         }
         let faulty =
             members.iter().zip(&columns).find_map(|((_, value), column)| Some((column, self.unstorable(value)?)));

@@ -3,7 +3,7 @@
 
 use super::content::{Content, Window};
 use super::csv::{CsvRows, read_header};
-use super::format::{Format, RowFormat, find_row_format};
+use super::format::{Format, RowFormat, find_row_format, is_document};
 use super::json::JsonRows;
 use super::record_index::RecordHasher;
 use super::rows::{Form, Rows};
@@ -74,6 +74,9 @@ pub fn survey_with(
             let mut rows = Rows::Json(JsonRows::surveying(window, dataset, shapes, limits));
             let mut tally = Tally::of(&mut rows, content, limits, None)?;
             let Rows::Json(rows) = rows else { unreachable!("made as JSON above") };
+            if rows.is_blank() && is_document(content.path()) {
+                return Err(SyncError::damaged("it is empty, which is no JSON; an export without rows is []"));
+            }
             let layout = rows.into_layout();
             if tally.rows_read > 0 {
                 check_layout(&layout, dataset, limits)?;

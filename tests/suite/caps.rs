@@ -1,6 +1,6 @@
 //! Caps: what is too long or too much is a reject or refused, by a limit that has a name; and JSON in every arrangement.
 
-use crate::sandbox::{Report, Sandbox, on_every_database};
+use crate::sandbox::{Report, Sandbox, on_every_database, wait_for};
 
 const ORDERS: &str = "Market 1 Orders.csv";
 const CUSTOMERS: &str = "Market 1 Customers.json";
@@ -71,5 +71,81 @@ fn objects_may_follow_one_another_in_any_way() {
         }
         let counts = sandbox.rows("SELECT market, COUNT(*) FROM customers GROUP BY market ORDER BY market");
         assert_eq!(counts, ["0|30", "1|30", "2|30", "3|30", "4|30", "5|30"]);
+    });
+}
+
+/// A file that a limit refused, the limit, and what it must be for the file to fit.
+const REFUSED: [(&str, &str, &str, &str); 3] = [
+    (ORDERS, "Order ID,SKU\n1,A\n1,B\n1,C\n", "TIDEGATE_RECORD_ROWS_MAX", "2"),
+    (ORDERS, "Order ID,SKU,One,Two\n1,A,x,y\n", "TIDEGATE_COLUMNS_MAX", "3"),
+    (ORDERS, "Order ID,SKU\n1,A\n3E+29,B\n", "TIDEGATE_REJECTS_MAX_PERCENT", "10"),
+];
+
+#[test]
+fn a_file_that_a_limit_refused_is_tried_again_under_another_limit() {
+    on_every_database(|sandbox| {
+        for (name, content, limit, value) in REFUSED {
+            let sandbox = &sandbox.sibling();
+            let states = || sandbox.rows("SELECT state FROM tidegate_files ORDER BY id");
+            for _ in 0..2 {
+                let report = sync(sandbox, name, content, &[(limit, value)]);
+                assert_eq!((report.exit, report.file(name).outcome.as_str()), (1, "quarantined"), "{limit} {report:?}");
+            }
+            assert_eq!(states(), ["quarantined"], "{limit}");
+            let report = sandbox.sync_with(&[(limit, "90")]);
+            assert_eq!((report.exit, report.file(name).outcome.as_str()), (0, "synced"), "{limit} {report:?}");
+            assert_eq!(states(), ["synced"], "one path, one content, one line: {limit}");
+            assert_eq!(sandbox.rows("SELECT COUNT(*) FROM orders"), ["1"], "{limit}");
+            // What is synced already is not touched by a limit.
+            assert_eq!(sandbox.sync_with(&[(limit, value)]).file(name).outcome, "unchanged", "{limit}");
+        }
+    });
+}
+
+#[test]
+fn a_daemon_tries_a_refused_file_again_when_it_starts_under_another_limit() {
+    on_every_database(|sandbox| {
+        let (name, content, limit, value) = REFUSED[0];
+        assert_eq!(sync(sandbox, name, content, &[(limit, value)]).exit, 1);
+        let fast = ("TIDEGATE_SETTLE_SCAN_MS", "50");
+        let mut daemon = sandbox.start_daemon(&[(limit, value), fast]);
+        daemon.wait_until_ready();
+        sandbox.drop_file("Market 2 Orders.csv", "Order ID,SKU\n1,A\n");
+        let states = || sandbox.rows("SELECT state FROM tidegate_files ORDER BY id");
+        wait_for("the other file", || states() == ["quarantined", "synced"]);
+        assert_eq!(daemon.terminate().0, 0);
+        let mut daemon = sandbox.start_daemon(&[fast]);
+        wait_for("the refused file", || states() == ["synced", "synced"]);
+        assert_eq!(daemon.terminate().0, 0);
+    });
+}
+
+#[test]
+fn an_operator_has_a_refused_file_tried_again() {
+    on_every_database(|sandbox| {
+        let (name, content, limit, value) = REFUSED[0];
+        let approve = |environment: &[(&str, &str)]| {
+            let mut command = sandbox.command(&["approve", name]);
+            let output = command.envs(environment.iter().copied()).output().expect("the built program starts");
+            let text = [output.stdout, output.stderr].concat();
+            (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&text).into_owned())
+        };
+        let finished = || sandbox.rows("SELECT state, finished_at FROM tidegate_files");
+        assert_eq!(sync(sandbox, name, content, &[(limit, value)]).exit, 1);
+        let before = finished();
+        let (exit, said) = approve(&[(limit, value)]);
+        assert!(exit == 1 && said.contains("is tried again") && said.contains("record_rows_max"), "{exit} {said}");
+        assert_ne!(finished(), before, "it was looked at");
+        assert_eq!(sandbox.sync_with(&[(limit, value)]).file(name).outcome, "quarantined");
+        // A daemon does it when it has the lease.
+        let mut daemon = sandbox.start_daemon(&[(limit, value), ("TIDEGATE_SETTLE_SCAN_MS", "50")]);
+        daemon.wait_until_ready();
+        let before = finished();
+        let (exit, said) = approve(&[(limit, value)]);
+        assert!(exit == 1 && said.contains("record_rows_max"), "{exit} {said}");
+        assert_ne!(finished(), before, "it was looked at");
+        assert_eq!(daemon.terminate().0, 0);
+        let (exit, said) = approve(&[]);
+        assert!(exit == 0 && said.contains("+4 "), "{exit} {said}");
     });
 }

@@ -220,7 +220,7 @@ fn too_large_a_deletion_is_held_until_it_is_approved() {
         assert_eq!(synced(sandbox, &config).file(ORDERS).outcome, "unchanged");
         let (exit, said) = approve(sandbox, &config, ORDERS);
         assert_eq!(exit, 2, "{said}");
-        assert!(said.contains("is not held; no file is"), "{said}");
+        assert!(said.contains("is neither held nor quarantined; no file is"), "{said}");
     });
 }
 
@@ -238,7 +238,9 @@ fn a_newer_export_supersedes_a_held_one() {
         assert_eq!(states(sandbox), ["synced", "held", "synced"]);
         let full = orders(&ten_orders("A")[..9]);
         sandbox.drop_file("new/Market 1 Orders.csv", &full);
-        assert_eq!(sandbox.sync_with(&[("TIDEGATE_CONFIG", &config)]).exit, 1, "the old one is still there, and held");
+        let report = sandbox.sync_with(&[("TIDEGATE_CONFIG", &config)]);
+        assert_eq!(report.exit, 0, "the old one was met first, held, and is held no more: {report:?}");
+        assert!(report.files.iter().all(|file| file.outcome != "held"), "{report:?}");
         assert_eq!(states(sandbox), ["synced", "synced", "synced", "synced"]);
         let note = sandbox.rows("SELECT error FROM tidegate_files WHERE id = 2");
         assert!(note[0].starts_with("superseded by ") && note[0].ends_with("its deletion was never made"), "{note:?}");
@@ -405,7 +407,10 @@ fn an_approval_says_what_is_wrong_with_it() {
         assert!(said.contains("give a path:") && said.contains("market-a/orders.csv"), "{said}");
         let (exit, said) = approve(sandbox, &config, "customers.csv");
         assert_eq!(exit, 2);
-        assert!(said.contains("is not held; these files are:") && said.contains("market-b/orders.csv"), "{said}");
+        assert!(
+            said.contains("is neither held nor quarantined; these files are:") && said.contains("market-b/orders.csv"),
+            "{said}"
+        );
         let path = sandbox.inbox().join("market-a/orders.csv");
         let content = fs::read(&path).expect("it is there");
         fs::remove_file(&path).expect("it is there");

@@ -69,20 +69,36 @@ fn the_same_rows_come_out_of_every_encoding() {
 
 #[test]
 fn windows_1252_is_taken_only_where_nothing_speaks_against_it() {
-    let western = [latin1("Order ID,SKU,Description\n11,A,café\n"), filler().into_bytes()].concat();
+    let western = [latin1("Order ID,SKU,Description\n11,A,café crème\n"), filler().into_bytes()].concat();
     let quoted = [b"Order ID,SKU,Description\n11,A,\x93caf\xe9\x94 5\x80\n", filler().as_bytes()].concat();
     // Bytes that Windows-1252 does not define, Cyrillic, the code page of DOS, and a letter in UTF-8 elsewhere.
     let undecided: [&[u8]; 5] =
         [b"caf\xe9 \x81", b"caf\xe9 \xff", b"\xcf\xf0\xe8\xe2\xe5\xf2", b"caf\x82", b"caf\xe9 caf\xc3\xa9"];
     on_every_database(|sandbox| {
         sync(sandbox, ORDERS, &western);
-        assert_eq!(sandbox.rows(NOT_FILLER), ["11|café"]);
+        assert_eq!(sandbox.rows(NOT_FILLER), ["11|café crème"]);
         sync(sandbox, ORDERS, &quoted);
         assert_eq!(sandbox.rows(NOT_FILLER), ["11|“café” 5€"]);
         for text in undecided {
             let content = [b"Order ID,SKU,Description\n11,A,", text, b"\n", filler().as_bytes()].concat();
             assert_eq!(sync(sandbox, ORDERS, &content).counts["rejected"], 1, "{}", text.escape_ascii());
             assert_eq!(sandbox.rows(NOT_FILLER), ["11|“café” 5€"], "{}", text.escape_ascii());
+        }
+    });
+}
+
+#[test]
+fn one_odd_byte_is_damage_and_no_encoding() {
+    let odd: [&[u8]; 4] = [b"caf\xe9", b"\x80abc", b"\xc3\x28", b"5 \xa3"];
+    on_every_database(|sandbox| {
+        for bytes in odd {
+            let sandbox = &sandbox.sibling();
+            let content = [b"Order ID,SKU,Description\n11,A,", bytes, b"\n", filler().as_bytes()].concat();
+            let report = sync(sandbox, ORDERS, &content);
+            assert_eq!((report.outcome.as_str(), report.counts["rejected"]), ("synced", 1), "{}", bytes.escape_ascii());
+            assert_eq!(sandbox.rows(NOT_FILLER), Vec::<String>::new(), "{}", bytes.escape_ascii());
+            let reasons = sandbox.rows("SELECT reason FROM tidegate_rejects");
+            assert!(reasons[0].contains("set `encoding` of the dataset"), "{reasons:?}");
         }
     });
 }

@@ -217,3 +217,26 @@ fn nested_objects_become_columns_and_arrays_text() {
         assert_eq!(customers, [r#"Nairobi|-1.25|["a", {"b": 1}]"#, "Lagos|-|[]"]);
     });
 }
+
+#[test]
+fn an_empty_json_file_is_no_export_and_an_empty_array_is_one() {
+    on_every_database(|sandbox| {
+        for (market, (name, content, outcome)) in [
+            ("customers.json", "", "quarantined"),
+            ("customers.json", "\u{feff} \n\n", "quarantined"),
+            ("customers.json", "[]", "synced"),
+            ("customers.ndjson", "", "synced"),
+            ("customers.jsonl", "\n", "synced"),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let path = format!("market{market}/{name}");
+            sandbox.drop_file(&path, content);
+            let path = sandbox.inbox().join(path);
+            let output = sandbox.command(&["--json", "sync", &path.to_string_lossy()]).output().expect("it starts");
+            let report = Report::of(&output);
+            assert_eq!(report.file(name).outcome, outcome, "{content:?} in {name}: {report:?}");
+        }
+    });
+}

@@ -1,6 +1,6 @@
 //! What monitoring sees: health, readiness, metrics and status say what the ledger says, and no secret.
 
-use crate::sandbox::{Daemon, Engine, Sandbox, on_every_database, table, wait_for};
+use crate::sandbox::{Daemon, Engine, Sandbox, free_port, on_every_database, table, wait_for};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
@@ -217,4 +217,34 @@ fn secret_user(sandbox: &Sandbox) -> &'static str {
         }
     }
     "secretive"
+}
+
+#[test]
+fn the_page_tells_people_what_the_ledger_says_and_runs_nothing_that_files_say() {
+    on_every_database(|sandbox| {
+        sandbox.drop_file(ORDERS, &orders());
+        sandbox.drop_file("<script>/Market 2 Orders.csv", "SKU\nA\n");
+        let daemon = sandbox.start_daemon(&[("TIDEGATE_SETTLE_SCAN_MS", "1"), ("TIDEGATE_REJECTS_MAX_PERCENT", "50")]);
+        daemon.wait_until_ready();
+        let done = "SELECT COUNT(*) FROM tidegate_files WHERE state IN ('synced', 'quarantined')";
+        wait_for("both files", || sandbox.try_rows(done).is_ok_and(|rows| rows == ["2"]));
+        let (status, page) = daemon.get("/").expect("the daemon listens");
+        assert_eq!(status, 200, "{page}");
+        for said in [">ready<", "1 quarantined, 1 synced", ORDERS, "tidegate approve", "1 rows could not be loaded"] {
+            assert!(page.contains(said), "{said} is not in {page}");
+        }
+        assert!(page.contains("&lt;script&gt;") && !page.contains("<script"), "{page}");
+        assert!(!page.contains("src=") && !page.contains("http://") && !page.contains("https://"), "{page}");
+    });
+}
+
+#[test]
+fn the_page_answers_when_the_database_does_not() {
+    let sandbox = Sandbox::on(Engine::Postgres, format!("postgres://u:s3cret@127.0.0.1:{}/x", free_port()));
+    let daemon = sandbox.start_daemon(&[]);
+    wait_for("the page", || daemon.get("/").is_some());
+    let (status, page) = daemon.get("/").expect("the daemon listens");
+    assert_eq!(status, 200);
+    assert!(page.contains(">not ready<") && page.contains("the database was not reached yet"), "{page}");
+    assert!(!page.contains("s3cret"), "{page}");
 }

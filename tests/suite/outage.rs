@@ -1,7 +1,7 @@
 //! Outage: a database that is away is waited for, and nothing is lost or done twice.
 
 use crate::exports::{Background, Market, SMALL_CHUNKS, Version, assert_same, everything, wait_for_half_a_file};
-use crate::sandbox::{Daemon, Engine, Report, Sandbox, wait_for};
+use crate::sandbox::{Daemon, Engine, Report, Sandbox, free_port, wait_for};
 use crate::servers::{Kind, Server};
 use sea_orm::{ConnectionTrait, Database, DatabaseTransaction, DbErr, TransactionTrait};
 use std::fs;
@@ -236,4 +236,36 @@ fn is_as_after_a_clean_run(sandbox: &Sandbox, market: &Market, versions: &[Versi
         assert_eq!(report.exit, 0, "{}", report.stderr);
     }
     assert_same(&everything(sandbox), &everything(&clean), "after an outage");
+}
+
+#[test]
+fn every_command_that_ends_gives_up_in_time_and_says_why() {
+    let sandbox = Sandbox::new(Engine::Sqlite);
+    sandbox.drop_file("Market 1 Orders.csv", "Order ID,SKU\n1,A\n");
+    let inbox = sandbox.inbox();
+    let inbox = inbox.to_string_lossy();
+    let commands: [&[&str]; 7] = [
+        &["sync", &inbox],
+        &["plan", &inbox],
+        &["status"],
+        &["check"],
+        &["verify"],
+        &["rejects"],
+        &["approve", "Market 1 Orders.csv"],
+    ];
+    for scheme in ["mysql", "postgres"] {
+        let url = format!("{scheme}://user:s3cret@127.0.0.1:{}/nothing", free_port());
+        for arguments in commands {
+            let mut command = sandbox.command(arguments);
+            command.env("TIDEGATE_DATABASE_URL", &url).env("TIDEGATE_DATABASE_WAIT_MS", "700");
+            let started = Instant::now();
+            let output = command.output().expect("the built program starts");
+            let took = started.elapsed();
+            let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+            assert_eq!(output.status.code(), Some(3), "{arguments:?} {said}");
+            assert!(said.contains("refused") && !said.contains("s3cret"), "{arguments:?} {said}");
+            // Far below the ten seconds of two attempts by the pool, on however busy a machine.
+            assert!(took < Duration::from_secs(5), "{arguments:?} took {took:?}");
+        }
+    }
 }

@@ -223,3 +223,15 @@ fn values_that_do_not_fit_are_rescued_in_the_table_they_belong_to() {
         assert_eq!(sandbox.rows("SELECT quantity, unit_price, _rescued FROM order_items"), ["2|3|-"]);
     });
 }
+
+#[test]
+fn the_point_of_an_abbreviation_before_digits_is_rescued() {
+    on_every_database(|sandbox| {
+        let rows = "Order ID,Order Total\n1,Rs.500\n2,Rs. 500\n3,Tsh.5\n4,₦.5\n";
+        sandbox.drop_file("Market 1 Orders.csv", rows);
+        assert_eq!(sandbox.sync().exit, 0);
+        let stored = sandbox.rows("SELECT order_id, order_total, _rescued FROM orders ORDER BY order_id");
+        let expected = [r#"1|-|{"order_total":"Rs.500"}"#, "2|500|-", r#"3|-|{"order_total":"Tsh.5"}"#, "4|0.5|-"];
+        assert_eq!(stored.iter().map(|row| row.replace("\": \"", "\":\"")).collect::<Vec<_>>(), expected);
+    });
+}

@@ -1,0 +1,28 @@
+//! Page: what `/api/status` says, for people.
+
+use super::status::status;
+use crate::config::Config;
+use crate::health::Health;
+use minijinja::value::Serde;
+use minijinja::{AutoEscape, Environment};
+use serde_json::json;
+
+const TEMPLATE: &str = include_str!("page.html");
+
+/// The page as it is now. It answers also when the database does not, and says so.
+pub async fn page(config: &Config, health: &Health) -> Result<String, minijinja::Error> {
+    let status = status(config, health).await.unwrap_or_else(|error| {
+        json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "ready": false,
+            "reasons": [error.to_string()],
+            "inbox": config.inbox,
+            "database": config.database_url.to_string(),
+            "backlog": health.backlog(),
+        })
+    });
+    let mut environment = Environment::new();
+    // Paths and reasons quote what somebody dropped.
+    environment.set_auto_escape_callback(|_| AutoEscape::Html);
+    environment.render_str(TEMPLATE, Serde(status))
+}
