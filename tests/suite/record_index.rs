@@ -88,10 +88,13 @@ fn an_index_is_not_believed_for_another_database() {
     });
 }
 
+/// What is done to an export, and its name.
+type Edit = (&'static str, fn(&mut Vec<String>));
+
 /// Whatever becomes of the file, tables and counts are those of a sync that never had an index.
 #[test]
 fn nothing_comes_out_otherwise_however_the_export_changed() {
-    let edits: [(&str, fn(&mut Vec<String>)); 10] = [
+    let edits: [Edit; 10] = [
         ("a blank line between the lines of an order", |lines| lines.insert(2, String::new())),
         ("a blank line before an order", |lines| lines.insert(3, String::new())),
         ("a line of an order far from the others", |lines| lines.push("11,Z,1,1,30,by noon,KSh,7".to_owned())),
