@@ -137,7 +137,7 @@ fn readiness_fails_with_the_reason_while_the_inbox_is_gone() {
 #[test]
 fn the_daemon_answers_before_the_database_does() {
     let sandbox = Sandbox::new(Engine::Sqlite);
-    let nobody = format!("postgres://tidegate:{SECRET}@127.0.0.1:{}/x", crate::sandbox::free_port());
+    let nobody = format!("postgres://tidegate:{SECRET}@127.0.0.1:{}/x", free_port());
     let mut daemon = sandbox.start_daemon(&[("TIDEGATE_DATABASE_URL", &nobody)]);
     wait_for("the health check to answer", || daemon.get("/healthz").is_some());
     assert_eq!(json(&daemon, "/healthz").0, 200);
