@@ -176,7 +176,8 @@ fn add_expressions(environment: &mut Environment<'_>, dialect: Dialect) {
     environment.add_function("month_text", move |moment: &str| match dialect {
         Dialect::Sqlite => format!("substr({moment}, 1, 7)"),
         Dialect::Postgres => format!("to_char({moment} AT TIME ZONE 'UTC', 'YYYY-MM')"),
-        Dialect::Mysql => format!("DATE_FORMAT({moment}, '%Y-%m')"),
+        // Alone it would have the collation of whoever reads the view; the literal has that of the one who made it.
+        Dialect::Mysql => format!("CONCAT(DATE_FORMAT({moment}, '%Y-%m'), '')"),
     });
     environment.add_function("month_number", move |moment: &str| match dialect {
         Dialect::Sqlite => format!("(CAST(substr({moment}, 1, 4) AS INTEGER) * 12 + CAST(substr({moment}, 6, 2) AS INTEGER))"),

@@ -38,8 +38,8 @@ impl Sink {
         Ok(())
     }
 
-    /// The text that a view computes has the collation of the connection that makes the view: on MySQL one that folds
-    /// case, unless it is told otherwise. In one text with the view, because each may go to another connection.
+    /// A literal of a view, and what is made of it, has the collation of the connection that made the view: on MySQL one that
+    /// folds case, unless it is told otherwise. In one text with the view, because each may go to another connection.
     fn in_binary(&self, create: &str) -> String {
         match &self.collation {
             None => create.to_owned(),

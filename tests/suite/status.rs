@@ -23,7 +23,11 @@ fn output(sandbox: &Sandbox, arguments: &[&str], environment: &[(&str, &str)]) -
 }
 
 fn status(sandbox: &Sandbox) -> Value {
-    serde_json::from_str(&output(sandbox, &["--json", "status"], &[])).expect("one JSON document")
+    status_with(sandbox, &[])
+}
+
+fn status_with(sandbox: &Sandbox, environment: &[(&str, &str)]) -> Value {
+    serde_json::from_str(&output(sandbox, &["--json", "status"], environment)).expect("one JSON document")
 }
 
 /// Every file below a folder with its bytes.
@@ -62,20 +66,22 @@ fn it_tells_of_files_rates_backlog_rejects_and_refusals() {
         sandbox.drop_file(ORDERS, &table(&[HEADER, ORDER, &other, LOST_KEY]));
         sandbox.drop_file("Market 2 Orders.csv", &table(&[HEADER, LOST_KEY]));
         sandbox.drop_file("Market 3 Orders.csv", &table(&[&format!("{HEADER},Gift"), &format!("{ORDER},yes")]));
-        sandbox.sync_with(&[("TIDEGATE_REJECTS_MAX_PERCENT", "50")]);
+        let limit = [("TIDEGATE_REJECTS_MAX_PERCENT", "50")];
+        sandbox.sync_with(&limit);
         sandbox.drop_file(ORDERS, &table(&[HEADER, ORDER]));
         sandbox.execute(
             "INSERT INTO tidegate_dirty_groups (mart, market, group_key) VALUES ('daily_metrics', '1', '2022-02-15')",
         );
         let state = files_below(&sandbox.state_dir());
 
-        let json = status(sandbox);
+        let json = status_with(sandbox, &limit);
         assert_eq!(
             (json["files"]["synced"].as_u64(), json["files"]["quarantined"].as_u64()),
             (Some(2), Some(1)),
             "{json}"
         );
         assert_eq!(json["backlog"], 1, "the changed file: {json}");
+        assert_eq!(status(sandbox)["backlog"], 2, "under another limit the refused one is tried again");
         assert_eq!(json["rows"]["rejected"], 1);
         assert_eq!(json["rejects_open"], 1);
         assert_eq!(json["rejects"][0]["rows"], 1);
@@ -91,7 +97,7 @@ fn it_tells_of_files_rates_backlog_rejects_and_refusals() {
         assert_eq!(json["lag"][0]["mart"], "daily_metrics");
         assert_eq!(json["lease"]["is_held"], false);
 
-        let text = output(sandbox, &["status"], &[]);
+        let text = output(sandbox, &["status"], &limit);
         assert!(text.contains("1 quarantined, 2 synced") && text.contains("1 file waiting"), "{text}");
         assert!(text.contains("nobody writes to it") && text.contains("Market 2 Orders.csv: quarantined: "), "{text}");
         assert!(text.contains("daily_metrics of market 1 (1 mark)") && text.lines().count() <= 24, "{text}");
