@@ -27,6 +27,7 @@ mod sqlite_handle;
 pub mod summary;
 pub mod template;
 mod transaction;
+mod tsv;
 pub mod upsert;
 pub mod verify;
 pub mod views;
