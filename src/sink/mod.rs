@@ -5,6 +5,7 @@
 //! deadlock to think about.
 
 pub mod approvals;
+mod bulk_mysql;
 mod bulk_postgres;
 mod bulk_sqlite;
 pub mod commit;
