@@ -1,7 +1,9 @@
 //! SyncError: what can go wrong with a sync, and the one table of what becomes of it.
 
-use sea_orm::sqlx::error::DatabaseError;
+use sea_orm::sqlx::error::{DatabaseError, ErrorKind};
 use sea_orm::{DbErr, RuntimeErr, SqlxError, SqlxMySqlError, SqlxPostgresError};
+use std::borrow::Cow;
+use std::error::Error as StdError;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
@@ -153,11 +155,12 @@ fn is_passing(error: &DbErr) -> bool {
 
 /// By the codes that each database documents for its own state, rather than for the statement's.
 fn is_passing_code(error: &(dyn DatabaseError + 'static)) -> bool {
-    if let Some(error) = error.try_downcast_ref::<SqlxMySqlError>() {
+    let mysql = error.try_downcast_ref::<SqlxMySqlError>().map(SqlxMySqlError::number);
+    if let Some(number) = mysql.or_else(|| error.try_downcast_ref::<ServerAnswer>().map(|answer| answer.number)) {
         // Too many connections, shutdown in progress, out of memory or disk, lock wait timeout, deadlock,
         // read-only during a failover, connection killed.
         return matches!(
-            error.number(),
+            number,
             1021 | 1037 | 1038 | 1040 | 1041 | 1053 | 1203 | 1205 | 1213 | 1290 | 1792 | 1836 | 1927
         );
     }
@@ -169,4 +172,47 @@ fn is_passing_code(error: &(dyn DatabaseError + 'static)) -> bool {
     }
     // SQLite's primary code is the low byte: busy, locked, out of memory, read-only, I/O, full, cannot open.
     code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 7 | 8 | 10 | 13 | 14))
+}
+
+/// An error that a MySQL server answers on the connection that writes, in the form of the pool's driver, whose own
+/// nobody else can make.
+#[derive(Debug, Error)]
+#[error("{number} ({state}): {message}")]
+pub struct ServerAnswer {
+    number: u16,
+    state: String,
+    message: String,
+}
+
+impl ServerAnswer {
+    /// One with these parts of MySQL's error packet.
+    pub const fn new(number: u16, state: String, message: String) -> Self {
+        Self { number, state, message }
+    }
+}
+
+impl DatabaseError for ServerAnswer {
+    fn message(&self) -> &str {
+        &self.message
+    }
+
+    fn code(&self) -> Option<Cow<'_, str>> {
+        Some(Cow::Borrowed(&self.state))
+    }
+
+    fn as_error(&self) -> &(dyn StdError + Send + Sync + 'static) {
+        self
+    }
+
+    fn as_error_mut(&mut self) -> &mut (dyn StdError + Send + Sync + 'static) {
+        self
+    }
+
+    fn into_error(self: Box<Self>) -> Box<dyn StdError + Send + Sync + 'static> {
+        self
+    }
+
+    fn kind(&self) -> ErrorKind {
+        ErrorKind::Other
+    }
 }

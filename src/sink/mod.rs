@@ -5,6 +5,7 @@
 //! deadlock to think about.
 
 pub mod approvals;
+mod bulk_mysql;
 mod bulk_postgres;
 mod bulk_sqlite;
 pub mod commit;
@@ -18,6 +19,8 @@ pub mod known;
 pub mod lease;
 pub mod ledger;
 pub mod marts;
+mod mysql;
+mod mysql_values;
 pub mod overview;
 mod reach;
 pub mod read_only;
@@ -27,6 +30,7 @@ mod sqlite_handle;
 pub mod summary;
 pub mod template;
 mod transaction;
+mod tsv;
 pub mod upsert;
 pub mod verify;
 pub mod views;
@@ -47,7 +51,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, MutexGuard};
 use transaction::Transaction;
 
-/// Connections of the pool: one writes, the others answer health checks and read known hashes.
+/// Connections of the pool: one writes, except on MySQL, the others answer health checks and read known hashes.
 const CONNECTIONS_MAX: u32 = 4;
 
 /// How long one attempt to connect may take before the database counts as away; for a command that waits less, so long as
@@ -81,6 +85,8 @@ pub struct Sink {
     /// `None` when the database was opened for looking only; then nothing can be written.
     lease: Option<Lease>,
     writing: Mutex<()>,
+    /// MySQL's connection for write transactions, between two of them.
+    idle: Arc<mysql::Idle>,
     /// Held while tables get columns. Whether the ledger may know of columns that tables or views lack,
     /// because the database went away in between.
     evolving: Mutex<bool>,
@@ -114,6 +120,7 @@ impl Sink {
             shapes: RwLock::new(Arc::new(evolve::declared_shapes())),
             indexes: Indexes::default(),
             writing: Mutex::new(()),
+            idle: Arc::new(mysql::Idle::new(config.database_url.clone())),
             evolving: Mutex::new(false),
             kinds: Arc::default(),
             promised: std::sync::Mutex::default(),
@@ -179,7 +186,7 @@ impl Sink {
     async fn begin(&self) -> Result<WriteTransaction<'_>, SyncError> {
         let lease = self.lease()?;
         let guard = self.writing.lock().await;
-        let transaction = Transaction::begin(&self.connection, self.dialect).await?;
+        let transaction = Transaction::begin(&self.connection, self.dialect, &self.idle).await?;
         // The first statement writes, so SQLite takes its write lock here and never has to upgrade one.
         lease.beat(&transaction).await?;
         Ok(WriteTransaction { transaction, last_commit: &self.last_commit, _guard: guard })

@@ -3,7 +3,7 @@
 
 use super::definition::Definitions;
 use super::dialect::Dialect;
-use super::{Access, Sink, connect_for, evolve, indexes};
+use super::{Access, Sink, connect_for, evolve, indexes, mysql};
 use crate::config::Config;
 use crate::error::SyncError;
 use entity::files;
@@ -34,6 +34,7 @@ impl Sink {
             shapes: RwLock::new(Arc::new(evolve::declared_shapes())),
             indexes: indexes::Indexes::default(),
             writing: Mutex::new(()),
+            idle: Arc::new(mysql::Idle::new(config.database_url.clone())),
             evolving: Mutex::new(false),
             kinds: Arc::default(),
             promised: std::sync::Mutex::default(),

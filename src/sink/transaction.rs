@@ -4,14 +4,17 @@
 //! SeaORM's own transaction hides its connection, and a bulk load must be part of the same transaction
 //! as the ledger's statements.
 
+use super::CONNECT_TIMEOUT;
 use super::dialect::Dialect;
+use super::mysql::{Idle, MysqlTransaction};
 use async_trait::async_trait;
-use sea_orm::sqlx::{self, AssertSqlSafe, MySql, Postgres, Sqlite};
+use sea_orm::sqlx::{self, AssertSqlSafe, Postgres, Sqlite};
 use sea_orm::{
     ConnAcquireErr, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr,
-    Statement,
+    Statement, Values,
 };
 use sea_query_sqlx::SqlxValues;
+use std::sync::Arc;
 use tokio::sync::{Mutex, MutexGuard};
 
 /// A transaction; dropped without a commit, it is rolled back.
@@ -25,41 +28,40 @@ pub(super) enum Driver {
     /// Of SQLite.
     Sqlite(sqlx::Transaction<'static, Sqlite>),
     /// Of MySQL or MariaDB.
-    Mysql(sqlx::Transaction<'static, MySql>),
+    Mysql(MysqlTransaction),
     /// Of PostgreSQL.
     Postgres(sqlx::Transaction<'static, Postgres>),
 }
 
+/// Two of the drivers are alike, the third one has the same work in its own words.
 macro_rules! with_driver {
-    ($driver:expr, $transaction:ident => $work:expr) => {
+    ($driver:expr, $transaction:ident => $work:expr, $mysql:ident => $mysql_work:expr) => {
         match $driver {
             Driver::Sqlite($transaction) => $work,
-            Driver::Mysql($transaction) => $work,
             Driver::Postgres($transaction) => $work,
+            Driver::Mysql($mysql) => $mysql_work,
         }
     };
 }
 
 impl Transaction {
-    /// Begins one. Readers elsewhere need no gap locks, and `INSERT … SELECT` must not take any: the servers
-    /// run it as READ COMMITTED.
-    pub async fn begin(connection: &DatabaseConnection, dialect: Dialect) -> Result<Self, DbErr> {
-        const READ_COMMITTED: &str = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED";
+    /// Begins one. `idle` keeps MySQL's connection between transactions.
+    pub async fn begin(connection: &DatabaseConnection, dialect: Dialect, idle: &Arc<Idle>) -> Result<Self, DbErr> {
         let driver = match dialect {
             Dialect::Sqlite => {
                 let connection = connection.get_sqlite_connection_pool().acquire().await.map_err(not_acquired)?;
                 Driver::Sqlite(sqlx::Transaction::begin(connection, None).await.map_err(query_failed)?)
             }
             Dialect::Mysql => {
-                let mut connection = connection.get_mysql_connection_pool().acquire().await.map_err(not_acquired)?;
-                // MySQL sets what the next transaction will be, PostgreSQL what this one is.
-                sqlx::raw_sql(READ_COMMITTED).execute(&mut *connection).await.map_err(exec_failed)?;
-                Driver::Mysql(sqlx::Transaction::begin(connection, None).await.map_err(query_failed)?)
+                let pool = connection.get_mysql_connection_pool();
+                Driver::Mysql(MysqlTransaction::begin(pool, idle, CONNECT_TIMEOUT).await?)
             }
             Dialect::Postgres => {
                 let connection = connection.get_postgres_connection_pool().acquire().await.map_err(not_acquired)?;
                 let mut transaction = sqlx::Transaction::begin(connection, None).await.map_err(query_failed)?;
-                sqlx::raw_sql(READ_COMMITTED).execute(&mut *transaction).await.map_err(exec_failed)?;
+                // Whatever the server's default is: a statement must see what others have committed.
+                let isolation = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED";
+                sqlx::raw_sql(isolation).execute(&mut *transaction).await.map_err(exec_failed)?;
                 Driver::Postgres(transaction)
             }
         };
@@ -68,7 +70,11 @@ impl Transaction {
 
     /// Commits it.
     pub async fn commit(self) -> Result<(), DbErr> {
-        with_driver!(self.driver.into_inner(), transaction => transaction.commit().await.map_err(query_failed))
+        with_driver!(
+            self.driver.into_inner(),
+            transaction => transaction.commit().await.map_err(query_failed),
+            mysql => mysql.commit().await
+        )
     }
 
     /// The driver, for a bulk path.
@@ -85,41 +91,57 @@ impl ConnectionTrait for Transaction {
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
         let (sql, values) = parts(statement);
-        with_driver!(&mut *self.driver().await, transaction => {
-            let executed = sqlx::query_with(sql, values).execute(&mut **transaction).await;
-            executed.map(ExecResult::from).map_err(exec_failed)
-        })
+        with_driver!(
+            &mut *self.driver().await,
+            transaction => {
+                let query = sqlx::query_with(AssertSqlSafe(sql), SqlxValues(values));
+                query.execute(&mut **transaction).await.map(ExecResult::from).map_err(exec_failed)
+            },
+            mysql => mysql.connection.execute(&sql, values).await
+        )
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
-        let sql = AssertSqlSafe(sql.to_owned());
-        with_driver!(&mut *self.driver().await, transaction => {
-            let executed = sqlx::raw_sql(sql).execute(&mut **transaction).await;
-            executed.map(ExecResult::from).map_err(exec_failed)
-        })
+        with_driver!(
+            &mut *self.driver().await,
+            transaction => {
+                let query = sqlx::raw_sql(AssertSqlSafe(sql.to_owned()));
+                query.execute(&mut **transaction).await.map(ExecResult::from).map_err(exec_failed)
+            },
+            mysql => mysql.connection.execute_unprepared(sql).await
+        )
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
         let (sql, values) = parts(statement);
-        with_driver!(&mut *self.driver().await, transaction => {
-            let row = sqlx::query_with(sql, values).fetch_optional(&mut **transaction).await;
-            row.map(|row| row.map(QueryResult::from)).map_err(query_failed)
-        })
+        with_driver!(
+            &mut *self.driver().await,
+            transaction => {
+                let query = sqlx::query_with(AssertSqlSafe(sql), SqlxValues(values));
+                let row = query.fetch_optional(&mut **transaction).await;
+                row.map(|row| row.map(QueryResult::from)).map_err(query_failed)
+            },
+            mysql => Ok(mysql.connection.query(&sql, values).await?.into_iter().next())
+        )
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
         let (sql, values) = parts(statement);
-        with_driver!(&mut *self.driver().await, transaction => {
-            let rows = sqlx::query_with(sql, values).fetch_all(&mut **transaction).await;
-            rows.map(|rows| rows.into_iter().map(QueryResult::from).collect()).map_err(query_failed)
-        })
+        with_driver!(
+            &mut *self.driver().await,
+            transaction => {
+                let query = sqlx::query_with(AssertSqlSafe(sql), SqlxValues(values));
+                let rows = query.fetch_all(&mut **transaction).await;
+                rows.map(|rows| rows.into_iter().map(QueryResult::from).collect()).map_err(query_failed)
+            },
+            mysql => mysql.connection.query(&sql, values).await
+        )
     }
 }
 
 /// Values never stand in the text: SeaORM and the templates bind them.
-fn parts(statement: Statement) -> (AssertSqlSafe<String>, SqlxValues) {
-    let values = statement.values.unwrap_or_else(|| sea_orm::Values(Vec::new()));
-    (AssertSqlSafe(statement.sql), SqlxValues(values))
+fn parts(statement: Statement) -> (String, Values) {
+    (statement.sql, statement.values.unwrap_or_else(|| Values(Vec::new())))
 }
 
 /// The error of a pool that has no connection to give.

@@ -3,6 +3,7 @@
 //! Each module shows one promise. A scenario is written once and runs on every database
 //! ([`sandbox::on_every_database`]).
 
+mod bulk;
 mod caps;
 mod commands;
 mod compression;
