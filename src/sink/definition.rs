@@ -21,6 +21,12 @@ const SHIPPED: [(&str, &str); 9] = [
     ("cohort_retention.sql", include_str!("../../etc/views/cohort_retention.sql")),
 ];
 
+/// What stands between the query of the parts and that of the groups.
+const BETWEEN_QUERIES: &str = "\n;\n";
+
+/// Longest name of a mart with a partial: the table of parts and its index have longer ones, and databases keep 63 bytes.
+const PARTIAL_MART_BYTES_MAX: usize = 40;
+
 /// All marts and views.
 #[derive(Debug)]
 pub struct Definitions {
@@ -39,12 +45,27 @@ pub struct Mart {
     pub group: String,
     /// Columns whose sum over the groups means something.
     pub additive: Vec<String>,
-    /// Table of records to the query that gives the groups of some of them.
+    /// Table of records to the query that gives what some of them mark: the groups, or the parts where there are any.
     pub touched_by: BTreeMap<String, String>,
-    /// The query.
+    /// What the groups are put together from, if not from the tables themselves.
+    pub partial: Option<Partial>,
+    /// The query of the groups.
     pub body: String,
     /// SHA-256 of the file.
     pub fingerprint: String,
+}
+
+/// A table of intermediate results: a row for each group and part of the market. Where one record touches many
+/// groups, and each group has rows all over the market, recomputing the record's part costs little, and
+/// putting the groups together from their parts costs less than computing them from the tables.
+#[derive(Debug)]
+pub struct Partial {
+    /// Its table, with the rows of a group next to one another.
+    pub shape: TableShape,
+    /// The key column by whose values it is recomputed.
+    pub by: String,
+    /// The query of its rows.
+    pub body: String,
 }
 
 /// A view.
@@ -66,6 +87,15 @@ struct MartHeader {
     additive: Vec<String>,
     columns: toml::Table,
     touched_by: BTreeMap<String, String>,
+    partial: Option<PartialHeader>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PartialHeader {
+    key: Vec<String>,
+    by: String,
+    columns: toml::Table,
 }
 
 #[derive(Deserialize)]
@@ -97,7 +127,8 @@ impl Definitions {
     /// names, because it may count on what they hold.
     pub fn pin(&self, shapes: &mut Shapes) {
         let marts = self.marts.iter().map(|mart| {
-            let queries = mart.touched_by.values().chain([&mart.body]);
+            let partial = mart.partial.iter().map(|partial| &partial.body);
+            let queries = mart.touched_by.values().chain([&mart.body]).chain(partial);
             queries.flat_map(|query| words(query)).collect::<HashSet<&str>>()
         });
         let views = self.views.iter().map(|view| words(&view.body).collect());
@@ -139,14 +170,7 @@ impl Definitions {
 
 impl Mart {
     fn new(header: MartHeader, body: &str, fingerprint: String) -> Result<Self, String> {
-        let mut columns = Vec::with_capacity(header.columns.len());
-        for (name, kind) in &header.columns {
-            let kind = kind
-                .as_str()
-                .and_then(Kind::from_name)
-                .ok_or_else(|| format!("columns.{name}: {kind:?} is not a type"))?;
-            columns.push(ColumnShape::declared(name.clone(), kind, !header.key.contains(name)));
-        }
+        let columns = columns_of(&header.columns, &header.key, "columns")?;
         if header.key.first().is_none_or(|first| first != "market") {
             return Err("the key must begin with `market`".to_owned());
         }
@@ -157,11 +181,21 @@ impl Mart {
             return Err(format!("additive: `{missing}` is none of the columns"));
         }
         let shape = TableShape { name: header.mart, columns, key: header.key, auto_increment: false };
+        let (partial, body) = match header.partial {
+            None => (None, body),
+            Some(partial) => {
+                let (parts, groups) = body.split_once(BETWEEN_QUERIES).ok_or(
+                    "with a partial there must be two queries, the one of the parts first, and a line with only a `;` between them",
+                )?;
+                (Some(Partial::new(partial, parts, &shape, &header.group)?), groups)
+            }
+        };
         Ok(Self {
             shape,
             group: header.group,
             additive: header.additive,
             touched_by: header.touched_by,
+            partial,
             body: body.trim().to_owned(),
             fingerprint,
         })
@@ -171,6 +205,38 @@ impl Mart {
     pub fn group_kind(&self) -> Kind {
         self.shape.column(&self.group).map_or(Kind::Text, |column| column.kind)
     }
+}
+
+impl Partial {
+    fn new(header: PartialHeader, body: &str, mart: &TableShape, group: &str) -> Result<Self, String> {
+        if mart.name.len() > PARTIAL_MART_BYTES_MAX {
+            return Err(format!("the name of a mart with a partial has at most {PARTIAL_MART_BYTES_MAX} bytes"));
+        }
+        let columns = columns_of(&header.columns, &header.key, "partial.columns")?;
+        let kind = |key: &str| columns.iter().find(|column| column.name == key).map(|column| column.kind);
+        if header.key.first().is_none_or(|first| first != "market") {
+            return Err("partial: the key must begin with `market`".to_owned());
+        }
+        if header.key.iter().any(|key| kind(key).is_none()) {
+            return Err("partial: `key` must name columns".to_owned());
+        }
+        let is_key = |name: &String| header.key.contains(name) && kind(name) == Some(Kind::Identifier);
+        if !is_key(&header.by) || !is_key(&group.to_owned()) {
+            return Err("partial: `by` and the mart's `group` must be identifiers of its key".to_owned());
+        }
+        let name = format!("tidegate_partial_{}", mart.name);
+        let shape = TableShape { name, columns, key: header.key, auto_increment: false };
+        Ok(Self { shape, by: header.by, body: body.trim().to_owned() })
+    }
+}
+
+fn columns_of(declared: &toml::Table, key: &[String], at: &str) -> Result<Vec<ColumnShape>, String> {
+    let column = |(name, kind): (&String, &toml::Value)| {
+        let known = kind.as_str().and_then(Kind::from_name);
+        let kind = known.ok_or_else(|| format!("{at}.{name}: {kind:?} is not a type"))?;
+        Ok(ColumnShape::declared(name.clone(), kind, !key.contains(name)))
+    };
+    declared.iter().map(column).collect()
 }
 
 fn words(query: &str) -> impl Iterator<Item = &str> {

@@ -3,17 +3,20 @@
 //! A commit marks the groups that its rows touch, in its own transaction. The refresh recomputes marked
 //! groups from the tables and clears the marks it has read, in one transaction: a crash before the
 //! commit leaves the marks, and a mark set meanwhile has a higher id and stays.
+//!
+//! A mart with a [`Partial`] is marked by parts instead: the refresh recomputes the marked parts from the tables, and
+//! puts the groups that they were or are in together from the parts of each.
 
 use super::Sink;
-use super::definition::Mart;
+use super::definition::{Mart, Partial};
 use super::dialect::Dialect;
-use super::template::{Scope, render};
+use super::template::{Rendered, Scope, render, render_over};
 use crate::dataset::Dataset;
 use crate::error::SyncError;
 use crate::moment::parse_day;
-use crate::schema::Kind;
+use crate::schema::{Kind, TableShape};
 use entity::{definitions, dirty_groups};
-use sea_orm::sea_query::{Alias, Expr, ExprTrait, OnConflict, Query};
+use sea_orm::sea_query::{Alias, Expr, ExprTrait, OnConflict, Query, Table, TableDropStatement};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,7 +24,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// is then cheaper than finding and recomputing the groups.
 const MARKED_RECORDS_MAX: usize = 1000;
 
-/// Groups of one mart and market beyond which the whole market is recomputed.
+/// Groups or parts of one mart and market beyond which the whole market is recomputed.
 const GROUPS_MAX: usize = 2000;
 
 /// Groups that one transaction recomputes.
@@ -30,7 +33,7 @@ const GROUPS_PER_REFRESH: usize = 200;
 /// Records that one query finds the groups of.
 const RECORDS_PER_QUERY: usize = 500;
 
-/// Marks of one mart and market.
+/// Marks of one mart and market: of its parts where it has some, else of its groups.
 struct Marks {
     mart: String,
     market: String,
@@ -48,20 +51,18 @@ impl Sink {
     /// Makes the marts' tables, and has them recomputed where their definition changed.
     pub(super) async fn define_marts(&self) -> Result<(), SyncError> {
         for mart in &self.definitions.marts {
-            let existing = self.columns_of(&mart.shape.name).await?;
-            let is_current = existing.iter().eq(mart.shape.columns.iter().map(|column| &column.name));
-            let table = migration::ddl::create_table(&mart.shape, self.dialect.backend(), self.collation.as_deref());
-            if !is_current {
-                // Only metrics are lost, and they are computed anew. Before the transaction below, because
-                // MySQL's DDL would end it.
-                let _writing = self.writing.lock().await;
-                self.define(&self.connection, &mart.shape.name, "").await?;
-                let drop = sea_orm::sea_query::Table::drop().table(Alias::new(&mart.shape.name)).if_exists().to_owned();
-                self.connection.execute(&drop).await?;
-                self.connection.execute(&table).await?;
-            }
-            if is_current && self.is_defined(&mart.shape.name, &mart.fingerprint).await? {
+            let is_current = self.has_columns(&mart.shape).await?
+                && match &mart.partial {
+                    Some(partial) => self.has_columns(&partial.shape).await?,
+                    None => true,
+                };
+            let is_defined = self.is_defined(&mart.shape.name, &mart.fingerprint).await?;
+            if is_current && is_defined {
                 continue;
+            }
+            // Parts may be keyed otherwise although their columns are the same.
+            if !is_current || mart.partial.is_some() {
+                self.make_tables(mart).await?;
             }
             let write = self.begin().await?;
             self.define(&write.transaction, &mart.shape.name, &mart.fingerprint).await?;
@@ -71,6 +72,31 @@ impl Sink {
             write.commit().await?;
         }
         Ok(())
+    }
+
+    /// Makes the tables of a mart anew. Only metrics are lost, and they are computed anew: the definition is
+    /// forgotten first, so that a crash in between has it made again. Outside of a transaction, because MySQL's DDL
+    /// would end it.
+    async fn make_tables(&self, mart: &Mart) -> Result<(), SyncError> {
+        let (backend, collation) = (self.dialect.backend(), self.collation.as_deref());
+        let _writing = self.writing.lock().await;
+        self.define(&self.connection, &mart.shape.name, "").await?;
+        self.connection.execute(&drop_table(&mart.shape.name)).await?;
+        self.connection.execute(&migration::ddl::create_table(&mart.shape, backend, collation)).await?;
+        if let Some(Partial { shape, by, .. }) = &mart.partial {
+            let (table, index) = migration::ddl::create_partial_table(shape, by, backend, collation);
+            self.connection.execute(&drop_table(&shape.name)).await?;
+            self.connection.execute(&table).await?;
+            if let Some(index) = index {
+                self.connection.execute(&index).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn has_columns(&self, shape: &TableShape) -> Result<bool, SyncError> {
+        let existing = self.columns_of(&shape.name).await?;
+        Ok(existing.iter().eq(shape.columns.iter().map(|column| &column.name)))
     }
 
     /// Whether a mart or view was made from this text.
@@ -93,7 +119,7 @@ impl Sink {
         Ok(())
     }
 
-    /// Marks the groups that these records are in now.
+    /// Marks the groups or parts that these records are in now.
     pub(super) async fn mark_groups(
         &self,
         connection: &impl ConnectionTrait,
@@ -155,14 +181,15 @@ impl Sink {
                 continue;
             };
             match &marks.groups {
-                Groups::All => self.refresh(mart, &marks, None).await?,
-                Groups::Some(groups) if groups.len() > GROUPS_MAX => self.refresh(mart, &marks, None).await?,
-                Groups::Some(groups) => {
+                Groups::Some(groups) if groups.len() <= GROUPS_MAX => {
                     let groups: Vec<String> = groups.iter().cloned().collect();
-                    for groups in groups.chunks(GROUPS_PER_REFRESH) {
+                    // All parts at once: the groups are put together after them, and most parts touch the same groups.
+                    let at_once = if mart.partial.is_some() { GROUPS_MAX } else { GROUPS_PER_REFRESH };
+                    for groups in groups.chunks(at_once) {
                         self.refresh(mart, &marks, Some(groups)).await?;
                     }
                 }
+                Groups::All | Groups::Some(_) => self.refresh(mart, &marks, None).await?,
             }
         }
         Ok(())
@@ -179,34 +206,118 @@ impl Sink {
         Ok(())
     }
 
-    async fn refresh(&self, mart: &Mart, marks: &Marks, groups: Option<&[String]>) -> Result<(), SyncError> {
-        let scope = match groups {
-            None => Scope::Market(marks.market.clone()),
-            Some(groups) => Scope::Keys(marks.market.clone(), groups.to_vec()),
-        };
-        let query = render(&mart.shape.name, &mart.body, self.dialect, &self.shapes(), &scope)?;
-        let columns: Vec<String> = mart.shape.columns.iter().map(|column| self.dialect.quote(&column.name)).collect();
-        let insert =
-            format!("INSERT INTO {} ({}) {}", self.dialect.quote(&mart.shape.name), columns.join(", "), query.sql);
-        let mut delete = Query::delete();
-        delete.from_table(Alias::new(&mart.shape.name)).and_where(Expr::col("market").eq(marks.market.as_str()));
-        if let Some(groups) = groups {
-            delete.and_where(
-                Expr::col(Alias::new(&mart.group)).is_in(groups.iter().map(|group| self.group_value(mart, group))),
-            );
-        }
+    /// Recomputes what is marked, or the whole market. Parts, groups and marks change in one transaction: a crash
+    /// leaves all three as they were.
+    async fn refresh(&self, mart: &Mart, marks: &Marks, marked: Option<&[String]>) -> Result<(), SyncError> {
+        let market = marks.market.as_str();
         let write = self.begin().await?;
-        write.transaction.execute(&delete).await?;
-        fail::fail_point!("during_refresh", |_| std::process::abort());
-        self.execute_sql(&write.transaction, insert, query.binds).await?;
+        match (&mart.partial, marked) {
+            (None, groups) => self.compute_groups(&write.transaction, mart, market, groups).await?,
+            (Some(partial), None) => {
+                self.compute_parts(&write.transaction, partial, market, None).await?;
+                self.compute_groups(&write.transaction, mart, market, None).await?;
+            }
+            (Some(partial), Some(parts)) => {
+                // The groups that the parts were in, and those that they are in now.
+                let mut groups = self.groups_of_parts(&write.transaction, mart, partial, market, parts).await?;
+                self.compute_parts(&write.transaction, partial, market, Some(parts)).await?;
+                groups.extend(self.groups_of_parts(&write.transaction, mart, partial, market, parts).await?);
+                let groups: Vec<String> = groups.into_iter().collect();
+                let groups = (groups.len() <= GROUPS_MAX).then_some(groups.as_slice());
+                self.compute_groups(&write.transaction, mart, market, groups).await?;
+            }
+        }
         let mut clear = marks_up_to(marks);
-        if let Some(groups) = groups {
-            clear = clear.filter(dirty_groups::Column::GroupKey.is_in(groups));
+        if let Some(marked) = marked {
+            clear = clear.filter(dirty_groups::Column::GroupKey.is_in(marked));
         }
         clear.exec(&write.transaction).await?;
         write.commit().await?;
         fail::fail_point!("after_refresh", |_| std::process::abort());
         Ok(())
+    }
+
+    async fn compute_groups(
+        &self,
+        connection: &impl ConnectionTrait,
+        mart: &Mart,
+        market: &str,
+        groups: Option<&[String]>,
+    ) -> Result<(), SyncError> {
+        if groups.is_some_and(<[_]>::is_empty) {
+            return Ok(());
+        }
+        let parts = mart.partial.as_ref().map(|partial| self.dialect.quote(&partial.shape.name));
+        let scope = scope_of(market, groups);
+        let query = render_over(&mart.shape.name, &mart.body, parts, self.dialect, &self.shapes(), &scope)?;
+        let groups = groups.map(|groups| groups.iter().map(|group| self.group_value(mart, group)).collect());
+        self.delete_keys(connection, &mart.shape, market, &mart.group, groups).await?;
+        fail::fail_point!("during_refresh", |_| std::process::abort());
+        self.insert_computed(connection, &mart.shape, query).await
+    }
+
+    async fn compute_parts(
+        &self,
+        connection: &impl ConnectionTrait,
+        partial: &Partial,
+        market: &str,
+        parts: Option<&[String]>,
+    ) -> Result<(), SyncError> {
+        let scope = scope_of(market, parts);
+        let query = render(&partial.shape.name, &partial.body, self.dialect, &self.shapes(), &scope)?;
+        let parts = parts.map(|parts| parts.iter().map(|part| part.as_str().into()).collect());
+        self.delete_keys(connection, &partial.shape, market, &partial.by, parts).await?;
+        fail::fail_point!("during_parts", |_| std::process::abort());
+        self.insert_computed(connection, &partial.shape, query).await
+    }
+
+    async fn delete_keys(
+        &self,
+        connection: &impl ConnectionTrait,
+        shape: &TableShape,
+        market: &str,
+        column: &str,
+        values: Option<Vec<Value>>,
+    ) -> Result<(), SyncError> {
+        let mut delete = Query::delete();
+        delete.from_table(Alias::new(&shape.name)).and_where(Expr::col("market").eq(market));
+        if let Some(values) = values {
+            delete.and_where(Expr::col(Alias::new(column)).is_in(values));
+        }
+        connection.execute(&delete).await?;
+        Ok(())
+    }
+
+    async fn insert_computed(
+        &self,
+        connection: &impl ConnectionTrait,
+        shape: &TableShape,
+        query: Rendered,
+    ) -> Result<(), SyncError> {
+        let columns: Vec<String> = shape.columns.iter().map(|column| self.dialect.quote(&column.name)).collect();
+        let insert = format!("INSERT INTO {} ({}) {}", self.dialect.quote(&shape.name), columns.join(", "), query.sql);
+        self.execute_sql(connection, insert, query.binds).await?;
+        Ok(())
+    }
+
+    /// The groups that some parts are in, as far as the table of parts says.
+    pub(super) async fn groups_of_parts(
+        &self,
+        connection: &impl ConnectionTrait,
+        mart: &Mart,
+        partial: &Partial,
+        market: &str,
+        parts: &[String],
+    ) -> Result<BTreeSet<String>, SyncError> {
+        let mut query = Query::select();
+        query
+            .distinct()
+            .column(Alias::new(&mart.group))
+            .from(Alias::new(&partial.shape.name))
+            .and_where(Expr::col("market").eq(market))
+            .and_where(Expr::col(Alias::new(&partial.by)).is_in(parts));
+        let rows = connection.query_all(&query).await?;
+        Ok(rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>()?)
     }
 
     async fn marks(&self) -> Result<Vec<Marks>, SyncError> {
@@ -293,6 +404,14 @@ impl Sink {
             _ => group.into(),
         }
     }
+}
+
+fn drop_table(name: &str) -> TableDropStatement {
+    Table::drop().table(Alias::new(name)).if_exists().to_owned()
+}
+
+fn scope_of(market: &str, keys: Option<&[String]>) -> Scope {
+    keys.map_or_else(|| Scope::Market(market.to_owned()), |keys| Scope::Keys(market.to_owned(), keys.to_vec()))
 }
 
 fn marks_up_to(marks: &Marks) -> sea_orm::DeleteMany<dirty_groups::Entity> {

@@ -5,7 +5,7 @@ use super::dialect::Dialect;
 use crate::error::SyncError;
 use crate::schema::{Shapes, shortened};
 use minijinja::value::Rest;
-use minijinja::{Environment, UndefinedBehavior};
+use minijinja::{Environment, State, UndefinedBehavior};
 use sea_orm::Value;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -42,6 +42,22 @@ pub fn render(
     shapes: &Arc<Shapes>,
     scope: &Scope,
 ) -> Result<Rendered, SyncError> {
+    render_over(name, template, None, dialect, shapes, scope)
+}
+
+/// As [`render`], for a query that reads parts; `parts` is a template that says where from.
+///
+/// # Errors
+///
+/// When a template is wrong.
+pub fn render_over(
+    name: &str,
+    template: &str,
+    parts: Option<String>,
+    dialect: Dialect,
+    shapes: &Arc<Shapes>,
+    scope: &Scope,
+) -> Result<Rendered, SyncError> {
     let binds = Binds { dialect, values: Arc::default() };
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
@@ -49,6 +65,10 @@ pub fn render(
     add_scope_functions(&mut environment, &binds, scope);
     add_expressions(&mut environment, dialect);
     add_column_functions(&mut environment, dialect, shapes);
+    if let Some(parts) = parts {
+        // Rendered where it stands, by the same environment, so that values stay in the order of their placeholders.
+        environment.add_function("partial", move |state: &State<'_, '_>| state.env().render_str(&parts, ()));
+    }
     let sql = environment
         .render_str(template, ())
         .map_err(|error| SyncError::Configuration(format!("{name}: the query's template is wrong: {error:#}")))?;
@@ -83,6 +103,18 @@ impl Binds {
             Scope::Keys(market, keys) => {
                 format!("{market_column} = {} AND {key_column} IN ({})", self.bind(market), self.list(keys))
             }
+        }
+    }
+
+    /// As [`Binds::keyed`] for a column whose NULLs are the key `''`. Not by `COALESCE`, which no index serves.
+    fn keyed_or_null(&self, scope: &Scope, market_column: &str, key_column: &str) -> String {
+        match scope {
+            Scope::Keys(market, keys) if keys.iter().any(String::is_empty) => format!(
+                "{market_column} = {} AND ({key_column} IN ({}) OR {key_column} IS NULL)",
+                self.bind(market),
+                self.list(keys)
+            ),
+            _ => self.keyed(scope, market_column, key_column),
         }
     }
 
@@ -127,6 +159,10 @@ fn add_scope_functions(environment: &mut Environment<'_>, binds: &Binds, scope: 
         let (binds, scope) = (binds.clone(), scope.clone());
         environment.add_function(name, move |market: &str, key: &str| binds.keyed(&scope, market, key));
     }
+    let (of_nulls, scope_of_nulls) = (binds.clone(), scope.clone());
+    environment.add_function("touched_or_null", move |market: &str, key: &str| {
+        of_nulls.keyed_or_null(&scope_of_nulls, market, key)
+    });
     let (binds, scope) = (binds.clone(), scope.clone());
     environment
         .add_function("touched_days", move |market: &str, moment: &str| binds.keyed_days(&scope, market, moment));
@@ -200,6 +236,16 @@ fn add_expressions(environment: &mut Environment<'_>, dialect: Dialect) {
         Dialect::Mysql => format!(
             "CAST(CASE WHEN {number} > 1e18 THEN 1e18 WHEN {number} < -1e18 THEN -1e18 ELSE {number} END AS DECIMAL(30,10))"
         ),
+    });
+    // Decimals whose sum is the same in any order, so that sums of sums are too. SQLite adds reals: whole ten-thousandths
+    // add up exactly below 2^53. They stay reals, because a sum of SQLite's integers that is too large is an error.
+    environment.add_function("units", move |decimal: &str| match dialect {
+        Dialect::Sqlite => format!("ROUND(({decimal}) * 10000.0)"),
+        Dialect::Postgres | Dialect::Mysql => decimal.to_owned(),
+    });
+    environment.add_function("of_units", move |units: &str| match dialect {
+        Dialect::Sqlite => format!("(({units}) / 10000.0)"),
+        Dialect::Postgres | Dialect::Mysql => format!("({units})"),
     });
     environment.add_function("round4", move |number: &str| round4(dialect, number));
     environment.add_function("quotient4", move |numerator: &str, denominator: &str| match dialect {

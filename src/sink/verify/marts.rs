@@ -4,11 +4,11 @@
 use super::{Check, Difference};
 use crate::error::SyncError;
 use crate::moment::format_moment;
-use crate::schema::{Kind, Shapes};
+use crate::schema::{Kind, Shapes, TableShape};
 use crate::sink::Sink;
-use crate::sink::definition::Mart;
+use crate::sink::definition::{Mart, Partial};
 use crate::sink::dialect::Dialect;
-use crate::sink::template::{Rendered, Scope, render};
+use crate::sink::template::{Rendered, Scope, render, render_over};
 use chrono::{DateTime, NaiveDate, Utc};
 use entity::{definitions, dirty_groups};
 use futures_util::TryStreamExt;
@@ -24,10 +24,34 @@ use std::sync::Arc;
 /// SQLite has no decimals: sums of reals, rounded to 4 places, agree to their 15 digits however they were added up.
 const REAL_TOLERANCE: f64 = 1e-14;
 
-/// Groups of a market that wait for their refresh; `None` when all do.
+/// Marked parts that one query finds the groups of.
+const PARTS_PER_QUERY: usize = 500;
+
+/// Groups or parts of a market that wait for their refresh; `None` when all do.
 type Pending = Option<HashSet<String>>;
 
-/// A row of a mart, stored or computed.
+/// A table that is compared with its query: a mart, or what it is put together from.
+struct Subject<'a> {
+    shape: &'a TableShape,
+    /// The key column by whose values it is recomputed.
+    group: &'a str,
+    query: &'a str,
+    /// What the query reads as parts: not the stored ones, which may be wrong, but the query that they come from.
+    parts: Option<String>,
+}
+
+impl<'a> Subject<'a> {
+    fn mart(mart: &'a Mart) -> Self {
+        let parts = mart.partial.as_ref().map(|partial| format!("({})", partial.body));
+        Self { shape: &mart.shape, group: &mart.group, query: &mart.body, parts }
+    }
+
+    const fn partial(partial: &'a Partial) -> Self {
+        Self { shape: &partial.shape, group: partial.by.as_str(), query: partial.body.as_str(), parts: None }
+    }
+}
+
+/// A row of a table, stored or computed.
 struct MartRow {
     cells: Vec<Option<String>>,
 }
@@ -38,27 +62,69 @@ impl Sink {
         snapshot: &DatabaseTransaction,
         mart: &Mart,
         shapes: &Arc<Shapes>,
-    ) -> Result<Check, SyncError> {
-        let mut check = Check::of(&mart.shape.name, "metrics");
-        let defined = definitions::Entity::find_by_id(mart.shape.name.as_str()).one(snapshot).await?;
-        let columns = self.columns_in(snapshot, &mart.shape.name).await?;
-        let is_current = columns.iter().eq(mart.shape.columns.iter().map(|column| &column.name));
-        if !is_current || defined.is_none_or(|defined| defined.fingerprint != mart.fingerprint) {
-            check.skipped = Some("its definition is new; the next `tidegate sync` or `tidegate run` computes it anew");
-            return Ok(check);
+    ) -> Result<Vec<Check>, SyncError> {
+        let mut groups = Check::of(&mart.shape.name, "metrics");
+        let mut parts = mart.partial.as_ref().map(|partial| Check::of(&partial.shape.name, "parts of metrics"));
+        if !self.is_current(snapshot, mart).await? {
+            for check in [&mut groups].into_iter().chain(&mut parts) {
+                check.skipped =
+                    Some("its definition is new; the next `tidegate sync` or `tidegate run` computes it anew");
+            }
+            return Ok([groups].into_iter().chain(parts).collect());
         }
-        let pending = pending_groups(snapshot, mart).await?;
+        let pending = pending_marks(snapshot, mart).await?;
         for market in self.markets_of(snapshot, mart, shapes).await? {
-            match pending.get(&market) {
-                Some(None) => check.pending += 1,
-                Some(Some(groups)) => {
-                    check.pending += groups.len() as u64;
-                    self.compare(snapshot, mart, shapes, &market, groups, &mut check).await?;
+            let Some(marked) = pending.get(&market).cloned().unwrap_or_else(|| Some(HashSet::new())) else {
+                for check in [&mut groups].into_iter().chain(&mut parts) {
+                    check.pending += 1;
                 }
-                None => self.compare(snapshot, mart, shapes, &market, &HashSet::new(), &mut check).await?,
+                continue;
+            };
+            let mut pending_groups = marked.clone();
+            if let (Some(partial), Some(parts)) = (&mart.partial, &mut parts) {
+                pending_groups = self.groups_of_marked(snapshot, mart, partial, shapes, &market, &marked).await?;
+                parts.pending += marked.len() as u64;
+                self.compare(snapshot, &Subject::partial(partial), shapes, &market, &marked, parts).await?;
+            }
+            groups.pending += pending_groups.len() as u64;
+            self.compare(snapshot, &Subject::mart(mart), shapes, &market, &pending_groups, &mut groups).await?;
+        }
+        Ok([groups].into_iter().chain(parts).collect())
+    }
+
+    async fn is_current(&self, snapshot: &DatabaseTransaction, mart: &Mart) -> Result<bool, SyncError> {
+        let defined = definitions::Entity::find_by_id(mart.shape.name.as_str()).one(snapshot).await?;
+        let mut is_current = defined.is_some_and(|defined| defined.fingerprint == mart.fingerprint);
+        for shape in [&mart.shape].into_iter().chain(mart.partial.as_ref().map(|partial| &partial.shape)) {
+            let columns = self.columns_in(snapshot, &shape.name).await?;
+            is_current &= columns.iter().eq(shape.columns.iter().map(|column| &column.name));
+        }
+        Ok(is_current)
+    }
+
+    /// The groups that marked parts are in, by what is stored of them and by what they would become.
+    async fn groups_of_marked(
+        &self,
+        snapshot: &DatabaseTransaction,
+        mart: &Mart,
+        partial: &Partial,
+        shapes: &Arc<Shapes>,
+        market: &str,
+        marked: &HashSet<String>,
+    ) -> Result<HashSet<String>, SyncError> {
+        let mut groups = HashSet::new();
+        let marked: Vec<String> = marked.iter().cloned().collect();
+        for parts in marked.chunks(PARTS_PER_QUERY) {
+            groups.extend(self.groups_of_parts(snapshot, mart, partial, market, parts).await?);
+            let scope = Scope::Keys(market.to_owned(), parts.to_vec());
+            let computed = render(&partial.shape.name, &partial.body, self.dialect, shapes, &scope)?;
+            let sql = format!("SELECT DISTINCT c.{} FROM ({}) c", self.dialect.quote(&mart.group), computed.sql);
+            let statement = Statement::from_sql_and_values(self.dialect.backend(), sql, computed.binds);
+            for row in snapshot.query_all_raw(statement).await? {
+                groups.insert(row.try_get_by_index(0)?);
             }
         }
-        Ok(check)
+        Ok(groups)
     }
 
     /// Every market that the mart or a table that it reads speaks of.
@@ -82,52 +148,56 @@ impl Sink {
     async fn compare(
         &self,
         snapshot: &DatabaseTransaction,
-        mart: &Mart,
+        subject: &Subject<'_>,
         shapes: &Arc<Shapes>,
         market: &str,
         pending: &HashSet<String>,
         check: &mut Check,
     ) -> Result<(), SyncError> {
-        let query = self.both_sides(mart, shapes, market)?;
+        let query = self.both_sides(subject, shapes, market)?;
         let statement = Statement::from_sql_and_values(self.dialect.backend(), query.sql, query.binds);
-        let group = mart.shape.columns.iter().position(|column| column.name == mart.group);
+        let group = subject.shape.columns.iter().position(|column| column.name == subject.group);
         let mut rows = snapshot.stream_raw(statement).await?;
         // A stored row, until its computed counterpart comes.
         let mut stored: Option<MartRow> = None;
         while let Some(row) = rows.try_next().await? {
             let is_computed = row.try_get_by_index::<i64>(0)? == 1;
-            let row = MartRow::of(&row, mart, self.dialect);
+            let row = MartRow::of(&row, subject.shape, self.dialect);
             if group.is_some_and(|group| row.cells[group].as_ref().is_some_and(|group| pending.contains(group))) {
                 continue;
             }
             if !is_computed {
                 if let Some(superfluous) = stored.replace(row) {
-                    check.differ(superfluous.alone("superfluous row", mart));
+                    check.differ(superfluous.alone("superfluous row", subject.shape));
                 }
                 continue;
             }
             check.checked += 1;
             match stored.take() {
-                Some(stored) if stored.has_key_of(&row, mart) => stored.compare(&row, mart, self.dialect, check),
+                Some(stored) if stored.has_key_of(&row, subject.shape) => {
+                    stored.compare(&row, subject.shape, self.dialect, check)
+                }
                 other => {
                     if let Some(superfluous) = other {
-                        check.differ(superfluous.alone("superfluous row", mart));
+                        check.differ(superfluous.alone("superfluous row", subject.shape));
                     }
-                    check.differ(row.alone("missing row", mart));
+                    check.differ(row.alone("missing row", subject.shape));
                 }
             }
         }
         if let Some(superfluous) = stored {
-            check.differ(superfluous.alone("superfluous row", mart));
+            check.differ(superfluous.alone("superfluous row", subject.shape));
         }
         Ok(())
     }
 
     /// Stored and computed rows of a market, those with the same key next to one another, the stored one first.
-    fn both_sides(&self, mart: &Mart, shapes: &Arc<Shapes>, market: &str) -> Result<Rendered, SyncError> {
-        let computed = render(&mart.shape.name, &mart.body, self.dialect, shapes, &Scope::Market(market.to_owned()))?;
+    fn both_sides(&self, subject: &Subject<'_>, shapes: &Arc<Shapes>, market: &str) -> Result<Rendered, SyncError> {
+        let Subject { shape, query, parts, .. } = subject;
+        let scope = Scope::Market(market.to_owned());
+        let computed = render_over(&shape.name, query, parts.clone(), self.dialect, shapes, &scope)?;
         let quote = |name: &str| self.dialect.quote(name);
-        let columns = &mart.shape.columns;
+        let columns = &shape.columns;
         let names: Vec<String> = columns.iter().map(|column| quote(&column.name)).collect();
         let as_stored = columns
             .iter()
@@ -137,22 +207,22 @@ impl Sink {
         binds.push(market.into());
         let sql = format!(
             "SELECT {integer_1} AS side, {computed_columns} FROM ({body}) c \
-             UNION ALL SELECT {integer_0}, {stored_columns} FROM {mart} WHERE market = {market} \
+             UNION ALL SELECT {integer_0}, {stored_columns} FROM {table} WHERE market = {market} \
              ORDER BY {key}, side",
             integer_1 = self.dialect.as_stored("1", Kind::Integer),
             integer_0 = self.dialect.as_stored("0", Kind::Integer),
             computed_columns = as_stored.collect::<Vec<_>>().join(", "),
             body = computed.sql,
             stored_columns = names.join(", "),
-            mart = quote(&mart.shape.name),
+            table = quote(&shape.name),
             market = self.dialect.placeholder(binds.len()),
-            key = mart.shape.key.iter().map(|key| quote(key)).collect::<Vec<_>>().join(", "),
+            key = shape.key.iter().map(|key| quote(key)).collect::<Vec<_>>().join(", "),
         );
         Ok(Rendered { sql, binds })
     }
 }
 
-async fn pending_groups(snapshot: &DatabaseTransaction, mart: &Mart) -> Result<BTreeMap<String, Pending>, SyncError> {
+async fn pending_marks(snapshot: &DatabaseTransaction, mart: &Mart) -> Result<BTreeMap<String, Pending>, SyncError> {
     let of_mart = dirty_groups::Entity::find().filter(dirty_groups::Column::Mart.eq(mart.shape.name.as_str()));
     let mut pending: BTreeMap<String, Pending> = BTreeMap::new();
     for mark in of_mart.all(snapshot).await? {
@@ -167,39 +237,39 @@ async fn pending_groups(snapshot: &DatabaseTransaction, mart: &Mart) -> Result<B
 }
 
 impl MartRow {
-    fn of(row: &QueryResult, mart: &Mart, dialect: Dialect) -> Self {
-        let cells = mart.shape.columns.iter().enumerate().map(|(index, column)| {
+    fn of(row: &QueryResult, shape: &TableShape, dialect: Dialect) -> Self {
+        let cells = shape.columns.iter().enumerate().map(|(index, column)| {
             // The side comes first. What cannot even be read differs from all that can be computed.
             cell(row, index + 1, column.kind, dialect).unwrap_or_else(|error| Some(format!("unreadable ({error})")))
         });
         Self { cells: cells.collect() }
     }
 
-    fn key<'a>(&'a self, mart: &'a Mart) -> impl Iterator<Item = &'a Option<String>> {
-        let columns = mart.shape.columns.iter().zip(&self.cells);
-        columns.filter(|(column, _)| mart.shape.key.contains(&column.name)).map(|(_, cell)| cell)
+    fn key<'a>(&'a self, shape: &'a TableShape) -> impl Iterator<Item = &'a Option<String>> {
+        let columns = shape.columns.iter().zip(&self.cells);
+        columns.filter(|(column, _)| shape.key.contains(&column.name)).map(|(_, cell)| cell)
     }
 
-    fn has_key_of(&self, other: &Self, mart: &Mart) -> bool {
-        self.key(mart).eq(other.key(mart))
+    fn has_key_of(&self, other: &Self, shape: &TableShape) -> bool {
+        self.key(shape).eq(other.key(shape))
     }
 
-    fn key_text(&self, mart: &Mart) -> String {
-        self.key(mart).map(|cell| cell.as_deref().unwrap_or("NULL")).collect::<Vec<_>>().join(", ")
+    fn key_text(&self, shape: &TableShape) -> String {
+        self.key(shape).map(|cell| cell.as_deref().unwrap_or("NULL")).collect::<Vec<_>>().join(", ")
     }
 
-    fn alone(&self, kind: &'static str, mart: &Mart) -> Difference {
-        Difference { kind, key: self.key_text(mart), column: None, stored: None, expected: None }
+    fn alone(&self, kind: &'static str, shape: &TableShape) -> Difference {
+        Difference { kind, key: self.key_text(shape), column: None, stored: None, expected: None }
     }
 
-    fn compare(&self, computed: &Self, mart: &Mart, dialect: Dialect, check: &mut Check) {
-        for ((column, stored), expected) in mart.shape.columns.iter().zip(&self.cells).zip(&computed.cells) {
+    fn compare(&self, computed: &Self, shape: &TableShape, dialect: Dialect, check: &mut Check) {
+        for ((column, stored), expected) in shape.columns.iter().zip(&self.cells).zip(&computed.cells) {
             let is_real =
                 dialect == Dialect::Sqlite && matches!(column.kind, Kind::Decimal | Kind::Total | Kind::Double);
             if stored != expected && !(is_real && is_close(stored.as_deref(), expected.as_deref())) {
                 check.differ(Difference {
                     kind: "metric",
-                    key: self.key_text(mart),
+                    key: self.key_text(shape),
                     column: Some(column.name.clone()),
                     stored: stored.clone(),
                     expected: expected.clone(),
