@@ -175,7 +175,7 @@ impl Sink {
             check.checked += 1;
             match stored.take() {
                 Some(stored) if stored.has_key_of(&row, subject.shape) => {
-                    stored.compare(&row, subject.shape, self.dialect, check)
+                    stored.compare(&row, subject.shape, self.dialect, check);
                 }
                 other => {
                     if let Some(superfluous) = other {
