@@ -100,13 +100,15 @@ fn a_server_that_dies_in_the_middle_of_a_sync_costs_nothing_but_time() {
         let market = Market::new("1");
         for (version, failpoints) in [
             (Version::First, "after_commit=sleep(100)"),
-            // The transaction is open when the server dies.
-            (Version::Second, "before_commit=2*off->1*sleep(2000)->off"),
+            (Version::Second, "before_commit=2*off->1*sleep(6000)->off"),
         ] {
             market.drop_version(sandbox, version);
             let slowly = ("FAILPOINTS", failpoints);
             let mut sync = Background::start(sandbox, market.sync_command(sandbox), &[PATIENT, TALKATIVE, slowly]);
             wait_for_half_a_file(sandbox);
+            if version == Version::Second {
+                wait_for_a_held_transaction(sandbox);
+            }
             restart(server);
             assert_eq!(sync.finish(), 0, "{}", sync.log());
             // Between transactions, an outage that is over at the next one goes unnoticed.
@@ -215,6 +217,16 @@ fn start_daemon(sandbox: &Sandbox, environment: &[(&str, &str)]) -> Daemon {
 fn restart(server: &Server) {
     server.stop();
     server.start_again();
+}
+
+/// Waits for a transaction that has been open for longer than any that a failpoint does not hold.
+fn wait_for_a_held_transaction(sandbox: &Sandbox) {
+    let held = match sandbox.engine {
+        Engine::Mariadb => "SELECT trx_id FROM information_schema.innodb_trx WHERE trx_started < NOW() - INTERVAL 1 SECOND",
+        Engine::Postgres => "SELECT pid FROM pg_stat_activity WHERE xact_start < NOW() - INTERVAL '1 second'",
+        Engine::Sqlite => unreachable!("SQLite has no server that dies"),
+    };
+    wait_for("a transaction to be held open", || sandbox.try_rows(held).is_ok_and(|held| !held.is_empty()));
 }
 
 /// Waits for an unfinished file of which this is true.
