@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from databases import TABLES
 from process import Taken, measure
-from tidegate import Synced, sync
+from tidegate import Synced, sync, without_settings
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,8 @@ def run_cycle(programs, database, exports, work, with_floors=True):
     exports.touch()
     redrop_floor = None
     if with_floors and programs.pipeline is not None:
-        redrop_floor = measure([programs.pipeline, *map(str, exports.files())], work / "pipeline.log")
+        redrop_floor = measure([programs.pipeline, *map(str, exports.files())], work / "pipeline.log",
+                               env=without_settings())
     redrop = step()
     rows_written = fingerprint(database) != before
     exports.drop("second")

@@ -51,6 +51,10 @@ def log_lines(log):
 
 
 def environment(url):
-    """This process's environment, without settings for tidegate other than these: the defaults are measured."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("TIDEGATE_")}
-    return {**kept, "TIDEGATE_DATABASE_URL": url, "TIDEGATE_LOG_LEVEL": "info", "TIDEGATE_LOG_FORMAT": "json"}
+    """For tidegate on this database, with its defaults."""
+    return {**without_settings(), "TIDEGATE_DATABASE_URL": url, "TIDEGATE_LOG_LEVEL": "info", "TIDEGATE_LOG_FORMAT": "json"}
+
+
+def without_settings():
+    """This process's environment without settings for tidegate: the defaults are measured."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("TIDEGATE_")}
