@@ -15,10 +15,13 @@ use crate::dataset::Dataset;
 use crate::error::SyncError;
 use crate::moment::parse_day;
 use crate::schema::{Kind, TableShape};
+use crate::sync::millis;
 use entity::{definitions, dirty_groups};
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, OnConflict, Query, Table, TableDropStatement};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set, Value};
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+use tracing::debug;
 
 /// A chunk that changes more records than this marks the whole market: one recomputation of everything
 /// is then cheaper than finding and recomputing the groups.
@@ -210,6 +213,7 @@ impl Sink {
     /// leaves all three as they were.
     async fn refresh(&self, mart: &Mart, marks: &Marks, marked: Option<&[String]>) -> Result<(), SyncError> {
         let market = marks.market.as_str();
+        let started = Instant::now();
         let write = self.begin().await?;
         match (&mart.partial, marked) {
             (None, groups) => self.compute_groups(&write.transaction, mart, market, groups).await?,
@@ -233,6 +237,8 @@ impl Sink {
         }
         clear.exec(&write.transaction).await?;
         write.commit().await?;
+        let (marked, elapsed_ms) = (marked.map(<[_]>::len), millis(started.elapsed()));
+        debug!(mart = marks.mart, market, marked, elapsed_ms, "mart refreshed");
         fail::fail_point!("after_refresh", |_| std::process::abort());
         Ok(())
     }

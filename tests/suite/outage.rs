@@ -98,10 +98,9 @@ fn a_daemon_waits_for_its_server_for_ever_and_says_so() {
 fn a_server_that_dies_in_the_middle_of_a_sync_costs_nothing_but_time() {
     on_every_server(|server, sandbox| {
         let market = Market::new("1");
-        for (version, failpoints) in [
-            (Version::First, "after_commit=sleep(100)"),
-            (Version::Second, "before_commit=2*off->1*sleep(6000)->off"),
-        ] {
+        for (version, failpoints) in
+            [(Version::First, "after_commit=sleep(100)"), (Version::Second, "before_commit=2*off->1*sleep(6000)->off")]
+        {
             market.drop_version(sandbox, version);
             let slowly = ("FAILPOINTS", failpoints);
             let mut sync = Background::start(sandbox, market.sync_command(sandbox), &[PATIENT, TALKATIVE, slowly]);
@@ -222,7 +221,9 @@ fn restart(server: &Server) {
 /// Waits for a transaction that has been open for longer than any that a failpoint does not hold.
 fn wait_for_a_held_transaction(sandbox: &Sandbox) {
     let held = match sandbox.engine {
-        Engine::Mariadb => "SELECT trx_id FROM information_schema.innodb_trx WHERE trx_started < NOW() - INTERVAL 1 SECOND",
+        Engine::Mariadb => {
+            "SELECT trx_id FROM information_schema.innodb_trx WHERE trx_started < NOW() - INTERVAL 1 SECOND"
+        }
         Engine::Postgres => "SELECT pid FROM pg_stat_activity WHERE xact_start < NOW() - INTERVAL '1 second'",
         Engine::Sqlite => unreachable!("SQLite has no server that dies"),
     };
