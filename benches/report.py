@@ -11,11 +11,12 @@ HEADER = ["database", "step", "seconds", "floor or peer", "ratio", "CPU seconds"
 
 
 class Report:
-    """Rows of the table, in the order in which they come."""
+    """Rows of the table, in the order in which they come; `below` holds lines of text under it."""
 
     def __init__(self, heading):
         self.heading = heading
         self.rows = []
+        self.below = []
         self.load_at_start = os.getloadavg()[0]
 
     def add(self, database, step, runs, against=None, remarks="", ratio_to=None):
@@ -52,6 +53,7 @@ class Report:
         lines = [*self.heading, "", f"Load average {self.load_at_start:.2f} at the start, {os.getloadavg()[0]:.2f} at the end.", ""]
         lines += ["| " + " | ".join(HEADER) + " |", "|---|---|--:|--:|--:|--:|--:|---|"]
         lines += ["| " + " | ".join(row) + " |" for row in self.rows]
+        lines += self.below
         return "\n".join(lines) + "\n"
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 from dataclasses import dataclass
+from datetime import datetime
 
 from process import Taken, measure
 
@@ -25,16 +26,21 @@ def sync(binary, inbox, url, state_dir, log):
 
 
 def without_marts(seconds, files):
-    """Seconds until the rows of the last file were in, its marts and all others left out.
+    """Seconds without those in which marts were refreshed: meanwhile no other file's rows are written.
 
-    The files of two markets are synced side by side: what their marts cost the whole run is by how much later its
-    last file ended because of them.
+    The files of two markets are synced side by side, and their marts may overlap.
     """
     if not files or any("marts_ms" not in file for file in files):
         return None
-    end = max(file["elapsed_ms"] for file in files)
-    end_of_rows = max(file["elapsed_ms"] - file["marts_ms"] for file in files)
-    return seconds - (end - end_of_rows) / 1000
+    spans = []
+    for file in files:
+        end = datetime.fromisoformat(file["timestamp"]).timestamp()
+        spans.append((end - file["marts_ms"] / 1000, end))
+    refreshing, last_end = 0.0, 0.0
+    for start, end in sorted(spans):
+        refreshing += max(0.0, end - max(start, last_end))
+        last_end = max(last_end, end)
+    return seconds - refreshing
 
 
 def log_lines(log):
@@ -50,9 +56,10 @@ def log_lines(log):
     return lines
 
 
-def environment(url):
+def environment(url, log_level="info"):
     """For tidegate on this database, with its defaults."""
-    return {**without_settings(), "TIDEGATE_DATABASE_URL": url, "TIDEGATE_LOG_LEVEL": "info", "TIDEGATE_LOG_FORMAT": "json"}
+    log = {"TIDEGATE_LOG_LEVEL": log_level, "TIDEGATE_LOG_FORMAT": "json"}
+    return {**without_settings(), "TIDEGATE_DATABASE_URL": url, **log}
 
 
 def without_settings():

@@ -97,6 +97,8 @@ pub async fn sync_file(context: &Context, source_file: &SourceFile) -> Result<Fi
         return list_unmatched(context, source_file, started).await;
     };
     let dataset = &settle_dataset(context, source_file, dataset).await?;
+    // From here on: a smaller file beside this one would else make the indexes just before this one fills the table.
+    let filling = context.sink.start_filling(dataset);
     let taken = match take(context, source_file, dataset, route).await? {
         Taken::Unchanged(file) => {
             put_away(&context.config, source_file);
@@ -106,18 +108,22 @@ pub async fn sync_file(context: &Context, source_file: &SourceFile) -> Result<Fi
         Taken::Held(file) => return Ok(report(source_file, &file, Outcome::Held, started)),
         Taken::Work(taken) => *taken,
     };
+    let taken_ms = millis(started.elapsed());
     let (mut surveyed, skips) = look(context, taken, dataset).await?;
+    let looked_ms = millis(started.elapsed()) - taken_ms;
+    tracing::debug!(file_id = surveyed.file.id, taken_ms, looked_ms, "file looked at");
     let kinds_stay = context.sink.evolve(&surveyed.layout, dataset, surveyed.file.id, now_ms()).await?;
     // Another market may have brought the same column meanwhile, and its values decided what it holds.
     Arc::make_mut(&mut surveyed.layout).adopt_kinds(dataset, &context.sink.shapes());
     if surveyed.survey.rows_rejected > 0 && surveyed.file.header.is_none() {
         context.sink.set_header(surveyed.file.id, &header_of(&surveyed)).await?;
     }
-    let filling = context.sink.start_filling(dataset);
     let Written { mut file, records_disagreeing, is_newest, index } =
         write_chunks(context, &surveyed, skips, dataset).await?;
     drop(filling);
+    let indexes_started = Instant::now();
     context.sink.make_indexes().await?;
+    tracing::debug!(file_id = file.id, elapsed_ms = millis(indexes_started.elapsed()), "indexes are there");
     // After the file's own rows: a record is only deleted once all that the file mentions are there.
     file.error = match is_newest {
         true => delete_unmentioned(context, &surveyed, dataset, &mut file).await?,

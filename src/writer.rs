@@ -19,10 +19,11 @@ use crate::source::format::RowFormat;
 use crate::source::reader::{Reader, decode};
 use crate::source::record_index::RecordIndexWriter;
 use crate::source::skips::Skips;
-use crate::sync::{Context, Surveyed, blocking, now_ms};
+use crate::sync::{Context, Surveyed, blocking, millis, now_ms};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
 
 /// Chunks that are being cleaned or wait to be written while one is written: enough to keep two cores
@@ -251,6 +252,7 @@ impl<'a> Writer<'a> {
 
     /// Compares, commits, and then notes on disk that it did.
     async fn write(&mut self, projected: Projected) -> Result<(), SyncError> {
+        let started = Instant::now();
         let known = match self.may_be_known {
             true => self.context.sink.known(self.dataset, self.market(), &projected.keys).await?,
             false => Known::nothing(projected.keys.len()),
@@ -261,12 +263,15 @@ impl<'a> Writer<'a> {
         self.records_disagreeing += projected.records_disagreeing + skipped.disagreeing;
         let (entries, skips) = (projected.entries.clone(), projected.skips.clone());
         let chunk = self.chunk_write(projected, diff, &known, skipped).await?;
+        let compared = started.elapsed();
         self.context.sink.commit_chunk(&chunk).await?;
+        let committed = started.elapsed() - compared;
         fail::fail_point!("before_checkpoint", |_| std::process::abort());
         let (counts, next, generation) = (chunk.counts, chunk.next, chunk.generation);
         self.advance_checkpoint(next).await?;
         fail::fail_point!("after_checkpoint", |_| std::process::abort());
-        tracing::debug!(file_id = self.file.id, rows = counts.read, "chunk committed");
+        let (compare_ms, commit_ms) = (millis(compared), millis(committed));
+        tracing::debug!(file_id = self.file.id, rows = counts.read, compare_ms, commit_ms, "chunk committed");
         self.file.counts = counts;
         self.file.position = Some(next);
         self.generation = generation.or_else(|| self.generation.take());

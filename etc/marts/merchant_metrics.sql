@@ -18,23 +18,23 @@ average_order_value = "total"
 first_order_at      = "timestamp"
 last_order_at       = "timestamp"
 
-# What a customer ordered from a merchant: nearly every order of a market may be from one. Orders without a customer are
-# the part ''.
+# What each customer ordered from each merchant: nearly every order of a market may be from one. Orders without a
+# customer are the part ''.
 [partial]
-key = ["market", "merchant_id", "currency_symbol", "customer_id"]
-by  = "customer_id"
+by = "customer_id"
 
-[partial.columns]
-market           = "identifier"
-merchant_id      = "identifier"
-currency_symbol  = "identifier"
-customer_id      = "identifier"
+[partial.sums]
 orders_count     = "bigint"
 cancelled_orders = "bigint"
+customers_count  = "bigint"
 sold_orders      = "bigint"
 total_units      = "total"
-first_order_at   = "timestamp"
-last_order_at    = "timestamp"
+
+[partial.lowest]
+first_order_at = "timestamp"
+
+[partial.highest]
+last_order_at = "timestamp"
 
 [touched_by]
 orders = """
@@ -57,33 +57,22 @@ WITH
           AND  o.merchant_id <> ''
           AND  {{ live('orders', 'o') }}
     )
+-- The columns of parts: market, `by`, the rest of the mart's key, sums, lowest, highest.
 SELECT market,
+       customer_id,
        merchant_id,
        currency_symbol,
-       customer_id,
        COUNT(*)                                               AS orders_count,
        COUNT(CASE WHEN order_status = 'CANCELLED' THEN 1 END) AS cancelled_orders,
+       CASE WHEN customer_id <> '' THEN 1 ELSE 0 END          AS customers_count,
        COUNT(sold)                                            AS sold_orders,
        COALESCE(SUM({{ units('sold_total') }}), 0)            AS total_units,
        MIN(order_time)                                        AS first_order_at,
        MAX(order_time)                                        AS last_order_at
 FROM   merchant_orders
-GROUP  BY market, merchant_id, currency_symbol, customer_id
+-- The market, which is the same everywhere, last: sorting compares the first ones most.
+GROUP  BY customer_id, merchant_id, currency_symbol, market
 ;
-WITH
-    merchant_totals AS (
-        SELECT p.market, p.merchant_id, p.currency_symbol,
-               SUM(p.orders_count)              AS orders_count,
-               SUM(p.cancelled_orders)          AS cancelled_orders,
-               COUNT(NULLIF(p.customer_id, '')) AS customers_count,
-               SUM(p.sold_orders)               AS sold_orders,
-               SUM(p.total_units)               AS total_units,
-               MIN(p.first_order_at)            AS first_order_at,
-               MAX(p.last_order_at)             AS last_order_at
-        FROM   {{ partial() }} p
-        WHERE  {{ touched('p.market', 'p.merchant_id') }}
-        GROUP  BY p.market, p.merchant_id, p.currency_symbol
-    )
 SELECT market,
        merchant_id,
        currency_symbol,
@@ -94,4 +83,5 @@ SELECT market,
        {{ quotient4(of_units('total_units'), 'sold_orders') }} AS average_order_value,
        first_order_at,
        last_order_at
-FROM   merchant_totals
+FROM   {{ totals() }} t
+WHERE  {{ touched('t.market', 't.merchant_id') }}

@@ -19,24 +19,24 @@ gross_margin    = "total"
 first_sold_at   = "timestamp"
 last_sold_at    = "timestamp"
 
-# What a customer bought of a product. A few orders touch many products, and each product is in orders all over the market:
-# their customers are recomputed, and the products put together from what all customers bought. Orders without a customer
-# are the part ''.
+# What each customer bought of each product. A few orders touch many products, and each product is in orders all over the
+# market: only their customers are recomputed, and the products' totals changed by the difference. Orders without a
+# customer are the part ''.
 [partial]
-key = ["market", "sku", "currency_symbol", "customer_id"]
-by  = "customer_id"
+by = "customer_id"
 
-[partial.columns]
-market          = "identifier"
-sku             = "identifier"
-currency_symbol = "identifier"
-customer_id     = "identifier"
+[partial.sums]
 orders_count    = "bigint"
+customers_count = "bigint"
 quantity_units  = "total"
 revenue_units   = "total"
 cost_units      = "total"
-first_sold_at   = "timestamp"
-last_sold_at    = "timestamp"
+
+[partial.lowest]
+first_sold_at = "timestamp"
+
+[partial.highest]
+last_sold_at = "timestamp"
 
 [touched_by]
 orders = """
@@ -61,34 +61,23 @@ WITH
           AND  COALESCE(o.order_status, '') <> 'CANCELLED'
           AND  {{ live('orders', 'o') }}
     )
+-- The columns of parts: market, `by`, the rest of the mart's key, sums, lowest, highest. An order is of one customer, so
+-- that the orders of all customers are all orders.
 SELECT market,
+       customer_id,
        sku,
        currency_symbol,
-       customer_id,
-       COUNT(DISTINCT order_id)                         AS orders_count,
+       COUNT(DISTINCT order_id)                          AS orders_count,
+       CASE WHEN customer_id <> '' THEN 1 ELSE 0 END     AS customers_count,
        COALESCE(SUM({{ units('quantity') }}), 0)         AS quantity_units,
        COALESCE(SUM({{ units('total_price') }}), 0)      AS revenue_units,
        COALESCE(SUM({{ units('total_cost_price') }}), 0) AS cost_units,
-       MIN(order_time)                                  AS first_sold_at,
-       MAX(order_time)                                  AS last_sold_at
+       MIN(order_time)                                   AS first_sold_at,
+       MAX(order_time)                                   AS last_sold_at
 FROM   sold_items
-GROUP  BY market, sku, currency_symbol, customer_id
+-- The market, which is the same everywhere, last: sorting compares the first ones most.
+GROUP  BY customer_id, sku, currency_symbol, market
 ;
-WITH
-    -- An order is of one customer, so that the orders of all customers are all orders.
-    product_totals AS (
-        SELECT p.market, p.sku, p.currency_symbol,
-               SUM(p.orders_count)              AS orders_count,
-               COUNT(NULLIF(p.customer_id, '')) AS customers_count,
-               SUM(p.quantity_units)            AS quantity_units,
-               SUM(p.revenue_units)             AS revenue_units,
-               SUM(p.cost_units)                AS cost_units,
-               MIN(p.first_sold_at)             AS first_sold_at,
-               MAX(p.last_sold_at)              AS last_sold_at
-        FROM   {{ partial() }} p
-        WHERE  {{ touched('p.market', 'p.sku') }}
-        GROUP  BY p.market, p.sku, p.currency_symbol
-    )
 SELECT market,
        sku,
        currency_symbol,
@@ -100,4 +89,5 @@ SELECT market,
        {{ round4(of_units('revenue_units - cost_units')) }} AS gross_margin,
        first_sold_at,
        last_sold_at
-FROM   product_totals
+FROM   {{ totals() }} t
+WHERE  {{ touched('t.market', 't.sku') }}

@@ -30,26 +30,14 @@ pub fn create_table(shape: &TableShape, backend: DbBackend, collation: Option<&s
     table
 }
 
-/// The statements that create a table of parts: rows of a group next to one another, and an index that finds those of
-/// a part.
-pub fn create_partial_table(
-    shape: &TableShape,
-    part: &str,
-    backend: DbBackend,
-    collation: Option<&str>,
-) -> (TableCreateStatement, Option<IndexCreateStatement>) {
+/// As [`create_table`], for a table whose rows are read and replaced by the beginning of their key: they stand in its
+/// order where the database can do that.
+pub fn create_clustered_table(shape: &TableShape, backend: DbBackend, collation: Option<&str>) -> TableCreateStatement {
     let mut table = create_table(shape, backend, collation);
-    let mut index = Index::create();
-    index.name(format!("{}_parts", shape.name)).table(shape.name.clone()).if_not_exists();
-    index.col("market").col(part.to_owned());
-    if takes_indexes_with_the_table(backend) {
-        return (table.index(&mut index).to_owned(), None);
-    }
     if backend == DbBackend::Sqlite {
-        // Rows stand in their key, in its order: a group is read in one sweep.
         table.extra("WITHOUT ROWID");
     }
-    (table, Some(index))
+    table
 }
 
 /// Whether indexes are made with the table: MySQL knows no `CREATE INDEX IF NOT EXISTS`, the others no indexes

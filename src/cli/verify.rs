@@ -49,7 +49,7 @@ fn print_check(check: &Check) {
     }
     let found = check.skipped.unwrap_or(&found);
     let seconds = check.elapsed_ms as f64 / 1000.0;
-    say(format_args!("{verdict:<8} {:<17} {:<17} {found}  {seconds:.1} s", check.table, check.what));
+    say(format_args!("{verdict:<8} {:<33} {:<16} {found}  {seconds:.1} s", check.table, check.what));
     for example in &check.examples {
         say(format_args!("         {}", describe(example)));
     }

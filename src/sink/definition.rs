@@ -1,5 +1,6 @@
 //! Definitions: marts and views as files, a TOML header in a comment and a query below it.
 
+use super::partial::{Partial, PartialHeader};
 use crate::dataset::hex;
 use crate::error::SyncError;
 use crate::schema::{ColumnShape, Kind, Shapes, TableShape};
@@ -24,9 +25,6 @@ const SHIPPED: [(&str, &str); 9] = [
 /// What stands between the query of the parts and that of the groups.
 const BETWEEN_QUERIES: &str = "\n;\n";
 
-/// Longest name of a mart with a partial: the table of parts and its index have longer ones, and databases keep 63 bytes.
-const PARTIAL_MART_BYTES_MAX: usize = 40;
-
 /// All marts and views.
 #[derive(Debug)]
 pub struct Definitions {
@@ -45,27 +43,14 @@ pub struct Mart {
     pub group: String,
     /// Columns whose sum over the groups means something.
     pub additive: Vec<String>,
-    /// Table of records to the query that gives what some of them mark: the groups, or the parts where there are any.
+    /// Table of records to the query that gives what some of them mark: groups, or parts where the mart has a partial.
     pub touched_by: BTreeMap<String, String>,
-    /// What the groups are put together from, if not from the tables themselves.
+    /// What it is computed from, if not from the tables themselves.
     pub partial: Option<Partial>,
     /// The query of the groups.
     pub body: String,
     /// SHA-256 of the file.
     pub fingerprint: String,
-}
-
-/// A table of intermediate results: a row for each group and part of the market. Where one record touches many
-/// groups, and each group has rows all over the market, recomputing the record's part costs little, and
-/// putting the groups together from their parts costs less than computing them from the tables.
-#[derive(Debug)]
-pub struct Partial {
-    /// Its table, with the rows of a group next to one another.
-    pub shape: TableShape,
-    /// The key column by whose values it is recomputed.
-    pub by: String,
-    /// The query of its rows.
-    pub body: String,
 }
 
 /// A view.
@@ -88,14 +73,6 @@ struct MartHeader {
     columns: toml::Table,
     touched_by: BTreeMap<String, String>,
     partial: Option<PartialHeader>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PartialHeader {
-    key: Vec<String>,
-    by: String,
-    columns: toml::Table,
 }
 
 #[derive(Deserialize)]
@@ -187,7 +164,7 @@ impl Mart {
                 let (parts, groups) = body.split_once(BETWEEN_QUERIES).ok_or(
                     "with a partial there must be two queries, the one of the parts first, and a line with only a `;` between them",
                 )?;
-                (Some(Partial::new(partial, parts, &shape, &header.group)?), groups)
+                (Some(Partial::new(&partial, parts, &shape, &header.group)?), groups)
             }
         };
         Ok(Self {
@@ -201,36 +178,18 @@ impl Mart {
         })
     }
 
+    /// Its table and those that it is computed from, if they are not those of the market.
+    pub fn tables(&self) -> impl Iterator<Item = &TableShape> {
+        [&self.shape].into_iter().chain(self.partial.iter().flat_map(|partial| [&partial.parts, &partial.totals]))
+    }
+
     /// What the group column holds.
     pub fn group_kind(&self) -> Kind {
         self.shape.column(&self.group).map_or(Kind::Text, |column| column.kind)
     }
 }
 
-impl Partial {
-    fn new(header: PartialHeader, body: &str, mart: &TableShape, group: &str) -> Result<Self, String> {
-        if mart.name.len() > PARTIAL_MART_BYTES_MAX {
-            return Err(format!("the name of a mart with a partial has at most {PARTIAL_MART_BYTES_MAX} bytes"));
-        }
-        let columns = columns_of(&header.columns, &header.key, "partial.columns")?;
-        let kind = |key: &str| columns.iter().find(|column| column.name == key).map(|column| column.kind);
-        if header.key.first().is_none_or(|first| first != "market") {
-            return Err("partial: the key must begin with `market`".to_owned());
-        }
-        if header.key.iter().any(|key| kind(key).is_none()) {
-            return Err("partial: `key` must name columns".to_owned());
-        }
-        let is_key = |name: &String| header.key.contains(name) && kind(name) == Some(Kind::Identifier);
-        if !is_key(&header.by) || !is_key(&group.to_owned()) {
-            return Err("partial: `by` and the mart's `group` must be identifiers of its key".to_owned());
-        }
-        let name = format!("tidegate_partial_{}", mart.name);
-        let shape = TableShape { name, columns, key: header.key, auto_increment: false };
-        Ok(Self { shape, by: header.by, body: body.trim().to_owned() })
-    }
-}
-
-fn columns_of(declared: &toml::Table, key: &[String], at: &str) -> Result<Vec<ColumnShape>, String> {
+pub(super) fn columns_of(declared: &toml::Table, key: &[String], at: &str) -> Result<Vec<ColumnShape>, String> {
     let column = |(name, kind): (&String, &toml::Value)| {
         let known = kind.as_str().and_then(Kind::from_name);
         let kind = known.ok_or_else(|| format!("{at}.{name}: {kind:?} is not a type"))?;

@@ -4,12 +4,13 @@
 //! groups from the tables and clears the marks it has read, in one transaction: a crash before the
 //! commit leaves the marks, and a mark set meanwhile has a higher id and stays.
 //!
-//! A mart with a [`Partial`] is marked by parts instead: the refresh recomputes the marked parts from the tables, and
-//! puts the groups that they were or are in together from the parts of each.
+//! A mart with a [`Partial`] is marked by parts instead: the refresh recomputes the marked parts from the tables, changes
+//! the totals by the difference, and computes the groups that these parts were or are in from the totals.
 
 use super::Sink;
-use super::definition::{Mart, Partial};
+use super::definition::Mart;
 use super::dialect::Dialect;
+use super::partial::{Change, Partial};
 use super::template::{Rendered, Scope, render, render_over};
 use crate::dataset::Dataset;
 use crate::error::SyncError;
@@ -54,11 +55,10 @@ impl Sink {
     /// Makes the marts' tables, and has them recomputed where their definition changed.
     pub(super) async fn define_marts(&self) -> Result<(), SyncError> {
         for mart in &self.definitions.marts {
-            let is_current = self.has_columns(&mart.shape).await?
-                && match &mart.partial {
-                    Some(partial) => self.has_columns(&partial.shape).await?,
-                    None => true,
-                };
+            let mut is_current = true;
+            for shape in mart.tables() {
+                is_current &= self.has_columns(shape).await?;
+            }
             let is_defined = self.is_defined(&mart.shape.name, &mart.fingerprint).await?;
             if is_current && is_defined {
                 continue;
@@ -84,15 +84,13 @@ impl Sink {
         let (backend, collation) = (self.dialect.backend(), self.collation.as_deref());
         let _writing = self.writing.lock().await;
         self.define(&self.connection, &mart.shape.name, "").await?;
-        self.connection.execute(&drop_table(&mart.shape.name)).await?;
-        self.connection.execute(&migration::ddl::create_table(&mart.shape, backend, collation)).await?;
-        if let Some(Partial { shape, by, .. }) = &mart.partial {
-            let (table, index) = migration::ddl::create_partial_table(shape, by, backend, collation);
+        for shape in mart.tables() {
             self.connection.execute(&drop_table(&shape.name)).await?;
-            self.connection.execute(&table).await?;
-            if let Some(index) = index {
-                self.connection.execute(&index).await?;
-            }
+            let create = match &mart.partial {
+                Some(partial) if partial.parts.name == shape.name => migration::ddl::create_clustered_table,
+                _ => migration::ddl::create_table,
+            };
+            self.connection.execute(&create(shape, backend, collation)).await?;
         }
         Ok(())
     }
@@ -186,7 +184,7 @@ impl Sink {
             match &marks.groups {
                 Groups::Some(groups) if groups.len() <= GROUPS_MAX => {
                     let groups: Vec<String> = groups.iter().cloned().collect();
-                    // All parts at once: the groups are put together after them, and most parts touch the same groups.
+                    // All parts at once: most of them touch the same groups.
                     let at_once = if mart.partial.is_some() { GROUPS_MAX } else { GROUPS_PER_REFRESH };
                     for groups in groups.chunks(at_once) {
                         self.refresh(mart, &marks, Some(groups)).await?;
@@ -219,14 +217,11 @@ impl Sink {
             (None, groups) => self.compute_groups(&write.transaction, mart, market, groups).await?,
             (Some(partial), None) => {
                 self.compute_parts(&write.transaction, partial, market, None).await?;
+                self.compute_totals(&write.transaction, mart, partial, market, None).await?;
                 self.compute_groups(&write.transaction, mart, market, None).await?;
             }
             (Some(partial), Some(parts)) => {
-                // The groups that the parts were in, and those that they are in now.
-                let mut groups = self.groups_of_parts(&write.transaction, mart, partial, market, parts).await?;
-                self.compute_parts(&write.transaction, partial, market, Some(parts)).await?;
-                groups.extend(self.groups_of_parts(&write.transaction, mart, partial, market, parts).await?);
-                let groups: Vec<String> = groups.into_iter().collect();
+                let groups = self.replace_parts(&write.transaction, mart, partial, market, parts).await?;
                 let groups = (groups.len() <= GROUPS_MAX).then_some(groups.as_slice());
                 self.compute_groups(&write.transaction, mart, market, groups).await?;
             }
@@ -243,6 +238,27 @@ impl Sink {
         Ok(())
     }
 
+    /// Recomputes parts and has the totals follow; gives the groups that these parts were in, and are in now.
+    async fn replace_parts(
+        &self,
+        connection: &impl ConnectionTrait,
+        mart: &Mart,
+        partial: &Partial,
+        market: &str,
+        parts: &[String],
+    ) -> Result<Vec<String>, SyncError> {
+        let mut groups = self.groups_of_parts(connection, mart, partial, market, parts).await?;
+        self.change_totals(connection, partial, market, parts, Change::Take).await?;
+        self.compute_parts(connection, partial, market, Some(parts)).await?;
+        self.change_totals(connection, partial, market, parts, Change::Add).await?;
+        groups.extend(self.groups_of_parts(connection, mart, partial, market, parts).await?);
+        let lost = self.groups_of_lost(connection, mart, partial, market).await?;
+        for lost in lost.chunks(GROUPS_MAX) {
+            self.compute_totals(connection, mart, partial, market, Some(lost)).await?;
+        }
+        Ok(groups.into_iter().collect())
+    }
+
     async fn compute_groups(
         &self,
         connection: &impl ConnectionTrait,
@@ -253,9 +269,9 @@ impl Sink {
         if groups.is_some_and(<[_]>::is_empty) {
             return Ok(());
         }
-        let parts = mart.partial.as_ref().map(|partial| self.dialect.quote(&partial.shape.name));
+        let totals = mart.partial.as_ref().map(|partial| self.dialect.quote(&partial.totals.name));
         let scope = scope_of(market, groups);
-        let query = render_over(&mart.shape.name, &mart.body, parts, self.dialect, &self.shapes(), &scope)?;
+        let query = render_over(&mart.shape.name, &mart.body, totals, self.dialect, &self.shapes(), &scope)?;
         let groups = groups.map(|groups| groups.iter().map(|group| self.group_value(mart, group)).collect());
         self.delete_keys(connection, &mart.shape, market, &mart.group, groups).await?;
         fail::fail_point!("during_refresh", |_| std::process::abort());
@@ -270,14 +286,14 @@ impl Sink {
         parts: Option<&[String]>,
     ) -> Result<(), SyncError> {
         let scope = scope_of(market, parts);
-        let query = render(&partial.shape.name, &partial.body, self.dialect, &self.shapes(), &scope)?;
+        let query = render(&partial.parts.name, &partial.body, self.dialect, &self.shapes(), &scope)?;
         let parts = parts.map(|parts| parts.iter().map(|part| part.as_str().into()).collect());
-        self.delete_keys(connection, &partial.shape, market, &partial.by, parts).await?;
+        self.delete_keys(connection, &partial.parts, market, &partial.by, parts).await?;
         fail::fail_point!("during_parts", |_| std::process::abort());
-        self.insert_computed(connection, &partial.shape, query).await
+        self.insert_computed(connection, &partial.parts, query).await
     }
 
-    async fn delete_keys(
+    pub(super) async fn delete_keys(
         &self,
         connection: &impl ConnectionTrait,
         shape: &TableShape,
@@ -304,26 +320,6 @@ impl Sink {
         let insert = format!("INSERT INTO {} ({}) {}", self.dialect.quote(&shape.name), columns.join(", "), query.sql);
         self.execute_sql(connection, insert, query.binds).await?;
         Ok(())
-    }
-
-    /// The groups that some parts are in, as far as the table of parts says.
-    pub(super) async fn groups_of_parts(
-        &self,
-        connection: &impl ConnectionTrait,
-        mart: &Mart,
-        partial: &Partial,
-        market: &str,
-        parts: &[String],
-    ) -> Result<BTreeSet<String>, SyncError> {
-        let mut query = Query::select();
-        query
-            .distinct()
-            .column(Alias::new(&mart.group))
-            .from(Alias::new(&partial.shape.name))
-            .and_where(Expr::col("market").eq(market))
-            .and_where(Expr::col(Alias::new(&partial.by)).is_in(parts));
-        let rows = connection.query_all(&query).await?;
-        Ok(rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>()?)
     }
 
     async fn marks(&self) -> Result<Vec<Marks>, SyncError> {

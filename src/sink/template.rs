@@ -45,7 +45,7 @@ pub fn render(
     render_over(name, template, None, dialect, shapes, scope)
 }
 
-/// As [`render`], for a query that reads parts; `parts` is a template that says where from.
+/// As [`render`], for a query that reads the totals of parts; `totals` is a template that says where from.
 ///
 /// # Errors
 ///
@@ -53,7 +53,7 @@ pub fn render(
 pub fn render_over(
     name: &str,
     template: &str,
-    parts: Option<String>,
+    totals: Option<String>,
     dialect: Dialect,
     shapes: &Arc<Shapes>,
     scope: &Scope,
@@ -65,9 +65,9 @@ pub fn render_over(
     add_scope_functions(&mut environment, &binds, scope);
     add_expressions(&mut environment, dialect);
     add_column_functions(&mut environment, dialect, shapes);
-    if let Some(parts) = parts {
+    if let Some(totals) = totals {
         // Rendered where it stands, by the same environment, so that values stay in the order of their placeholders.
-        environment.add_function("partial", move |state: &State<'_, '_>| state.env().render_str(&parts, ()));
+        environment.add_function("totals", move |state: &State<'_, '_>| state.env().render_str(&totals, ()));
     }
     let sql = environment
         .render_str(template, ())

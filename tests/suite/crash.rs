@@ -19,7 +19,7 @@ fn a_sync_killed_around_a_commit_goes_on_where_it_was() {
 
 #[test]
 fn a_sync_killed_while_marts_are_refreshed_refreshes_them_again() {
-    killed_at(&["during_refresh", "after_refresh"]);
+    killed_at(&["during_parts", "during_refresh", "after_refresh"]);
 }
 
 /// MySQL commits each change of a table by itself; the ledger knows of the column before.

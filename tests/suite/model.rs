@@ -36,11 +36,12 @@ const APPROVALS_MAX: usize = 4;
 const REGRESSIONS: [u64; 2] = [8_582_207_108_384_308_038, 470_635_653_756_926_470];
 
 /// Where a process may die, and at which of its visits there.
-const CRASHES: [&str; 9] = [
+const CRASHES: [&str; 10] = [
     "before_commit",
     "after_commit",
     "before_checkpoint",
     "after_checkpoint",
+    "during_parts",
     "during_refresh",
     "after_refresh",
     "during_schema_change",

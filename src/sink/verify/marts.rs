@@ -6,8 +6,9 @@ use crate::error::SyncError;
 use crate::moment::format_moment;
 use crate::schema::{Kind, Shapes, TableShape};
 use crate::sink::Sink;
-use crate::sink::definition::{Mart, Partial};
+use crate::sink::definition::Mart;
 use crate::sink::dialect::Dialect;
+use crate::sink::partial::Partial;
 use crate::sink::template::{Rendered, Scope, render, render_over};
 use chrono::{DateTime, NaiveDate, Utc};
 use entity::{definitions, dirty_groups};
@@ -30,25 +31,34 @@ const PARTS_PER_QUERY: usize = 500;
 /// Groups or parts of a market that wait for their refresh; `None` when all do.
 type Pending = Option<HashSet<String>>;
 
-/// A table that is compared with its query: a mart, or what it is put together from.
+/// A table that is compared with its query: a mart, or what it is computed from.
 struct Subject<'a> {
     shape: &'a TableShape,
     /// The key column by whose values it is recomputed.
     group: &'a str,
-    query: &'a str,
-    /// What the query reads as parts: not the stored ones, which may be wrong, but the query that they come from.
-    parts: Option<String>,
+    query: String,
+    /// What the query reads as totals: not the stored ones, which may be wrong, but the query that they come from.
+    totals: Option<String>,
 }
 
 impl<'a> Subject<'a> {
-    fn mart(mart: &'a Mart) -> Self {
-        let parts = mart.partial.as_ref().map(|partial| format!("({})", partial.body));
-        Self { shape: &mart.shape, group: &mart.group, query: &mart.body, parts }
+    fn mart(mart: &'a Mart, dialect: Dialect) -> Self {
+        let totals = mart.partial.as_ref().map(|partial| format!("({})", totals_query(partial, dialect)));
+        Self { shape: &mart.shape, group: &mart.group, query: mart.body.clone(), totals }
     }
 
-    const fn partial(partial: &'a Partial) -> Self {
-        Self { shape: &partial.shape, group: partial.by.as_str(), query: partial.body.as_str(), parts: None }
+    fn parts(partial: &'a Partial) -> Self {
+        Self { shape: &partial.parts, group: &partial.by, query: partial.body.clone(), totals: None }
     }
+
+    fn totals(mart: &'a Mart, partial: &'a Partial, dialect: Dialect) -> Self {
+        Self { shape: &partial.totals, group: &mart.group, query: totals_query(partial, dialect), totals: None }
+    }
+}
+
+/// The totals as the tables have them, without what is stored of the parts.
+fn totals_query(partial: &Partial, dialect: Dialect) -> String {
+    partial.totals_of(dialect, &format!("({})", partial.body), "1 = 1")
 }
 
 /// A row of a table, stored or computed.
@@ -64,38 +74,44 @@ impl Sink {
         shapes: &Arc<Shapes>,
     ) -> Result<Vec<Check>, SyncError> {
         let mut groups = Check::of(&mart.shape.name, "metrics");
-        let mut parts = mart.partial.as_ref().map(|partial| Check::of(&partial.shape.name, "parts of metrics"));
+        let partial = mart.partial.as_ref();
+        let mut parts = partial.map(|partial| Check::of(&partial.parts.name, "parts of metrics"));
+        let mut totals = partial.map(|partial| Check::of(&partial.totals.name, "totals of parts"));
         if !self.is_current(snapshot, mart).await? {
-            for check in [&mut groups].into_iter().chain(&mut parts) {
+            for check in [&mut groups].into_iter().chain(&mut parts).chain(&mut totals) {
                 check.skipped =
                     Some("its definition is new; the next `tidegate sync` or `tidegate run` computes it anew");
             }
-            return Ok([groups].into_iter().chain(parts).collect());
+            return Ok([groups].into_iter().chain(parts).chain(totals).collect());
         }
         let pending = pending_marks(snapshot, mart).await?;
         for market in self.markets_of(snapshot, mart, shapes).await? {
             let Some(marked) = pending.get(&market).cloned().unwrap_or_else(|| Some(HashSet::new())) else {
-                for check in [&mut groups].into_iter().chain(&mut parts) {
+                for check in [&mut groups].into_iter().chain(&mut parts).chain(&mut totals) {
                     check.pending += 1;
                 }
                 continue;
             };
             let mut pending_groups = marked.clone();
-            if let (Some(partial), Some(parts)) = (&mart.partial, &mut parts) {
+            if let (Some(partial), Some(parts), Some(totals)) = (partial, &mut parts, &mut totals) {
                 pending_groups = self.groups_of_marked(snapshot, mart, partial, shapes, &market, &marked).await?;
                 parts.pending += marked.len() as u64;
-                self.compare(snapshot, &Subject::partial(partial), shapes, &market, &marked, parts).await?;
+                self.compare(snapshot, &Subject::parts(partial), shapes, &market, &marked, parts).await?;
+                let subject = Subject::totals(mart, partial, self.dialect);
+                totals.pending += pending_groups.len() as u64;
+                self.compare(snapshot, &subject, shapes, &market, &pending_groups, totals).await?;
             }
+            let subject = Subject::mart(mart, self.dialect);
             groups.pending += pending_groups.len() as u64;
-            self.compare(snapshot, &Subject::mart(mart), shapes, &market, &pending_groups, &mut groups).await?;
+            self.compare(snapshot, &subject, shapes, &market, &pending_groups, &mut groups).await?;
         }
-        Ok([groups].into_iter().chain(parts).collect())
+        Ok([groups].into_iter().chain(parts).chain(totals).collect())
     }
 
     async fn is_current(&self, snapshot: &DatabaseTransaction, mart: &Mart) -> Result<bool, SyncError> {
         let defined = definitions::Entity::find_by_id(mart.shape.name.as_str()).one(snapshot).await?;
         let mut is_current = defined.is_some_and(|defined| defined.fingerprint == mart.fingerprint);
-        for shape in [&mart.shape].into_iter().chain(mart.partial.as_ref().map(|partial| &partial.shape)) {
+        for shape in mart.tables() {
             let columns = self.columns_in(snapshot, &shape.name).await?;
             is_current &= columns.iter().eq(shape.columns.iter().map(|column| &column.name));
         }
@@ -117,7 +133,7 @@ impl Sink {
         for parts in marked.chunks(PARTS_PER_QUERY) {
             groups.extend(self.groups_of_parts(snapshot, mart, partial, market, parts).await?);
             let scope = Scope::Keys(market.to_owned(), parts.to_vec());
-            let computed = render(&partial.shape.name, &partial.body, self.dialect, shapes, &scope)?;
+            let computed = render(&partial.parts.name, &partial.body, self.dialect, shapes, &scope)?;
             let sql = format!("SELECT DISTINCT c.{} FROM ({}) c", self.dialect.quote(&mart.group), computed.sql);
             let statement = Statement::from_sql_and_values(self.dialect.backend(), sql, computed.binds);
             for row in snapshot.query_all_raw(statement).await? {
@@ -193,9 +209,9 @@ impl Sink {
 
     /// Stored and computed rows of a market, those with the same key next to one another, the stored one first.
     fn both_sides(&self, subject: &Subject<'_>, shapes: &Arc<Shapes>, market: &str) -> Result<Rendered, SyncError> {
-        let Subject { shape, query, parts, .. } = subject;
+        let Subject { shape, query, totals, .. } = subject;
         let scope = Scope::Market(market.to_owned());
-        let computed = render_over(&shape.name, query, parts.clone(), self.dialect, shapes, &scope)?;
+        let computed = render_over(&shape.name, query, totals.clone(), self.dialect, shapes, &scope)?;
         let quote = |name: &str| self.dialect.quote(name);
         let columns = &shape.columns;
         let names: Vec<String> = columns.iter().map(|column| quote(&column.name)).collect();
