@@ -18,9 +18,7 @@ pub fn indexes(backend: DbBackend) -> Vec<(&'static str, IndexCreateStatement)> 
 
 const INDEXES: crate::Indexes<'_> = &[
     ("orders", &["market", "customer_id"]),
-    ("orders", &["market", "merchant_id"]),
     ("orders", &["market", "order_time"]),
-    ("order_items", &["market", "sku"]),
     ("deliveries", &["market", "order_id"]),
     ("deliveries", &["market", "agent_id"]),
 ];

@@ -189,8 +189,12 @@ impl Sink {
     }
 }
 
-/// The rows of these indices.
+/// The rows of these indices, which ascend.
 pub fn take_rows(rows: &TableRows, indices: &[usize]) -> TableRows {
+    if indices.len() == rows.hashes.len() {
+        // All of them, as in a first load: the columns are shared, not copied.
+        return rows.clone();
+    }
     let taken: UInt32Array =
         indices.iter().map(|&row| u32::try_from(row).expect("a chunk has fewer than 2^32 rows")).collect();
     let position: HashMap<usize, usize> = indices.iter().enumerate().map(|(new, &old)| (old, new)).collect();
