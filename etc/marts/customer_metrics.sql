@@ -58,9 +58,10 @@ WITH
           AND  o.customer_id IS NOT NULL
           AND  {{ live('orders', 'o') }}
     ),
-    -- Orders, items and tasks are added up apart and joined after: joined before, each item would repeat the tasks
-    -- of its order. CROSS JOIN means what JOIN means, and keeps SQLite, which does not reorder it, from reading
-    -- every item and task of the market to find those of a few orders.
+    -- Orders, items and tasks are added up apart: joined, each item would repeat the tasks of its order. CROSS JOIN means
+    -- what JOIN means, and keeps SQLite, which does not reorder it, from reading every item and task of the market to find
+    -- those of a few orders. The market, which is the same everywhere, is last where it sorts: the first ones are compared
+    -- most.
     order_totals AS (
         SELECT market, customer_id, currency_symbol,
                COUNT(*)                                               AS orders_count,
@@ -73,17 +74,17 @@ WITH
                MIN(order_time)                                        AS first_order_at,
                MAX(order_time)                                        AS last_order_at
         FROM   customer_orders
-        GROUP  BY market, customer_id, currency_symbol
+        GROUP  BY customer_id, currency_symbol, market
     ),
     item_totals AS (
         SELECT o.market, o.customer_id, o.currency_symbol,
-               SUM(i.quantity)       AS items_quantity,
-               COUNT(DISTINCT i.sku) AS distinct_products
+               COALESCE(SUM(i.quantity), 0) AS items_quantity,
+               COUNT(DISTINCT i.sku)        AS distinct_products
         FROM   customer_orders o
         CROSS  JOIN order_items i
         WHERE  i.market = o.market AND i.order_id = o.order_id
           AND  o.sold = 1
-        GROUP  BY o.market, o.customer_id, o.currency_symbol
+        GROUP  BY o.customer_id, o.currency_symbol, o.market
     ),
     customer_tasks AS (
         SELECT o.market, o.customer_id, o.currency_symbol,
@@ -97,33 +98,48 @@ WITH
     ),
     task_totals AS (
         SELECT market, customer_id, currency_symbol,
-               COUNT(*)                                                AS deliveries_count,
-               COUNT(completed)                                        AS completed_deliveries,
-               {{ quotient4('SUM(minutes)', 'COUNT(minutes)') }}       AS average_minutes,
-               {{ quotient4('SUM(distance_m)', 'COUNT(distance_m)') }} AS average_distance_m
+               COUNT(*)                     AS deliveries_count,
+               COUNT(completed)             AS completed_deliveries,
+               COALESCE(SUM(minutes), 0)    AS minutes,
+               COUNT(minutes)               AS timed_deliveries,
+               COALESCE(SUM(distance_m), 0) AS distance_m,
+               COUNT(distance_m)            AS measured_deliveries
         FROM   customer_tasks
-        GROUP  BY market, customer_id, currency_symbol
+        GROUP  BY customer_id, currency_symbol, market
+    ),
+    -- Not joined, because MariaDB has no key for a join of them: it would compare each customer with every other one.
+    rows_of_each AS (
+        SELECT market, customer_id, currency_symbol, orders_count, completed_orders, cancelled_orders, sold_orders,
+               total_amount, redeemed_points, consumed_points, first_order_at, last_order_at,
+               0 AS items_quantity, 0 AS distinct_products, 0 AS deliveries_count, 0 AS completed_deliveries,
+               0 AS minutes, 0 AS timed_deliveries, 0 AS distance_m, 0 AS measured_deliveries
+        FROM   order_totals
+        UNION  ALL
+        SELECT market, customer_id, currency_symbol, 0, 0, 0, 0, 0, 0, 0, NULL, NULL,
+               items_quantity, distinct_products, 0, 0, 0, 0, 0, 0
+        FROM   item_totals
+        UNION  ALL
+        SELECT market, customer_id, currency_symbol, 0, 0, 0, 0, 0, 0, 0, NULL, NULL,
+               0, 0, deliveries_count, completed_deliveries, minutes, timed_deliveries, distance_m, measured_deliveries
+        FROM   task_totals
     )
--- A refresh is of one market, so market is left out of these joins: with it, the key that MariaDB makes for their
--- temporary tables would be too long, and each row of one would be compared with every row of the other.
-SELECT o.market,
-       o.customer_id,
-       o.currency_symbol,
-       o.orders_count,
-       o.completed_orders,
-       o.cancelled_orders,
-       {{ round4('o.total_amount') }}                     AS total_amount,
-       {{ quotient4('o.total_amount', 'o.sold_orders') }} AS average_order_value,
-       {{ round4('COALESCE(i.items_quantity, 0)') }}      AS items_quantity,
-       COALESCE(i.distinct_products, 0)                   AS distinct_products,
-       o.first_order_at,
-       o.last_order_at,
-       {{ round4('o.redeemed_points') }}   AS redeemed_loyalty_points,
-       {{ round4('o.consumed_points') }}   AS consumed_loyalty_points,
-       COALESCE(t.deliveries_count, 0)     AS deliveries_count,
-       COALESCE(t.completed_deliveries, 0) AS completed_deliveries,
-       t.average_minutes                   AS average_delivery_minutes,
-       t.average_distance_m                AS average_delivery_distance_m
-FROM   order_totals o
-LEFT   JOIN item_totals i ON i.customer_id = o.customer_id AND i.currency_symbol = o.currency_symbol
-LEFT   JOIN task_totals t ON t.customer_id = o.customer_id AND t.currency_symbol = o.currency_symbol
+SELECT market,
+       customer_id,
+       currency_symbol,
+       SUM(orders_count)                                            AS orders_count,
+       SUM(completed_orders)                                        AS completed_orders,
+       SUM(cancelled_orders)                                        AS cancelled_orders,
+       {{ round4('SUM(total_amount)') }}                            AS total_amount,
+       {{ quotient4('SUM(total_amount)', 'SUM(sold_orders)') }}     AS average_order_value,
+       {{ round4('SUM(items_quantity)') }}                          AS items_quantity,
+       SUM(distinct_products)                                       AS distinct_products,
+       MIN(first_order_at)                                          AS first_order_at,
+       MAX(last_order_at)                                           AS last_order_at,
+       {{ round4('SUM(redeemed_points)') }}                         AS redeemed_loyalty_points,
+       {{ round4('SUM(consumed_points)') }}                         AS consumed_loyalty_points,
+       SUM(deliveries_count)                                        AS deliveries_count,
+       SUM(completed_deliveries)                                    AS completed_deliveries,
+       {{ quotient4('SUM(minutes)', 'SUM(timed_deliveries)') }}     AS average_delivery_minutes,
+       {{ quotient4('SUM(distance_m)', 'SUM(measured_deliveries)') }} AS average_delivery_distance_m
+FROM   rows_of_each
+GROUP  BY customer_id, currency_symbol, market

@@ -21,6 +21,7 @@ use entity::{definitions, dirty_groups};
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, OnConflict, Query, Table, TableDropStatement};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set, Value};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 use tracing::debug;
 
@@ -49,6 +50,25 @@ struct Marks {
 enum Groups {
     All,
     Some(BTreeSet<String>),
+}
+
+/// Markets of which files are being synced, each as often as there are such files.
+pub(super) type MarketsAtWork = Mutex<Vec<String>>;
+
+/// A file of a market that is being synced.
+#[derive(Debug)]
+pub struct MarketAtWork<'a> {
+    markets: &'a MarketsAtWork,
+    market: String,
+}
+
+impl Drop for MarketAtWork<'_> {
+    fn drop(&mut self) {
+        let mut markets = self.markets.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(at) = markets.iter().position(|market| *market == self.market) {
+            markets.swap_remove(at);
+        }
+    }
 }
 
 impl Sink {
@@ -166,13 +186,25 @@ impl Sink {
         Ok(())
     }
 
-    /// Recomputes every marked group.
+    /// Says that a file of this market is being synced: until that ends, files of other markets leave its marts alone.
+    pub fn start_market(&self, market: &str) -> MarketAtWork<'_> {
+        let markets = &self.markets_at_work;
+        markets.lock().unwrap_or_else(PoisonError::into_inner).push(market.to_owned());
+        MarketAtWork { markets, market: market.to_owned() }
+    }
+
+    /// Recomputes the marked groups of a market, and those of markets of which no file is being synced, which a file that
+    /// failed may have left. Without a market, every marked group.
     ///
     /// # Errors
     ///
     /// When the database fails; the marks that are left are taken up by the next refresh.
-    pub async fn refresh_marts(&self) -> Result<(), SyncError> {
-        let all_marks = self.marks().await?;
+    pub async fn refresh_marts(&self, market: Option<&str>) -> Result<(), SyncError> {
+        let mut all_marks = self.marks().await?;
+        if let Some(market) = market {
+            let at_work = self.markets_at_work.lock().unwrap_or_else(PoisonError::into_inner);
+            all_marks.retain(|marks| marks.market == market || !at_work.contains(&marks.market));
+        }
         if all_marks.iter().any(|marks| matches!(marks.groups, Groups::All)) {
             self.gather_statistics().await?;
         }
@@ -213,6 +245,14 @@ impl Sink {
         let market = marks.market.as_str();
         let started = Instant::now();
         let write = self.begin().await?;
+        let mut clear = marks_up_to(marks);
+        if let Some(marked) = marked {
+            clear = clear.filter(dirty_groups::Column::GroupKey.is_in(marked));
+        }
+        if clear.exec(&write.transaction).await?.rows_affected == 0 {
+            // Another file's refresh has seen to them meanwhile.
+            return Ok(());
+        }
         match (&mart.partial, marked) {
             (None, groups) => self.compute_groups(&write.transaction, mart, market, groups).await?,
             (Some(partial), None) => {
@@ -226,11 +266,6 @@ impl Sink {
                 self.compute_groups(&write.transaction, mart, market, groups).await?;
             }
         }
-        let mut clear = marks_up_to(marks);
-        if let Some(marked) = marked {
-            clear = clear.filter(dirty_groups::Column::GroupKey.is_in(marked));
-        }
-        clear.exec(&write.transaction).await?;
         write.commit().await?;
         let (marked, elapsed_ms) = (marked.map(<[_]>::len), millis(started.elapsed()));
         debug!(mart = marks.mart, market, marked, elapsed_ms, "mart refreshed");

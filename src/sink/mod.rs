@@ -99,6 +99,7 @@ pub struct Sink {
     promised: std::sync::Mutex<BTreeMap<String, String>>,
     /// When the last write was committed: what tells a new outage from one that goes on.
     last_commit: std::sync::Mutex<Option<Instant>>,
+    markets_at_work: marts::MarketsAtWork,
 }
 
 impl Sink {
@@ -126,6 +127,7 @@ impl Sink {
             kinds: Arc::default(),
             promised: std::sync::Mutex::default(),
             last_commit: std::sync::Mutex::new(None),
+            markets_at_work: Default::default(),
             connection,
             dialect,
             collation,

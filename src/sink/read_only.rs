@@ -39,6 +39,7 @@ impl Sink {
             kinds: Arc::default(),
             promised: std::sync::Mutex::default(),
             last_commit: std::sync::Mutex::new(None),
+            markets_at_work: Default::default(),
             collation: None,
             lease: None,
             connection,

@@ -128,7 +128,7 @@ impl Sink {
         }
         snapshot.rollback().await?;
         self.mark_everything().await?;
-        self.refresh_marts().await
+        self.refresh_marts(None).await
     }
 
     async fn copy_table(
