@@ -30,6 +30,13 @@ use tokio::sync::{mpsc, oneshot};
 /// busy behind a slow database, few enough for the memory limit.
 const CHUNKS_IN_FLIGHT: usize = 2;
 
+/// Records that a file changes up to which the groups they are in are marked one by one, and nobody counts what is stored.
+const MARKED_RECORDS_UNCOUNTED_MAX: u64 = 1000;
+
+/// A file that changes more than one of so many stored records has the marts of its whole market computed anew: finding their
+/// groups would cost more than it saves.
+const MARKED_RECORDS_SHARE: u64 = 10;
+
 /// A file whose rows are all in the tables.
 pub(crate) struct Written {
     /// Its line in the ledger.
@@ -150,6 +157,10 @@ struct Writer<'a> {
     /// Whether the tables may hold any of the file's records.
     may_be_known: bool,
     records_disagreeing: u64,
+    /// Records that were changed so far.
+    records_touched: u64,
+    /// How many there may be until the whole market is marked, once somebody asked.
+    records_marked_max: Option<u64>,
     /// What need not be read.
     skips: Arc<Skips>,
     /// What is to be known of the file's records when the next one comes.
@@ -234,6 +245,8 @@ impl<'a> Writer<'a> {
             precedence,
             may_be_known,
             records_disagreeing: 0,
+            records_touched: 0,
+            records_marked_max: None,
             skips,
             index,
             generation,
@@ -339,8 +352,22 @@ impl<'a> Writer<'a> {
         Ok(stored)
     }
 
+    /// Whether the whole market is to be marked rather than the groups of so many more records.
+    async fn marks_market(&mut self, records: usize) -> Result<bool, SyncError> {
+        self.records_touched += records as u64;
+        if !self.may_be_known || self.records_touched <= MARKED_RECORDS_UNCOUNTED_MAX {
+            return Ok(!self.may_be_known);
+        }
+        let max = match self.records_marked_max {
+            Some(max) => max,
+            None => self.context.sink.count_rows(&self.dataset.table, self.market()).await? / MARKED_RECORDS_SHARE,
+        };
+        self.records_marked_max = Some(max);
+        Ok(self.records_touched > max)
+    }
+
     async fn chunk_write(
-        &self,
+        &mut self,
         projected: Projected,
         diff: Diff,
         known: &Known,
@@ -400,6 +427,7 @@ impl<'a> Writer<'a> {
             || !touched.changed.is_empty()
             || !touched.confirmed.is_empty()
             || !diff.removed_lines.is_empty();
+        let marks_market = self.marks_market(touched.new.len() + touched.changed.len()).await?;
         // Rows that are older than generations get one for the index to name.
         let begins_generation = is_writing || (self.index.is_some() && self.generation.is_none());
         Ok(ChunkWrite {
@@ -412,6 +440,7 @@ impl<'a> Writer<'a> {
             new_lines,
             modified_lines,
             removed_lines: diff.removed_lines,
+            marks_market,
             changed_keys: touched.changed,
             new_keys: touched.new,
             confirmed_keys: touched.confirmed,

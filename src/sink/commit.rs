@@ -45,6 +45,8 @@ pub struct ChunkWrite<'a> {
     pub changed_keys: Vec<String>,
     /// Records that were not there before.
     pub new_keys: Vec<String>,
+    /// Whether the marts of the whole market are to be computed anew, instead of the groups of these records.
+    pub marks_market: bool,
     /// Unchanged records of a delta that this file confirms.
     pub confirmed_keys: Vec<String>,
     /// Marked records that this file mentions: they are marked no more.
@@ -73,11 +75,11 @@ impl Sink {
         let write = self.begin().await?;
         let transaction = &write.transaction;
         // Groups that rows leave are found before the rows change, groups that they join after.
-        self.mark_groups(transaction, chunk.dataset, &chunk.market, &chunk.changed_keys).await?;
+        self.mark_groups(transaction, chunk.dataset, &chunk.market, &chunk.changed_keys, chunk.marks_market).await?;
         self.write_rows(transaction, chunk).await?;
         self.write_marks(transaction, chunk).await?;
-        self.mark_groups(transaction, chunk.dataset, &chunk.market, &chunk.changed_keys).await?;
-        self.mark_groups(transaction, chunk.dataset, &chunk.market, &chunk.new_keys).await?;
+        self.mark_groups(transaction, chunk.dataset, &chunk.market, &chunk.changed_keys, chunk.marks_market).await?;
+        self.mark_groups(transaction, chunk.dataset, &chunk.market, &chunk.new_keys, chunk.marks_market).await?;
         if let Some(generation) = &chunk.generation {
             self.begin_generation(transaction, &chunk.dataset.table, &chunk.market, generation).await?;
         }

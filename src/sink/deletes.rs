@@ -100,7 +100,7 @@ impl Sink {
         let write = self.begin().await?;
         let transaction = &write.transaction;
         // Before the rows go: afterwards nobody could tell their groups. They join none.
-        self.mark_groups(transaction, dataset, market, keys).await?;
+        self.mark_groups(transaction, dataset, market, keys, false).await?;
         let mut deleted = 0;
         for keys in keys.chunks(KEYS_PER_STATEMENT) {
             deleted += match dataset.deletes {

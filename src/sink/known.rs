@@ -50,6 +50,19 @@ impl Sink {
         Ok(self.connection.query_one(&query).await?.is_some())
     }
 
+    /// How many rows of this market the table holds.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn count_rows(&self, table: &str, market: &str) -> Result<u64, SyncError> {
+        let mut query = Query::select();
+        query.expr(Expr::cust("COUNT(*)")).from(Alias::new(table)).and_where(Expr::col("market").eq(market));
+        let row = self.connection.query_one(&query).await?;
+        let rows: i64 = row.map_or(Ok(0), |row| row.try_get_by_index(0))?;
+        Ok(rows.unsigned_abs())
+    }
+
     /// Hashes of the records with these keys, and of their lines.
     ///
     /// # Errors

@@ -25,15 +25,18 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 use tracing::debug;
 
-/// A chunk that changes more records than this marks the whole market: one recomputation of everything
-/// is then cheaper than finding and recomputing the groups.
-const MARKED_RECORDS_MAX: usize = 1000;
+/// Marked groups or parts up to which nobody counts how many there are.
+const GROUPS_UNCOUNTED_MAX: usize = 500;
 
-/// Groups or parts of one mart and market beyond which the whole market is recomputed.
-const GROUPS_MAX: usize = 2000;
+/// A market is recomputed as a whole once more than one of so many of its groups or parts are marked: measured with
+/// 34,000 customers, of whom 10,000 cost by themselves what all of them cost at once.
+const GROUPS_SHARE: u64 = 4;
 
 /// Groups that one transaction recomputes.
 const GROUPS_PER_REFRESH: usize = 200;
+
+/// Parts that one transaction recomputes, and groups that one statement names: most parts touch the same groups.
+const PARTS_PER_REFRESH: usize = 2000;
 
 /// Records that one query finds the groups of.
 const RECORDS_PER_QUERY: usize = 500;
@@ -140,13 +143,14 @@ impl Sink {
         Ok(())
     }
 
-    /// Marks the groups or parts that these records are in now.
+    /// Marks the groups or parts that these records are in now, or the whole market.
     pub(super) async fn mark_groups(
         &self,
         connection: &impl ConnectionTrait,
         dataset: &Dataset,
         market: &str,
         keys: &[String],
+        is_whole: bool,
     ) -> Result<(), SyncError> {
         if keys.is_empty() {
             return Ok(());
@@ -154,7 +158,7 @@ impl Sink {
         let marts = self.definitions.marts.iter().filter_map(|mart| Some((mart, mart.touched_by.get(&dataset.table)?)));
         for (mart, query) in marts {
             // No query finds the groups of rows that have no key.
-            if keys.len() > MARKED_RECORDS_MAX || dataset.is_keyless() {
+            if is_whole || dataset.is_keyless() {
                 self.mark_market(connection, mart, market).await?;
                 continue;
             }
@@ -214,10 +218,9 @@ impl Sink {
                 continue;
             };
             match &marks.groups {
-                Groups::Some(groups) if groups.len() <= GROUPS_MAX => {
+                Groups::Some(groups) if !self.is_large_share(mart, &marks.market, groups.len()).await? => {
                     let groups: Vec<String> = groups.iter().cloned().collect();
-                    // All parts at once: most of them touch the same groups.
-                    let at_once = if mart.partial.is_some() { GROUPS_MAX } else { GROUPS_PER_REFRESH };
+                    let at_once = if mart.partial.is_some() { PARTS_PER_REFRESH } else { GROUPS_PER_REFRESH };
                     for groups in groups.chunks(at_once) {
                         self.refresh(mart, &marks, Some(groups)).await?;
                     }
@@ -226,6 +229,23 @@ impl Sink {
             }
         }
         Ok(())
+    }
+
+    /// Whether so many marked groups or parts cost more than all of the market's at once.
+    async fn is_large_share(&self, mart: &Mart, market: &str, marked: usize) -> Result<bool, SyncError> {
+        if marked <= GROUPS_UNCOUNTED_MAX {
+            return Ok(false);
+        }
+        let (table, column) = match &mart.partial {
+            Some(partial) => (&partial.parts.name, &partial.by),
+            None => (&mart.shape.name, &mart.group),
+        };
+        let count = Expr::col(Alias::new(column)).count_distinct();
+        let query =
+            Query::select().expr(count).from(Alias::new(table)).and_where(Expr::col("market").eq(market)).to_owned();
+        let row = self.connection.query_one(&query).await?;
+        let groups: i64 = row.map_or(Ok(0), |row| row.try_get_by_index(0))?;
+        Ok(marked as u64 * GROUPS_SHARE > groups.unsigned_abs())
     }
 
     /// Large changes leave the planner with a wrong picture of the tables.
@@ -262,7 +282,7 @@ impl Sink {
             }
             (Some(partial), Some(parts)) => {
                 let groups = self.replace_parts(&write.transaction, mart, partial, market, parts).await?;
-                let groups = (groups.len() <= GROUPS_MAX).then_some(groups.as_slice());
+                let groups = (groups.len() <= PARTS_PER_REFRESH).then_some(groups.as_slice());
                 self.compute_groups(&write.transaction, mart, market, groups).await?;
             }
         }
@@ -288,7 +308,7 @@ impl Sink {
         self.change_totals(connection, partial, market, parts, Change::Add).await?;
         groups.extend(self.groups_of_parts(connection, mart, partial, market, parts).await?);
         let lost = self.groups_of_lost(connection, mart, partial, market).await?;
-        for lost in lost.chunks(GROUPS_MAX) {
+        for lost in lost.chunks(PARTS_PER_REFRESH) {
             self.compute_totals(connection, mart, partial, market, Some(lost)).await?;
         }
         Ok(groups.into_iter().collect())

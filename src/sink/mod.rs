@@ -22,7 +22,7 @@ pub mod marts;
 mod mysql;
 mod mysql_values;
 pub mod overview;
-mod partial;
+pub mod partial;
 mod reach;
 pub mod read_only;
 pub mod rejects;

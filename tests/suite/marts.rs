@@ -185,6 +185,34 @@ fn marks_that_are_set_during_a_refresh_are_not_lost() {
     });
 }
 
+/// A file's refresh would else compute what another market's file is about to change, and that one computes it again.
+#[test]
+fn a_market_that_is_half_written_is_left_to_its_own_file() {
+    let environment = [
+        SMALL_CHUNKS,
+        ("FAILPOINTS", "before_commit=sleep(30)"),
+        ("TIDEGATE_LOG_LEVEL", "debug"),
+        ("TIDEGATE_LOG_FORMAT", "json"),
+    ];
+    on_every_database(|sandbox| {
+        let mut small = Shop::any(6);
+        small.orders.truncate(1);
+        let order = |id: i64| Order { id: id.to_string(), customer: (id % 10).to_string(), ..small.orders[0].clone() };
+        let large = Shop { orders: (0..12_000).map(order).collect(), tasks: Vec::new() };
+        sandbox.drop_file("Market 1 Orders.csv", &large.orders_csv());
+        sandbox.drop_file("Market 2 Orders.csv", &small.orders_csv());
+        let report = sandbox.sync_with(&environment);
+        assert_eq!(report.exit, 0, "{}", report.stderr);
+        let lines_of =
+            |words: &[&str]| report.stderr.lines().filter(|line| words.iter().all(|word| line.contains(word))).count();
+        assert!(lines_of(&["chunk committed"]) > 3, "{}", report.stderr);
+        for market in ["\"market\":\"1\"", "\"market\":\"2\""] {
+            let refreshes = lines_of(&["mart refreshed", "customer_metrics", market]);
+            assert_eq!(refreshes, 1, "{market}: {}", report.stderr);
+        }
+    });
+}
+
 /// A product is in orders all over the market; its metrics are changed by what its customers' parts were and are.
 #[test]
 fn metrics_follow_extremes_that_go_and_sums_that_no_real_holds() {
