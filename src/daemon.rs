@@ -129,15 +129,16 @@ async fn unless_stopped<T>(
     work: impl Future<Output = Result<T, SyncError>>,
     shutdown: &CancellationToken,
 ) -> Result<Option<T>, SyncError> {
-    tokio::select! {
-        () = shutdown.cancelled() => {
+    let done = tokio::select! {
+        () = shutdown.cancelled() => Err(SyncError::Stopped),
+        done = work => done,
+    };
+    match done {
+        Err(SyncError::Stopped) => {
             tell_systemd(&[NotifyState::Stopping]);
             Ok(None)
         }
-        done = work => match done {
-            Err(SyncError::Stopped) => Ok(None),
-            done => done.map(Some),
-        },
+        done => done.map(Some),
     }
 }
 

@@ -105,9 +105,9 @@ fn a_server_that_dies_in_the_middle_of_a_sync_costs_nothing_but_time() {
             market.drop_version(sandbox, version);
             let slowly = ("FAILPOINTS", failpoints);
             let mut sync = Background::start(sandbox, market.sync_command(sandbox), &[PATIENT, EVEN_CHUNKS, slowly]);
-            wait_for_half_a_file(sandbox);
-            if version == Version::Second {
-                wait_for_a_held_transaction(&sync);
+            match version {
+                Version::First => wait_for_half_a_file(sandbox),
+                Version::Second => wait_for_a_held_transaction(&sync),
             }
             restart(server);
             assert_eq!(sync.finish(), 0, "{}", sync.log());
