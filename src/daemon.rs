@@ -187,7 +187,7 @@ impl Loop {
     async fn start(context: Context, watch: Watch, health: Arc<Health>) -> Result<Self, SyncError> {
         let ledger = patiently(Patience::Endless, &context.shutdown, async || {
             clear_up(&context).await?;
-            context.sink.newest_files().await
+            context.sink.known_files().await
         })
         .await?;
         let now = Instant::now();
@@ -195,7 +195,7 @@ impl Loop {
         tokio::spawn(look_for_approvals(context.clone(), sender));
         Ok(Self {
             approved,
-            inbox: Inbox::new(Arc::clone(&context.config), &ledger),
+            inbox: Inbox::new(Arc::clone(&context.config), ledger),
             watched: identity_of(&context.config),
             context,
             watch,
@@ -327,7 +327,7 @@ impl Loop {
         for (file, report) in end.files {
             if let (Some(_), Ok(ledger)) = (&report, &ledger) {
                 match ledger.get(&file.path_text()) {
-                    Some(record) => self.inbox.note(record),
+                    Some(record) => self.inbox.note(record.into()),
                     None => self.inbox.note_unreadable(&file),
                 }
             }

@@ -6,7 +6,8 @@
 use crate::config::Config;
 use crate::lanes::lanes_of;
 use crate::quarantine;
-use crate::sink::ledger::{FileRecord, FileState};
+use crate::sink::known_files::KnownFile;
+use crate::sink::ledger::FileState;
 use crate::source::scan::{Lane, SourceFile, scan};
 use crate::source::watch::Hint;
 use crate::sync::{inode, now_ms};
@@ -66,11 +67,11 @@ pub struct Ready {
 
 impl Inbox {
     /// An inbox whose files the ledger knows as it says.
-    pub fn new(config: Arc<Config>, ledger: &HashMap<String, FileRecord>) -> Self {
+    pub fn new(config: Arc<Config>, ledger: impl IntoIterator<Item = KnownFile>) -> Self {
         let own_dirs = config.own_dirs_below(&config.inbox);
         let mut inbox =
             Self { config, ledger: HashMap::new(), waiting: BTreeMap::new(), busy: HashMap::new(), own_dirs };
-        ledger.values().for_each(|record| inbox.note(record));
+        ledger.into_iter().for_each(|file| inbox.note(file));
         inbox
     }
 
@@ -171,22 +172,22 @@ impl Inbox {
     }
 
     /// Notes what the ledger knows of a path now.
-    pub fn note(&mut self, record: &FileRecord) {
-        let is_open = matches!(record.state, FileState::Pending | FileState::Syncing);
+    pub fn note(&mut self, file: KnownFile) {
+        let is_open = matches!(file.state, FileState::Pending | FileState::Syncing);
         if is_open {
-            self.ledger.remove(&record.path);
+            self.ledger.remove(&file.path);
             return;
         }
         let known = Known {
-            size_bytes: record.size_bytes,
-            modified_ns: record.modified_ns,
-            inode: record.inode,
-            changed_ns: record.changed_ns,
-            transform: record.transform.clone(),
-            is_refused: record.state == FileState::Quarantined,
-            retry_at: (record.state == FileState::Failed).then(|| Instant::now() + self.config.scan_interval),
+            size_bytes: file.size_bytes,
+            modified_ns: file.modified_ns,
+            inode: file.inode,
+            changed_ns: file.changed_ns,
+            transform: file.transform,
+            is_refused: file.state == FileState::Quarantined,
+            retry_at: (file.state == FileState::Failed).then(|| Instant::now() + self.config.scan_interval),
         };
-        self.ledger.insert(record.path.clone(), known);
+        self.ledger.insert(file.path, known);
     }
 
     /// Notes a file that failed before the ledger knew it.

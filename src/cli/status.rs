@@ -24,12 +24,12 @@ pub(super) fn execute(shared: &Shared) -> Result<Exit, CommandError> {
     let config = Arc::new(Config { inbox, ..config });
     start_logging(&config, "error")?;
     let looked = runtime()?.block_on(look_at_database(&config, async |sink| {
-        Ok((sink.overview(now_ms()).await?, sink.newest_files().await?))
+        Ok((sink.overview(now_ms()).await?, sink.known_files().await?))
     }))?;
     let (overview, ledger) = looked.unwrap_or_default();
     // Without an inbox, as on another machine, there is nothing to compare the ledger with.
     let backlog = config.inbox.is_dir().then(|| {
-        let mut inbox = Inbox::new(Arc::clone(&config), &ledger);
+        let mut inbox = Inbox::new(Arc::clone(&config), ledger);
         inbox.see_everything(scan_inbox(&config));
         inbox.backlog()
     });

@@ -56,6 +56,11 @@ impl FileState {
     fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.name() == name)
     }
+
+    /// The state that a line of the ledger names. An unknown one can only come from a newer release: the file is left alone.
+    pub(super) fn of_ledger(name: &str) -> Self {
+        Self::from_name(name).unwrap_or(Self::Held)
+    }
 }
 
 /// What the ledger knows of one version of a file.
@@ -142,8 +147,7 @@ impl From<files::Model> for FileRecord {
             sha256: file.sha256,
             size_bytes: file.size_bytes,
             version_ms: file.version.timestamp_millis(),
-            // An unknown state can only come from a newer release: leave the file alone.
-            state: FileState::from_name(&file.state).unwrap_or(FileState::Held),
+            state: FileState::of_ledger(&file.state),
             modified_ns: file.modified_ns,
             inode: file.inode,
             changed_ns: file.changed_ns,

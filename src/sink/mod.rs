@@ -16,6 +16,7 @@ pub mod evolve;
 pub mod generations;
 pub mod indexes;
 pub mod known;
+pub mod known_files;
 pub mod lease;
 pub mod ledger;
 pub mod marts;
@@ -67,6 +68,9 @@ const SQLITE_CACHE_KIB: &str = "-32768";
 /// Pages of the write-ahead log after which SQLite moves them into the database: the chunks of a large file
 /// change many pages again and again, and each is moved once for all of them. 32 MiB of disk.
 const SQLITE_LOG_PAGES: &str = "8192";
+
+/// Rows that SQLite's thread may be ahead of who reads them: with few, the two wait for each other at every step.
+const SQLITE_ROWS_AHEAD: usize = 1000;
 
 /// Prepared statements that a SQLite connection keeps; one of many rows takes a megabyte.
 const SQLITE_STATEMENTS_MAX: usize = 40;
@@ -255,6 +259,7 @@ async fn connect_for(access: Access, config: &Config) -> Result<DatabaseConnecti
             let options = options
                 .create_if_missing(access == Access::Write)
                 .statement_cache_capacity(SQLITE_STATEMENTS_MAX)
+                .row_buffer_size(SQLITE_ROWS_AHEAD)
                 .pragma("cache_size", SQLITE_CACHE_KIB)
                 .pragma("wal_autocheckpoint", SQLITE_LOG_PAGES)
                 .pragma("busy_timeout", SQLITE_BUSY_TIMEOUT_MS);
