@@ -20,7 +20,6 @@ use crate::sync::millis;
 use entity::{definitions, dirty_groups};
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, OnConflict, Query, Table, TableDropStatement};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set, Value};
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 use tracing::debug;
@@ -45,14 +44,10 @@ const RECORDS_PER_QUERY: usize = 500;
 struct Marks {
     mart: String,
     market: String,
-    /// The last mark that was read.
+    /// The last mark that there was.
     last_id: i64,
-    groups: Groups,
-}
-
-enum Groups {
-    All,
-    Some(BTreeSet<String>),
+    /// Whether one of them is of the whole market.
+    is_whole: bool,
 }
 
 /// Markets of which files are being synced, each as often as there are such files.
@@ -209,7 +204,7 @@ impl Sink {
             let at_work = self.markets_at_work.lock().unwrap_or_else(PoisonError::into_inner);
             all_marks.retain(|marks| marks.market == market || !at_work.contains(&marks.market));
         }
-        if all_marks.iter().any(|marks| matches!(marks.groups, Groups::All)) {
+        if all_marks.iter().any(|marks| marks.is_whole) {
             self.gather_statistics().await?;
         }
         for marks in all_marks {
@@ -217,15 +212,15 @@ impl Sink {
                 self.forget_marks(&marks).await?;
                 continue;
             };
-            match &marks.groups {
-                Groups::Some(groups) if !self.is_large_share(mart, &marks.market, groups.len()).await? => {
-                    let groups: Vec<String> = groups.iter().cloned().collect();
-                    let at_once = if mart.partial.is_some() { PARTS_PER_REFRESH } else { GROUPS_PER_REFRESH };
-                    for groups in groups.chunks(at_once) {
-                        self.refresh(mart, &marks, Some(groups)).await?;
-                    }
-                }
-                Groups::All | Groups::Some(_) => self.refresh(mart, &marks, None).await?,
+            // Of one mart at a time: after many small changes of a large market they are many.
+            let groups = if marks.is_whole { Vec::new() } else { self.marked_groups(&marks).await? };
+            if marks.is_whole || self.is_large_share(mart, &marks.market, groups.len()).await? {
+                self.refresh(mart, &marks, None).await?;
+                continue;
+            }
+            let at_once = if mart.partial.is_some() { PARTS_PER_REFRESH } else { GROUPS_PER_REFRESH };
+            for groups in groups.chunks(at_once) {
+                self.refresh(mart, &marks, Some(groups)).await?;
             }
         }
         Ok(())
@@ -379,31 +374,41 @@ impl Sink {
 
     async fn marks(&self) -> Result<Vec<Marks>, SyncError> {
         use dirty_groups::Column as C;
-        let rows: Vec<(i64, String, String, Option<String>)> = dirty_groups::Entity::find()
+        let rows: Vec<(String, String, i64, i64, i64)> = dirty_groups::Entity::find()
             .select_only()
-            .columns([C::Id, C::Mart, C::Market, C::GroupKey])
-            .order_by_asc(C::Id)
+            .columns([C::Mart, C::Market])
+            .column_as(C::Id.max(), "last_id")
+            .column_as(C::Id.count(), "marks")
+            .column_as(C::GroupKey.count(), "marked_groups")
+            .group_by(C::Mart)
+            .group_by(C::Market)
+            .order_by_asc(C::Mart)
+            .order_by_asc(C::Market)
             .into_tuple()
             .all(&self.connection)
             .await?;
-        let mut by_mart: BTreeMap<(String, String), Marks> = BTreeMap::new();
-        for (id, mart, market, group) in rows {
-            let marks = by_mart.entry((mart.clone(), market.clone())).or_insert_with(|| Marks {
-                mart,
-                market,
-                last_id: id,
-                groups: Groups::Some(BTreeSet::new()),
-            });
-            marks.last_id = id;
-            match (&mut marks.groups, group) {
-                (Groups::Some(groups), Some(group)) => {
-                    groups.insert(group);
-                }
-                (groups, None) => *groups = Groups::All,
-                (Groups::All, Some(_)) => {}
-            }
-        }
-        Ok(by_mart.into_values().collect())
+        let marks = |(mart, market, last_id, marks, groups): (String, String, i64, i64, i64)| Marks {
+            mart,
+            market,
+            last_id,
+            is_whole: groups < marks,
+        };
+        Ok(rows.into_iter().map(marks).collect())
+    }
+
+    /// The groups or parts that are marked, each once.
+    async fn marked_groups(&self, marks: &Marks) -> Result<Vec<String>, SyncError> {
+        use dirty_groups::Column as C;
+        let groups = dirty_groups::Entity::find()
+            .select_only()
+            .distinct()
+            .column(C::GroupKey)
+            .filter(C::Mart.eq(marks.mart.as_str()))
+            .filter(C::Market.eq(marks.market.as_str()))
+            .filter(C::Id.lte(marks.last_id))
+            .filter(C::GroupKey.is_not_null())
+            .order_by_asc(C::GroupKey);
+        Ok(groups.into_tuple().all(&self.connection).await?)
     }
 
     /// Marks of a mart that is not defined any more.
