@@ -27,8 +27,8 @@ use tracing::debug;
 /// Marked groups or parts up to which nobody counts how many there are.
 const GROUPS_UNCOUNTED_MAX: usize = 500;
 
-/// A market is recomputed as a whole once more than one of so many of its groups or parts are marked: measured with
-/// 34,000 customers, of whom 10,000 cost by themselves what all of them cost at once.
+/// A market is recomputed as a whole once more than one of so many of its groups or parts are marked: reckoned from 300 of
+/// 34,000 customers and from all of them, of whom some 10,000 would cost by themselves what all cost at once.
 const GROUPS_SHARE: u64 = 4;
 
 /// Groups that one transaction recomputes.
