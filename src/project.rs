@@ -11,6 +11,7 @@ use crate::schema::{Layout, Role};
 use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch, StringArray, UInt32Array};
 use arrow_row::{RowConverter, SortField};
 use arrow_select::take::{take, take_record_batch};
+use bytes::Bytes;
 use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
@@ -30,6 +31,8 @@ pub struct TableRows {
     pub hashes: Vec<RowHash>,
     /// Cells whose column the row's JSON object did not have: (row, column of the batch).
     pub absent: Vec<(usize, usize)>,
+    /// The rows as the database's bulk path takes them, where a worker has made that of them.
+    pub encoded: Option<Arc<[Bytes]>>,
 }
 
 /// A chunk as table rows.
@@ -126,7 +129,7 @@ fn distinct_rows(rows: TableRows) -> (TableRows, Vec<String>) {
     }
     let batch = take_record_batch(&rows.batch, &indices(kept.iter().copied())).expect("indices come from the batch");
     let hashes = kept.iter().map(|&row| rows.hashes[row]).collect();
-    (TableRows { batch, record: (0..).take(kept.len()).collect(), hashes, absent: Vec::new() }, keys)
+    (TableRows { batch, record: (0..).take(kept.len()).collect(), hashes, absent: Vec::new(), encoded: None }, keys)
 }
 
 struct Source<'a> {
@@ -296,7 +299,7 @@ impl<'a> TableBuilder<'a> {
         let nullable = self.columns.into_iter().map(|(name, values)| (name, values, true));
         let batch = RecordBatch::try_from_iter_with_nullable(nullable).expect("every column has a value for each row");
         self.absent.sort_unstable();
-        TableRows { hashes: hash_rows(&batch), batch, record, absent: self.absent }
+        TableRows { hashes: hash_rows(&batch), batch, record, absent: self.absent, encoded: None }
     }
 }
 

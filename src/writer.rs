@@ -15,16 +15,18 @@ use crate::sink::generations::new_generation;
 use crate::sink::known::take_rows;
 use crate::sink::ledger::FileRecord;
 use crate::sink::rejects::{Corrected, CorrectedFiles};
+use crate::sink::wire::Encoder;
 use crate::source::format::RowFormat;
 use crate::source::reader::{Reader, decode};
 use crate::source::record_index::RecordIndexWriter;
 use crate::source::skips::Skips;
-use crate::sync::{Context, Surveyed, blocking, millis, now_ms};
+use crate::sync::{Context, Surveyed, millis, now_ms};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
 
 /// Chunks that are being cleaned or wait to be written while one is written: enough to keep two cores
 /// busy behind a slow database, few enough for the memory limit.
@@ -58,17 +60,10 @@ pub(crate) async fn write_chunks(
 ) -> Result<Written, SyncError> {
     let mut writer = Writer::new(context, surveyed, skips, dataset).await?;
     let mut chunks = start_reading(context, surveyed, dataset, &writer);
-    while let Some(projected) = chunks.recv().await {
-        if context.shutdown.is_cancelled() {
-            return Err(SyncError::Stopped);
-        }
-        let projected =
-            projected.await.map_err(|_| SyncError::Internal("the worker of a chunk is gone".to_owned()))??;
-        writer.write(projected).await?;
-    }
-    if !writer.is_done() {
-        return Err(SyncError::Internal("the file was not read to its end".to_owned()));
-    }
+    let written = writer.write_all(&mut chunks).await;
+    // Whatever became of it: nobody writes to the checkpoint of a file that is done with.
+    let noted = writer.noted().await;
+    written.and(noted)?;
     let is_newest = matches!(writer.precedence, Precedence::Newest);
     let Writer { file, records_disagreeing, index, .. } = writer;
     Ok(Written { file, records_disagreeing, is_newest, index })
@@ -89,6 +84,8 @@ fn start_reading(
     let (format, position) = (surveyed.survey.format.rows, surveyed.file.position.unwrap_or_default());
     let (config, dataset, market) = (Arc::clone(&context.config), Arc::clone(dataset), writer.market().to_owned());
     let (skips, digests) = (Arc::clone(&writer.skips), writer.index.is_some());
+    // Of rows that may be known, only the few that changed are written.
+    let encoder = (!writer.may_be_known).then(|| context.sink.encoder(surveyed.file.id));
     tokio::task::spawn_blocking(move || {
         let pass_on = |chunk: Result<Chunk, SyncError>| {
             let (done, pending) = oneshot::channel();
@@ -97,7 +94,9 @@ fn start_reading(
                 Err(error) => drop(done.send(Err(error))),
                 Ok(chunk) => {
                     let (layout, dataset, market) = (Arc::clone(&layout), Arc::clone(&dataset), market.clone());
-                    rayon::spawn(move || drop(done.send(transform(chunk, format, &layout, &dataset, &market))));
+                    rayon::spawn(move || {
+                        drop(done.send(transform(chunk, format, &layout, &dataset, &market, encoder)))
+                    });
                 }
             }
             sender.blocking_send(pending).is_ok()
@@ -126,6 +125,7 @@ fn transform(
     layout: &Layout,
     dataset: &Dataset,
     market: &str,
+    encoder: Option<Encoder>,
 ) -> Result<Projected, SyncError> {
     catch_unwind(AssertUnwindSafe(|| {
         let batch = decode(&chunk, format, layout);
@@ -135,6 +135,11 @@ fn transform(
         if let RowFormat::Csv(dialect) = format {
             let (delimiter, quote) = (char::from(dialect.delimiter), char::from(dialect.quote));
             note_corrected_rows(&mut projected.rejects, layout, delimiter, quote);
+        }
+        if let Some(encoder) = encoder {
+            for rows in [Some(&mut projected.records), projected.lines.as_mut()].into_iter().flatten() {
+                rows.encoded = encoder.encode(rows);
+            }
         }
         Projected { corrected_rows, ..projected }
     }))
@@ -167,6 +172,8 @@ struct Writer<'a> {
     index: Option<RecordIndexWriter>,
     /// Generation of the stored rows, as far as it was asked for or begun here.
     generation: Option<String>,
+    /// What writes to disk how far the committed chunks go.
+    noting: Option<JoinHandle<Result<(), SyncError>>>,
 }
 
 /// Which stored records this file's ones replace.
@@ -237,7 +244,7 @@ impl<'a> Writer<'a> {
         let content = &surveyed.content;
         let checkpoint =
             Checkpoint::new(file.id, content.stamp(), content.digests().to_vec(), surveyed.survey.clone(), position);
-        let writer = Self {
+        let mut writer = Self {
             context,
             dataset,
             file,
@@ -250,8 +257,10 @@ impl<'a> Writer<'a> {
             skips,
             index,
             generation,
+            noting: None,
         };
-        writer.advance_checkpoint(position).await?;
+        writer.note(position);
+        writer.noted().await?;
         Ok(writer)
     }
 
@@ -263,7 +272,22 @@ impl<'a> Writer<'a> {
         self.file.position.is_some_and(|position| position.done)
     }
 
-    /// Compares, commits, and then notes on disk that it did.
+    async fn write_all(&mut self, chunks: &mut mpsc::Receiver<PendingChunk>) -> Result<(), SyncError> {
+        while let Some(projected) = chunks.recv().await {
+            if self.context.shutdown.is_cancelled() {
+                return Err(SyncError::Stopped);
+            }
+            let projected =
+                projected.await.map_err(|_| SyncError::Internal("the worker of a chunk is gone".to_owned()))??;
+            self.write(projected).await?;
+        }
+        match self.is_done() {
+            true => Ok(()),
+            false => Err(SyncError::Internal("the file was not read to its end".to_owned())),
+        }
+    }
+
+    /// Compares, commits, and then begins to note on disk that it did.
     async fn write(&mut self, projected: Projected) -> Result<(), SyncError> {
         let started = Instant::now();
         let known = match self.may_be_known {
@@ -277,12 +301,14 @@ impl<'a> Writer<'a> {
         let (entries, skips) = (projected.entries.clone(), projected.skips.clone());
         let chunk = self.chunk_write(projected, diff, &known, skipped).await?;
         let compared = started.elapsed();
-        self.context.sink.commit_chunk(&chunk).await?;
+        let written = self.context.sink.write_chunk(&chunk).await?;
+        // What is on disk may lag by a chunk, no more.
+        self.noted().await?;
+        written.commit().await?;
         let committed = started.elapsed() - compared;
         fail::fail_point!("before_checkpoint", |_| std::process::abort());
         let (counts, next, generation) = (chunk.counts, chunk.next, chunk.generation);
-        self.advance_checkpoint(next).await?;
-        fail::fail_point!("after_checkpoint", |_| std::process::abort());
+        self.note(next);
         let (compare_ms, commit_ms) = (millis(compared), millis(committed));
         tracing::debug!(file_id = self.file.id, rows = counts.read, compare_ms, commit_ms, "chunk committed");
         self.file.counts = counts;
@@ -453,11 +479,24 @@ impl<'a> Writer<'a> {
         })
     }
 
-    async fn advance_checkpoint(&self, position: Position) -> Result<(), SyncError> {
+    /// Begins to note how far the committed chunks go: disks are slow at it, and the next chunk can be written meanwhile.
+    fn note(&mut self, position: Position) {
         let checkpoints = self.context.checkpoints.clone();
         let mut checkpoint = self.checkpoint.clone();
         checkpoint.position = position;
-        blocking(move || checkpoints.advance(&checkpoint)).await
+        self.noting = Some(tokio::task::spawn_blocking(move || {
+            checkpoints.advance(&checkpoint)?;
+            fail::fail_point!("after_checkpoint", |_| std::process::abort());
+            Ok(())
+        }));
+    }
+
+    /// Waits until that is done.
+    async fn noted(&mut self) -> Result<(), SyncError> {
+        match self.noting.take() {
+            Some(noting) => noting.await.map_err(|panic| SyncError::Internal(panic.to_string()))?,
+            None => Ok(()),
+        }
     }
 }
 
@@ -487,13 +526,16 @@ impl TouchedKeys {
         dataset: &Dataset,
     ) -> Self {
         let keys = &projected.keys;
-        let key = |record: &u32| keys[*record as usize].clone();
-        let new: BTreeSet<String> = diff.records.new.iter().map(|&record| keys[record].clone()).collect();
+        let mut is_new = vec![false; keys.len()];
+        diff.records.new.iter().for_each(|&record| is_new[record] = true);
+        let mut new: Vec<String> = diff.records.new.iter().map(|&record| keys[record].clone()).collect();
+        new.sort_unstable();
         let of_lines = new_lines.into_iter().chain(modified_lines).flat_map(|lines| &lines.record);
-        let mut changed: BTreeSet<String> = modified.iter().chain(of_lines).map(key).collect();
-        changed.extend(revived.iter().cloned());
-        changed.extend(diff.removed_lines.iter().map(|(key, _)| key.clone()));
-        changed.retain(|key| !new.contains(key));
+        let records = modified.iter().chain(of_lines).map(|&record| record as usize);
+        // What was brought back or lost lines was there before.
+        let mut changed: BTreeSet<&String> =
+            records.filter(|&record| !is_new[record]).map(|record| &keys[record]).collect();
+        changed.extend(revived.iter().chain(diff.removed_lines.iter().map(|(key, _)| key)));
         let written: HashSet<usize> =
             diff.records.new.iter().copied().chain(modified.iter().map(|&record| record as usize)).collect();
         let confirmed = match dataset.kind {
@@ -507,6 +549,6 @@ impl TouchedKeys {
                 .map(|&record| keys[record].clone())
                 .collect(),
         };
-        Self { changed: changed.into_iter().collect(), new: new.into_iter().collect(), confirmed }
+        Self { changed: changed.into_iter().cloned().collect(), new, confirmed }
     }
 }

@@ -1,7 +1,7 @@
 //! Bulk rows into MySQL: LOAD DATA LOCAL, whose file is the rows as they are encoded.
 
 use super::mysql::Connection;
-use super::tsv::{SEND_BYTES, Spelling, push_row};
+use super::tsv;
 use crate::project::TableRows;
 use sea_orm::DbErr;
 
@@ -10,37 +10,18 @@ use sea_orm::DbErr;
 pub(super) async fn load_rows(
     connection: &mut Connection,
     table: &str,
-    own_columns: &str,
+    columns: &str,
     rows: &TableRows,
     file_id: i64,
 ) -> Result<bool, DbErr> {
-    // Signs by their numbers: a server may take a backslash in a text for itself (NO_BACKSLASH_ESCAPES).
+    // Signs by their numbers: a server may take a backslash in a text for itself (NO_BACKSLASH_ESCAPES). Binary, because
+    // hashes are no text, and what is text is UTF-8 as its columns are.
     let sql = format!(
-        "LOAD DATA LOCAL INFILE 'rows' INTO TABLE {table} CHARACTER SET utf8mb4 \
-         FIELDS TERMINATED BY X'09' ESCAPED BY X'5C' LINES TERMINATED BY X'0A' \
-         ({own_columns}, @row_hash, _file_id) SET _row_hash = UNHEX(@row_hash)"
+        "LOAD DATA LOCAL INFILE 'rows' INTO TABLE {table} CHARACTER SET binary \
+         FIELDS TERMINATED BY X'09' ESCAPED BY X'5C' LINES TERMINATED BY X'0A' ({columns})"
     );
     let sent = rows.hashes.len() as u64;
-    let loaded = connection.load(&sql, Blocks { rows: rows.clone(), next: 0, file_id }).await?;
+    let blocks = rows.encoded.clone().unwrap_or_else(|| tsv::blocks(rows, file_id));
+    let loaded = connection.load(&sql, blocks).await?;
     Ok(loaded.rows == sent && loaded.warnings == 0)
-}
-
-/// The rows' text, encoded as it is asked for, so that the server reads one block while the next one is made.
-struct Blocks {
-    rows: TableRows,
-    next: usize,
-    file_id: i64,
-}
-
-impl Iterator for Blocks {
-    type Item = Vec<u8>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let mut text = String::with_capacity(SEND_BYTES + (SEND_BYTES >> 2));
-        while self.next < self.rows.hashes.len() && text.len() < SEND_BYTES {
-            push_row(&mut text, &self.rows, self.next, self.file_id, Spelling::Mysql);
-            self.next += 1;
-        }
-        (!text.is_empty()).then(|| text.into_bytes())
-    }
 }

@@ -4,10 +4,10 @@
 //! A crash before the commit leaves the chunk undone and the position before it; a crash after it finds
 //! the position after it. Nothing is done twice, nothing is left out.
 
-use super::Sink;
 use super::rejects::Corrected;
 use super::transaction::Transaction;
 use super::upsert::{Rows, statements};
+use super::{Sink, WriteTransaction};
 use crate::chunk::{Counts, Position, Reject};
 use crate::dataset::Dataset;
 use crate::error::SyncError;
@@ -65,13 +65,31 @@ pub struct ChunkWrite<'a> {
     pub next: Position,
 }
 
+/// A chunk that is written; dropped without a commit, it never was.
+#[must_use]
+pub struct WrittenChunk<'a>(WriteTransaction<'a>);
+
+impl WrittenChunk<'_> {
+    /// Commits it.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails; then nothing of the chunk is written.
+    pub async fn commit(self) -> Result<(), SyncError> {
+        fail::fail_point!("before_commit", |_| std::process::abort());
+        self.0.commit().await?;
+        fail::fail_point!("after_commit", |_| std::process::abort());
+        Ok(())
+    }
+}
+
 impl Sink {
-    /// Commits a chunk.
+    /// Writes a chunk, which nobody sees until it is committed.
     ///
     /// # Errors
     ///
     /// When the database fails or the lease is lost; then nothing of the chunk is written.
-    pub async fn commit_chunk(&self, chunk: &ChunkWrite<'_>) -> Result<(), SyncError> {
+    pub async fn write_chunk(&self, chunk: &ChunkWrite<'_>) -> Result<WrittenChunk<'_>, SyncError> {
         let write = self.begin().await?;
         let transaction = &write.transaction;
         // Groups that rows leave are found before the rows change, groups that they join after.
@@ -88,10 +106,7 @@ impl Sink {
             self.close_corrected(transaction, corrected).await?;
         }
         self.write_position(transaction, chunk.file_id, chunk.counts, chunk.next).await?;
-        fail::fail_point!("before_commit", |_| std::process::abort());
-        write.commit().await?;
-        fail::fail_point!("after_commit", |_| std::process::abort());
-        Ok(())
+        Ok(WrittenChunk(write))
     }
 
     async fn write_rows(&self, connection: &Transaction, chunk: &ChunkWrite<'_>) -> Result<(), SyncError> {

@@ -170,7 +170,7 @@ impl Sink {
         let is_changed = |&row: &usize| Some(hashes[row]) != stored_hash(row);
         let still_changed: Vec<usize> = (0..batch.num_rows()).filter(is_changed).collect();
         Ok(take_rows(
-            &TableRows { batch, hashes: hashes.clone(), record: taken.record, absent: Vec::new() },
+            &TableRows { batch, hashes: hashes.clone(), record: taken.record, absent: Vec::new(), encoded: None },
             &still_changed,
         ))
     }
@@ -216,6 +216,7 @@ pub fn take_rows(rows: &TableRows, indices: &[usize]) -> TableRows {
         record: indices.iter().map(|&row| rows.record[row]).collect(),
         hashes: indices.iter().map(|&row| rows.hashes[row]).collect(),
         absent: rows.absent.iter().filter_map(|&(row, column)| Some((*position.get(&row)?, column))).collect(),
+        encoded: None,
     }
 }
 

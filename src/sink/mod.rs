@@ -9,6 +9,7 @@ mod bulk_mysql;
 mod bulk_postgres;
 mod bulk_sqlite;
 pub mod commit;
+mod copy;
 pub mod definition;
 pub mod deletes;
 pub mod dialect;
@@ -37,6 +38,7 @@ pub mod upsert;
 pub mod verify;
 pub mod views;
 pub mod widen;
+pub mod wire;
 
 use crate::config::{AfterSync, Config};
 use crate::error::SyncError;
@@ -148,6 +150,11 @@ impl Sink {
     /// The shapes of all tables, as they are now.
     pub fn shapes(&self) -> Arc<Shapes> {
         Arc::clone(&self.shapes.read().expect("no code panics while it holds the shapes"))
+    }
+
+    /// What makes rows of a file what this database's bulk path takes.
+    pub fn encoder(&self, file_id: i64) -> wire::Encoder {
+        wire::Encoder::new(self.dialect, file_id)
     }
 
     /// When something was last committed.

@@ -6,6 +6,7 @@ use super::mysql_values::{params, row_values};
 use super::transaction::not_acquired;
 use crate::config::DatabaseUrl;
 use crate::error::ServerAnswer;
+use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use mysql_async::prelude::Queryable;
 use mysql_async::{ClientIdentity, Conn, DriverError, Error, IoError, Opts, OptsBuilder, SslOpts};
@@ -148,12 +149,8 @@ impl Connection {
     }
 
     /// Runs a LOAD DATA LOCAL on a file of these blocks.
-    pub async fn load(
-        &mut self,
-        sql: &str,
-        blocks: impl Iterator<Item = Vec<u8>> + Send + Sync + 'static,
-    ) -> Result<Loaded, DbErr> {
-        let file = stream::iter(blocks.map(|block| Ok(block.into()))).boxed();
+    pub async fn load(&mut self, sql: &str, blocks: Arc<[Bytes]>) -> Result<Loaded, DbErr> {
+        let file = stream::iter((0..blocks.len()).map(move |at| Ok(blocks[at].clone()))).boxed();
         let file = Mutex::new(Some(file));
         self.connection.set_infile_handler(async move {
             let file = file.into_inner().unwrap_or_else(PoisonError::into_inner);

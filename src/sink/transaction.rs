@@ -158,6 +158,7 @@ pub(super) fn exec_failed(error: sqlx::Error) -> DbErr {
     DbErr::Exec(RuntimeErr::SqlxError(error.into()))
 }
 
-fn query_failed(error: sqlx::Error) -> DbErr {
+/// The error of a query.
+pub(super) fn query_failed(error: sqlx::Error) -> DbErr {
     DbErr::Query(RuntimeErr::SqlxError(error.into()))
 }

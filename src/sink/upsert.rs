@@ -55,8 +55,13 @@ impl Sink {
                 let sql = self.merge_text(shape, &names, &format!("VALUES ({})", vec!["?"; names.len()].join(", ")));
                 return bulk_sqlite::run_for_rows(sqlite, &sql, rows, file_id).await;
             }
-            Driver::Postgres(postgres) if rows.hashes.len() >= COPY_ROWS_MIN => {
-                return self.copy(postgres, shape, &names, rows, are, file_id).await;
+            Driver::Postgres(postgres) => {
+                let table = self.dialect.quote(&shape.name);
+                if rows.hashes.len() >= COPY_ROWS_MIN
+                    && bulk_postgres::takes_rows(postgres, &table, &names, rows).await?
+                {
+                    return self.copy(postgres, shape, &names, rows, are, file_id).await;
+                }
             }
             Driver::Mysql(mysql) => {
                 let is_loaded = rows.hashes.len() >= LOAD_ROWS_MIN
@@ -65,7 +70,6 @@ impl Sink {
                     return Ok(());
                 }
             }
-            Driver::Postgres(_) => {}
         }
         self.upsert_by_statements(transaction, shape, &names, rows, file_id).await
     }
@@ -177,18 +181,17 @@ impl Sink {
         file_id: i64,
     ) -> Result<bool, DbErr> {
         let table = self.dialect.quote(&shape.name);
-        let own_columns = self.quoted(&names[..rows.batch.num_columns()]);
+        let columns = self.quoted(names);
         if are == Rows::New {
-            if bulk_mysql::load_rows(mysql, &table, &own_columns, rows, file_id).await? {
+            if bulk_mysql::load_rows(mysql, &table, &columns, rows, file_id).await? {
                 return Ok(true);
             }
             mysql.run("ROLLBACK TO SAVEPOINT tidegate_bulk").await?;
         }
-        let columns = self.quoted(names);
         // With TEMPORARY, neither of them commits. No rollback takes such a table away.
         mysql.run("DROP TEMPORARY TABLE IF EXISTS tidegate_bulk").await?;
         mysql.run(&format!("CREATE TEMPORARY TABLE tidegate_bulk AS SELECT {columns} FROM {table} LIMIT 0")).await?;
-        if !bulk_mysql::load_rows(mysql, "tidegate_bulk", &own_columns, rows, file_id).await? {
+        if !bulk_mysql::load_rows(mysql, "tidegate_bulk", &columns, rows, file_id).await? {
             return Ok(false);
         }
         mysql.run(&self.merge_text(shape, names, &format!("SELECT {columns} FROM tidegate_bulk"))).await?;
