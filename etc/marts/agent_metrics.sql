@@ -32,7 +32,7 @@ WITH
                CASE WHEN d.task_status = 'Completed' THEN {{ exact('d.total_time_taken_min') }} END AS minutes,
                CASE WHEN d.task_status = 'Completed' THEN {{ exact('d.distance_m') }} END           AS distance_m,
                CASE WHEN d.rating > 0                THEN d.rating END                              AS rating
-        FROM   deliveries d
+        FROM   {{ source('deliveries', 'd') }}
         WHERE  {{ touched('d.market', 'd.agent_id') }}
           AND  d.agent_id IS NOT NULL
           AND  {{ live('deliveries', 'd') }}

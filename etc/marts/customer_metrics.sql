@@ -53,7 +53,7 @@ WITH
                COALESCE(o.currency_symbol, '')                                              AS currency_symbol,
                CASE WHEN COALESCE(o.order_status, '') <> 'CANCELLED' THEN 1             END AS sold,
                CASE WHEN COALESCE(o.order_status, '') <> 'CANCELLED' THEN o.order_total END AS sold_total
-        FROM   orders o
+        FROM   {{ source('orders', 'o') }}
         WHERE  {{ touched('o.market', 'o.customer_id') }}
           AND  o.customer_id IS NOT NULL
           AND  {{ live('orders', 'o') }}
@@ -76,6 +76,24 @@ WITH
         FROM   customer_orders
         GROUP  BY customer_id, currency_symbol, market
     ),
+    {% if dialect == 'mysql' %}
+    -- MariaDB would take three times as long for the DISTINCT of each customer.
+    sold_products AS (
+        SELECT o.market, o.customer_id, o.currency_symbol, i.sku,
+               COALESCE(SUM(i.quantity), 0) AS quantity
+        FROM   customer_orders o
+        JOIN   order_items i ON i.market = o.market AND i.order_id = o.order_id
+        WHERE  o.sold = 1
+        GROUP  BY o.customer_id, o.currency_symbol, i.sku, o.market
+    ),
+    item_totals AS (
+        SELECT market, customer_id, currency_symbol,
+               SUM(quantity) AS items_quantity,
+               COUNT(sku)    AS distinct_products
+        FROM   sold_products
+        GROUP  BY customer_id, currency_symbol, market
+    ),
+    {% else %}
     item_totals AS (
         SELECT o.market, o.customer_id, o.currency_symbol,
                COALESCE(SUM(i.quantity), 0) AS items_quantity,
@@ -86,6 +104,7 @@ WITH
           AND  o.sold = 1
         GROUP  BY o.customer_id, o.currency_symbol, o.market
     ),
+    {% endif %}
     customer_tasks AS (
         SELECT o.market, o.customer_id, o.currency_symbol,
                CASE WHEN d.task_status = 'Completed' THEN 1 END                                     AS completed,

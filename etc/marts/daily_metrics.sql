@@ -35,7 +35,7 @@ WITH
                {{ day('o.order_time') }}                                                    AS day,
                CASE WHEN COALESCE(o.order_status, '') <> 'CANCELLED' THEN 1             END AS sold,
                CASE WHEN COALESCE(o.order_status, '') <> 'CANCELLED' THEN o.order_total END AS sold_total
-        FROM   orders o
+        FROM   {{ source('orders', 'o') }}
         WHERE  {{ touched_days('o.market', 'o.order_time') }}
           AND  o.order_time IS NOT NULL
           AND  {{ live('orders', 'o') }}

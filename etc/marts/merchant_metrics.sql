@@ -52,7 +52,7 @@ WITH
                COALESCE(o.customer_id, '')                                                  AS customer_id,
                CASE WHEN COALESCE(o.order_status, '') <> 'CANCELLED' THEN 1             END AS sold,
                CASE WHEN COALESCE(o.order_status, '') <> 'CANCELLED' THEN o.order_total END AS sold_total
-        FROM   orders o
+        FROM   {{ source('orders', 'o') }}
         WHERE  {{ touched_or_null('o.market', 'o.customer_id') }}
           AND  o.merchant_id <> ''
           AND  {{ live('orders', 'o') }}

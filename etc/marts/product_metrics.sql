@@ -53,7 +53,7 @@ WITH
                o.order_id, o.order_time,
                COALESCE(o.currency_symbol, '') AS currency_symbol,
                COALESCE(o.customer_id, '')     AS customer_id
-        FROM   orders o
+        FROM   {{ source('orders', 'o') }}
         CROSS  JOIN order_items i
         WHERE  i.market = o.market AND i.order_id = o.order_id
           AND  {{ touched_or_null('o.market', 'o.customer_id') }}

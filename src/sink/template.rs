@@ -3,7 +3,7 @@
 
 use super::dialect::Dialect;
 use crate::error::SyncError;
-use crate::schema::{Shapes, shortened};
+use crate::schema::{Shapes, TableShape, shortened};
 use minijinja::value::Rest;
 use minijinja::{Environment, State, UndefinedBehavior};
 use sea_orm::Value;
@@ -63,6 +63,7 @@ pub fn render_over(
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.add_global("dialect", dialect.name());
     add_scope_functions(&mut environment, &binds, scope);
+    add_sources(&mut environment, dialect, shapes, scope);
     add_expressions(&mut environment, dialect);
     add_column_functions(&mut environment, dialect, shapes);
     if let Some(totals) = totals {
@@ -166,6 +167,22 @@ fn add_scope_functions(environment: &mut Environment<'_>, binds: &Binds, scope: 
     let (binds, scope) = (binds.clone(), scope.clone());
     environment
         .add_function("touched_days", move |market: &str, moment: &str| binds.keyed_days(&scope, market, moment));
+}
+
+/// Where rows are read from: a table and the name it goes by. All rows of a market SQLite would read by whichever index
+/// serves a grouping, from a place of its own each; by the key they stand together, as those of other tables do that are
+/// looked up for them.
+fn add_sources(environment: &mut Environment<'_>, dialect: Dialect, shapes: &Arc<Shapes>, scope: &Scope) {
+    let reads_by_key = dialect == Dialect::Sqlite && matches!(scope, Scope::Market(_));
+    let of = Arc::clone(shapes);
+    environment.add_function("source", move |table: &str, alias: &str| {
+        let is_keyed_by_market = |shape: &TableShape| shape.key.first().is_some_and(|first| first == "market");
+        match reads_by_key && of.get(table).is_some_and(is_keyed_by_market) {
+            // The name that SQLite gives the index of a primary key (its fileformat2.html, section 2.6.1).
+            true => format!("{table} {alias} INDEXED BY {}", dialect.quote(&format!("sqlite_autoindex_{table}_1"))),
+            false => format!("{table} {alias}"),
+        }
+    });
 }
 
 fn add_column_functions(environment: &mut Environment<'_>, dialect: Dialect, shapes: &Arc<Shapes>) {

@@ -6,6 +6,9 @@ use memchr::{memchr, memchr2, memchr3};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
+/// Bytes of a cell that are looked at one by one: most cells are empty or short, and calling a search costs more.
+const NEAR_BYTES: usize = 8;
+
 /// How the cells of a file are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dialect {
@@ -121,7 +124,10 @@ enum CellEnd {
 fn cell_end(bytes: &[u8], start: usize, is_at_end: bool, dialect: Dialect) -> CellEnd {
     if bytes.get(start) != Some(&dialect.quote) {
         let rest = &bytes[start..];
-        return match memchr3(dialect.delimiter, b'\n', b'\r', rest) {
+        let near = &rest[..rest.len().min(NEAR_BYTES)];
+        let is_end = |&byte: &u8| byte == dialect.delimiter || byte == b'\n' || byte == b'\r';
+        let far = || Some(near.len() + memchr3(dialect.delimiter, b'\n', b'\r', &rest[near.len()..])?);
+        return match near.iter().position(is_end).or_else(far) {
             Some(length) => CellEnd::At(start + length, false),
             None if is_at_end => CellEnd::At(bytes.len(), false),
             None => CellEnd::Incomplete,
