@@ -77,6 +77,57 @@ fn a_server_that_forbids_local_files_gets_the_same_rows() {
     assert_same(&everything(&forbidden), &everything(&loading), "without LOAD DATA LOCAL");
 }
 
+/// Values of every kind, the largest and smallest among them, and none.
+fn measured(rows: std::ops::Range<usize>) -> String {
+    let rows = rows.map(|row| {
+        let sign = if row % 2 == 0 { "" } else { "-" };
+        match row % 5 {
+            4 => format!("{row},A,,,,,,\n"),
+            3 => format!("{row},A,{sign}99999999999.9999,0,1900-01-01 00:00:00,9999-12-31,{sign}1e-9,-1\n"),
+            2 => format!(
+                "{row},A,{sign}0.0001,{sign}0.5,1999-12-31 23:59:59.999,2000-01-01,{sign}1e15,9007199254740993\n"
+            ),
+            _ => format!(
+                "{row},A,{sign}{}.{:02},{row},2022-02-{:02} 16:36:27,1970-01-{:02},{sign}{}.25,{row}\n",
+                row * 10_007,
+                row % 100,
+                1 + row % 28,
+                1 + row % 28,
+                row * 3
+            ),
+        }
+    });
+    format!("Order ID,SKU,Order Total,Tax,Order Time,Visited On,Length,Steps\n{}", rows.collect::<String>())
+}
+
+#[test]
+fn every_kind_of_value_arrives_as_by_few_rows() {
+    on_every_database(|sandbox| {
+        let few = sandbox.sibling();
+        sandbox.drop_file(ORDERS, &measured(0..ROWS));
+        synced(&sandbox.sync(), ORDERS);
+        for start in (0..ROWS).step_by(100) {
+            few.drop_file(ORDERS, &measured(start..start + 100));
+            synced(&few.sync(), ORDERS);
+        }
+        assert_eq!(sandbox.dump()["orders"].len(), ROWS);
+        assert_same(&sandbox.dump(), &few.dump(), "by hundreds");
+    });
+}
+
+/// COPY's binary form of a bigint read as a double would be a number, and a wrong one.
+#[test]
+fn columns_that_somebody_gave_another_type_get_their_values_all_the_same() {
+    let sandbox = Sandbox::new(Engine::Postgres);
+    sandbox.drop_file(ORDERS, &measured(0..10));
+    synced(&sandbox.sync(), ORDERS);
+    sandbox.execute("DROP VIEW cohort_retention, customer_segments, enriched_deliveries, enriched_orders");
+    sandbox.execute("ALTER TABLE orders ALTER COLUMN line_count TYPE double precision");
+    sandbox.drop_file(ORDERS, &measured(0..ROWS));
+    synced(&sandbox.sync(), ORDERS);
+    assert_eq!(sandbox.rows("SELECT SUM(line_count) FROM orders"), [ROWS.to_string()]);
+}
+
 /// The second of two feeds asks what is stored while the first has not yet committed.
 #[test]
 fn rows_that_another_feed_brought_meanwhile_are_merged() {
