@@ -79,6 +79,8 @@ pub struct Chunk {
 pub struct SeenRecord {
     /// Digest of its bytes.
     pub digest: RecordDigest,
+    /// Part of the hash of its key.
+    pub key_hash: u32,
     /// Its bytes.
     pub bytes: u64,
     /// Rows whose shifted cells were put back.
@@ -94,6 +96,8 @@ pub type RecordDigest = [u8; 16];
 pub struct Entry {
     /// Of its bytes.
     pub digest: RecordDigest,
+    /// Part of the hash of its key; two records that share it are only read without need.
+    pub key_hash: u32,
     /// Its bytes.
     pub bytes: u32,
     /// Its rows.

@@ -108,6 +108,7 @@ fn entries(chunk: &Chunk, lines: Option<&TableRows>, disagreeing: &[bool]) -> Ve
     let seen = chunk.seen.iter().zip(&chunk.records).zip(table_rows).zip(disagreeing);
     seen.map(|(((seen, rows), table_rows), &disagrees)| Entry {
         digest: seen.digest,
+        key_hash: seen.key_hash,
         // A record has at most record_rows_max rows of row_bytes_max; what does not fit is not found again.
         bytes: u32::try_from(seen.bytes).unwrap_or(0),
         rows: u32::try_from(rows.len()).unwrap_or(0),

@@ -10,7 +10,7 @@ use super::format::{Format, RowFormat};
 use super::json::JsonRows;
 use super::record_index::RecordHasher;
 use super::rows::{Fault, Form, RowRef, Rows, printable_in};
-use super::seen_keys::{Scattered, key_hash};
+use super::seen_keys::{Scattered, key_hash, short_key_hash};
 use super::survey::Survey;
 use crate::chunk::{Chunk, Position, Reject, SeenRecord, Skip};
 use crate::config::Limits;
@@ -360,7 +360,8 @@ impl Record {
         chunk.records.push(first..first + self.rows.len());
         if let Some(hasher) = self.hasher {
             let repaired = (chunk.rows_repaired - repaired_before) as u32;
-            chunk.seen.push(SeenRecord { digest: hasher.finish(), bytes: self.whole_bytes, repaired });
+            let key_hash = short_key_hash(key_hash(&self.key));
+            chunk.seen.push(SeenRecord { digest: hasher.finish(), key_hash, bytes: self.whole_bytes, repaired });
         }
         chunk.keys.push(self.key);
     }

@@ -8,7 +8,7 @@
 //! | bytes | what |
 //! |---|---|
 //! | 512 | [`Origin`], as JSON, and spaces |
-//! | 32 each | [`Entry`], in the order of the file: digest (16), bytes, rows, table rows, and repaired rows with the mark of a disagreeing record as the highest bit (4 each, little-endian) |
+//! | 36 each | [`Entry`], in the order of the file: digest (16), hash of its key, bytes, rows, table rows, and repaired rows with the mark of a disagreeing record as the highest bit (4 each, little-endian) |
 
 use crate::chunk::{Entry, RecordDigest};
 use crate::dataset::hex;
@@ -23,13 +23,13 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 /// Grows when the meaning of the file changes.
-const FORMAT_VERSION: u32 = 1;
+const FORMAT_VERSION: u32 = 2;
 
 /// Bytes of what stands before the entries; it is written last, when the generation is known.
 const HEAD_BYTES: usize = 512;
 
 /// Bytes of an entry.
-const ENTRY_BYTES: usize = 32;
+const ENTRY_BYTES: usize = 36;
 
 /// The bit of an entry that says that the record's rows disagree.
 const DISAGREES: u32 = 1 << 31;
@@ -84,7 +84,7 @@ fn to_bytes(entry: &Entry) -> [u8; ENTRY_BYTES] {
     let mut bytes = [0; ENTRY_BYTES];
     bytes[..16].copy_from_slice(&entry.digest);
     let marked = entry.repaired | if entry.disagrees { DISAGREES } else { 0 };
-    for (at, number) in (16..).step_by(4).zip([entry.bytes, entry.rows, entry.table_rows, marked]) {
+    for (at, number) in (16..).step_by(4).zip([entry.key_hash, entry.bytes, entry.rows, entry.table_rows, marked]) {
         bytes[at..at + 4].copy_from_slice(&number.to_le_bytes());
     }
     bytes
@@ -94,12 +94,13 @@ fn from_bytes(bytes: &[u8]) -> Entry {
     let number = |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
     let mut digest = RecordDigest::default();
     digest.copy_from_slice(&bytes[..16]);
-    let marked = number(28);
+    let marked = number(32);
     Entry {
         digest,
-        bytes: number(16),
-        rows: number(20),
-        table_rows: number(24),
+        key_hash: number(16),
+        bytes: number(20),
+        rows: number(24),
+        table_rows: number(28),
         repaired: marked & !DISAGREES,
         disagrees: marked & DISAGREES != 0,
     }
@@ -305,6 +306,7 @@ mod tests {
         let number_of = u32::from(number);
         Entry {
             digest: [number; 16],
+            key_hash: 5,
             bytes: 100 + number_of,
             rows: 3,
             table_rows: 4,
@@ -328,7 +330,7 @@ mod tests {
     #[test]
     fn an_entry_is_these_literal_bytes() {
         let mut expected = vec![7; 16];
-        expected.extend([107, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0, 1, 0, 0, 128]);
+        expected.extend([5, 0, 0, 0, 107, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0, 1, 0, 0, 128]);
         assert_eq!(to_bytes(&entry(7)).to_vec(), expected);
         assert_eq!(from_bytes(&expected), entry(7));
     }

@@ -20,6 +20,11 @@ pub fn key_hash(key: &str) -> u64 {
     xxh3_64(key.as_bytes())
 }
 
+/// The part of such a hash that an index of records keeps.
+pub const fn short_key_hash(hash: u64) -> u32 {
+    hash as u32
+}
+
 /// Collects the keys of runs of rows, and tells which come again.
 #[derive(Debug)]
 pub struct SeenKeys {

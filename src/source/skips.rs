@@ -3,11 +3,12 @@
 
 use super::format::RowFormat;
 use super::record_index::{Lookup, Origin, RecordIndex, RecordIndexes};
-use super::seen_keys::Scattered;
-use crate::chunk::{RecordDigest, Skip, SkipCounts};
+use super::seen_keys::{Scattered, short_key_hash};
+use crate::chunk::{Entry, RecordDigest, Skip, SkipCounts};
 use crate::dataset::Dataset;
 use crate::schema::Shapes;
 use std::collections::HashSet;
+use std::ops::Range;
 
 /// Runs of a file; beyond that many the rest of it is read: a file that is changed all over gains nothing by skipping,
 /// and this many take a few megabytes.
@@ -57,20 +58,19 @@ pub struct Skips {
     pub known: Option<(Origin, RecordIndex)>,
 }
 
-/// A record that may be skipped, unless rows of it are met elsewhere.
-#[derive(Clone, Copy, Debug)]
-struct Candidate {
+/// Records that may be skipped, one after the other in the file as in the index.
+#[derive(Clone, Debug)]
+struct Found {
     start: u64,
-    entry: u32,
-    /// Part of the hash of its key; two records that share it are only read without need.
-    key_hash: u32,
+    end: u64,
+    entries: Range<u32>,
 }
 
 /// Collects what can be skipped while a file is looked at.
 #[derive(Debug)]
 pub struct Candidates<'a> {
     lookup: Lookup<'a>,
-    found: Vec<Candidate>,
+    found: Vec<Found>,
 }
 
 impl<'a> Candidates<'a> {
@@ -80,9 +80,16 @@ impl<'a> Candidates<'a> {
     }
 
     /// Notes a record whose rows follow one another, if the index has it.
-    pub fn observe(&mut self, start: u64, digest: &RecordDigest, key_hash: u64) {
-        if let Some(entry) = self.lookup.find(digest) {
-            self.found.push(Candidate { start, entry, key_hash: low_half(key_hash) });
+    pub fn observe(&mut self, start: u64, bytes: u64, digest: &RecordDigest) {
+        let Some(number) = self.lookup.find(digest) else { return };
+        let is_full = self.found.len() == SKIPS_MAX;
+        match self.found.last_mut() {
+            Some(last) if (last.end, last.entries.end) == (start, number) => {
+                last.end += bytes;
+                last.entries.end += 1;
+            }
+            _ if is_full => {}
+            _ => self.found.push(Found { start, end: start + bytes, entries: number..number + 1 }),
         }
     }
 
@@ -93,43 +100,49 @@ impl<'a> Candidates<'a> {
     /// When the index cannot be read; then nothing is skipped.
     pub fn runs(self, index: &RecordIndex, scattered: &Scattered) -> Result<Vec<Skip>, std::io::Error> {
         let Scattered::Keys(keys) = scattered else { return Ok(Vec::new()) };
-        let apart: HashSet<u32> = keys.iter().copied().map(low_half).collect();
+        let apart: HashSet<u32> = keys.iter().copied().map(short_key_hash).collect();
         let mut runs: Vec<Skip> = Vec::new();
         let (mut read, mut first) = (Vec::new(), 0);
-        for candidate in self.found.iter().filter(|candidate| !apart.contains(&candidate.key_hash)) {
-            let number = candidate.entry;
-            if number < first || (number - first) as usize >= read.len() {
-                first = number;
-                read = index.read(first..first.saturating_add(ENTRIES_PER_READ).min(index.len()))?;
-            }
-            let entry = read[(number - first) as usize];
-            let counts = SkipCounts {
-                rows: entry.rows.into(),
-                repaired: entry.repaired.into(),
-                table_rows: entry.table_rows.into(),
-                records: 1,
-                disagreeing: entry.disagrees.into(),
-            };
-            let is_full = runs.len() == SKIPS_MAX;
-            match runs.last_mut() {
-                Some(run) if run.start + run.bytes == candidate.start && run.entries.end == number => {
-                    run.bytes += u64::from(entry.bytes);
-                    run.counts += counts;
-                    run.entries.end += 1;
+        for found in self.found {
+            let mut next_start = found.start;
+            for number in found.entries {
+                if number < first || (number - first) as usize >= read.len() {
+                    first = number;
+                    read = index.read(first..first.saturating_add(ENTRIES_PER_READ).min(index.len()))?;
                 }
-                _ if is_full => break,
-                _ => runs.push(Skip {
-                    start: candidate.start,
-                    bytes: entry.bytes.into(),
-                    counts,
-                    entries: number..number + 1,
-                }),
+                let entry: Entry = read[(number - first) as usize];
+                let start = next_start;
+                next_start += u64::from(entry.bytes);
+                if apart.contains(&entry.key_hash) {
+                    continue;
+                }
+                let is_full = runs.len() == SKIPS_MAX;
+                match runs.last_mut() {
+                    Some(run) if run.start + run.bytes == start && run.entries.end == number => {
+                        run.bytes += u64::from(entry.bytes);
+                        run.counts += counts_of(&entry);
+                        run.entries.end += 1;
+                    }
+                    _ if is_full => return Ok(runs),
+                    _ => runs.push(Skip {
+                        start,
+                        bytes: entry.bytes.into(),
+                        counts: counts_of(&entry),
+                        entries: number..number + 1,
+                    }),
+                }
             }
         }
         Ok(runs)
     }
 }
 
-const fn low_half(hash: u64) -> u32 {
-    hash as u32
+fn counts_of(entry: &Entry) -> SkipCounts {
+    SkipCounts {
+        rows: entry.rows.into(),
+        repaired: entry.repaired.into(),
+        table_rows: entry.table_rows.into(),
+        records: 1,
+        disagreeing: entry.disagrees.into(),
+    }
 }

@@ -271,7 +271,7 @@ impl Tally {
             // Blank rows among its own are none of its bytes.
             && run.bytes == run.end - run.start
         {
-            candidates.observe(run.start, &hasher.finish(), hash);
+            candidates.observe(run.start, run.bytes, &hasher.finish());
         }
         if self.faulty_keys.contains(&hash) {
             self.rows_rejected += run.rows;
