@@ -95,7 +95,7 @@ fn start_reading(
                 Ok(chunk) => {
                     let (layout, dataset, market) = (Arc::clone(&layout), Arc::clone(&dataset), market.clone());
                     rayon::spawn(move || {
-                        drop(done.send(transform(chunk, format, &layout, &dataset, &market, encoder)))
+                        drop(done.send(transform(chunk, format, &layout, &dataset, &market, encoder)));
                     });
                 }
             }

@@ -1,9 +1,9 @@
 //! Deletes: stored records that leave because the newest full export does not mention them, marked or removed
 //! in bounded transactions, and the end of a file whose deletion was made, held back, or superseded.
 
-use super::Sink;
 use super::commit::{ChunkWrite, KEYS_PER_STATEMENT};
 use super::generations::new_generation;
+use super::{Sink, texts};
 use crate::chunk::Counts;
 use crate::dataset::{Dataset, Deletes};
 use crate::error::SyncError;
@@ -46,7 +46,7 @@ impl Sink {
         if dataset.deletes == Deletes::Mark && self.has_marks(dataset) {
             query.and_where(Expr::col(DELETED_AT).is_null());
         }
-        self.keys(&query).await
+        Ok(texts(&self.connection, &query).await?)
     }
 
     /// Which of these records are marked as deleted.
@@ -69,18 +69,13 @@ impl Sink {
             query
                 .and_where(Expr::col(Alias::new(&dataset.key)).is_in(keys))
                 .and_where(Expr::col(DELETED_AT).is_not_null());
-            marked.extend(self.keys(&query).await?);
+            marked.extend(texts(&self.connection, &query).await?);
         }
         Ok(marked)
     }
 
     fn has_marks(&self, dataset: &Dataset) -> bool {
         self.shapes().get(&dataset.table).is_some_and(|shape| shape.column(DELETED_AT).is_some())
-    }
-
-    async fn keys(&self, query: &SelectStatement) -> Result<Vec<String>, SyncError> {
-        let rows = self.connection.query_all(query).await?;
-        Ok(rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>()?)
     }
 
     /// Marks or removes records, as their dataset says, and counts the table rows in the ledger: all in one

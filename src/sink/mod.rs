@@ -48,6 +48,7 @@ use dialect::Dialect;
 use indexes::Indexes;
 use lease::Lease;
 use migration::{Migrator, MigratorTrait};
+use sea_orm::sea_query::SelectStatement;
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbErr, Statement, Value};
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -215,6 +216,11 @@ impl Sink {
         let statement = Statement::from_sql_and_values(self.dialect.backend(), sql, binds);
         Ok(connection.execute_raw(statement).await?.rows_affected())
     }
+}
+
+/// The texts that a query of one column gives.
+async fn texts(connection: &impl ConnectionTrait, query: &SelectStatement) -> Result<Vec<String>, DbErr> {
+    connection.query_all(query).await?.iter().map(|row| row.try_get_by_index(0)).collect()
 }
 
 /// A transaction, and the right to write.

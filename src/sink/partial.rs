@@ -10,9 +10,9 @@
 //! a real holds exactly. An extreme that went with the part that held it, and a sum beyond what a real holds exactly,
 //! are put together from all parts of the group.
 
-use super::Sink;
 use super::definition::{Mart, columns_of};
 use super::dialect::Dialect;
+use super::{Sink, texts};
 use crate::error::SyncError;
 use crate::schema::{ColumnShape, Kind, TableShape};
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, Query};
@@ -279,8 +279,7 @@ impl Sink {
             .from(Alias::new(&partial.totals.name))
             .and_where(Expr::col("market").eq(market))
             .and_where(Expr::col(LOST).ne(0).or(Expr::col(PARTS).lte(0)).or(Expr::col(MAGNITUDE).gt(exact_max)));
-        let rows = connection.query_all(&query).await?;
-        Ok(rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>()?)
+        Ok(texts(connection, &query).await?)
     }
 
     /// The groups that some parts are in, as far as the table of parts says.
@@ -299,8 +298,7 @@ impl Sink {
             .from(Alias::new(&partial.parts.name))
             .and_where(Expr::col("market").eq(market))
             .and_where(Expr::col(Alias::new(&partial.by)).is_in(parts));
-        let rows = connection.query_all(&query).await?;
-        Ok(rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>()?)
+        Ok(texts(connection, &query).await?.into_iter().collect())
     }
 }
 

@@ -44,6 +44,10 @@ macro_rules! with_driver {
     };
 }
 
+/// Values of a statement beyond which SQLite does not keep it compiled: with so many it hardly comes again with as many, and
+/// takes hundreds of kilobytes.
+const SQLITE_KEPT_VALUES_MAX: usize = 100;
+
 impl Transaction {
     /// Begins one. `idle` keeps MySQL's connection between transactions.
     pub async fn begin(connection: &DatabaseConnection, dialect: Dialect, idle: &Arc<Idle>) -> Result<Self, DbErr> {
@@ -77,6 +81,10 @@ impl Transaction {
         )
     }
 
+    fn keeps(&self, values: &Values) -> bool {
+        self.backend != DbBackend::Sqlite || values.0.len() <= SQLITE_KEPT_VALUES_MAX
+    }
+
     /// The driver, for a bulk path.
     pub async fn driver(&self) -> MutexGuard<'_, Driver> {
         self.driver.lock().await
@@ -91,10 +99,11 @@ impl ConnectionTrait for Transaction {
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
         let (sql, values) = parts(statement);
+        let keeps = self.keeps(&values);
         with_driver!(
             &mut *self.driver().await,
             transaction => {
-                let query = sqlx::query_with(AssertSqlSafe(sql), SqlxValues(values));
+                let query = sqlx::query_with(AssertSqlSafe(sql), SqlxValues(values)).persistent(keeps);
                 query.execute(&mut **transaction).await.map(ExecResult::from).map_err(exec_failed)
             },
             mysql => mysql.connection.execute(&sql, values).await
@@ -114,10 +123,11 @@ impl ConnectionTrait for Transaction {
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
         let (sql, values) = parts(statement);
+        let keeps = self.keeps(&values);
         with_driver!(
             &mut *self.driver().await,
             transaction => {
-                let query = sqlx::query_with(AssertSqlSafe(sql), SqlxValues(values));
+                let query = sqlx::query_with(AssertSqlSafe(sql), SqlxValues(values)).persistent(keeps);
                 let row = query.fetch_optional(&mut **transaction).await;
                 row.map(|row| row.map(QueryResult::from)).map_err(query_failed)
             },
@@ -127,10 +137,11 @@ impl ConnectionTrait for Transaction {
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
         let (sql, values) = parts(statement);
+        let keeps = self.keeps(&values);
         with_driver!(
             &mut *self.driver().await,
             transaction => {
-                let query = sqlx::query_with(AssertSqlSafe(sql), SqlxValues(values));
+                let query = sqlx::query_with(AssertSqlSafe(sql), SqlxValues(values)).persistent(keeps);
                 let rows = query.fetch_all(&mut **transaction).await;
                 rows.map(|rows| rows.into_iter().map(QueryResult::from).collect()).map_err(query_failed)
             },
