@@ -44,10 +44,6 @@ macro_rules! with_driver {
     };
 }
 
-/// Values of a statement beyond which SQLite does not keep it compiled: with so many it hardly comes again with as many, and
-/// takes hundreds of kilobytes.
-const SQLITE_KEPT_VALUES_MAX: usize = 100;
-
 impl Transaction {
     /// Begins one. `idle` keeps MySQL's connection between transactions.
     pub async fn begin(connection: &DatabaseConnection, dialect: Dialect, idle: &Arc<Idle>) -> Result<Self, DbErr> {
@@ -82,7 +78,7 @@ impl Transaction {
     }
 
     fn keeps(&self, values: &Values) -> bool {
-        self.backend != DbBackend::Sqlite || values.0.len() <= SQLITE_KEPT_VALUES_MAX
+        Dialect::of(self.backend).keeps_statement(values.0.len())
     }
 
     /// The driver, for a bulk path.
