@@ -132,6 +132,8 @@ pub struct DatabaseUrl(String);
 /// Bounds on sizes, all derived from the configuration.
 #[derive(Clone, Debug)]
 pub struct Limits {
+    /// What all of it may take together.
+    pub memory_bytes_max: u64,
     /// A file up to this size is kept in memory while it is synced.
     pub content_bytes_max: u64,
     /// Text of one chunk.
@@ -268,10 +270,12 @@ impl Config {
 
     /// The same rules for a SQLite database and a state directory of their own, where files stay what they are.
     pub fn for_scratch(&self, directory: &Path) -> Self {
+        let on_sqlite = chunk_bytes_max(self.limits.memory_bytes_max, false);
         Self {
             database_url: DatabaseUrl(sqlite_url(&directory.join("scratch.db"))),
             state_dir: directory.to_owned(),
             after_sync: AfterSync::Keep,
+            limits: Limits { chunk_bytes_max: on_sqlite, ..self.limits.clone() },
             ..self.clone()
         }
     }
@@ -363,12 +367,9 @@ impl Limits {
         }
         let memory_bytes = settings.memory_max_mb << 20;
         Ok(Self {
+            memory_bytes_max: memory_bytes,
             content_bytes_max: memory_bytes / 8,
-            // A chunk's text grows about tenfold on its way through arrow arrays into statements, and two
-            // lanes have four chunks each under way: one 256th of the memory each keeps them to a third. Where the rest is
-            // not SQLite's, twice as much is left, and fewer commits wait for the server's disk.
-            chunk_bytes_max: usize::try_from((memory_bytes / if is_on_server { 128 } else { 256 }).min(4 << 20))
-                .expect("at most 4 MiB"),
+            chunk_bytes_max: chunk_bytes_max(memory_bytes, is_on_server),
             gather_bytes_max: memory_bytes / 16,
             decompressed_bytes_max: settings.decompressed_bytes_max,
             row_bytes_max: settings.row_bytes_max,
@@ -378,6 +379,15 @@ impl Limits {
             record_index_bytes_min: settings.record_index_bytes_min,
         })
     }
+}
+
+/// A chunk's text grows about tenfold on its way through arrow arrays into statements, and two lanes have four chunks each under
+/// way: one 256th of the memory each keeps them to a third. Beside a server's database, which takes its memory elsewhere, twice
+/// as much has fewer commits wait for its disk; but little memory is no more than the program itself needs.
+fn chunk_bytes_max(memory_bytes: u64, is_on_server: bool) -> usize {
+    const PLENTY_BYTES: u64 = 256 << 20;
+    let share = if is_on_server && memory_bytes >= PLENTY_BYTES { 128 } else { 256 };
+    usize::try_from((memory_bytes / share).min(4 << 20)).expect("at most 4 MiB")
 }
 
 fn sources(

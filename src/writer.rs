@@ -20,7 +20,7 @@ use crate::source::format::RowFormat;
 use crate::source::reader::{Reader, decode};
 use crate::source::record_index::RecordIndexWriter;
 use crate::source::skips::Skips;
-use crate::sync::{Context, Surveyed, millis, now_ms};
+use crate::sync::{Context, Surveyed, blocking, millis, now_ms};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -61,7 +61,7 @@ pub(crate) async fn write_chunks(
     let mut writer = Writer::new(context, surveyed, skips, dataset).await?;
     let mut chunks = start_reading(context, surveyed, dataset, &writer);
     let written = writer.write_all(&mut chunks).await;
-    // Whatever became of it: nobody writes to the checkpoint of a file that is done with.
+    // Also after a failure: nobody is to write to the checkpoint of a file that is given up.
     let noted = writer.noted().await;
     written.and(noted)?;
     let is_newest = matches!(writer.precedence, Precedence::Newest);
@@ -244,7 +244,7 @@ impl<'a> Writer<'a> {
         let content = &surveyed.content;
         let checkpoint =
             Checkpoint::new(file.id, content.stamp(), content.digests().to_vec(), surveyed.survey.clone(), position);
-        let mut writer = Self {
+        let writer = Self {
             context,
             dataset,
             file,
@@ -259,8 +259,8 @@ impl<'a> Writer<'a> {
             generation,
             noting: None,
         };
-        writer.note(position);
-        writer.noted().await?;
+        let (checkpoints, checkpoint) = (context.checkpoints.clone(), writer.checkpoint.clone());
+        blocking(move || checkpoints.advance(&checkpoint)).await?;
         Ok(writer)
     }
 

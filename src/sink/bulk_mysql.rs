@@ -3,7 +3,17 @@
 use super::mysql::Connection;
 use super::tsv;
 use crate::project::TableRows;
-use sea_orm::DbErr;
+use sea_orm::{DbErr, Values};
+
+/// Whether texts are UTF-8 in all columns, as those of the file are: in other ones, which somebody gave them, other signs would
+/// arrive.
+pub(super) async fn takes_rows(connection: &mut Connection, table: &str) -> Result<bool, DbErr> {
+    let query = "SELECT COUNT(*) FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = ? \
+                 AND (character_set_name NOT IN ('utf8mb4', 'utf8mb3', 'utf8') OR data_type = 'json')";
+    let rows = connection.query(query, Values(vec![table.into()])).await?;
+    let others: i64 = rows.first().map_or(Ok(0), |row| row.try_get_by_index(0))?;
+    Ok(others == 0)
+}
 
 /// Loads rows, their hashes and the file into a table. Whether each of them is there now, as it was sent: LOCAL
 /// leaves out rows whose key is there and fits values that do not fit, and says so only by a count.

@@ -5,7 +5,7 @@ use super::copy;
 use super::transaction::{exec_failed, query_failed};
 use crate::project::TableRows;
 use sea_orm::DbErr;
-use sea_orm::sqlx::{self, PgConnection};
+use sea_orm::sqlx::{self, AssertSqlSafe, PgConnection};
 use std::collections::HashMap;
 
 /// Copies rows, their hashes and the file into a table's columns, which come in that order.
@@ -26,14 +26,16 @@ pub(super) async fn copy_rows(
     Ok(())
 }
 
-/// Whether the columns have the types that the binary form is of. In other ones, which somebody gave them, it may be read as
-/// other values.
+/// Whether the columns have the types that the binary form is of, and keep them until the transaction ends. In other ones, which
+/// somebody gave them, it may be read as other values.
 pub(super) async fn takes_rows(
     connection: &mut PgConnection,
     table: &str,
     names: &[String],
     rows: &TableRows,
 ) -> Result<bool, DbErr> {
+    let lock = format!("LOCK TABLE {table} IN ROW EXCLUSIVE MODE");
+    sqlx::raw_sql(AssertSqlSafe(lock)).execute(&mut *connection).await.map_err(exec_failed)?;
     let query = "SELECT attname::text, format_type(atttypid, NULL) FROM pg_attribute \
                  WHERE attrelid = $1::regclass AND attnum > 0 AND NOT attisdropped";
     let found: Vec<(String, String)> =

@@ -80,12 +80,6 @@ impl Dialect {
         }
     }
 
-    /// Whether a statement with so many values stays compiled for the next time. With many it hardly comes again with as many,
-    /// and takes hundreds of kilobytes of this process's memory where the database is in it.
-    pub const fn keeps_statement(self, values: usize) -> bool {
-        !matches!(self, Self::Sqlite) || values <= 100
-    }
-
     /// A placeholder for the bound value with that index, from 1.
     pub fn placeholder(self, index: usize) -> String {
         match self {

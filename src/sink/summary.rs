@@ -3,10 +3,10 @@
 use super::Sink;
 use super::dialect::Dialect;
 use crate::error::SyncError;
-use crate::number::DECIMAL_SCALE;
+use futures_util::TryStreamExt;
 use rust_decimal::Decimal;
 use sea_orm::sea_query::{Expr, ExprTrait, Order, Query};
-use sea_orm::{ConnectionTrait, DbErr, QueryResult};
+use sea_orm::{ConnectionTrait, DbErr, QueryResult, StreamTrait};
 use serde::Serialize;
 
 /// Customers that are listed of each market.
@@ -45,57 +45,52 @@ impl Sink {
     ///
     /// When the database fails.
     pub async fn summary(&self) -> Result<Vec<Revenue>, SyncError> {
-        let (count, units) = match self.dialect {
-            // Reals add up exactly as whole ten-thousandths, below 2^53 of them.
-            Dialect::Sqlite => ("SUM(orders_count)", "SUM(ROUND(total_amount * 10000.0))"),
-            Dialect::Mysql => ("CAST(SUM(orders_count) AS SIGNED)", "SUM(total_amount)"),
-            Dialect::Postgres => ("CAST(SUM(orders_count) AS bigint)", "SUM(total_amount)"),
-        };
+        // Sums of integers and decimals have other types than their terms: orders are counted here.
         let mut groups = Query::select();
         groups
             .columns(["market", "currency_symbol"])
-            .expr(Expr::cust(count))
-            .expr(Expr::cust(units))
             .from("customer_metrics")
             .group_by_columns(["market", "currency_symbol"])
             .order_by("market", Order::Asc)
             .order_by("currency_symbol", Order::Asc);
         let mut summary = Vec::new();
         for group in self.connection.query_all(&groups).await? {
-            let (market, currency_symbol): (String, String) = (group.try_get_by_index(0)?, group.try_get_by_index(1)?);
-            summary.push(Revenue {
-                orders_count: group.try_get_by_index(2)?,
-                total_amount: match self.dialect {
-                    Dialect::Sqlite => {
-                        Decimal::from_i128_with_scale(group.try_get_by_index::<f64>(3)? as i128, DECIMAL_SCALE)
-                    }
-                    _ => group.try_get_by_index(3)?,
-                },
-                top_customers: self.top_customers(&market, &currency_symbol).await?,
-                market,
-                currency_symbol,
-            });
+            summary.push(self.revenue(group.try_get_by_index(0)?, group.try_get_by_index(1)?).await?);
         }
         Ok(summary)
     }
 
-    async fn top_customers(&self, market: &str, currency_symbol: &str) -> Result<Vec<TopCustomer>, SyncError> {
-        let mut top = Query::select();
-        top.columns(["customer_id", "orders_count", "total_amount"])
+    async fn revenue(&self, market: String, currency_symbol: String) -> Result<Revenue, SyncError> {
+        let mut query = Query::select();
+        query
+            .columns(["customer_id", "orders_count", "total_amount"])
             .from("customer_metrics")
-            .and_where(Expr::col("market").eq(market))
-            .and_where(Expr::col("currency_symbol").eq(currency_symbol))
-            .order_by("total_amount", Order::Desc)
-            .order_by("customer_id", Order::Asc)
-            .limit(TOP_CUSTOMERS);
-        let customer = |row: QueryResult| {
-            Ok(TopCustomer {
+            .and_where(Expr::col("market").eq(market.as_str()))
+            .and_where(Expr::col("currency_symbol").eq(currency_symbol.as_str()));
+        let mut top = query.clone();
+        top.order_by("total_amount", Order::Desc).order_by("customer_id", Order::Asc).limit(TOP_CUSTOMERS);
+        let mut revenue = Revenue {
+            market,
+            currency_symbol,
+            orders_count: 0,
+            total_amount: Decimal::ZERO,
+            top_customers: Vec::new(),
+        };
+        // One by one: of a large market, all of them take hundreds of megabytes.
+        let mut customers = self.connection.stream(&query).await?;
+        while let Some(row) = customers.try_next().await? {
+            revenue.orders_count += row.try_get_by_index::<i64>(1)?;
+            revenue.total_amount += decimal_at(&row, 2, self.dialect)?;
+        }
+        drop(customers);
+        for row in self.connection.query_all(&top).await? {
+            revenue.top_customers.push(TopCustomer {
                 customer_id: row.try_get_by_index(0)?,
                 orders_count: row.try_get_by_index(1)?,
                 total_amount: decimal_at(&row, 2, self.dialect)?,
-            })
-        };
-        self.connection.query_all(&top).await?.into_iter().map(customer).collect()
+            });
+        }
+        Ok(revenue)
     }
 }
 

@@ -179,8 +179,11 @@ fn add_sources(environment: &mut Environment<'_>, dialect: Dialect, shapes: &Arc
         let is_keyed_by_market = |shape: &TableShape| shape.key.first().is_some_and(|first| first == "market");
         match reads_by_key && of.get(table).is_some_and(is_keyed_by_market) {
             // The name that SQLite gives the index of a primary key (its fileformat2.html, section 2.6.1).
-            true => format!("{table} {alias} INDEXED BY {}", dialect.quote(&format!("sqlite_autoindex_{table}_1"))),
-            false => format!("{table} {alias}"),
+            true => {
+                let index = dialect.quote(&format!("sqlite_autoindex_{table}_1"));
+                format!("{} {alias} INDEXED BY {index}", dialect.quote(table))
+            }
+            false => format!("{} {alias}", dialect.quote(table)),
         }
     });
 }

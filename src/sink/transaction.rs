@@ -77,10 +77,6 @@ impl Transaction {
         )
     }
 
-    fn keeps(&self, values: &Values) -> bool {
-        Dialect::of(self.backend).keeps_statement(values.0.len())
-    }
-
     /// The driver, for a bulk path.
     pub async fn driver(&self) -> MutexGuard<'_, Driver> {
         self.driver.lock().await
@@ -95,11 +91,10 @@ impl ConnectionTrait for Transaction {
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
         let (sql, values) = parts(statement);
-        let keeps = self.keeps(&values);
         with_driver!(
             &mut *self.driver().await,
             transaction => {
-                let query = sqlx::query_with(AssertSqlSafe(sql), SqlxValues(values)).persistent(keeps);
+                let query = sqlx::query_with(AssertSqlSafe(sql), SqlxValues(values));
                 query.execute(&mut **transaction).await.map(ExecResult::from).map_err(exec_failed)
             },
             mysql => mysql.connection.execute(&sql, values).await
@@ -119,11 +114,10 @@ impl ConnectionTrait for Transaction {
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
         let (sql, values) = parts(statement);
-        let keeps = self.keeps(&values);
         with_driver!(
             &mut *self.driver().await,
             transaction => {
-                let query = sqlx::query_with(AssertSqlSafe(sql), SqlxValues(values)).persistent(keeps);
+                let query = sqlx::query_with(AssertSqlSafe(sql), SqlxValues(values));
                 let row = query.fetch_optional(&mut **transaction).await;
                 row.map(|row| row.map(QueryResult::from)).map_err(query_failed)
             },
@@ -133,11 +127,10 @@ impl ConnectionTrait for Transaction {
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
         let (sql, values) = parts(statement);
-        let keeps = self.keeps(&values);
         with_driver!(
             &mut *self.driver().await,
             transaction => {
-                let query = sqlx::query_with(AssertSqlSafe(sql), SqlxValues(values)).persistent(keeps);
+                let query = sqlx::query_with(AssertSqlSafe(sql), SqlxValues(values));
                 let rows = query.fetch_all(&mut **transaction).await;
                 rows.map(|rows| rows.into_iter().map(QueryResult::from).collect()).map_err(query_failed)
             },

@@ -41,12 +41,13 @@ pub(super) fn blocks(
     mut push_row: impl FnMut(&mut Vec<u8>, usize),
 ) -> Arc<[Bytes]> {
     let mut blocks = Vec::new();
-    let mut block = head.to_vec();
+    let capacity = BLOCK_BYTES + BLOCK_BYTES / 4;
+    let mut block = Vec::with_capacity(capacity);
+    block.extend(head);
     for row in 0..rows {
         push_row(&mut block, row);
         if block.len() >= BLOCK_BYTES {
-            let next = Vec::with_capacity(block.capacity());
-            blocks.push(std::mem::replace(&mut block, next).into());
+            blocks.push(std::mem::replace(&mut block, Vec::with_capacity(capacity)).into());
         }
     }
     block.extend(tail);

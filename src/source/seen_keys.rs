@@ -10,7 +10,8 @@ use xxhash_rust::xxh3::xxh3_64;
 const FILE_BYTES_PER_FILTER_BYTE: u64 = 32;
 const FILTER_BYTES_MIN: u64 = 1 << 12;
 const FILTER_BYTES_MAX: u64 = 1 << 24;
-const PROBES: u32 = 4;
+/// Enough that a large file has no false alarm at all in most cases: a single one costs another pass over it.
+const PROBES: u32 = 8;
 
 /// Beyond this many, every record of the file is gathered: a set of more would outgrow memory.
 const SCATTERED_MAX: usize = 1 << 20;

@@ -128,6 +128,22 @@ fn columns_that_somebody_gave_another_type_get_their_values_all_the_same() {
     assert_eq!(sandbox.rows("SELECT SUM(line_count) FROM orders"), [ROWS.to_string()]);
 }
 
+/// Bytes of UTF-8 are signs of Latin-1 too, and others.
+#[test]
+fn columns_that_somebody_gave_another_encoding_get_their_signs_all_the_same() {
+    let sandbox = Sandbox::new(Engine::Mariadb);
+    let described = |rows: std::ops::Range<usize>| {
+        let rows: String = rows.map(|row| format!("{row},A,café,1\n")).collect();
+        format!("Order ID,SKU,Description,Order Total\n{rows}")
+    };
+    sandbox.drop_file(ORDERS, &described(0..10));
+    synced(&sandbox.sync(), ORDERS);
+    sandbox.execute("ALTER TABLE orders MODIFY description longtext CHARACTER SET latin1");
+    sandbox.drop_file(ORDERS, &described(0..ROWS));
+    synced(&sandbox.sync(), ORDERS);
+    assert_eq!(sandbox.rows("SELECT DISTINCT CONVERT(description USING utf8mb4) FROM orders"), ["café"]);
+}
+
 /// The second of two feeds asks what is stored while the first has not yet committed.
 #[test]
 fn rows_that_another_feed_brought_meanwhile_are_merged() {
