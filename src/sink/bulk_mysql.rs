@@ -1,18 +1,27 @@
 //! Bulk rows into MySQL: LOAD DATA LOCAL, whose file is the rows as they are encoded.
 
+use super::dialect::Dialect;
 use super::mysql::Connection;
 use super::tsv;
 use crate::project::TableRows;
-use sea_orm::{DbErr, Values};
+use sea_orm::{DbErr, Value, Values};
 
-/// Whether texts are UTF-8 in all columns, as those of the file are: in other ones, which somebody gave them, other signs would
-/// arrive.
-pub(super) async fn takes_rows(connection: &mut Connection, table: &str) -> Result<bool, DbErr> {
-    let query = "SELECT COUNT(*) FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = ? \
-                 AND (character_set_name NOT IN ('utf8mb4', 'utf8mb3', 'utf8') OR data_type = 'json')";
-    let rows = connection.query(query, Values(vec![table.into()])).await?;
-    let others: i64 = rows.first().map_or(Ok(0), |row| row.try_get_by_index(0))?;
-    Ok(others == 0)
+/// Whether the columns take the file's bytes for what they are, and stay so until the transaction ends. In a text column of
+/// another encoding, which somebody gave it, other signs would arrive, and in one of bits other numbers.
+pub(super) async fn takes_rows(connection: &mut Connection, table: &str, names: &[String]) -> Result<bool, DbErr> {
+    // It waits for a change of the table that is under way, and lets none begin.
+    let quoted = Dialect::Mysql.quote(table);
+    connection.run(&format!("SELECT 1 FROM {quoted} LIMIT 0 FOR UPDATE")).await?;
+    let query = format!(
+        "SELECT COUNT(*) FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = ? \
+         AND (character_set_name IS NULL OR character_set_name IN ('utf8mb4', 'utf8mb3', 'utf8')) \
+         AND data_type NOT IN ('bit', 'json') AND column_name IN ({})",
+        vec!["?"; names.len()].join(", ")
+    );
+    let values = [table].into_iter().chain(names.iter().map(String::as_str)).map(Value::from).collect();
+    let rows = connection.query(&query, Values(values)).await?;
+    let fitting: i64 = rows.first().map_or(Ok(0), |row| row.try_get_by_index(0))?;
+    Ok(usize::try_from(fitting) == Ok(names.len()))
 }
 
 /// Loads rows, their hashes and the file into a table. Whether each of them is there now, as it was sent: LOCAL

@@ -152,9 +152,6 @@ impl Sink {
         if !mysql.takes_files || text_bytes(&rows.batch).into_iter().any(|bytes| bytes > STATEMENT_BYTES_MAX) {
             return Ok(false);
         }
-        if !bulk_mysql::takes_rows(mysql, &shape.name).await? {
-            return Ok(false);
-        }
         mysql.run("SAVEPOINT tidegate_bulk").await?;
         match self.load_or_merge(mysql, shape, names, rows, are, file_id).await.map_err(SyncError::from) {
             Ok(true) => {
@@ -183,6 +180,9 @@ impl Sink {
         are: Rows,
         file_id: i64,
     ) -> Result<bool, DbErr> {
+        if !bulk_mysql::takes_rows(mysql, &shape.name, names).await? {
+            return Ok(false);
+        }
         let table = self.dialect.quote(&shape.name);
         let columns = self.quoted(names);
         if are == Rows::New {

@@ -10,7 +10,9 @@ use xxhash_rust::xxh3::xxh3_64;
 const FILE_BYTES_PER_FILTER_BYTE: u64 = 32;
 const FILTER_BYTES_MIN: u64 = 1 << 12;
 const FILTER_BYTES_MAX: u64 = 1 << 24;
-/// Enough that a large file has no false alarm at all in most cases: a single one costs another pass over it.
+/// With some 40 bits a key, as orders of several lines leave, enough that a large file has no false alarm in most cases: a single
+/// one costs another pass over it. Which records stand apart is part of what a stored position means: other probes ask for
+/// another `dataset::TRANSFORM_VERSION`.
 const PROBES: u32 = 8;
 
 /// Beyond this many, every record of the file is gathered: a set of more would outgrow memory.
