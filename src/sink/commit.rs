@@ -83,6 +83,15 @@ impl WrittenChunk<'_> {
     }
 }
 
+/// Where a test may halt a file whose rows are compared and not yet written, while other files go on.
+async fn stop_before_write() {
+    #[cfg(feature = "failpoints")]
+    // A sleeping thread of the runtime would hold back tasks that are queued behind this one.
+    if let Err(panic) = tokio::task::spawn_blocking(|| fail::fail_point!("before_write")).await {
+        std::panic::resume_unwind(panic.into_panic());
+    }
+}
+
 impl Sink {
     /// Writes a chunk, which nobody sees until it is committed.
     ///
@@ -90,6 +99,7 @@ impl Sink {
     ///
     /// When the database fails or the lease is lost; then nothing of the chunk is written.
     pub async fn write_chunk(&self, chunk: &ChunkWrite<'_>) -> Result<WrittenChunk<'_>, SyncError> {
+        stop_before_write().await;
         let write = self.begin().await?;
         let transaction = &write.transaction;
         // Groups that rows leave are found before the rows change, groups that they join after.

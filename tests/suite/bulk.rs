@@ -144,7 +144,7 @@ fn columns_that_somebody_gave_another_encoding_get_their_signs_all_the_same() {
     assert_eq!(sandbox.rows("SELECT DISTINCT CONVERT(description USING utf8mb4) FROM orders"), ["café"]);
 }
 
-/// The second of two feeds asks what is stored while the first has not yet committed.
+/// Both of two feeds ask what is stored before either begins to write, and one waits for the other's commit.
 #[test]
 fn rows_that_another_feed_brought_meanwhile_are_merged() {
     const FEEDS: &str = r#"
@@ -175,7 +175,7 @@ table = "stock"
         sync("");
         feed("north", 0..ROWS);
         feed("south", 0..ROWS);
-        let report = sync("before_commit=1*sleep(2000)->off");
+        let report = sync("before_write=2*sleep(3000)->off;before_commit=1*sleep(1000)->off");
         for name in ["Market 1 north.csv", "Market 1 south.csv"] {
             assert_eq!(report.file(name).counts["new"], ROWS as u64, "they were not read side by side: {report:?}");
         }
