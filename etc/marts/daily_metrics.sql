@@ -29,46 +29,42 @@ WHERE  {{ records('o.market', 'o.order_id') }}
 WITH
     -- The days are asked for by a range of order_time too: no index knows the day of a time.
     -- A NULL status counts as sold: only cancelled orders are not.
+    -- The items of an order are added up where it is read: joined, each item would repeat its order, and sorting items by
+    -- day costs more than looking up those of each order.
     day_orders AS (
-        SELECT o.market, o.order_id, o.customer_id, o.order_status,
+        SELECT o.market, o.customer_id, o.order_status,
                COALESCE(o.currency_symbol, '')                                              AS currency_symbol,
                {{ day('o.order_time') }}                                                    AS day,
                CASE WHEN COALESCE(o.order_status, '') <> 'CANCELLED' THEN 1             END AS sold,
-               CASE WHEN COALESCE(o.order_status, '') <> 'CANCELLED' THEN o.order_total END AS sold_total
+               CASE WHEN COALESCE(o.order_status, '') <> 'CANCELLED' THEN o.order_total END AS sold_total,
+               CASE WHEN COALESCE(o.order_status, '') <> 'CANCELLED' THEN (
+                   SELECT SUM(i.quantity)
+                   FROM   order_items i
+                   WHERE  i.market = o.market AND i.order_id = o.order_id
+               ) END                                                                        AS sold_quantity
         FROM   {{ source('orders', 'o') }}
         WHERE  {{ touched_days('o.market', 'o.order_time') }}
           AND  o.order_time IS NOT NULL
           AND  {{ live('orders', 'o') }}
     ),
-    -- Orders and items are added up apart and joined after: joined before, each item would repeat its order. CROSS JOIN
-    -- means what JOIN means, and keeps SQLite, which does not reorder it, from reading every item of the market.
-    order_totals AS (
+    day_totals AS (
         SELECT market, currency_symbol, day,
                COUNT(*)                                               AS orders_count,
                COUNT(CASE WHEN order_status = 'CANCELLED' THEN 1 END) AS cancelled_orders,
                COUNT(DISTINCT customer_id)                            AS customers_count,
                COUNT(sold)                                            AS sold_orders,
-               COALESCE(SUM(sold_total), 0)                           AS total_amount
+               COALESCE(SUM(sold_total), 0)                           AS total_amount,
+               COALESCE(SUM(sold_quantity), 0)                        AS items_quantity
         FROM   day_orders
-        GROUP  BY market, currency_symbol, day
-    ),
-    item_totals AS (
-        SELECT o.market, o.currency_symbol, o.day,
-               SUM(i.quantity) AS items_quantity
-        FROM   day_orders o
-        CROSS  JOIN order_items i
-        WHERE  i.market = o.market AND i.order_id = o.order_id
-          AND  o.sold = 1
-        GROUP  BY o.market, o.currency_symbol, o.day
+        GROUP  BY day, currency_symbol, market
     )
-SELECT o.market,
-       o.currency_symbol,
-       o.day,
-       o.orders_count,
-       o.cancelled_orders,
-       o.customers_count,
-       {{ round4('o.total_amount') }}                     AS total_amount,
-       {{ round4('COALESCE(i.items_quantity, 0)') }}      AS items_quantity,
-       {{ quotient4('o.total_amount', 'o.sold_orders') }} AS average_order_value
-FROM   order_totals o
-LEFT   JOIN item_totals i ON i.market = o.market AND i.currency_symbol = o.currency_symbol AND i.day = o.day
+SELECT market,
+       currency_symbol,
+       day,
+       orders_count,
+       cancelled_orders,
+       customers_count,
+       {{ round4('total_amount') }}                   AS total_amount,
+       {{ round4('items_quantity') }}                 AS items_quantity,
+       {{ quotient4('total_amount', 'sold_orders') }} AS average_order_value
+FROM   day_totals

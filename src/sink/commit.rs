@@ -65,9 +65,25 @@ pub struct ChunkWrite<'a> {
     pub next: Position,
 }
 
+impl ChunkWrite<'_> {
+    fn rows(&self) -> u64 {
+        let all = [
+            Some(&self.new_records),
+            Some(&self.modified_records),
+            self.new_lines.as_ref(),
+            self.modified_lines.as_ref(),
+        ];
+        all.into_iter().flatten().map(|rows| rows.hashes.len() as u64).sum()
+    }
+}
+
 /// A chunk that is written; dropped without a commit, it never was.
 #[must_use]
-pub struct WrittenChunk<'a>(WriteTransaction<'a>);
+pub struct WrittenChunk<'a> {
+    write: WriteTransaction<'a>,
+    sink: &'a Sink,
+    rows: u64,
+}
 
 impl WrittenChunk<'_> {
     /// Commits it.
@@ -77,7 +93,8 @@ impl WrittenChunk<'_> {
     /// When the database fails; then nothing of the chunk is written.
     pub async fn commit(self) -> Result<(), SyncError> {
         fail::fail_point!("before_commit", |_| std::process::abort());
-        self.0.commit().await?;
+        self.write.commit().await?;
+        self.sink.page_mover.written(self.rows, &self.sink.connection, self.sink.dialect);
         fail::fail_point!("after_commit", |_| std::process::abort());
         Ok(())
     }
@@ -116,7 +133,7 @@ impl Sink {
             self.close_corrected(transaction, corrected).await?;
         }
         self.write_position(transaction, chunk.file_id, chunk.counts, chunk.next).await?;
-        Ok(WrittenChunk(write))
+        Ok(WrittenChunk { write, sink: self, rows: chunk.rows() })
     }
 
     async fn write_rows(&self, connection: &Transaction, chunk: &ChunkWrite<'_>) -> Result<(), SyncError> {

@@ -195,7 +195,7 @@ impl Sink {
             .filter(C::Id.eq(file.id))
             .exec(&write.transaction)
             .await?;
-        Ok(write.commit().await?)
+        write.commit().await
     }
 
     /// Whether a full export of the file's dataset and market that is newer than it was written to its end.

@@ -215,7 +215,7 @@ impl Sink {
         let write = self.begin().await?;
         let later = schema_changes::Entity::delete_many().filter(schema_changes::Column::Id.gt(last_change));
         later.exec(&write.transaction).await?;
-        Ok(write.commit().await?)
+        write.commit().await
     }
 
     /// Brings tables and views to what the ledger says they have.
@@ -311,7 +311,7 @@ impl Sink {
         for alter in migration::ddl::add_columns(&lacking, shape, backend) {
             write.transaction.execute(&alter).await?;
         }
-        Ok(write.commit().await?)
+        write.commit().await
     }
 
     /// Notes a table with its key, and the dataset that it is for.

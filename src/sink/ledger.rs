@@ -436,7 +436,7 @@ impl Sink {
             .filter(C::Id.eq(id))
             .exec(&write.transaction)
             .await?;
-        Ok(write.commit().await?)
+        write.commit().await
     }
 
     /// Notes that a path was touched without a change of its content.
@@ -453,7 +453,7 @@ impl Sink {
             .filter(files::Column::Id.eq(id))
             .exec(&write.transaction)
             .await?;
-        Ok(write.commit().await?)
+        write.commit().await
     }
 
     /// Totals over the whole ledger.

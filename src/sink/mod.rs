@@ -4,6 +4,7 @@
 //! one another, on every database: SQLite knows only one writer, and on the servers that leaves no
 //! deadlock to think about.
 
+mod ahead;
 pub mod approvals;
 mod bulk_mysql;
 mod bulk_postgres;
@@ -27,6 +28,7 @@ pub mod overview;
 pub mod partial;
 mod reach;
 pub mod read_only;
+pub mod refresh;
 pub mod rejects;
 pub mod scratch;
 mod sqlite_handle;
@@ -37,6 +39,7 @@ mod tsv;
 pub mod upsert;
 pub mod verify;
 pub mod views;
+mod wal;
 pub mod widen;
 pub mod wire;
 
@@ -107,6 +110,7 @@ pub struct Sink {
     /// When the last write was committed: what tells a new outage from one that goes on.
     last_commit: std::sync::Mutex<Option<Instant>>,
     markets_at_work: marts::MarketsAtWork,
+    page_mover: wal::PageMover,
 }
 
 impl Sink {
@@ -135,6 +139,7 @@ impl Sink {
             promised: std::sync::Mutex::default(),
             last_commit: std::sync::Mutex::new(None),
             markets_at_work: Default::default(),
+            page_mover: Default::default(),
             connection,
             dialect,
             collation,
@@ -204,7 +209,19 @@ impl Sink {
         let transaction = Transaction::begin(&self.connection, self.dialect, &self.idle).await?;
         // The first statement writes, so SQLite takes its write lock here and never has to upgrade one.
         lease.beat(&transaction).await?;
-        Ok(WriteTransaction { transaction, last_commit: &self.last_commit, _guard: guard })
+        Ok(WriteTransaction { transaction, last_commit: &self.last_commit, late_lease: None, _guard: Some(guard) })
+    }
+
+    /// As [`Sink::begin`], for who holds `writing` already and, on the servers, may have two such transactions at a time.
+    async fn begin_beside_others(&self) -> Result<WriteTransaction<'_>, SyncError> {
+        let lease = self.lease()?;
+        let transaction = Transaction::begin(&self.connection, self.dialect, &self.idle).await?;
+        // The lease's row stays locked from here on: asked for at the beginning, the two would follow one another.
+        let late_lease = (self.dialect != Dialect::Sqlite).then_some(lease);
+        if late_lease.is_none() {
+            lease.beat(&transaction).await?;
+        }
+        Ok(WriteTransaction { transaction, last_commit: &self.last_commit, late_lease, _guard: None })
     }
 
     async fn execute_sql(
@@ -227,11 +244,17 @@ async fn texts(connection: &impl ConnectionTrait, query: &SelectStatement) -> Re
 struct WriteTransaction<'a> {
     transaction: Transaction,
     last_commit: &'a std::sync::Mutex<Option<Instant>>,
-    _guard: MutexGuard<'a, ()>,
+    /// Set when the lease was not asked for at the beginning.
+    late_lease: Option<&'a Lease>,
+    /// `None` when the one who began it holds `writing`.
+    _guard: Option<MutexGuard<'a, ()>>,
 }
 
 impl WriteTransaction<'_> {
-    async fn commit(self) -> Result<(), DbErr> {
+    async fn commit(self) -> Result<(), SyncError> {
+        if let Some(lease) = self.late_lease {
+            lease.beat(&self.transaction).await?;
+        }
         self.transaction.commit().await?;
         *self.last_commit.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         Ok(())

@@ -32,10 +32,10 @@ const PARTS: &str = "_parts";
 /// Bits of the extremes that no part is known to hold; 0 between refreshes.
 const LOST: &str = "_lost";
 
-/// The sum of what the parts' sums are without their signs, where sums are reals.
+/// The sum of what the parts' sums are without their signs, as far as they are reals.
 const MAGNITUDE: &str = "_magnitude";
 
-/// Half of the whole numbers that a real holds one by one. While all parts' sums together are below it, no
+/// Half of the whole numbers that a real holds one by one. While all parts' reals together are below it, no
 /// addition of them rounds.
 const EXACT_MAX: &str = "4503599627370496.0";
 
@@ -139,7 +139,9 @@ impl Partial {
 
     fn signed_totals_of(&self, dialect: Dialect, parts: &str, condition: &str, sign: &str) -> String {
         let quote = |name: &str| dialect.quote(name);
-        let key: Vec<String> = self.totals.key.iter().map(|key| format!("p.{}", quote(key))).collect();
+        let mut key: Vec<String> = self.totals.key.iter().map(|key| format!("p.{}", quote(key))).collect();
+        // The market, which is the same everywhere, last: sorting compares the first ones most.
+        key.rotate_left(1);
         let value = |column: &ColumnShape| {
             let name = quote(&column.name);
             match column.name.as_str() {
@@ -155,17 +157,18 @@ impl Partial {
         format!(
             "SELECT {} FROM {parts} p WHERE {condition} GROUP BY {}",
             self.totals.columns.iter().map(value).collect::<Vec<_>>().join(", "),
-            // The market, which is the same everywhere, last: sorting compares the first ones most.
-            key.into_iter().rev().collect::<Vec<_>>().join(", ")
+            key.join(", ")
         )
     }
 
     fn magnitude(&self, dialect: Dialect, sign: &str) -> String {
-        if dialect != Dialect::Sqlite {
+        let is_real = |sum: &&String| self.parts.column(sum).is_none_or(|column| column.kind != Kind::Integer);
+        let sums = self.sums.iter().filter(is_real);
+        let sums: Vec<String> = sums.map(|sum| format!("COALESCE(ABS(p.{}), 0)", dialect.quote(sum))).collect();
+        if dialect != Dialect::Sqlite || sums.is_empty() {
             return "0".to_owned();
         }
-        let sums = self.sums.iter().map(|sum| format!("COALESCE(SUM(ABS(p.{})), 0)", dialect.quote(sum)));
-        format!("{sign}({})", sums.collect::<Vec<_>>().join(" + "))
+        format!("{sign}COALESCE(SUM({}), 0)", sums.join(" + "))
     }
 
     /// The statement that changes totals by what some parts add up to.

@@ -108,7 +108,7 @@ impl Sink {
             .filter(files::Column::Id.eq(file_id))
             .exec(&write.transaction)
             .await?;
-        Ok(write.commit().await?)
+        write.commit().await
     }
 
     /// The files that a corrected copy is of: those of its dataset and market that are named like it.

@@ -179,7 +179,7 @@ impl Sink {
                 break;
             }
         }
-        Ok(write.commit().await?)
+        write.commit().await
     }
 
     /// Begins to note what happens to rows, and says where the ledger ends. The values of columns that are to

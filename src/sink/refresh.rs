@@ -1,0 +1,427 @@
+//! Refresh: what is marked of the marts is computed anew.
+//!
+//! Marked groups are recomputed from the tables and the marks that were read are cleared, in one transaction: a crash
+//! before the commit leaves the marks, and a mark set meanwhile has a higher id and stays. Of a mart with a [`Partial`],
+//! the marked parts are recomputed, the totals changed by the difference, and the groups that these parts were or are in
+//! computed from the totals.
+//!
+//! Where much is to be computed, two marts are at a time: the servers compute them in two transactions, SQLite, which has
+//! one writer, reads for one of them ahead (`sink::ahead`) while it computes and writes the other.
+
+use super::ahead::{Ahead, Reader};
+use super::definition::Mart;
+use super::dialect::Dialect;
+use super::partial::{Change, Partial};
+use super::template::{Rendered, Scope, render, render_over};
+use super::transaction::Transaction;
+use super::{Sink, WriteTransaction};
+use crate::error::SyncError;
+use crate::moment::parse_day;
+use crate::schema::{Kind, TableShape};
+use crate::sync::millis;
+use entity::dirty_groups::{self, Column as Mark};
+use sea_orm::sea_query::{Alias, Expr, ExprTrait, Query};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Value};
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+use tracing::debug;
+
+/// Marks up to which nobody counts of how many groups or parts they are.
+const GROUPS_UNCOUNTED_MAX: u64 = 500;
+
+/// A market is recomputed as a whole once more than one of so many of its groups or parts are marked: reckoned from 300 of
+/// 34,000 customers and from all of them, of whom some 10,000 would cost by themselves what all cost at once.
+const GROUPS_SHARE: u64 = 4;
+
+/// Groups that one transaction recomputes.
+const GROUPS_PER_REFRESH: usize = 200;
+
+/// Parts that one transaction recomputes, and groups that one statement names: most parts touch the same groups.
+const PARTS_PER_REFRESH: usize = 2000;
+
+/// What is marked of one mart and market: parts where the mart has some, else groups.
+struct Due<'a> {
+    mart: &'a Mart,
+    market: String,
+    /// The last mark that there was.
+    last_id: i64,
+    /// Marks, of which several may be of one group.
+    marks: u64,
+    /// Whether the market is recomputed as a whole.
+    is_whole: bool,
+}
+
+/// What is due, taken from both ends.
+struct Queue<'a>(Mutex<VecDeque<Due<'a>>>);
+
+/// Whose turn to write it is.
+#[derive(Clone, Copy)]
+enum Turn {
+    /// Each transaction waits for its own.
+    EachItsOwn,
+    /// The caller's, who holds `writing`.
+    Callers,
+}
+
+/// Where the rows of a mart's first query come from.
+enum Rows {
+    Query(Rendered),
+    Ahead(Ahead),
+}
+
+impl<'a> Queue<'a> {
+    fn take<T>(&self, take: impl FnOnce(&mut VecDeque<Due<'a>>) -> T) -> T {
+        take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Sink {
+    /// Recomputes what is marked of a market, and of markets of which no file is being synced, which a file that
+    /// failed may have left. Without a market, everything that is marked.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails; the marks that are left are taken up by the next refresh.
+    pub async fn refresh_marts(&self, market: Option<&str>) -> Result<(), SyncError> {
+        let due = self.due(market).await?;
+        if due.iter().all(|due| !due.is_whole && due.marks <= GROUPS_UNCOUNTED_MAX) {
+            for due in &due {
+                self.refresh(due, Turn::EachItsOwn).await?;
+            }
+            return Ok(());
+        }
+        if due.iter().any(|due| due.is_whole) {
+            self.gather_statistics().await?;
+        }
+        // No chunk is committed meanwhile: it would not mark again what is marked as a whole, and what is read ahead lacks
+        // its rows. Another file's refresh may have been faster.
+        let _writing = self.writing.lock().await;
+        self.refresh_two_at_a_time(self.due(market).await?).await
+    }
+
+    async fn refresh_two_at_a_time(&self, mut due: Vec<Due<'_>>) -> Result<(), SyncError> {
+        // Those with parts have most rows to write: SQLite's writer takes them first, and its reader the others.
+        due.sort_by_key(|due| due.mart.partial.is_some());
+        let queue = Queue(Mutex::new(due.into()));
+        let from_back = async {
+            while let Some(due) = queue.take(VecDeque::pop_back) {
+                self.refresh(&due, Turn::Callers).await?;
+            }
+            Ok(())
+        };
+        if self.dialect != Dialect::Sqlite {
+            let from_front = async {
+                while let Some(due) = queue.take(VecDeque::pop_front) {
+                    self.refresh(&due, Turn::Callers).await?;
+                }
+                Ok::<_, SyncError>(())
+            };
+            tokio::try_join!(from_back, from_front)?;
+            return Ok(());
+        }
+        let (ahead, ()) = tokio::try_join!(self.compute_ahead(&queue), from_back)?;
+        for (due, ahead) in ahead {
+            self.refresh_step(&due, None, Turn::Callers, Some(ahead)).await?;
+        }
+        Ok(())
+    }
+
+    /// Computes what is due as a whole for as long as there is some.
+    async fn compute_ahead<'a>(&self, queue: &Queue<'a>) -> Result<Vec<(Due<'a>, Ahead)>, SyncError> {
+        let take = |due: &mut VecDeque<Due<'a>>| {
+            let at = due.iter().position(|due| due.is_whole)?;
+            due.remove(at)
+        };
+        let mut all = Vec::new();
+        let mut reader = None;
+        while let Some(due) = queue.take(take) {
+            let started = Instant::now();
+            let reader = match &mut reader {
+                Some(reader) => reader,
+                none => none.insert(Reader::open(&self.connection).await?),
+            };
+            let (shape, query) = match &due.mart.partial {
+                Some(partial) => (&partial.parts, self.parts_query(partial, &due.market, None)?),
+                None => (&due.mart.shape, self.groups_query(due.mart, &due.market, None)?),
+            };
+            let ahead = reader.compute(shape, query).await?;
+            let elapsed_ms = millis(started.elapsed());
+            debug!(mart = due.mart.shape.name, market = due.market, elapsed_ms, "mart computed ahead");
+            all.push((due, ahead));
+        }
+        Ok(all)
+    }
+
+    /// Large changes leave the planner with a wrong picture of the tables.
+    async fn gather_statistics(&self) -> Result<(), SyncError> {
+        let shapes = self.shapes();
+        let tables: Vec<&String> = shapes.keys().collect();
+        if let Some(statement) = self.dialect.gather_statistics(&tables) {
+            let _writing = self.writing.lock().await;
+            self.connection.execute_unprepared(&statement).await?;
+        }
+        Ok(())
+    }
+
+    async fn refresh(&self, due: &Due<'_>, turn: Turn) -> Result<(), SyncError> {
+        if due.is_whole {
+            return self.refresh_step(due, None, turn, None).await;
+        }
+        // Of one mart at a time: after many small changes of a large market they are many.
+        let marked = self.marked(due).await?;
+        let at_once = if due.mart.partial.is_some() { PARTS_PER_REFRESH } else { GROUPS_PER_REFRESH };
+        for marked in marked.chunks(at_once) {
+            self.refresh_step(due, Some(marked), turn, None).await?;
+        }
+        Ok(())
+    }
+
+    /// Recomputes these groups or parts, or the whole market. Parts, groups and marks change in one transaction: a crash
+    /// leaves all three as they were.
+    async fn refresh_step(
+        &self,
+        due: &Due<'_>,
+        marked: Option<&[String]>,
+        turn: Turn,
+        ahead: Option<Ahead>,
+    ) -> Result<(), SyncError> {
+        let (mart, market) = (due.mart, due.market.as_str());
+        let started = Instant::now();
+        let write = self.begin_in(turn).await?;
+        let transaction = &write.transaction;
+        if !due.is_marked(transaction, marked).await? {
+            // Another file's refresh has seen to them meanwhile.
+            return Ok(());
+        }
+        match (&mart.partial, marked) {
+            (None, groups) => self.compute_groups(transaction, mart, market, groups, ahead).await?,
+            (Some(partial), None) => {
+                self.compute_parts(transaction, partial, market, None, ahead).await?;
+                self.compute_totals(transaction, mart, partial, market, None).await?;
+                self.compute_groups(transaction, mart, market, None, None).await?;
+            }
+            (Some(partial), Some(parts)) => {
+                let groups = self.replace_parts(transaction, mart, partial, market, parts).await?;
+                let groups = (groups.len() <= PARTS_PER_REFRESH).then_some(groups.as_slice());
+                self.compute_groups(transaction, mart, market, groups, None).await?;
+            }
+        }
+        // At the end: MySQL would have another transaction that looks for its own marks wait for this one.
+        due.clear(transaction, marked).await?;
+        write.commit().await?;
+        let (marked, elapsed_ms) = (marked.map(<[_]>::len), millis(started.elapsed()));
+        debug!(mart = mart.shape.name, market, marked, elapsed_ms, "mart refreshed");
+        fail::fail_point!("after_refresh", |_| std::process::abort());
+        Ok(())
+    }
+
+    async fn begin_in(&self, turn: Turn) -> Result<WriteTransaction<'_>, SyncError> {
+        match turn {
+            Turn::EachItsOwn => self.begin().await,
+            Turn::Callers => self.begin_beside_others().await,
+        }
+    }
+
+    /// Recomputes parts and has the totals follow; gives the groups that these parts were in, and are in now.
+    async fn replace_parts(
+        &self,
+        transaction: &Transaction,
+        mart: &Mart,
+        partial: &Partial,
+        market: &str,
+        parts: &[String],
+    ) -> Result<Vec<String>, SyncError> {
+        let mut groups = self.groups_of_parts(transaction, mart, partial, market, parts).await?;
+        self.change_totals(transaction, partial, market, parts, Change::Take).await?;
+        self.compute_parts(transaction, partial, market, Some(parts), None).await?;
+        self.change_totals(transaction, partial, market, parts, Change::Add).await?;
+        groups.extend(self.groups_of_parts(transaction, mart, partial, market, parts).await?);
+        let lost = self.groups_of_lost(transaction, mart, partial, market).await?;
+        for lost in lost.chunks(PARTS_PER_REFRESH) {
+            self.compute_totals(transaction, mart, partial, market, Some(lost)).await?;
+        }
+        Ok(groups.into_iter().collect())
+    }
+
+    async fn compute_groups(
+        &self,
+        transaction: &Transaction,
+        mart: &Mart,
+        market: &str,
+        groups: Option<&[String]>,
+        ahead: Option<Ahead>,
+    ) -> Result<(), SyncError> {
+        if groups.is_some_and(<[_]>::is_empty) {
+            return Ok(());
+        }
+        let rows = match ahead {
+            Some(ahead) => Rows::Ahead(ahead),
+            None => Rows::Query(self.groups_query(mart, market, groups)?),
+        };
+        let groups = groups.map(|groups| groups.iter().map(|group| self.group_value(mart, group)).collect());
+        self.delete_keys(transaction, &mart.shape, market, &mart.group, groups).await?;
+        fail::fail_point!("during_refresh", |_| std::process::abort());
+        self.insert_computed(transaction, &mart.shape, rows).await
+    }
+
+    async fn compute_parts(
+        &self,
+        transaction: &Transaction,
+        partial: &Partial,
+        market: &str,
+        parts: Option<&[String]>,
+        ahead: Option<Ahead>,
+    ) -> Result<(), SyncError> {
+        let rows = match ahead {
+            Some(ahead) => Rows::Ahead(ahead),
+            None => Rows::Query(self.parts_query(partial, market, parts)?),
+        };
+        let parts = parts.map(|parts| parts.iter().map(|part| part.as_str().into()).collect());
+        self.delete_keys(transaction, &partial.parts, market, &partial.by, parts).await?;
+        fail::fail_point!("during_parts", |_| std::process::abort());
+        self.insert_computed(transaction, &partial.parts, rows).await
+    }
+
+    fn groups_query(&self, mart: &Mart, market: &str, groups: Option<&[String]>) -> Result<Rendered, SyncError> {
+        let totals = mart.partial.as_ref().map(|partial| self.dialect.quote(&partial.totals.name));
+        let scope = scope_of(market, groups);
+        render_over(&mart.shape.name, &mart.body, totals, self.dialect, &self.shapes(), &scope)
+    }
+
+    fn parts_query(&self, partial: &Partial, market: &str, parts: Option<&[String]>) -> Result<Rendered, SyncError> {
+        render(&partial.parts.name, &partial.body, self.dialect, &self.shapes(), &scope_of(market, parts))
+    }
+
+    pub(super) async fn delete_keys(
+        &self,
+        connection: &impl ConnectionTrait,
+        shape: &TableShape,
+        market: &str,
+        column: &str,
+        values: Option<Vec<Value>>,
+    ) -> Result<(), SyncError> {
+        let mut delete = Query::delete();
+        delete.from_table(Alias::new(&shape.name)).and_where(Expr::col("market").eq(market));
+        if let Some(values) = values {
+            delete.and_where(Expr::col(Alias::new(column)).is_in(values));
+        }
+        connection.execute(&delete).await?;
+        Ok(())
+    }
+
+    async fn insert_computed(
+        &self,
+        transaction: &Transaction,
+        shape: &TableShape,
+        rows: Rows,
+    ) -> Result<(), SyncError> {
+        let columns: Vec<String> = shape.columns.iter().map(|column| self.dialect.quote(&column.name)).collect();
+        let insert = format!("INSERT INTO {} ({})", self.dialect.quote(&shape.name), columns.join(", "));
+        match rows {
+            Rows::Query(query) => {
+                self.execute_sql(transaction, format!("{insert} {}", query.sql), query.binds).await?;
+            }
+            Rows::Ahead(ahead) => ahead.move_into(transaction, &insert).await?,
+        }
+        Ok(())
+    }
+
+    /// What is marked of the marts, in the order of their names.
+    async fn due(&self, market: Option<&str>) -> Result<Vec<Due<'_>>, SyncError> {
+        let rows: Vec<(String, String, i64, i64, i64)> = dirty_groups::Entity::find()
+            .select_only()
+            .columns([Mark::Mart, Mark::Market])
+            .column_as(Mark::Id.max(), "last_id")
+            .column_as(Mark::Id.count(), "marks")
+            .column_as(Mark::GroupKey.count(), "marked_groups")
+            .group_by(Mark::Mart)
+            .group_by(Mark::Market)
+            .order_by_asc(Mark::Mart)
+            .order_by_asc(Mark::Market)
+            .into_tuple()
+            .all(&self.connection)
+            .await?;
+        let mut all = Vec::new();
+        for (mart, market_of, last_id, marks, groups) in rows {
+            let is_others = market.is_some_and(|market| market != market_of && self.is_at_work(&market_of));
+            let mart = self.definitions.marts.iter().find(|other| other.shape.name == mart);
+            let Some(mart) = mart.filter(|_| !is_others) else { continue };
+            let mut due =
+                Due { mart, market: market_of, last_id, marks: marks.unsigned_abs(), is_whole: groups < marks };
+            due.is_whole = due.is_whole || self.is_large_share(&due).await?;
+            all.push(due);
+        }
+        Ok(all)
+    }
+
+    /// Whether the marked groups or parts cost more than all of the market's at once.
+    async fn is_large_share(&self, due: &Due<'_>) -> Result<bool, SyncError> {
+        if due.marks <= GROUPS_UNCOUNTED_MAX {
+            return Ok(false);
+        }
+        let (table, column) = match &due.mart.partial {
+            Some(partial) => (&partial.parts.name, &partial.by),
+            None => (&due.mart.shape.name, &due.mart.group),
+        };
+        let count = |table: &str, column: &str| {
+            let count = Expr::col(Alias::new(column)).count_distinct();
+            let market = Expr::col("market").eq(due.market.as_str());
+            Query::select().expr(count).from(Alias::new(table)).and_where(market).to_owned()
+        };
+        let mut marked = count("tidegate_dirty_groups", "group_key");
+        marked.and_where(Expr::col("mart").eq(due.mart.shape.name.as_str()));
+        let mut counts = [0, 0];
+        for (query, count) in [marked, count(table, column)].iter().zip(&mut counts) {
+            let row = self.connection.query_one(query).await?;
+            *count = row.map_or(Ok(0), |row| row.try_get_by_index::<i64>(0))?.unsigned_abs();
+        }
+        let [marked, groups] = counts;
+        Ok(marked * GROUPS_SHARE > groups)
+    }
+
+    /// The groups or parts that are marked, each once.
+    async fn marked(&self, due: &Due<'_>) -> Result<Vec<String>, SyncError> {
+        let groups = dirty_groups::Entity::find()
+            .select_only()
+            .distinct()
+            .column(Mark::GroupKey)
+            .filter(due.condition(None))
+            .filter(Mark::GroupKey.is_not_null())
+            .order_by_asc(Mark::GroupKey);
+        Ok(groups.into_tuple().all(&self.connection).await?)
+    }
+
+    fn group_value(&self, mart: &Mart, group: &str) -> Value {
+        match (mart.group_kind(), self.dialect) {
+            (Kind::Day, Dialect::Mysql | Dialect::Postgres) => Value::ChronoDate(parse_day(group)),
+            _ => group.into(),
+        }
+    }
+}
+
+impl Due<'_> {
+    /// Which marks are read: all up to the last one, or those of some groups or parts.
+    fn condition(&self, marked: Option<&[String]>) -> sea_orm::Condition {
+        sea_orm::Condition::all()
+            .add(Mark::Mart.eq(self.mart.shape.name.as_str()))
+            .add(Mark::Market.eq(self.market.as_str()))
+            .add(Mark::Id.lte(self.last_id))
+            .add_option(marked.map(|marked| Mark::GroupKey.is_in(marked)))
+    }
+
+    async fn is_marked(&self, transaction: &Transaction, marked: Option<&[String]>) -> Result<bool, SyncError> {
+        let mark = dirty_groups::Entity::find().select_only().column(Mark::Id).filter(self.condition(marked));
+        let id: Option<i64> = mark.into_tuple().one(transaction).await?;
+        Ok(id.is_some())
+    }
+
+    async fn clear(&self, transaction: &Transaction, marked: Option<&[String]>) -> Result<(), SyncError> {
+        dirty_groups::Entity::delete_many().filter(self.condition(marked)).exec(transaction).await?;
+        Ok(())
+    }
+}
+
+fn scope_of(market: &str, keys: Option<&[String]>) -> Scope {
+    keys.map_or_else(|| Scope::Market(market.to_owned()), |keys| Scope::Keys(market.to_owned(), keys.to_vec()))
+}
