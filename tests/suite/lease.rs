@@ -2,6 +2,7 @@
 
 use crate::exports::{Background, Market, SMALL_CHUNKS, Version, assert_same, everything, wait_for_half_a_file};
 use crate::sandbox::{Engine, Report, Sandbox, free_port, on_every_database, wait_for};
+use crate::shop::Shop;
 use std::time::{Duration, Instant};
 
 /// After so long without a sign of life a holder elsewhere is dead.
@@ -132,6 +133,28 @@ fn a_sync_that_lost_its_lease_in_the_middle_of_a_file_commits_no_further_chunk()
         assert_eq!(market.sync(&clean, "").exit, 0);
         assert_same(&everything(sandbox), &everything(&clean), "the lease was lost");
     });
+}
+
+/// Servers compute two marts at a time, and ask for the lease at the end of each.
+#[test]
+fn marts_that_were_computed_while_the_lease_was_lost_are_not_written() {
+    const MARTS: &str = "SELECT COUNT(*) FROM customer_metrics UNION ALL SELECT COUNT(*) FROM product_metrics";
+    for engine in [Engine::Mariadb, Engine::Postgres] {
+        let sandbox = &Sandbox::new(engine);
+        sandbox.drop_file("Market 1 Orders.csv", &Shop::any(3).orders_csv());
+        let slowly = ("FAILPOINTS", "during_refresh=sleep(400)");
+        let mut sync = Background::start(sandbox, sync_command(sandbox), &[slowly]);
+        let orders = "SELECT order_id FROM orders";
+        wait_for("the orders", || sandbox.try_rows(orders).is_ok_and(|orders| !orders.is_empty()));
+        sandbox.execute(MOVE_ELSEWHERE);
+        assert_eq!(sync.finish(), 2, "{}", sync.log());
+        assert!(sync.log().contains("another tidegate writes to this database now"), "{}", sync.log());
+        assert_eq!(sandbox.rows(MARTS), ["0", "0"]);
+
+        sandbox.execute("UPDATE tidegate_lease SET token = ''");
+        assert_eq!(sandbox.sync().exit, 0);
+        assert!(!sandbox.rows(MARTS).contains(&"0".to_owned()), "{:?}", sandbox.rows(MARTS));
+    }
 }
 
 fn sync_command(sandbox: &Sandbox) -> std::process::Command {

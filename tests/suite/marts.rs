@@ -213,6 +213,28 @@ fn a_market_that_is_half_written_is_left_to_its_own_file() {
     });
 }
 
+/// What many markets have due is computed by two lanes, some of it ahead.
+#[test]
+fn marts_of_several_markets_are_computed_anew_together() {
+    on_every_database(|sandbox| {
+        let shops = ["1", "2", "3"].map(|market| (market, Shop::any(market.parse().expect("a number"))));
+        for (market, shop) in &shops {
+            sync(sandbox, market, shop);
+        }
+        for (mart, _) in COLUMNS {
+            sandbox.execute(&format!("DELETE FROM {mart}"));
+        }
+        sandbox.execute("UPDATE tidegate_definitions SET fingerprint = 'older' WHERE name LIKE '%metrics'");
+        sandbox
+            .execute("INSERT INTO tidegate_dirty_groups (mart, market, group_key) VALUES ('metrics_of_old', '1', 'a')");
+        assert_eq!(sandbox.sync().exit, 0);
+        for (market, shop) in &shops {
+            check(sandbox, market, shop, "computed anew");
+        }
+        assert_eq!(sandbox.rows("SELECT mart FROM tidegate_dirty_groups"), Vec::<String>::new());
+    });
+}
+
 /// A product is in orders all over the market; its metrics are changed by what its customers' parts were and are.
 #[test]
 fn metrics_follow_extremes_that_go_and_sums_that_no_real_holds() {
