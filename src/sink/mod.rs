@@ -69,7 +69,7 @@ const CONNECT_TIMEOUT_MIN: Duration = Duration::from_secs(1);
 
 /// Pages that a SQLite connection keeps: the inner pages of every index of a large table, so that a row
 /// costs few reads; negative means KiB (sqlite.org/pragma.html#pragma_cache_size).
-const SQLITE_CACHE_KIB: &str = "-16384";
+const SQLITE_CACHE_KIB: &str = "-8192";
 
 /// Pages of the write-ahead log after which SQLite moves them into the database: the chunks of a large file
 /// change many pages again and again, and each is moved once for all of them. 32 MiB of disk.

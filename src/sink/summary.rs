@@ -5,12 +5,14 @@ use super::dialect::Dialect;
 use crate::error::SyncError;
 use futures_util::TryStreamExt;
 use rust_decimal::Decimal;
-use sea_orm::sea_query::{Expr, ExprTrait, Order, Query};
-use sea_orm::{ConnectionTrait, DbErr, QueryResult, StreamTrait};
+use sea_orm::sea_query::Query;
+use sea_orm::{DbErr, QueryResult, StreamTrait};
 use serde::Serialize;
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
 /// Customers that are listed of each market.
-const TOP_CUSTOMERS: u64 = 3;
+const TOP_CUSTOMERS: usize = 3;
 
 /// Revenue of a market in one currency.
 #[derive(Debug, Serialize)]
@@ -45,52 +47,45 @@ impl Sink {
     ///
     /// When the database fails.
     pub async fn summary(&self) -> Result<Vec<Revenue>, SyncError> {
-        // Sums of integers and decimals have other types than their terms: orders are counted here.
-        let mut groups = Query::select();
-        groups
-            .columns(["market", "currency_symbol"])
-            .from("customer_metrics")
-            .group_by_columns(["market", "currency_symbol"])
-            .order_by("market", Order::Asc)
-            .order_by("currency_symbol", Order::Asc);
-        let mut summary = Vec::new();
-        for group in self.connection.query_all(&groups).await? {
-            summary.push(self.revenue(group.try_get_by_index(0)?, group.try_get_by_index(1)?).await?);
-        }
-        Ok(summary)
-    }
-
-    async fn revenue(&self, market: String, currency_symbol: String) -> Result<Revenue, SyncError> {
         let mut query = Query::select();
         query
-            .columns(["customer_id", "orders_count", "total_amount"])
-            .from("customer_metrics")
-            .and_where(Expr::col("market").eq(market.as_str()))
-            .and_where(Expr::col("currency_symbol").eq(currency_symbol.as_str()));
-        let mut top = query.clone();
-        top.order_by("total_amount", Order::Desc).order_by("customer_id", Order::Asc).limit(TOP_CUSTOMERS);
-        let mut revenue = Revenue {
-            market,
-            currency_symbol,
-            orders_count: 0,
-            total_amount: Decimal::ZERO,
-            top_customers: Vec::new(),
-        };
-        // One by one: of a large market, all of them take hundreds of megabytes.
+            .columns(["market", "currency_symbol", "customer_id", "orders_count", "total_amount"])
+            .from("customer_metrics");
+        let mut summary: BTreeMap<(String, String), Revenue> = BTreeMap::new();
+        // One by one: of a large market, all of them take hundreds of megabytes. Added up here, because sums of integers
+        // and decimals have other types than their terms, and because the database would sort all customers for it.
         let mut customers = self.connection.stream(&query).await?;
         while let Some(row) = customers.try_next().await? {
-            revenue.orders_count += row.try_get_by_index::<i64>(1)?;
-            revenue.total_amount += decimal_at(&row, 2, self.dialect)?;
-        }
-        drop(customers);
-        for row in self.connection.query_all(&top).await? {
-            revenue.top_customers.push(TopCustomer {
-                customer_id: row.try_get_by_index(0)?,
-                orders_count: row.try_get_by_index(1)?,
-                total_amount: decimal_at(&row, 2, self.dialect)?,
+            let (market, currency): (String, String) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+            let revenue = summary.entry((market, currency)).or_insert_with_key(|(market, currency_symbol)| Revenue {
+                market: market.clone(),
+                currency_symbol: currency_symbol.clone(),
+                orders_count: 0,
+                total_amount: Decimal::ZERO,
+                top_customers: Vec::new(),
+            });
+            revenue.add(TopCustomer {
+                customer_id: row.try_get_by_index(2)?,
+                orders_count: row.try_get_by_index(3)?,
+                total_amount: decimal_at(&row, 4, self.dialect)?,
             });
         }
-        Ok(revenue)
+        Ok(summary.into_values().collect())
+    }
+}
+
+impl Revenue {
+    fn add(&mut self, customer: TopCustomer) {
+        self.orders_count += customer.orders_count;
+        self.total_amount += customer.total_amount;
+        let is_before = |other: &TopCustomer| {
+            (Reverse(other.total_amount), &other.customer_id) < (Reverse(customer.total_amount), &customer.customer_id)
+        };
+        let at = self.top_customers.partition_point(is_before);
+        if at < TOP_CUSTOMERS {
+            self.top_customers.insert(at, customer);
+            self.top_customers.truncate(TOP_CUSTOMERS);
+        }
     }
 }
 

@@ -38,6 +38,9 @@ const DISAGREES: u32 = 1 << 31;
 /// the order of their records, so what is not found nearby is rarely found at all.
 const BLOCK_ENTRIES: u32 = 1 << 16;
 
+/// Entries that are copied at once.
+const COPIED_ENTRIES: u32 = 1 << 12;
+
 /// Collects the digest of a record row by row.
 #[derive(Clone, Debug, Default)]
 pub struct RecordHasher(Sha256);
@@ -271,7 +274,7 @@ impl RecordIndexWriter {
     /// When the state directory cannot be read or written to.
     pub fn copy(&mut self, from: &RecordIndex, mut range: Range<u32>) -> Result<(), SyncError> {
         while !range.is_empty() {
-            let end = range.end.min(range.start.saturating_add(BLOCK_ENTRIES));
+            let end = range.end.min(range.start.saturating_add(COPIED_ENTRIES));
             let entries = from.read(range.start..end).map_err(|error| SyncError::state(&self.path, error))?;
             entries.into_iter().try_for_each(|entry| self.push(entry))?;
             range.start = end;
