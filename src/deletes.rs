@@ -11,7 +11,7 @@ use crate::source::mentions::Mentions;
 use crate::sync::{Context, Surveyed, blocking, now_ms};
 use std::sync::Arc;
 
-/// Records that one transaction deletes. Above `sink::marts::MARKED_RECORDS_MAX`, so that a large deletion has the marts
+/// Records that one transaction deletes. Above `writer::MARKED_RECORDS_UNCOUNTED_MAX`, so that a large deletion has the marts
 /// of its market computed anew, rather than group by group.
 const RECORDS_PER_COMMIT: usize = 2000;
 

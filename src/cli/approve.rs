@@ -29,7 +29,7 @@ pub(super) struct ApproveArguments {
 pub(super) fn execute(shared: &Shared, own: &ApproveArguments) -> Result<Exit, CommandError> {
     let config = Config::load(&shared.overrides())?;
     start_logging(&config, "error")?;
-    let runtime = runtime()?;
+    let runtime = runtime(&config)?;
     let result = runtime.block_on(approve(config, &own.file, shared.json));
     runtime.shutdown_timeout(THREADS_GRACE);
     result

@@ -34,7 +34,7 @@ pub(super) fn execute(shared: &Shared) -> Result<Exit, CommandError> {
         writable("state_dir", &config.state_dir),
         readable("inbox", &config.inbox),
     ];
-    let database = runtime()?.block_on(wait_for_database(&config));
+    let database = runtime(&config)?.block_on(wait_for_database(&config));
     let is_away = database.as_ref().is_err_and(|error| error.verdict() == Verdict::Retry);
     findings.push(Finding {
         what: "database",

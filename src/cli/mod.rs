@@ -14,7 +14,7 @@ use crate::config::{Config, ConfigurationError, LogFormat, Overrides};
 use crate::error::{SyncError, Verdict};
 use clap::{Args, Parser, Subcommand};
 use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 use thiserror::Error;
@@ -186,11 +186,23 @@ fn start_logging(config: &Config, default_level: &str) -> Result<(), CommandErro
     Ok(())
 }
 
-fn runtime() -> Result<tokio::runtime::Runtime, CommandError> {
+/// The threads that do the work. Called before there is any.
+fn runtime(config: &Config) -> Result<tokio::runtime::Runtime, CommandError> {
+    keep_sqlite_in(&config.state_dir);
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| CommandError::Usage(format!("cannot start threads: {error}")))
+}
+
+/// Has SQLite put what it sorts, and what it computes ahead, into the state directory. It would take `/var/tmp`
+/// (sqlite.org/tempfiles.html#temporary_file_storage_locations), which may be small, or another's to read.
+#[expect(unsafe_code, reason = "SQLite asks the environment, and has no other way that is safe beside its own threads")]
+fn keep_sqlite_in(directory: &Path) {
+    if std::env::var_os("SQLITE_TMPDIR").is_none() {
+        // SAFETY: no other thread runs yet.
+        unsafe { std::env::set_var("SQLITE_TMPDIR", directory) };
+    }
 }
 
 /// SIGTERM and SIGINT end the work after the chunk in hand.

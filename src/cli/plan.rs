@@ -23,7 +23,7 @@ pub(super) fn execute(shared: &Shared, own: &PlanArguments) -> Result<Exit, Comm
     // Whether a sync would archive or delete its file, the plan does not.
     start_logging(&config, "error")?;
     let files = find(&own.paths, &config)?;
-    let runtime = runtime()?;
+    let runtime = runtime(&config)?;
     let planned = runtime.block_on(async {
         let shutdown = CancellationToken::new();
         cancel_on_signal(&shutdown)?;

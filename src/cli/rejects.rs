@@ -46,7 +46,7 @@ pub(super) fn execute(shared: &Shared, own: &RejectsArguments) -> Result<Exit, C
     let config = Config::load(&shared.overrides())?;
     start_logging(&config, "error")?;
     let rows_max = if own.all || own.export.is_some() { u64::from(u32::MAX) } else { LISTED_MAX };
-    let found = runtime()?.block_on(look_at_database(&config, async |sink| find(sink, own, rows_max).await))?;
+    let found = runtime(&config)?.block_on(look_at_database(&config, async |sink| find(sink, own, rows_max).await))?;
     let (listed, quarantined, is_known) = found.unwrap_or_default();
     if let (Some(file), false) = (&own.file, is_known) {
         return Err(CommandError::Usage(format!("`{file}` is not in the ledger; `tidegate status` shows what is")));

@@ -28,7 +28,7 @@ pub(super) fn execute(shared: &Shared, own: RunArguments) -> Result<Exit, Comman
     // What commands wait that end says nothing about this one.
     let config = Config { database_wait: Duration::MAX, ..config };
     start_logging(&config, "info")?;
-    let runtime = runtime()?;
+    let runtime = runtime(&config)?;
     let result = runtime.block_on(run(config));
     // A thread in the middle of a huge file would hold up the end; what it read is read again.
     runtime.shutdown_timeout(THREADS_GRACE);

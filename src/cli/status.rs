@@ -23,7 +23,7 @@ pub(super) fn execute(shared: &Shared) -> Result<Exit, CommandError> {
     let inbox = config.inbox.canonicalize().unwrap_or_else(|_| config.inbox.clone());
     let config = Arc::new(Config { inbox, ..config });
     start_logging(&config, "error")?;
-    let looked = runtime()?.block_on(look_at_database(&config, async |sink| {
+    let looked = runtime(&config)?.block_on(look_at_database(&config, async |sink| {
         Ok((sink.overview(now_ms()).await?, sink.known_files().await?))
     }))?;
     let (overview, ledger) = looked.unwrap_or_default();

@@ -32,7 +32,7 @@ pub(super) fn execute(shared: &Shared, own: &SyncArguments) -> Result<Exit, Comm
     // What was done is printed to the standard output; logs only tell what is wrong.
     start_logging(&config, "error")?;
     let files = find(&own.paths, &config)?;
-    let runtime = runtime()?;
+    let runtime = runtime(&config)?;
     let result = runtime.block_on(sync(config, files, shared.json));
     runtime.shutdown_timeout(THREADS_GRACE);
     result

@@ -10,7 +10,8 @@ use serde_json::json;
 pub(super) fn execute(shared: &Shared) -> Result<Exit, CommandError> {
     let config = Config::load(&shared.overrides())?;
     start_logging(&config, "error")?;
-    let verified = runtime()?.block_on(look_at_database(&config, async |sink| sink.verify(&config.datasets).await))?;
+    let verified =
+        runtime(&config)?.block_on(look_at_database(&config, async |sink| sink.verify(&config.datasets).await))?;
     let verification = verified.unwrap_or_default();
     let differences = verification.differences();
     if shared.json {

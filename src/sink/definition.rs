@@ -1,6 +1,6 @@
 //! Definitions: marts and views as files, a TOML header in a comment and a query below it.
 
-use super::partial::{Partial, PartialHeader};
+use super::partial::{Partial, PartialHeader, TOTALS_VERSION};
 use crate::dataset::hex;
 use crate::error::SyncError;
 use crate::schema::{ColumnShape, Kind, Shapes, TableShape};
@@ -49,7 +49,7 @@ pub struct Mart {
     pub partial: Option<Partial>,
     /// The query of the groups.
     pub body: String,
-    /// SHA-256 of the file.
+    /// SHA-256 of the file, and of how totals are computed where it has some.
     pub fingerprint: String,
 }
 
@@ -97,7 +97,25 @@ impl Definitions {
         for (file, text) in directory.map(read_directory).transpose()?.unwrap_or_default() {
             definitions.add(&file, &text)?;
         }
+        definitions.check_sources()?;
         Ok(definitions)
+    }
+
+    /// Marts are computed side by side, so that none may read what another one becomes.
+    fn check_sources(&self) -> Result<(), SyncError> {
+        for mart in &self.marts {
+            let partial = mart.partial.iter().map(|partial| partial.body.as_str());
+            let words: HashSet<&str> = partial.chain([mart.body.as_str()]).flat_map(words).collect();
+            let others = self.marts.iter().filter(|other| other.shape.name != mart.shape.name);
+            if let Some(read) = others.flat_map(Mart::tables).find(|table| words.contains(table.name.as_str())) {
+                return Err(SyncError::Configuration(format!(
+                    "the mart `{}` names `{}`, which is another mart's table: a mart is computed from the tables of the \
+                     markets alone; a view may read marts",
+                    mart.shape.name, read.name
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// Pins the columns whose kinds must stay: those of keys, tidegate's own, and those that a mart or view
@@ -135,7 +153,10 @@ impl Definitions {
             return Ok(());
         }
         let header: MartHeader = table.try_into().map_err(|error| wrong(format!("{error}")))?;
-        let fingerprint = hex(&Sha256::digest(text.as_bytes()));
+        let fingerprint = match header.partial {
+            None => hex(&Sha256::digest(text)),
+            Some(_) => hex(&Sha256::digest(format!("{TOTALS_VERSION}\n{text}"))),
+        };
         let mart = Mart::new(header, body, fingerprint).map_err(wrong)?;
         if self.marts.iter().any(|other| other.shape.name == mart.shape.name) {
             return Err(wrong(format!("there are two marts `{}`", mart.shape.name)));
@@ -220,6 +241,32 @@ fn read_directory(directory: &Path) -> Result<Vec<(String, String)>, SyncError> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mart_that_reads_another_one_is_refused() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let header = "mart = 'best'\nkey = ['market', 'sku']\ngroup = 'sku'\n[columns]\nmarket = 'identifier'\nsku = 'identifier'\n[touched_by]\norders = 'SELECT 1'";
+        for (table, is_refused) in
+            [("customer_metrics", true), ("tidegate_totals_product_metrics", true), ("order_items", false)]
+        {
+            let text = format!("/*\n{header}\n*/\nSELECT market, sku FROM {table}");
+            std::fs::write(directory.path().join("best.sql"), text).expect("it can be written");
+            let loaded = Definitions::load(Some(directory.path()));
+            assert_eq!(loaded.is_err_and(|error| error.to_string().contains(table)), is_refused, "{table}");
+        }
+    }
+
+    #[test]
+    fn totals_that_were_computed_otherwise_are_made_anew() {
+        let definitions = Definitions::load(None).expect("shipped files are right");
+        for (file, text) in SHIPPED {
+            let of_text = hex(&Sha256::digest(text));
+            let Some(mart) = definitions.marts.iter().find(|mart| file == format!("{}.sql", mart.shape.name)) else {
+                continue;
+            };
+            assert_eq!(mart.fingerprint == of_text, mart.partial.is_none(), "{file}");
+        }
+    }
 
     #[test]
     fn shipped_marts_are_what_the_entities_declare() {

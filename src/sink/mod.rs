@@ -2,7 +2,7 @@
 //!
 //! Reads and writes of the ledger and of the tables go through one [`Sink`]. Write transactions follow
 //! one another, on every database: SQLite knows only one writer, and on the servers that leaves no
-//! deadlock to think about.
+//! deadlock to think about. The one exception are two marts that servers compute at a time (`refresh`).
 
 mod ahead;
 pub mod approvals;
@@ -59,7 +59,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, MutexGuard};
 use transaction::Transaction;
 
-/// Connections of the pool: one writes, except on MySQL, the others answer health checks and read known hashes.
+/// Connections of the pool: one or two write, except on MySQL, the others answer health checks, read known hashes, and on
+/// SQLite compute marts ahead and move pages of the log.
 const CONNECTIONS_MAX: u32 = 4;
 
 /// How long one attempt to connect may take before the database counts as away; for a command that waits less, so long as

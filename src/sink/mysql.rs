@@ -1,4 +1,4 @@
-//! MySQL: the connection that writes. The pool's driver knows no LOAD DATA LOCAL, so write transactions run on
+//! MySQL: the connections that write. The pool's driver knows no LOAD DATA LOCAL, so write transactions run on
 //! another driver's connection, which is set up as the pool's are and kept from one transaction to the next.
 
 use super::dialect::Dialect;
@@ -26,25 +26,25 @@ use url::Url;
 /// Prepared statements that the connection keeps, as many as one of the pool's.
 const STATEMENTS_MAX: usize = 100;
 
-/// The connection between two transactions, if there is one, and what another one is opened by.
+/// The connections between transactions, as many as there were transactions at a time, and what another one is opened by.
 #[derive(Debug)]
 pub(super) struct Idle {
     url: DatabaseUrl,
-    connection: Mutex<Option<Connection>>,
+    connections: Mutex<Vec<Connection>>,
 }
 
 impl Idle {
     /// None yet.
     pub fn new(url: DatabaseUrl) -> Self {
-        Self { url, connection: Mutex::new(None) }
+        Self { url, connections: Mutex::default() }
     }
 
     fn take(&self) -> Option<Connection> {
-        self.connection.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner).pop()
     }
 
     fn put(&self, connection: Connection) {
-        *self.connection.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection);
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
     }
 }
 

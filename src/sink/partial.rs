@@ -26,6 +26,9 @@ const MART_BYTES_MAX: usize = 40;
 /// Extremes of one mart, each of which takes a bit.
 const EXTREMES_MAX: usize = 30;
 
+/// Grows when what totals hold, or how they are computed, changes: stored ones are then made anew.
+pub(super) const TOTALS_VERSION: u32 = 2;
+
 /// How many parts a group has.
 const PARTS: &str = "_parts";
 

@@ -22,7 +22,7 @@ use crate::sync::millis;
 use entity::dirty_groups::{self, Column as Mark};
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, Query};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Value};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 use tracing::debug;
@@ -94,12 +94,20 @@ impl Sink {
         if due.iter().any(|due| due.is_whole) {
             self.gather_statistics().await?;
         }
-        // No chunk is committed meanwhile: it would not mark again what is marked as a whole, and what is read ahead lacks
-        // its rows. Another file's refresh may have been faster.
-        let _writing = self.writing.lock().await;
-        self.refresh_two_at_a_time(self.due(market).await?).await
+        let markets: BTreeSet<&String> = due.iter().map(|due| &due.market).collect();
+        for market in markets {
+            // No chunk is committed meanwhile: it would not mark again what is marked as a whole, and what is read ahead
+            // lacks its rows. Others have their turn between two markets.
+            let _writing = self.writing.lock().await;
+            // Another file's refresh may have been faster.
+            let mut due = self.due(Some(market)).await?;
+            due.retain(|due| due.market == *market);
+            self.refresh_two_at_a_time(due).await?;
+        }
+        Ok(())
     }
 
+    /// Refreshes what is due of a market.
     async fn refresh_two_at_a_time(&self, mut due: Vec<Due<'_>>) -> Result<(), SyncError> {
         // Those with parts have most rows to write: SQLite's writer takes them first, and its reader the others.
         due.sort_by_key(|due| due.mart.partial.is_some());
@@ -120,7 +128,8 @@ impl Sink {
             tokio::try_join!(from_back, from_front)?;
             return Ok(());
         }
-        let (ahead, ()) = tokio::try_join!(self.compute_ahead(&queue), from_back)?;
+        // The writer first: what is due alone needs nobody who reads ahead.
+        let ((), ahead) = tokio::try_join!(from_back, self.compute_ahead(&queue))?;
         for (due, ahead) in ahead {
             self.refresh_step(&due, None, Turn::Callers, Some(ahead)).await?;
         }

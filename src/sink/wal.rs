@@ -2,6 +2,9 @@
 //!
 //! SQLite itself moves them within a commit once there are [`super::SQLITE_LOG_PAGES`], and then the writer waits for all
 //! of them. Moved beside it before, few are left for that commit. What fails here that commit does.
+//!
+//! A checkpoint beside a writer that begins the log anew could damage the database before SQLite 3.51.3
+//! (sqlite.org/wal.html#walresetbug). The one that is built in is newer; one of the system may not be.
 
 use super::dialect::Dialect;
 use sea_orm::DatabaseConnection;
@@ -11,6 +14,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Rows after which pages are moved: about what a chunk of a first load has, and far more than a small drop.
 const ROWS_PER_MOVE: u64 = 8_192;
+
+/// The first SQLite in which that is mended, as its number says it (sqlite.org/c3ref/libversion.html).
+const SAFE_SINCE: i32 = 3_051_003;
 
 /// Moves pages, once at a time.
 #[derive(Debug, Default)]
@@ -23,7 +29,10 @@ pub(super) struct PageMover {
 impl PageMover {
     /// Says that so many rows are committed.
     pub fn written(&self, rows: u64, connection: &DatabaseConnection, dialect: Dialect) {
-        if dialect != Dialect::Sqlite || self.rows.fetch_add(rows, Ordering::Relaxed) + rows < ROWS_PER_MOVE {
+        if dialect != Dialect::Sqlite || rusqlite::version_number() < SAFE_SINCE {
+            return;
+        }
+        if self.rows.fetch_add(rows, Ordering::Relaxed) + rows < ROWS_PER_MOVE {
             return;
         }
         if self.is_moving.swap(true, Ordering::Relaxed) {
@@ -39,5 +48,15 @@ impl PageMover {
             }
             is_moving.store(false, Ordering::Relaxed);
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sqlite_that_is_built_in_moves_pages_safely() {
+        assert!(rusqlite::version_number() >= SAFE_SINCE, "{}", rusqlite::version());
     }
 }

@@ -246,6 +246,11 @@ impl Background {
         Self { child: command.spawn().expect("the built program starts"), log }
     }
 
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Everything it logged.
     pub fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()

@@ -1,8 +1,9 @@
 //! Marts: after every change they equal what a computation from the orders and tasks alone says.
 
-use crate::exports::SMALL_CHUNKS;
-use crate::sandbox::{Report, Sandbox, on_every_database};
+use crate::exports::{Background, SMALL_CHUNKS};
+use crate::sandbox::{Engine, Report, Sandbox, on_every_database, wait_for};
 use crate::shop::{Item, Marts, Order, Shop};
+use std::fs;
 
 /// Each mart, and its columns in the order of [`Shop::marts`].
 pub const COLUMNS: [(&str, &str); 5] = [
@@ -235,6 +236,28 @@ fn marts_of_several_markets_are_computed_anew_together() {
     });
 }
 
+/// By itself SQLite would take a directory of the system.
+#[test]
+fn what_sqlite_computes_ahead_lies_in_the_state_directory() {
+    let sandbox = Sandbox::new(Engine::Sqlite);
+    let any = Shop::any(6).orders.remove(0);
+    let order = |id: i64| Order { id: id.to_string(), customer: format!("customer {id}"), ..any.clone() };
+    let shop = Shop { orders: (0..30_000).map(order).collect(), tasks: Vec::new() };
+    sandbox.drop_file("Market 1 Orders.csv", &shop.orders_csv());
+    let command = sandbox.command(&["sync", &sandbox.inbox().to_string_lossy()]);
+    let mut sync = Background::start(&sandbox, command, &[("FAILPOINTS", "during_refresh=sleep(1500)")]);
+    let open_files = format!("/proc/{}/fd", sync.id());
+    let temporary = || {
+        let files = fs::read_dir(&open_files).into_iter().flatten().flatten();
+        let files = files.filter_map(|file| fs::read_link(file.path()).ok());
+        // SQLite removes their names as soon as they are open.
+        files.filter(|file| file.to_string_lossy().contains("/etilqs_")).collect::<Vec<_>>()
+    };
+    wait_for("a temporary file", || !temporary().is_empty());
+    assert!(temporary().iter().all(|file| file.starts_with(sandbox.state_dir())), "{:?}", temporary());
+    assert_eq!(sync.finish(), 0);
+}
+
 /// A product is in orders all over the market; its metrics are changed by what its customers' parts were and are.
 #[test]
 fn metrics_follow_extremes_that_go_and_sums_that_no_real_holds() {
@@ -281,8 +304,8 @@ fn metrics_follow_extremes_that_go_and_sums_that_no_real_holds() {
 fn a_mart_of_ones_own_may_have_a_partial() {
     on_every_database(|sandbox| {
         let directory = sandbox.path("marts");
-        std::fs::create_dir_all(&directory).expect("the sandbox can be written to");
-        std::fs::write(directory.join("status_metrics.sql"), STATUS_METRICS).expect("the sandbox can be written to");
+        fs::create_dir_all(&directory).expect("the sandbox can be written to");
+        fs::write(directory.join("status_metrics.sql"), STATUS_METRICS).expect("the sandbox can be written to");
         let directory = directory.to_str().expect("a path is text");
         let metrics = "SELECT order_status, orders_count, largest_total FROM status_metrics";
         let expected = "SELECT COALESCE(order_status, ''), COUNT(*), MAX(order_total) FROM orders GROUP BY 1";
