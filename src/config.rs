@@ -247,6 +247,11 @@ impl DatabaseUrl {
     }
 }
 
+/// Whether the environment has a variable that a library reads, rather than tidegate.
+pub fn is_in_environment(name: &str) -> bool {
+    std::env::var_os(name).is_some()
+}
+
 impl Config {
     /// Reads the configuration.
     ///

@@ -10,7 +10,7 @@ mod status;
 mod sync;
 mod verify;
 
-use crate::config::{Config, ConfigurationError, LogFormat, Overrides};
+use crate::config::{Config, ConfigurationError, LogFormat, Overrides, is_in_environment};
 use crate::error::{SyncError, Verdict};
 use clap::{Args, Parser, Subcommand};
 use std::io::{IsTerminal, Write};
@@ -199,7 +199,7 @@ fn runtime(config: &Config) -> Result<tokio::runtime::Runtime, CommandError> {
 /// (sqlite.org/tempfiles.html#temporary_file_storage_locations), which may be small, or another's to read.
 #[expect(unsafe_code, reason = "SQLite asks the environment, and has no other way that is safe beside its own threads")]
 fn keep_sqlite_in(directory: &Path) {
-    if std::env::var_os("SQLITE_TMPDIR").is_none() {
+    if !is_in_environment("SQLITE_TMPDIR") {
         // SAFETY: no other thread runs yet.
         unsafe { std::env::set_var("SQLITE_TMPDIR", directory) };
     }

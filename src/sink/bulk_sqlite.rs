@@ -2,18 +2,14 @@
 //! handle. Values are bound straight from the arrow columns.
 
 use super::sqlite_handle::with_handle;
+use crate::canonical::Values;
 use crate::diff::Known;
 use crate::error::SyncError;
 use crate::moment::write_moment;
 use crate::number::DECIMAL_SCALE;
 use crate::project::TableRows;
 use crate::row_hash::RowHash;
-use arrow_array::cast::AsArray;
-use arrow_array::types::{Date32Type, Decimal128Type, Float64Type, Int64Type, TimestampMillisecondType};
-use arrow_array::{
-    Array, ArrayRef, Date32Array, Decimal128Array, Float64Array, Int64Array, StringArray, TimestampMillisecondArray,
-};
-use arrow_schema::DataType;
+use arrow_array::types::Date32Type;
 use rusqlite::types::Null;
 use rusqlite::{Connection, Row, Statement};
 use rust_decimal::Decimal;
@@ -84,14 +80,14 @@ fn hash(row: &Row<'_>, column: usize) -> rusqlite::Result<RowHash> {
 }
 
 fn bind_and_run(statement: &mut Statement<'_>, rows: &TableRows, file_id: i64) -> rusqlite::Result<()> {
-    let columns: Vec<Cells<'_>> = rows.batch.columns().iter().map(Cells::of).collect();
+    let columns: Vec<Values<'_>> = rows.batch.columns().iter().map(Values::of).collect();
     let hash_at = columns.len() + 1;
     // Parameters keep their values from one run to the next.
     statement.raw_bind_parameter(hash_at + 1, file_id)?;
     let mut text = String::new();
     for (row, hash) in rows.hashes.iter().enumerate() {
-        for (parameter, cells) in (1..).zip(&columns) {
-            cells.bind(statement, parameter, row, &mut text)?;
+        for (parameter, &column) in (1..).zip(&columns) {
+            bind(column, statement, parameter, row, &mut text)?;
         }
         statement.raw_bind_parameter(hash_at, &hash[..])?;
         statement.raw_execute()?;
@@ -99,64 +95,30 @@ fn bind_and_run(statement: &mut Statement<'_>, rows: &TableRows, file_id: i64) -
     Ok(())
 }
 
-/// A column, looked at as what it is once and not for each row.
-enum Cells<'a> {
-    Text(&'a StringArray),
-    Integer(&'a Int64Array),
-    Double(&'a Float64Array),
-    Decimal(&'a Decimal128Array),
-    Day(&'a Date32Array),
-    Time(&'a TimestampMillisecondArray),
-}
-
-impl<'a> Cells<'a> {
-    fn of(values: &'a ArrayRef) -> Self {
-        match values.data_type() {
-            DataType::Utf8 => Self::Text(values.as_string()),
-            DataType::Int64 => Self::Integer(values.as_primitive::<Int64Type>()),
-            DataType::Float64 => Self::Double(values.as_primitive::<Float64Type>()),
-            DataType::Decimal128(..) => Self::Decimal(values.as_primitive::<Decimal128Type>()),
-            DataType::Date32 => Self::Day(values.as_primitive::<Date32Type>()),
-            _ => Self::Time(values.as_primitive::<TimestampMillisecondType>()),
-        }
+/// Binds one cell; `text` is scratch space for values that SQLite has as text only.
+fn bind(
+    column: Values<'_>,
+    statement: &mut Statement<'_>,
+    parameter: usize,
+    row: usize,
+    text: &mut String,
+) -> rusqlite::Result<()> {
+    if column.is_null(row) {
+        return statement.raw_bind_parameter(parameter, Null);
     }
-
-    fn is_null(&self, row: usize) -> bool {
-        match self {
-            Self::Text(values) => values.is_null(row),
-            Self::Integer(values) => values.is_null(row),
-            Self::Double(values) => values.is_null(row),
-            Self::Decimal(values) => values.is_null(row),
-            Self::Day(values) => values.is_null(row),
-            Self::Time(values) => values.is_null(row),
+    match column {
+        Values::Text(values) => statement.raw_bind_parameter(parameter, values.value(row)),
+        Values::Integer(values) => statement.raw_bind_parameter(parameter, values.value(row)),
+        Values::Double(values) => statement.raw_bind_parameter(parameter, values.value(row)),
+        Values::Decimal(values) => statement.raw_bind_parameter(parameter, real(values.value(row))),
+        Values::Day(values) => {
+            let day = Date32Type::to_naive_date_opt(values.value(row)).map(|day| day.to_string());
+            statement.raw_bind_parameter(parameter, day)
         }
-    }
-
-    /// Binds one cell; `text` is scratch space for values that SQLite has as text only.
-    fn bind(
-        &self,
-        statement: &mut Statement<'_>,
-        parameter: usize,
-        row: usize,
-        text: &mut String,
-    ) -> rusqlite::Result<()> {
-        if self.is_null(row) {
-            return statement.raw_bind_parameter(parameter, Null);
-        }
-        match self {
-            Self::Text(values) => statement.raw_bind_parameter(parameter, values.value(row)),
-            Self::Integer(values) => statement.raw_bind_parameter(parameter, values.value(row)),
-            Self::Double(values) => statement.raw_bind_parameter(parameter, values.value(row)),
-            Self::Decimal(values) => statement.raw_bind_parameter(parameter, real(values.value(row))),
-            Self::Day(values) => {
-                let day = Date32Type::to_naive_date_opt(values.value(row)).map(|day| day.to_string());
-                statement.raw_bind_parameter(parameter, day)
-            }
-            Self::Time(values) => {
-                text.clear();
-                write_moment(values.value(row), text);
-                statement.raw_bind_parameter(parameter, text.as_str())
-            }
+        Values::Moment(values) => {
+            text.clear();
+            write_moment(values.value(row), text);
+            statement.raw_bind_parameter(parameter, text.as_str())
         }
     }
 }
