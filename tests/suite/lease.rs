@@ -142,7 +142,7 @@ fn marts_that_were_computed_while_the_lease_was_lost_are_not_written() {
     for engine in [Engine::Mariadb, Engine::Postgres] {
         let sandbox = &Sandbox::new(engine);
         sandbox.drop_file("Market 1 Orders.csv", &Shop::any(3).orders_csv());
-        let slowly = ("FAILPOINTS", "during_refresh=sleep(400)");
+        let slowly = ("FAILPOINTS", "during_refresh=sleep(600)");
         let mut sync = Background::start(sandbox, sync_command(sandbox), &[slowly]);
         let orders = "SELECT order_id FROM orders";
         wait_for("the orders", || sandbox.try_rows(orders).is_ok_and(|orders| !orders.is_empty()));
