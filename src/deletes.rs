@@ -11,8 +11,7 @@ use crate::source::mentions::Mentions;
 use crate::sync::{Context, Surveyed, blocking, now_ms};
 use std::sync::Arc;
 
-/// Records that one transaction deletes. Above `writer::MARKED_RECORDS_UNCOUNTED_MAX`, so that a large deletion has the marts
-/// of its market computed anew, rather than group by group.
+/// Records that one transaction deletes: a large deletion lets other writers have their turn in between.
 const RECORDS_PER_COMMIT: usize = 2000;
 
 /// Makes the deletions that a file asks for, and returns why they are held back if they are.

@@ -12,18 +12,15 @@ use sea_orm::sqlx::pool::PoolConnection;
 use sea_orm::sqlx::{self, AssertSqlSafe, Sqlite};
 use sea_orm::{DatabaseConnection, DbErr, Values};
 use sea_query_sqlx::SqlxValues;
-use std::sync::Arc;
-use tokio::sync::Mutex;
 
 /// A connection that reads.
 pub(super) struct Reader {
-    connection: Arc<Mutex<PoolConnection<Sqlite>>>,
+    connection: PoolConnection<Sqlite>,
     computed: usize,
 }
 
 /// Rows of a query, in a temporary table of the reader that computed them.
 pub(super) struct Ahead {
-    reader: Arc<Mutex<PoolConnection<Sqlite>>>,
     table: String,
     columns: usize,
 }
@@ -32,7 +29,7 @@ impl Reader {
     /// Takes a connection of the pool.
     pub async fn open(connection: &DatabaseConnection) -> Result<Self, DbErr> {
         let connection = connection.get_sqlite_connection_pool().acquire().await.map_err(not_acquired)?;
-        Ok(Self { connection: Arc::new(Mutex::new(connection)), computed: 0 })
+        Ok(Self { connection, computed: 0 })
     }
 
     /// Computes rows of a table.
@@ -42,40 +39,37 @@ impl Reader {
         self.computed += 1;
         // Without types, so that each value stays what it is.
         let columns: Vec<String> = (0..shape.columns.len()).map(|column| format!("c{column}")).collect();
-        let make = format!("DROP TABLE IF EXISTS {table}; CREATE TABLE {table} ({})", columns.join(", "));
-        let mut connection = self.connection.lock().await;
-        sqlx::raw_sql(AssertSqlSafe(make)).execute(&mut **connection).await.map_err(exec_failed)?;
+        self.run(format!("DROP TABLE IF EXISTS {table}; CREATE TABLE {table} ({})", columns.join(", "))).await?;
         let insert = AssertSqlSafe(format!("INSERT INTO {table} {}", query.sql));
         let insert = sqlx::query_with(insert, SqlxValues(Values(query.binds))).persistent(false);
-        insert.execute(&mut **connection).await.map_err(exec_failed)?;
-        drop(connection);
-        Ok(Ahead { reader: Arc::clone(&self.connection), table, columns: columns.len() })
+        insert.execute(&mut *self.connection).await.map_err(exec_failed)?;
+        Ok(Ahead { table, columns: columns.len() })
     }
-}
 
-impl Ahead {
     /// Moves the rows to a table; `insert` is the statement up to its values.
-    pub async fn move_into(self, transaction: &Transaction, insert: &str) -> Result<(), SyncError> {
-        let insert = format!("{insert} VALUES ({})", vec!["?"; self.columns].join(", "));
-        let select = format!("SELECT * FROM {}", self.table);
+    pub async fn move_into(&mut self, transaction: &Transaction, insert: &str, ahead: Ahead) -> Result<(), SyncError> {
+        let insert = format!("{insert} VALUES ({})", vec!["?"; ahead.columns].join(", "));
+        let select = format!("SELECT * FROM {}", ahead.table);
         let copy = |reader: &Connection, writer: &Connection| {
             let (mut select, mut insert) = (reader.prepare(&select)?, writer.prepare(&insert)?);
             let mut rows = select.raw_query();
             while let Some(row) = rows.next()? {
-                for column in 0..self.columns {
+                for column in 0..ahead.columns {
                     insert.raw_bind_parameter(column + 1, ToSqlOutput::Borrowed(row.get_ref(column)?))?;
                 }
                 insert.raw_execute()?;
             }
             Ok(())
         };
-        let mut reader = self.reader.lock().await;
         let Driver::Sqlite(writer) = &mut *transaction.driver().await else {
             return Err(SyncError::Internal("only SQLite's marts are computed ahead".to_owned()));
         };
-        with_handles(&mut reader, writer, copy).await?;
-        let drop = format!("DROP TABLE {}", self.table);
-        sqlx::raw_sql(AssertSqlSafe(drop)).execute(&mut **reader).await.map_err(exec_failed)?;
+        with_handles(&mut self.connection, writer, copy).await?;
+        Ok(self.run(format!("DROP TABLE {}", ahead.table)).await?)
+    }
+
+    async fn run(&mut self, sql: String) -> Result<(), DbErr> {
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *self.connection).await.map_err(exec_failed)?;
         Ok(())
     }
 }

@@ -7,6 +7,7 @@
 use super::rejects::Corrected;
 use super::transaction::Transaction;
 use super::upsert::{Rows, statements};
+use super::wal::PageMover;
 use super::{Sink, WriteTransaction};
 use crate::chunk::{Counts, Position, Reject};
 use crate::dataset::Dataset;
@@ -81,7 +82,7 @@ impl ChunkWrite<'_> {
 #[must_use]
 pub struct WrittenChunk<'a> {
     write: WriteTransaction<'a>,
-    sink: &'a Sink,
+    page_mover: Option<&'a PageMover>,
     rows: u64,
 }
 
@@ -94,7 +95,9 @@ impl WrittenChunk<'_> {
     pub async fn commit(self) -> Result<(), SyncError> {
         fail::fail_point!("before_commit", |_| std::process::abort());
         self.write.commit().await?;
-        self.sink.page_mover.written(self.rows, &self.sink.connection, self.sink.dialect);
+        if let Some(page_mover) = self.page_mover {
+            page_mover.written(self.rows);
+        }
         fail::fail_point!("after_commit", |_| std::process::abort());
         Ok(())
     }
@@ -133,7 +136,7 @@ impl Sink {
             self.close_corrected(transaction, corrected).await?;
         }
         self.write_position(transaction, chunk.file_id, chunk.counts, chunk.next).await?;
-        Ok(WrittenChunk { write, sink: self, rows: chunk.rows() })
+        Ok(WrittenChunk { write, page_mover: self.page_mover.as_ref(), rows: chunk.rows() })
     }
 
     async fn write_rows(&self, connection: &Transaction, chunk: &ChunkWrite<'_>) -> Result<(), SyncError> {

@@ -111,7 +111,8 @@ pub struct Sink {
     /// When the last write was committed: what tells a new outage from one that goes on.
     last_commit: std::sync::Mutex<Option<Instant>>,
     markets_at_work: marts::MarketsAtWork,
-    page_mover: wal::PageMover,
+    /// `None` where there is no log to move pages of.
+    page_mover: Option<wal::PageMover>,
 }
 
 impl Sink {
@@ -140,7 +141,7 @@ impl Sink {
             promised: std::sync::Mutex::default(),
             last_commit: std::sync::Mutex::new(None),
             markets_at_work: Default::default(),
-            page_mover: Default::default(),
+            page_mover: wal::PageMover::of(&connection, dialect),
             connection,
             dialect,
             collation,

@@ -1,12 +1,13 @@
 //! Overview: all that the ledger tells about how the work goes, for `tidegate status` and `/api/status`.
 
 use super::ledger::FileState;
+use super::refresh::Marks;
 use super::{Sink, lease};
 use crate::chunk::Counts;
 use crate::error::SyncError;
 use crate::moment::format_moment;
 use chrono::{DateTime, TimeDelta, Utc};
-use entity::{dirty_groups, files, rejects, schema_changes};
+use entity::{files, rejects, schema_changes};
 use sea_orm::sea_query::{Expr, ExprTrait, Query};
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde::Serialize;
@@ -276,21 +277,8 @@ impl Sink {
     }
 
     async fn lag(&self) -> Result<Vec<MartLag>, SyncError> {
-        use dirty_groups::Column as C;
-        let marks: Vec<(String, String, i64, i64)> = dirty_groups::Entity::find()
-            .select_only()
-            .columns([C::Mart, C::Market])
-            .column_as(C::Id.count(), "marks")
-            .column_as(C::GroupKey.count(), "groups")
-            .group_by(C::Mart)
-            .group_by(C::Market)
-            .order_by_asc(C::Mart)
-            .order_by_asc(C::Market)
-            .into_tuple()
-            .all(&self.connection)
-            .await?;
-        let view =
-            |(mart, market, marks, groups)| MartLag { mart, market, groups: (marks == groups).then_some(groups) };
+        let marks = self.marks().await?;
+        let view = |marks: Marks| MartLag { groups: marks.groups(), mart: marks.mart, market: marks.market };
         Ok(marks.into_iter().map(view).collect())
     }
 }

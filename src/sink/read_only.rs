@@ -40,7 +40,7 @@ impl Sink {
             promised: std::sync::Mutex::default(),
             last_commit: std::sync::Mutex::new(None),
             markets_at_work: Default::default(),
-            page_mover: Default::default(),
+            page_mover: None,
             collation: None,
             lease: None,
             connection,

@@ -21,7 +21,9 @@ use crate::schema::{Kind, TableShape};
 use crate::sync::millis;
 use entity::dirty_groups::{self, Column as Mark};
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, Query};
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Value};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Value,
+};
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
@@ -39,6 +41,16 @@ const GROUPS_PER_REFRESH: usize = 200;
 
 /// Parts that one transaction recomputes, and groups that one statement names: most parts touch the same groups.
 const PARTS_PER_REFRESH: usize = 2000;
+
+/// Marks of one mart and market.
+#[derive(FromQueryResult)]
+pub(super) struct Marks {
+    pub mart: String,
+    pub market: String,
+    last_id: i64,
+    marks: i64,
+    group_marks: i64,
+}
 
 /// What is marked of one mart and market: parts where the mart has some, else groups.
 struct Due<'a> {
@@ -64,10 +76,17 @@ enum Turn {
     Callers,
 }
 
-/// Where the rows of a mart's first query come from.
-enum Rows {
+/// Where rows of a mart come from.
+enum Rows<'a> {
     Query(Rendered),
-    Ahead(Ahead),
+    Ahead(&'a mut Reader, Ahead),
+}
+
+impl Marks {
+    /// How many marks there are of groups or parts; `None` when the market is marked as a whole.
+    pub fn groups(&self) -> Option<i64> {
+        (self.group_marks == self.marks).then_some(self.marks)
+    }
 }
 
 impl<'a> Queue<'a> {
@@ -112,38 +131,38 @@ impl Sink {
         // Those with parts have most rows to write: SQLite's writer takes them first, and its reader the others.
         due.sort_by_key(|due| due.mart.partial.is_some());
         let queue = Queue(Mutex::new(due.into()));
-        let from_back = async {
-            while let Some(due) = queue.take(VecDeque::pop_back) {
-                self.refresh(&due, Turn::Callers).await?;
-            }
-            Ok(())
-        };
+        let all_from_back = self.refresh_all(&queue, VecDeque::pop_back);
         if self.dialect != Dialect::Sqlite {
-            let from_front = async {
-                while let Some(due) = queue.take(VecDeque::pop_front) {
-                    self.refresh(&due, Turn::Callers).await?;
-                }
-                Ok::<_, SyncError>(())
-            };
-            tokio::try_join!(from_back, from_front)?;
+            tokio::try_join!(all_from_back, self.refresh_all(&queue, VecDeque::pop_front))?;
             return Ok(());
         }
         // The writer first: what is due alone needs nobody who reads ahead.
-        let ((), ahead) = tokio::try_join!(from_back, self.compute_ahead(&queue))?;
-        for (due, ahead) in ahead {
-            self.refresh_step(&due, None, Turn::Callers, Some(ahead)).await?;
+        let ((), (mut reader, all_ahead)) = tokio::try_join!(all_from_back, self.compute_ahead(&queue))?;
+        for (due, ahead) in all_ahead {
+            let rows = reader.as_mut().map(|reader| Rows::Ahead(reader, ahead));
+            self.refresh_step(&due, None, Turn::Callers, rows).await?;
         }
         Ok(())
     }
 
-    /// Computes what is due as a whole for as long as there is some.
-    async fn compute_ahead<'a>(&self, queue: &Queue<'a>) -> Result<Vec<(Due<'a>, Ahead)>, SyncError> {
+    async fn refresh_all<'a>(
+        &self,
+        queue: &Queue<'a>,
+        next: fn(&mut VecDeque<Due<'a>>) -> Option<Due<'a>>,
+    ) -> Result<(), SyncError> {
+        while let Some(due) = queue.take(next) {
+            self.refresh(&due, Turn::Callers).await?;
+        }
+        Ok(())
+    }
+
+    /// Computes what is due as a whole for as long as there is some; gives the reader too, which has it.
+    async fn compute_ahead<'a>(&self, queue: &Queue<'a>) -> Result<(Option<Reader>, Vec<(Due<'a>, Ahead)>), SyncError> {
         let take = |due: &mut VecDeque<Due<'a>>| {
             let at = due.iter().position(|due| due.is_whole)?;
             due.remove(at)
         };
-        let mut all = Vec::new();
-        let mut reader = None;
+        let (mut reader, mut all) = (None, Vec::new());
         while let Some(due) = queue.take(take) {
             let started = Instant::now();
             let reader = match &mut reader {
@@ -159,7 +178,7 @@ impl Sink {
             debug!(mart = due.mart.shape.name, market = due.market, elapsed_ms, "mart computed ahead");
             all.push((due, ahead));
         }
-        Ok(all)
+        Ok((reader, all))
     }
 
     /// Large changes leave the planner with a wrong picture of the tables.
@@ -193,7 +212,7 @@ impl Sink {
         due: &Due<'_>,
         marked: Option<&[String]>,
         turn: Turn,
-        ahead: Option<Ahead>,
+        ahead: Option<Rows<'_>>,
     ) -> Result<(), SyncError> {
         let (mart, market) = (due.mart, due.market.as_str());
         let started = Instant::now();
@@ -259,15 +278,12 @@ impl Sink {
         mart: &Mart,
         market: &str,
         groups: Option<&[String]>,
-        ahead: Option<Ahead>,
+        ahead: Option<Rows<'_>>,
     ) -> Result<(), SyncError> {
         if groups.is_some_and(<[_]>::is_empty) {
             return Ok(());
         }
-        let rows = match ahead {
-            Some(ahead) => Rows::Ahead(ahead),
-            None => Rows::Query(self.groups_query(mart, market, groups)?),
-        };
+        let rows = ahead.map_or_else(|| self.groups_query(mart, market, groups).map(Rows::Query), Ok)?;
         let groups = groups.map(|groups| groups.iter().map(|group| self.group_value(mart, group)).collect());
         self.delete_keys(transaction, &mart.shape, market, &mart.group, groups).await?;
         fail::fail_point!("during_refresh", |_| std::process::abort());
@@ -280,12 +296,9 @@ impl Sink {
         partial: &Partial,
         market: &str,
         parts: Option<&[String]>,
-        ahead: Option<Ahead>,
+        ahead: Option<Rows<'_>>,
     ) -> Result<(), SyncError> {
-        let rows = match ahead {
-            Some(ahead) => Rows::Ahead(ahead),
-            None => Rows::Query(self.parts_query(partial, market, parts)?),
-        };
+        let rows = ahead.map_or_else(|| self.parts_query(partial, market, parts).map(Rows::Query), Ok)?;
         let parts = parts.map(|parts| parts.iter().map(|part| part.as_str().into()).collect());
         self.delete_keys(transaction, &partial.parts, market, &partial.by, parts).await?;
         fail::fail_point!("during_parts", |_| std::process::abort());
@@ -323,7 +336,7 @@ impl Sink {
         &self,
         transaction: &Transaction,
         shape: &TableShape,
-        rows: Rows,
+        rows: Rows<'_>,
     ) -> Result<(), SyncError> {
         let columns: Vec<String> = shape.columns.iter().map(|column| self.dialect.quote(&column.name)).collect();
         let insert = format!("INSERT INTO {} ({})", self.dialect.quote(&shape.name), columns.join(", "));
@@ -331,37 +344,40 @@ impl Sink {
             Rows::Query(query) => {
                 self.execute_sql(transaction, format!("{insert} {}", query.sql), query.binds).await?;
             }
-            Rows::Ahead(ahead) => ahead.move_into(transaction, &insert).await?,
+            Rows::Ahead(reader, ahead) => reader.move_into(transaction, &insert, ahead).await?,
         }
         Ok(())
     }
 
-    /// What is marked of the marts, in the order of their names.
+    /// What is due of a market and of those of which no file is being synced, in the order of the marts' names.
     async fn due(&self, market: Option<&str>) -> Result<Vec<Due<'_>>, SyncError> {
-        let rows: Vec<(String, String, i64, i64, i64)> = dirty_groups::Entity::find()
-            .select_only()
-            .columns([Mark::Mart, Mark::Market])
-            .column_as(Mark::Id.max(), "last_id")
-            .column_as(Mark::Id.count(), "marks")
-            .column_as(Mark::GroupKey.count(), "marked_groups")
-            .group_by(Mark::Mart)
-            .group_by(Mark::Market)
-            .order_by_asc(Mark::Mart)
-            .order_by_asc(Mark::Market)
-            .into_tuple()
-            .all(&self.connection)
-            .await?;
         let mut all = Vec::new();
-        for (mart, market_of, last_id, marks, groups) in rows {
-            let is_others = market.is_some_and(|market| market != market_of && self.is_at_work(&market_of));
-            let mart = self.definitions.marts.iter().find(|other| other.shape.name == mart);
+        for marks in self.marks().await? {
+            let is_others = market.is_some_and(|market| market != marks.market && self.is_at_work(&marks.market));
+            let mart = self.definitions.marts.iter().find(|mart| mart.shape.name == marks.mart);
             let Some(mart) = mart.filter(|_| !is_others) else { continue };
-            let mut due =
-                Due { mart, market: market_of, last_id, marks: marks.unsigned_abs(), is_whole: groups < marks };
+            let is_whole = marks.groups().is_none();
+            let Marks { market, last_id, marks, .. } = marks;
+            let mut due = Due { mart, market, last_id, marks: marks.unsigned_abs(), is_whole };
             due.is_whole = due.is_whole || self.is_large_share(&due).await?;
             all.push(due);
         }
         Ok(all)
+    }
+
+    /// What is marked of the marts, in the order of their names and of the markets.
+    pub(super) async fn marks(&self) -> Result<Vec<Marks>, SyncError> {
+        let marks = dirty_groups::Entity::find()
+            .select_only()
+            .columns([Mark::Mart, Mark::Market])
+            .column_as(Mark::Id.max(), "last_id")
+            .column_as(Mark::Id.count(), "marks")
+            .column_as(Mark::GroupKey.count(), "group_marks")
+            .group_by(Mark::Mart)
+            .group_by(Mark::Market)
+            .order_by_asc(Mark::Mart)
+            .order_by_asc(Mark::Market);
+        Ok(marks.into_model().all(&self.connection).await?)
     }
 
     /// Whether the marked groups or parts cost more than all of the market's at once.

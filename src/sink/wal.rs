@@ -8,7 +8,7 @@
 
 use super::dialect::Dialect;
 use sea_orm::DatabaseConnection;
-use sea_orm::sqlx;
+use sea_orm::sqlx::{self, SqlitePool};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -19,27 +19,32 @@ const ROWS_PER_MOVE: u64 = 8_192;
 const SAFE_SINCE: i32 = 3_051_003;
 
 /// Moves pages, once at a time.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct PageMover {
+    pool: SqlitePool,
     /// Rows that were written since pages were moved last.
     rows: AtomicU64,
     is_moving: Arc<AtomicBool>,
 }
 
 impl PageMover {
+    /// For a SQLite database, and a library that does it safely.
+    pub fn of(connection: &DatabaseConnection, dialect: Dialect) -> Option<Self> {
+        (dialect == Dialect::Sqlite && rusqlite::version_number() >= SAFE_SINCE).then(|| Self {
+            pool: connection.get_sqlite_connection_pool().clone(),
+            rows: AtomicU64::default(),
+            is_moving: Arc::default(),
+        })
+    }
+
     /// Says that so many rows are committed.
-    pub fn written(&self, rows: u64, connection: &DatabaseConnection, dialect: Dialect) {
-        if dialect != Dialect::Sqlite || rusqlite::version_number() < SAFE_SINCE {
-            return;
-        }
-        if self.rows.fetch_add(rows, Ordering::Relaxed) + rows < ROWS_PER_MOVE {
-            return;
-        }
-        if self.is_moving.swap(true, Ordering::Relaxed) {
+    pub fn written(&self, rows: u64) {
+        let is_due = self.rows.fetch_add(rows, Ordering::Relaxed) + rows >= ROWS_PER_MOVE;
+        if !is_due || self.is_moving.swap(true, Ordering::Relaxed) {
             return;
         }
         self.rows.store(0, Ordering::Relaxed);
-        let (pool, is_moving) = (connection.get_sqlite_connection_pool().clone(), Arc::clone(&self.is_moving));
+        let (pool, is_moving) = (self.pool.clone(), Arc::clone(&self.is_moving));
         tokio::spawn(async move {
             // Passive: it waits for nobody, and nobody waits for it (sqlite.org/c3ref/wal_checkpoint_v2.html).
             let moved = sqlx::raw_sql("PRAGMA wal_checkpoint(PASSIVE)").execute(&pool).await;
@@ -54,9 +59,36 @@ impl PageMover {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sea_orm::{ConnectOptions, ConnectionTrait, Database};
+    use std::time::Duration;
 
     #[test]
     fn the_sqlite_that_is_built_in_moves_pages_safely() {
         assert!(rusqlite::version_number() >= SAFE_SINCE, "{}", rusqlite::version());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn pages_move_after_many_rows_and_stay_after_few() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let file = directory.path().join("moved.db");
+        let mut options = ConnectOptions::new(format!("sqlite://{}?mode=rwc", file.display()));
+        // SQLite itself moves none.
+        options.map_sqlx_sqlite_opts(|options| options.pragma("journal_mode", "WAL").pragma("wal_autocheckpoint", "0"));
+        let connection = Database::connect(options).await.expect("a new database");
+        let rows = "CREATE TABLE t AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 9000) SELECT i FROM n";
+        connection.execute_unprepared(rows).await.expect("it can be written");
+        let bytes = || file.metadata().expect("it is there").len();
+        let before = bytes();
+        let mover = PageMover::of(&connection, Dialect::Sqlite).expect("it is safe");
+        mover.written(ROWS_PER_MOVE - 1);
+        assert!(!mover.is_moving.load(Ordering::Relaxed));
+        mover.written(1);
+        for _ in 0..500 {
+            if bytes() > before && !mover.is_moving.load(Ordering::Relaxed) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("the database still has {before} bytes");
     }
 }
