@@ -44,6 +44,7 @@ mod settling;
 mod shifted;
 mod shop;
 mod smoke;
+mod soak;
 mod status;
 mod tidy;
 mod unit;

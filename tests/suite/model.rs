@@ -282,6 +282,16 @@ fn approve(sandbox: &Sandbox, markets: &mut BTreeMap<String, Market>, rules: &Ru
 
 /// The first difference between the database and the model.
 fn compare(sandbox: &Sandbox, markets: &BTreeMap<String, Market>) -> Option<Difference> {
+    tables(sandbox, markets).or_else(|| ledger(sandbox, markets)).or_else(|| marts(sandbox, markets))
+}
+
+/// The first difference between tables and marts and the model, whatever the ledger says of how they came about.
+pub fn difference_of_tables(sandbox: &Sandbox, markets: &BTreeMap<String, Market>) -> Option<String> {
+    let difference = tables(sandbox, markets).or_else(|| marts(sandbox, markets));
+    difference.map(|Difference { market, what }| format!("market {market} differs from the model: {what}"))
+}
+
+fn tables(sandbox: &Sandbox, markets: &BTreeMap<String, Market>) -> Option<Difference> {
     for feed in Feed::ALL {
         let header = |record: &Record| {
             let mut header = record.header.clone();
@@ -297,7 +307,7 @@ fn compare(sandbox: &Sandbox, markets: &BTreeMap<String, Market>) -> Option<Diff
             return Some(difference);
         }
     }
-    ledger(sandbox, markets).or_else(|| marts(sandbox, markets))
+    None
 }
 
 /// Compares one table of a feed.

@@ -85,7 +85,15 @@ pub fn write(random: &mut Rng, feed: Feed, records: &[(String, Export)]) -> File
     if random.u8(..3) == 0 {
         add_faults(random, &mut drafts, if is_json { &JSON_FAULTS } else { &CSV_FAULTS });
     }
-    if is_json { json(random, feed, &columns, drafts) } else { csv(random, feed, columns, &drafts) }
+    if is_json { json(random, feed, &columns, drafts) } else { csv(random, feed, columns, &drafts, true) }
+}
+
+/// Writes records as a CSV file with every column and without faults: it says all there is to say of them.
+pub fn write_complete(random: &mut Rng, feed: Feed, records: &[(String, Export)]) -> File {
+    let mut columns: Vec<&'static Column> = feed.columns().iter().collect();
+    random.shuffle(&mut columns);
+    let drafts = drafts(random, feed, records);
+    csv(random, feed, columns, &drafts, false)
 }
 
 /// A row per line, or per customer, with what else exports do: rows twice, and rows apart from their record.
@@ -177,11 +185,11 @@ fn spelling(random: &mut Rng, spellings: &[&'static str]) -> &'static str {
     spellings[random.usize(..spellings.len())]
 }
 
-fn csv(random: &mut Rng, feed: Feed, mut columns: Vec<&'static Column>, drafts: &[Draft]) -> File {
-    let is_tsv = random.u8(..5) == 0;
+fn csv(random: &mut Rng, feed: Feed, mut columns: Vec<&'static Column>, drafts: &[Draft], may_shift: bool) -> File {
+    let is_tsv = may_shift && random.u8(..5) == 0;
     let delimiter = if is_tsv { '\t' } else { ',' };
     // With one column that swallows, and none beyond the header, there is one way to undo a shift.
-    let may_shift = !is_tsv && random.u8(..3) == 0;
+    let may_shift = may_shift && !is_tsv && random.u8(..3) == 0;
     if may_shift {
         let mut swallowing = 0;
         columns.retain(|column| {

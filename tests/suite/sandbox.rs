@@ -1,7 +1,7 @@
 //! A sandbox: an inbox, a state directory and an empty database, and the built program to work on them.
 
 use crate::servers;
-use sea_orm::{ConnectionTrait, Database, DatabaseConnection, QueryResult, Statement, TryGetable};
+use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, QueryResult, Statement, TryGetable};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
@@ -159,8 +159,10 @@ impl Sandbox {
             .env("TIDEGATE_STATE_DIR", self.state_dir())
             // Small files have no index by default; here all have one, so that every test shows that nothing depends on it.
             .env("TIDEGATE_RECORD_INDEX_BYTES_MIN", "0")
-            // The tests' own variable, which the program would take for a key of its configuration.
+            // The tests' own variables, which the program would take for keys of its configuration.
             .env_remove("TIDEGATE_MODEL_SEED")
+            .env_remove("TIDEGATE_SOAK_SEED")
+            .env_remove("TIDEGATE_SOAK_SECONDS")
             .stdin(Stdio::null());
         command
     }
@@ -215,6 +217,23 @@ impl Sandbox {
                 connection.close().await
             })
             .unwrap_or_else(|error| panic!("{sql}: {error}"));
+    }
+
+    /// Keeps everybody else away from the SQLite file for a while.
+    pub fn hold_exclusively(&self, pause: Duration) {
+        let held = runtime().block_on(async {
+            let mut options = ConnectOptions::new(self.url.as_str());
+            options.max_connections(1);
+            let connection = Database::connect(options).await?;
+            connection.execute_unprepared("BEGIN EXCLUSIVE").await?;
+            tokio::time::sleep(pause).await;
+            connection.execute_unprepared("ROLLBACK").await?;
+            connection.close().await
+        });
+        // Who writes just now has the file, and the pause with it: that is as good.
+        if let Err(error) = held {
+            eprintln!("{}: {error}", self.url);
+        }
     }
 
     /// Every row of the market tables and the marts, without `_file_id`: what two databases must agree on.
