@@ -41,3 +41,4 @@ pub mod project;
 pub mod rejects;
 pub mod row_hash;
 pub mod schema;
+pub mod spreadsheet;

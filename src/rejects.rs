@@ -6,6 +6,7 @@
 
 use crate::chunk::Reject;
 use crate::schema::{Layout, NOTES, Role, column_name};
+use crate::spreadsheet::{guarded, unguarded};
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use serde::{Deserialize, Serialize};
@@ -105,7 +106,10 @@ pub fn rejects_csv(header: &Header, rejects: &[OpenReject]) -> Vec<u8> {
         .filter(|&column| header.delimiter.is_some() || rows.iter().any(|row| row.cells[column].is_some()))
         .collect();
     let mut csv = Vec::new();
-    let names = columns.iter().map(|&column| header.columns[column].as_str());
+    let names = columns.iter().map(|&column| match header.columns[column].as_str() {
+        name if is_correction => unguarded(name),
+        name => name,
+    });
     write_row(&mut csv, names.chain(NOTES));
     for (row, reject) in rows.iter().zip(rejects) {
         let number = match reject.corrects_row {
@@ -142,6 +146,10 @@ impl Row {
             Some(delimiter) => Self::of_csv(&reject.raw, delimiter, header.quote, named(header)),
             None => Self::of_json(&reject.raw, header),
         };
+        if is_correction(header) {
+            let cells = row.cells.iter_mut().flatten().chain(&mut row.surplus);
+            cells.for_each(|cell| *cell = unguarded(cell).to_owned());
+        }
         // A fault of the row as a whole is not in any of the cells: without the row itself behind them it would be gone.
         let is_whole = reject.column.is_none() && !reject.reason.ends_with(OF_SAME_RECORD);
         if is_whole && row.surplus.is_empty() {
@@ -231,12 +239,13 @@ fn write_row<'a>(csv: &mut Vec<u8>, cells: impl Iterator<Item = &'a str>) {
         if index > 0 {
             csv.push(b',');
         }
+        let cell = guarded(cell);
         if cell.contains(['"', ',', '\n', '\r']) {
             csv.push(b'"');
             csv.extend(restored(&cell.replace('"', "\"\"")));
             csv.push(b'"');
         } else {
-            csv.extend(restored(cell));
+            csv.extend(restored(&cell));
         }
     }
     csv.push(b'\n');
@@ -297,7 +306,7 @@ mod tests {
             reject(7, None, "row 6 of the same record cannot be loaded, and records are loaded whole", "2;a;b;;"),
         ];
         let expected = "id,t,u,_row,_column,_reason\n\
-             -,\"x;\"\"y\"\"\",z,3,id,no key\n\
+             '-,\"x;\"\"y\"\"\",z,3,id,no key\n\
              1,a,b,4,,4 cells where 3,c\n\
              2,\"\"\"a\",b,5,,a quote opens a cell and never closes,\"2;\"\"a;b\"\n\
              2,a,,6,,2 cells where 3,2;a\n\
@@ -326,6 +335,16 @@ mod tests {
         let mut again = reject(1, Some("id"), "no key", "-,a,17,id,no key");
         again.corrects_row = Some(17);
         let text = csv(&["id", "t", "_row", "_column", "_reason"], Some(','), &[again]);
-        assert_eq!(text, "id,t,_row,_column,_reason\n-,a,17,id,no key\n");
+        assert_eq!(text, "id,t,_row,_column,_reason\n'-,a,17,id,no key\n");
+    }
+
+    #[test]
+    fn names_and_notes_are_guarded_and_nothing_is_guarded_twice() {
+        let text = csv(&["=id", "t"], Some(','), &[reject(1, Some("=id"), "@no key", "=1+1,'=2")]);
+        assert_eq!(text, "'=id,t,_row,_column,_reason\n'=1+1,''=2,1,'=id,'@no key\n");
+        let mut again = reject(1, Some("=id"), "no key", "'=1+1,''=2,1,'=id,'@no key,'=more");
+        again.corrects_row = Some(1);
+        let text = csv(&["'=id", "t", "_row", "_column", "_reason"], Some(','), &[again]);
+        assert_eq!(text, "'=id,t,_row,_column,_reason\n'=1+1,''=2,1,'=id,no key,'=more\n");
     }
 }

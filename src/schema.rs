@@ -3,6 +3,7 @@
 
 use crate::dataset::{Dataset, OnTypeChange, Owner};
 use crate::inference::Inference;
+use crate::spreadsheet::unguarded;
 pub use entity::{ColumnShape, IDENTIFIER_CHARS_MAX, Kind, ROW_HASH, TableShape};
 use regex::Regex;
 use std::collections::{BTreeMap, HashSet};
@@ -131,7 +132,7 @@ impl Layout {
             if is_correction && NOTES.contains(&raw_name.as_str()) {
                 layout.columns.push(LayoutColumn::without_data(raw_name, Role::Note));
             } else {
-                layout.push(raw_name, dataset, shapes);
+                layout.push(if is_correction { unguarded(raw_name) } else { raw_name }, dataset, shapes);
             }
         }
         for raw_name in &header[named..] {

@@ -11,6 +11,7 @@ use crate::dataset::Dataset;
 use crate::error::SyncError;
 use crate::inference::Inference;
 use crate::schema::{Kind, Layout, Role};
+use crate::spreadsheet::is_guarded;
 use memchr::{memchr, memchr2};
 
 /// Lines of a quoted cell that are looked at for rows: enough to tell rows from text, few enough that a hostile file
@@ -26,6 +27,8 @@ pub struct CsvRows<'a> {
     dataset: &'a Dataset,
     /// Column of the key; `None` where each distinct row is a record.
     key: Option<usize>,
+    /// Whether it is a corrected copy of rejected rows.
+    is_correction: bool,
     field_bytes_max: usize,
     cells: Vec<Cell>,
     /// The beginning of the last row that was too long.
@@ -75,7 +78,7 @@ pub fn read_header(window: &mut Window<'_>, dialect: Dialect) -> Result<Vec<Stri
 
 impl<'a> CsvRows<'a> {
     /// The rows from the window's place on, of which `number` came before.
-    pub const fn new(
+    pub fn new(
         window: Window<'a>,
         dialect: Dialect,
         layout: &'a Layout,
@@ -90,6 +93,7 @@ impl<'a> CsvRows<'a> {
             layout,
             dataset,
             key,
+            is_correction: layout.is_correction(),
             field_bytes_max,
             cells: Vec::new(),
             long: Vec::new(),
@@ -224,9 +228,17 @@ impl<'a> CsvRows<'a> {
         self.window.advance(next);
         let whole = self.window.passed(next);
         let raw = &whole[..end];
-        let (key, form) = match broken {
-            Some(reason) => (self.leading_key(raw), Form::Broken(Fault::row(reason))),
-            None => self.read(raw),
+        let own = (self.is_correction && broken.is_none()).then(|| without_guards(raw, &self.cells)).flatten();
+        let (key, form) = match (broken, own) {
+            (Some(reason), _) => (self.leading_key(raw), Form::Broken(Fault::row(reason))),
+            (None, None) => self.read(raw),
+            (None, Some(bytes)) => {
+                split_row(&bytes, true, self.dialect, &mut self.cells);
+                match self.read(&bytes) {
+                    (key, Form::Fits) => (key, Form::Rewritten { bytes, is_repaired: false }),
+                    read => read,
+                }
+            }
         };
         if !self.inferences.is_empty() {
             match &form {
@@ -403,6 +415,15 @@ impl<'a> CsvRows<'a> {
 }
 
 /// Notes what the cells of columns look like whose kind the data decides.
+/// A row of a corrected copy as it was before its cells were guarded against spreadsheets; `None` where none is.
+fn without_guards(row: &[u8], cells: &[Cell]) -> Option<Vec<u8>> {
+    let guards = cells.iter().map(|cell| cell.start + usize::from(cell.is_quoted));
+    let guards: Vec<usize> =
+        guards.zip(cells).filter(|&(at, cell)| is_guarded(&row[at..cell.end])).map(|(at, _)| at).collect();
+    let is_kept = |at: &usize| guards.binary_search(at).is_err();
+    (!guards.is_empty()).then(|| (0..row.len()).filter(is_kept).map(|at| row[at]).collect())
+}
+
 fn observe(inferences: &mut [(usize, Inference)], row: &[u8], dialect: Dialect, dataset: &Dataset) {
     let mut cells = Vec::new();
     split_row(row, true, dialect, &mut cells);

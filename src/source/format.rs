@@ -98,9 +98,13 @@ fn extension(path: &Path) -> String {
 
 /// The dialect in which the first rows say most; the usual one where they say nothing.
 ///
-/// Rejects go out with commas, whatever the dataset says, and may come back from another program.
+/// Rejects go out with commas, whatever the dataset says, and may come back from another program. Apostrophes are no quotes
+/// there: they stand before what a spreadsheet would take for a formula.
 fn find_dialect(window: &Window<'_>, usual: u8, dataset: &Dataset, is_correction: bool, limits: &Limits) -> Dialect {
-    let (set_delimiter, set_quote) = if is_correction { (None, None) } else { (dataset.delimiter, dataset.quote) };
+    let (set_delimiter, set_quote) = match is_correction {
+        true => (None, Some(QUOTES[0])),
+        false => (dataset.delimiter, dataset.quote),
+    };
     let delimiters = match set_delimiter {
         Some(delimiter) => vec![delimiter],
         None => {

@@ -1,7 +1,7 @@
 //! Rejects: what could not be loaded is listed, goes out for correction, comes back, and is closed; nothing that was not
 //! corrected gets in on the way.
 
-use crate::sandbox::{Report, Sandbox, on_every_database, table};
+use crate::sandbox::{Engine, Report, Sandbox, on_every_database, table};
 use serde_json::Value;
 use std::fs;
 
@@ -180,15 +180,15 @@ fn files_of_one_name_and_other_formats_go_out_apart_and_come_back() {
         export(sandbox);
         assert_eq!(
             exported(sandbox, "market-b/orders.rejects.csv"),
-            "Order ID,SKU,_row,_column,_reason\n-,b,2,order_id,the row has no key\n"
+            "Order ID,SKU,_row,_column,_reason\n'-,b,2,order_id,the row has no key\n"
         );
         for market in ["a", "b"] {
             let text = exported(sandbox, &format!("market-{market}/orders.rejects.csv"));
-            sandbox.drop_file(&format!("market-{market}/orders.rejects.csv"), &text.replace("\n-", "\n2"));
+            sandbox.drop_file(&format!("market-{market}/orders.rejects.csv"), &text.replace("\n'-", "\n2"));
         }
         let text = exported(sandbox, "Market 1 Customers.rejects.csv");
         assert!(text.starts_with("Customer ID,Language,Address_City,_row,"), "{text}");
-        sandbox.drop_file("Market 1 Customers.rejects.csv", &text.replace("\n-", "\n1"));
+        sandbox.drop_file("Market 1 Customers.rejects.csv", &text.replace("\n'-", "\n1"));
         sync(sandbox);
         assert_eq!(open(sandbox), [] as [String; 0]);
         let items = sandbox.rows("SELECT market, order_id, sku FROM order_items ORDER BY market, order_id");
@@ -199,6 +199,45 @@ fn files_of_one_name_and_other_formats_go_out_apart_and_come_back() {
         );
         assert!(!sandbox.columns("order_items").contains(&"row".to_owned()));
     });
+}
+
+#[test]
+fn no_exported_cell_is_a_formula_and_each_comes_back_as_it_was() {
+    let sandbox = Sandbox::new(Engine::Sqlite);
+    let formulas = ["=cmd|' /C calc'!A0", "+1+1", "-2+cmd", "@SUM(A1)", "'=1", "''", "\t=1", "'plain", "-5", "- "];
+    let header = "Order ID,SKU,Description,=Extra,+More\n";
+    let rows = |key: &dyn Fn(usize) -> String| {
+        let rows = formulas.iter().enumerate();
+        rows.map(|(at, cell)| format!("{},{at},\"{cell}\",{cell},\"{cell}, and more\"\n", key(at))).collect::<String>()
+    };
+    let clean = sandbox.sibling();
+    clean.drop_file(ORDERS, &format!("{header}1,A,a,b,c\n{}", rows(&|at| format!("{}", at + 10))));
+    sync(&clean);
+    sandbox.drop_file(ORDERS, &format!("{header}1,A,a,b,c\n{}", rows(&|_| "-".to_owned())));
+    assert_eq!(sync(&sandbox).file(ORDERS).counts["rejected"], formulas.len() as u64);
+    export(&sandbox);
+    let text = exported(&sandbox, REJECTS);
+    let mut cells = text.split(['\n', ',']).map(|cell| cell.trim_start_matches('"'));
+    let bare = cells.find(|cell| cell.starts_with(['=', '+', '@', '\t', '\r']) || cell.starts_with("-2"));
+    assert_eq!(bare, None, "{text}");
+    assert!(
+        text.starts_with("Order ID,SKU,Description,'=Extra,'+More,_row,_column,_reason\n") && text.contains(",-5,"),
+        "{text}"
+    );
+    // As it is, it is rejected again, and goes out as it went out.
+    sandbox.drop_file(REJECTS, &text);
+    assert_eq!(sync(&sandbox).file(REJECTS).counts["rejected"], formulas.len() as u64);
+    export(&sandbox);
+    assert_eq!(exported(&sandbox, REJECTS), text);
+    // The keys are typed in, and nothing else.
+    let corrected = text.lines().enumerate().map(|(at, line)| match line.strip_prefix("'-,") {
+        Some(rest) => format!("{},{rest}\n", at + 9),
+        None => format!("{line}\n"),
+    });
+    sandbox.drop_file(REJECTS, &corrected.collect::<String>());
+    sync(&sandbox);
+    assert_eq!(open(&sandbox), [] as [String; 0]);
+    assert_eq!(sandbox.dump(), clean.dump());
 }
 
 #[test]
