@@ -1,14 +1,22 @@
 //! Configuration: embedded defaults, the profile, a TOML file and the environment, parsed once into
 //! types that cannot be wrong. Nobody else reads either of them.
 
+mod keys;
+mod texts;
+
+use crate::allowed_host::AllowedHost;
+use crate::database_url::DatabaseUrl;
 use crate::dataset::{Dataset, DatasetSettings, NullTokens};
-use config::{ConfigError, Environment, File, FileFormat, Map, Value, ValueKind};
+use crate::secret::{Secret, conceal};
+use config::{ConfigError, Environment, File, FileFormat, Map};
+use keys::check_keys;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use texts::{texts, toml_text};
 use thiserror::Error;
 
 /// The commented default configuration, as `tidegate init` writes it.
@@ -25,36 +33,11 @@ const DATABASE_CREDENTIAL: &str = "database-url";
 /// Name of the configuration file in systemd's configuration directory.
 const CONFIGURATION_NAME: &str = "tidegate.toml";
 
-/// A key whose unlikeness to every known one is larger than this is not called a misspelling of it.
-const NEAREST_SIMILARITY_MIN: f64 = 0.6;
-
-/// Keys of a dataset.
-const DATASET_KEYS: [&str; 18] = [
-    "paths",
-    "kind",
-    "table",
-    "key",
-    "record_columns",
-    "lines_table",
-    "line_columns",
-    "duplicate_lines",
-    "new_columns",
-    "deletes",
-    "deletes_max_percent",
-    "on_type_change",
-    "swallows",
-    "extracts",
-    "forms",
-    "encoding",
-    "delimiter",
-    "quote",
-];
-
 /// What is wrong with the configuration.
 #[derive(Debug, Error)]
 pub enum ConfigurationError {
     /// A file cannot be read or is not TOML, or a value has the wrong type.
-    #[error("{0}")]
+    #[error("{}", conceal(&.0.to_string()))]
     Unreadable(#[from] ConfigError),
     /// A key that nothing reads.
     #[error("unknown key `{key}`{}", nearest.as_ref().map(|nearest| format!("; did you mean `{nearest}`?")).unwrap_or_default())]
@@ -65,7 +48,7 @@ pub enum ConfigurationError {
         nearest: Option<String>,
     },
     /// A value that makes no sense.
-    #[error("{0}")]
+    #[error("{}", conceal(.0))]
     Invalid(String),
 }
 
@@ -75,7 +58,7 @@ pub struct Overrides {
     /// `--config`
     pub config: Option<PathBuf>,
     /// `--database`
-    pub database_url: Option<String>,
+    pub database_url: Option<Secret>,
     /// `--state-dir`
     pub state_dir: Option<PathBuf>,
     /// The argument of `run`.
@@ -117,6 +100,8 @@ pub struct Config {
     pub marts_dir: Option<PathBuf>,
     /// Address of the health check.
     pub listen: SocketAddr,
+    /// Names under which it may be asked besides.
+    pub allowed_hosts: Vec<AllowedHost>,
     /// How logs are written.
     pub log_format: LogFormat,
     /// What is logged; empty leaves it to the command.
@@ -124,10 +109,6 @@ pub struct Config {
     /// The feeds, by name.
     pub datasets: Vec<Arc<Dataset>>,
 }
-
-/// A database URL that does not show its password.
-#[derive(Clone, PartialEq, Eq)]
-pub struct DatabaseUrl(String);
 
 /// Bounds on sizes, all derived from the configuration.
 #[derive(Clone, Debug)]
@@ -195,7 +176,7 @@ struct Settings {
     _profile: String,
     inbox: PathBuf,
     state_dir: PathBuf,
-    database_url: String,
+    database_url: Secret,
     database_url_file: PathBuf,
     database_wait_ms: u64,
     lease_wait_ms: u64,
@@ -215,36 +196,14 @@ struct Settings {
     record_index_bytes_min: u64,
     marts_dir: PathBuf,
     listen: String,
+    #[serde(deserialize_with = "texts")]
+    allowed_hosts: Vec<String>,
     log_format: LogFormat,
     log_level: String,
     unmatched: Unmatched,
     unmatched_key: String,
     null_tokens: Vec<String>,
     datasets: BTreeMap<String, DatasetSettings>,
-}
-
-impl std::fmt::Debug for DatabaseUrl {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        std::fmt::Display::fmt(self, formatter)
-    }
-}
-
-impl std::fmt::Display for DatabaseUrl {
-    /// Without the password.
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Some((scheme, rest)) = self.0.split_once("://") else { return formatter.write_str("(not a URL)") };
-        // Options may carry secrets too.
-        let rest = rest.split_once('?').map_or(rest, |(rest, _)| rest);
-        let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
-        write!(formatter, "{scheme}://{place}")
-    }
-}
-
-impl DatabaseUrl {
-    /// The URL with its password, for the driver.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
 }
 
 /// Whether the environment has a variable that a library reads, rather than tidegate.
@@ -259,9 +218,7 @@ impl Config {
     ///
     /// Says what is wrong, and for a misspelt key which one was meant.
     pub fn load(overrides: &Overrides) -> Result<Self, ConfigurationError> {
-        let environment: Map<String, String> =
-            std::env::vars().filter(|(name, _)| !OTHER_VARIABLES.contains(&name.as_str())).collect();
-        Self::from_sources(overrides, &environment)
+        Self::from_sources(overrides, &environment()?)
     }
 
     /// The directories below `root` that tidegate itself writes to: what is in them is no export.
@@ -277,7 +234,7 @@ impl Config {
     pub fn for_scratch(&self, directory: &Path) -> Self {
         let on_sqlite = chunk_bytes_max(self.limits.memory_bytes_max, false);
         Self {
-            database_url: DatabaseUrl(sqlite_url(&directory.join("scratch.db"))),
+            database_url: DatabaseUrl::of_file(&directory.join("scratch.db")),
             state_dir: directory.to_owned(),
             after_sync: AfterSync::Keep,
             limits: Limits { chunk_bytes_max: on_sqlite, ..self.limits.clone() },
@@ -326,7 +283,7 @@ impl Config {
         let database_url = database_url(&settings, overrides, environment, &state_dir)?;
         Ok(Self {
             inbox,
-            limits: Limits::new(&settings, !database_url.0.starts_with("sqlite:"))?,
+            limits: Limits::new(&settings, !database_url.is_file())?,
             database_url,
             database_wait: Duration::from_millis(settings.database_wait_ms),
             lease_wait: Duration::from_millis(settings.lease_wait_ms),
@@ -344,6 +301,12 @@ impl Config {
             listen: listen.parse().map_err(|_| {
                 ConfigurationError::Invalid(format!("listen: `{listen}` is not an address such as 127.0.0.1:9464"))
             })?,
+            allowed_hosts: (settings
+                .allowed_hosts
+                .iter()
+                .map(|host| AllowedHost::parse(host))
+                .collect::<Result<_, _>>())
+            .map_err(|reason| ConfigurationError::Invalid(format!("allowed_hosts: {reason}")))?,
             log_format: settings.log_format,
             log_level: settings.log_level,
             datasets,
@@ -405,11 +368,28 @@ fn sources(
         builder = builder.add_source(File::from_str(profile, FileFormat::Toml));
     }
     if let Some(path) = &overrides.config {
-        builder = builder.add_source(File::from(path.as_path()).format(FileFormat::Toml));
+        builder = builder.add_source(File::from_str(&toml_text(path)?, FileFormat::Toml));
     }
     let environment =
         Environment::with_prefix("TIDEGATE").prefix_separator("_").separator("__").source(Some(environment.clone()));
     Ok(builder.add_source(environment).build()?)
+}
+
+/// The environment, as far as it is text. What is not may be a password in another encoding, so it is not repeated.
+fn environment() -> Result<Map<String, String>, ConfigurationError> {
+    let mut environment = Map::new();
+    for (name, value) in std::env::vars_os() {
+        let Ok(name) = name.into_string() else { continue };
+        match value.into_string() {
+            _ if OTHER_VARIABLES.contains(&name.as_str()) => {}
+            Ok(value) => drop(environment.insert(name, value)),
+            Err(_) if name.starts_with("TIDEGATE_") => {
+                return Err(ConfigurationError::Invalid(format!("{name} is no UTF-8; write it anew")));
+            }
+            Err(_) => {}
+        }
+    }
+    Ok(environment)
 }
 
 /// The file that somebody names; else, under systemd, the one in `ConfigurationDirectory=`, if it is there.
@@ -424,8 +404,7 @@ fn profile_text(profile: &str) -> Result<String, ConfigurationError> {
     if profile == "market" {
         return Ok(MARKET_PROFILE.to_owned());
     }
-    std::fs::read_to_string(profile)
-        .map_err(|error| ConfigurationError::Invalid(format!("profile: cannot read `{profile}`: {error}")))
+    toml_text(Path::new(profile))
 }
 
 /// Whether the state directory was chosen by somebody, rather than by the embedded defaults.
@@ -447,31 +426,18 @@ fn database_url(
     let url_file = Some(&settings.database_url_file).filter(|path| !path.as_os_str().is_empty());
     let url = match (&overrides.database_url, &settings.database_url) {
         (Some(url), _) => url.clone(),
-        (None, url) if !url.is_empty() => url.clone(),
+        (None, url) if !url.reveal().is_empty() => url.clone(),
         _ => match url_file.cloned().or(credential.filter(|path| path.exists())) {
-            Some(path) => std::fs::read_to_string(&path).map_err(|error| {
+            Some(path) => Secret::new(std::fs::read_to_string(&path).map_err(|error| {
                 ConfigurationError::Invalid(format!("database_url_file: cannot read {}: {error}", path.display()))
-            })?,
-            None => String::new(),
+            })?),
+            None => Secret::new(""),
         },
     };
-    let url = match url.trim() {
-        "" => sqlite_url(&state_dir.join("tidegate.db")),
-        url => url.replacen("postgresql://", "postgres://", 1).replacen("mariadb://", "mysql://", 1),
-    };
-    let is_known = ["sqlite:", "mysql://", "postgres://"].iter().any(|scheme| url.starts_with(scheme));
-    if !is_known {
-        return Err(ConfigurationError::Invalid(
-            "database_url must start with sqlite://, mysql:// or postgres://".to_owned(),
-        ));
+    match url.reveal().trim() {
+        "" => Ok(DatabaseUrl::of_file(&state_dir.join("tidegate.db"))),
+        url => DatabaseUrl::parse(url).map_err(ConfigurationError::Invalid),
     }
-    Ok(DatabaseUrl(url))
-}
-
-/// What has a meaning in URLs is escaped.
-fn sqlite_url(path: &Path) -> String {
-    let path = path.display().to_string();
-    format!("sqlite://{}", path.replace('%', "%25").replace('?', "%3F").replace('#', "%23"))
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, ConfigurationError> {
@@ -484,35 +450,6 @@ fn percent(key: &str, value: f64) -> Result<f64, ConfigurationError> {
         return Ok(value);
     }
     Err(ConfigurationError::Invalid(format!("{key} must be between 0 and 100")))
-}
-
-/// Refuses keys that nothing reads: a misspelt one would silently do nothing.
-fn check_keys(merged: &config::Config) -> Result<(), ConfigurationError> {
-    let ValueKind::Table(table) = &merged.cache.kind else { return Ok(()) };
-    let defaults = config::Config::builder().add_source(File::from_str(DEFAULT_TOML, FileFormat::Toml)).build()?;
-    let ValueKind::Table(known) = &defaults.cache.kind else { return Ok(()) };
-    let mut known: Vec<&str> = known.keys().map(String::as_str).collect();
-    known.push("datasets");
-    check_table("", table, &known)?;
-    let Some(Value { kind: ValueKind::Table(datasets), .. }) = table.get("datasets") else { return Ok(()) };
-    for (name, dataset) in datasets {
-        if let ValueKind::Table(dataset) = &dataset.kind {
-            check_table(&format!("datasets.{name}."), dataset, &DATASET_KEYS)?;
-        }
-    }
-    Ok(())
-}
-
-fn check_table(prefix: &str, table: &Map<String, Value>, known: &[&str]) -> Result<(), ConfigurationError> {
-    let Some(key) = table.keys().find(|key| !known.contains(&key.as_str())) else { return Ok(()) };
-    let likeness = |candidate: &&&str| strsim::jaro_winkler(key, candidate);
-    let nearest = known.iter().max_by(|one, other| likeness(one).total_cmp(&likeness(other)));
-    Err(ConfigurationError::UnknownKey {
-        key: format!("{prefix}{key}"),
-        nearest: nearest
-            .filter(|nearest| likeness(nearest) >= NEAREST_SIMILARITY_MIN)
-            .map(|nearest| format!("{prefix}{nearest}")),
-    })
 }
 
 #[cfg(test)]
@@ -560,7 +497,25 @@ mod tests {
     #[test]
     fn passwords_are_not_shown() {
         let config = load("", &[("TIDEGATE_DATABASE_URL", "postgres://u:s3cret@db/x?sslpassword=s3cret")]);
-        assert_eq!(format!("{:?}", config.expect("valid").database_url), "postgres://db/x");
+        let config = config.expect("valid");
+        assert_eq!(format!("{:?}", config.database_url), "postgres://db/x");
+        assert!(!format!("{config:?}").contains("s3cret"));
+    }
+
+    #[test]
+    fn no_error_quotes_a_secret() {
+        for (file, said) in [
+            ("settle_ms = 1\ndatabase_url = \"mysql://u:s3cret@db/x\nmore", "line 2, column"),
+            ("database_url = mysql://u:s3cret@db/x", "line 1, column"),
+            ("database_url = \"mysql://u:s3cret@db/x\"\ndatabase_url = \"mysql://u:s3cret@db/x\"", "line 2, column"),
+            ("database_url = [\"mysql://u:s3cret@db/x\"]", "database_url"),
+            ("settle_ms = \"mysql://u:s3cret@db/x\"", "settle_ms"),
+            ("listen = \"mysql://u:s3cret@db/x\"", "listen"),
+            ("database_url = \"mysql://u:s3?cret@db/x\"", "write special characters"),
+        ] {
+            let error = load(file, &[]).expect_err(file);
+            assert!(error.contains(said) && !error.contains("s3"), "{error}");
+        }
     }
 
     #[test]

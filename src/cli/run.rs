@@ -1,6 +1,6 @@
 //! `tidegate run`: the daemon.
 
-use super::{CommandError, Exit, Shared, THREADS_GRACE, cancel_on_signal, runtime, start_logging};
+use super::{CommandError, Exit, Shared, THREADS_GRACE, cancel_on_signal, descriptors, runtime, start_logging};
 use crate::config::{Config, Overrides};
 use crate::health::Health;
 use crate::{daemon, http};
@@ -43,7 +43,14 @@ async fn run(config: Config) -> Result<Exit, CommandError> {
     cancel_on_signal(&shutdown)?;
     let health = Arc::new(Health::default());
     let stop_http = CancellationToken::new();
-    let http = tokio::spawn(http::serve(listener, Arc::new(config.clone()), Arc::clone(&health), stop_http.clone()));
+    let http = http::serve(
+        listener,
+        Arc::new(config.clone()),
+        Arc::clone(&health),
+        descriptors::raised_limit(),
+        stop_http.clone(),
+    );
+    let http = tokio::spawn(http);
     // Boxed: the daemon is more futures inside one another than the compiler lays out in one.
     let result = Box::pin(daemon::run(config, health, shutdown)).await;
     stop_http.cancel();

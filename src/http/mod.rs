@@ -1,47 +1,105 @@
 //! HTTP: health, readiness, metrics, status and the page, all read from the ledger when they are asked for.
 
+mod connections;
+mod host;
 mod metrics;
 mod page;
 mod status;
 
+use crate::allowed_host::AllowedHost;
 use crate::config::Config;
 use crate::health::Health;
+use axum::error_handling::HandleErrorLayer;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
-use axum::{Json, Router};
+use axum::{BoxError, Json, Router};
 use serde_json::json;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
+use tower::ServiceBuilder;
+use tower::limit::GlobalConcurrencyLimitLayer;
+
+/// How long an answer from the ledger may take. Whoever asks has something else to say by then: Prometheus gives up after 10 s.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Requests that may wait for an answer from the ledger, or for one on readiness; one more is refused at once. A quarter of
+/// the connections each, so that there is always room for `/healthz`.
+const REQUESTS_MAX: usize = 16;
+
+/// Headers of every answer, also of errors: nothing is loaded from elsewhere, nothing runs, nobody frames the page, nothing is
+/// taken for another type than it says, kept, or told to other sites.
+const HEADERS: [(header::HeaderName, &str); 6] = [
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::X_FRAME_OPTIONS, "DENY"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (header::HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    (header::CACHE_CONTROL, "no-store"),
+];
 
 /// What the handlers answer from.
 #[derive(Clone, Debug)]
 struct Served {
     config: Arc<Config>,
     health: Arc<Health>,
+    /// Held while the ledger is asked, which takes one of the few connections that the work goes by.
+    asking: Arc<Mutex<()>>,
+    /// The same for readiness, which must not wait for a long answer.
+    pinging: Arc<Mutex<()>>,
 }
 
-/// Answers until the process ends.
-///
-/// # Errors
-///
-/// When the listener fails.
+/// Answers until the process ends. `descriptors` is how many files and connections it may have open.
 pub async fn serve(
     listener: TcpListener,
     config: Arc<Config>,
     health: Arc<Health>,
+    descriptors: usize,
     shutdown: CancellationToken,
-) -> std::io::Result<()> {
+) {
+    let allowed: Arc<[AllowedHost]> = config.allowed_hosts.clone().into();
+    let ledger = Router::new().route("/", get(page)).route("/metrics", get(metrics)).route("/api/status", get(status));
+    let readiness = Router::new().route("/readyz", get(readyz));
     let router = Router::new()
-        .route("/", get(page))
         .route("/healthz", get(healthz))
-        .route("/readyz", get(readyz))
-        .route("/metrics", get(metrics))
-        .route("/api/status", get(status))
-        .with_state(Served { config, health });
-    axum::serve(listener, router).with_graceful_shutdown(async move { shutdown.cancelled().await }).await
+        .route("/page.css", get(style))
+        .merge(bounded(ledger))
+        .merge(bounded(readiness))
+        .layer(from_fn_with_state(allowed, host::check))
+        .layer(map_response(with_headers))
+        .with_state(Served { config, health, asking: Arc::default(), pinging: Arc::default() });
+    connections::accept(listener, router, descriptors, shutdown).await;
+}
+
+/// Answers in time, or says that it cannot.
+fn bounded(router: Router<Served>) -> Router<Served> {
+    let late = |error: BoxError| async move {
+        let is_late = error.is::<tower::timeout::error::Elapsed>();
+        let reason = if is_late { "there was no answer in time" } else { "too many requests wait for an answer" };
+        answer("", &[reason.to_owned()])
+    };
+    router.layer(
+        ServiceBuilder::new()
+            .layer(HandleErrorLayer::new(late))
+            .timeout(ANSWER_TIMEOUT)
+            .load_shed()
+            .layer(GlobalConcurrencyLimitLayer::new(REQUESTS_MAX)),
+    )
+}
+
+async fn with_headers(mut response: Response) -> Response {
+    for (name, value) in HEADERS {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
 }
 
 async fn healthz(State(served): State<Served>) -> Response {
@@ -49,10 +107,12 @@ async fn healthz(State(served): State<Served>) -> Response {
 }
 
 async fn readyz(State(served): State<Served>) -> Response {
+    let _turn = served.pinging.lock().await;
     answer("ready", &served.health.obstacles().await)
 }
 
 async fn metrics(State(served): State<Served>) -> Response {
+    let _turn = served.asking.lock().await;
     match metrics::exposition(&served.health).await {
         Ok(text) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
         Err(error) => answer("", &[error.to_string()]),
@@ -60,6 +120,7 @@ async fn metrics(State(served): State<Served>) -> Response {
 }
 
 async fn status(State(served): State<Served>) -> Response {
+    let _turn = served.asking.lock().await;
     match status::status(&served.config, &served.health).await {
         Ok(status) => Json(status).into_response(),
         Err(error) => answer("", &[error.to_string()]),
@@ -67,10 +128,15 @@ async fn status(State(served): State<Served>) -> Response {
 }
 
 async fn page(State(served): State<Served>) -> Response {
+    let _turn = served.asking.lock().await;
     match page::page(&served.config, &served.health).await {
         Ok(page) => Html(page).into_response(),
         Err(error) => answer("", &[error.to_string()]),
     }
+}
+
+async fn style() -> Response {
+    ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], page::STYLE).into_response()
 }
 
 fn answer(good: &str, reasons: &[String]) -> Response {

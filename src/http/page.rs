@@ -3,11 +3,15 @@
 use super::status::status;
 use crate::config::Config;
 use crate::health::Health;
+use crate::terminal::printable_value;
 use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment};
 use serde_json::json;
 
 const TEMPLATE: &str = include_str!("page.html");
+
+/// How it looks. Not within the page, which then needs no exception from "no styles of unknown origin".
+pub const STYLE: &str = include_str!("page.css");
 
 /// The page as it is now. It answers also when the database does not, and says so.
 pub async fn page(config: &Config, health: &Health) -> Result<String, minijinja::Error> {
@@ -24,5 +28,5 @@ pub async fn page(config: &Config, health: &Health) -> Result<String, minijinja:
     let mut environment = Environment::new();
     // Paths and reasons quote what somebody dropped.
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
-    environment.render_str(TEMPLATE, Serde(status))
+    environment.render_str(TEMPLATE, Serde(printable_value(status)))
 }

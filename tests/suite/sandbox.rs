@@ -182,9 +182,29 @@ impl Sandbox {
 
     /// Starts `tidegate run` on the inbox.
     pub fn start_daemon(&self, environment: &[(&str, &str)]) -> Daemon {
-        let inbox = self.inbox();
         let address = format!("127.0.0.1:{}", free_port());
-        let mut command = self.command(&["run", &inbox.to_string_lossy(), "--listen", &address]);
+        let command = self.command(&["run", &self.inbox().to_string_lossy(), "--listen", &address]);
+        self.start_command(command, address, environment)
+    }
+
+    /// As [`Sandbox::start_daemon`], with so many files and connections as it may have open.
+    pub fn start_daemon_within(&self, descriptors: u32, environment: &[(&str, &str)]) -> Daemon {
+        let address = format!("127.0.0.1:{}", free_port());
+        let plain = self.command(&["run", &self.inbox().to_string_lossy(), "--listen", &address]);
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("ulimit -n {descriptors} && exec \"$0\" \"$@\"")]);
+        command.arg(plain.get_program()).args(plain.get_args()).stdin(Stdio::null());
+        command.current_dir(self.directory.path());
+        for (name, value) in plain.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        self.start_command(command, address, environment)
+    }
+
+    fn start_command(&self, mut command: Command, address: String, environment: &[(&str, &str)]) -> Daemon {
         let log = fs::File::create(self.path("daemon.log")).expect("a writable temporary directory");
         command.envs(environment.iter().copied()).stdout(Stdio::null()).stderr(log);
         let child = command.spawn().expect("the built program starts");

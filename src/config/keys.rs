@@ -1,0 +1,58 @@
+//! Keys: which ones the configuration may have, and where an unknown one stands.
+
+use super::{ConfigurationError, DEFAULT_TOML};
+use config::{File, FileFormat, Map, Value, ValueKind};
+
+/// A key whose unlikeness to every known one is larger than this is not called a misspelling of it.
+const NEAREST_SIMILARITY_MIN: f64 = 0.6;
+
+/// Keys of a dataset.
+const DATASET_KEYS: [&str; 18] = [
+    "paths",
+    "kind",
+    "table",
+    "key",
+    "record_columns",
+    "lines_table",
+    "line_columns",
+    "duplicate_lines",
+    "new_columns",
+    "deletes",
+    "deletes_max_percent",
+    "on_type_change",
+    "swallows",
+    "extracts",
+    "forms",
+    "encoding",
+    "delimiter",
+    "quote",
+];
+
+/// Refuses keys that nothing reads: a misspelt one would silently do nothing.
+pub(super) fn check_keys(merged: &config::Config) -> Result<(), ConfigurationError> {
+    let ValueKind::Table(table) = &merged.cache.kind else { return Ok(()) };
+    let defaults = config::Config::builder().add_source(File::from_str(DEFAULT_TOML, FileFormat::Toml)).build()?;
+    let ValueKind::Table(known) = &defaults.cache.kind else { return Ok(()) };
+    let mut known: Vec<&str> = known.keys().map(String::as_str).collect();
+    known.push("datasets");
+    check_table("", table, &known)?;
+    let Some(Value { kind: ValueKind::Table(datasets), .. }) = table.get("datasets") else { return Ok(()) };
+    for (name, dataset) in datasets {
+        if let ValueKind::Table(dataset) = &dataset.kind {
+            check_table(&format!("datasets.{name}."), dataset, &DATASET_KEYS)?;
+        }
+    }
+    Ok(())
+}
+
+fn check_table(prefix: &str, table: &Map<String, Value>, known: &[&str]) -> Result<(), ConfigurationError> {
+    let Some(key) = table.keys().find(|key| !known.contains(&key.as_str())) else { return Ok(()) };
+    let likeness = |candidate: &&&str| strsim::jaro_winkler(key, candidate);
+    let nearest = known.iter().max_by(|one, other| likeness(one).total_cmp(&likeness(other)));
+    Err(ConfigurationError::UnknownKey {
+        key: format!("{prefix}{key}"),
+        nearest: nearest
+            .filter(|nearest| likeness(nearest) >= NEAREST_SIMILARITY_MIN)
+            .map(|nearest| format!("{prefix}{nearest}")),
+    })
+}

@@ -1,0 +1,159 @@
+//! Connections: accepts them, within bounds, so that whoever asks, and however badly, costs the sync nothing.
+//!
+//! When all are taken, the oldest one that has no request in hand makes room for the new one: a thousand connections that never
+//! send a request keep nobody from asking for `/healthz`.
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+/// Connections at a time: room for a few scrapers, browsers and people, each with several. With the buffers of
+/// [`HEADER_BYTES_MAX`] they take two megabytes.
+const CONNECTIONS_MAX: usize = 64;
+
+/// At most this part of the process's file descriptors are connections; the rest is the work's: files, the database, the watch.
+const DESCRIPTORS_SHARE: usize = 4;
+
+/// Bytes of a request's line and headers together. Browsers and proxies send one or two thousand.
+const HEADER_BYTES_MAX: usize = 16 << 10;
+
+/// Headers of a request. Browsers and proxies send twenty.
+const HEADERS_MAX: usize = 64;
+
+/// How long a connection may take for a request's headers, and how long it may wait with its next request: hyper counts from the
+/// end of the last one. A scraper that asks more seldom connects anew.
+const HEADERS_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a connection may last, whatever it does: one that does not read its answer, or sends a body without end, is cut off.
+/// A request in hand then has [`LAST_ANSWER_TIMEOUT`].
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long the last answer of a connection may take; longer than any answer is made for.
+const LAST_ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Pause after a connection could not be accepted, as when the system is out of descriptors: the next attempt would fail at once,
+/// and so on at full speed.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
+
+/// The address at which a connection reached this machine.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ReachedAt(pub SocketAddr);
+
+/// Accepts connections until the process is to stop, then lets requests in hand end.
+pub(super) async fn accept(listener: TcpListener, router: Router, descriptors: usize, shutdown: CancellationToken) {
+    let mut open = Open::new(descriptors);
+    let mut is_failing = false;
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = shutdown.cancelled() => break,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                is_failing = false;
+                open.serve(stream, router.clone(), shutdown.clone());
+            }
+            Err(error) => {
+                if !is_failing && !is_of_the_other_side(&error) {
+                    tracing::warn!(reason = %error, "cannot accept connections; health and metrics are not to be had meanwhile");
+                    is_failing = true;
+                }
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    open.end().await;
+}
+
+/// A connection that broke off before it was accepted says nothing about this process.
+fn is_of_the_other_side(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset)
+}
+
+/// The connections that are open.
+struct Open {
+    connections_max: usize,
+    tasks: JoinSet<()>,
+    /// In the order in which they were accepted.
+    by_age: VecDeque<(AbortHandle, Arc<AtomicBool>)>,
+}
+
+impl Open {
+    fn new(descriptors: usize) -> Self {
+        let connections_max = CONNECTIONS_MAX.min(descriptors / DESCRIPTORS_SHARE).max(1);
+        Self { connections_max, tasks: JoinSet::new(), by_age: VecDeque::new() }
+    }
+
+    fn serve(&mut self, stream: TcpStream, router: Router, shutdown: CancellationToken) {
+        if !self.make_room() {
+            // Closed, which says it at once; to be left waiting would say nothing.
+            return;
+        }
+        let is_answering = Arc::new(AtomicBool::new(false));
+        let task = self.tasks.spawn(serve(stream, router, Arc::clone(&is_answering), shutdown));
+        self.by_age.push_back((task, is_answering));
+    }
+
+    /// Whether there is room for another connection, made by ending the oldest that waits for a request.
+    fn make_room(&mut self) -> bool {
+        while self.tasks.try_join_next().is_some() {}
+        self.by_age.retain(|(task, _)| !task.is_finished());
+        if self.by_age.len() < self.connections_max {
+            return true;
+        }
+        let waiting = self.by_age.iter().position(|(_, is_answering)| !is_answering.load(Ordering::Relaxed));
+        let Some((task, _)) = waiting.and_then(|index| self.by_age.remove(index)) else { return false };
+        task.abort();
+        true
+    }
+
+    async fn end(mut self) {
+        while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+async fn serve(stream: TcpStream, router: Router, is_answering: Arc<AtomicBool>, shutdown: CancellationToken) {
+    let Ok(address) = stream.local_addr() else { return };
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(ReachedAt(address));
+        let (router, is_answering) = (router.clone(), Arc::clone(&is_answering));
+        async move {
+            is_answering.store(true, Ordering::Relaxed);
+            let answer = router.oneshot(request.map(Body::new)).await;
+            is_answering.store(false, Ordering::Relaxed);
+            answer
+        }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADERS_TIMEOUT)
+        .max_buf_size(HEADER_BYTES_MAX)
+        .max_headers(HEADERS_MAX)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = pin!(connection);
+    tokio::select! {
+        // How a connection ends is the other side's business.
+        _ = connection.as_mut() => return,
+        () = sleep(CONNECTION_TIMEOUT) => {}
+        () = shutdown.cancelled() => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    let _ = timeout(LAST_ANSWER_TIMEOUT, connection).await;
+}

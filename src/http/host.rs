@@ -1,0 +1,93 @@
+//! Host: requests are answered only under names that this daemon goes by. A page of a stranger could otherwise have its own
+//! name point here, and read through a visitor's browser what is meant for this machine.
+
+use super::connections::ReachedAt;
+use crate::allowed_host::AllowedHost;
+use axum::extract::{Extension, Request, State};
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+/// What a client is told that asks for another host. It quotes nothing of the request.
+const MISDIRECTED: &str = "this host is not served here; name it in allowed_hosts if it should be\n";
+
+/// What a client is told whose request does not say once which host it is for.
+const NO_HOST: &str = "a request names its host once\n";
+
+/// The port that goes without saying.
+const HTTP_PORT: u16 = 80;
+
+/// Answers only requests whose host is the address that they came to, or one of the allowed hosts.
+pub(super) async fn check(
+    State(allowed): State<Arc<[AllowedHost]>>,
+    Extension(ReachedAt(address)): Extension<ReachedAt>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let Some(asked) = host_header(request.headers()) else {
+        return (StatusCode::BAD_REQUEST, NO_HOST).into_response();
+    };
+    // A target may be a whole URL; then its host counts, and the header is to be the same.
+    let is_served = |asked: &Authority| {
+        is_this(address, asked) || allowed.iter().any(|allowed| allowed.is(asked.host(), port_of(asked)))
+    };
+    if !is_served(&asked) || !request.uri().authority().is_none_or(is_served) {
+        return (StatusCode::MISDIRECTED_REQUEST, MISDIRECTED).into_response();
+    }
+    next.run(request).await
+}
+
+/// The host of a request that names one, and only one.
+fn host_header(headers: &HeaderMap) -> Option<Authority> {
+    let mut values = headers.get_all(header::HOST).iter();
+    let (value, None) = (values.next()?, values.next()) else { return None };
+    Authority::try_from(value.as_bytes()).ok().filter(|host| !host.as_str().contains('@'))
+}
+
+/// Whether a host is the address that a connection came to. An address cannot be made to point elsewhere as a name can,
+/// and if `listen` stands for all addresses of the machine, this is the one of them that the client knows.
+fn is_this(address: SocketAddr, asked: &Authority) -> bool {
+    let ip = address.ip().to_canonical();
+    let host = asked.host().trim_start_matches('[').trim_end_matches(']');
+    let is_loopback_name = host.eq_ignore_ascii_case("localhost");
+    let is_host = match host.parse::<IpAddr>() {
+        Ok(host) => host == ip || (ip.is_loopback() && host.is_loopback()),
+        Err(_) => ip.is_loopback() && is_loopback_name,
+    };
+    is_host && port_of(asked) == address.port()
+}
+
+fn port_of(asked: &Authority) -> u16 {
+    asked.port_u16().unwrap_or(HTTP_PORT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(host: &str) -> Authority {
+        Authority::try_from(host).expect("a host")
+    }
+
+    #[test]
+    fn an_address_is_known_under_its_own_name_alone() {
+        let is = |address: &str, host: &str| is_this(address.parse().expect("an address"), &asked(host));
+        for host in ["127.0.0.1:9464", "localhost:9464", "LocalHost:9464", "[::1]:9464"] {
+            assert!(
+                is("127.0.0.1:9464", host) && is("[::1]:9464", host) && is("[::ffff:127.0.0.1]:9464", host),
+                "{host}"
+            );
+            assert!(!is("10.0.0.5:9464", host), "{host}");
+        }
+        for host in
+            ["localhost", "127.0.0.1", "127.0.0.1:80", "localhost.evil.example:9464", "10.0.0.5:9464", "0.0.0.0:9464"]
+        {
+            assert!(!is("127.0.0.1:9464", host), "{host}");
+        }
+        assert!(is("10.0.0.5:9464", "10.0.0.5:9464") && is("[fd00::5]:9464", "[fd00::5]:9464"));
+        assert!(is("127.0.0.1:80", "localhost") && is("127.0.0.1:80", "localhost:80"));
+    }
+}
