@@ -1,5 +1,6 @@
 //! SyncError: what can go wrong with a sync, and the one table of what becomes of it.
 
+use crate::secret::conceal;
 use sea_orm::sqlx::error::{DatabaseError, ErrorKind};
 use sea_orm::{DbErr, RuntimeErr, SqlxError, SqlxMySqlError, SqlxPostgresError};
 use std::borrow::Cow;
@@ -31,7 +32,7 @@ pub enum SyncError {
         reason: String,
     },
     /// The database failed or is away.
-    #[error("database: {0}")]
+    #[error("database: {}", conceal(&.0.to_string()))]
     Database(#[from] DbErr),
     /// Another process took over the lease.
     #[error("another tidegate writes to this database now; stop one of the two")]
@@ -43,7 +44,7 @@ pub enum SyncError {
         holder: String,
     },
     /// Something is wrong with the configuration, a profile, a mart or a view.
-    #[error("{0}")]
+    #[error("{}", conceal(.0))]
     Configuration(String),
     /// tidegate's own directory cannot be written.
     #[error("cannot write {}: {source}; check the space left and the permissions of state_dir", path.display())]
@@ -62,7 +63,7 @@ pub enum SyncError {
         source: std::io::Error,
     },
     /// A fault of tidegate itself.
-    #[error("tidegate made a mistake: {0}; please report it with the file")]
+    #[error("tidegate made a mistake: {}; please report it with the file", conceal(.0))]
     Internal(String),
     /// The process was asked to stop.
     #[error("stopped")]

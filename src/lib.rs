@@ -28,9 +28,11 @@ pub mod unmatched;
 pub mod writer;
 
 // Plain data and pure functions.
+pub mod allowed_host;
 pub mod canonical;
 pub mod chunk;
 pub mod clean;
+pub mod database_url;
 pub mod dataset;
 pub mod diff;
 pub mod error;
@@ -41,4 +43,6 @@ pub mod project;
 pub mod rejects;
 pub mod row_hash;
 pub mod schema;
+pub mod secret;
 pub mod spreadsheet;
+pub mod terminal;

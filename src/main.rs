@@ -1,6 +1,5 @@
 //! The `tidegate` program: arguments in, exit code out.
 
-use clap::Parser;
 use std::process::ExitCode;
 use tidegate::cli::{Arguments, execute};
 
@@ -12,7 +11,7 @@ fn main() -> ExitCode {
     return_freed_memory();
     // Set up before any thread runs; it is empty unless the program was built for crash tests.
     let _failpoints = fail::FailScenario::setup();
-    execute(Arguments::parse()).into()
+    execute(Arguments::read()).into()
 }
 
 #[cfg(target_env = "gnu")]

@@ -3,7 +3,7 @@
 //! The approval goes into the ledger, without the lease. Then whoever has the lease takes the file up: a daemon that
 //! watches the file's folder, or, when nobody has it, this process.
 
-use super::{CommandError, Exit, Shared, THREADS_GRACE, runtime, say, start_logging, sync};
+use super::{CommandError, Exit, Shared, THREADS_GRACE, runtime, say, say_json, start_logging, sync};
 use crate::config::Config;
 use crate::error::SyncError;
 use crate::retry::{Patience, look_at_database, patiently};
@@ -11,6 +11,7 @@ use crate::sink::approvals;
 use crate::sink::ledger::{FileRecord, FileState};
 use crate::source::scan::SourceFile;
 use crate::sync::{now_ms, open};
+use crate::terminal::quoted;
 use clap::Args;
 use serde_json::json;
 use std::path::Path;
@@ -78,7 +79,7 @@ fn choose(stopped: Vec<FileRecord>, wanted: &str) -> Result<FileRecord, CommandE
     if let Some(file) = stopped.iter().find(|file| file.path == wanted || Path::new(&file.path) == path) {
         return Ok(file.clone());
     }
-    let list = |files: &[FileRecord]| files.iter().map(|file| format!("\n  {}", file.path)).collect::<String>();
+    let list = |files: &[FileRecord]| files.iter().map(|file| quoted(&file.path)).collect::<Vec<_>>().join(", ");
     let (mut named, others): (Vec<FileRecord>, Vec<FileRecord>) =
         stopped.into_iter().partition(|file| Path::new(&file.path).file_name() == Some(wanted.as_ref()));
     match named.len() {
@@ -87,10 +88,12 @@ fn choose(stopped: Vec<FileRecord>, wanted: &str) -> Result<FileRecord, CommandE
             Err(CommandError::Usage(format!("`{wanted}` is neither held nor quarantined; no file is")))
         }
         0 => {
-            let what = "is neither held nor quarantined; these files are:";
+            let what = "is neither held nor quarantined; these files are: ";
             Err(CommandError::Usage(format!("`{wanted}` {what}{}", list(&others))))
         }
-        _ => Err(CommandError::Usage(format!("several such files are named `{wanted}`; give a path:{}", list(&named)))),
+        _ => {
+            Err(CommandError::Usage(format!("several such files are named `{wanted}`; give a path: {}", list(&named))))
+        }
     }
 }
 
@@ -122,7 +125,7 @@ fn print(file: &FileRecord, is_retried: bool, holder: &str, is_json: bool) -> Ex
     };
     if is_json {
         let file = json!({ "path": file.path, "state": state, "deleted": file.counts.deleted, "error": file.error });
-        say(format_args!("{}", json!({ "approved": file, "holder": holder })));
+        say_json(&json!({ "approved": file, "holder": holder }));
     } else {
         say(format_args!(
             "approved    {}  {state}: {}",

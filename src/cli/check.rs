@@ -1,6 +1,6 @@
 //! `tidegate check`: whether everything is there that a sync needs.
 
-use super::{CommandError, Exit, Shared, runtime, say};
+use super::{CommandError, Exit, Shared, runtime, say, say_json};
 use crate::config::{Config, Overrides};
 use crate::error::Verdict;
 use crate::retry::wait_for_database;
@@ -69,7 +69,7 @@ fn readable(what: &'static str, path: &Path) -> Finding {
 
 fn print(findings: &[Finding], is_json: bool) {
     if is_json {
-        say(format_args!("{}", serde_json::json!({ "findings": findings })));
+        say_json(&serde_json::json!({ "findings": findings }));
         return;
     }
     for finding in findings {

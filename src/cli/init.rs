@@ -1,6 +1,6 @@
 //! `tidegate init`: the commented default configuration as a file.
 
-use super::{CommandError, Exit, Shared, say};
+use super::{CommandError, Exit, Shared, say, say_json};
 use crate::config::DEFAULT_TOML;
 use clap::Args;
 use std::fs::OpenOptions;
@@ -19,7 +19,7 @@ pub(super) fn execute(shared: &Shared, own: &InitArguments) -> Result<Exit, Comm
     let mut file = OpenOptions::new().write(true).create_new(true).open(&own.path).map_err(failed)?;
     file.write_all(DEFAULT_TOML.as_bytes()).map_err(failed)?;
     if shared.json {
-        say(format_args!("{}", serde_json::json!({ "written": own.path })));
+        say_json(&serde_json::json!({ "written": own.path }));
     } else {
         say(format_args!("{} is written; every key in it has its default value", own.path.display()));
     }

@@ -2,7 +2,9 @@
 
 mod approve;
 mod check;
+mod descriptors;
 mod init;
+mod log_text;
 mod plan;
 mod rejects;
 mod run;
@@ -12,7 +14,10 @@ mod verify;
 
 use crate::config::{Config, ConfigurationError, LogFormat, Overrides, is_in_environment};
 use crate::error::{SyncError, Verdict};
+use crate::secret::{Secret, conceal};
+use crate::terminal::{printable, printable_json};
 use clap::{Args, Parser, Subcommand};
+use serde_json::Value;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -23,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Level, Metadata};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -46,7 +52,7 @@ struct Shared {
     config: Option<PathBuf>,
     /// sqlite://…, mysql://… or postgres://…; better given as TIDEGATE_DATABASE_URL, where others cannot see it
     #[arg(long, global = true, value_name = "URL")]
-    database: Option<String>,
+    database: Option<Secret>,
     /// Where checkpoints and other local files are kept
     #[arg(long, global = true, value_name = "DIR")]
     state_dir: Option<PathBuf>,
@@ -75,6 +81,18 @@ enum Command {
     Check,
     /// Write a commented configuration file
     Init(init::InitArguments),
+}
+
+impl Arguments {
+    /// Reads the command line, or ends the process and says what is wrong with it. A word that is repeated then may be the name
+    /// of a file, which a terminal must not obey, or a URL with a password.
+    pub fn read() -> Self {
+        Self::try_parse().unwrap_or_else(|error| {
+            let words = std::env::args_os();
+            let words = words.map(|word| printable(&conceal(&word.to_string_lossy())).into_owned());
+            Self::try_parse_from(words).err().unwrap_or(error).exit()
+        })
+    }
 }
 
 /// Why a command ended without doing its work.
@@ -146,7 +164,7 @@ pub fn execute(arguments: Arguments) -> Exit {
         Command::Init(own) => init::execute(&arguments.shared, &own),
     };
     result.unwrap_or_else(|error| {
-        eprintln!("tidegate: {error}");
+        complain(format_args!("{error}"));
         error.exit()
     })
 }
@@ -177,13 +195,49 @@ fn start_logging(config: &Config, default_level: &str) -> Result<(), CommandErro
     // What SeaORM and the drivers trace holds the database's password, so no filter brings that to light.
     let is_safe =
         |metadata: &Metadata<'_>| *metadata.level() <= Level::WARN || metadata.target().starts_with("tidegate");
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(Log { is_json: !is_human });
     if is_human {
-        builder.with_target(false).finish().with(filter_fn(is_safe)).init();
+        builder.with_target(false).fmt_fields(log_text::human_fields()).finish().with(filter_fn(is_safe)).init();
     } else {
         builder.json().flatten_event(true).finish().with(filter_fn(is_safe)).init();
     }
     Ok(())
+}
+
+/// The standard error stream.
+struct Log {
+    is_json: bool,
+}
+
+/// The lines of one target.
+struct Lines {
+    is_json: bool,
+    target: String,
+}
+
+impl MakeWriter<'_> for Log {
+    type Writer = Lines;
+
+    fn make_writer(&self) -> Lines {
+        Lines { is_json: self.is_json, target: String::new() }
+    }
+
+    fn make_writer_for(&self, metadata: &Metadata<'_>) -> Lines {
+        Lines { is_json: self.is_json, target: metadata.target().to_owned() }
+    }
+}
+
+impl Write for Lines {
+    /// An event comes in one piece.
+    fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
+        let line = String::from_utf8_lossy(text);
+        std::io::stderr().write_all(log_text::filtered(&line, &self.target, self.is_json).as_bytes())?;
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        std::io::stderr().flush()
+    }
 }
 
 /// The threads that do the work. Called before there is any.
@@ -220,7 +274,20 @@ fn cancel_on_signal(shutdown: &CancellationToken) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// Prints a line. Nobody reading it any more, as after `| head`, is no reason to stop the work.
+/// Prints a line for people, after as many blank ones as it begins with. Nobody reading it any more, as after `| head`, is no
+/// reason to stop the work.
 fn say(line: std::fmt::Arguments<'_>) {
-    let _ = writeln!(std::io::stdout(), "{line}");
+    let text = line.to_string();
+    let line = text.trim_start_matches('\n');
+    let _ = writeln!(std::io::stdout(), "{}{}", &text[..text.len() - line.len()], printable(line));
+}
+
+/// Prints a result for programs.
+fn say_json(result: &Value) {
+    let _ = writeln!(std::io::stdout(), "{}", printable_json(&result.to_string()));
+}
+
+/// Tells why a command ends, or what it could not do.
+fn complain(line: std::fmt::Arguments<'_>) {
+    let _ = writeln!(std::io::stderr(), "tidegate: {}", printable(&conceal(&line.to_string())));
 }

@@ -1,7 +1,7 @@
 //! `tidegate plan`: what a sync of files or directories would do.
 
 use super::sync::{find, grouped, print_report};
-use super::{CommandError, Exit, Shared, THREADS_GRACE, cancel_on_signal, runtime, say, start_logging};
+use super::{CommandError, Exit, Shared, THREADS_GRACE, cancel_on_signal, runtime, say, say_json, start_logging};
 use crate::config::Config;
 use crate::error::SyncError;
 use crate::plan::{Plan, PlannedColumn, PlannedFile, plan};
@@ -37,7 +37,7 @@ pub(super) fn execute(shared: &Shared, own: &PlanArguments) -> Result<Exit, Comm
     runtime.shutdown_timeout(THREADS_GRACE);
     let planned = planned?;
     if shared.json {
-        say(format_args!("{}", serde_json::json!(planned)));
+        say_json(&serde_json::json!(planned));
     } else {
         print(&planned);
     }

@@ -2,7 +2,7 @@
 //! correction.
 
 use super::sync::grouped;
-use super::{CommandError, Exit, Shared, runtime, say, start_logging};
+use super::{CommandError, Exit, Shared, runtime, say, say_json, start_logging};
 use crate::config::Config;
 use crate::error::SyncError;
 use crate::rejects::{OpenReject, REJECTS_END, rejects_csv, stem};
@@ -56,7 +56,7 @@ pub(super) fn execute(shared: &Shared, own: &RejectsArguments) -> Result<Exit, C
         None => Vec::new(),
     };
     if shared.json {
-        say(format_args!("{}", as_json(&listed, &quarantined, &exported)));
+        say_json(&as_json(&listed, &quarantined, &exported));
     } else if own.export.is_some() {
         print_exported(&exported);
     } else {
@@ -152,12 +152,11 @@ fn print(listed: &[Listed], quarantined: &[FileRecord]) {
         say(format_args!(""));
     }
     for file in quarantined {
+        say(format_args!("{}: quarantined: {}", file.path, file.error.as_deref().unwrap_or("no reason is known")));
         say(format_args!(
-            "{}: quarantined: {}\n  None of its rows is in the tables; the ones of its earlier version stay. Correct it and drop it \
-             again.\n",
-            file.path,
-            file.error.as_deref().unwrap_or("no reason is known")
+            "  None of its rows is in the tables; the ones of its earlier version stay. Correct it and drop it again."
         ));
+        say(format_args!(""));
     }
     if listed.is_empty() {
         say(format_args!("no open rejects"));

@@ -1,12 +1,13 @@
 //! `tidegate status`: how the work goes, from the ledger, whether or not the daemon runs.
 
 use super::sync::grouped;
-use super::{CommandError, Exit, Shared, runtime, say, start_logging};
+use super::{CommandError, Exit, Shared, runtime, say, say_json, start_logging};
 use crate::config::Config;
 use crate::inbox::{Inbox, scan_inbox};
 use crate::retry::look_at_database;
 use crate::sink::overview::{LatestFile, LeaseView, MartLag, Overview, Rates};
 use crate::sync::now_ms;
+use crate::terminal::quoted;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::Arc;
@@ -34,7 +35,7 @@ pub(super) fn execute(shared: &Shared) -> Result<Exit, CommandError> {
         inbox.backlog()
     });
     if shared.json {
-        say(format_args!("{}", as_json(&config, &overview, backlog)));
+        say_json(&as_json(&config, &overview, backlog));
     } else {
         print(&config, &overview, backlog);
     }
@@ -188,12 +189,6 @@ fn counted(number: u64, what: &str) -> String {
 fn name(path: &str) -> String {
     Path::new(path).file_name().map_or_else(|| path.to_owned(), |name| name.to_string_lossy().into_owned())
 }
-
-/// A path as a shell takes it.
-fn quoted(path: &str) -> String {
-    format!("'{}'", path.replace('\'', r"'\''"))
-}
-
 fn shortened(reason: &str) -> String {
     let line = reason.lines().next().unwrap_or_default();
     match line.char_indices().nth(REASON_CHARS_MAX) {

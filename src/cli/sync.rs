@@ -1,6 +1,8 @@
 //! `tidegate sync`: files or directories, once.
 
-use super::{CommandError, Exit, Shared, THREADS_GRACE, cancel_on_signal, runtime, say, start_logging};
+use super::{
+    CommandError, Exit, Shared, THREADS_GRACE, cancel_on_signal, complain, runtime, say, say_json, start_logging,
+};
 use crate::checkpoint::Checkpoints;
 use crate::config::Config;
 use crate::daemon::{DRAIN_MAX, FAREWELL_MAX, keep_lease, say_farewell};
@@ -102,7 +104,7 @@ async fn sync_all(
                 Some(_) => {}
                 None => {
                     is_left = true;
-                    eprintln!("tidegate: {} changed while it was read; sync it again", file.path.display());
+                    complain(format_args!("{} changed while it was read; sync it again", file.path.display()));
                 }
             }
             reports.extend(report);
@@ -116,7 +118,7 @@ async fn sync_all(
     }
     let revenues = patiently(patience, &context.shutdown, async || context.sink.summary().await).await?;
     if is_json {
-        say(format_args!("{}", json!({ "files": reports, "markets": revenues })));
+        say_json(&json!({ "files": reports, "markets": revenues }));
     } else {
         print_summary(&revenues);
     }

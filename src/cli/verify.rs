@@ -1,7 +1,7 @@
 //! `tidegate verify`: whether the database is what its own rows say.
 
 use super::sync::grouped;
-use super::{CommandError, Exit, Shared, runtime, say, start_logging};
+use super::{CommandError, Exit, Shared, runtime, say, say_json, start_logging};
 use crate::config::Config;
 use crate::retry::look_at_database;
 use crate::sink::verify::{Check, Difference, Verification};
@@ -15,7 +15,7 @@ pub(super) fn execute(shared: &Shared) -> Result<Exit, CommandError> {
     let verification = verified.unwrap_or_default();
     let differences = verification.differences();
     if shared.json {
-        say(format_args!("{}", json!({ "differences": differences, "checks": verification.checks })));
+        say_json(&json!({ "differences": differences, "checks": verification.checks }));
     } else {
         print(&verification);
     }

@@ -4,7 +4,7 @@
 use super::dialect::Dialect;
 use super::mysql_values::{params, row_values};
 use super::transaction::not_acquired;
-use crate::config::DatabaseUrl;
+use crate::database_url::DatabaseUrl;
 use crate::error::ServerAnswer;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};

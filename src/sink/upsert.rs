@@ -7,6 +7,7 @@ use super::{Sink, bulk_mysql, bulk_postgres, bulk_sqlite};
 use crate::error::{SyncError, Verdict};
 use crate::project::TableRows;
 use crate::schema::TableShape;
+use crate::secret::conceal;
 use arrow_array::cast::AsArray;
 use arrow_array::{RecordBatch, StringArray};
 use sea_orm::sea_query::{Alias, Cond, Expr, ExprTrait, OnConflict, Query};
@@ -162,7 +163,7 @@ impl Sink {
             Err(error) if error.verdict() == Verdict::Retry => return Err(error),
             Err(error) => {
                 // Such as `local_infile=0`, or no right to make temporary tables.
-                tracing::info!(%error, "the server takes no rows by LOAD DATA LOCAL; they go by slower statements");
+                tracing::info!(error = %conceal(&error.to_string()), "the server takes no rows by LOAD DATA LOCAL; they go by slower statements");
                 mysql.takes_files = false;
             }
         }

@@ -7,6 +7,7 @@
 //! (sqlite.org/wal.html#walresetbug). The one that is built in is newer; one of the system may not be.
 
 use super::dialect::Dialect;
+use crate::secret::conceal;
 use sea_orm::DatabaseConnection;
 use sea_orm::sqlx::{self, SqlitePool};
 use std::sync::Arc;
@@ -49,7 +50,7 @@ impl PageMover {
             // Passive: it waits for nobody, and nobody waits for it (sqlite.org/c3ref/wal_checkpoint_v2.html).
             let moved = sqlx::raw_sql("PRAGMA wal_checkpoint(PASSIVE)").execute(&pool).await;
             if let Err(error) = moved {
-                tracing::debug!(%error, "pages of the write-ahead log stay there");
+                tracing::debug!(error = %conceal(&error.to_string()), "pages of the write-ahead log stay there");
             }
             is_moving.store(false, Ordering::Relaxed);
         });

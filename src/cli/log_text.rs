@@ -1,0 +1,83 @@
+//! Log text: what a log line may hold. What drivers log passes the filter of secrets, and a terminal obeys nothing of any line.
+
+use crate::secret::conceal;
+use crate::terminal::{printable, printable_json};
+use serde_json::Value;
+use std::borrow::Cow;
+use tracing::field::Field;
+use tracing_subscriber::field::MakeExt;
+use tracing_subscriber::fmt::FormatFields;
+use tracing_subscriber::fmt::format::{Writer, debug_fn};
+
+/// What stands in place of a driver's line that cannot be read, and so not be filtered either.
+const UNREADABLE: &str = "a driver logged something that is not shown";
+
+/// Writes the fields of an event for people. A line end within a value is no end of the line, behind which anything could stand.
+pub(super) fn human_fields() -> impl for<'w> FormatFields<'w> {
+    debug_fn(|writer: &mut Writer<'_>, field: &Field, value: &dyn std::fmt::Debug| {
+        let value = format!("{value:?}");
+        match field.name() {
+            "message" => write!(writer, "{}", printable(&value)),
+            name => write!(writer, "{name}={}", printable(&value)),
+        }
+    })
+    .delimited(" ")
+}
+
+/// A line as it is written: `target` is who logged it.
+pub(super) fn filtered<'t>(line: &'t str, target: &str, is_json: bool) -> Cow<'t, str> {
+    // Our own lines hold no secret: errors are without them when they are made.
+    let is_ours = target.starts_with("tidegate");
+    match (is_json, is_ours) {
+        (false, true) => Cow::Borrowed(line),
+        (false, false) => conceal(line),
+        (true, true) => printable_line(line),
+        (true, false) => {
+            let value = serde_json::from_str(line).map_or_else(|_| UNREADABLE.into(), concealed);
+            Cow::Owned(format!("{}\n", printable_json(&value.to_string())))
+        }
+    }
+}
+
+fn printable_line(line: &str) -> Cow<'_, str> {
+    match printable_json(line.trim_end_matches('\n')) {
+        Cow::Borrowed(_) => Cow::Borrowed(line),
+        Cow::Owned(printable) => Cow::Owned(printable + "\n"),
+    }
+}
+
+/// Text by text, so that it stays JSON whatever the secret looks like.
+fn concealed(value: Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(conceal(&text).into_owned()),
+        Value::Array(values) => Value::Array(values.into_iter().map(concealed).collect()),
+        Value::Object(members) => members.into_iter().map(|(name, value)| (name, concealed(value))).collect(),
+        value => value,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secret::make_known;
+
+    #[test]
+    fn what_drivers_log_is_without_secrets_and_stays_json() {
+        make_known("\",\"l0g\":\"");
+        let line = serde_json::json!({ "message": "ignoring", "value": "\",\"l0g\":\"", "url": "mysql://u:pw@h/x" });
+        let said = filtered(&format!("{line}\n"), "sqlx_postgres::options::parse", true).into_owned();
+        let value: Value = serde_json::from_str(&said).expect("JSON");
+        assert_eq!(value, serde_json::json!({ "message": "ignoring", "value": "***", "url": "mysql://***@h/x" }));
+        let line = "WARN ignoring key=\"sslpassword\" value=\",\"l0g\":\" mysql://u:pw@h/x\n";
+        let said = filtered(line, "sqlx", false);
+        assert_eq!(said, "WARN ignoring key=\"sslpassword\" value=*** mysql://***@h/x\n");
+        assert_eq!(filtered("no JSON of pw\n", "rustls", true), format!("\"{UNREADABLE}\"\n"));
+    }
+
+    #[test]
+    fn our_own_lines_stay_what_they_say() {
+        let line = "{\"path\":\"a\u{9b}\u{202e}b\"}\n";
+        let said = filtered(line, "tidegate::lanes", true);
+        assert_eq!(said, "{\"path\":\"a\\u009b\\u202eb\"}\n");
+    }
+}
