@@ -201,6 +201,10 @@ fn start_logging(config: &Config, default_level: &str) -> Result<(), CommandErro
     } else {
         builder.json().flatten_event(true).finish().with(filter_fn(is_safe)).init();
     }
+    // It may quote anything: what a driver said, and what stands in a file.
+    std::panic::set_hook(Box::new(|panic| {
+        tracing::error!(reason = %conceal(&panic.to_string()), "tidegate made a mistake; please report it");
+    }));
     Ok(())
 }
 

@@ -179,6 +179,27 @@ fn more_requests_than_can_be_answered_are_refused_at_once() {
 }
 
 #[test]
+fn an_answer_that_the_database_owes_is_not_waited_for_for_ever() {
+    let sandbox = Sandbox::new(Engine::Postgres);
+    let daemon = started(&sandbox);
+    assert_syncs(&sandbox, &daemon, 1);
+    let lock = "BEGIN; LOCK TABLE tidegate_files IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(25); COMMIT";
+    std::thread::scope(|threads| {
+        threads.spawn(|| sandbox.execute(lock));
+        let locks = "SELECT COUNT(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted \
+                     AND relation = 'tidegate_files'::regclass";
+        wait_for("the lock", || sandbox.rows(locks) == ["1"]);
+        let asked = Instant::now();
+        let (status, said) = daemon.get("/api/status").expect("the daemon listens");
+        assert_eq!(status, 503, "{said}");
+        assert!(asked.elapsed() < Duration::from_secs(20), "{:?}", asked.elapsed());
+        assert_healthy(&daemon);
+    });
+    assert_syncs(&sandbox, &daemon, 2);
+    assert_eq!(daemon.get("/api/status").expect("the daemon listens").0, 200);
+}
+
+#[test]
 fn head_says_what_get_would() {
     let sandbox = Sandbox::new(Engine::Sqlite);
     let daemon = started(&sandbox);

@@ -151,6 +151,23 @@ fn a_mistake_beside_a_url_does_not_quote_it() {
 }
 
 #[test]
+fn what_a_panic_quotes_is_told_without_it() {
+    let sandbox = Sandbox::new(Engine::Postgres);
+    sandbox.drop_file("Market 1 Orders.csv", &table(&["Order ID,SKU", "1,A"]));
+    let url = format!("{}?sslpassword=hunter2", sandbox.url);
+    for format in ["human", "json"] {
+        let mut command = sandbox.command(&["sync", "inbox"]);
+        command.env("FAILPOINTS", "before_commit=panic(it was hunter2)").env("TIDEGATE_LOG_FORMAT", format);
+        let said = printed(command.env("TIDEGATE_DATABASE_URL", &url).env("TIDEGATE_LOG_LEVEL", "info"));
+        assert!(said.matches("it was ***").count() >= 2, "in the log and in the report: {said}");
+        assert_untold("a panic", &said);
+    }
+    let ledger = sandbox.rows("SELECT state, error FROM tidegate_files").join("\n");
+    assert!(ledger.contains("failed|") && ledger.contains("it was ***"), "{ledger}");
+    assert_untold("the ledger", &ledger);
+}
+
+#[test]
 fn what_a_driver_warns_of_is_told_without_its_value() {
     on_every_database(|sandbox| {
         if sandbox.engine == Engine::Sqlite {
