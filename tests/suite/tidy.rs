@@ -8,10 +8,12 @@ use std::path::{Path, PathBuf};
 const LINES_MAX: usize = 600;
 
 /// Modules that compute and nothing else: no files, no network, no clock.
-const BOTTOM: [&str; 11] = [
+const BOTTOM: [&str; 15] = [
+    "allowed_host",
     "canonical",
     "chunk",
     "clean",
+    "database_url",
     "dataset",
     "diff",
     "inference",
@@ -20,6 +22,8 @@ const BOTTOM: [&str; 11] = [
     "project",
     "row_hash",
     "schema",
+    "spreadsheet",
+    "terminal",
 ];
 
 /// A source file: its path from the root, and its text.
