@@ -2,7 +2,7 @@
 //! which tables they go to. Made from the profile by `config`, never from anywhere else.
 
 use crate::moment::parse_day;
-use crate::schema::{ColumnShape, IDENTIFIER_CHARS_MAX, Kind, ROW_HASH, column_name, shortened};
+use crate::schema::{ColumnShape, IDENTIFIER_CHARS_MAX, Kind, ROW_HASH, column_name, declared_name, shortened};
 use chrono::NaiveDate;
 use regex::Regex;
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 /// Changes whenever the same bytes under the same profile would give other rows, or a stored position would stand before other
 /// records: then files are synced again.
-pub const TRANSFORM_VERSION: u32 = 3;
+pub const TRANSFORM_VERSION: u32 = 4;
 
 /// The name of a file whose rows tidegate can read: its stem, with or without a date at its end.
 const FILE_PATTERN: &str = r"(?i)/(?<whole>(?<stem>[^/]*?)(?:[ _.-]*(?<date>\d{4}-?\d{2}-?\d{2}))?)\.(?:csv|tsv|json|ndjson|jsonl)(?:\.(?:gz|zst))?$";
@@ -283,7 +283,7 @@ impl Dataset {
     /// Says which setting is wrong and why.
     pub fn new(name: &str, settings: &DatasetSettings, null_tokens: &Arc<NullTokens>) -> Result<Self, String> {
         let paths = settings.paths.iter().map(|path| pattern(name, "paths", path)).collect::<Result<Vec<_>, _>>()?;
-        let key = match column_name(&settings.key) {
+        let key = match declared_name(&settings.key) {
             key if key.is_empty() => ROW_HASH.to_owned(),
             key => key,
         };
@@ -297,7 +297,7 @@ impl Dataset {
         let lines = settings.lines_table.as_ref().map(|table| Lines {
             table: table.clone(),
             duplicates: settings.duplicate_lines,
-            columns: settings.line_columns.iter().cloned().collect(),
+            columns: declared_names(&settings.line_columns),
         });
         if lines.is_none() && !settings.line_columns.is_empty() {
             return Err(format!("datasets.{name}.line_columns needs lines_table"));
@@ -308,7 +308,7 @@ impl Dataset {
         let patterns = |key: &str, patterns: &BTreeMap<String, String>| {
             patterns
                 .iter()
-                .map(|(column, text)| Ok((column.clone(), pattern(name, key, text)?)))
+                .map(|(column, text)| Ok((declared_name(column), pattern(name, key, text)?)))
                 .collect::<Result<BTreeMap<_, _>, String>>()
         };
         let (delimiter, quote) = (delimiter(name, &settings.delimiter)?, quote(name, &settings.quote)?);
@@ -330,9 +330,9 @@ impl Dataset {
             null_tokens: Arc::clone(null_tokens),
             fingerprint: fingerprint(settings, null_tokens),
             paths,
-            record_columns: settings.record_columns.iter().cloned().collect(),
+            record_columns: declared_names(&settings.record_columns),
             on_type_change: settings.on_type_change,
-            swallows: settings.swallows.iter().cloned().collect(),
+            swallows: declared_names(&settings.swallows),
             extracts: patterns("extracts", &settings.extracts)?,
             forms: patterns("forms", &settings.forms)?,
             template: None,
@@ -478,6 +478,10 @@ impl Template {
         }
         free
     }
+}
+
+fn declared_names(names: &[String]) -> HashSet<String> {
+    names.iter().map(|name| declared_name(name)).collect()
 }
 
 fn encoding(dataset: &str, text: &str) -> Result<Option<Encoding>, String> {

@@ -6,13 +6,35 @@ use crate::inference::Inference;
 use crate::spreadsheet::unguarded;
 pub use entity::{ColumnShape, IDENTIFIER_CHARS_MAX, Kind, ROW_HASH, TableShape};
 use regex::Regex;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
+use std::iter::once;
+use unicode_normalization::UnicodeNormalization;
 
 /// Longest column name, in bytes: what PostgreSQL keeps of an identifier.
 pub const NAME_BYTES_MAX: usize = 63;
 
 /// Columns every table has for itself; a file's column of that name gets a suffix.
 const RESERVED: [&str; 3] = ["market", "line_no", "line_count"];
+
+/// Names that one of the databases keeps for itself, so that a file's column gets a suffix on all of them: PostgreSQL's
+/// system columns (its manual, section 5.5), the number of a row on SQLite, and InnoDB's own columns.
+const KEPT_BY_DATABASES: [&str; 11] = [
+    "cmax",
+    "cmin",
+    "ctid",
+    "db_roll_ptr",
+    "db_row_id",
+    "db_trx_id",
+    "fts_doc_id",
+    "rowid",
+    "tableoid",
+    "xmax",
+    "xmin",
+];
+
+/// MariaDB and MySQL write names in at most three bytes a character, which ends with the Basic Multilingual Plane.
+pub const LAST_NAME_CHAR: char = '\u{ffff}';
 
 /// The shapes of all tables, by name.
 pub type Shapes = BTreeMap<String, TableShape>;
@@ -40,6 +62,8 @@ pub struct LayoutColumn {
     pub raw_name: String,
     /// Name in the table.
     pub name: String,
+    /// Name in the table if nothing else had it.
+    pub own_name: String,
     /// Where it goes.
     pub role: Role,
     /// What it holds; `None` until the data has said so.
@@ -105,6 +129,7 @@ impl LayoutColumn {
         Self {
             raw_name: raw_name.to_owned(),
             name: String::new(),
+            own_name: String::new(),
             role,
             kind: None,
             was: None,
@@ -154,13 +179,9 @@ impl Layout {
             name if name.is_empty() => format!("column_{}", self.columns.len() + 1),
             name => name,
         };
-        let name = self.free_name(&own_name);
+        let name = self.free_name(&own_name, |name| shape_for(name, dataset, shapes));
         let role = if name == dataset.key { Role::Key } else { Role::Column(dataset.owner(&name)) };
-        let table = match role {
-            Role::Column(owner) => dataset.table_of(owner),
-            Role::Key | Role::Padding | Role::Note => &dataset.table,
-        };
-        let stored = shapes.get(table).and_then(|shape| shape.column(&name));
+        let stored = shape_for(&name, dataset, shapes).and_then(|shape| shape.column(&name));
         let mut column = LayoutColumn {
             raw_name: raw_name.to_owned(),
             role,
@@ -171,6 +192,7 @@ impl Layout {
             form: dataset.form(&name).cloned(),
             extract: dataset.extract(&name).cloned(),
             is_renamed: name != own_name,
+            own_name,
             name,
         };
         if let Some(stored) = stored {
@@ -232,15 +254,65 @@ impl Layout {
         }
     }
 
-    fn free_name(&mut self, own_name: &str) -> String {
+    /// The name, or the first one with a suffix that no other column of the file or of its table has, and that no
+    /// database keeps for itself.
+    fn free_name<'s>(&mut self, own_name: &str, shape_for: impl Fn(&str) -> Option<&'s TableShape>) -> String {
         let mut name = shortened(own_name, "");
         let mut suffix = 2;
-        while !self.taken.insert(name.clone()) {
+        loop {
+            let shape = shape_for(&name);
+            let is_stored = shape.is_some_and(|shape| shape.column(&name).is_some());
+            // A table of an older release may have such a column.
+            let is_kept = !is_stored && KEPT_BY_DATABASES.contains(&name.as_str());
+            if !is_kept && !shape.is_some_and(|shape| has_same_to_database(shape, &name)) {
+                let folded = folded(&name).into_owned();
+                if self.taken.insert(folded) {
+                    return name;
+                }
+            }
             name = shortened(own_name, &format!("_{suffix}"));
             suffix += 1;
         }
-        name
     }
+}
+
+/// The table that a column of that name goes to.
+fn shape_for<'s>(name: &str, dataset: &Dataset, shapes: &'s Shapes) -> Option<&'s TableShape> {
+    let table = if name == dataset.key { &dataset.table } else { dataset.table_of(dataset.owner(name)) };
+    shapes.get(table)
+}
+
+/// Whether a table has a column with another name that a database takes for this one.
+fn has_same_to_database(shape: &TableShape, name: &str) -> bool {
+    let own = folded(name);
+    // Names are lower case, so two of ASCII are the same only if they are equal.
+    let others =
+        shape.columns.iter().filter(|column| column.name != name && !(name.is_ascii() && column.name.is_ascii()));
+    others.into_iter().any(|column| folded(&column.name) == own)
+}
+
+/// A name without what MariaDB does not tell apart in names (its collation utf8mb3_general_ci, compared letter by letter):
+/// accents of Latin, Greek and Cyrillic letters, and other forms of a few of them.
+fn folded(name: &str) -> Cow<'_, str> {
+    const FIRST_OTHER_SCRIPT: char = '\u{600}';
+    if name.is_ascii() {
+        return Cow::Borrowed(name);
+    }
+    let plain = |letter: char| match once(letter).nfd().next().unwrap_or(letter) {
+        base if letter == 'й' || base >= FIRST_OTHER_SCRIPT => letter,
+        'ß' | 'ſ' => 's',
+        'ı' => 'i',
+        'µ' => 'μ',
+        'ϐ' => 'β',
+        'ϑ' => 'θ',
+        'ϰ' => 'κ',
+        'ϖ' => 'π',
+        'ϱ' => 'ρ',
+        'ς' | 'ϲ' => 'σ',
+        'ϕ' => 'φ',
+        base => base,
+    };
+    Cow::Owned(name.chars().map(plain).collect())
 }
 
 /// The key of the table that an owner's columns of a dataset go to.
@@ -267,11 +339,12 @@ pub fn lacking_tables(dataset: &Dataset, shapes: &Shapes) -> Vec<TableShape> {
     lacking
 }
 
-/// A header's name as a column: lower case, every run of other characters one `_`, ends trimmed.
+/// A header's name as a column: letters composed, lower case, every run of other characters one `_`, ends trimmed.
+/// Letters that not every database has in names are other characters.
 pub fn column_name(raw_name: &str) -> String {
     let mut name = String::with_capacity(raw_name.len());
-    for c in raw_name.chars().flat_map(char::to_lowercase) {
-        if c.is_alphanumeric() {
+    for c in raw_name.nfc().flat_map(char::to_lowercase) {
+        if c.is_alphanumeric() && c <= LAST_NAME_CHAR {
             name.push(c);
         } else if !name.is_empty() && !name.ends_with('_') {
             name.push('_');
@@ -279,6 +352,15 @@ pub fn column_name(raw_name: &str) -> String {
     }
     name.truncate(name.trim_end_matches('_').len());
     name
+}
+
+/// The column that a name in the configuration means: as [`column_name`], with the suffix that a file's column of that
+/// name gets.
+pub fn declared_name(raw_name: &str) -> String {
+    match column_name(raw_name) {
+        name if RESERVED.contains(&name.as_str()) || KEPT_BY_DATABASES.contains(&name.as_str()) => format!("{name}_2"),
+        name => shortened(&name, ""),
+    }
 }
 
 /// The name with its suffix, cut to what every database keeps.
@@ -301,6 +383,10 @@ mod tests {
             ("Total_Time_Taken(min)", "total_time_taken_min"),
             ("Number of Employees", "number_of_employees"),
             ("__x--", "x"),
+            ("__proto__", "proto"),
+            ("Pre\u{301}nom", "prénom"),
+            ("𠮷野家", "野家"),
+            ("𠮷 🅰 😀", ""),
             ("x\"; DROP TABLE orders; --", "x_drop_table_orders"),
             ("", ""),
         ] {
@@ -312,8 +398,21 @@ mod tests {
     fn long_names_are_cut_and_stay_apart() {
         let mut layout = Layout::empty();
         let long = "é".repeat(60);
-        let (first, second) = (layout.free_name(&long), layout.free_name(&long));
+        let mut free_name = || layout.free_name(&long, |_| None);
+        let (first, second) = (free_name(), free_name());
         assert!(first.len() <= NAME_BYTES_MAX && second.len() <= NAME_BYTES_MAX);
         assert!(second.ends_with("_2") && first != second);
+    }
+
+    #[test]
+    fn names_that_a_database_keeps_or_takes_for_another_get_a_suffix() {
+        let mut shape = TableShape::found("stock", vec!["market".to_owned()]);
+        shape.columns.push(ColumnShape::found("größe".to_owned(), Kind::Text));
+        let mut layout = Layout::empty();
+        let mut free_name = |name: &str| layout.free_name(name, |_| Some(&shape));
+        assert_eq!(["xmin", "xmin_2", "rowid"].map(&mut free_name), ["xmin_2", "xmin_2_2", "rowid_2"]);
+        assert_eq!(["café", "cafe", "cafè"].map(&mut free_name), ["café", "cafe_2", "cafè_3"]);
+        assert_eq!(["grosse", "größe", "grose"].map(&mut free_name), ["grosse", "größe", "grose_2"]);
+        assert_eq!(["かき", "がき", "край", "краи"].map(&mut free_name), ["かき", "がき", "край", "краи"]);
     }
 }

@@ -8,7 +8,7 @@ use crate::config::Limits;
 use crate::dataset::{Dataset, Encoding};
 use crate::error::SyncError;
 use crate::rejects::corrected_paths;
-use crate::schema::column_name;
+use crate::schema::declared_name;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -164,7 +164,7 @@ impl Evidence {
             .iter()
             .map(|cell| {
                 let text = String::from_utf8_lossy(cell.bytes(bytes)).into_owned();
-                column_name(&dialect.unquoted(&text, *cell))
+                declared_name(&dialect.unquoted(&text, *cell))
             })
             .collect();
         let (mut rows, mut fitting, mut quoting) = (0_u32, 0_u32, 0_u32);

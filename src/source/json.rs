@@ -301,7 +301,7 @@ impl<'a> Names<'a> {
     /// The key of an object whose other members cannot be read.
     fn known_key(&self, members: &[(Cow<'_, str>, &RawValue)], dataset: &Dataset) -> Option<String> {
         let column = &self.layout.columns[self.key?];
-        let (_, value) = members.iter().rev().find(|(name, _)| column_name(name) == column.name)?;
+        let (_, value) = members.iter().rev().find(|(name, _)| column_name(name) == column.own_name)?;
         let cell = cell_text(value)?;
         let key = clean_key(&cell, column, &dataset.null_tokens)?;
         key.ok().filter(|key| !key.contains('\0')).map(str::to_owned)
@@ -314,7 +314,7 @@ impl<'a> Names<'a> {
             return Some(index);
         }
         let name = column_name(raw_name);
-        let spelt_otherwise = self.layout.columns.iter().position(|column| column.name == name);
+        let spelt_otherwise = self.layout.columns.iter().position(|column| column.own_name == name);
         let index = match spelt_otherwise.filter(|&index| !in_object.contains(&Some(index))) {
             Some(index) => index,
             None => {
