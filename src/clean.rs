@@ -2,8 +2,8 @@
 //! identifiers. What does not fit its type becomes NULL and is rescued as the text it was.
 
 use crate::canonical;
-use crate::dataset::{Dataset, NullTokens, trimmed};
-use crate::inference::is_held_by;
+use crate::dataset::{Dataset, NullTokens, OnTypeChange, trimmed};
+use crate::inference::{is_held_by, is_kept_by};
 use crate::moment::{parse_day, parse_moment};
 use crate::number::{DECIMAL_SCALE, parse_decimal, parse_double, parse_integer};
 use crate::schema::{IDENTIFIER_CHARS_MAX, Kind, Layout, LayoutColumn, Role};
@@ -49,7 +49,11 @@ pub fn clean(batch: &RecordBatch, layout: &Layout, dataset: &Dataset) -> Cleaned
         .enumerate()
         .map(|(index, (column, values))| match column.role {
             Role::Column(_) => {
-                let mut cleaner = ColumnCleaner { index, null_tokens: &dataset.null_tokens, rescued: Vec::new() };
+                // Values that would widen the column are there only if it could not be widened: then it loses nothing of them.
+                let is_open = column.on_type_change == Some(OnTypeChange::Widen);
+                let exact = column.kind.filter(|_| is_open);
+                let mut cleaner =
+                    ColumnCleaner { index, null_tokens: &dataset.null_tokens, exact, rescued: Vec::new() };
                 let values = cleaner.clean(column, values.as_string::<i32>());
                 (Some(values), cleaner.rescued)
             }
@@ -177,6 +181,8 @@ fn is_spreadsheet_notation(key: &str) -> bool {
 struct ColumnCleaner<'a> {
     index: usize,
     null_tokens: &'a NullTokens,
+    /// The kind that must hold all of a number's or moment's text but its spelling.
+    exact: Option<Kind>,
     rescued: Vec<Rescued>,
 }
 
@@ -233,11 +239,13 @@ impl ColumnCleaner<'_> {
         cells: &StringArray,
         read: impl Fn(&str) -> Option<T::Native>,
     ) -> PrimitiveArray<T> {
+        let exact = self.exact;
+        let read = |cell: &str| read(cell).filter(|_| exact.is_none_or(|kind| is_kept_by(kind, cell)));
         let mut above = (None, Cell::Null);
         let mut numbers = PrimitiveBuilder::<T>::with_capacity(cells.len());
         for (row, cell) in cells.iter().enumerate() {
             if cell != above.0 {
-                above = (cell, self.read(cell, &read));
+                above = (cell, self.read(cell, read));
             }
             if matches!(above.1, Cell::Misfit) {
                 self.rescue(row, cell);

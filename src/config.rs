@@ -131,6 +131,8 @@ pub struct Limits {
     pub record_rows_max: usize,
     /// Most columns of a file.
     pub columns_max: usize,
+    /// Most columns of a table.
+    pub table_columns_max: usize,
     /// Smallest text of a full export that leaves an index of its records.
     pub record_index_bytes_min: u64,
 }
@@ -193,6 +195,7 @@ struct Settings {
     field_bytes_max: usize,
     record_rows_max: usize,
     columns_max: usize,
+    table_columns_max: usize,
     record_index_bytes_min: u64,
     marts_dir: PathBuf,
     listen: String,
@@ -328,6 +331,7 @@ impl Limits {
             ("field_bytes_max", settings.field_bytes_max),
             ("record_rows_max", settings.record_rows_max),
             ("columns_max", settings.columns_max),
+            ("table_columns_max", settings.table_columns_max),
         ] {
             if value == 0 {
                 return Err(ConfigurationError::Invalid(format!("{key} must be at least 1")));
@@ -344,6 +348,7 @@ impl Limits {
             field_bytes_max: settings.field_bytes_max,
             record_rows_max: settings.record_rows_max,
             columns_max: settings.columns_max,
+            table_columns_max: settings.table_columns_max,
             record_index_bytes_min: settings.record_index_bytes_min,
         })
     }

@@ -31,6 +31,12 @@ pub enum SyncError {
         /// How.
         reason: String,
     },
+    /// The database does not change its tables as a file needs them.
+    #[error("{reason}; the file is tried again by the next `sync`, and by `run` at its next scan")]
+    Refused {
+        /// Why.
+        reason: String,
+    },
     /// The database failed or is away.
     #[error("database: {}", conceal(&.0.to_string()))]
     Database(#[from] DbErr),
@@ -117,13 +123,38 @@ impl SyncError {
         matches!(self, Self::Database(DbErr::Conn(_)))
     }
 
+    /// Whether PostgreSQL says that a relation has no column of a name.
+    pub fn is_about_missing_column(&self) -> bool {
+        self.answer().is_some_and(|error| error.code().is_some_and(|code| code == "42703"))
+    }
+
+    /// What the database answered to a statement.
+    fn answer(&self) -> Option<&(dyn DatabaseError + 'static)> {
+        let Self::Database(DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) =
+            self
+        else {
+            return None;
+        };
+        if let SqlxError::Database(error) = error.as_ref() { Some(error.as_ref()) } else { None }
+    }
+
+    /// Whether a table or a row of it would be wider than the database takes.
+    pub fn is_too_wide(&self) -> bool {
+        let Some(error) = self.answer() else { return false };
+        // Too many columns, too large a row.
+        let mysql = mysql_number(error).is_some_and(|number| matches!(number, 1117 | 1118));
+        let code = error.code().unwrap_or_default();
+        // PostgreSQL: too many columns, row is too big. SQLite has no code for it.
+        mysql || code == "54011" || code == "54000" || code == "1" && error.message().starts_with("too many columns")
+    }
+
     /// What becomes of it: the one policy table.
     pub fn verdict(&self) -> Verdict {
         match self {
             Self::Database(error) if is_passing(error) => Verdict::Retry,
             Self::ChangedWhileRead { .. } => Verdict::Rescan,
             Self::Read { source, .. } if source.kind() == std::io::ErrorKind::NotFound => Verdict::Rescan,
-            Self::Damaged { .. } => Verdict::Quarantine,
+            Self::Damaged { .. } | Self::Refused { .. } => Verdict::Quarantine,
             Self::Read { .. } | Self::Spool { .. } | Self::Database(_) | Self::Internal(_) => Verdict::Fail,
             Self::LeaseLost | Self::LeaseHeld { .. } | Self::Configuration(_) | Self::State { .. } | Self::Stopped => {
                 Verdict::Fatal
@@ -156,8 +187,7 @@ fn is_passing(error: &DbErr) -> bool {
 
 /// By the codes that each database documents for its own state, rather than for the statement's.
 fn is_passing_code(error: &(dyn DatabaseError + 'static)) -> bool {
-    let mysql = error.try_downcast_ref::<SqlxMySqlError>().map(SqlxMySqlError::number);
-    if let Some(number) = mysql.or_else(|| error.try_downcast_ref::<ServerAnswer>().map(|answer| answer.number)) {
+    if let Some(number) = mysql_number(error) {
         // Too many connections, shutdown in progress, out of memory or disk, lock wait timeout, deadlock,
         // read-only during a failover, connection killed.
         return matches!(
@@ -173,6 +203,12 @@ fn is_passing_code(error: &(dyn DatabaseError + 'static)) -> bool {
     }
     // SQLite's primary code is the low byte: busy, locked, out of memory, read-only, I/O, full, cannot open.
     code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 7 | 8 | 10 | 13 | 14))
+}
+
+/// The number of a MySQL server's error, of either driver.
+fn mysql_number(error: &(dyn DatabaseError + 'static)) -> Option<u16> {
+    let of_pool = error.try_downcast_ref::<SqlxMySqlError>().map(SqlxMySqlError::number);
+    of_pool.or_else(|| error.try_downcast_ref::<ServerAnswer>().map(|answer| answer.number))
 }
 
 /// An error that a MySQL server answers on the connection that writes, in the form of the pool's driver, whose own

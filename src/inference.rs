@@ -118,15 +118,28 @@ pub fn is_held_by(kind: Kind, value: &str) -> bool {
     }
 }
 
+/// As [`is_held_by`], with the letters of a currency beside an amount.
+pub fn is_kept_by(kind: Kind, value: &str) -> bool {
+    let value = value.trim();
+    match kind {
+        _ if is_short_integer(value) => !matches!(kind, Kind::Day | Kind::Time),
+        Kind::Decimal => !is_code(value) && !value.starts_with('+') && is_exact_decimal(value),
+        _ => is_held_by(kind, value),
+    }
+}
+
 /// Whether a decimal column holds the number without rounding it.
 fn is_exact_decimal(value: &str) -> bool {
     count_digits(value).is_some_and(|(places, _)| places <= DECIMAL_SCALE) && parse_decimal(value).is_some()
 }
 
+fn is_code(value: &str) -> bool {
+    value.len() > 1 && value.starts_with('0') && value.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 /// Whether nothing but the value is lost when a text that can be read as a number is stored as one.
 fn is_plain_number(value: &str) -> bool {
-    let is_code = value.len() > 1 && value.starts_with('0') && value.bytes().all(|byte| byte.is_ascii_digit());
-    !is_code && !value.starts_with('+') && !value.contains(char::is_alphabetic)
+    !is_code(value) && !value.starts_with('+') && !value.contains(char::is_alphabetic)
 }
 
 /// Whether it is what most numbers are, which spares the longer look.

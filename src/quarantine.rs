@@ -8,6 +8,9 @@ use crate::error::SyncError;
 use crate::source::survey::Survey;
 use sha2::{Digest, Sha256};
 
+/// Stands for the rules of a file that the database refused: whether it would again, only another try tells.
+pub const BY_DATABASE: &str = "database";
+
 /// Refuses a file with too large a share of rejected rows.
 ///
 /// # Errors
@@ -27,9 +30,17 @@ pub fn check_rejects(survey: &Survey, rejects_max_percent: f64) -> Result<(), Sy
 /// The rules that a refusal rests on: those of the dataset, and every limit that a file may be refused by. Under other
 /// ones the file is tried again.
 pub fn rules(fingerprint: &str, config: &Config) -> String {
-    let Limits { decompressed_bytes_max, row_bytes_max, field_bytes_max, record_rows_max, columns_max, .. } =
-        config.limits;
-    let limits = (decompressed_bytes_max, row_bytes_max, field_bytes_max, record_rows_max, columns_max);
+    let Limits {
+        decompressed_bytes_max,
+        row_bytes_max,
+        field_bytes_max,
+        record_rows_max,
+        columns_max,
+        table_columns_max,
+        ..
+    } = config.limits;
+    let columns = (columns_max, table_columns_max);
+    let limits = (decompressed_bytes_max, row_bytes_max, field_bytes_max, record_rows_max, columns);
     let text = serde_json::to_string(&(fingerprint, config.rejects_max_percent, limits)).expect("text and numbers");
     hex(&Sha256::digest(text.as_bytes()))
 }

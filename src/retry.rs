@@ -150,7 +150,10 @@ async fn give_up(
         context.sink.newest_file(&source_file.path_text()).await?.filter(|file| file.state == FileState::Syncing);
     let Some(mut file) = file else { return Ok(unknown_report(source_file, outcome, reason, started)) };
     if state == FileState::Quarantined {
-        file.transform = quarantine::rules(&file.transform, &context.config);
+        file.transform = match error {
+            SyncError::Refused { .. } => quarantine::BY_DATABASE.to_owned(),
+            _ => quarantine::rules(&file.transform, &context.config),
+        };
     }
     context.sink.set_state(file.id, state, &file.transform, Some(&reason), now_ms()).await?;
     context.checkpoints.remove(file.id)?;

@@ -110,10 +110,14 @@ pub async fn sync_file(context: &Context, source_file: &SourceFile) -> Result<Fi
         Taken::Work(taken) => *taken,
     };
     let taken_ms = millis(started.elapsed());
-    let (mut surveyed, skips) = look(context, taken, dataset).await?;
+    let (mut surveyed, mut skips) = look(context, taken, dataset).await?;
     let looked_ms = millis(started.elapsed()) - taken_ms;
     tracing::debug!(file_id = surveyed.file.id, taken_ms, looked_ms, "file looked at");
-    let kinds_stay = context.sink.evolve(&surveyed.layout, dataset, surveyed.file.id, now_ms()).await?;
+    let evolved = context.sink.evolve(&surveyed.layout, dataset, surveyed.file.id, now_ms()).await?;
+    if evolved.has_widened {
+        // What did not fit its column in the last export, because the column could not take another kind then, may fit now.
+        skips = Skips::default();
+    }
     // Another market may have brought the same column meanwhile, and its values decided what it holds.
     Arc::make_mut(&mut surveyed.layout).adopt_kinds(dataset, &context.sink.shapes());
     if surveyed.survey.rows_rejected > 0 && surveyed.file.header.is_none() {
@@ -133,7 +137,7 @@ pub async fn sync_file(context: &Context, source_file: &SourceFile) -> Result<Fi
     if let Some(index) = index {
         surveyed.leave_index(context, dataset, index).await?;
     }
-    drop(kinds_stay);
+    drop(evolved.kinds_stay);
     let refresh_started = Instant::now();
     context.sink.refresh_marts(Some(&route.market)).await?;
     let marts_ms = millis(refresh_started.elapsed());

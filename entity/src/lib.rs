@@ -13,6 +13,7 @@ pub mod files;
 pub mod generations;
 pub mod lease;
 pub mod merchant_metrics;
+pub mod obstacles;
 pub mod order_items;
 pub mod orders;
 pub mod product_metrics;
@@ -54,5 +55,6 @@ pub fn ledger_tables() -> Vec<TableShape> {
         TableShape::of::<lease::Entity>(),
         TableShape::of::<definitions::Entity>(),
         TableShape::of::<generations::Entity>(),
+        TableShape::of::<obstacles::Entity>(),
     ]
 }

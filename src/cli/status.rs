@@ -115,6 +115,18 @@ fn print_what_is_to_do(overview: &Overview) {
         format!("{}: {rows}, the first: {}", name(&file.path), shortened(&file.reason))
     });
     section("rejects", rejects);
+    let in_the_way = overview.objects_in_the_way.iter().map(|obstacle| {
+        let object = match obstacle.object.as_str() {
+            "" => String::new(),
+            object => format!("{object} is in the way: "),
+        };
+        let run = match obstacle.run.as_str() {
+            "" => String::new(),
+            run => format!("; run: {run}"),
+        };
+        format!("{}: {object}{}{run}", obstacle.about, obstacle.reason)
+    });
+    section("blocked", in_the_way);
 }
 
 fn line(what: &str, text: std::fmt::Arguments<'_>) {

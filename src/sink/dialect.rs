@@ -147,9 +147,55 @@ impl Dialect {
                 "SELECT CAST(column_name AS CHAR) AS name FROM information_schema.columns \
                  WHERE table_schema = DATABASE() AND table_name = ? ORDER BY ordinal_position"
             }
+            // Not the information schema, which leaves out what this user has no right to.
             Self::Postgres => {
-                "SELECT column_name::text AS name FROM information_schema.columns \
-                 WHERE table_schema = current_schema() AND table_name = $1 ORDER BY ordinal_position"
+                "SELECT a.attname::text AS name FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid \
+                 WHERE c.relnamespace = current_schema()::regnamespace AND c.relname = $1 \
+                 AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum"
+            }
+        }
+    }
+
+    /// As [`Dialect::columns_query`], with the type of each column where the database ties views to it, in order.
+    pub const fn typed_columns_query(self) -> &'static str {
+        match self {
+            Self::Sqlite => "SELECT name, '' FROM pragma_table_info(?) ORDER BY cid",
+            Self::Mysql => {
+                "SELECT CAST(column_name AS CHAR), '' FROM information_schema.columns \
+                 WHERE table_schema = DATABASE() AND table_name = ? ORDER BY ordinal_position"
+            }
+            Self::Postgres => {
+                "SELECT a.attname::text, format_type(a.atttypid, a.atttypmod) || ' ' || a.attcollation \
+                 FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid \
+                 WHERE c.relnamespace = current_schema()::regnamespace AND c.relname = $1 \
+                 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum"
+            }
+        }
+    }
+
+    /// The statement that compiles a view without reading anything. SQLite and PostgreSQL would compute subqueries for a
+    /// `LIMIT 0`; MySQL does not, and asks for more rights to explain.
+    pub fn compile(self, view: &str) -> String {
+        let name = self.quote(view);
+        match self {
+            Self::Sqlite | Self::Postgres => format!("EXPLAIN SELECT * FROM {name}"),
+            Self::Mysql => format!("SELECT * FROM {name} LIMIT 0"),
+        }
+    }
+
+    /// What has a name already, whatever it is: on PostgreSQL and SQLite indexes and more share the names of tables.
+    pub const fn taken_query(self) -> &'static str {
+        match self {
+            Self::Sqlite => "SELECT type || ' ' || name FROM sqlite_master WHERE name = ? COLLATE NOCASE",
+            Self::Mysql => {
+                "SELECT CAST(CONCAT(LOWER(table_type), ' ', table_name) AS CHAR) FROM information_schema.tables \
+                 WHERE table_schema = DATABASE() AND table_name = ?"
+            }
+            Self::Postgres => {
+                "SELECT pg_describe_object('pg_class'::regclass, oid, 0) FROM pg_class \
+                 WHERE relnamespace = current_schema()::regnamespace AND relname = $1 \
+                 UNION ALL SELECT pg_describe_object('pg_type'::regclass, oid, 0) FROM pg_type \
+                 WHERE typnamespace = current_schema()::regnamespace AND typname = $1 LIMIT 1"
             }
         }
     }

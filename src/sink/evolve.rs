@@ -3,26 +3,74 @@
 
 use super::Sink;
 use super::deletes::mark_column;
-use super::dialect::Dialect;
+use super::recorded::CREATE_TABLE;
+use super::views::Dropped;
 use crate::dataset::{Dataset, Owner};
 use crate::error::{SyncError, Verdict};
 use crate::schema::{
-    ColumnShape, Kind, Layout, NAME_BYTES_MAX, SchemaChange, Shapes, key_of, lacking_tables, shortened,
+    ColumnShape, LAST_NAME_CHAR, Layout, NAME_BYTES_MAX, SchemaChange, Shapes, key_of, lacking_tables, shortened,
 };
 use entity::{TableShape, schema_changes};
-use sea_orm::sea_query::Query;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, Statement};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Arc, PoisonError};
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard};
 
 /// What tidegate's own tables begin with.
 const OWN_PREFIX: &str = "tidegate_";
 
-const CREATE_TABLE: &str = "create_table";
-const ADD_COLUMN: &str = "add_column";
-const WIDEN_COLUMN: &str = "widen_column";
-const RENAME_COLUMN: &str = "rename_column";
+/// What a file needs of the tables.
+pub(super) struct Evolution<'a> {
+    /// Whose file it is.
+    pub dataset: &'a Dataset,
+    /// Tables that are not there yet.
+    pub lacking: &'a [TableShape],
+    /// Columns that tables lack, or that are to be wider.
+    pub changes: &'a [SchemaChange],
+    /// The file.
+    pub file_id: i64,
+    /// When that is.
+    pub now_ms: i64,
+}
+
+impl Evolution<'_> {
+    /// The tables that are made or changed.
+    fn tables(&self) -> BTreeSet<&str> {
+        let changed = self.changes.iter().map(|change| change.table.as_str());
+        self.lacking.iter().map(|shape| shape.name.as_str()).chain(changed).collect()
+    }
+}
+
+/// The tables are as a file needs them, as far as nothing stands in the way.
+#[derive(Debug)]
+pub struct Evolved {
+    /// While it lives, no column takes another kind.
+    pub kinds_stay: OwnedRwLockReadGuard<()>,
+    /// Whether a column took another kind, so that records may now be stored otherwise that were not when they were read last.
+    pub has_widened: bool,
+}
+
+/// The name of a column among obstacles.
+pub(super) fn about(table: &str, column: &str) -> String {
+    format!("{table}.{column}")
+}
+
+/// Why a file is not taken whose columns the database does not. What is too wide for it stays so; anything else may be
+/// otherwise with the next try.
+fn as_refusal(error: SyncError) -> SyncError {
+    let reason = match &error {
+        SyncError::Database(_) if error.is_too_wide() => {
+            return SyncError::damaged(format!(
+                "the database takes no table as wide as it needs ({error}): leave columns out of the file, or use a database \
+                 that takes wider tables"
+            ));
+        }
+        SyncError::Database(_) => format!("the database refuses to change its tables for it: {error}"),
+        SyncError::Configuration(reason) | SyncError::Refused { reason } => reason.clone(),
+        _ => return error,
+    };
+    SyncError::Refused { reason }
+}
 
 /// The shapes of the market tables as the entities declare them.
 pub fn declared_shapes() -> Shapes {
@@ -101,7 +149,7 @@ impl Sink {
         let mut suffix = 2;
         loop {
             let is_promised = promised().values().any(|promised| *promised == table);
-            if !is_promised && !self.shapes().contains_key(&table) && self.columns_of(&table).await?.is_empty() {
+            if !is_promised && !self.shapes().contains_key(&table) && self.taken_by(&table).await?.is_none() {
                 promised().insert(dataset.name.clone(), table.clone());
                 return Ok(table);
             }
@@ -112,28 +160,64 @@ impl Sink {
 
     /// Checks that a table may be made under this name.
     async fn check_free_name(&self, table: &str) -> Result<(), SyncError> {
-        let is_own = table.starts_with(OWN_PREFIX);
-        if table.is_empty() || table.len() > NAME_BYTES_MAX || is_own || !self.columns_of(table).await?.is_empty() {
-            return Err(SyncError::Configuration(format!(
-                "`{table}` cannot be the name of its table: it is empty, too long, or another table or view has it; set `table`"
-            )));
+        let why = match table {
+            "" => "it is empty".to_owned(),
+            table if table.len() > NAME_BYTES_MAX => format!("it is longer than {NAME_BYTES_MAX} bytes"),
+            table if table.starts_with(OWN_PREFIX) => {
+                format!("names that begin with `{OWN_PREFIX}` are tidegate's own")
+            }
+            table if table.contains(|c| c > LAST_NAME_CHAR || c == '\0') || table.ends_with(' ') => {
+                "not every database takes all of its characters".to_owned()
+            }
+            table => match self.taken_by(table).await? {
+                Some(other) => format!("the database has {other} already"),
+                None => return Ok(()),
+            },
+        };
+        Err(SyncError::Configuration(format!("`{table}` cannot be the name of its table: {why}; set `table`")))
+    }
+
+    /// What has a name in the database already.
+    async fn taken_by(&self, name: &str) -> Result<Option<String>, SyncError> {
+        let backend = self.dialect.backend();
+        let query = Statement::from_sql_and_values(backend, self.dialect.taken_query(), [name.into()]);
+        let row = self.connection.query_one_raw(query).await?;
+        Ok(row.map(|row| row.try_get_by_index(0)).transpose()?)
+    }
+
+    /// Checks that no table gets more columns than it may have, before anything changes.
+    fn check_room(&self, lacking: &[TableShape], changes: &[SchemaChange]) -> Result<(), SyncError> {
+        let shapes = self.shapes();
+        let allowed = self.table_columns_max;
+        for table in changes.iter().map(|change| &change.table).collect::<BTreeSet<_>>() {
+            let added = changes.iter().filter(|change| change.table == *table && change.widened_from.is_none()).count();
+            let shape = shapes.get(table).or_else(|| lacking.iter().find(|shape| shape.name == *table));
+            let before = shape.map_or(0, |shape| shape.columns.len());
+            if added > 0 && before + added > allowed {
+                return Err(SyncError::damaged(format!(
+                    "it brings {added} new columns for the table `{table}`, which has {before}, and table_columns_max allows \
+                     {allowed}: leave columns out of the file, or raise table_columns_max if the database takes more"
+                )));
+            }
         }
         Ok(())
     }
 
     /// Gives tables the columns that a file brings, and columns the kinds that its values need, and tells the
-    /// ledger. While the returned guard lives, no column takes another kind.
+    /// ledger. While the returned guard lives, no column takes another kind. A column that something stands in the way of
+    /// keeps its kind, so that what it does not hold is rescued.
     ///
     /// # Errors
     ///
-    /// When the database fails; [`SyncError::Damaged`] when it refuses the changes.
+    /// When the database fails; [`SyncError::Damaged`] when the file brings more columns than its tables take,
+    /// [`SyncError::Refused`] when the database refuses the changes for another reason.
     pub async fn evolve(
         &self,
         layout: &Layout,
         dataset: &Dataset,
         file_id: i64,
         now_ms: i64,
-    ) -> Result<OwnedRwLockReadGuard<()>, SyncError> {
+    ) -> Result<Evolved, SyncError> {
         // Two markets often bring the same column at once: the second one compares with what the first one made.
         let mut is_behind = self.evolving.lock().await;
         let kinds = || Arc::clone(&self.kinds);
@@ -143,135 +227,222 @@ impl Sink {
             self.follow_ledger().await?;
             *is_behind = false;
         }
+        self.look_at_obstacles().await?;
         let lacking = lacking_tables(dataset, &self.shapes());
         for shape in &lacking {
-            self.check_free_name(&shape.name).await.map_err(|error| SyncError::damaged(error.to_string()))?;
+            self.check_free_name(&shape.name).await.map_err(as_refusal)?;
         }
         let mut changes = layout.reconcile(dataset, &self.shapes());
         changes.extend(mark_column(dataset, &self.shapes()));
+        self.check_room(&lacking, &changes)?;
         if changes.iter().any(|change| change.widened_from.is_some()) && alone.is_none() {
             // Another file may be half written, with values of the old kind.
             alone = Some(kinds().write_owned().await);
         }
+        let mut has_widened = false;
         if !changes.is_empty() || !lacking.is_empty() {
             self.widen_far_enough(&mut changes).await?;
-            let last_change = self.last_change().await?;
+            let evolution = Evolution { dataset, lacking: &lacking, changes: &changes, file_id, now_ms };
             *is_behind = true;
-            if let Err(error) = self.change_tables(dataset, &lacking, &changes, file_id, now_ms).await {
-                if error.verdict() == Verdict::Retry {
-                    return Err(error);
+            has_widened = match self.change_tables(&evolution).await {
+                Err(error) if matches!(error.verdict(), Verdict::Retry | Verdict::Fatal) => return Err(error),
+                // Without its columns the file cannot be loaded, but the next one can, and the next start.
+                Err(error) => {
+                    self.follow_ledger().await?;
+                    *is_behind = false;
+                    return Err(as_refusal(error));
                 }
-                // Too many columns, too wide a row, a name it does not take, a view of somebody's that reads the
-                // column: without its columns the file cannot be loaded, but the next one can, and the next start.
-                self.withdraw_changes(last_change).await?;
-                self.follow_ledger().await?;
-                *is_behind = false;
-                return Err(SyncError::damaged(format!(
-                    "the database refuses to change its tables for it ({error}): leave columns out of the file, or use a database \
-                     that takes wider tables"
-                )));
-            }
+                Ok(has_widened) => has_widened,
+            };
             *is_behind = false;
         }
-        Ok(match alone {
+        let kinds_stay = match alone {
             Some(alone) => OwnedRwLockWriteGuard::downgrade(alone),
             None => kinds().read_owned().await,
-        })
+        };
+        Ok(Evolved { kinds_stay, has_widened })
     }
 
-    async fn change_tables(
-        &self,
-        dataset: &Dataset,
-        lacking: &[TableShape],
-        changes: &[SchemaChange],
-        file_id: i64,
-        now_ms: i64,
-    ) -> Result<(), SyncError> {
+    /// Changes tables and views, or leaves all of it as it was; whether columns took another kind.
+    async fn change_tables(&self, evolution: &Evolution<'_>) -> Result<bool, SyncError> {
+        if !self.dialect.rolls_back_ddl() {
+            return self.change_step_by_step(evolution).await;
+        }
+        let changed = self.change_at_once(evolution, None).await;
+        let widens = evolution.changes.iter().any(|change| change.widened_from.is_some());
+        match changed {
+            Err(error) if widens && matches!(error.verdict(), Verdict::Fail | Verdict::Quarantine) => {
+                // Perhaps only for a view that could not be made again: then the columns keep their kinds.
+                self.load_obstacles().await?;
+                self.change_at_once(evolution, Some(&error)).await
+            }
+            changed => changed,
+        }
+    }
+
+    /// In one transaction. `refused` is why no column is to take another kind.
+    async fn change_at_once(&self, evolution: &Evolution<'_>, refused: Option<&SyncError>) -> Result<bool, SyncError> {
         let write = self.begin().await?;
-        for shape in lacking {
-            self.record_table(&write.transaction, shape, dataset, file_id, now_ms).await?;
+        let transaction = &write.transaction;
+        for shape in evolution.lacking {
+            self.record_table(transaction, shape, evolution).await?;
         }
-        for change in changes {
-            self.record_change(&write.transaction, change, file_id, now_ms).await?;
+        let (mut dropped, mut has_widened) = (Dropped::new(), false);
+        for change in evolution.changes {
+            if let Some(from) = change.widened_from {
+                let obstacle = match refused {
+                    Some(error) => Some(self.obstacle_of(transaction, change, from, error).await?),
+                    None => self.widen_in(transaction, change, from, &mut dropped).await?,
+                };
+                if let Some(obstacle) = obstacle {
+                    self.raise(transaction, obstacle).await?;
+                    continue;
+                }
+                has_widened = true;
+                self.clear(transaction, &about(&change.table, &change.column.name)).await?;
+            }
+            self.record_change(transaction, change, evolution).await?;
         }
-        if self.dialect.rolls_back_ddl() {
-            self.widen_in(&write.transaction, changes).await?;
+        let shapes = Arc::new(self.recorded_shapes(transaction).await?);
+        for shape in shapes.values() {
+            self.add_missing(transaction, shape).await?;
         }
+        let failures = self.define_views_in(transaction, &shapes, dropped).await?;
+        if let Some(failure) = self.new_failure(&failures) {
+            return Err(SyncError::Refused { reason: failure.reason() });
+        }
+        self.note_failures(transaction, failures).await?;
+        fail::fail_point!("during_schema_change", |_| std::process::abort());
         write.commit().await?;
-        if changes.iter().any(|change| change.widened_from.is_some()) {
+        if has_widened {
             self.forget_statements().await?;
         }
-        fail::fail_point!("during_schema_change", |_| std::process::abort());
-        self.follow_ledger().await
+        *self.shapes.write().expect("no code panics while it holds the shapes") = shapes;
+        Ok(has_widened)
     }
 
-    async fn last_change(&self) -> Result<i64, SyncError> {
-        let last =
-            schema_changes::Entity::find().order_by_desc(schema_changes::Column::Id).one(&self.connection).await?;
-        Ok(last.map_or(0, |change| change.id))
-    }
-
-    async fn withdraw_changes(&self, last_change: i64) -> Result<(), SyncError> {
+    /// On MySQL, which commits each change of a table by itself: the ledger says first what is to be, and what cannot be
+    /// is taken back.
+    async fn change_step_by_step(&self, evolution: &Evolution<'_>) -> Result<bool, SyncError> {
+        let last_change = self.last_change().await?;
+        let mut before = BTreeMap::new();
+        for table in evolution.tables() {
+            before.insert(table, self.columns_of(table).await?);
+        }
+        let (mut changes, mut obstacles) = (Vec::new(), Vec::new());
+        for change in evolution.changes {
+            match change.widened_from {
+                Some(from) => match self.obstacle_on_mysql(change, from).await? {
+                    Some(obstacle) => obstacles.push(obstacle),
+                    None => changes.push(change),
+                },
+                None => changes.push(change),
+            }
+        }
         let write = self.begin().await?;
-        let later = schema_changes::Entity::delete_many().filter(schema_changes::Column::Id.gt(last_change));
-        later.exec(&write.transaction).await?;
-        write.commit().await
+        for shape in evolution.lacking {
+            self.record_table(&write.transaction, shape, evolution).await?;
+        }
+        for change in &changes {
+            self.record_change(&write.transaction, change, evolution).await?;
+        }
+        for obstacle in obstacles {
+            self.raise(&write.transaction, obstacle).await?;
+        }
+        write.commit().await?;
+        fail::fail_point!("during_schema_change", |_| std::process::abort());
+        let done = self.follow_changes().await;
+        if let Err(error) = &done
+            && matches!(error.verdict(), Verdict::Fail | Verdict::Quarantine)
+        {
+            self.take_back(&before, last_change).await?;
+        }
+        done?;
+        let shapes = self.shapes();
+        let mut has_widened = false;
+        for change in changes.iter().filter(|change| change.widened_from.is_some()) {
+            let stored = shapes.get(&change.table).and_then(|shape| shape.column(&change.column.name));
+            if stored.is_some_and(|stored| stored.kind == change.column.kind) {
+                has_widened = true;
+                self.clear(&self.connection, &about(&change.table, &change.column.name)).await?;
+            }
+        }
+        Ok(has_widened)
+    }
+
+    /// Brings tables and views to what the ledger says they have; an error if a view would be lost by it.
+    async fn follow_changes(&self) -> Result<(), SyncError> {
+        self.restore_columns().await?;
+        let _writing = self.writing.lock().await;
+        self.lease()?.beat(&self.connection).await?;
+        let failures = self.define_views_in(&self.connection, &self.shapes(), Dropped::new()).await?;
+        if let Some(failure) = self.new_failure(&failures) {
+            return Err(SyncError::Refused { reason: failure.reason() });
+        }
+        self.note_failures(&self.connection, failures).await
+    }
+
+    /// Takes back what the ledger was told after its last change, and the columns and tables that are there for it.
+    async fn take_back(&self, before: &BTreeMap<&str, Vec<String>>, last_change: i64) -> Result<(), SyncError> {
+        self.withdraw_changes(last_change).await?;
+        for (table, columns) in before {
+            let name = self.dialect.quote(table);
+            if columns.is_empty() {
+                self.connection.execute_unprepared(&format!("DROP TABLE IF EXISTS {name}")).await?;
+                continue;
+            }
+            let mut added = self.columns_of(table).await?;
+            added.retain(|column| !columns.contains(column));
+            if !added.is_empty() {
+                let drops: Vec<String> =
+                    added.iter().map(|column| format!("DROP COLUMN {}", self.dialect.quote(column))).collect();
+                self.connection.execute_unprepared(&format!("ALTER TABLE {name} {}", drops.join(", "))).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks whether what stood in the way is gone, if anything did.
+    async fn look_at_obstacles(&self) -> Result<(), SyncError> {
+        let abouts = self.obstacles_about();
+        for (table, column) in abouts.iter().filter_map(|about| about.rsplit_once('.')) {
+            let has_known_objects = self.obstacle(&about(table, column)).is_some_and(|known| !known.object.is_empty());
+            if has_known_objects && self.objects_on(&self.connection, table, Some(column)).await?.is_empty() {
+                self.clear(&self.connection, &about(table, column)).await?;
+            }
+        }
+        if abouts.iter().any(|about| !about.contains('.')) {
+            let dropped = self.define_marts().await?;
+            self.define_views(dropped).await?;
+        }
+        Ok(())
     }
 
     /// Brings tables and views to what the ledger says they have.
     async fn follow_ledger(&self) -> Result<(), SyncError> {
+        self.load_obstacles().await?;
         self.restore_columns().await?;
-        self.define_views().await
+        self.define_views(Dropped::new()).await
     }
 
     /// Gives every table the columns that the ledger says it has, of the kinds that the ledger says.
     pub(super) async fn restore_columns(&self) -> Result<(), SyncError> {
-        let shapes = self.recorded_shapes(&self.connection).await?;
+        let mut shapes = self.recorded_shapes(&self.connection).await?;
         for shape in shapes.values() {
-            self.add_missing(shape).await?;
+            if self.lacks_columns(shape).await? {
+                // All of them or none: what the database does not take leaves the table as it was.
+                let write = self.begin().await?;
+                self.add_missing(&write.transaction, shape).await?;
+                write.commit().await?;
+            }
         }
-        self.finish_widening(&shapes).await?;
+        let blocked = self.finish_widening(&shapes).await?;
+        if !blocked.is_empty() {
+            self.withdraw_widenings(blocked).await?;
+            shapes = self.recorded_shapes(&self.connection).await?;
+        }
         *self.shapes.write().expect("no code panics while it holds the shapes") = Arc::new(shapes);
         Ok(())
-    }
-
-    /// The shapes that the ledger speaks of, as far as the database has them.
-    pub(super) async fn existing_shapes(&self, connection: &impl ConnectionTrait) -> Result<Shapes, SyncError> {
-        let mut shapes = self.recorded_shapes(connection).await?;
-        for shape in shapes.values_mut() {
-            let existing = self.columns_in(connection, &shape.name).await?;
-            shape.columns.retain(|column| existing.contains(&column.name));
-        }
-        shapes.retain(|_, shape| !shape.columns.is_empty());
-        Ok(shapes)
-    }
-
-    /// What every table is to have: the declared columns, and what the ledger recorded.
-    async fn recorded_shapes(&self, connection: &impl ConnectionTrait) -> Result<Shapes, SyncError> {
-        let recorded = schema_changes::Entity::find()
-            .filter(schema_changes::Column::ChangeKind.is_in([CREATE_TABLE, ADD_COLUMN, WIDEN_COLUMN]))
-            .order_by_asc(schema_changes::Column::Id)
-            .all(connection)
-            .await?;
-        let mut shapes = declared_shapes();
-        for change in recorded {
-            if change.change_kind == CREATE_TABLE {
-                let key = change.new_type.unwrap_or_default();
-                let key = key.split(", ").map(str::to_owned).collect();
-                let shape = TableShape::found(&change.table_name, key);
-                shapes.entry(change.table_name).or_insert(shape);
-                continue;
-            }
-            let Some(shape) = shapes.get_mut(&change.table_name) else { continue };
-            let kind = change.new_type.as_deref().and_then(Kind::from_name).unwrap_or(Kind::Text);
-            match shape.columns.iter_mut().find(|column| column.name == change.column_name) {
-                Some(column) if change.change_kind == WIDEN_COLUMN => column.widen(kind),
-                Some(_) => {}
-                None => shape.columns.push(ColumnShape::found(change.column_name, kind)),
-            }
-        }
-        self.definitions.pin(&mut shapes);
-        Ok(shapes)
     }
 
     /// The columns that a table or view has in the database, in order.
@@ -291,14 +462,18 @@ impl Sink {
         Ok(rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>()?)
     }
 
-    /// Makes a table, or the columns that it lacks.
-    async fn add_missing(&self, shape: &TableShape) -> Result<(), SyncError> {
+    async fn lacks_columns(&self, shape: &TableShape) -> Result<bool, SyncError> {
         let existing: HashSet<String> = self.columns_of(&shape.name).await?.into_iter().collect();
+        Ok(shape.columns.iter().any(|column| !existing.contains(&column.name)))
+    }
+
+    /// Makes a table, or the columns that it lacks.
+    async fn add_missing(&self, connection: &impl ConnectionTrait, shape: &TableShape) -> Result<(), SyncError> {
+        let existing: HashSet<String> = self.columns_in(connection, &shape.name).await?.into_iter().collect();
         let backend = self.dialect.backend();
         if existing.is_empty() {
             let create = migration::ddl::create_table(shape, backend, self.collation.as_deref());
-            let _writing = self.writing.lock().await;
-            self.connection.execute(&create).await?;
+            connection.execute(&create).await?;
             return Ok(());
         }
         let lacking: Vec<&ColumnShape> =
@@ -306,95 +481,9 @@ impl Sink {
         if lacking.is_empty() {
             return Ok(());
         }
-        // All of them or none: what the database does not take leaves the table as it was.
-        let write = self.begin().await?;
         for alter in migration::ddl::add_columns(&lacking, shape, backend) {
-            write.transaction.execute(&alter).await?;
+            connection.execute(&alter).await?;
         }
-        write.commit().await
-    }
-
-    /// Notes a table with its key, and the dataset that it is for.
-    async fn record_table(
-        &self,
-        connection: &impl ConnectionTrait,
-        shape: &TableShape,
-        dataset: &Dataset,
-        file_id: i64,
-        now_ms: i64,
-    ) -> Result<(), SyncError> {
-        use schema_changes::Column as C;
-        let mut insert = Query::insert();
-        insert.into_table(schema_changes::Entity).columns([
-            C::TableName,
-            C::ColumnName,
-            C::ChangeKind,
-            C::OldType,
-            C::NewType,
-            C::FileId,
-            C::ChangedAt,
-        ]);
-        insert.values_panic([
-            shape.name.as_str().into(),
-            dataset.key.as_str().into(),
-            CREATE_TABLE.into(),
-            dataset.name.as_str().into(),
-            shape.key.join(", ").into(),
-            file_id.into(),
-            self.dialect.time(Some(now_ms)).into(),
-        ]);
-        connection.execute(&insert).await?;
-        for column in shape.columns.iter().filter(|column| column.name == "line_count") {
-            let column = SchemaChange {
-                table: shape.name.clone(),
-                column: column.clone(),
-                widened_from: None,
-                renamed_from: None,
-            };
-            self.record_change(connection, &column, file_id, now_ms).await?;
-        }
-        Ok(())
-    }
-
-    async fn record_change(
-        &self,
-        connection: &impl ConnectionTrait,
-        change: &SchemaChange,
-        file_id: i64,
-        now_ms: i64,
-    ) -> Result<(), SyncError> {
-        use schema_changes::Column as C;
-        let dialect: Dialect = self.dialect;
-        let mut insert = Query::insert();
-        insert.into_table(schema_changes::Entity).columns([
-            C::TableName,
-            C::ColumnName,
-            C::ChangeKind,
-            C::OldType,
-            C::NewType,
-            C::FileId,
-            C::ChangedAt,
-        ]);
-        let mut push = |kind: &str, old: Option<&str>, new: &str| {
-            insert.values_panic([
-                change.table.as_str().into(),
-                change.column.name.as_str().into(),
-                kind.into(),
-                old.map(str::to_owned).into(),
-                new.into(),
-                file_id.into(),
-                dialect.time(Some(now_ms)).into(),
-            ]);
-        };
-        match change.widened_from {
-            None => push(ADD_COLUMN, None, change.column.kind.name()),
-            Some(from) => push(WIDEN_COLUMN, Some(from.name()), change.column.kind.name()),
-        }
-        if let Some(raw_name) = &change.renamed_from {
-            // PostgreSQL stores no NUL in text.
-            push(RENAME_COLUMN, Some(&raw_name.replace('\0', "\\x00")), &change.column.name);
-        }
-        connection.execute(&insert).await?;
         Ok(())
     }
 }

@@ -6,7 +6,9 @@
 use super::Sink;
 use super::definition::Mart;
 use super::dialect::Dialect;
+use super::obstacles::Obstacle;
 use super::template::{Scope, render};
+use super::views::Dropped;
 use crate::dataset::Dataset;
 use crate::error::SyncError;
 use crate::schema::TableShape;
@@ -38,8 +40,10 @@ impl Drop for MarketAtWork<'_> {
 }
 
 impl Sink {
-    /// Makes the marts' tables, and has them recomputed where their definition changed.
-    pub(super) async fn define_marts(&self) -> Result<(), SyncError> {
+    /// Makes the marts' tables, and has them recomputed where their definition changed. Returns the views that had to go
+    /// for it. A mart that somebody's object keeps from being made stays as it is, and is left alone.
+    pub(super) async fn define_marts(&self) -> Result<Dropped, SyncError> {
+        let mut dropped = Dropped::new();
         for mart in &self.definitions.marts {
             let mut is_current = true;
             for shape in mart.tables() {
@@ -50,17 +54,19 @@ impl Sink {
                 continue;
             }
             // Parts may be keyed otherwise although their columns are the same.
-            if !is_current || mart.partial.is_some() {
-                self.make_tables(mart).await?;
+            if (!is_current || mart.partial.is_some()) && !self.make_tables(mart, &mut dropped).await? {
+                continue;
             }
             let write = self.begin().await?;
             self.define(&write.transaction, &mart.shape.name, &mart.fingerprint).await?;
             for table in mart.touched_by.keys() {
                 self.mark_markets(&write.transaction, mart, table).await?;
             }
+            self.clear(&write.transaction, &mart.shape.name).await?;
             write.commit().await?;
         }
-        self.forget_marks_of_others().await
+        self.forget_marks_of_others().await?;
+        Ok(dropped)
     }
 
     /// Marks of marts that are not defined any more.
@@ -74,20 +80,58 @@ impl Sink {
         write.commit().await
     }
 
-    /// Makes the tables of a mart anew. Only metrics are lost, and they are computed anew: the definition is
-    /// forgotten first, so that a crash in between has it made again. Outside of a transaction, because MySQL's DDL
-    /// would end it.
-    async fn make_tables(&self, mart: &Mart) -> Result<(), SyncError> {
+    /// Makes the tables of a mart anew; `false` if something stands in the way. Only metrics are lost, and they are computed
+    /// anew: the definition is forgotten first, so that a crash in between has it made again.
+    async fn make_tables(&self, mart: &Mart, dropped: &mut Dropped) -> Result<bool, SyncError> {
+        if !self.dialect.rolls_back_ddl() {
+            // Outside of a transaction, because MySQL's DDL would end it.
+            let _writing = self.writing.lock().await;
+            self.define(&self.connection, &mart.shape.name, "").await?;
+            self.replace_tables(&self.connection, mart, dropped).await?;
+            return Ok(true);
+        }
+        let write = self.begin().await?;
+        let transaction = &write.transaction;
+        self.define(transaction, &mart.shape.name, "").await?;
+        let mut also_dropped = dropped.clone();
+        let made = self.attempt(transaction, self.replace_tables(transaction, mart, &mut also_dropped)).await?;
+        let is_made = made.is_ok();
+        match made {
+            Ok(()) => *dropped = also_dropped,
+            Err(error) => {
+                let consequence = "the mart stays as it was and is not kept up to date; it is made anew with the next file \
+                                   once nothing is in the way";
+                let mut objects = Vec::new();
+                for shape in mart.tables() {
+                    objects.extend(self.objects_on(transaction, &shape.name, None).await?);
+                }
+                let obstacle = Obstacle::new(mart.shape.name.clone(), consequence, &error, &objects);
+                self.raise(transaction, obstacle).await?;
+            }
+        }
+        write.commit().await?;
+        Ok(is_made)
+    }
+
+    async fn replace_tables(
+        &self,
+        connection: &impl ConnectionTrait,
+        mart: &Mart,
+        dropped: &mut Dropped,
+    ) -> Result<(), SyncError> {
         let (backend, collation) = (self.dialect.backend(), self.collation.as_deref());
-        let _writing = self.writing.lock().await;
-        self.define(&self.connection, &mart.shape.name, "").await?;
         for shape in mart.tables() {
-            self.connection.execute(&drop_table(&shape.name)).await?;
+            if self.dialect == Dialect::Postgres {
+                self.drop_views_on(connection, &shape.name, None, dropped).await?;
+            }
+            let keepsakes = self.keepsakes(connection, &shape.name).await?;
+            connection.execute(&drop_table(&shape.name)).await?;
             let create = match &mart.partial {
                 Some(partial) if partial.parts.name == shape.name => migration::ddl::create_clustered_table,
                 _ => migration::ddl::create_table,
             };
-            self.connection.execute(&create(shape, backend, collation)).await?;
+            connection.execute(&create(shape, backend, collation)).await?;
+            self.give_back(connection, &shape.name, &keepsakes).await?;
         }
         Ok(())
     }
@@ -99,7 +143,17 @@ impl Sink {
 
     /// Whether a mart or view was made from this text.
     pub(super) async fn is_defined(&self, name: &str, fingerprint: &str) -> Result<bool, SyncError> {
-        let defined = definitions::Entity::find_by_id(name).one(&self.connection).await?;
+        self.is_defined_in(&self.connection, name, fingerprint).await
+    }
+
+    /// As [`Sink::is_defined`], as a transaction sees it.
+    pub(super) async fn is_defined_in(
+        &self,
+        connection: &impl ConnectionTrait,
+        name: &str,
+        fingerprint: &str,
+    ) -> Result<bool, SyncError> {
+        let defined = definitions::Entity::find_by_id(name).one(connection).await?;
         Ok(defined.is_some_and(|defined| defined.fingerprint == fingerprint))
     }
 

@@ -17,6 +17,7 @@ pub mod dialect;
 pub mod evolve;
 pub mod generations;
 pub mod indexes;
+mod keepsakes;
 pub mod known;
 pub mod known_files;
 pub mod lease;
@@ -24,10 +25,13 @@ pub mod ledger;
 pub mod marts;
 mod mysql;
 mod mysql_values;
+mod objects;
+pub mod obstacles;
 pub mod overview;
 pub mod partial;
 mod reach;
 pub mod read_only;
+mod recorded;
 pub mod refresh;
 pub mod rejects;
 pub mod scratch;
@@ -108,6 +112,10 @@ pub struct Sink {
     kinds: Arc<tokio::sync::RwLock<()>>,
     /// Tables that files of unknown feeds are to get, by dataset: none of them may be there yet.
     promised: std::sync::Mutex<BTreeMap<String, String>>,
+    /// What stands in the way of changes.
+    obstacles: obstacles::Obstacles,
+    /// Most columns of a table.
+    table_columns_max: usize,
     /// When the last write was committed: what tells a new outage from one that goes on.
     last_commit: std::sync::Mutex<Option<Instant>>,
     markets_at_work: marts::MarketsAtWork,
@@ -139,6 +147,8 @@ impl Sink {
             evolving: Mutex::new(false),
             kinds: Arc::default(),
             promised: std::sync::Mutex::default(),
+            obstacles: obstacles::Obstacles::default(),
+            table_columns_max: config.limits.table_columns_max,
             last_commit: std::sync::Mutex::new(None),
             markets_at_work: Default::default(),
             page_mover: wal::PageMover::of(&connection, dialect),
@@ -147,10 +157,11 @@ impl Sink {
             collation,
             lease: Some(lease),
         };
+        sink.load_obstacles().await?;
         sink.restore_columns().await?;
         sink.make_indexes().await?;
-        sink.define_marts().await?;
-        sink.define_views().await?;
+        let dropped = sink.define_marts().await?;
+        sink.define_views(dropped).await?;
         sink.check_datasets(&config.datasets).await?;
         Ok(sink)
     }

@@ -1,6 +1,7 @@
 //! Overview: all that the ledger tells about how the work goes, for `tidegate status` and `/api/status`.
 
 use super::ledger::FileState;
+use super::obstacles::Obstacle;
 use super::refresh::Marks;
 use super::{Sink, lease};
 use crate::chunk::Counts;
@@ -42,6 +43,8 @@ pub struct Overview {
     pub held: Vec<StoppedFile>,
     /// Files that were refused or given up, and are still the last version of their path.
     pub refused: Vec<StoppedFile>,
+    /// What stands in the way of changes of tables, views and marts: most often somebody's object.
+    pub objects_in_the_way: Vec<Obstacle>,
     /// Who may write.
     pub lease: Option<LeaseView>,
     /// What changed last in the tables' columns.
@@ -162,6 +165,7 @@ impl Sink {
             rejects: self.open_rejects().await?,
             held: self.stopped_files(&[FileState::Held]).await?,
             refused: self.stopped_files(&[FileState::Quarantined, FileState::Failed]).await?,
+            objects_in_the_way: self.known_obstacles(&self.connection).await?,
             lease: lease::look(&self.connection)
                 .await?
                 .map(|status| LeaseView { beat_at: status.beat_ms.map(format_moment), status }),

@@ -3,7 +3,7 @@
 
 use super::definition::Definitions;
 use super::dialect::Dialect;
-use super::{Access, Sink, connect_for, evolve, indexes, mysql};
+use super::{Access, Sink, connect_for, evolve, indexes, mysql, obstacles};
 use crate::config::Config;
 use crate::error::SyncError;
 use entity::files;
@@ -38,6 +38,8 @@ impl Sink {
             evolving: Mutex::new(false),
             kinds: Arc::default(),
             promised: std::sync::Mutex::default(),
+            obstacles: obstacles::Obstacles::default(),
+            table_columns_max: config.limits.table_columns_max,
             last_commit: std::sync::Mutex::new(None),
             markets_at_work: Default::default(),
             page_mover: None,
@@ -49,6 +51,7 @@ impl Sink {
             sink.end_connections().await?;
             return Ok(None);
         }
+        sink.load_obstacles().await?;
         let shapes = sink.existing_shapes(&sink.connection).await?;
         *sink.shapes.write().expect("no code panics while it holds the shapes") = Arc::new(shapes);
         Ok(Some(sink))

@@ -355,7 +355,8 @@ impl Sink {
         for marks in self.marks().await? {
             let is_others = market.is_some_and(|market| market != marks.market && self.is_at_work(&marks.market));
             let mart = self.definitions.marts.iter().find(|mart| mart.shape.name == marks.mart);
-            let Some(mart) = mart.filter(|_| !is_others) else { continue };
+            let is_left_alone = is_others || self.has_obstacle(&marks.mart);
+            let Some(mart) = mart.filter(|_| !is_left_alone) else { continue };
             let is_whole = marks.groups().is_none();
             let Marks { market, last_id, marks, .. } = marks;
             let mut due = Due { mart, market, last_id, marks: marks.unsigned_abs(), is_whole };

@@ -5,6 +5,7 @@ use super::Sink;
 use super::deletes::DELETED_AT;
 use super::dialect::Dialect;
 use super::upsert::statements;
+use super::views::Dropped;
 use crate::error::SyncError;
 use crate::schema::{Kind, Shapes, TableShape};
 use chrono::{DateTime, NaiveDate, Utc};
@@ -26,7 +27,7 @@ pub const EXAMPLES_MAX: u64 = 3;
 const ROWS_PER_COPY: usize = 512;
 
 /// Tables of the ledger that speak of the process and of the marts as they are stored.
-const OWN_TABLES: [&str; 3] = ["tidegate_lease", "tidegate_definitions", "tidegate_dirty_groups"];
+const OWN_TABLES: [&str; 4] = ["tidegate_lease", "tidegate_definitions", "tidegate_dirty_groups", "tidegate_obstacles"];
 
 /// Columns that every change touches.
 const BOOKKEEPING: [&str; 2] = ["_row_hash", "_file_id"];
@@ -122,7 +123,7 @@ impl Sink {
         }
         // Tables get the columns that the ledger speaks of.
         self.restore_columns().await?;
-        self.define_views().await?;
+        self.define_views(Dropped::new()).await?;
         for shape in self.shapes().values() {
             self.copy_table(source, &snapshot, shape, Some(markets)).await?;
         }

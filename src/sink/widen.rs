@@ -7,6 +7,9 @@
 //! a column whose type is not the ledger's, which the next start sees and widens again.
 
 use super::dialect::Dialect;
+use super::evolve::about;
+use super::obstacles::Obstacle;
+use super::views::Dropped;
 use super::{CONNECTIONS_MAX, Sink};
 use crate::canonical::push_double;
 use crate::error::SyncError;
@@ -27,6 +30,9 @@ const TEXTS_PER_STATEMENT: usize = 500;
 
 /// Whole numbers from here on have more digits than a decimal column keeps.
 const DECIMAL_WHOLE_LIMIT: &str = "1000000000000000";
+
+/// A column that keeps its kind: table, name, kind, and why.
+pub(super) type Blocked = (String, String, Kind, Obstacle);
 
 /// One column that takes another kind.
 struct Widening<'a> {
@@ -55,26 +61,89 @@ impl Sink {
         Ok(())
     }
 
-    /// Widens columns in the transaction of a ledger entry. Views stand in the way and are made again.
+    /// Widens a column in the transaction of a ledger entry, or says what stands in the way. Views of tidegate's own are
+    /// dropped, to be made again at the end; on SQLite what others have built is set aside meanwhile.
     pub(super) async fn widen_in(
         &self,
         transaction: &impl ConnectionTrait,
-        changes: &[SchemaChange],
-    ) -> Result<(), SyncError> {
-        if changes.iter().all(|change| change.widened_from.is_none()) {
-            return Ok(());
-        }
-        self.drop_views(transaction).await?;
-        for change in changes {
-            if let Some(from) = change.widened_from {
-                self.widen(
-                    transaction,
-                    &Widening { table: &change.table, column: &change.column.name, from, to: change.column.kind },
-                )
-                .await?;
+        change: &SchemaChange,
+        from: Kind,
+        dropped: &mut Dropped,
+    ) -> Result<Option<Obstacle>, SyncError> {
+        let (table, column) = (change.table.as_str(), change.column.name.as_str());
+        let widening = Widening { table, column, from, to: change.column.kind };
+        let mut also_dropped = dropped.clone();
+        let widened = self.attempt(transaction, async {
+            self.drop_views_on(transaction, table, Some(column), &mut also_dropped).await?;
+            let aside = self.set_aside(transaction, table, column).await?;
+            self.widen(transaction, &widening).await?;
+            for create in aside {
+                transaction.execute_unprepared(&create).await?;
             }
+            Ok(())
+        });
+        match widened.await? {
+            Ok(()) => {
+                *dropped = also_dropped;
+                Ok(None)
+            }
+            Err(error) => Ok(Some(self.obstacle_to(transaction, &widening, &error).await?)),
         }
-        self.create_views(transaction).await
+    }
+
+    /// Why a column is to keep its kind.
+    pub(super) async fn obstacle_of(
+        &self,
+        connection: &impl ConnectionTrait,
+        change: &SchemaChange,
+        from: Kind,
+        error: &SyncError,
+    ) -> Result<Obstacle, SyncError> {
+        let (table, column) = (change.table.as_str(), change.column.name.as_str());
+        self.obstacle_to(connection, &Widening { table, column, from, to: change.column.kind }, error).await
+    }
+
+    /// Why a column keeps its kind, and what becomes of its values.
+    async fn obstacle_to(
+        &self,
+        connection: &impl ConnectionTrait,
+        widening: &Widening<'_>,
+        error: &SyncError,
+    ) -> Result<Obstacle, SyncError> {
+        let Widening { table, column, from, .. } = widening;
+        let objects = self.objects_on(connection, table, Some(column)).await?;
+        let consequence = format!(
+            "the column stays {}, and values that it does not hold go to _rescued; the next file that needs it widens the \
+             column once nothing is in the way",
+            from.name()
+        );
+        Ok(Obstacle::new(about(table, column), &consequence, error, &objects))
+    }
+
+    /// Drops what others have built in a SQLite database, as far as a column could not leave its table beside it, and
+    /// returns the statements that make it again: views and triggers are checked there whatever they read.
+    async fn set_aside(
+        &self,
+        transaction: &impl ConnectionTrait,
+        table: &str,
+        column: &str,
+    ) -> Result<Vec<String>, SyncError> {
+        const BUILT: &str = "SELECT m.type, m.name, m.sql FROM sqlite_master m WHERE m.sql IS NOT NULL AND (m.type IN ('view', 'trigger') \
+             OR m.type = 'index' AND m.tbl_name = ? AND EXISTS (SELECT 1 FROM pragma_index_info(m.name) i WHERE i.name = ?)) \
+             ORDER BY m.type = 'trigger' DESC, m.rowid";
+        if self.dialect != Dialect::Sqlite {
+            return Ok(Vec::new());
+        }
+        let query = Statement::from_sql_and_values(self.dialect.backend(), BUILT, [table.into(), column.into()]);
+        let mut creates = Vec::new();
+        for row in transaction.query_all_raw(query).await? {
+            let (kind, name): (String, String) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+            transaction.execute_unprepared(&format!("DROP {kind} {}", self.dialect.quote(&name))).await?;
+            creates.push(row.try_get_by_index(2)?);
+        }
+        // Triggers went first, because they go with their table or view, and come last.
+        creates.reverse();
+        Ok(creates)
     }
 
     /// Has every connection forget the statements that it prepared: PostgreSQL goes on reading their values and
@@ -99,10 +168,11 @@ impl Sink {
         Ok(())
     }
 
-    /// Widens the columns whose type is not yet what the ledger says.
-    pub(super) async fn finish_widening(&self, shapes: &Shapes) -> Result<(), SyncError> {
+    /// Widens the columns whose type is not yet what the ledger says, and says which of them cannot be.
+    pub(super) async fn finish_widening(&self, shapes: &Shapes) -> Result<Vec<Blocked>, SyncError> {
+        let mut blocked = Vec::new();
         if self.dialect.rolls_back_ddl() {
-            return Ok(());
+            return Ok(blocked);
         }
         for shape in shapes.values() {
             let widened: Vec<&ColumnShape> = shape.columns.iter().filter(|column| column.is_widened).collect();
@@ -116,10 +186,33 @@ impl Sink {
                 let widening = Widening { table: &shape.name, column: &column.name, from, to: column.kind };
                 let _writing = self.writing.lock().await;
                 self.drop_column(&shape.name, COPY).await?;
-                self.widen(&self.connection, &widening).await?;
+                let widened = self.attempt(&self.connection, self.widen(&self.connection, &widening)).await?;
+                if let Err(error) = widened {
+                    self.drop_column(&shape.name, COPY).await?;
+                    let obstacle = self.obstacle_to(&self.connection, &widening, &error).await?;
+                    blocked.push((shape.name.clone(), column.name.clone(), from, obstacle));
+                }
             }
         }
-        Ok(())
+        Ok(blocked)
+    }
+
+    /// What others have built on a column and MySQL would drop with it, or break, in silence.
+    pub(super) async fn obstacle_on_mysql(
+        &self,
+        change: &SchemaChange,
+        from: Kind,
+    ) -> Result<Option<Obstacle>, SyncError> {
+        let (table, column) = (change.table.as_str(), change.column.name.as_str());
+        let objects = self.objects_on(&self.connection, table, Some(column)).await?;
+        if objects.is_empty() {
+            return Ok(None);
+        }
+        let widening = Widening { table, column, from, to: change.column.kind };
+        let lost = SyncError::Configuration(
+            "it would be lost with the column that the wider one takes the place of".to_owned(),
+        );
+        Ok(Some(self.obstacle_to(&self.connection, &widening, &lost).await?))
     }
 
     async fn widen(&self, connection: &impl ConnectionTrait, widening: &Widening<'_>) -> Result<(), SyncError> {
@@ -147,7 +240,10 @@ impl Sink {
         fail::fail_point!("during_widening", |_| std::process::abort());
         let replace = match self.dialect {
             Dialect::Mysql => {
-                vec![format!("ALTER TABLE {table} DROP COLUMN {column}, CHANGE COLUMN {copy} {column} {sql_type}")]
+                let comment = self.comment_on(connection, widening).await?;
+                vec![format!(
+                    "ALTER TABLE {table} DROP COLUMN {column}, CHANGE COLUMN {copy} {column} {sql_type}{comment}"
+                )]
             }
             _ => vec![
                 format!("ALTER TABLE {table} DROP COLUMN {column}"),
@@ -158,6 +254,22 @@ impl Sink {
             connection.execute_unprepared(&statement).await?;
         }
         Ok(())
+    }
+
+    /// What somebody has said of a column on MySQL, as its definition says it.
+    async fn comment_on(
+        &self,
+        connection: &impl ConnectionTrait,
+        widening: &Widening<'_>,
+    ) -> Result<String, SyncError> {
+        let query = Statement::from_sql_and_values(
+            self.dialect.backend(),
+            "SELECT CAST(CASE column_comment WHEN '' THEN '' ELSE CONCAT(' COMMENT ', QUOTE(column_comment)) END AS CHAR) \
+             FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = ? AND column_name = ?",
+            [widening.table.into(), widening.column.into()],
+        );
+        let row = connection.query_one_raw(query).await?;
+        Ok(row.map_or(Ok(String::new()), |row| row.try_get_by_index(0))?)
     }
 
     /// Neither SQLite nor MySQL writes a measure with as few digits as tell it from every other one, so the
