@@ -9,6 +9,7 @@ use crate::error::SyncError;
 use crate::sink::ledger::FileRecord;
 use crate::source::mentions::Mentions;
 use crate::sync::{Context, Surveyed, blocking, now_ms};
+use crate::terminal::quoted;
 use std::sync::Arc;
 
 /// Records that one transaction deletes: a large deletion lets other writers have their turn in between.
@@ -73,11 +74,6 @@ fn held_reason(tally: &Tally, dataset: &Dataset, file: &FileRecord, objection: &
         file.market.as_deref().unwrap_or_default(),
         quoted(&file.path)
     )
-}
-
-/// As a shell takes it.
-fn quoted(path: &str) -> String {
-    format!("'{}'", path.replace('\'', r"'\''"))
 }
 
 async fn read_mentions(
