@@ -35,7 +35,10 @@ const APPROVALS_INTERVAL: Duration = Duration::from_secs(1);
 /// is cut off, which is as safe as a crash: its transaction rolls back.
 pub const DRAIN_MAX: Duration = Duration::from_secs(5);
 
-/// How long the last words to the database may take.
+/// How long what is no lane may take to end itself, which a long statement does when the database was told to end it.
+const CUT_MAX: Duration = Duration::from_secs(1);
+
+/// How long each of the last words to the database may take.
 pub const FAREWELL_MAX: Duration = Duration::from_secs(2);
 
 /// What wakes the loop.
@@ -102,15 +105,24 @@ async fn run_loop(context: Context, watch: Watch, health: &Arc<Health>) -> Resul
     }
 }
 
-/// Gives the lease up, so that the next process need not wait.
+/// Gives the lease up, so that the next process need not wait, and leaves SQLite's database whole in its main file.
 pub async fn say_farewell(sink: &Sink) {
-    let given_up = tokio::time::timeout(FAREWELL_MAX, sink.give_up_lease()).await;
-    let reason = match given_up {
-        Ok(Ok(())) => return,
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => "the database did not answer".to_owned(),
-    };
-    tracing::warn!(reason, "the lease was not given up and runs out by itself");
+    // What still runs was given its time, and would hold up both.
+    sink.interrupt();
+    if let Some(reason) = in_time(sink.give_up_lease()).await {
+        tracing::warn!(reason, "the lease was not given up and runs out by itself");
+    }
+    if let Some(reason) = in_time(sink.close_database()).await {
+        tracing::warn!(reason, "the database was not closed");
+    }
+}
+
+/// Why the last words did not reach the database.
+async fn in_time(words: impl Future<Output = Result<(), SyncError>>) -> Option<String> {
+    match tokio::time::timeout(FAREWELL_MAX, words).await {
+        Ok(said) => said.err().map(|error| error.to_string()),
+        Err(_) => Some("the database did not answer".to_owned()),
+    }
 }
 
 /// Beats while something is awaited, so that the watchdog does not take patience for a hang.
@@ -125,12 +137,12 @@ async fn beating<T>(health: &Health, work: impl Future<Output = T>) -> T {
 }
 
 /// `None` when the process was asked to stop first; what is cut off then is as safe as in a crash.
-async fn unless_stopped<T>(
+pub async fn unless_stopped<T>(
     work: impl Future<Output = Result<T, SyncError>>,
     shutdown: &CancellationToken,
 ) -> Result<Option<T>, SyncError> {
     let done = tokio::select! {
-        () = shutdown.cancelled() => Err(SyncError::Stopped),
+        () = async { shutdown.cancelled().await; tokio::time::sleep(CUT_MAX).await } => Err(SyncError::Stopped),
         done = work => done,
     };
     match done {

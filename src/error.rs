@@ -2,7 +2,7 @@
 
 use crate::secret::conceal;
 use sea_orm::sqlx::error::{DatabaseError, ErrorKind};
-use sea_orm::{DbErr, RuntimeErr, SqlxError, SqlxMySqlError, SqlxPostgresError};
+use sea_orm::{DbErr, RuntimeErr, SqlxError, SqlxMySqlError, SqlxPostgresError, SqlxSqliteError};
 use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::path::{Path, PathBuf};
@@ -39,7 +39,7 @@ pub enum SyncError {
     },
     /// The database failed or is away.
     #[error("database: {}", conceal(&.0.to_string()))]
-    Database(#[from] DbErr),
+    Database(DbErr),
     /// Another process took over the lease.
     #[error("another tidegate writes to this database now; stop one of the two")]
     LeaseLost,
@@ -52,6 +52,14 @@ pub enum SyncError {
     /// Something is wrong with the configuration, a profile, a mart or a view.
     #[error("{}", conceal(.0))]
     Configuration(String),
+    /// The database refuses what a mart or view asks of it.
+    #[error("{file}: the database refuses it: {}{}; correct the file", conceal(&source.to_string()), detail(source))]
+    Definition {
+        /// The mart's or view's file.
+        file: String,
+        /// Why.
+        source: DbErr,
+    },
     /// tidegate's own directory cannot be written.
     #[error("cannot write {}: {source}; check the space left and the permissions of state_dir", path.display())]
     State {
@@ -118,6 +126,14 @@ impl SyncError {
         Self::Spool { path: path.to_owned(), source }
     }
 
+    /// As the fault of a mart's or view's file, if the database refuses a statement rather than fails.
+    pub fn in_definition(self, file: &str) -> Self {
+        match self {
+            Self::Database(source) if !is_passing(&source) => Self::Definition { file: file.to_owned(), source },
+            error => error,
+        }
+    }
+
     /// Whether the database cannot be used as it was asked for: it refuses the user, or is not there.
     pub const fn is_refusal(&self) -> bool {
         matches!(self, Self::Database(DbErr::Conn(_)))
@@ -155,11 +171,45 @@ impl SyncError {
             Self::ChangedWhileRead { .. } => Verdict::Rescan,
             Self::Read { source, .. } if source.kind() == std::io::ErrorKind::NotFound => Verdict::Rescan,
             Self::Damaged { .. } | Self::Refused { .. } => Verdict::Quarantine,
-            Self::Read { .. } | Self::Spool { .. } | Self::Database(_) | Self::Internal(_) => Verdict::Fail,
+            Self::Read { .. }
+            | Self::Spool { .. }
+            | Self::Database(_)
+            | Self::Definition { .. }
+            | Self::Internal(_) => Verdict::Fail,
             Self::LeaseLost | Self::LeaseHeld { .. } | Self::Configuration(_) | Self::State { .. } | Self::Stopped => {
                 Verdict::Fatal
             }
         }
+    }
+}
+
+impl From<DbErr> for SyncError {
+    fn from(error: DbErr) -> Self {
+        if is_interrupt(&error) { Self::Stopped } else { Self::Database(error) }
+    }
+}
+
+/// What PostgreSQL says beside an error, such as which objects depend on a table.
+fn detail(error: &DbErr) -> String {
+    let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) = error else {
+        return String::new();
+    };
+    let SqlxError::Database(error) = error.as_ref() else { return String::new() };
+    let detail = error.try_downcast_ref::<SqlxPostgresError>().and_then(SqlxPostgresError::detail);
+    detail.map(|detail| format!(" ({detail})")).unwrap_or_default()
+}
+
+/// Whether SQLite ended a statement because it was told to: only who stops the process tells it.
+fn is_interrupt(error: &DbErr) -> bool {
+    let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) = error else {
+        return false;
+    };
+    match error.as_ref() {
+        SqlxError::Database(error) => {
+            error.try_downcast_ref::<SqlxSqliteError>().is_some_and(|error| error.code().as_deref() == Some("9"))
+        }
+        SqlxError::Io(error) => error.kind() == std::io::ErrorKind::Interrupted,
+        _ => false,
     }
 }
 

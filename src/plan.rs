@@ -101,13 +101,13 @@ pub async fn plan(config: &Config, files: Vec<SourceFile>, shutdown: &Cancellati
     let scratch_config = config.for_scratch(directory.path());
     let markets = markets_of(&files);
     let filled = look_at_database(config, async |source| {
-        let sink = empty_scratch(&scratch_config).await?;
+        let sink = empty_scratch(&scratch_config, shutdown).await?;
         sink.copy_markets(source, &markets).await?;
         Ok(sink)
     });
     let sink = match filled.await? {
         Some(sink) => sink,
-        None => empty_scratch(&scratch_config).await?,
+        None => empty_scratch(&scratch_config, shutdown).await?,
     };
     let context = Context {
         checkpoints: Checkpoints::open(&scratch_config.state_dir)?,
@@ -135,7 +135,7 @@ pub async fn plan(config: &Config, files: Vec<SourceFile>, shutdown: &Cancellati
 }
 
 /// An empty scratch database: nothing was ever synced.
-async fn empty_scratch(scratch_config: &Config) -> Result<Sink, SyncError> {
+async fn empty_scratch(scratch_config: &Config, shutdown: &CancellationToken) -> Result<Sink, SyncError> {
     // An attempt that the database cut off may have left a part.
     for entry in std::fs::read_dir(&scratch_config.state_dir).map_err(|error| failed(scratch_config, error))? {
         let path = entry.map_err(|error| failed(scratch_config, error))?.path();
@@ -143,7 +143,7 @@ async fn empty_scratch(scratch_config: &Config) -> Result<Sink, SyncError> {
             std::fs::remove_file(&path).map_err(|error| SyncError::state(&path, error))?;
         }
     }
-    Box::pin(Sink::open(scratch_config)).await
+    Box::pin(Sink::open(scratch_config, shutdown)).await
 }
 
 fn failed(scratch_config: &Config, error: std::io::Error) -> SyncError {

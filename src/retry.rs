@@ -43,7 +43,7 @@ pub enum Tried {
 ///
 /// When waiting does not help, or patience ended.
 pub async fn open_sink(config: &Config, patience: Patience, shutdown: &CancellationToken) -> Result<Sink, SyncError> {
-    patiently(patience, shutdown, async || Box::pin(Sink::open(config)).await).await
+    patiently(patience, shutdown, async || Box::pin(Sink::open(config, shutdown)).await).await
 }
 
 /// Asks something of the database, again and again while it is away.
@@ -262,5 +262,6 @@ pub async fn look_at_database<T>(
 /// When it cannot be reached in time, or refuses.
 pub async fn wait_for_database(config: &Config) -> Result<(), SyncError> {
     let patience = Patience::Limited(config.database_wait);
-    patiently(patience, &CancellationToken::new(), async || crate::sink::connect(config).await.map(|_| ())).await
+    patiently(patience, &CancellationToken::new(), async || Ok(crate::sink::connect(config).await?.close().await?))
+        .await
 }

@@ -99,7 +99,7 @@ pub async fn sync_file(context: &Context, source_file: &SourceFile) -> Result<Fi
     let dataset = &settle_dataset(context, source_file, dataset).await?;
     // From here on: a smaller file beside this one would else make the indexes just before this one fills the table.
     let filling = context.sink.start_filling(dataset);
-    let _market = context.sink.start_market(&route.market);
+    let at_work = context.sink.start_work(&route.market, &dataset.table);
     let taken = match take(context, source_file, dataset, route).await? {
         Taken::Unchanged(file) => {
             put_away(&context.config, source_file);
@@ -139,7 +139,7 @@ pub async fn sync_file(context: &Context, source_file: &SourceFile) -> Result<Fi
     }
     drop(evolved.kinds_stay);
     let refresh_started = Instant::now();
-    context.sink.refresh_marts(Some(&route.market)).await?;
+    context.sink.refresh_marts(Some(&at_work)).await?;
     let marts_ms = millis(refresh_started.elapsed());
     context.sink.finish_file(&file, file.error.as_deref(), is_newest, now_ms()).await?;
     context.checkpoints.remove(file.id)?;

@@ -105,6 +105,23 @@ WITH
         GROUP  BY o.customer_id, o.currency_symbol, o.market
     ),
     {% endif %}
+    {% if is_whole %}
+    -- Each task looks up its order by the key, which serves whatever other indexes there are.
+    customer_tasks AS (
+        SELECT o.market, o.customer_id,
+               COALESCE(o.currency_symbol, '')                                                      AS currency_symbol,
+               CASE WHEN d.task_status = 'Completed' THEN 1 END                                     AS completed,
+               CASE WHEN d.task_status = 'Completed' THEN {{ exact('d.total_time_taken_min') }} END AS minutes,
+               CASE WHEN d.task_status = 'Completed' THEN {{ exact('d.distance_m') }} END           AS distance_m
+        FROM   {{ source('deliveries', 'd') }}
+        CROSS  JOIN orders o
+        WHERE  {{ touched('d.market', 'o.customer_id') }}
+          AND  o.market = d.market AND o.order_id = d.order_id
+          AND  o.customer_id IS NOT NULL
+          AND  {{ live('orders', 'o') }}
+          AND  {{ live('deliveries', 'd') }}
+    ),
+    {% else %}
     customer_tasks AS (
         SELECT o.market, o.customer_id, o.currency_symbol,
                CASE WHEN d.task_status = 'Completed' THEN 1 END                                     AS completed,
@@ -115,6 +132,7 @@ WITH
         WHERE  d.market = o.market AND d.order_id = o.order_id
           AND  {{ live('deliveries', 'd') }}
     ),
+    {% endif %}
     task_totals AS (
         SELECT market, customer_id, currency_symbol,
                COUNT(*)                     AS deliveries_count,

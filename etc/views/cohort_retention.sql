@@ -1,7 +1,6 @@
 /*
 # Of the customers who first ordered in a month, how many ordered again so many months later, per currency.
-view  = "cohort_retention"
-needs = ["customer_metrics", "orders"]
+view = "cohort_retention"
 
 # An order of any status counts as activity, in its UTC calendar month. Month 0 is the month of the first order, where
 # retention is 1. A month in which nobody of the cohort ordered has no row.

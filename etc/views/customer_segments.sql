@@ -1,7 +1,6 @@
 /*
 # Each customer's quintiles of recency, frequency and amount in the market and currency, and the segment they make.
-view  = "customer_segments"
-needs = ["customer_metrics", "orders"]
+view = "customer_segments"
 
 # recency_days   UTC days from the customer's last order to the market's latest order of any customer and currency
 # frequency      all orders, cancelled ones too

@@ -1,7 +1,6 @@
 /*
 # Every task with its order and, through the order, its customer. Either may come later, and shows up by itself.
-view  = "enriched_deliveries"
-needs = ["deliveries", "orders", "customers"]
+view = "enriched_deliveries"
 */
 SELECT {{ columns('deliveries', 'd') }},
        o.customer_id,

@@ -1,7 +1,6 @@
 /*
 # Every order with what is known of its customer. A customer that comes later shows up by itself.
-view  = "enriched_orders"
-needs = ["orders", "customers"]
+view = "enriched_orders"
 */
 SELECT {{ columns('orders', 'o') }},
        {{ other_columns('customers', 'c', 'customer_', 'orders') }}

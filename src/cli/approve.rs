@@ -3,7 +3,7 @@
 //! The approval goes into the ledger, without the lease. Then whoever has the lease takes the file up: a daemon that
 //! watches the file's folder, or, when nobody has it, this process.
 
-use super::{CommandError, Exit, Shared, THREADS_GRACE, runtime, say, say_json, start_logging, sync};
+use super::{CommandError, Exit, QUIET, Shared, THREADS_GRACE, runtime, say, say_json, start_logging, sync};
 use crate::config::Config;
 use crate::error::SyncError;
 use crate::retry::{Patience, look_at_database, patiently};
@@ -29,7 +29,7 @@ pub(super) struct ApproveArguments {
 
 pub(super) fn execute(shared: &Shared, own: &ApproveArguments) -> Result<Exit, CommandError> {
     let config = Config::load(&shared.overrides())?;
-    start_logging(&config, "error")?;
+    start_logging(&config, QUIET)?;
     let runtime = runtime(&config)?;
     let result = runtime.block_on(approve(config, &own.file, shared.json));
     runtime.shutdown_timeout(THREADS_GRACE);

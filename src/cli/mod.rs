@@ -32,6 +32,9 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+/// What commands log that end: what is wrong, and, from the database's side, what takes long or waits.
+const QUIET: &str = "warn,tidegate=error,tidegate::sink=warn";
+
 /// How long threads that read files may go on after the work was stopped.
 const THREADS_GRACE: Duration = Duration::from_millis(500);
 

@@ -1,7 +1,9 @@
 //! `tidegate plan`: what a sync of files or directories would do.
 
 use super::sync::{find, grouped, print_report};
-use super::{CommandError, Exit, Shared, THREADS_GRACE, cancel_on_signal, runtime, say, say_json, start_logging};
+use super::{
+    CommandError, Exit, QUIET, Shared, THREADS_GRACE, cancel_on_signal, runtime, say, say_json, start_logging,
+};
 use crate::config::Config;
 use crate::error::SyncError;
 use crate::plan::{Plan, PlannedColumn, PlannedFile, plan};
@@ -21,7 +23,7 @@ pub(super) struct PlanArguments {
 pub(super) fn execute(shared: &Shared, own: &PlanArguments) -> Result<Exit, CommandError> {
     let config = Config::load(&shared.overrides())?;
     // Whether a sync would archive or delete its file, the plan does not.
-    start_logging(&config, "error")?;
+    start_logging(&config, QUIET)?;
     let files = find(&own.paths, &config)?;
     let runtime = runtime(&config)?;
     let planned = runtime.block_on(async {

@@ -1,11 +1,11 @@
 //! `tidegate sync`: files or directories, once.
 
 use super::{
-    CommandError, Exit, Shared, THREADS_GRACE, cancel_on_signal, complain, runtime, say, say_json, start_logging,
+    CommandError, Exit, QUIET, Shared, THREADS_GRACE, cancel_on_signal, complain, runtime, say, say_json, start_logging,
 };
 use crate::checkpoint::Checkpoints;
 use crate::config::Config;
-use crate::daemon::{DRAIN_MAX, FAREWELL_MAX, keep_lease, say_farewell};
+use crate::daemon::{DRAIN_MAX, FAREWELL_MAX, keep_lease, say_farewell, unless_stopped};
 use crate::error::SyncError;
 use crate::lanes::{LaneEnd, LanePermits, lanes_of, sync_lane};
 use crate::retry::{Patience, open_sink, patiently};
@@ -32,7 +32,7 @@ pub(super) struct SyncArguments {
 pub(super) fn execute(shared: &Shared, own: &SyncArguments) -> Result<Exit, CommandError> {
     let config = Config::load(&shared.overrides())?;
     // What was done is printed to the standard output; logs only tell what is wrong.
-    start_logging(&config, "error")?;
+    start_logging(&config, QUIET)?;
     let files = find(&own.paths, &config)?;
     let runtime = runtime(&config)?;
     let result = runtime.block_on(sync(config, files, shared.json));
@@ -67,7 +67,8 @@ pub(super) async fn sync(config: Config, files: Vec<SourceFile>, is_json: bool) 
     let patience = Patience::Limited(config.database_wait);
     let checkpoints = Checkpoints::open(&config.state_dir)?;
     let indexes = RecordIndexes::open(&config.state_dir)?;
-    let sink = Arc::new(open_sink(&config, patience, &shutdown).await?);
+    let opening = unless_stopped(open_sink(&config, patience, &shutdown), &shutdown).await?;
+    let sink = Arc::new(opening.ok_or(SyncError::Stopped)?);
     let context = Context { config: Arc::new(config), sink: Arc::clone(&sink), checkpoints, indexes, shutdown };
     let keeper = tokio::spawn(keep_lease(context.clone()));
     let result = sync_all(&context, files, patience, is_json).await;
@@ -82,7 +83,8 @@ async fn sync_all(
     patience: Patience,
     is_json: bool,
 ) -> Result<Exit, CommandError> {
-    patiently(patience, &context.shutdown, async || clear_up(context).await).await?;
+    let clearing_up = patiently(patience, &context.shutdown, async || clear_up(context).await);
+    unless_stopped(clearing_up, &context.shutdown).await?.ok_or(SyncError::Stopped)?;
     let permits = LanePermits::default();
     let mut lanes = JoinSet::new();
     for (lane, files) in lanes_of(files) {
@@ -116,7 +118,8 @@ async fn sync_all(
         let is_lost = matches!((&error, kept), (SyncError::Stopped, Ok(Err(SyncError::LeaseLost))));
         return Err(if is_lost { SyncError::LeaseLost } else { error }.into());
     }
-    let revenues = patiently(patience, &context.shutdown, async || context.sink.summary().await).await?;
+    let summary = patiently(patience, &context.shutdown, async || context.sink.summary().await);
+    let revenues = unless_stopped(summary, &context.shutdown).await?.ok_or(SyncError::Stopped)?;
     if is_json {
         say_json(&json!({ "files": reports, "markets": revenues }));
     } else {

@@ -1,7 +1,7 @@
 //! `tidegate verify`: whether the database is what its own rows say.
 
 use super::sync::grouped;
-use super::{CommandError, Exit, Shared, runtime, say, say_json, start_logging};
+use super::{CommandError, Exit, QUIET, Shared, runtime, say, say_json, start_logging};
 use crate::config::Config;
 use crate::retry::look_at_database;
 use crate::sink::verify::{Check, Difference, Verification};
@@ -9,7 +9,7 @@ use serde_json::json;
 
 pub(super) fn execute(shared: &Shared) -> Result<Exit, CommandError> {
     let config = Config::load(&shared.overrides())?;
-    start_logging(&config, "error")?;
+    start_logging(&config, QUIET)?;
     let verified =
         runtime(&config)?.block_on(look_at_database(&config, async |sink| sink.verify(&config.datasets).await))?;
     let verification = verified.unwrap_or_default();

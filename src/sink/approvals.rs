@@ -26,8 +26,9 @@ pub async fn approve(config: &Config, file: &FileRecord, now_ms: i64) -> Result<
             .col_expr(C::State, Expr::value(FileState::Pending.name()))
             .col_expr(C::ApprovedAt, Expr::value(dialect.time(Some(now_ms)))),
     };
-    let approved = update.filter(C::Id.eq(file.id)).filter(C::State.eq(file.state.name())).exec(&connection).await?;
-    Ok(approved.rows_affected == 1)
+    let approved = update.filter(C::Id.eq(file.id)).filter(C::State.eq(file.state.name())).exec(&connection).await;
+    connection.close().await?;
+    Ok(approved?.rows_affected == 1)
 }
 
 impl Sink {

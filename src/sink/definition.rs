@@ -37,6 +37,8 @@ pub struct Definitions {
 /// A table of metrics that is kept exact as rows change.
 #[derive(Debug)]
 pub struct Mart {
+    /// Its file, which an error names.
+    pub file: String,
     /// Its table.
     pub shape: TableShape,
     /// The key column by whose values it is recomputed.
@@ -56,6 +58,8 @@ pub struct Mart {
 /// A view.
 #[derive(Debug)]
 pub struct View {
+    /// Its file, which an error names.
+    pub file: String,
     /// Its name.
     pub name: String,
     /// The query.
@@ -79,7 +83,8 @@ struct MartHeader {
 #[serde(deny_unknown_fields)]
 struct ViewHeader {
     view: String,
-    #[serde(rename = "needs")]
+    /// Files of earlier releases have it; the query says what a view needs.
+    #[serde(default, rename = "needs")]
     _needs: Vec<String>,
 }
 
@@ -98,7 +103,28 @@ impl Definitions {
             definitions.add(&file, &text)?;
         }
         definitions.check_sources()?;
+        definitions.sort_views()?;
         Ok(definitions)
+    }
+
+    /// Puts each view after those that its query names.
+    fn sort_views(&mut self) -> Result<(), SyncError> {
+        let mut waiting = std::mem::take(&mut self.views);
+        while !waiting.is_empty() {
+            let is_ready = |view: &View| {
+                let words: HashSet<&str> = words(&view.body).collect();
+                !waiting.iter().any(|other| other.name != view.name && words.contains(other.name.as_str()))
+            };
+            let Some(at) = waiting.iter().position(is_ready) else {
+                let files: Vec<&str> = waiting.iter().map(|view| view.file.as_str()).collect();
+                let files = files.join(", ");
+                return Err(SyncError::Configuration(format!(
+                    "{files}: each of these views reads another one of them"
+                )));
+            };
+            self.views.push(waiting.remove(at));
+        }
+        Ok(())
     }
 
     /// Marts are computed side by side, so that none may read what another one becomes.
@@ -109,9 +135,9 @@ impl Definitions {
             let others = self.marts.iter().filter(|other| other.shape.name != mart.shape.name);
             if let Some(read) = others.flat_map(Mart::tables).find(|table| words.contains(table.name.as_str())) {
                 return Err(SyncError::Configuration(format!(
-                    "the mart `{}` names `{}`, which is another mart's table: a mart is computed from the tables of the \
+                    "{}: the mart `{}` names `{}`, which is another mart's table: a mart is computed from the tables of the \
                      markets alone; a view may read marts",
-                    mart.shape.name, read.name
+                    mart.file, mart.shape.name, read.name
                 )));
             }
         }
@@ -121,11 +147,7 @@ impl Definitions {
     /// Pins the columns whose kinds must stay: those of keys, tidegate's own, and those that a mart or view
     /// names, because it may count on what they hold.
     pub fn pin(&self, shapes: &mut Shapes) {
-        let marts = self.marts.iter().map(|mart| {
-            let partial = mart.partial.iter().map(|partial| &partial.body);
-            let queries = mart.touched_by.values().chain([&mart.body]).chain(partial);
-            queries.flat_map(|query| words(query)).collect::<HashSet<&str>>()
-        });
+        let marts = self.marts.iter().map(Mart::words);
         let views = self.views.iter().map(|view| words(&view.body).collect());
         let texts: Vec<HashSet<&str>> = marts.chain(views).collect();
         for shape in shapes.values_mut() {
@@ -149,7 +171,10 @@ impl Definitions {
         let table: toml::Table = header.parse().map_err(|error| wrong(format!("the header is not TOML: {error}")))?;
         if table.contains_key("view") {
             let header: ViewHeader = table.try_into().map_err(|error| wrong(format!("{error}")))?;
-            self.views.push(View { name: header.view, body: body.trim().to_owned() });
+            if self.views.iter().any(|other| other.name == header.view) {
+                return Err(wrong(format!("there are two views `{}`", header.view)));
+            }
+            self.views.push(View { file: file.to_owned(), name: header.view, body: body.trim().to_owned() });
             return Ok(());
         }
         let header: MartHeader = table.try_into().map_err(|error| wrong(format!("{error}")))?;
@@ -157,7 +182,7 @@ impl Definitions {
             None => hex(&Sha256::digest(text)),
             Some(_) => hex(&Sha256::digest(format!("{TOTALS_VERSION}\n{text}"))),
         };
-        let mart = Mart::new(header, body, fingerprint).map_err(wrong)?;
+        let mart = Mart::new(file, header, body, fingerprint).map_err(wrong)?;
         if self.marts.iter().any(|other| other.shape.name == mart.shape.name) {
             return Err(wrong(format!("there are two marts `{}`", mart.shape.name)));
         }
@@ -167,7 +192,7 @@ impl Definitions {
 }
 
 impl Mart {
-    fn new(header: MartHeader, body: &str, fingerprint: String) -> Result<Self, String> {
+    fn new(file: &str, header: MartHeader, body: &str, fingerprint: String) -> Result<Self, String> {
         let columns = columns_of(&header.columns, &header.key, "columns")?;
         if header.key.first().is_none_or(|first| first != "market") {
             return Err("the key must begin with `market`".to_owned());
@@ -189,6 +214,7 @@ impl Mart {
             }
         };
         Ok(Self {
+            file: file.to_owned(),
             shape,
             group: header.group,
             additive: header.additive,
@@ -202,6 +228,19 @@ impl Mart {
     /// Its table and those that it is computed from, if they are not those of the market.
     pub fn tables(&self) -> impl Iterator<Item = &TableShape> {
         [&self.shape].into_iter().chain(self.partial.iter().flat_map(|partial| [&partial.parts, &partial.totals]))
+    }
+
+    /// The tables of the markets that its queries name.
+    pub fn reads<'a>(&self, shapes: &'a Shapes) -> Vec<&'a String> {
+        let words = self.words();
+        shapes.keys().filter(|table| words.contains(table.as_str())).collect()
+    }
+
+    /// All words of its queries.
+    fn words(&self) -> HashSet<&str> {
+        let partial = self.partial.iter().map(|partial| &partial.body);
+        let queries = self.touched_by.values().chain([&self.body]).chain(partial);
+        queries.flat_map(|query| words(query)).collect()
     }
 
     /// What the group column holds.
@@ -254,6 +293,23 @@ mod tests {
             let loaded = Definitions::load(Some(directory.path()));
             assert_eq!(loaded.is_err_and(|error| error.to_string().contains(table)), is_refused, "{table}");
         }
+    }
+
+    #[test]
+    fn views_come_after_those_that_they_read() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let write = |name: &str, query: &str| {
+            let text = format!("/*\nview = '{name}'\n*/\n{query}");
+            std::fs::write(directory.path().join(format!("{name}.sql")), text).expect("it can be written");
+        };
+        write("a", "SELECT * FROM b");
+        write("b", "SELECT * FROM customer_segments");
+        let loaded = Definitions::load(Some(directory.path())).expect("the views are right");
+        let names: Vec<&str> = loaded.views.iter().map(|view| view.name.as_str()).collect();
+        assert_eq!(names[names.len() - 2..], ["b", "a"]);
+        write("b", "SELECT * FROM a");
+        let error = Definitions::load(Some(directory.path())).expect_err("they read each other").to_string();
+        assert!(error.contains("a.sql") && error.contains("b.sql"), "{error}");
     }
 
     #[test]

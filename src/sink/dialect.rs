@@ -200,6 +200,40 @@ impl Dialect {
         }
     }
 
+    /// Name, type and place in the primary key of a table's columns, in order; 0 is no place.
+    pub const fn catalog_query(self) -> &'static str {
+        match self {
+            Self::Sqlite => "SELECT name, type, pk FROM pragma_table_info(?) ORDER BY cid",
+            // MariaDB says how wide an integer is shown, MySQL does not.
+            Self::Mysql => {
+                "SELECT CAST(c.column_name AS CHAR), CAST(IF(c.data_type = 'bigint', 'bigint', c.column_type) AS CHAR), \
+                 CAST(COALESCE(k.ordinal_position, 0) AS SIGNED) \
+                 FROM information_schema.columns c LEFT JOIN information_schema.key_column_usage k \
+                 ON k.table_schema = c.table_schema AND k.table_name = c.table_name AND k.column_name = c.column_name \
+                 AND k.constraint_name = 'PRIMARY' \
+                 WHERE c.table_schema = DATABASE() AND c.table_name = ? ORDER BY c.ordinal_position"
+            }
+            // The columns of an index are counted from 0.
+            Self::Postgres => {
+                "SELECT a.attname::text, format_type(a.atttypid, a.atttypmod), \
+                 COALESCE(array_position(i.indkey::int2[], a.attnum) + 1, 0)::bigint \
+                 FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped \
+                 LEFT JOIN pg_index i ON i.indrelid = c.oid AND i.indisprimary \
+                 WHERE c.relnamespace = current_schema()::regnamespace AND c.relname = $1 ORDER BY a.attnum"
+            }
+        }
+    }
+
+    /// How that query names the type of a kind.
+    pub const fn catalog_type(self, kind: Kind) -> &'static str {
+        match (self, kind) {
+            (Self::Postgres, Kind::Identifier) => "character varying(191)",
+            (Self::Postgres, Kind::Text) => "text",
+            (Self::Postgres, Kind::Time) => "timestamp with time zone",
+            _ => self.sql_type(kind),
+        }
+    }
+
     /// The statement that lets the planner know how full the tables have become, where it does not find
     /// out by itself in time: PostgreSQL's own worker comes a minute after a first load, and until then
     /// joins run in nested loops.

@@ -1,73 +1,201 @@
 //! Indexes: what marts and views read the market tables by, made when a table has been filled for the first
 //! time. Sorting all of its keys once costs a fraction of inserting each where it belongs.
+//!
+//! Without them a planner may compare each row of one table with all of another, so no mart is computed before the
+//! indexes of every table that it reads are there.
 
 use super::Sink;
+use super::definition::Mart;
+use super::dialect::Dialect;
+use super::long_step::SAID_EVERY;
 use crate::dataset::{Dataset, Owner};
 use crate::error::SyncError;
 use sea_orm::ConnectionTrait;
-use sea_orm::sea_query::{Alias, Expr, Query};
-use std::collections::HashSet;
+use sea_orm::sea_query::{Alias, Expr, IndexCreateStatement, Query};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until, timeout_at};
 
-/// Which tables have their indexes, and whether any is being filled without.
-#[derive(Debug, Default)]
-pub(super) struct Indexes(Mutex<State>);
+/// How long a file that is written waits for others that fill a table which its marts read: then the table gets its indexes
+/// although more rows come. On two cores a million lines take less, and who waits holds up one of two lanes.
+const FILLING_WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// The indexes that tables are to have, which tables have them, and which are being filled without.
+#[derive(Debug)]
+pub(super) struct Indexes {
+    /// None where they come with the tables.
+    of_tables: HashMap<&'static str, Vec<IndexCreateStatement>>,
+    state: Mutex<State>,
+    /// Told whenever a file has filled its tables.
+    filled: Notify,
+}
 
 #[derive(Debug, Default)]
 struct State {
     indexed: HashSet<String>,
-    fillings: usize,
+    /// Files that fill a table.
+    fillings: HashMap<String, usize>,
 }
 
-/// A file that is being written to a table without indexes; while there is one, they wait.
+/// A file that is being written to tables without indexes; while there is one, their indexes wait.
 #[derive(Debug)]
-pub struct Filling<'a>(Option<&'a Indexes>);
+pub struct Filling<'a> {
+    indexes: &'a Indexes,
+    tables: Vec<String>,
+}
 
 impl Drop for Filling<'_> {
     fn drop(&mut self) {
-        if let Some(indexes) = self.0 {
-            indexes.state(|state| state.fillings -= 1);
-        }
+        self.indexes.state(|state| {
+            for table in &self.tables {
+                *state.fillings.entry(table.clone()).or_default() -= 1;
+            }
+        });
+        self.indexes.filled.notify_waiters();
     }
 }
 
+fn filling_wait_max() -> Duration {
+    fail::fail_point!("filling_wait_max", |_| Duration::ZERO);
+    FILLING_WAIT_MAX
+}
+
 impl Indexes {
+    /// Those of a database; none is there yet.
+    pub fn of(dialect: Dialect) -> Self {
+        let mut of_tables: HashMap<&str, Vec<IndexCreateStatement>> = HashMap::new();
+        for (table, index) in migration::market_indexes(dialect.backend()) {
+            of_tables.entry(table).or_default().push(index);
+        }
+        Self { of_tables, state: Mutex::default(), filled: Notify::new() }
+    }
+
     fn state<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {
-        look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        look(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn are_lacking(&self, table: &str) -> bool {
+        self.of_tables.contains_key(table) && !self.state(|state| state.indexed.contains(table))
+    }
+
+    fn is_filled(&self, table: &str) -> bool {
+        self.state(|state| state.fillings.get(table).is_some_and(|&files| files > 0))
+    }
+
+    /// Until nobody fills a table any more.
+    async fn filled(&self, table: &str) {
+        loop {
+            let filled = self.filled.notified();
+            tokio::pin!(filled);
+            // Before the look: who fills it may end just after.
+            filled.as_mut().enable();
+            if !self.is_filled(table) {
+                return;
+            }
+            filled.await;
+        }
     }
 }
 
 impl Sink {
     /// Says that a file of this dataset is about to be written.
     pub fn start_filling(&self, dataset: &Dataset) -> Filling<'_> {
-        let is_filling = self.indexes.state(|state| {
-            let has_indexes = |owner| state.indexed.contains(dataset.table_of(owner));
-            let is_filling = !has_indexes(Owner::Record) || !has_indexes(Owner::Line);
-            state.fillings += usize::from(is_filling);
-            is_filling
+        let tables: BTreeSet<&str> = [Owner::Record, Owner::Line].map(|owner| dataset.table_of(owner)).into();
+        let lacking = tables.into_iter().filter(|table| self.indexes.are_lacking(table));
+        let tables: Vec<String> = lacking.map(str::to_owned).collect();
+        self.indexes.state(|state| {
+            for table in &tables {
+                *state.fillings.entry(table.clone()).or_default() += 1;
+            }
         });
-        Filling(is_filling.then_some(&self.indexes))
+        Filling { indexes: &self.indexes, tables }
     }
 
-    /// Makes the indexes of every table that holds something, unless another file is filling one: then that
+    /// Makes the indexes of every table that holds something, unless another file is filling it: then that
     /// file's end makes them. A start makes those that a crash left out.
     ///
     /// # Errors
     ///
-    /// When the database fails.
+    /// When the database fails, or the process is to stop.
     pub async fn make_indexes(&self) -> Result<(), SyncError> {
-        let indexes = migration::market_indexes(self.dialect.backend());
-        for table in self.shapes().keys() {
-            let is_due = self.indexes.state(|state| state.fillings == 0 && !state.indexed.contains(table));
-            if !is_due || !self.holds_rows(table).await? {
-                continue;
+        for table in self.indexes.of_tables.keys() {
+            let is_due = self.indexes.are_lacking(table) && !self.indexes.is_filled(table);
+            if is_due && self.holds_rows(table).await? {
+                self.make_indexes_of(table).await?;
             }
-            let _writing = self.writing.lock().await;
-            for (_, index) in indexes.iter().filter(|(of, _)| of == table) {
-                self.connection.execute(index).await?;
-            }
-            self.indexes.state(|state| state.indexed.insert(table.clone()));
         }
+        Ok(())
+    }
+
+    /// The tables that these marts read without the indexes that they have to have.
+    pub(super) async fn unindexed<'a>(
+        &self,
+        marts: impl IntoIterator<Item = &'a Mart>,
+    ) -> Result<Vec<String>, SyncError> {
+        let shapes = self.shapes();
+        let mut tables: BTreeSet<&String> = marts.into_iter().flat_map(|mart| mart.reads(&shapes)).collect();
+        tables.retain(|table| self.indexes.are_lacking(table));
+        let mut unindexed = Vec::new();
+        for table in tables {
+            if self.holds_rows(table).await? {
+                unindexed.push(table.clone());
+            }
+        }
+        Ok(unindexed)
+    }
+
+    /// Makes the indexes of these tables once nobody fills them any more, or when that has taken too long.
+    pub(super) async fn make_indexes_in_time(&self, tables: &[String]) -> Result<(), SyncError> {
+        let deadline = Instant::now() + filling_wait_max();
+        for table in tables {
+            self.wait_for_filling(table, deadline).await?;
+            self.make_indexes_of(table).await?;
+        }
+        Ok(())
+    }
+
+    async fn wait_for_filling(&self, table: &str, deadline: Instant) -> Result<(), SyncError> {
+        let say = async {
+            sleep_until((Instant::now() + SAID_EVERY).min(deadline)).await;
+            tracing::warn!(
+                table,
+                wait_max_s = FILLING_WAIT_MAX.as_secs(),
+                "a mart waits for another file that fills a table which it reads"
+            );
+            std::future::pending().await
+        };
+        tokio::select! {
+            filled = timeout_at(deadline, self.indexes.filled(table)) => {
+                if filled.is_err() {
+                    tracing::warn!(table, "a table gets its indexes while it is filled, which then takes longer");
+                }
+                Ok(())
+            }
+            () = self.stop.cancelled() => Err(SyncError::Stopped),
+            () = say => Ok(()),
+        }
+    }
+
+    async fn make_indexes_of(&self, table: &str) -> Result<(), SyncError> {
+        let _writing = self.writing.lock().await;
+        if !self.indexes.are_lacking(table) {
+            // Another file was faster.
+            return Ok(());
+        }
+        let started = Instant::now();
+        let write = self.begin_beside_others().await?;
+        let make = async {
+            for index in self.indexes.of_tables.get(table).into_iter().flatten() {
+                write.transaction.execute(index).await?;
+            }
+            Ok::<_, SyncError>(())
+        };
+        self.long_step(&format!("making the indexes of {table}"), write.transaction.session, make).await?;
+        write.commit().await?;
+        tracing::debug!(table, elapsed_ms = started.elapsed().as_millis() as u64, "indexes made");
+        self.indexes.state(|state| state.indexed.insert(table.to_owned()));
         Ok(())
     }
 

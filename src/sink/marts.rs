@@ -14,27 +14,39 @@ use crate::error::SyncError;
 use crate::schema::TableShape;
 use entity::{definitions, dirty_groups};
 use sea_orm::sea_query::{Alias, OnConflict, Query, Table, TableDropStatement};
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, Set};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, Set, Statement};
 use std::sync::{Mutex, PoisonError};
 
 /// Records that one query finds the groups of.
 const RECORDS_PER_QUERY: usize = 500;
 
-/// Markets of which files are being synced, each as often as there are such files.
-pub(super) type MarketsAtWork = Mutex<Vec<String>>;
+/// Files that are being synced, by the market and table that they change, each as often as there are such files.
+pub(super) type FilesAtWork = Mutex<Vec<(String, String)>>;
 
-/// A file of a market that is being synced.
+/// A file that is being synced.
 #[derive(Debug)]
-pub struct MarketAtWork<'a> {
-    markets: &'a MarketsAtWork,
-    market: String,
+pub struct FileAtWork<'a> {
+    files: &'a FilesAtWork,
+    /// Its market and table.
+    changes: (String, String),
 }
 
-impl Drop for MarketAtWork<'_> {
+impl FileAtWork<'_> {
+    /// Whether it changes what a mart of a market is computed from.
+    pub(super) fn touches(&self, mart: &Mart, market: &str) -> bool {
+        touches(&self.changes, mart, market)
+    }
+}
+
+fn touches((changed_market, table): &(String, String), mart: &Mart, market: &str) -> bool {
+    changed_market == market && mart.touched_by.contains_key(table)
+}
+
+impl Drop for FileAtWork<'_> {
     fn drop(&mut self) {
-        let mut markets = self.markets.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(at) = markets.iter().position(|market| *market == self.market) {
-            markets.swap_remove(at);
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(at) = files.iter().position(|changes| *changes == self.changes) {
+            files.swap_remove(at);
         }
     }
 }
@@ -45,28 +57,52 @@ impl Sink {
     pub(super) async fn define_marts(&self) -> Result<Dropped, SyncError> {
         let mut dropped = Dropped::new();
         for mart in &self.definitions.marts {
-            let mut is_current = true;
-            for shape in mart.tables() {
-                is_current &= self.has_columns(shape).await?;
-            }
-            let is_defined = self.is_defined(&mart.shape.name, &mart.fingerprint).await?;
-            if is_current && is_defined {
-                continue;
-            }
-            // Parts may be keyed otherwise although their columns are the same.
-            if (!is_current || mart.partial.is_some()) && !self.make_tables(mart, &mut dropped).await? {
-                continue;
-            }
-            let write = self.begin().await?;
-            self.define(&write.transaction, &mart.shape.name, &mart.fingerprint).await?;
-            for table in mart.touched_by.keys() {
-                self.mark_markets(&write.transaction, mart, table).await?;
-            }
-            self.clear(&write.transaction, &mart.shape.name).await?;
-            write.commit().await?;
+            self.define_mart(mart, &mut dropped).await.map_err(|error| error.in_definition(&mart.file))?;
         }
         self.forget_marks_of_others().await?;
         Ok(dropped)
+    }
+
+    async fn define_mart(&self, mart: &Mart, dropped: &mut Dropped) -> Result<(), SyncError> {
+        let mut is_current = true;
+        for shape in mart.tables() {
+            is_current &= self.is_made(&self.connection, shape).await?;
+        }
+        if is_current && self.is_defined(&mart.shape.name, &mart.fingerprint).await? {
+            return Ok(());
+        }
+        if !is_current && !self.make_tables(mart, dropped).await? {
+            return Ok(());
+        }
+        self.try_queries(mart).await?;
+        let write = self.begin().await?;
+        self.define(&write.transaction, &mart.shape.name, &mart.fingerprint).await?;
+        for table in mart.touched_by.keys() {
+            self.mark_markets(&write.transaction, mart, table).await?;
+        }
+        self.clear(&write.transaction, &mart.shape.name).await?;
+        write.commit().await
+    }
+
+    /// Has the database read each query of a mart: an error is told at the start, with its file, and not when a market's
+    /// first file comes.
+    async fn try_queries(&self, mart: &Mart) -> Result<(), SyncError> {
+        let scopes = [Scope::Market(String::new()), Scope::Keys(String::new(), vec!["1970-01-01".to_owned()])];
+        for scope in &scopes {
+            let mut queries = vec![(&mart.shape, self.groups_query(mart, scope)?)];
+            if let Some(partial) = &mart.partial {
+                queries.push((&partial.parts, self.parts_query(mart, partial, scope)?));
+            }
+            for (shape, query) in queries {
+                let sql = format!("EXPLAIN {} {}", self.insert_into(shape), query.sql);
+                self.execute_sql(&self.connection, sql, query.binds).await?;
+            }
+        }
+        for query in mart.touched_by.values() {
+            let touched = render(&mart.file, query, self.dialect, &self.shapes(), &scopes[1])?;
+            self.execute_sql(&self.connection, format!("EXPLAIN {}", touched.sql), touched.binds).await?;
+        }
+        Ok(())
     }
 
     /// Marks of marts that are not defined any more.
@@ -136,9 +172,25 @@ impl Sink {
         Ok(())
     }
 
-    async fn has_columns(&self, shape: &TableShape) -> Result<bool, SyncError> {
-        let existing = self.columns_of(&shape.name).await?;
-        Ok(existing.iter().eq(shape.columns.iter().map(|column| &column.name)))
+    /// Whether a table has the columns, types and key that it is to have.
+    pub(super) async fn is_made(
+        &self,
+        connection: &impl ConnectionTrait,
+        shape: &TableShape,
+    ) -> Result<bool, SyncError> {
+        let (backend, name) = (self.dialect.backend(), shape.name.as_str());
+        let catalog = Statement::from_sql_and_values(backend, self.dialect.catalog_query(), [name.into()]);
+        let rows = connection.query_all_raw(catalog).await?;
+        let made = rows
+            .iter()
+            .map(|row| Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?, row.try_get_by_index(2)?)))
+            .collect::<Result<Vec<(String, String, i64)>, DbErr>>()?;
+        let place = |column: &str| shape.key.iter().position(|key| key == column).map_or(0, |place| place as i64 + 1);
+        let wanted = shape.columns.iter();
+        let mut wanted =
+            wanted.map(|column| (&column.name, self.dialect.catalog_type(column.kind), place(&column.name)));
+        Ok(made.len() == shape.columns.len()
+            && made.iter().all(|(name, kind, place)| wanted.next() == Some((name, kind.as_str(), *place))))
     }
 
     /// Whether a mart or view was made from this text.
@@ -192,7 +244,7 @@ impl Sink {
             }
             for keys in keys.chunks(RECORDS_PER_QUERY) {
                 let scope = Scope::Keys(market.to_owned(), keys.to_vec());
-                let groups = render(&mart.shape.name, query, self.dialect, &self.shapes(), &scope)?;
+                let groups = render(&mart.file, query, self.dialect, &self.shapes(), &scope)?;
                 // Placeholders are numbered through, so the values of this line come after the query's.
                 let (mart_at, market_at) = (groups.binds.len() + 1, groups.binds.len() + 2);
                 let (sql, binds) = match self.dialect {
@@ -212,21 +264,25 @@ impl Sink {
                         [vec![mart.shape.name.as_str().into(), market.into()], groups.binds].concat(),
                     ),
                 };
-                self.execute_sql(connection, sql, binds).await?;
+                let marked = self.execute_sql(connection, sql, binds).await;
+                marked.map_err(|error| SyncError::from(error).in_definition(&mart.file))?;
             }
         }
         Ok(())
     }
 
-    /// Says that a file of this market is being synced: until that ends, files of other markets leave its marts alone.
-    pub fn start_market(&self, market: &str) -> MarketAtWork<'_> {
-        let markets = &self.markets_at_work;
-        markets.lock().unwrap_or_else(PoisonError::into_inner).push(market.to_owned());
-        MarketAtWork { markets, market: market.to_owned() }
+    /// Says that a file of this table and market is being synced: until that ends, files that do not touch the same marts
+    /// leave these alone.
+    pub fn start_work(&self, market: &str, table: &str) -> FileAtWork<'_> {
+        let (files, changes) = (&self.files_at_work, (market.to_owned(), table.to_owned()));
+        files.lock().unwrap_or_else(PoisonError::into_inner).push(changes.clone());
+        FileAtWork { files, changes }
     }
 
-    pub(super) fn is_at_work(&self, market: &str) -> bool {
-        self.markets_at_work.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|other| other == market)
+    /// Whether a file that is being synced changes what a mart of a market is computed from.
+    pub(super) fn is_touched(&self, mart: &Mart, market: &str) -> bool {
+        let files = self.files_at_work.lock().unwrap_or_else(PoisonError::into_inner);
+        files.iter().any(|changes| touches(changes, mart, market))
     }
 
     async fn mark_market(&self, connection: &impl ConnectionTrait, mart: &Mart, market: &str) -> Result<(), SyncError> {

@@ -22,6 +22,7 @@ pub mod known;
 pub mod known_files;
 pub mod lease;
 pub mod ledger;
+mod long_step;
 pub mod marts;
 mod mysql;
 mod mysql_values;
@@ -54,6 +55,7 @@ use definition::Definitions;
 use dialect::Dialect;
 use indexes::Indexes;
 use lease::Lease;
+use long_step::Interrupt;
 use migration::{Migrator, MigratorTrait};
 use sea_orm::sea_query::SelectStatement;
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbErr, Statement, Value};
@@ -61,6 +63,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, MutexGuard};
+use tokio_util::sync::CancellationToken;
 use transaction::Transaction;
 
 /// Connections of the pool: one or two write, except on MySQL, the others answer health checks, read known hashes, and on
@@ -118,7 +121,10 @@ pub struct Sink {
     table_columns_max: usize,
     /// When the last write was committed: what tells a new outage from one that goes on.
     last_commit: std::sync::Mutex<Option<Instant>>,
-    markets_at_work: marts::MarketsAtWork,
+    files_at_work: marts::FilesAtWork,
+    /// Set when the process is to end: then long steps do.
+    stop: CancellationToken,
+    interrupt: Interrupt,
     /// `None` where there is no log to move pages of.
     page_mover: Option<wal::PageMover>,
 }
@@ -130,8 +136,23 @@ impl Sink {
     /// # Errors
     ///
     /// A passing one while the database is away; [`SyncError::LeaseHeld`] while another process writes.
-    pub async fn open(config: &Config) -> Result<Self, SyncError> {
-        let connection = connect(config).await?;
+    pub async fn open(config: &Config, stop: &CancellationToken) -> Result<Self, SyncError> {
+        let interrupt = Interrupt::default();
+        let connection = connect_for(Access::Write, config, &interrupt).await?;
+        let opened = Self::open_on(connection.clone(), config, stop.clone(), interrupt).await;
+        if opened.is_err() {
+            // A process that ends before its last SQLite connection does leaves a `-wal` file behind.
+            connection.close_by_ref().await?;
+        }
+        opened
+    }
+
+    async fn open_on(
+        connection: DatabaseConnection,
+        config: &Config,
+        stop: CancellationToken,
+        interrupt: Interrupt,
+    ) -> Result<Self, SyncError> {
         let dialect = Dialect::of(connection.get_database_backend());
         check_strictness(&connection, dialect).await?;
         let collation = migration::ddl::text_collation(&connection).await?;
@@ -141,7 +162,7 @@ impl Sink {
         let sink = Self {
             definitions: Definitions::load(config.marts_dir.as_deref())?,
             shapes: RwLock::new(Arc::new(evolve::declared_shapes())),
-            indexes: Indexes::default(),
+            indexes: Indexes::of(dialect),
             writing: Mutex::new(()),
             idle: Arc::new(mysql::Idle::new(config.database_url.clone())),
             evolving: Mutex::new(false),
@@ -150,7 +171,9 @@ impl Sink {
             obstacles: obstacles::Obstacles::default(),
             table_columns_max: config.limits.table_columns_max,
             last_commit: std::sync::Mutex::new(None),
-            markets_at_work: Default::default(),
+            files_at_work: Default::default(),
+            stop,
+            interrupt,
             page_mover: wal::PageMover::of(&connection, dialect),
             connection,
             dialect,
@@ -210,6 +233,18 @@ impl Sink {
         self.lease()?.give_up(&self.connection).await
     }
 
+    /// Ends the connections, with everything in SQLite's main file.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn close_database(&self) -> Result<(), SyncError> {
+        if self.dialect == Dialect::Sqlite {
+            wal::empty_log(&self.connection).await?;
+        }
+        self.end_connections().await
+    }
+
     fn lease(&self) -> Result<&Lease, SyncError> {
         let looking_only = || SyncError::Internal("it was to write to a database that it only looks at".to_owned());
         self.lease.as_ref().ok_or_else(looking_only)
@@ -217,12 +252,17 @@ impl Sink {
 
     /// A write transaction. It fails at once if the lease is lost, and keeps it otherwise.
     async fn begin(&self) -> Result<WriteTransaction<'_>, SyncError> {
+        let writing = self.writing.lock().await;
+        self.begin_holding(writing).await
+    }
+
+    /// As [`Sink::begin`], for who has the right to write already.
+    async fn begin_holding<'a>(&'a self, writing: MutexGuard<'a, ()>) -> Result<WriteTransaction<'a>, SyncError> {
         let lease = self.lease()?;
-        let guard = self.writing.lock().await;
         let transaction = Transaction::begin(&self.connection, self.dialect, &self.idle).await?;
         // The first statement writes, so SQLite takes its write lock here and never has to upgrade one.
         lease.beat(&transaction).await?;
-        Ok(WriteTransaction { transaction, last_commit: &self.last_commit, late_lease: None, _guard: Some(guard) })
+        Ok(WriteTransaction { transaction, last_commit: &self.last_commit, late_lease: None, _guard: Some(writing) })
     }
 
     /// As [`Sink::begin`], for who holds `writing` already and, on the servers, may have two such transactions at a time.
@@ -289,21 +329,23 @@ enum Access {
 ///
 /// When the database is away or refuses.
 pub async fn connect(config: &Config) -> Result<DatabaseConnection, SyncError> {
-    connect_for(Access::Write, config).await
+    connect_for(Access::Write, config, &Interrupt::default()).await
 }
 
-async fn connect_for(access: Access, config: &Config) -> Result<DatabaseConnection, SyncError> {
+async fn connect_for(access: Access, config: &Config, interrupt: &Interrupt) -> Result<DatabaseConnection, SyncError> {
     let url = &config.database_url;
     reach::reach(url.reveal(), config.database_wait.clamp(CONNECT_TIMEOUT_MIN, CONNECT_TIMEOUT)).await?;
     // After a power loss NORMAL may lack the last commits, which then are made again from the file. That
     // needs the file to be there still.
     let synchronous = if config.after_sync == AfterSync::Keep { "NORMAL" } else { "FULL" };
     let mut options = ConnectOptions::new(url.reveal());
+    let interrupt = interrupt.clone();
     options
         .max_connections(CONNECTIONS_MAX)
         .connect_timeout(CONNECT_TIMEOUT)
         .acquire_timeout(CONNECT_TIMEOUT)
         .sqlx_logging(false)
+        .map_sqlx_sqlite_pool_opts(move |pool| interrupt.watched_by(pool))
         .map_sqlx_sqlite_opts(move |options| {
             let options = options
                 .create_if_missing(access == Access::Write)

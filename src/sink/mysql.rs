@@ -123,6 +123,11 @@ impl Connection {
         Ok(Self { connection, takes_files: true })
     }
 
+    /// The server's thread that serves it.
+    pub fn id(&self) -> u32 {
+        self.connection.id()
+    }
+
     /// Runs a statement without values, as its text.
     pub async fn run(&mut self, sql: &str) -> Result<(), DbErr> {
         self.connection.query_drop(sql).await.map_err(failed)

@@ -3,6 +3,7 @@
 
 use super::definition::Definitions;
 use super::dialect::Dialect;
+use super::long_step::Interrupt;
 use super::{Access, Sink, connect_for, evolve, indexes, mysql, obstacles};
 use crate::config::Config;
 use crate::error::SyncError;
@@ -15,6 +16,7 @@ use sea_orm::{
 use std::collections::HashSet;
 use std::sync::{Arc, RwLock};
 use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
 
 impl Sink {
     /// Opens the database for looking at it; `None` when nothing was ever synced into it.
@@ -27,12 +29,13 @@ impl Sink {
         if is_missing_file(config.database_url.reveal()) {
             return Ok(None);
         }
-        let connection = connect_for(Access::Look, config).await?;
+        let connection = connect_for(Access::Look, config, &Interrupt::default()).await?;
+        let dialect = Dialect::of(connection.get_database_backend());
         let sink = Self {
-            dialect: Dialect::of(connection.get_database_backend()),
+            dialect,
             definitions: Definitions::load(config.marts_dir.as_deref())?,
             shapes: RwLock::new(Arc::new(evolve::declared_shapes())),
-            indexes: indexes::Indexes::default(),
+            indexes: indexes::Indexes::of(dialect),
             writing: Mutex::new(()),
             idle: Arc::new(mysql::Idle::new(config.database_url.clone())),
             evolving: Mutex::new(false),
@@ -41,7 +44,9 @@ impl Sink {
             obstacles: obstacles::Obstacles::default(),
             table_columns_max: config.limits.table_columns_max,
             last_commit: std::sync::Mutex::new(None),
-            markets_at_work: Default::default(),
+            files_at_work: Default::default(),
+            stop: CancellationToken::new(),
+            interrupt: Interrupt::default(),
             page_mover: None,
             collation: None,
             lease: None,

@@ -11,6 +11,8 @@
 use super::ahead::{Ahead, Reader};
 use super::definition::Mart;
 use super::dialect::Dialect;
+use super::long_step::Session;
+use super::marts::FileAtWork;
 use super::partial::{Change, Partial};
 use super::template::{Rendered, Scope, render, render_over};
 use super::transaction::Transaction;
@@ -27,6 +29,7 @@ use sea_orm::{
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
+use tokio::sync::MutexGuard;
 use tracing::debug;
 
 /// Marks up to which nobody counts of how many groups or parts they are.
@@ -96,34 +99,61 @@ impl<'a> Queue<'a> {
 }
 
 impl Sink {
-    /// Recomputes what is marked of a market, and of markets of which no file is being synced, which a file that
-    /// failed may have left. Without a market, everything that is marked.
+    /// Recomputes what is marked of the marts that a file touches, and of those that no file at work touches, which a
+    /// file that failed may have left. Without a file, everything that is marked.
     ///
     /// # Errors
     ///
-    /// When the database fails; the marks that are left are taken up by the next refresh.
-    pub async fn refresh_marts(&self, market: Option<&str>) -> Result<(), SyncError> {
-        let due = self.due(market).await?;
+    /// When the database fails, or the process is to stop; the marks that are left are taken up by the next refresh.
+    pub async fn refresh_marts(&self, file: Option<&FileAtWork<'_>>) -> Result<(), SyncError> {
+        let due = self.due(file).await?;
         if due.iter().all(|due| !due.is_whole && due.marks <= GROUPS_UNCOUNTED_MAX) {
             for due in &due {
                 self.refresh(due, Turn::EachItsOwn).await?;
             }
             return Ok(());
         }
-        if due.iter().any(|due| due.is_whole) {
+        let is_any_whole = due.iter().any(|due| due.is_whole);
+        let markets: BTreeSet<&String> = due.iter().map(|due| &due.market).collect();
+        // Before the statistics: they count what another file, which may be waited for, has written.
+        self.make_indexes_in_time(&self.unindexed(due.iter().map(|due| due.mart)).await?).await?;
+        if is_any_whole {
             self.gather_statistics().await?;
         }
-        let markets: BTreeSet<&String> = due.iter().map(|due| &due.market).collect();
         for market in markets {
-            // No chunk is committed meanwhile: it would not mark again what is marked as a whole, and what is read ahead
-            // lacks its rows. Others have their turn between two markets.
-            let _writing = self.writing.lock().await;
-            // Another file's refresh may have been faster.
-            let mut due = self.due(Some(market)).await?;
-            due.retain(|due| due.market == *market);
-            self.refresh_two_at_a_time(due).await?;
+            self.refresh_market(market, file).await?;
         }
         Ok(())
+    }
+
+    async fn refresh_market(&self, market: &str, file: Option<&FileAtWork<'_>>) -> Result<(), SyncError> {
+        loop {
+            // No chunk is committed meanwhile: it would not mark again what is marked as a whole, and what is read ahead
+            // lacks its rows. Others have their turn between two markets.
+            let writing = self.writing.lock().await;
+            // Another file's refresh may have been faster.
+            let mut due = self.due(file).await?;
+            due.retain(|due| due.market == *market);
+            let unindexed = self.unindexed(due.iter().map(|due| due.mart)).await?;
+            if unindexed.is_empty() {
+                return self.refresh_two_at_a_time(due).await;
+            }
+            drop(writing);
+            self.make_indexes_in_time(&unindexed).await?;
+        }
+    }
+
+    /// The right to write, while a mart can be computed.
+    async fn turn_for(&self, mart: &Mart) -> Result<MutexGuard<'_, ()>, SyncError> {
+        loop {
+            let writing = self.writing.lock().await;
+            let unindexed = self.unindexed([mart]).await?;
+            if unindexed.is_empty() {
+                return Ok(writing);
+            }
+            drop(writing);
+            self.make_indexes_in_time(&unindexed).await?;
+        }
     }
 
     /// Refreshes what is due of a market.
@@ -170,10 +200,12 @@ impl Sink {
                 none => none.insert(Reader::open(&self.connection).await?),
             };
             let (shape, query) = match &due.mart.partial {
-                Some(partial) => (&partial.parts, self.parts_query(partial, &due.market, None)?),
-                None => (&due.mart.shape, self.groups_query(due.mart, &due.market, None)?),
+                Some(partial) => (&partial.parts, self.parts_query(due.mart, partial, &scope_of(&due.market, None))?),
+                None => (&due.mart.shape, self.groups_query(due.mart, &scope_of(&due.market, None))?),
             };
-            let ahead = reader.compute(shape, query).await?;
+            let step = format!("computing {} of market {}", due.mart.shape.name, due.market);
+            let ahead = self.long_step(&step, Session::Sqlite, reader.compute(shape, query)).await;
+            let ahead = ahead.map_err(|error| error.in_definition(&due.mart.file))?;
             let elapsed_ms = millis(started.elapsed());
             debug!(mart = due.mart.shape.name, market = due.market, elapsed_ms, "mart computed ahead");
             all.push((due, ahead));
@@ -187,7 +219,10 @@ impl Sink {
         let tables: Vec<&String> = shapes.keys().collect();
         if let Some(statement) = self.dialect.gather_statistics(&tables) {
             let _writing = self.writing.lock().await;
-            self.connection.execute_unprepared(&statement).await?;
+            let write = self.begin_beside_others().await?;
+            let gather = write.transaction.execute_unprepared(&statement);
+            self.long_step("counting rows for the planner", write.transaction.session, gather).await?;
+            write.commit().await?;
         }
         Ok(())
     }
@@ -216,16 +251,34 @@ impl Sink {
     ) -> Result<(), SyncError> {
         let (mart, market) = (due.mart, due.market.as_str());
         let started = Instant::now();
-        let write = self.begin_in(turn).await?;
-        let transaction = &write.transaction;
-        if !due.is_marked(transaction, marked).await? {
+        let write = self.begin_in(turn, mart).await?;
+        if !due.is_marked(&write.transaction, marked).await? {
             // Another file's refresh has seen to them meanwhile.
             return Ok(());
         }
+        let step = format!("computing {} of market {market}", mart.shape.name);
+        let compute = self.compute(&write.transaction, due, marked, ahead);
+        let computed = self.long_step(&step, write.transaction.session, compute).await;
+        computed.map_err(|error| error.in_definition(&mart.file))?;
+        write.commit().await?;
+        let (marked, elapsed_ms) = (marked.map(<[_]>::len), millis(started.elapsed()));
+        debug!(mart = mart.shape.name, market, marked, elapsed_ms, "mart refreshed");
+        fail::fail_point!("after_refresh", |_| std::process::abort());
+        Ok(())
+    }
+
+    async fn compute(
+        &self,
+        transaction: &Transaction,
+        due: &Due<'_>,
+        marked: Option<&[String]>,
+        ahead: Option<Rows<'_>>,
+    ) -> Result<(), SyncError> {
+        let (mart, market) = (due.mart, due.market.as_str());
         match (&mart.partial, marked) {
             (None, groups) => self.compute_groups(transaction, mart, market, groups, ahead).await?,
             (Some(partial), None) => {
-                self.compute_parts(transaction, partial, market, None, ahead).await?;
+                self.compute_parts(transaction, mart, partial, market, None, ahead).await?;
                 self.compute_totals(transaction, mart, partial, market, None).await?;
                 self.compute_groups(transaction, mart, market, None, None).await?;
             }
@@ -236,17 +289,12 @@ impl Sink {
             }
         }
         // At the end: MySQL would have another transaction that looks for its own marks wait for this one.
-        due.clear(transaction, marked).await?;
-        write.commit().await?;
-        let (marked, elapsed_ms) = (marked.map(<[_]>::len), millis(started.elapsed()));
-        debug!(mart = mart.shape.name, market, marked, elapsed_ms, "mart refreshed");
-        fail::fail_point!("after_refresh", |_| std::process::abort());
-        Ok(())
+        due.clear(transaction, marked).await
     }
 
-    async fn begin_in(&self, turn: Turn) -> Result<WriteTransaction<'_>, SyncError> {
+    async fn begin_in(&self, turn: Turn, mart: &Mart) -> Result<WriteTransaction<'_>, SyncError> {
         match turn {
-            Turn::EachItsOwn => self.begin().await,
+            Turn::EachItsOwn => self.begin_holding(self.turn_for(mart).await?).await,
             Turn::Callers => self.begin_beside_others().await,
         }
     }
@@ -262,7 +310,7 @@ impl Sink {
     ) -> Result<Vec<String>, SyncError> {
         let mut groups = self.groups_of_parts(transaction, mart, partial, market, parts).await?;
         self.change_totals(transaction, partial, market, parts, Change::Take).await?;
-        self.compute_parts(transaction, partial, market, Some(parts), None).await?;
+        self.compute_parts(transaction, mart, partial, market, Some(parts), None).await?;
         self.change_totals(transaction, partial, market, parts, Change::Add).await?;
         groups.extend(self.groups_of_parts(transaction, mart, partial, market, parts).await?);
         let lost = self.groups_of_lost(transaction, mart, partial, market).await?;
@@ -283,7 +331,8 @@ impl Sink {
         if groups.is_some_and(<[_]>::is_empty) {
             return Ok(());
         }
-        let rows = ahead.map_or_else(|| self.groups_query(mart, market, groups).map(Rows::Query), Ok)?;
+        let query = || self.groups_query(mart, &scope_of(market, groups)).map(Rows::Query);
+        let rows = ahead.map_or_else(query, Ok)?;
         let groups = groups.map(|groups| groups.iter().map(|group| self.group_value(mart, group)).collect());
         self.delete_keys(transaction, &mart.shape, market, &mart.group, groups).await?;
         fail::fail_point!("during_refresh", |_| std::process::abort());
@@ -293,26 +342,27 @@ impl Sink {
     async fn compute_parts(
         &self,
         transaction: &Transaction,
+        mart: &Mart,
         partial: &Partial,
         market: &str,
         parts: Option<&[String]>,
         ahead: Option<Rows<'_>>,
     ) -> Result<(), SyncError> {
-        let rows = ahead.map_or_else(|| self.parts_query(partial, market, parts).map(Rows::Query), Ok)?;
+        let query = || self.parts_query(mart, partial, &scope_of(market, parts)).map(Rows::Query);
+        let rows = ahead.map_or_else(query, Ok)?;
         let parts = parts.map(|parts| parts.iter().map(|part| part.as_str().into()).collect());
         self.delete_keys(transaction, &partial.parts, market, &partial.by, parts).await?;
         fail::fail_point!("during_parts", |_| std::process::abort());
         self.insert_computed(transaction, &partial.parts, rows).await
     }
 
-    fn groups_query(&self, mart: &Mart, market: &str, groups: Option<&[String]>) -> Result<Rendered, SyncError> {
+    pub(super) fn groups_query(&self, mart: &Mart, scope: &Scope) -> Result<Rendered, SyncError> {
         let totals = mart.partial.as_ref().map(|partial| self.dialect.quote(&partial.totals.name));
-        let scope = scope_of(market, groups);
-        render_over(&mart.shape.name, &mart.body, totals, self.dialect, &self.shapes(), &scope)
+        render_over(&mart.file, &mart.body, totals, self.dialect, &self.shapes(), scope)
     }
 
-    fn parts_query(&self, partial: &Partial, market: &str, parts: Option<&[String]>) -> Result<Rendered, SyncError> {
-        render(&partial.parts.name, &partial.body, self.dialect, &self.shapes(), &scope_of(market, parts))
+    pub(super) fn parts_query(&self, mart: &Mart, partial: &Partial, scope: &Scope) -> Result<Rendered, SyncError> {
+        render(&mart.file, &partial.body, self.dialect, &self.shapes(), scope)
     }
 
     pub(super) async fn delete_keys(
@@ -332,14 +382,19 @@ impl Sink {
         Ok(())
     }
 
+    /// The beginning of the statement that inserts rows of a query.
+    pub(super) fn insert_into(&self, shape: &TableShape) -> String {
+        let columns: Vec<String> = shape.columns.iter().map(|column| self.dialect.quote(&column.name)).collect();
+        format!("INSERT INTO {} ({})", self.dialect.quote(&shape.name), columns.join(", "))
+    }
+
     async fn insert_computed(
         &self,
         transaction: &Transaction,
         shape: &TableShape,
         rows: Rows<'_>,
     ) -> Result<(), SyncError> {
-        let columns: Vec<String> = shape.columns.iter().map(|column| self.dialect.quote(&column.name)).collect();
-        let insert = format!("INSERT INTO {} ({})", self.dialect.quote(&shape.name), columns.join(", "));
+        let insert = self.insert_into(shape);
         match rows {
             Rows::Query(query) => {
                 self.execute_sql(transaction, format!("{insert} {}", query.sql), query.binds).await?;
@@ -349,14 +404,16 @@ impl Sink {
         Ok(())
     }
 
-    /// What is due of a market and of those of which no file is being synced, in the order of the marts' names.
-    async fn due(&self, market: Option<&str>) -> Result<Vec<Due<'_>>, SyncError> {
+    /// What is due of the marts that a file touches and of those that no file at work does, in the order of their names.
+    async fn due(&self, file: Option<&FileAtWork<'_>>) -> Result<Vec<Due<'_>>, SyncError> {
         let mut all = Vec::new();
         for marks in self.marks().await? {
-            let is_others = market.is_some_and(|market| market != marks.market && self.is_at_work(&marks.market));
+            let is_others = |mart: &Mart| {
+                file.is_some_and(|file| !file.touches(mart, &marks.market) && self.is_touched(mart, &marks.market))
+            };
             let mart = self.definitions.marts.iter().find(|mart| mart.shape.name == marks.mart);
-            let is_left_alone = is_others || self.has_obstacle(&marks.mart);
-            let Some(mart) = mart.filter(|_| !is_left_alone) else { continue };
+            let is_left_alone = |mart: &Mart| is_others(mart) || self.has_obstacle(&marks.mart);
+            let Some(mart) = mart.filter(|mart| !is_left_alone(mart)) else { continue };
             let is_whole = marks.groups().is_none();
             let Marks { market, last_id, marks, .. } = marks;
             let mut due = Due { mart, market, last_id, marks: marks.unsigned_abs(), is_whole };

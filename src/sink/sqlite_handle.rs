@@ -6,6 +6,7 @@ use rusqlite::Connection;
 use sea_orm::sqlx::sqlite::LockedSqliteHandle;
 use sea_orm::sqlx::{self, SqliteConnection};
 use sea_orm::{DbErr, RuntimeErr};
+use std::io::ErrorKind;
 
 /// Works with the handle of a connection, in its transaction if there is one.
 pub(super) async fn with_handle<T>(
@@ -44,9 +45,11 @@ fn lend<T>(
 fn failed(error: rusqlite::Error) -> DbErr {
     let primary_code = error.sqlite_error().map(|error| error.extended_code & 0xff);
     // Busy, locked, out of memory, read-only, I/O, full, cannot open.
-    let is_passing = matches!(primary_code, Some(5 | 6 | 7 | 8 | 10 | 13 | 14));
-    match is_passing {
-        true => exec_failed(sqlx::Error::Io(std::io::Error::other(error))),
-        false => DbErr::Exec(RuntimeErr::Internal(error.to_string())),
-    }
+    let kind = match primary_code {
+        Some(5 | 6 | 7 | 8 | 10 | 13 | 14) => ErrorKind::Other,
+        // It was told to end what it is at.
+        Some(9) => ErrorKind::Interrupted,
+        _ => return DbErr::Exec(RuntimeErr::Internal(error.to_string())),
+    };
+    exec_failed(sqlx::Error::Io(std::io::Error::new(kind, error)))
 }

@@ -62,6 +62,7 @@ pub fn render_over(
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.add_global("dialect", dialect.name());
+    environment.add_global("is_whole", matches!(scope, Scope::Market(_)));
     add_scope_functions(&mut environment, &binds, scope);
     add_sources(&mut environment, dialect, shapes, scope);
     add_expressions(&mut environment, dialect);

@@ -6,9 +6,10 @@
 
 use super::CONNECT_TIMEOUT;
 use super::dialect::Dialect;
+use super::long_step::Session;
 use super::mysql::{Idle, MysqlTransaction};
 use async_trait::async_trait;
-use sea_orm::sqlx::{self, AssertSqlSafe, Postgres, Sqlite};
+use sea_orm::sqlx::{self, AssertSqlSafe, Postgres, Row, Sqlite};
 use sea_orm::{
     ConnAcquireErr, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr,
     Statement, Values,
@@ -20,6 +21,8 @@ use tokio::sync::{Mutex, MutexGuard};
 /// A transaction; dropped without a commit, it is rolled back.
 pub(super) struct Transaction {
     backend: DbBackend,
+    /// By which its statements are cut off.
+    pub session: Session,
     driver: Mutex<Driver>,
 }
 
@@ -47,25 +50,29 @@ macro_rules! with_driver {
 impl Transaction {
     /// Begins one. `idle` keeps MySQL's connection between transactions.
     pub async fn begin(connection: &DatabaseConnection, dialect: Dialect, idle: &Arc<Idle>) -> Result<Self, DbErr> {
-        let driver = match dialect {
+        let (driver, session) = match dialect {
             Dialect::Sqlite => {
                 let connection = connection.get_sqlite_connection_pool().acquire().await.map_err(not_acquired)?;
-                Driver::Sqlite(sqlx::Transaction::begin(connection, None).await.map_err(query_failed)?)
+                let transaction = sqlx::Transaction::begin(connection, None).await.map_err(query_failed)?;
+                (Driver::Sqlite(transaction), Session::Sqlite)
             }
             Dialect::Mysql => {
                 let pool = connection.get_mysql_connection_pool();
-                Driver::Mysql(MysqlTransaction::begin(pool, idle, CONNECT_TIMEOUT).await?)
+                let transaction = MysqlTransaction::begin(pool, idle, CONNECT_TIMEOUT).await?;
+                let session = Session::Mysql(transaction.connection.id());
+                (Driver::Mysql(transaction), session)
             }
             Dialect::Postgres => {
                 let connection = connection.get_postgres_connection_pool().acquire().await.map_err(not_acquired)?;
                 let mut transaction = sqlx::Transaction::begin(connection, None).await.map_err(query_failed)?;
                 // Whatever the server's default is: a statement must see what others have committed.
-                let isolation = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED";
-                sqlx::raw_sql(isolation).execute(&mut *transaction).await.map_err(exec_failed)?;
-                Driver::Postgres(transaction)
+                let isolation = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; SELECT pg_backend_pid()";
+                let row = sqlx::raw_sql(isolation).fetch_one(&mut *transaction).await.map_err(exec_failed)?;
+                let id = row.try_get(0).map_err(exec_failed)?;
+                (Driver::Postgres(transaction), Session::Postgres(id))
             }
         };
-        Ok(Self { backend: dialect.backend(), driver: Mutex::new(driver) })
+        Ok(Self { backend: dialect.backend(), session, driver: Mutex::new(driver) })
     }
 
     /// Commits it.

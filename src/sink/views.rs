@@ -70,7 +70,7 @@ impl Sink {
     ) -> Result<Vec<ViewFailure>, SyncError> {
         let mut failures = Vec::new();
         for view in &self.definitions.views {
-            let query = render(&view.name, &view.body, self.dialect, shapes, &Scope::View)?.sql;
+            let query = render(&view.file, &view.body, self.dialect, shapes, &Scope::View)?.sql;
             // Where the collation is part of how a view is made, it is made anew for it.
             let fingerprint = hex(&Sha256::digest(self.in_binary(&query).as_bytes()));
             let before = dropped.remove(&view.name);
@@ -95,7 +95,10 @@ impl Sink {
                     self.define(connection, &view.name, &fingerprint).await?;
                     self.clear(connection, &view.name).await?;
                 }
-                Err(error) => failures.push(ViewFailure { view: view.name.clone(), error, is_unusable, was_dropped }),
+                Err(error) => {
+                    let error = error.in_definition(&view.file);
+                    failures.push(ViewFailure { view: view.name.clone(), error, is_unusable, was_dropped });
+                }
             }
         }
         Ok(failures)

@@ -7,9 +7,10 @@
 //! (sqlite.org/wal.html#walresetbug). The one that is built in is newer; one of the system may not be.
 
 use super::dialect::Dialect;
+use super::transaction::{exec_failed, not_acquired, query_failed};
 use crate::secret::conceal;
-use sea_orm::DatabaseConnection;
-use sea_orm::sqlx::{self, SqlitePool};
+use sea_orm::sqlx::{self, AssertSqlSafe, Row, SqlitePool};
+use sea_orm::{DatabaseConnection, DbErr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -18,6 +19,26 @@ const ROWS_PER_MOVE: u64 = 8_192;
 
 /// The first SQLite in which that is mended, as its number says it (sqlite.org/c3ref/libversion.html).
 const SAFE_SINCE: i32 = 3_051_003;
+
+/// How long a clean end waits for others that read from the log.
+const READERS_WAIT_MS: u32 = 1_000;
+
+/// Moves all pages into the database and empties the log, so that the main file is the database. Says so if another
+/// process keeps it from that.
+pub(super) async fn empty_log(connection: &DatabaseConnection) -> Result<(), DbErr> {
+    let mut connection = connection.get_sqlite_connection_pool().acquire().await.map_err(not_acquired)?;
+    let wait = AssertSqlSafe(format!("PRAGMA busy_timeout = {READERS_WAIT_MS}"));
+    sqlx::raw_sql(wait).execute(&mut *connection).await.map_err(exec_failed)?;
+    let emptied = sqlx::raw_sql("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut *connection).await;
+    let is_busy: i64 = emptied.and_then(|row| row.try_get(0)).map_err(query_failed)?;
+    if is_busy != 0 {
+        tracing::warn!(
+            "another process has the database open, so that its newest rows stay in the -wal file beside it: copy both, \
+             or end that process and sync again"
+        );
+    }
+    Ok(())
+}
 
 /// Moves pages, once at a time.
 #[derive(Debug)]

@@ -1,7 +1,9 @@
 //! A sandbox: an inbox, a state directory and an empty database, and the built program to work on them.
 
 use crate::servers;
-use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, QueryResult, Statement, TryGetable};
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, QueryResult, Statement, TransactionTrait, TryGetable,
+};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
@@ -254,6 +256,17 @@ impl Sandbox {
         if let Err(error) = held {
             eprintln!("{}: {error}", self.url);
         }
+    }
+
+    /// Begins to read on a connection of its own, which sees the database as it is now until it is dropped.
+    pub fn hold_a_snapshot(&self) -> sea_orm::DatabaseTransaction {
+        runtime()
+            .block_on(async {
+                let reading = self.connect().await?.begin().await?;
+                reading.execute_unprepared("SELECT COUNT(*) FROM tidegate_files").await?;
+                Ok::<_, sea_orm::DbErr>(reading)
+            })
+            .expect("the database can be read")
     }
 
     /// Every row of the market tables and the marts, without `_file_id`: what two databases must agree on.

@@ -56,8 +56,16 @@ impl Shop {
     pub fn any(seed: u64) -> Self {
         let mut random = fastrand::Rng::with_seed(seed);
         let orders = (0..60).map(|id| any_order(&mut random, id)).collect();
-        let tasks = (0..60).map(|id| any_task(&mut random, id)).collect();
+        let tasks = (0..60).map(|id| any_task(&mut random, id, 70)).collect();
         Self { orders, tasks }
+    }
+
+    /// A shop of that size, of which each customer has a few orders.
+    pub fn large(orders: u32, tasks: u32) -> Self {
+        let mut random = fastrand::Rng::with_seed(u64::from(orders));
+        let mut order = |id| Order { customer: format!("c{}", id % (orders / 3 + 1)), ..any_order(&mut random, id) };
+        let all_orders = (0..orders).map(&mut order).collect();
+        Self { orders: all_orders, tasks: (0..tasks).map(|id| any_task(&mut random, id, orders + 10)).collect() }
     }
 
     /// The order with that number.
@@ -110,12 +118,13 @@ impl Shop {
     }
 
     fn customers(&self) -> Vec<String> {
+        let tasks_of = grouped(self.tasks.iter(), |task| &task.order);
         let row = |(customer, currency): &(&str, &str), orders: &[&Order]| {
             let items: Vec<&Item> = sold(orders).flat_map(|order| &order.items).collect();
             let products: BTreeSet<&String> =
                 items.iter().map(|item| &item.sku).filter(|sku| !sku.is_empty()).collect();
             let tasks: Vec<&Task> =
-                orders.iter().flat_map(|order| self.tasks.iter().filter(|task| task.order == order.id)).collect();
+                orders.iter().filter_map(|order| tasks_of.get(&order.id)).flatten().copied().collect();
             let completed: Vec<&&Task> = tasks.iter().filter(|task| task.status == "Completed").collect();
             [
                 customer.to_string(),
@@ -244,9 +253,9 @@ fn any_item(random: &mut fastrand::Rng, line: i64) -> Item {
     Item { sku, quantity, price: random.i64(0..10_000) * 10 + line, cost: random.i64(0..10_000) }
 }
 
-fn any_task(random: &mut fastrand::Rng, id: u32) -> Task {
+fn any_task(random: &mut fastrand::Rng, id: u32, orders: u32) -> Task {
     // Some orders have several tasks, and some tasks an order that nobody knows.
-    let order = random.u32(..70).to_string();
+    let order = random.u32(..orders).to_string();
     let agent = ["1", "2", "3", ""][random.usize(..4)].to_owned();
     let status = ["Completed", "Completed", "Failed", "Assigned", "COMPLETED"][random.usize(..5)];
     let minutes = (random.u8(..4) > 0).then(|| random.i64(0..10_000));

@@ -112,8 +112,7 @@ impl Sink {
         let defined = definitions::Entity::find_by_id(mart.shape.name.as_str()).one(snapshot).await?;
         let mut is_current = defined.is_some_and(|defined| defined.fingerprint == mart.fingerprint);
         for shape in mart.tables() {
-            let columns = self.columns_in(snapshot, &shape.name).await?;
-            is_current &= columns.iter().eq(shape.columns.iter().map(|column| &column.name));
+            is_current &= self.is_made(snapshot, shape).await?;
         }
         Ok(is_current)
     }
