@@ -57,6 +57,6 @@ def fingerprint(database):
     """
     questions = [f"SELECT count(*), max(_file_id), sum(_file_id) FROM {table}" for table in TABLES]
     if database.name == "postgres":
-        marts = ["customer_metrics", "product_metrics", "merchant_metrics", "daily_metrics"]
+        marts = ["customer_metrics", "product_metrics", "merchant_metrics", "agent_metrics", "daily_metrics"]
         questions += [f"SELECT count(*), sum(xmin::text::bigint) FROM {table}" for table in [*TABLES, *marts]]
     return [database.query(question) for question in questions]

@@ -14,7 +14,13 @@ from pathlib import Path
 import servers
 from process import Failed, measure
 
-TABLES = {"orders": "market, order_id", "order_items": "market, order_id, line_no"}
+TABLES = {
+    "customers": "market, customer_id",
+    "orders": "market, order_id",
+    "order_items": "market, order_id, line_no",
+    "deliveries": "market, task_id",
+    "delivery_items": "market, task_id, line_no",
+}
 
 
 class Sqlite:

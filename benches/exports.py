@@ -1,4 +1,4 @@
-"""The generated exports: orders of two markets, at two moments, the second with 1 % changed and 1 % new."""
+"""The generated exports: customers, orders and deliveries of two markets, at two moments, the second with 1 % changed and 1 % new."""
 
 import shutil
 from pathlib import Path
@@ -7,19 +7,17 @@ from process import measure
 
 
 class Exports:
-    """Generated order files, and an inbox to drop them into."""
+    """Generated files, and an inbox to drop them into. `lines` are those of orders."""
 
     def __init__(self, generate, work, lines):
         self.folder = Path(work) / f"exports-{lines}"
         self.folder.mkdir()
         measure([generate, "--out", str(self.folder), "--order-lines", str(lines), "--undated"],
                 self.folder / "generate.log")
-        for other in (*self.folder.glob("*/*Customers*"), *self.folder.glob("*/*Deliveries*")):
-            other.unlink()
         self.inbox = self.folder / "inbox"
         first = sorted((self.folder / "first").iterdir())
         self.bytes = sum(path.stat().st_size for path in first)
-        self.lines = sum(count_lines(path) - 1 for path in first)  # without the header
+        self.lines = sum(count_lines(path) - 1 for path in first if "Orders" in path.name)  # without the header
 
     def drop(self, moment):
         """Puts the files of a moment into the inbox, over what is there."""

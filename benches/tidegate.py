@@ -28,7 +28,7 @@ def sync(binary, inbox, url, state_dir, log):
 def without_marts(seconds, files):
     """Seconds without those in which marts were refreshed: meanwhile no other file's rows are written.
 
-    The files of two markets are synced side by side, and their marts may overlap.
+    Files are synced side by side, and their marts may overlap.
     """
     if not files or any("marts_ms" not in file for file in files):
         return None

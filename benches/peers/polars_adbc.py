@@ -1,6 +1,6 @@
 """What a user would write instead: polars reads and splits, ADBC ingests into staging tables, SQL merges by key.
 
-    polars_adbc.py SQLITE_FILE|postgresql://… FILE.csv…
+    polars_adbc.py SQLITE_FILE|postgresql://… FILE…
 
 Looser than tidegate on purpose, as such scripts are: what is no number becomes NULL, shifted rows are not repaired,
 nothing is kept of what was refused, lines that a newer export no longer has stay, a crash starts again from nothing,
@@ -12,43 +12,61 @@ import sys
 
 import polars as pl
 
-LINE_COLUMNS = [
-    "category_name", "sku", "customization_group", "customization_option", "quantity", "unit_price", "cost_price",
-    "total_cost_price", "total_price",
-]
+LINE_COLUMNS = {
+    "orders": [
+        "category_name", "sku", "customization_group", "customization_option", "quantity", "unit_price", "cost_price",
+        "total_cost_price", "total_price",
+    ],
+    "deliveries": ["task_details_qty", "task_details_amount"],
+}
+LINE_TABLES = {"orders": "order_items", "deliveries": "delivery_items"}
 NUMBERS = [
     "quantity", "unit_price", "cost_price", "total_cost_price", "total_price", "order_total", "sub_total", "tax",
     "delivery_charge", "tip", "discount", "remaining_balance", "additional_charge", "taxable_amount", "distance_in_km",
     "ratings", "merchant_earning", "commission_amount", "order_preparation_time", "debt_amount",
-    "redeemed_loyalty_points", "consumed_loyalty_points", "flat_discount",
+    "redeemed_loyalty_points", "consumed_loyalty_points", "flat_discount", "outstanding_amount", "loyalty_points",
+    "distance_m", "total_time_taken_min", "rating", "task_details_qty", "task_details_amount", "delivery_charges",
+    "subtotal", "earning", "pricing",
 ]
-TIMES = ["order_time", "pickup_time", "delivery_time"]
-KEYS = {"orders": ["market", "order_id"], "order_items": ["market", "order_id", "line_no"]}
+TIMES = ["order_time", "pickup_time", "delivery_time", "created_at"]
+IDS = {"customers": "customer_id", "orders": "order_id", "deliveries": "task_id"}
+KEYS = {
+    **{table: ["market", id] for table, id in IDS.items()},
+    **{lines: ["market", IDS[table], "line_no"] for table, lines in LINE_TABLES.items()},
+}
 NULLS = ["", "-", "null", "NULL", "N/A", "n/a", "NaN", "None"]
 TOTALS = """INSERT INTO customer_totals SELECT market, customer_id, currency_symbol, count(*), sum(order_total)
     FROM orders WHERE order_status <> 'CANCELLED' GROUP BY market, customer_id, currency_symbol"""
 
 
-def read(path):
+def read(table, path):
     """One export, all text, then numbers and times as they parse."""
-    frame = pl.read_csv(path, infer_schema=False, null_values=NULLS, truncate_ragged_lines=True, encoding="utf8-lossy")
-    frame = frame.rename({name: re.sub("[^a-z0-9]+", "_", name.lower()).strip("_") for name in frame.columns})
+    if path.endswith(".json"):
+        frame = pl.read_json(path, infer_schema_length=None).cast(pl.String)
+    else:
+        frame = pl.read_csv(path, infer_schema=False, null_values=NULLS, truncate_ragged_lines=True, encoding="utf8-lossy")
+    names = {name: re.sub("[^a-z0-9]+", "_", name.lower()).strip("_") for name in frame.columns}
+    frame = frame.select(name for name in frame.columns if not name.startswith("_duplicated_") and names[name]).rename(
+        {name: new for name, new in names.items() if new}, strict=False)
     market = re.search(r"(?i)market[ _-]*(\w+)", path)[1]
     number = lambda name: pl.col(name).str.replace_all(r"[^0-9.\-]", "").cast(pl.Float64, strict=False)
     return frame.with_columns(
         pl.lit(market).alias("market"),
         *[number(name) for name in NUMBERS if name in frame.columns],
-        *[pl.col(name).str.to_datetime("%+", time_unit="ms", time_zone="UTC", strict=False) for name in TIMES],
-    ).filter(pl.col("order_id").is_not_null())
+        *[pl.col(name).str.to_datetime("%+", time_unit="ms", time_zone="UTC", strict=False) for name in TIMES
+          if name in frame.columns],
+    ).filter(pl.col(IDS[table]).is_not_null())
 
 
-def split(frame):
-    """Orders (their first row each) and the distinct rows of each order, numbered."""
-    distinct = frame.unique(maintain_order=True)
-    orders = distinct.drop(LINE_COLUMNS).unique(["market", "order_id"], keep="first", maintain_order=True)
-    line_no = pl.int_range(1, pl.len() + 1, dtype=pl.Int64).over("market", "order_id").alias("line_no")
-    items = distinct.select("market", "order_id", line_no, *LINE_COLUMNS)
-    return {"orders": orders, "order_items": items}
+def split(table, frame):
+    """Records (their first row each), and their rows, numbered: of orders the distinct ones."""
+    key = KEYS[table]
+    if table not in LINE_TABLES:
+        return {table: frame.unique(key, keep="last", maintain_order=True)}
+    rows = frame.unique(maintain_order=True) if table == "orders" else frame
+    records = rows.drop(LINE_COLUMNS[table]).unique(key, keep="first", maintain_order=True)
+    line_no = pl.int_range(1, pl.len() + 1, dtype=pl.Int64).over(key).alias("line_no")
+    return {table: records, LINE_TABLES[table]: rows.select(*key, line_no, *LINE_COLUMNS[table])}
 
 
 def connect(address):
@@ -93,12 +111,14 @@ def merge(cursor, table, frame, is_postgres):
 
 def main(address, *paths):
     """Loads the files."""
-    frame = pl.concat([read(path) for path in paths], how="diagonal")
+    files = {table: [path for path in paths if table in path.rpartition("/")[2].lower()] for table in IDS}
     is_postgres = address.startswith("postgresql:")
     with connect(address) as connection:
         with connection.cursor() as cursor:
-            for table, rows in split(frame).items():
-                merge(cursor, table, rows, is_postgres)
+            for table in files:
+                frame = pl.concat([read(table, path) for path in files[table]], how="diagonal")
+                for name, rows in split(table, frame).items():
+                    merge(cursor, name, rows, is_postgres)
             cursor.execute(
                 "CREATE TABLE IF NOT EXISTS customer_totals "
                 f"(market text, customer_id text, currency_symbol text, orders_count bigint, total_amount {sql_type(pl.Float64, is_postgres)})"
