@@ -203,7 +203,7 @@ impl Dialect {
     /// Name, type and place in the primary key of a table's columns, in order; 0 is no place.
     pub const fn catalog_query(self) -> &'static str {
         match self {
-            Self::Sqlite => "SELECT name, type, pk FROM pragma_table_info(?) ORDER BY cid",
+            Self::Sqlite => "SELECT name, lower(type), pk FROM pragma_table_info(?) ORDER BY cid",
             // MariaDB says how wide an integer is shown, MySQL does not.
             Self::Mysql => {
                 "SELECT CAST(c.column_name AS CHAR), CAST(IF(c.data_type = 'bigint', 'bigint', c.column_type) AS CHAR), \

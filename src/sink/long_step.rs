@@ -5,6 +5,7 @@
 
 use super::Sink;
 use crate::error::SyncError;
+use crate::secret::conceal;
 use sea_orm::ConnectionTrait;
 use sea_orm::sqlx::pool::PoolOptions;
 use sea_orm::sqlx::{self, Sqlite};
@@ -109,7 +110,7 @@ impl Sink {
         if let Some(statement) = statement {
             let told = timeout(CUT_WAIT_MAX, self.connection.execute_unprepared(&statement)).await;
             if let Ok(Err(error)) = told {
-                tracing::debug!(%error, "a statement could not be cut off");
+                tracing::debug!(error = %conceal(&error.to_string()), "a statement could not be cut off");
             }
         }
         sleep(CUT_EVERY).await;

@@ -258,7 +258,12 @@ impl Sandbox {
         }
     }
 
-    /// Begins to read on a connection of its own, which sees the database as it is now until it is dropped.
+    /// Ends what [`Sandbox::hold_a_snapshot`] began.
+    pub fn release(&self, snapshot: sea_orm::DatabaseTransaction) {
+        runtime().block_on(snapshot.rollback()).expect("the connection lives");
+    }
+
+    /// Begins to read on a connection of its own, which sees the database as it is now until it is released.
     pub fn hold_a_snapshot(&self) -> sea_orm::DatabaseTransaction {
         runtime()
             .block_on(async {

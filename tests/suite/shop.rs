@@ -63,7 +63,7 @@ impl Shop {
     /// A shop of that size, of which each customer has a few orders.
     pub fn large(orders: u32, tasks: u32) -> Self {
         let mut random = fastrand::Rng::with_seed(u64::from(orders));
-        let mut order = |id| Order { customer: format!("c{}", id % (orders / 3 + 1)), ..any_order(&mut random, id) };
+        let mut order = |id| Order { customer: format!("c{:06}", id % (orders / 3 + 1)), ..any_order(&mut random, id) };
         let all_orders = (0..orders).map(&mut order).collect();
         Self { orders: all_orders, tasks: (0..tasks).map(|id| any_task(&mut random, id, orders + 10)).collect() }
     }

@@ -165,6 +165,9 @@ fn a_step_that_takes_long_says_so() {
     wait_for("a word of the slow mart", || sync.log().contains("computing slow_metrics of market 1"));
 }
 
+/// Read for each row of `latest_orders`, which has one a market.
+const ONCE_A_MARKET: &str = "SEARCH m USING INDEX sqlite_autoindex_customer_metrics_1 (market=?)";
+
 /// A line of SQLite's EXPLAIN QUERY PLAN.
 struct Node {
     id: i64,
@@ -199,7 +202,7 @@ fn loops_without_key(nodes: &[Node], reads_market: bool) -> Vec<&str> {
     let reads = nodes.iter().filter(is_read);
     let is_wrong = |node: &&Node| match is_outermost(node) {
         true => !reads_market && !is_by_key(node) && !is_computed(node),
-        false => !is_by_key(node),
+        false => !is_by_key(node) && node.detail != ONCE_A_MARKET,
     };
     reads.filter(is_wrong).map(|node| node.detail.as_str()).collect()
 }

@@ -33,7 +33,7 @@ fn a_copy_of_the_main_file_after_a_clean_end_holds_everything() {
     assert_whole(&sandbox, "after a sync");
 
     for signal in ["-INT", "-TERM"] {
-        sandbox.drop_file(&format!("Market {signal} Orders.csv"), &Shop::large(20_000, 0).orders_csv());
+        sandbox.drop_file(&format!("Market {signal} Orders.csv"), &Shop::large(12_000, 0).orders_csv());
         let command = sandbox.command(&["sync", &sandbox.inbox().to_string_lossy()]);
         let mut sync = Background::start(&sandbox, command, &[SMALL_CHUNKS, ("FAILPOINTS", "before_write=sleep(100)")]);
         wait_for_half_a_file(&sandbox);
@@ -82,7 +82,7 @@ fn a_reader_that_holds_the_log_is_told_and_not_waited_for() {
     assert_eq!(report.exit, 0, "{}", report.stderr);
     assert!(started.elapsed() < DEADLINE, "{:?}", started.elapsed());
     assert!(report.stderr.contains("-wal file"), "{}", report.stderr);
-    drop(reading);
+    sandbox.release(reading);
     assert_eq!(sandbox.sync().exit, 0);
     assert_whole(&sandbox, "when nobody reads any more");
 }
