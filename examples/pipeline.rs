@@ -56,7 +56,7 @@ impl<'a> Surveyed<'a> {
     fn of(path: &Path, config: &'a Config, shapes: &Shapes) -> Result<(Self, Duration, Duration), Box<dyn Error>> {
         let (dataset, Route { market, .. }) = route(path, config).ok_or("no dataset matches the path")?;
         let started = Instant::now();
-        let mut content = Content::open(path, config.limits.content_bytes_max)?;
+        let mut content = Content::open(path.parent().unwrap_or(path), path, &config.limits)?;
         content.hash()?;
         let hashed = started.elapsed();
         let text = read_text(content, dataset, None, &config.limits, &std::env::temp_dir())?;

@@ -11,6 +11,7 @@
 
 use crate::chunk::Position;
 use crate::error::SyncError;
+use crate::modes::make_own_folder;
 use crate::source::content::Stamp;
 use crate::source::survey::Survey;
 use serde::{Deserialize, Serialize};
@@ -62,7 +63,7 @@ impl Checkpoints {
     /// When it cannot be made.
     pub fn open(state_dir: &Path) -> Result<Self, SyncError> {
         let directory = state_dir.join("checkpoints");
-        std::fs::create_dir_all(&directory).map_err(|error| SyncError::state(&directory, error))?;
+        make_own_folder(&directory).map_err(|error| SyncError::state(&directory, error))?;
         Ok(Self { directory })
     }
 

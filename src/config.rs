@@ -84,6 +84,8 @@ pub struct Config {
     pub settle: Duration,
     /// Rest of a file whose closing nobody saw.
     pub settle_scan: Duration,
+    /// Longest time that newer files wait for one that does not settle.
+    pub settle_max: Duration,
     /// Longest time between two scans.
     pub scan_interval: Duration,
     /// What happens to a synced file.
@@ -121,6 +123,10 @@ pub struct Limits {
     pub chunk_bytes_max: usize,
     /// Text of the records that one gathering pass holds.
     pub gather_bytes_max: u64,
+    /// Paths of the inbox of which it is known what the ledger says, without asking it at each scan.
+    pub known_files_max: usize,
+    /// Largest file.
+    pub file_bytes_max: u64,
     /// What a compressed file may unpack to.
     pub decompressed_bytes_max: u64,
     /// Longest row.
@@ -184,12 +190,14 @@ struct Settings {
     lease_wait_ms: u64,
     settle_ms: u64,
     settle_scan_ms: u64,
+    settle_max_ms: u64,
     scan_interval_ms: u64,
     after_sync: AfterSync,
     archive_dir: PathBuf,
     memory_max_mb: u64,
     rejects_max_percent: f64,
     deletes_max_percent: f64,
+    file_bytes_max: u64,
     decompressed_bytes_max: u64,
     row_bytes_max: usize,
     field_bytes_max: usize,
@@ -292,6 +300,7 @@ impl Config {
             lease_wait: Duration::from_millis(settings.lease_wait_ms),
             settle: Duration::from_millis(settings.settle_ms),
             settle_scan: Duration::from_millis(settings.settle_scan_ms),
+            settle_max: Duration::from_millis(settings.settle_max_ms),
             scan_interval: Duration::from_millis(settings.scan_interval_ms.max(1)),
             after_sync: settings.after_sync,
             archive_dir: match settings.archive_dir.as_os_str().is_empty() {
@@ -343,6 +352,9 @@ impl Limits {
             content_bytes_max: memory_bytes / 8,
             chunk_bytes_max: chunk_bytes_max(memory_bytes, is_on_server),
             gather_bytes_max: memory_bytes / 16,
+            // Each takes 48 bytes, in a table that may be half empty: a fifth of the memory at most.
+            known_files_max: usize::try_from(memory_bytes / 512).unwrap_or(usize::MAX),
+            file_bytes_max: settings.file_bytes_max,
             decompressed_bytes_max: settings.decompressed_bytes_max,
             row_bytes_max: settings.row_bytes_max,
             field_bytes_max: settings.field_bytes_max,

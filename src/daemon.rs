@@ -2,17 +2,18 @@
 
 use crate::checkpoint::Checkpoints;
 use crate::config::Config;
-use crate::error::SyncError;
+use crate::error::{SyncError, Verdict};
 use crate::health::Health;
-use crate::inbox::{Inbox, scan_inbox};
-use crate::lanes::{LaneEnd, LanePermits, sync_lane};
-use crate::retry::{Patience, open_sink, patiently};
+use crate::inbox::Inbox;
+use crate::lanes::{LaneEnd, sync_lane};
+use crate::modes::make_folders;
+use crate::retry::{Patience, list_restless, open_sink, patiently};
 use crate::sink::Sink;
 use crate::sink::lease::BEAT_INTERVAL;
 use crate::source::record_index::RecordIndexes;
-use crate::source::scan::SourceFile;
 use crate::source::watch::{Hint, Watch};
 use crate::sync::{Context, clear_up};
+use crate::turns::Turns;
 use sd_notify::NotifyState;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
@@ -27,6 +28,9 @@ const TURN_MAX: Duration = Duration::from_secs(1);
 
 /// Scans that events ask for are at least so far apart; a burst of 20,000 files must not mean as many scans.
 const SCAN_PAUSE: Duration = Duration::from_millis(200);
+
+/// Pause after a scan that the ledger did not answer: those who write wait for the database, and say so.
+const SCAN_RETRY_PAUSE: Duration = Duration::from_secs(3);
 
 /// How often the ledger is asked for files that an operator approved: he waits for what comes of it.
 const APPROVALS_INTERVAL: Duration = Duration::from_secs(1);
@@ -61,16 +65,27 @@ pub async fn run(config: Config, health: Arc<Health>, shutdown: CancellationToke
     let config = Arc::new(with_real_inbox(config)?);
     let checkpoints = Checkpoints::open(&config.state_dir)?;
     let indexes = RecordIndexes::open(&config.state_dir)?;
-    let watch = Watch::start(&config.inbox)
-        .map_err(|error| SyncError::Configuration(format!("cannot watch {}: {error}", config.inbox.display())))?;
-    health.set_watcher(Ok(()));
+    // An inbox that cannot be watched is scanned; `/readyz` and the log say why.
+    let (watch, started) = Watch::start(&config.inbox);
+    let started = started.map_err(|error| cannot_watch(&error));
+    if let Err(reason) = &started {
+        tracing::warn!(reason, "scanning without events");
+    }
+    health.set_watcher(started);
     // From here on systemd counts it as started, whether or not the database is there: `/readyz` tells.
     tell_systemd(&[NotifyState::Ready]);
     let opening = open_sink(&config, Patience::Endless, &shutdown);
     let Some(sink) = unless_stopped(beating(&health, opening), &shutdown).await? else { return Ok(()) };
     let sink = Arc::new(sink);
     tracing::info!(inbox = %config.inbox.display(), database = %config.database_url, "watching");
-    let context = Context { config, sink: Arc::clone(&sink), checkpoints, indexes, shutdown: shutdown.clone() };
+    let context = Context {
+        config,
+        sink: Arc::clone(&sink),
+        checkpoints,
+        indexes,
+        turns: Turns::default(),
+        shutdown: shutdown.clone(),
+    };
     let keeper = tokio::spawn(keep_lease(context.clone()));
     let result = run_loop(context, watch, &health).await;
     keeper.abort();
@@ -82,7 +97,7 @@ pub async fn run(config: Config, health: Arc<Health>, shutdown: CancellationToke
 /// One file has one path in the ledger, also for `sync` when a link leads to the inbox.
 fn with_real_inbox(config: Config) -> Result<Config, SyncError> {
     let failed = |error| SyncError::state(&config.inbox, error);
-    std::fs::create_dir_all(&config.inbox).map_err(failed)?;
+    make_folders(&config.inbox).map_err(failed)?;
     let inbox = config.inbox.canonicalize().map_err(failed)?;
     Ok(Config { inbox, ..config })
 }
@@ -188,7 +203,6 @@ struct Loop {
     health: Arc<Health>,
     inbox: Inbox,
     lanes: JoinSet<LaneEnd>,
-    permits: LanePermits,
     scan_at: Instant,
     look_at: Instant,
     /// The directory that is watched; another one may stand in its place later.
@@ -197,23 +211,18 @@ struct Loop {
 
 impl Loop {
     async fn start(context: Context, watch: Watch, health: Arc<Health>) -> Result<Self, SyncError> {
-        let ledger = patiently(Patience::Endless, &context.shutdown, async || {
-            clear_up(&context).await?;
-            context.sink.known_files().await
-        })
-        .await?;
+        patiently(Patience::Endless, &context.shutdown, async || clear_up(&context).await).await?;
         let now = Instant::now();
         let (sender, approved) = mpsc::channel(1);
         tokio::spawn(look_for_approvals(context.clone(), sender));
         Ok(Self {
             approved,
-            inbox: Inbox::new(Arc::clone(&context.config), ledger),
+            inbox: Inbox::new(Arc::clone(&context.config)),
             watched: identity_of(&context.config),
             context,
             watch,
             health,
             lanes: JoinSet::new(),
-            permits: LanePermits::default(),
             scan_at: now,
             look_at: now,
         })
@@ -226,7 +235,7 @@ impl Loop {
             if let Err(error) = beating(&health, self.scan_if_due()).await {
                 break Err(error);
             }
-            self.start_lanes();
+            beating(&health, self.start_lanes()).await;
             beat(&health, Some(self.inbox.backlog()));
             let followed = match self.next_event().await {
                 Event::Turn => Ok(()),
@@ -270,12 +279,24 @@ impl Loop {
         if Instant::now() < self.scan_at {
             return Ok(());
         }
-        let config = Arc::clone(&self.context.config);
-        let found = tokio::task::spawn_blocking(move || scan_inbox(&config));
-        let found: Vec<SourceFile> = found.await.map_err(|panic| SyncError::Internal(panic.to_string()))?;
-        self.inbox.see_everything(found);
-        self.scan_at = Instant::now() + self.context.config.scan_interval;
-        Ok(())
+        let watcher = Some(self.watch.watcher());
+        let looked = tokio::select! {
+            () = self.context.shutdown.cancelled() => return Ok(()),
+            looked = self.inbox.look_at_everything(Some(&self.context.sink), watcher) => looked,
+        };
+        match looked {
+            Ok(blind_spots) => {
+                self.health.set_blind_spots(&blind_spots);
+                self.scan_at = Instant::now() + self.context.config.scan_interval;
+                Ok(())
+            }
+            Err(error) if matches!(error.verdict(), Verdict::Retry | Verdict::Fail) => {
+                tracing::warn!(reason = %error, "the ledger did not answer; the inbox is scanned again");
+                self.scan_at = Instant::now() + SCAN_RETRY_PAUSE;
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// A directory that was removed and made anew is silent until it is watched again.
@@ -286,7 +307,7 @@ impl Loop {
         }
         let state = match identity {
             None => Err(format!("the inbox {} is gone; make it again", self.context.config.inbox.display())),
-            Some(_) => self.watch.renew().map_err(|error| format!("the inbox cannot be watched: {error}")),
+            Some(_) => self.watch.renew().map_err(|error| cannot_watch(&error)),
         };
         self.watched = identity.filter(|_| state.is_ok());
         if self.health.set_watcher(state.clone()) {
@@ -320,11 +341,14 @@ impl Loop {
         }
     }
 
-    fn start_lanes(&mut self) {
+    async fn start_lanes(&mut self) {
         let ready = self.inbox.take_ready();
         self.look_at = ready.look_at.unwrap_or_else(|| Instant::now() + TURN_MAX);
         for (lane, files) in ready.lanes {
-            self.lanes.spawn(sync_lane(self.context.clone(), lane, files, Patience::Endless, self.permits.clone()));
+            self.lanes.spawn(sync_lane(self.context.clone(), lane, files, Patience::Endless));
+        }
+        for file in ready.restless {
+            list_restless(&self.context, &file).await;
         }
     }
 
@@ -339,7 +363,7 @@ impl Loop {
         for (file, report) in end.files {
             if let (Some(_), Ok(ledger)) = (&report, &ledger) {
                 match ledger.get(&file.path_text()) {
-                    Some(record) => self.inbox.note(record.into()),
+                    Some(record) => self.inbox.note(&record.into()),
                     None => self.inbox.note_unreadable(&file),
                 }
             }
@@ -371,6 +395,10 @@ type Identity = (u64, u64);
 fn identity_of(config: &Config) -> Option<Identity> {
     let metadata = std::fs::metadata(&config.inbox).ok().filter(std::fs::Metadata::is_dir)?;
     Some((metadata.dev(), metadata.ino()))
+}
+
+fn cannot_watch(error: &std::io::Error) -> String {
+    format!("the inbox cannot be watched, and is only scanned: {error}")
 }
 
 fn beat(health: &Health, backlog: Option<usize>) {

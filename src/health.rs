@@ -1,6 +1,7 @@
 //! Health: whether the process can work, as monitoring and systemd ask for it.
 
 use crate::sink::Sink;
+use crate::source::blind_spots::BlindSpots;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,7 @@ pub struct Health {
     watcher: Mutex<Result<(), String>>,
     sink: RwLock<Option<Arc<Sink>>>,
     backlog: Mutex<usize>,
+    blind_spots: Mutex<BlindSpots>,
 }
 
 impl Default for Health {
@@ -30,6 +32,7 @@ impl Default for Health {
             watcher: Mutex::new(Err("the watcher is not started yet".to_owned())),
             sink: RwLock::new(None),
             backlog: Mutex::new(0),
+            blind_spots: Mutex::default(),
         }
     }
 }
@@ -64,6 +67,17 @@ impl Health {
     /// Files that wait or are worked on.
     pub fn backlog(&self) -> usize {
         *lock(&self.backlog)
+    }
+
+    /// What the last scan could not look at; what is news of it is logged.
+    pub fn set_blind_spots(&self, blind_spots: &BlindSpots) {
+        let before = std::mem::replace(&mut *lock(&self.blind_spots), blind_spots.clone());
+        blind_spots.log_changes(&before);
+    }
+
+    /// What the last scan could not look at.
+    pub fn blind_spots(&self) -> BlindSpots {
+        lock(&self.blind_spots).clone()
     }
 
     /// Why the process cannot work; empty when it can.

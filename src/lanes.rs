@@ -8,11 +8,6 @@ use crate::source::scan::{Lane, SourceFile};
 use crate::sync::{Context, FileReport, Outcome, now_ms};
 use crate::unmatched::list_new_unmatched;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
-use tokio::sync::Semaphore;
-
-/// Lanes that are worked on at once: one reads and cleans while another writes.
-const LANES_MAX: usize = 2;
 
 /// What became of the files of a lane.
 #[derive(Debug)]
@@ -23,16 +18,6 @@ pub struct LaneEnd {
     pub files: Vec<(SourceFile, Option<FileReport>)>,
     /// Why the process cannot go on.
     pub fatal: Option<SyncError>,
-}
-
-/// How many lanes may be worked on.
-#[derive(Clone, Debug)]
-pub struct LanePermits(Arc<Semaphore>);
-
-impl Default for LanePermits {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(LANES_MAX)))
-    }
 }
 
 /// Sorts files into lanes, each in the order of versions; ties go by path.
@@ -78,18 +63,13 @@ fn expected_version(own: i64, last_taken: Option<&FileRecord>) -> i64 {
 }
 
 /// Syncs the files of a lane.
-pub async fn sync_lane(
-    context: Context,
-    lane: Lane,
-    files: Vec<SourceFile>,
-    patience: Patience,
-    permits: LanePermits,
-) -> LaneEnd {
-    let _permit = permits.0.acquire().await.expect("the semaphore is never closed");
+pub async fn sync_lane(context: Context, lane: Lane, files: Vec<SourceFile>, patience: Patience) -> LaneEnd {
+    let turn = context.turns.turn();
+    turn.begin().await;
     let mut listed = match &lane {
         Some(_) => HashMap::new(),
         // What fails here is tried below one by one, with all the patience there is.
-        None => list_new_unmatched(&context, &files).await.unwrap_or_default(),
+        None => list_new_unmatched(&context, &turn, &files).await.unwrap_or_default(),
     };
     let mut end = LaneEnd { lane, files: Vec::with_capacity(files.len()), fatal: None };
     let files = match &end.lane {
@@ -109,7 +89,7 @@ pub async fn sync_lane(
             end.fatal = Some(SyncError::Stopped);
             break;
         }
-        match sync_patiently(&context, &file, patience).await {
+        match sync_patiently(&context, &turn, &file, patience).await {
             Ok(Tried::Ended(report)) => {
                 log(&report);
                 end.files.push((file, Some(*report)));
@@ -148,6 +128,7 @@ fn log(report: &FileReport) {
         Outcome::Unmatched => tracing::warn!(path = report.path, reason = report.error, "file unmatched"),
         Outcome::Quarantined => tracing::error!(path = report.path, reason = report.error, "file quarantined"),
         Outcome::Held => tracing::error!(path = report.path, reason = report.error, "file held"),
+        Outcome::Failed if report.is_old_news => tracing::debug!(path = report.path, "file failed again"),
         Outcome::Failed => tracing::error!(path = report.path, reason = report.error, "file failed"),
     }
 }

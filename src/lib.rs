@@ -13,6 +13,7 @@ pub mod health;
 pub mod http;
 pub mod inbox;
 pub mod lanes;
+pub mod modes;
 pub mod plan;
 pub mod retry;
 
@@ -24,6 +25,7 @@ pub mod quarantine;
 pub mod sink;
 pub mod source;
 pub mod sync;
+pub mod turns;
 pub mod unmatched;
 pub mod writer;
 

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 use tidegate::cli::{Arguments, execute};
+use tidegate::modes::keep_private;
 
 /// Freed memory from so many bytes on goes back to the system at once. By itself glibc keeps ever larger pieces, for each
 /// thread: the columns of chunks that are long written, several times over.
@@ -9,6 +10,7 @@ const RETURNED_BYTES_MIN: i32 = 1 << 20;
 
 fn main() -> ExitCode {
     return_freed_memory();
+    keep_private();
     // Set up before any thread runs; it is empty unless the program was built for crash tests.
     let _failpoints = fail::FailScenario::setup();
     execute(Arguments::read()).into()

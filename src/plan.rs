@@ -7,17 +7,20 @@ use crate::config::{Config, Limits};
 use crate::dataset::Dataset;
 use crate::error::SyncError;
 use crate::lanes::{in_order_of_versions, lanes_of};
+use crate::modes::make_folders;
 use crate::retry::{Patience, Tried, look_at_database, sync_patiently, unknown_report};
 use crate::schema::{Kind, Layout, Role, SchemaChange, Shapes};
 use crate::sink::Sink;
 use crate::sink::scratch::{Columns, EXAMPLES_MAX, Example, PlannedChange, RejectExample, TotalKey};
+use crate::source::blind_spots::Places;
 use crate::source::format::{Format, RowFormat};
 use crate::source::record_index::RecordIndexes;
 use crate::source::repaired::{RepairedRow, repaired_rows};
 use crate::source::scan::SourceFile;
 use crate::source::survey::survey;
 use crate::source::text::{Text, read_text};
-use crate::sync::{Context, FileReport, Outcome, blocking, open};
+use crate::sync::{Context, FileReport, Outcome, blocking, hash_in_turn};
+use crate::turns::{Turn, Turns};
 use crate::unmatched::settle_dataset;
 use rust_decimal::Decimal;
 use serde::Serialize;
@@ -38,6 +41,8 @@ pub struct Plan {
     pub files: Vec<PlannedFile>,
     /// Sums over the marts' groups that would change.
     pub totals: Vec<TotalChange>,
+    /// What cannot be read, and is passed by.
+    pub unread: Places,
 }
 
 /// What a sync of one file would do, after those before it.
@@ -114,8 +119,11 @@ pub async fn plan(config: &Config, files: Vec<SourceFile>, shutdown: &Cancellati
         indexes: RecordIndexes::open(&scratch_config.state_dir)?,
         config: Arc::new(scratch_config),
         sink: Arc::new(sink),
+        turns: Turns::default(),
         shutdown: shutdown.clone(),
     };
+    let turn = context.turns.turn();
+    turn.begin().await;
     let before = context.sink.totals_of_marts().await?;
     let mut planned = Vec::new();
     for (lane, files) in lanes_of(files) {
@@ -127,11 +135,11 @@ pub async fn plan(config: &Config, files: Vec<SourceFile>, shutdown: &Cancellati
             if shutdown.is_cancelled() {
                 return Err(SyncError::Stopped);
             }
-            planned.push(plan_file(&context, &file).await?);
+            planned.push(plan_file(&context, &turn, &file).await?);
         }
     }
     let totals = changes(&before, &context.sink.totals_of_marts().await?);
-    Ok(Plan { files: planned, totals })
+    Ok(Plan { files: planned, totals, unread: Places::default() })
 }
 
 /// An empty scratch database: nothing was ever synced.
@@ -150,16 +158,16 @@ fn failed(scratch_config: &Config, error: std::io::Error) -> SyncError {
     SyncError::state(&scratch_config.state_dir, error)
 }
 
-async fn plan_file(context: &Context, source_file: &SourceFile) -> Result<PlannedFile, SyncError> {
+async fn plan_file(context: &Context, turn: &Arc<Turn>, source_file: &SourceFile) -> Result<PlannedFile, SyncError> {
     let before = context.sink.shapes();
     let looked = match &source_file.route {
         None => None,
         // What cannot be read as a whole cannot be described either; the report says why.
-        Some((dataset, _)) => look(context, source_file, dataset).await.ok(),
+        Some((dataset, _)) => look(context, turn, source_file, dataset).await.ok(),
     };
     let widened = looked.as_ref().map(Looked::widened).unwrap_or_default();
     let ledger_end = context.sink.note_examples(&widened).await?;
-    let report = match sync_patiently(context, source_file, PATIENCE).await? {
+    let report = match sync_patiently(context, turn, source_file, PATIENCE).await? {
         Tried::Ended(report) => *report,
         Tried::Later => {
             let reason = SyncError::changed_while_read(&source_file.path).to_string();
@@ -194,9 +202,14 @@ struct Looked {
     changes: Vec<SchemaChange>,
 }
 
-async fn look(context: &Context, source_file: &SourceFile, dataset: &Arc<Dataset>) -> Result<Looked, SyncError> {
-    let dataset = settle_dataset(context, source_file, dataset).await?;
-    let (content, _) = open(&source_file.path, context.config.limits.content_bytes_max).await?;
+async fn look(
+    context: &Context,
+    turn: &Turn,
+    source_file: &SourceFile,
+    dataset: &Arc<Dataset>,
+) -> Result<Looked, SyncError> {
+    let dataset = settle_dataset(context, turn, source_file, dataset).await?;
+    let (content, _) = hash_in_turn(context, turn, source_file).await?;
     let (config, shapes) = (Arc::clone(&context.config), context.sink.shapes());
     blocking(move || {
         let text = read_text(content, &dataset, None, &config.limits, &config.state_dir)?;
@@ -273,7 +286,7 @@ struct StateDir {
 impl StateDir {
     fn make(path: &Path) -> Result<Self, SyncError> {
         let is_new = !path.exists();
-        std::fs::create_dir_all(path).map_err(|error| SyncError::state(path, error))?;
+        make_folders(path).map_err(|error| SyncError::state(path, error))?;
         Ok(Self { path: path.to_owned(), is_new })
     }
 

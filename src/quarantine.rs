@@ -31,6 +31,7 @@ pub fn check_rejects(survey: &Survey, rejects_max_percent: f64) -> Result<(), Sy
 /// ones the file is tried again.
 pub fn rules(fingerprint: &str, config: &Config) -> String {
     let Limits {
+        file_bytes_max,
         decompressed_bytes_max,
         row_bytes_max,
         field_bytes_max,
@@ -40,7 +41,8 @@ pub fn rules(fingerprint: &str, config: &Config) -> String {
         ..
     } = config.limits;
     let columns = (columns_max, table_columns_max);
-    let limits = (decompressed_bytes_max, row_bytes_max, field_bytes_max, record_rows_max, columns);
+    let bytes = (file_bytes_max, decompressed_bytes_max);
+    let limits = (bytes, row_bytes_max, field_bytes_max, record_rows_max, columns);
     let text = serde_json::to_string(&(fingerprint, config.rejects_max_percent, limits)).expect("text and numbers");
     hex(&Sha256::digest(text.as_bytes()))
 }

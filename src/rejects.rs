@@ -11,7 +11,7 @@ use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Why a row without a fault of its own is rejected, after the row that has one.
 pub const OF_SAME_RECORD: &str = "of the same record cannot be loaded, and records are loaded whole";
@@ -96,32 +96,63 @@ fn row_note(layout: &Layout) -> Option<usize> {
     layout.columns.iter().position(|column| column.role == Role::Note && column.raw_name == NOTES[0])
 }
 
-/// The file of rejected rows: their columns, the notes, and behind them what fits into no column. Columns that
-/// none of several JSON objects has are left out, because an empty cell says more than an absent member.
-pub fn rejects_csv(header: &Header, rejects: &[OpenReject]) -> Vec<u8> {
-    let rows: Vec<Row> = rejects.iter().map(|reject| Row::of(reject, header)).collect();
-    let is_correction = is_correction(header);
-    let columns: Vec<usize> = (0..named(header))
-        .filter(|&column| !is_correction || !NOTES.contains(&header.columns[column].as_str()))
-        .filter(|&column| header.delimiter.is_some() || rows.iter().any(|row| row.cells[column].is_some()))
-        .collect();
-    let mut csv = Vec::new();
-    let names = columns.iter().map(|&column| match header.columns[column].as_str() {
-        name if is_correction => unguarded(name),
-        name => name,
-    });
-    write_row(&mut csv, names.chain(NOTES));
-    for (row, reject) in rows.iter().zip(rejects) {
+/// A file of rejected rows: their columns, the notes, and behind them what fits into no column. Columns that none of
+/// several JSON objects has are left out, because an empty cell says more than an absent member.
+#[derive(Debug)]
+pub struct RejectsCsv<'a> {
+    header: &'a Header,
+    columns: Vec<usize>,
+    is_correction: bool,
+}
+
+/// The columns that rejected rows have a cell in.
+#[derive(Debug, Default)]
+pub struct ColumnsInUse(BTreeSet<usize>);
+
+impl ColumnsInUse {
+    /// Looks at a row.
+    pub fn observe(&mut self, reject: &OpenReject, header: &Header) {
+        let cells = Row::of(reject, header).cells;
+        self.0.extend(cells.iter().enumerate().filter(|(_, cell)| cell.is_some()).map(|(column, _)| column));
+    }
+}
+
+impl<'a> RejectsCsv<'a> {
+    /// Of the rows of a file with that header; of JSON objects with those columns.
+    pub fn new(header: &'a Header, in_use: &ColumnsInUse) -> Self {
+        let is_correction = is_correction(header);
+        let columns = (0..named(header))
+            .filter(|&column| !is_correction || !NOTES.contains(&header.columns[column].as_str()))
+            .filter(|&column| header.delimiter.is_some() || in_use.0.contains(&column))
+            .collect();
+        Self { header, columns, is_correction }
+    }
+
+    /// The first row.
+    pub fn head(&self) -> Vec<u8> {
+        let mut csv = Vec::new();
+        let names = self.columns.iter().map(|&column| match self.header.columns[column].as_str() {
+            name if self.is_correction => unguarded(name),
+            name => name,
+        });
+        write_row(&mut csv, names.chain(NOTES));
+        csv
+    }
+
+    /// A rejected row.
+    pub fn row(&self, reject: &OpenReject) -> Vec<u8> {
+        let mut csv = Vec::new();
+        let row = Row::of(reject, self.header);
         let number = match reject.corrects_row {
             Some(number) => number.to_string(),
-            None if is_correction => String::new(),
+            None if self.is_correction => String::new(),
             None => reject.row_number.to_string(),
         };
         let notes = [number.as_str(), reject.column.as_deref().unwrap_or_default(), &reject.reason];
-        let cells = columns.iter().map(|&column| row.cells[column].as_deref().unwrap_or_default());
+        let cells = self.columns.iter().map(|&column| row.cells[column].as_deref().unwrap_or_default());
         write_row(&mut csv, cells.chain(notes).chain(row.surplus.iter().map(String::as_str)));
+        csv
     }
-    csv
 }
 
 fn is_correction(header: &Header) -> bool {
@@ -284,7 +315,12 @@ mod tests {
 
     fn csv(columns: &[&str], delimiter: Option<char>, rejects: &[OpenReject]) -> String {
         let columns = columns.iter().map(|&column| column.to_owned()).collect();
-        String::from_utf8_lossy(&rejects_csv(&Header { columns, delimiter, quote: '"' }, rejects)).into_owned()
+        let header = Header { columns, delimiter, quote: '"' };
+        let mut in_use = ColumnsInUse::default();
+        rejects.iter().for_each(|reject| in_use.observe(reject, &header));
+        let csv = RejectsCsv::new(&header, &in_use);
+        let rows = rejects.iter().flat_map(|reject| csv.row(reject));
+        String::from_utf8_lossy(&csv.head().into_iter().chain(rows).collect::<Vec<u8>>()).into_owned()
     }
 
     #[test]

@@ -5,11 +5,13 @@ use crate::config::Config;
 use crate::error::{SyncError, Verdict};
 use crate::quarantine;
 use crate::sink::Sink;
-use crate::sink::ledger::{FileRecord, FileState};
+use crate::sink::ledger::{FileRecord, FileState, NewFile, UNHASHED};
 use crate::source::scan::SourceFile;
-use crate::sync::{Context, FileReport, Outcome, millis, now_ms, report, sync_file};
+use crate::sync::{Context, FileReport, Outcome, millis, new_file, note_stamp, now_ms, report, sync_file};
+use crate::turns::Turn;
 use backon::{BackoffBuilder, ExponentialBuilder};
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -92,13 +94,14 @@ pub async fn last_taken_patiently(
 /// When the process cannot go on.
 pub async fn sync_patiently(
     context: &Context,
+    turn: &Arc<Turn>,
     source_file: &SourceFile,
     patience: Patience,
 ) -> Result<Tried, SyncError> {
     let started = Instant::now();
     let mut pauses = Pauses::new(patience);
     loop {
-        let error = match sync_contained(context, source_file).await {
+        let error = match sync_contained(context, turn, source_file).await {
             Ok(report) => return Ok(Tried::Ended(Box::new(report))),
             Err(error) => error,
         };
@@ -129,9 +132,13 @@ pub async fn sync_patiently(
 }
 
 /// A panic costs the file, not the process.
-async fn sync_contained(context: &Context, source_file: &SourceFile) -> Result<FileReport, SyncError> {
-    let (context, source_file) = (context.clone(), source_file.clone());
-    let syncing = tokio::spawn(async move { sync_file(&context, &source_file).await });
+async fn sync_contained(
+    context: &Context,
+    turn: &Arc<Turn>,
+    source_file: &SourceFile,
+) -> Result<FileReport, SyncError> {
+    let (context, turn, source_file) = (context.clone(), Arc::clone(turn), source_file.clone());
+    let syncing = tokio::spawn(async move { sync_file(&context, &turn, &source_file).await });
     syncing.await.unwrap_or_else(|panic| Err(SyncError::Internal(panic.to_string())))
 }
 
@@ -146,9 +153,16 @@ async fn give_up(
         _ => (FileState::Failed, Outcome::Failed),
     };
     let reason = error.to_string();
-    let file =
-        context.sink.newest_file(&source_file.path_text()).await?.filter(|file| file.state == FileState::Syncing);
-    let Some(mut file) = file else { return Ok(unknown_report(source_file, outcome, reason, started)) };
+    let newest = context.sink.newest_file(&source_file.path_text()).await?;
+    let mut file = match newest {
+        Some(file) if file.state == FileState::Syncing => file,
+        // It did not come as far as a line of its own.
+        newest if matches!(error, SyncError::Read { .. } | SyncError::Damaged { .. }) => {
+            let (file, is_old_news) = list_unhashed(context, source_file, newest, state, &reason).await?;
+            return Ok(FileReport { is_old_news, ..report(source_file, &file, outcome, started) });
+        }
+        _ => return Ok(unknown_report(source_file, outcome, reason, started)),
+    };
     if state == FileState::Quarantined {
         file.transform = match error {
             SyncError::Refused { .. } => quarantine::BY_DATABASE.to_owned(),
@@ -161,7 +175,72 @@ async fn give_up(
     Ok(report(source_file, &file, outcome, started))
 }
 
-/// A file that could not even be read has no line in the ledger yet.
+/// Tells of a file that changes all the time and is passed by: files of its lane do not wait for it any longer.
+pub async fn list_restless(context: &Context, source_file: &SourceFile) {
+    let reason = format!(
+        "it has changed all the time for settle_max_ms ({}): newer files of its market do not wait for it any longer; it is \
+         taken when it settles",
+        context.config.settle_max.as_millis()
+    );
+    tracing::warn!(path = source_file.path_text(), reason, "file passed by");
+    let listed = async {
+        let newest = context.sink.newest_file(&source_file.path_text()).await?;
+        list_unhashed(context, source_file, newest, FileState::Failed, &reason).await
+    };
+    if let Err(error) = listed.await {
+        tracing::warn!(path = source_file.path_text(), reason = %error, "the ledger was not told");
+    }
+}
+
+/// Gives a file whose content nobody knows a line in the ledger, with why; whether that is what the line said before. Without
+/// a digest it is the same as no content.
+async fn list_unhashed(
+    context: &Context,
+    source_file: &SourceFile,
+    newest: Option<FileRecord>,
+    state: FileState,
+    reason: &str,
+) -> Result<(FileRecord, bool), SyncError> {
+    let route = source_file.route.as_ref();
+    let fingerprint = route.map_or("", |(dataset, _)| &dataset.fingerprint);
+    let new = NewFile {
+        version_ms: source_file.version_ms(now_ms()),
+        dataset: route.map(|(dataset, _)| dataset.name.clone()),
+        market: route.map(|(_, route)| route.market.clone()),
+        state,
+        transform: match state {
+            FileState::Quarantined => quarantine::rules(fingerprint, &context.config),
+            _ => fingerprint.to_owned(),
+        },
+        corrects: route.and_then(|(_, route)| route.corrects.clone()),
+        error: Some(reason.to_owned()),
+        ..new_file(source_file.path_text(), UNHASHED.to_owned(), source_file.stamp)
+    };
+    let is_of_it = |file: &FileRecord| {
+        file.sha256 == UNHASHED
+            && (file.size_bytes, &file.dataset, &file.market) == (new.size_bytes, &new.dataset, &new.market)
+    };
+    let Some(mut file) = newest.filter(is_of_it) else {
+        return Ok((context.sink.add_file(&new, now_ms()).await?, false));
+    };
+    let is_old_news = file.state == state && file.error == new.error;
+    if !is_old_news || file.transform != new.transform {
+        context.sink.set_state(file.id, state, &new.transform, Some(reason), now_ms()).await?;
+    }
+    note_stamp(&context.sink, &file, source_file.stamp).await?;
+    file = FileRecord {
+        state,
+        transform: new.transform,
+        error: new.error,
+        modified_ns: new.modified_ns,
+        inode: new.inode,
+        changed_ns: new.changed_ns,
+        ..file
+    };
+    Ok((file, is_old_news))
+}
+
+/// A file that failed before the ledger knew it.
 pub(crate) fn unknown_report(
     source_file: &SourceFile,
     outcome: Outcome,
@@ -180,6 +259,7 @@ pub(crate) fn unknown_report(
         elapsed_ms: millis(started.elapsed()),
         marts_ms: 0,
         error: Some(reason),
+        is_old_news: false,
     }
 }
 
@@ -253,6 +333,17 @@ pub async fn look_at_database<T>(
         None => Ok(None),
     })
     .await
+}
+
+/// Opens a database that is only looked at, waiting while it is away; `None` when nothing was ever synced into it. For those
+/// who tell what they read as they read it, and so cannot begin again.
+///
+/// # Errors
+///
+/// When it cannot be reached in time, or refuses.
+pub async fn open_to_look(config: &Config) -> Result<Option<Sink>, SyncError> {
+    let patience = Patience::Limited(config.database_wait);
+    patiently(patience, &CancellationToken::new(), async || Box::pin(Sink::open_read_only(config)).await).await
 }
 
 /// Waits, as commands do that end, until the database answers. On a missing SQLite file, its folder must be there.

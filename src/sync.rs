@@ -19,10 +19,10 @@ use crate::source::scan::SourceFile;
 use crate::source::skips::{IndexPlace, Skips, origin};
 use crate::source::survey::{Survey, survey_with};
 use crate::source::text::read_text;
+use crate::turns::{Turn, Turns};
 use crate::unmatched::{list_unmatched, settle_dataset};
 use crate::writer::{Written, write_chunks};
 use serde::Serialize;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio_util::sync::CancellationToken;
@@ -38,6 +38,8 @@ pub struct Context {
     pub checkpoints: Checkpoints,
     /// What is known of the records of the last exports.
     pub indexes: RecordIndexes,
+    /// Whose turn it is.
+    pub turns: Turns,
     /// Set when the process is to end.
     pub shutdown: CancellationToken,
 }
@@ -84,6 +86,9 @@ pub struct FileReport {
     pub marts_ms: u64,
     /// Why it is not synced.
     pub error: Option<String>,
+    /// Whether the same was said of it before.
+    #[serde(skip)]
+    pub is_old_news: bool,
 }
 
 /// Brings the tables to what a file says.
@@ -91,16 +96,16 @@ pub struct FileReport {
 /// # Errors
 ///
 /// [`SyncError::verdict`] says what becomes of each.
-pub async fn sync_file(context: &Context, source_file: &SourceFile) -> Result<FileReport, SyncError> {
+pub async fn sync_file(context: &Context, turn: &Turn, source_file: &SourceFile) -> Result<FileReport, SyncError> {
     let started = Instant::now();
     let Some((dataset, route)) = &source_file.route else {
-        return list_unmatched(context, source_file, started).await;
+        return list_unmatched(context, turn, source_file, started).await;
     };
-    let dataset = &settle_dataset(context, source_file, dataset).await?;
+    let dataset = &settle_dataset(context, turn, source_file, dataset).await?;
     // From here on: a smaller file beside this one would else make the indexes just before this one fills the table.
     let filling = context.sink.start_filling(dataset);
     let at_work = context.sink.start_work(&route.market, &dataset.table);
-    let taken = match take(context, source_file, dataset, route).await? {
+    let taken = match take(context, turn, source_file, dataset, route).await? {
         Taken::Unchanged(file) => {
             put_away(&context.config, source_file);
             return Ok(report(source_file, &file, Outcome::Unchanged, started));
@@ -230,6 +235,7 @@ fn may_have_index(context: &Context, file: &FileRecord, dataset: &Dataset) -> bo
 /// Finds out whether the content is new, and gives it its place in the ledger.
 async fn take(
     context: &Context,
+    turn: &Turn,
     source_file: &SourceFile,
     dataset: &Dataset,
     route: &Route,
@@ -242,7 +248,7 @@ async fn take(
     {
         return Ok(Taken::Work(Box::new(resumed)));
     }
-    let (content, sha256) = open(&source_file.path, context.config.limits.content_bytes_max).await?;
+    let (content, sha256) = hash_in_turn(context, turn, source_file).await?;
     let stamp = content.stamp();
     if let Some(file) = newest.as_ref().filter(|file| file.sha256 == sha256 && file.state == FileState::Quarantined) {
         if file.transform == quarantine::rules(&dataset.fingerprint, &context.config) {
@@ -327,20 +333,32 @@ async fn resume(
     if checkpoint.stamp != source_file.stamp {
         return Ok(None);
     }
-    let path = source_file.path.clone();
-    let memory_bytes_max = context.config.limits.content_bytes_max;
-    let content = blocking(move || Content::open(&path, memory_bytes_max)).await?;
+    let (source_file, config) = (source_file.clone(), Arc::clone(&context.config));
+    let content = blocking(move || Content::open(&source_file.root, &source_file.path, &config.limits)).await?;
     if content.stamp() != checkpoint.stamp {
         return Ok(None);
     }
     Ok(Some(TakenFile { file: file.clone(), content, checkpoint: Some(checkpoint) }))
 }
 
+/// Opens a file and hashes all of it. A large one is hashed beside the files whose turn it is.
+pub async fn hash_in_turn(
+    context: &Context,
+    turn: &Turn,
+    source_file: &SourceFile,
+) -> Result<(Content, String), SyncError> {
+    let hashing = hash(source_file, &context.config);
+    match source_file.stamp.size_bytes > context.config.limits.content_bytes_max {
+        true => turn.hash(hashing).await,
+        false => hashing.await,
+    }
+}
+
 /// Opens a file and hashes all of it.
-pub async fn open(path: &Path, memory_bytes_max: u64) -> Result<(Content, String), SyncError> {
-    let path = path.to_owned();
+pub async fn hash(source_file: &SourceFile, config: &Arc<Config>) -> Result<(Content, String), SyncError> {
+    let (source_file, config) = (source_file.clone(), Arc::clone(config));
     blocking(move || {
-        let mut content = Content::open(&path, memory_bytes_max)?;
+        let mut content = Content::open(&source_file.root, &source_file.path, &config.limits)?;
         let sha256 = content.hash()?;
         Ok((content, sha256))
     })
@@ -440,6 +458,7 @@ pub fn report(source_file: &SourceFile, file: &FileRecord, outcome: Outcome, sta
         elapsed_ms: millis(started.elapsed()),
         marts_ms: 0,
         error: file.error.clone(),
+        is_old_news: false,
     }
 }
 

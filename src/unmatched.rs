@@ -1,6 +1,7 @@
 //! Unmatched: files that no dataset's paths match. Each has its line in the ledger all the same, or a table of
 //! its own, if the configuration says so.
 
+use crate::config::Limits;
 use crate::dataset::Dataset;
 use crate::error::SyncError;
 use crate::schema::ROW_HASH;
@@ -9,7 +10,8 @@ use crate::source::content::{Content, Stamp};
 use crate::source::scan::SourceFile;
 use crate::source::survey::first_columns;
 use crate::source::text::read_text;
-use crate::sync::{Context, FileReport, Outcome, blocking, new_file, note_stamp, now_ms, open, report};
+use crate::sync::{Context, FileReport, Outcome, blocking, hash_in_turn, new_file, note_stamp, now_ms, report};
+use crate::turns::Turn;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,11 +24,12 @@ use std::time::Instant;
 /// When the file cannot be read, or the database fails.
 pub async fn list_unmatched(
     context: &Context,
+    turn: &Turn,
     source_file: &SourceFile,
     started: Instant,
 ) -> Result<FileReport, SyncError> {
     let newest = context.sink.newest_file(&source_file.path_text()).await?;
-    let (content, sha256) = open(&source_file.path, context.config.limits.content_bytes_max).await?;
+    let (content, sha256) = hash_in_turn(context, turn, source_file).await?;
     let file = match newest.filter(|file| file.sha256 == sha256 && file.state == FileState::Unmatched) {
         Some(file) => {
             note_stamp(&context.sink, &file, content.stamp()).await?;
@@ -45,6 +48,7 @@ pub async fn list_unmatched(
 /// When the file cannot be read, or the database fails.
 pub async fn settle_dataset(
     context: &Context,
+    turn: &Turn,
     source_file: &SourceFile,
     dataset: &Arc<Dataset>,
 ) -> Result<Arc<Dataset>, SyncError> {
@@ -54,13 +58,12 @@ pub async fn settle_dataset(
     if let Some((table, key)) = context.sink.made_table(dataset).await? {
         return Ok(Arc::new(dataset.settled(&table, &key)));
     }
-    let (path, config) = (source_file.path.clone(), Arc::clone(&context.config));
+    let config = Arc::clone(&context.config);
     let keyless = Arc::new(dataset.settled(&dataset.table, ROW_HASH));
     let of_file = Arc::clone(&keyless);
+    // What is hashed shows its encoding.
+    let (content, _) = hash_in_turn(context, turn, source_file).await?;
     let columns = blocking(move || {
-        let mut content = Content::open(&path, config.limits.content_bytes_max)?;
-        // What is hashed shows its encoding.
-        content.hash()?;
         let text = read_text(content, &of_file, None, &config.limits, &config.state_dir)?;
         first_columns(&text, &of_file, &config.limits)
     });
@@ -83,6 +86,7 @@ pub async fn settle_dataset(
 /// When the database fails.
 pub async fn list_new_unmatched(
     context: &Context,
+    turn: &Turn,
     source_files: &[SourceFile],
 ) -> Result<HashMap<PathBuf, FileReport>, SyncError> {
     let started = Instant::now();
@@ -90,8 +94,8 @@ pub async fn list_new_unmatched(
     let known = context.sink.newest_files_at(paths).await?;
     let unknown: Vec<SourceFile> =
         source_files.iter().filter(|file| !known.contains_key(&file.path_text())).cloned().collect();
-    let memory_bytes_max = context.config.limits.content_bytes_max;
-    let read = blocking(move || Ok(read_all(unknown, memory_bytes_max))).await?;
+    let config = Arc::clone(&context.config);
+    let read = turn.hash(blocking(move || Ok(read_all(unknown, &config.limits)))).await?;
     let new_files: Vec<NewFile> = read.iter().map(|(_, new_file)| new_file.clone()).collect();
     let records = context.sink.add_files(&new_files, now_ms()).await?;
     let listed = read.iter().filter_map(|(source_file, new_file)| {
@@ -102,9 +106,9 @@ pub async fn list_new_unmatched(
 }
 
 /// Those that can be read as they are.
-fn read_all(source_files: Vec<SourceFile>, memory_bytes_max: u64) -> Vec<(SourceFile, NewFile)> {
+fn read_all(source_files: Vec<SourceFile>, limits: &Limits) -> Vec<(SourceFile, NewFile)> {
     let read = source_files.into_iter().filter_map(|source_file| {
-        let mut content = Content::open(&source_file.path, memory_bytes_max).ok()?;
+        let mut content = Content::open(&source_file.root, &source_file.path, limits).ok()?;
         let sha256 = content.hash().ok()?;
         let new_file = unmatched(&source_file, sha256, content.stamp());
         Some((source_file, new_file))

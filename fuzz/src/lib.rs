@@ -85,7 +85,7 @@ fn scratch_directory() -> PathBuf {
 
 /// `None` when the file is refused as a whole.
 fn look_and_read(path: &std::path::Path, dataset: &Arc<Dataset>, limits: &Limits, resume: bool) -> Option<Reading> {
-    let mut content = Content::open(path, limits.content_bytes_max).expect("nobody else knows the file");
+    let mut content = Content::open(path.parent().expect("it is in a folder"), path, limits).expect("nobody else knows the file");
     content.hash().expect("nobody else knows the file");
     let text = read_text(content, dataset, None, limits, &scratch_directory()).ok()?;
     let (survey, layout) = survey(&text, dataset, &bench().shapes, limits).ok()?;

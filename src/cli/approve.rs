@@ -8,13 +8,15 @@ use crate::config::Config;
 use crate::error::SyncError;
 use crate::retry::{Patience, look_at_database, patiently};
 use crate::sink::approvals;
-use crate::sink::ledger::{FileRecord, FileState};
+use crate::sink::ledger::{FileRecord, FileState, UNHASHED};
+use crate::source::path_text::path_of;
 use crate::source::scan::SourceFile;
-use crate::sync::{now_ms, open};
+use crate::sync::{hash, now_ms};
 use crate::terminal::quoted;
 use clap::Args;
 use serde_json::json;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -41,7 +43,7 @@ async fn approve(config: Config, wanted: &str, is_json: bool) -> Result<Exit, Co
     let shutdown = CancellationToken::new();
     let stopped = look_at_database(&config, async |sink| sink.approvable_files().await).await?;
     let file = choose(stopped.unwrap_or_default(), wanted)?;
-    let source_file = unchanged(&file, &config).await?;
+    let source_file = unchanged(&file, &Arc::new(config.clone())).await?;
     if !patiently(patience, &shutdown, async || approvals::approve(&config, &file, now_ms()).await).await? {
         let state = file.state.name();
         return Err(CommandError::Usage(format!("{} is not {state} any more; see what became of it", file.path)));
@@ -53,8 +55,9 @@ async fn approve(config: Config, wanted: &str, is_json: bool) -> Result<Exit, Co
     let started = Instant::now();
     let lease_wait = config.lease_wait;
     let config = Config { lease_wait: Duration::ZERO, ..config };
+    let found = || sync::Found { files: vec![source_file.clone()], ..Default::default() };
     loop {
-        let holder = match Box::pin(sync::sync(config.clone(), vec![source_file.clone()], is_json)).await {
+        let holder = match Box::pin(sync::sync(config.clone(), found(), is_json)).await {
             Err(CommandError::Sync(SyncError::LeaseHeld { holder })) => holder,
             ended => return ended,
         };
@@ -76,12 +79,12 @@ fn waits(file: &FileRecord) -> bool {
 /// The held or quarantined file with that path, or the only one with that name.
 fn choose(stopped: Vec<FileRecord>, wanted: &str) -> Result<FileRecord, CommandError> {
     let path = Path::new(wanted).canonicalize().or_else(|_| std::path::absolute(wanted)).unwrap_or_default();
-    if let Some(file) = stopped.iter().find(|file| file.path == wanted || Path::new(&file.path) == path) {
+    if let Some(file) = stopped.iter().find(|file| file.path == wanted || path_of(&file.path) == path) {
         return Ok(file.clone());
     }
     let list = |files: &[FileRecord]| files.iter().map(|file| quoted(&file.path)).collect::<Vec<_>>().join(", ");
     let (mut named, others): (Vec<FileRecord>, Vec<FileRecord>) =
-        stopped.into_iter().partition(|file| Path::new(&file.path).file_name() == Some(wanted.as_ref()));
+        stopped.into_iter().partition(|file| path_of(&file.path).file_name() == Some(wanted.as_ref()));
     match named.len() {
         1 => Ok(named.remove(0)),
         0 if others.is_empty() => {
@@ -98,13 +101,16 @@ fn choose(stopped: Vec<FileRecord>, wanted: &str) -> Result<FileRecord, CommandE
 }
 
 /// The file on disk, if it still is what was held back or refused.
-async fn unchanged(file: &FileRecord, config: &Config) -> Result<SourceFile, CommandError> {
-    let path = Path::new(&file.path);
+async fn unchanged(file: &FileRecord, config: &Arc<Config>) -> Result<SourceFile, CommandError> {
+    let path = path_of(&file.path);
     let gone =
         || CommandError::Failed(format!("{} is gone, and only its content says what to do; put it back", file.path));
-    let source_file = SourceFile::at(path, &config.datasets).ok_or_else(gone)?;
-    let (_, sha256) = open(path, config.limits.content_bytes_max).await?;
-    if sha256 != file.sha256 {
+    // Where it was found below the inbox, no link below the inbox leads to it now either.
+    let root = if path.starts_with(&config.inbox) { &config.inbox } else { path.parent().unwrap_or(&path) };
+    let source_file = SourceFile::at(&Arc::from(root), &path, &config.datasets).ok_or_else(gone)?;
+    let (_, sha256) = hash(&source_file, config).await?;
+    // A file that was too large to be hashed may be small enough now.
+    if file.sha256 != UNHASHED && sha256 != file.sha256 {
         let (path, state) = (&file.path, file.state.name());
         return Err(CommandError::Failed(format!(
             "{path} has another content now than the one that is {state}; sync it, and approve that if it is {state} too"

@@ -3,6 +3,7 @@
 use super::{CommandError, Exit, Shared, runtime, say, say_json};
 use crate::config::{Config, Overrides};
 use crate::error::Verdict;
+use crate::modes::make_folders;
 use crate::retry::wait_for_database;
 use serde::Serialize;
 use std::path::Path;
@@ -50,7 +51,7 @@ pub(super) fn execute(shared: &Shared) -> Result<Exit, CommandError> {
 }
 
 fn writable(what: &'static str, path: &Path) -> Finding {
-    let tried = std::fs::create_dir_all(path).and_then(|()| tempfile::NamedTempFile::new_in(path).map(drop));
+    let tried = make_folders(path).and_then(|()| tempfile::NamedTempFile::new_in(path).map(drop));
     Finding {
         what,
         subject: path.display().to_string(),

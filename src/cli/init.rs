@@ -2,6 +2,7 @@
 
 use super::{CommandError, Exit, Shared, say, say_json};
 use crate::config::DEFAULT_TOML;
+use crate::modes::give_to_person;
 use clap::Args;
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -17,6 +18,8 @@ pub(super) struct InitArguments {
 pub(super) fn execute(shared: &Shared, own: &InitArguments) -> Result<Exit, CommandError> {
     let failed = |error| CommandError::Usage(format!("cannot write {}: {error}", own.path.display()));
     let mut file = OpenOptions::new().write(true).create_new(true).open(&own.path).map_err(failed)?;
+    // The service's user reads what root writes here; it holds no secrets.
+    give_to_person(&file, false).map_err(failed)?;
     file.write_all(DEFAULT_TOML.as_bytes()).map_err(failed)?;
     if shared.json {
         say_json(&serde_json::json!({ "written": own.path }));

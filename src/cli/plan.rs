@@ -1,6 +1,6 @@
 //! `tidegate plan`: what a sync of files or directories would do.
 
-use super::sync::{find, grouped, print_report};
+use super::sync::{Found, find, grouped, print_report};
 use super::{
     CommandError, Exit, QUIET, Shared, THREADS_GRACE, cancel_on_signal, runtime, say, say_json, start_logging,
 };
@@ -24,7 +24,7 @@ pub(super) fn execute(shared: &Shared, own: &PlanArguments) -> Result<Exit, Comm
     let config = Config::load(&shared.overrides())?;
     // Whether a sync would archive or delete its file, the plan does not.
     start_logging(&config, QUIET)?;
-    let files = find(&own.paths, &config)?;
+    let Found { files, unread } = find(&own.paths, &config)?;
     let runtime = runtime(&config)?;
     let planned = runtime.block_on(async {
         let shutdown = CancellationToken::new();
@@ -37,7 +37,7 @@ pub(super) fn execute(shared: &Shared, own: &PlanArguments) -> Result<Exit, Comm
         Ok::<_, CommandError>(planned?)
     });
     runtime.shutdown_timeout(THREADS_GRACE);
-    let planned = planned?;
+    let planned = Plan { unread, ..planned? };
     if shared.json {
         say_json(&serde_json::json!(planned));
     } else {
@@ -45,7 +45,7 @@ pub(super) fn execute(shared: &Shared, own: &PlanArguments) -> Result<Exit, Comm
     }
     let is_good =
         |file: &PlannedFile| matches!(file.report.outcome, Outcome::Synced | Outcome::Unchanged | Outcome::Unmatched);
-    Ok(if planned.files.iter().all(is_good) { Exit::Done } else { Exit::FilesFailed })
+    Ok(if planned.unread.count == 0 && planned.files.iter().all(is_good) { Exit::Done } else { Exit::FilesFailed })
 }
 
 fn print(plan: &Plan) {

@@ -2,20 +2,26 @@
 //! correction.
 
 use super::sync::grouped;
-use super::{CommandError, Exit, Shared, runtime, say, say_json, start_logging};
+use super::{CommandError, Exit, Shared, runtime, say, start_logging};
 use crate::config::Config;
 use crate::error::SyncError;
-use crate::rejects::{OpenReject, REJECTS_END, rejects_csv, stem};
-use crate::retry::look_at_database;
+use crate::modes::{give_to_person, make_persons_folders, persons_folder_mode};
+use crate::rejects::{ColumnsInUse, OpenReject, REJECTS_END, RejectsCsv, stem};
+use crate::retry::open_to_look;
 use crate::sink::Sink;
-use crate::sink::ledger::{FileRecord, FileState};
-use crate::sink::rejects::RejectedFile;
+use crate::sink::known_files::PathKey;
+use crate::sink::ledger::FileRecord;
+use crate::sink::open_rejects::RejectedFile;
+use crate::source::beneath;
+use crate::source::path_text::{path_of, path_text};
+use crate::terminal::printable_json;
 use clap::Args;
+use rustix::fs::{AtFlags, Mode, OFlags, openat, renameat, unlinkat};
 use serde_json::{Value, json};
 use std::collections::HashSet;
-use std::fs::Permissions;
-use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 /// Rows of a file that are listed without `--all`: a screen's worth.
@@ -36,136 +42,292 @@ pub(super) struct RejectsArguments {
     export: Option<PathBuf>,
 }
 
-/// A file with the rejects that are shown of it.
-struct Listed {
-    rejected: RejectedFile,
-    rows: Vec<OpenReject>,
-}
-
 pub(super) fn execute(shared: &Shared, own: &RejectsArguments) -> Result<Exit, CommandError> {
     let config = Config::load(&shared.overrides())?;
     start_logging(&config, "error")?;
-    let rows_max = if own.all || own.export.is_some() { u64::from(u32::MAX) } else { LISTED_MAX };
-    let found = runtime(&config)?.block_on(look_at_database(&config, async |sink| find(sink, own, rows_max).await))?;
-    let (listed, quarantined, is_known) = found.unwrap_or_default();
-    if let (Some(file), false) = (&own.file, is_known) {
-        return Err(CommandError::Usage(format!("`{file}` is not in the ledger; `tidegate status` shows what is")));
-    }
-    let exported = match &own.export {
-        Some(directory) => export(&listed, directory, &config.inbox)?,
-        None => Vec::new(),
-    };
-    if shared.json {
-        say_json(&as_json(&listed, &quarantined, &exported));
-    } else if own.export.is_some() {
-        print_exported(&exported);
-    } else {
-        print(&listed, &quarantined);
-    }
+    runtime(&config)?.block_on(tell(&config, own, shared.json))?;
     Ok(Exit::Done)
 }
 
-type Found = (Vec<Listed>, Vec<FileRecord>, bool);
+/// Tells, or writes, what it reads as it reads it: the ledger may hold millions.
+async fn tell(config: &Config, own: &RejectsArguments, is_json: bool) -> Result<(), CommandError> {
+    let Some(sink) = open_to_look(config).await? else {
+        if let Some(file) = &own.file {
+            return Err(unknown(file));
+        }
+        Teller::new(is_json, own.export.is_some()).end();
+        return Ok(());
+    };
+    if let Some(file) = &own.file
+        && !is_known(&sink, file).await?
+    {
+        return Err(unknown(file));
+    }
+    let told = tell_all(&sink, config, own, is_json).await;
+    sink.end_connections().await?;
+    told
+}
 
-async fn find(sink: &Sink, own: &RejectsArguments, rows_max: u64) -> Result<Found, SyncError> {
-    let is_wanted = |file: &FileRecord| own.file.as_ref().is_none_or(|wanted| is_named(file, wanted));
-    let mut listed = Vec::new();
-    for rejected in sink.rejected_files().await? {
-        if is_wanted(&rejected.file) {
-            let rows = sink.open_rejects_of(rejected.file.id, rows_max).await?;
-            listed.push(Listed { rejected, rows });
+async fn tell_all(sink: &Sink, config: &Config, own: &RejectsArguments, is_json: bool) -> Result<(), CommandError> {
+    let is_wanted = |file: &FileRecord| own.file.as_ref().is_none_or(|wanted| is_named(&file.path, wanted));
+    let rows_max = if own.all || own.export.is_some() { u64::MAX } else { LISTED_MAX };
+    let mut export = own.export.as_deref().map(|directory| Export::into(directory, &config.inbox));
+    let mut teller = Teller::new(is_json, export.is_some());
+    let mut last = i64::MIN;
+    loop {
+        let page = sink.rejected_files_after(last).await?;
+        let Some(end) = page.last() else { break };
+        last = end.file.id;
+        for rejected in page.iter().filter(|rejected| is_wanted(&rejected.file)) {
+            if let Some(export) = &mut export
+                && let Some(target) = export.write(sink, &rejected.file).await?
+            {
+                teller.exported(&target, rejected.open);
+            }
+            teller.begin_file(rejected);
+            if teller.lists_rows() {
+                sink.each_open_reject(rejected.file.id, rows_max, |row| teller.row(&row)).await?;
+            }
+            teller.end_file(rejected.open);
         }
     }
-    let mut newest: Vec<FileRecord> = sink.newest_files().await?.into_values().filter(is_wanted).collect();
-    let is_known = !newest.is_empty();
-    newest.retain(|file| file.state == FileState::Quarantined);
-    newest.sort_by_key(|file| file.id);
-    Ok((listed, newest, is_known))
+    teller.begin_quarantined();
+    let mut last = i64::MIN;
+    loop {
+        let page = sink.quarantined_files_after(last).await?;
+        let Some(end) = page.last() else { break };
+        last = end.id;
+        page.iter().filter(|file| is_wanted(file)).for_each(|file| teller.quarantined(file));
+    }
+    teller.end();
+    Ok(())
 }
 
-fn is_named(file: &FileRecord, wanted: &str) -> bool {
-    let path = Path::new(&file.path);
-    path.file_name() == Some(wanted.as_ref())
-        || Path::new(wanted).canonicalize().or_else(|_| std::path::absolute(wanted)).is_ok_and(|wanted| wanted == path)
+fn unknown(file: &str) -> CommandError {
+    CommandError::Usage(format!("`{file}` is not in the ledger; `tidegate status` shows what is"))
 }
 
-/// Writes a file per rejected file, and returns the paths with their numbers of rows.
-fn export(listed: &[Listed], directory: &Path, inbox: &Path) -> Result<Vec<(PathBuf, u64)>, CommandError> {
-    let inbox = inbox.canonicalize().unwrap_or_else(|_| inbox.to_owned());
-    let mut taken = HashSet::new();
-    let mut exported = Vec::new();
-    for Listed { rejected: RejectedFile { file, open }, rows } in listed {
-        let Some(header) = &file.header else { continue };
-        let path = Path::new(&file.path);
+async fn is_known(sink: &Sink, wanted: &str) -> Result<bool, SyncError> {
+    let path = path_text(&absolute(wanted));
+    if sink.newest_file(&path).await?.is_some() {
+        return Ok(true);
+    }
+    let name = Path::new(wanted).file_name().map(|name| path_text(Path::new(name))).unwrap_or_default();
+    Ok(sink.paths_like(&format!("/{name}")).await?.iter().any(|path| is_named(path, wanted)))
+}
+
+fn is_named(path: &str, wanted: &str) -> bool {
+    let path = path_of(path);
+    path.file_name() == Some(wanted.as_ref()) || path == absolute(wanted)
+}
+
+fn absolute(wanted: &str) -> PathBuf {
+    Path::new(wanted).canonicalize().or_else(|_| std::path::absolute(wanted)).unwrap_or_default()
+}
+
+/// Where files of rejects are written.
+struct Export<'a> {
+    directory: &'a Path,
+    inbox: PathBuf,
+    /// What was written, by path: of millions of files in little room.
+    taken: HashSet<PathKey>,
+}
+
+impl<'a> Export<'a> {
+    fn into(directory: &'a Path, inbox: &Path) -> Self {
+        let inbox = inbox.canonicalize().unwrap_or_else(|_| inbox.to_owned());
+        Self { directory, inbox, taken: HashSet::new() }
+    }
+
+    /// Writes the open rejects of a file, and returns where; `None` where nobody knows how the file is written.
+    async fn write(&mut self, sink: &Sink, file: &FileRecord) -> Result<Option<PathBuf>, CommandError> {
+        let Some(header) = &file.header else { return Ok(None) };
+        let below = self.place_of(file);
+        let target = self.directory.join(&below);
+        let failed = |error| CommandError::Usage(format!("cannot write {}: {error}", target.display()));
+        let mut in_use = ColumnsInUse::default();
+        if header.delimiter.is_none() {
+            sink.each_open_reject(file.id, u64::MAX, |row| in_use.observe(&row, header)).await?;
+        }
+        let csv = RejectsCsv::new(header, &in_use);
+        let mut part = Part::begin(self.directory, &below).map_err(failed)?;
+        let mut written = part.file.write_all(&csv.head());
+        let written_rows = &mut written;
+        sink.each_open_reject(file.id, u64::MAX, |row| {
+            if written_rows.is_ok() {
+                *written_rows = part.file.write_all(&csv.row(&row));
+            }
+        })
+        .await?;
+        written.and_then(|()| part.finish(&below)).map_err(failed)?;
+        Ok(Some(target))
+    }
+
+    fn place_of(&mut self, file: &FileRecord) -> PathBuf {
+        let path = path_of(&file.path);
         // Below the inbox a file may be told from others of its name, or be given its market, by its folder alone.
-        let folder = path.strip_prefix(&inbox).ok().and_then(Path::parent).unwrap_or_else(|| Path::new(""));
-        let name = format!("{}{REJECTS_END}", stem(&file.path));
-        let mut target = directory.join(folder).join(&name);
-        if !taken.insert(target.clone()) {
-            target = directory.join(folder).join(format!("file-{}", file.id)).join(&name);
-            taken.insert(target.clone());
+        let folder = path.strip_prefix(&self.inbox).ok().and_then(Path::parent).unwrap_or_else(|| Path::new(""));
+        let name = path_of(&format!("{}{REJECTS_END}", stem(&file.path)));
+        let mut below = folder.join(&name);
+        if !self.taken.insert(PathKey::of(&path_text(&below))) {
+            below = folder.join(format!("file-{}", file.id)).join(&name);
         }
-        write(&target, &rejects_csv(header, rows))
-            .map_err(|error| CommandError::Usage(format!("cannot write {}: {error}", target.display())))?;
-        exported.push((target, *open));
+        below
     }
-    Ok(exported)
 }
 
-/// In one step: the directory may be a watched one.
-fn write(target: &Path, csv: &[u8]) -> std::io::Result<()> {
-    let folder = target.parent().unwrap_or_else(|| Path::new("."));
-    std::fs::create_dir_all(folder)?;
-    // As any program would make it: whoever corrects it, and the daemon, may be others.
-    let mode = Permissions::from_mode(0o666);
-    let mut file =
-        tempfile::Builder::new().prefix(".tidegate-").suffix(".tmp").permissions(mode).tempfile_in(folder)?;
-    file.write_all(csv)?;
-    file.persist(target).map(drop).map_err(|error| error.error)
+/// A file that is being written. It appears in one step: the directory may be a watched one. Below it no link is followed,
+/// because its folders may be others' to change. Dropped before it is finished, it is gone.
+struct Part {
+    file: BufWriter<File>,
+    folder: OwnedFd,
+    name: String,
+    is_finished: bool,
 }
 
-fn print_exported(exported: &[(PathBuf, u64)]) {
-    if exported.is_empty() {
-        say(format_args!("no open rejects"));
-        return;
+impl Part {
+    fn begin(directory: &Path, below: &Path) -> std::io::Result<Self> {
+        make_persons_folders(directory)?;
+        let folder = beneath::open_folder(directory, directory)?;
+        let folder = beneath::make_folders(folder, below.parent().unwrap_or(below), persons_folder_mode())?;
+        let name = format!(".tidegate-{}.tmp", std::process::id());
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = File::from(openat(&folder, &name, flags, Mode::RUSR | Mode::WUSR)?);
+        // Whoever corrects it, and the daemon, may be others than who writes it.
+        give_to_person(&file, true)?;
+        Ok(Self { file: BufWriter::new(file), folder, name, is_finished: false })
     }
-    for (path, rows) in exported {
-        say(format_args!("{:>7} rows  {}", grouped(*rows), path.display()));
+
+    fn finish(mut self, below: &Path) -> std::io::Result<()> {
+        self.file.flush()?;
+        renameat(&self.folder, &self.name, &self.folder, below.file_name().unwrap_or_default())?;
+        self.is_finished = true;
+        Ok(())
     }
-    say(format_args!(
-        "\nCorrect the rows, empty the cells behind _reason, leave _row as it is, and drop the file into the inbox: what can \
-         be loaded then is closed here."
-    ));
 }
 
-fn print(listed: &[Listed], quarantined: &[FileRecord]) {
-    for Listed { rejected: RejectedFile { file, open }, rows } in listed {
-        say(format_args!("{}: {} rows", file.path, grouped(*open)));
-        for row in rows {
+impl Drop for Part {
+    fn drop(&mut self) {
+        if !self.is_finished {
+            let _ = unlinkat(&self.folder, &self.name, AtFlags::empty());
+        }
+    }
+}
+
+/// Tells what was found as it is found, as text or as JSON.
+struct Teller {
+    is_json: bool,
+    is_export: bool,
+    files: u64,
+    rows: u64,
+    quarantined: u64,
+    /// What was written, of JSON, where it stands at the end.
+    exported: Vec<Value>,
+    exported_files: u64,
+}
+
+impl Teller {
+    fn new(is_json: bool, is_export: bool) -> Self {
+        if is_json {
+            print_part("{\"files\":[");
+        }
+        Self { is_json, is_export, files: 0, rows: 0, quarantined: 0, exported: Vec::new(), exported_files: 0 }
+    }
+
+    /// Whoever exports reads the rows in the files.
+    const fn lists_rows(&self) -> bool {
+        self.is_json || !self.is_export
+    }
+
+    fn exported(&mut self, target: &Path, rows: u64) {
+        self.exported_files += 1;
+        if self.is_json {
+            self.exported.push(json!({ "path": target, "rows": rows }));
+        } else {
+            say(format_args!("{:>7} rows  {}", grouped(rows), target.display()));
+        }
+    }
+
+    fn begin_file(&mut self, rejected: &RejectedFile) {
+        let file = &rejected.file;
+        if self.is_json {
+            let head =
+                json!({ "path": file.path, "dataset": file.dataset, "market": file.market, "open": rejected.open });
+            let head = head.to_string();
+            let head = head.strip_suffix('}').unwrap_or(&head);
+            print_part(&format!("{}{head},\"rejects\":[", if self.files > 0 { "," } else { "" }));
+        } else if !self.is_export {
+            say(format_args!("{}: {} rows", file.path, grouped(rejected.open)));
+        }
+        self.files += 1;
+        self.rows = 0;
+    }
+
+    fn row(&mut self, row: &OpenReject) {
+        if self.is_json {
+            let json = json!({ "row": row.row_number, "column": row.column, "reason": row.reason, "raw": row.raw });
+            print_part(&format!("{}{json}", if self.rows > 0 { "," } else { "" }));
+        } else {
             let column = row.column.as_deref().map(|column| format!(", column {column}")).unwrap_or_default();
             say(format_args!("  row {}{column}: {}", row.row_number, row.reason));
             say(format_args!("    {}", beginning(&row.raw)));
         }
-        if *open > rows.len() as u64 {
-            say(format_args!("  and {} more; --all lists them", grouped(*open - rows.len() as u64)));
+        self.rows += 1;
+    }
+
+    fn end_file(&self, open: u64) {
+        if self.is_json {
+            print_part("]}");
+        } else if !self.is_export {
+            if open > self.rows {
+                say(format_args!("  and {} more; --all lists them", grouped(open - self.rows)));
+            }
+            say(format_args!(""));
         }
-        say(format_args!(""));
     }
-    for file in quarantined {
-        say(format_args!("{}: quarantined: {}", file.path, file.error.as_deref().unwrap_or("no reason is known")));
-        say(format_args!(
-            "  None of its rows is in the tables; the ones of its earlier version stay. Correct it and drop it again."
-        ));
-        say(format_args!(""));
+
+    fn begin_quarantined(&self) {
+        if self.is_json {
+            print_part("],\"quarantined\":[");
+        }
     }
-    if listed.is_empty() {
-        say(format_args!("no open rejects"));
-    } else {
-        say(format_args!(
-            "Write them with `tidegate rejects --export DIR`, correct them, and drop the files into the inbox; or drop a right \
-             export of the same dataset and market."
-        ));
+
+    fn quarantined(&mut self, file: &FileRecord) {
+        if self.is_json {
+            let json = json!({ "path": file.path, "error": file.error });
+            print_part(&format!("{}{json}", if self.quarantined > 0 { "," } else { "" }));
+        } else if !self.is_export {
+            say(format_args!("{}: quarantined: {}", file.path, file.error.as_deref().unwrap_or("no reason is known")));
+            say(format_args!(
+                "  None of its rows is in the tables; the ones of its earlier version stay. Correct it and drop it again."
+            ));
+            say(format_args!(""));
+        }
+        self.quarantined += 1;
     }
+
+    fn end(self) {
+        match (self.is_json, self.is_export) {
+            (true, _) => {
+                print_part(&format!("],\"exported\":{}}}", Value::from(self.exported)));
+                say(format_args!(""));
+            }
+            (false, true) if self.exported_files > 0 => say(format_args!(
+                "\nCorrect the rows, empty the cells behind _reason, leave _row as it is, and drop the file into the inbox: what \
+                 can be loaded then is closed here."
+            )),
+            (false, false) if self.files > 0 => say(format_args!(
+                "Write them with `tidegate rejects --export DIR`, correct them, and drop the files into the inbox; or drop a \
+                 right export of the same dataset and market."
+            )),
+            (false, _) => say(format_args!("no open rejects")),
+        }
+    }
+}
+
+/// Prints without ending the line. Nobody reading it any more is no reason to stop, as with [`say`].
+fn print_part(text: &str) {
+    let _ = write!(std::io::stdout(), "{}", printable_json(text));
 }
 
 /// One line of a row.
@@ -175,22 +337,4 @@ fn beginning(raw: &str) -> String {
         line.push('…');
     }
     line
-}
-
-fn as_json(listed: &[Listed], quarantined: &[FileRecord], exported: &[(PathBuf, u64)]) -> Value {
-    let row =
-        |row: &OpenReject| json!({ "row": row.row_number, "column": row.column, "reason": row.reason, "raw": row.raw });
-    let files = listed.iter().map(|listed| {
-        let file = &listed.rejected.file;
-        let rejects: Vec<Value> = listed.rows.iter().map(row).collect();
-        json!({
-            "path": file.path, "dataset": file.dataset, "market": file.market, "open": listed.rejected.open, "rejects": rejects,
-        })
-    });
-    let quarantined = quarantined.iter().map(|file| json!({ "path": file.path, "error": file.error }));
-    json!({
-        "files": files.collect::<Vec<_>>(),
-        "quarantined": quarantined.collect::<Vec<_>>(),
-        "exported": exported.iter().map(|(path, rows)| json!({ "path": path, "rows": rows })).collect::<Vec<_>>(),
-    })
 }

@@ -3,9 +3,12 @@
 use super::sync::grouped;
 use super::{CommandError, Exit, Shared, runtime, say, say_json, start_logging};
 use crate::config::Config;
-use crate::inbox::{Inbox, scan_inbox};
+use crate::error::SyncError;
+use crate::inbox::Inbox;
 use crate::retry::look_at_database;
+use crate::sink::Sink;
 use crate::sink::overview::{LatestFile, LeaseView, MartLag, Overview, Rates};
+use crate::source::blind_spots::Places;
 use crate::sync::now_ms;
 use crate::terminal::quoted;
 use serde_json::{Value, json};
@@ -24,31 +27,49 @@ pub(super) fn execute(shared: &Shared) -> Result<Exit, CommandError> {
     let inbox = config.inbox.canonicalize().unwrap_or_else(|_| config.inbox.clone());
     let config = Arc::new(Config { inbox, ..config });
     start_logging(&config, "error")?;
-    let looked = runtime(&config)?.block_on(look_at_database(&config, async |sink| {
-        Ok((sink.overview(now_ms()).await?, sink.known_files().await?))
-    }))?;
-    let (overview, ledger) = looked.unwrap_or_default();
-    // Without an inbox, as on another machine, there is nothing to compare the ledger with.
-    let backlog = config.inbox.is_dir().then(|| {
-        let mut inbox = Inbox::new(Arc::clone(&config), ledger);
-        inbox.see_everything(scan_inbox(&config));
-        inbox.backlog()
-    });
+    let (overview, backlog) = runtime(&config)?.block_on(look(&config))?;
     if shared.json {
-        say_json(&as_json(&config, &overview, backlog));
+        say_json(&as_json(&config, &overview, backlog.as_ref()));
     } else {
-        print(&config, &overview, backlog);
+        print(&config, &overview, backlog.as_ref());
     }
     Ok(Exit::Done)
 }
 
+/// What lies in the inbox and is not in the ledger as it is.
+struct Backlog {
+    files: usize,
+    /// What cannot be read, by the user who asks.
+    unread: Places,
+}
+
+async fn look(config: &Arc<Config>) -> Result<(Overview, Option<Backlog>), SyncError> {
+    let looked =
+        look_at_database(config, async |sink| Ok((sink.overview(now_ms()).await?, backlog(config, Some(sink)).await?)));
+    match looked.await? {
+        Some(looked) => Ok(looked),
+        None => Ok((Overview::default(), backlog(config, None).await?)),
+    }
+}
+
+/// Without an inbox, as on another machine, there is nothing to compare the ledger with.
+async fn backlog(config: &Arc<Config>, sink: Option<&Sink>) -> Result<Option<Backlog>, SyncError> {
+    if !config.inbox.is_dir() {
+        return Ok(None);
+    }
+    let mut inbox = Inbox::new(Arc::clone(config));
+    let blind_spots = inbox.look_at_everything(sink, None).await?;
+    Ok(Some(Backlog { files: inbox.backlog(), unread: blind_spots.unread }))
+}
+
 /// The same names as in `/api/status`, as far as a ledger can tell.
-fn as_json(config: &Config, overview: &Overview, backlog: Option<usize>) -> Value {
+fn as_json(config: &Config, overview: &Overview, backlog: Option<&Backlog>) -> Value {
     let mut status = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "inbox": config.inbox,
         "database": config.database_url.to_string(),
-        "backlog": backlog,
+        "backlog": backlog.map(|backlog| backlog.files),
+        "unread": backlog.map(|backlog| &backlog.unread),
     });
     if let (Value::Object(status), Value::Object(overview)) = (&mut status, json!(overview)) {
         status.extend(overview);
@@ -56,13 +77,16 @@ fn as_json(config: &Config, overview: &Overview, backlog: Option<usize>) -> Valu
     status
 }
 
-fn print(config: &Config, overview: &Overview, backlog: Option<usize>) {
-    let waiting = match backlog {
+fn print(config: &Config, overview: &Overview, backlog: Option<&Backlog>) {
+    let waiting = match backlog.map(|backlog| backlog.files) {
         None => "is not there".to_owned(),
         Some(0) => "nothing waits".to_owned(),
         Some(files) => format!("{} waiting", counted(files as u64, "file")),
     };
     line("inbox", format_args!("{}: {waiting}", config.inbox.display()));
+    for (path, reason) in backlog.iter().flat_map(|backlog| &backlog.unread.reasons).take(SHOWN_MAX) {
+        line("unread", format_args!("{path}: {reason}"));
+    }
     line("database", format_args!("{}: {}", config.database_url, writer(overview.lease.as_ref())));
     if overview.latest.is_empty() {
         line("files", format_args!("nothing synced yet"));

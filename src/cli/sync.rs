@@ -7,17 +7,19 @@ use crate::checkpoint::Checkpoints;
 use crate::config::Config;
 use crate::daemon::{DRAIN_MAX, FAREWELL_MAX, keep_lease, say_farewell, unless_stopped};
 use crate::error::SyncError;
-use crate::lanes::{LaneEnd, LanePermits, lanes_of, sync_lane};
+use crate::lanes::{LaneEnd, lanes_of, sync_lane};
 use crate::retry::{Patience, open_sink, patiently};
 use crate::sink::ledger::{FileRecord, FileState};
 use crate::sink::summary::Revenue;
+use crate::source::blind_spots::{BlindSpots, Places};
 use crate::source::record_index::RecordIndexes;
 use crate::source::scan::{SourceFile, scan};
 use crate::sync::{Context, FileReport, Outcome, clear_up};
+use crate::turns::Turns;
 use clap::Args;
 use rust_decimal::Decimal;
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -33,35 +35,57 @@ pub(super) fn execute(shared: &Shared, own: &SyncArguments) -> Result<Exit, Comm
     let config = Config::load(&shared.overrides())?;
     // What was done is printed to the standard output; logs only tell what is wrong.
     start_logging(&config, QUIET)?;
-    let files = find(&own.paths, &config)?;
+    let found = find(&own.paths, &config)?;
     let runtime = runtime(&config)?;
-    let result = runtime.block_on(sync(config, files, shared.json));
+    let result = runtime.block_on(sync(config, found, shared.json));
     runtime.shutdown_timeout(THREADS_GRACE);
     result
 }
 
-pub(super) fn find(paths: &[PathBuf], config: &Config) -> Result<Vec<SourceFile>, CommandError> {
-    let mut files = Vec::new();
+/// What the paths of a command line name.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// The files.
+    pub files: Vec<SourceFile>,
+    /// What cannot be read, and is passed by.
+    pub unread: Places,
+}
+
+pub(super) fn find(paths: &[PathBuf], config: &Config) -> Result<Found, CommandError> {
+    let mut found = Found::default();
     for path in paths {
         let unreadable = |error| CommandError::Usage(format!("cannot read {}: {error}", path.display()));
         // One file has one path in the ledger, however it was named on the command line.
         let path = path.canonicalize().map_err(unreadable)?;
         if path.is_dir() {
-            files.extend(scan(&path, &config.datasets, &config.own_dirs_below(&path)));
+            let BlindSpots { unread, .. } =
+                scan(&Arc::from(path.as_path()), &config.datasets, &config.own_dirs_below(&path), None, &mut |file| {
+                    found.files.push(file);
+                    true
+                });
+            found.unread.extend(unread);
         } else {
-            // What is named is wanted: to leave it out in silence would look like a success.
-            files.push(SourceFile::at(&path, &config.datasets).ok_or_else(|| {
-                let why = "its name is hidden or temporary, or it is no ordinary file; rename it";
-                CommandError::Usage(format!("cannot take {}: {why}", path.display()))
-            })?);
+            found.files.push(named_file(&path, config)?);
         }
     }
-    files.sort_by(|one, other| one.path.cmp(&other.path));
-    files.dedup_by(|one, other| one.path == other.path);
-    Ok(files)
+    found.files.sort_by(|one, other| one.path.cmp(&other.path));
+    found.files.dedup_by(|one, other| one.path == other.path);
+    for (path, reason) in &found.unread.reasons {
+        complain(format_args!("passed by, because it cannot be read: {path}: {reason}"));
+    }
+    Ok(found)
 }
 
-pub(super) async fn sync(config: Config, files: Vec<SourceFile>, is_json: bool) -> Result<Exit, CommandError> {
+/// What is named is wanted: to leave it out in silence would look like a success.
+fn named_file(path: &Path, config: &Config) -> Result<SourceFile, CommandError> {
+    let folder = path.parent().unwrap_or(path);
+    SourceFile::at(&Arc::from(folder), path, &config.datasets).ok_or_else(|| {
+        let why = "its name is hidden or temporary, or it is no ordinary file; rename it";
+        CommandError::Usage(format!("cannot take {}: {why}", path.display()))
+    })
+}
+
+pub(super) async fn sync(config: Config, found: Found, is_json: bool) -> Result<Exit, CommandError> {
     let shutdown = CancellationToken::new();
     cancel_on_signal(&shutdown)?;
     let patience = Patience::Limited(config.database_wait);
@@ -69,9 +93,10 @@ pub(super) async fn sync(config: Config, files: Vec<SourceFile>, is_json: bool) 
     let indexes = RecordIndexes::open(&config.state_dir)?;
     let opening = unless_stopped(open_sink(&config, patience, &shutdown), &shutdown).await?;
     let sink = Arc::new(opening.ok_or(SyncError::Stopped)?);
-    let context = Context { config: Arc::new(config), sink: Arc::clone(&sink), checkpoints, indexes, shutdown };
+    let (config, turns) = (Arc::new(config), Turns::default());
+    let context = Context { config, sink: Arc::clone(&sink), checkpoints, indexes, turns, shutdown };
     let keeper = tokio::spawn(keep_lease(context.clone()));
-    let result = sync_all(&context, files, patience, is_json).await;
+    let result = sync_all(&context, found, patience, is_json).await;
     keeper.abort();
     say_farewell(&sink).await;
     result
@@ -79,16 +104,15 @@ pub(super) async fn sync(config: Config, files: Vec<SourceFile>, is_json: bool) 
 
 async fn sync_all(
     context: &Context,
-    files: Vec<SourceFile>,
+    Found { files, unread }: Found,
     patience: Patience,
     is_json: bool,
 ) -> Result<Exit, CommandError> {
     let clearing_up = patiently(patience, &context.shutdown, async || clear_up(context).await);
     unless_stopped(clearing_up, &context.shutdown).await?.ok_or(SyncError::Stopped)?;
-    let permits = LanePermits::default();
     let mut lanes = JoinSet::new();
     for (lane, files) in lanes_of(files) {
-        lanes.spawn(sync_lane(context.clone(), lane, files, patience, permits.clone()));
+        lanes.spawn(sync_lane(context.clone(), lane, files, patience));
     }
     let mut reports: Vec<FileReport> = Vec::new();
     let mut is_left = false;
@@ -121,12 +145,12 @@ async fn sync_all(
     let summary = patiently(patience, &context.shutdown, async || context.sink.summary().await);
     let revenues = unless_stopped(summary, &context.shutdown).await?.ok_or(SyncError::Stopped)?;
     if is_json {
-        say_json(&json!({ "files": reports, "markets": revenues }));
+        say_json(&json!({ "files": reports, "markets": revenues, "unread": unread }));
     } else {
         print_summary(&revenues);
     }
     let is_bad = |report: &FileReport| matches!(report.outcome, Outcome::Quarantined | Outcome::Held | Outcome::Failed);
-    Ok(if is_left || reports.iter().any(is_bad) { Exit::FilesFailed } else { Exit::Done })
+    Ok(if is_left || unread.count > 0 || reports.iter().any(is_bad) { Exit::FilesFailed } else { Exit::Done })
 }
 
 /// A later file of the lane may have superseded one that was held: then nothing is left to approve.

@@ -36,6 +36,19 @@ pub async fn exposition(health: &Health) -> Result<String, SyncError> {
         "Files and feeds that wait or are worked on",
         signed(health.backlog() as u64),
     );
+    let blind_spots = health.blind_spots();
+    gauge(
+        &mut registry,
+        "unread_folders",
+        "Folders of the inbox that cannot be read, and are passed by",
+        signed(blind_spots.unread.count as u64),
+    );
+    gauge(
+        &mut registry,
+        "unwatched_folders",
+        "Folders of the inbox whose events cannot be heard, and that are only scanned",
+        signed(blind_spots.unwatched.count as u64),
+    );
     // Without a database there is no ledger; that the scrape still works is how monitoring sees it.
     if let Some(sink) = health.sink().filter(|_| obstacles.is_empty()) {
         let totals = sink.totals().await?;

@@ -17,6 +17,8 @@ pub async fn status(config: &Config, health: &Health) -> Result<Value, SyncError
         "inbox": config.inbox,
         "database": config.database_url.to_string(),
         "backlog": health.backlog(),
+        "unread": health.blind_spots().unread,
+        "unwatched": health.blind_spots().unwatched,
     });
     let Some(sink) = health.sink().filter(|_| obstacles.is_empty()) else { return Ok(status) };
     let overview = json!(sink.overview(now_ms()).await?);

@@ -14,7 +14,10 @@ use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Paths that one query asks for: far below every database's limit of bound values.
-const PATHS_PER_QUERY: usize = 500;
+pub(super) const PATHS_PER_QUERY: usize = 500;
+
+/// In place of the digest of a content that nobody has read: of a file that may not be read, is too large, or never settles.
+pub const UNHASHED: &str = "";
 
 /// State of a file in the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -210,16 +213,6 @@ struct StateTotals {
 }
 
 impl Sink {
-    /// The newest record of every path.
-    ///
-    /// # Errors
-    ///
-    /// When the database fails.
-    pub async fn newest_files(&self) -> Result<HashMap<String, FileRecord>, SyncError> {
-        let files = files::Entity::find().order_by_asc(files::Column::Id).all(&self.connection).await?;
-        Ok(files.into_iter().map(|file| (file.path.clone(), file.into())).collect())
-    }
-
     /// Ids of the files that are not done with.
     ///
     /// # Errors
@@ -271,6 +264,7 @@ impl Sink {
             .filter(is_at(path))
             .filter(files::Column::Dataset.is_not_null())
             .filter(files::Column::State.ne(FileState::Quarantined.name()))
+            .filter(files::Column::Sha256.ne(UNHASHED))
             .order_by_desc(files::Column::Id)
             .one(&self.connection)
             .await?;
@@ -289,6 +283,7 @@ impl Sink {
                 .filter(files::Column::PathKey.is_in(paths.iter().map(|path| path_key(path))))
                 .filter(files::Column::Dataset.is_not_null())
                 .filter(files::Column::State.ne(FileState::Quarantined.name()))
+                .filter(files::Column::Sha256.ne(UNHASHED))
                 .order_by_asc(files::Column::Id)
                 .all(&self.connection)
                 .await?;
@@ -530,6 +525,6 @@ pub(super) fn is_at(path: &str) -> Condition {
     Condition::all().add(files::Column::PathKey.eq(path_key(path))).add(files::Column::Path.eq(path))
 }
 
-fn path_key(path: &str) -> String {
+pub(super) fn path_key(path: &str) -> String {
     hex(&Sha256::digest(path.as_bytes()))
 }

@@ -28,6 +28,7 @@ mod mysql;
 mod mysql_values;
 mod objects;
 pub mod obstacles;
+pub mod open_rejects;
 pub mod overview;
 pub mod partial;
 mod reach;
@@ -50,6 +51,7 @@ pub mod wire;
 
 use crate::config::{AfterSync, Config};
 use crate::error::SyncError;
+use crate::modes::{is_open_to_others, make_file};
 use crate::schema::Shapes;
 use definition::Definitions;
 use dialect::Dialect;
@@ -335,6 +337,9 @@ pub async fn connect(config: &Config) -> Result<DatabaseConnection, SyncError> {
 async fn connect_for(access: Access, config: &Config, interrupt: &Interrupt) -> Result<DatabaseConnection, SyncError> {
     let url = &config.database_url;
     reach::reach(url.reveal(), config.database_wait.clamp(CONNECT_TIMEOUT_MIN, CONNECT_TIMEOUT)).await?;
+    if access == Access::Write {
+        make_sqlite_file(config);
+    }
     // After a power loss NORMAL may lack the last commits, which then are made again from the file. That
     // needs the file to be there still.
     let synchronous = if config.after_sync == AfterSync::Keep { "NORMAL" } else { "FULL" };
@@ -366,6 +371,17 @@ async fn connect_for(access: Access, config: &Config, interrupt: &Interrupt) -> 
         ),
         false => error.into(),
     })
+}
+
+/// The driver would make the file as the umask says. One that others may read was made so by an earlier release, or opened
+/// by somebody who wants it so: that is theirs to say.
+fn make_sqlite_file(config: &Config) {
+    let Some(file) = read_only::sqlite_file(config.database_url.reveal()) else { return };
+    if is_open_to_others(&file) {
+        tracing::warn!(path = %file.display(), "everybody may read the database; chmod o= it, unless that is meant");
+    }
+    // What is in the way, connecting says.
+    let _ = make_file(&file);
 }
 
 /// Without strict mode MySQL cuts values silently.

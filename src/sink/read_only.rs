@@ -14,6 +14,7 @@ use sea_orm::{
     AccessMode, ConnectionTrait, DatabaseTransaction, EntityTrait, IsolationLevel, Statement, TransactionTrait,
 };
 use std::collections::HashSet;
+use std::path::PathBuf;
 use std::sync::{Arc, RwLock};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -105,6 +106,12 @@ impl Sink {
 
 /// Whether it is a SQLite database that is yet to be made.
 fn is_missing_file(url: &str) -> bool {
-    url.starts_with("sqlite:")
-        && url.parse::<SqliteConnectOptions>().is_ok_and(|options| !options.get_filename().exists())
+    sqlite_file(url).is_some_and(|file| !file.exists())
+}
+
+/// The file of a SQLite database.
+pub(super) fn sqlite_file(url: &str) -> Option<PathBuf> {
+    let is_in_file = url.starts_with("sqlite:") && !url.contains(":memory:") && !url.contains("mode=memory");
+    let options = is_in_file.then(|| url.parse::<SqliteConnectOptions>().ok()).flatten()?;
+    Some(options.get_filename().to_owned())
 }

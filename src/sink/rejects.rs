@@ -6,20 +6,10 @@ use crate::error::SyncError;
 use crate::rejects::{Header, OpenReject, stem};
 use entity::{files, rejects};
 use sea_orm::sea_query::{Condition, Expr, Query};
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
-use std::collections::HashMap;
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
 
 /// Rows that one statement closes.
 const ROWS_PER_STATEMENT: usize = 500;
-
-/// A file with open rejects.
-#[derive(Debug)]
-pub struct RejectedFile {
-    /// The file.
-    pub file: FileRecord,
-    /// How many of its rejects are open.
-    pub open: u64,
-}
 
 /// The files whose rejects a corrected copy may close.
 #[derive(Clone, Debug, Default)]
@@ -41,59 +31,20 @@ pub struct Corrected {
     pub now_ms: i64,
 }
 
-impl Sink {
-    /// Files with open rejects, oldest first.
-    ///
-    /// # Errors
-    ///
-    /// When the database fails.
-    pub async fn rejected_files(&self) -> Result<Vec<RejectedFile>, SyncError> {
-        use rejects::Column as C;
-        let open: Vec<(i64, i64)> = rejects::Entity::find()
-            .select_only()
-            .column(C::FileId)
-            .column_as(C::Id.count(), "open")
-            .filter(C::ClosedAt.is_null())
-            .group_by(C::FileId)
-            .into_tuple()
-            .all(&self.connection)
-            .await?;
-        let open: HashMap<i64, i64> = open.into_iter().collect();
-        let mut rejected = Vec::new();
-        let with_rejects = files::Entity::find().filter(files::Column::RowsRejected.gt(0));
-        for file in with_rejects.order_by_asc(files::Column::Id).all(&self.connection).await? {
-            if let Some(&open) = open.get(&file.id) {
-                rejected.push(RejectedFile { file: file.into(), open: u64::try_from(open).unwrap_or(0) });
-            }
-        }
-        Ok(rejected)
-    }
-
-    /// Open rejects of a file in the order of its rows, at most so many.
-    ///
-    /// # Errors
-    ///
-    /// When the database fails.
-    pub async fn open_rejects_of(&self, file_id: i64, rows_max: u64) -> Result<Vec<OpenReject>, SyncError> {
-        use rejects::Column as C;
-        let open = rejects::Entity::find()
-            .filter(C::FileId.eq(file_id))
-            .filter(C::ClosedAt.is_null())
-            .order_by_asc(C::RowNumber)
-            .limit(rows_max)
-            .all(&self.connection)
-            .await?;
+impl From<rejects::Model> for OpenReject {
+    fn from(reject: rejects::Model) -> Self {
         let number = |number: i64| u64::try_from(number).unwrap_or(0);
-        let open = open.into_iter().map(|reject| OpenReject {
+        Self {
             row_number: number(reject.row_number),
             corrects_row: reject.corrects_row.map(number),
             column: reject.column_name,
             reason: reject.reason,
             raw: reject.raw,
-        });
-        Ok(open.collect())
+        }
     }
+}
 
+impl Sink {
     /// Notes how a file with rejects is written, so that they can be exported.
     ///
     /// # Errors

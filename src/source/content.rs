@@ -4,19 +4,25 @@
 //! that fits in its share of memory is read once and kept. What a file is unpacked or decoded to takes its place
 //! (`text`), under the path and stamp of the file.
 
+use super::beneath::{Entry, is_astray, open_file};
 use super::encoding::Guess;
 use super::spool::{Spooled, Store};
+use crate::config::Limits;
 use crate::error::SyncError;
-use rustix::fs::OFlags;
+use rustix::fs::{FileType, Stat, fstat};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::fs::{File, Metadata};
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Bytes read at once: large enough that a read costs little beside parsing, small beside any memory limit.
 pub const BLOCK_BYTES: usize = 1 << 20;
+
+/// Blocks of the inbox's own file between two looks at whether it still is there, unchanged: a fraction of a second of
+/// reading, after which work on a file that is gone ends.
+const BLOCKS_PER_LOOK: usize = 64;
 
 /// What tells one version of a file from another without reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,13 +38,16 @@ pub struct Stamp {
 }
 
 impl Stamp {
-    /// The stamp of a file's metadata.
-    pub fn of(metadata: &Metadata) -> Self {
+    /// The stamp of what the system says of a file.
+    pub fn of(stat: &Stat) -> Self {
+        let nanoseconds = |seconds: i64, rest: u64| {
+            seconds.saturating_mul(1_000_000_000).saturating_add(i64::try_from(rest).unwrap_or(0))
+        };
         Self {
-            size_bytes: metadata.len(),
-            modified_ns: metadata.mtime().saturating_mul(1_000_000_000).saturating_add(metadata.mtime_nsec()),
-            inode: metadata.ino(),
-            changed_ns: metadata.ctime().saturating_mul(1_000_000_000).saturating_add(metadata.ctime_nsec()),
+            size_bytes: u64::try_from(stat.st_size).unwrap_or(0),
+            modified_ns: nanoseconds(stat.st_mtime, stat.st_mtime_nsec),
+            inode: stat.st_ino,
+            changed_ns: nanoseconds(stat.st_ctime, stat.st_ctime_nsec),
         }
     }
 }
@@ -46,6 +55,8 @@ impl Stamp {
 /// The bytes of one version of a file.
 #[derive(Debug)]
 pub struct Content {
+    /// The directory below which no link is followed.
+    root: PathBuf,
     path: PathBuf,
     file: File,
     stamp: Stamp,
@@ -58,22 +69,25 @@ pub struct Content {
 }
 
 impl Content {
-    /// Opens a file; one of at most `memory_bytes_max` bytes is read at once.
+    /// Opens a file below a directory; a small one is read at once.
     ///
     /// # Errors
     ///
-    /// When the file cannot be read, or changes meanwhile.
-    pub fn open(path: &Path, memory_bytes_max: u64) -> Result<Self, SyncError> {
-        // A link or a pipe that took the file's place since it was found is not followed, and not waited for.
-        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
-        let file = File::options().read(true).custom_flags(flags).open(path);
-        let file = file.map_err(|error| SyncError::read(path, error))?;
-        let metadata = file.metadata().map_err(|error| SyncError::read(path, error))?;
-        if !metadata.is_file() {
+    /// When the file cannot be read, is larger than the limit, or changes meanwhile.
+    pub fn open(root: &Path, path: &Path, limits: &Limits) -> Result<Self, SyncError> {
+        let file = open_file(root, path).map_err(|error| match is_astray(&error) {
+            // A link or a pipe that took the place of something on the way since the file was found.
+            true => SyncError::changed_while_read(path),
+            false => SyncError::read(path, error),
+        })?;
+        let stat = fstat(&file).map_err(|error| SyncError::read(path, error.into()))?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
             return Err(SyncError::changed_while_read(path));
         }
-        let stamp = Stamp::of(&metadata);
+        let stamp = Stamp::of(&stat);
+        check_size(stamp.size_bytes, limits)?;
         let mut content = Self {
+            root: root.to_owned(),
             path: path.to_owned(),
             file,
             stamp,
@@ -82,7 +96,7 @@ impl Content {
             digests: Vec::new(),
             guess: Guess::default(),
         };
-        if stamp.size_bytes <= memory_bytes_max {
+        if stamp.size_bytes <= limits.content_bytes_max {
             let mut bytes = Vec::with_capacity(usize::try_from(stamp.size_bytes).unwrap_or(0));
             let mut blocks = 0;
             while content.read_block(blocks, &mut bytes)? {
@@ -195,7 +209,14 @@ impl Content {
                 return Ok(!block.is_empty());
             }
             Store::Own(file) => file,
-            Store::Inbox => &self.file,
+            Store::Inbox => {
+                // One that is appended to all the time would have no end.
+                let is_beyond = offset as u64 > self.stamp.size_bytes;
+                if is_beyond || index % BLOCKS_PER_LOOK == BLOCKS_PER_LOOK - 1 {
+                    self.check_unchanged()?;
+                }
+                &self.file
+            }
         };
         let start = bytes.len();
         bytes.resize(start + BLOCK_BYTES, 0);
@@ -214,8 +235,8 @@ impl Content {
     ///
     /// When the file was changed, replaced or removed.
     pub fn check_unchanged(&self) -> Result<(), SyncError> {
-        let opened = self.file.metadata().map(|metadata| Stamp::of(&metadata));
-        let at_path = std::fs::metadata(&self.path).map(|metadata| Stamp::of(&metadata));
+        let opened = fstat(&self.file).map(|stat| Stamp::of(&stat));
+        let at_path = Entry::of(&self.root, &self.path).and_then(|entry| entry.stat()).map(|stat| Stamp::of(&stat));
         match (opened, at_path) {
             (Ok(opened), Ok(at_path)) if opened == self.stamp && at_path == self.stamp => Ok(()),
             _ => Err(SyncError::changed_while_read(&self.path)),
@@ -232,6 +253,17 @@ impl Content {
             }
         }
         Ok(filled)
+    }
+}
+
+/// Refuses a file that is too large to be even hashed, however little of it lies on the disk.
+fn check_size(size_bytes: u64, limits: &Limits) -> Result<(), SyncError> {
+    match size_bytes > limits.file_bytes_max {
+        true => Err(SyncError::damaged(format!(
+            "it has {size_bytes} bytes, which is more than file_bytes_max allows ({})",
+            limits.file_bytes_max
+        ))),
+        false => Ok(()),
     }
 }
 

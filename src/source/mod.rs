@@ -1,5 +1,7 @@
 //! Files: watching and scanning the inbox, and reading one file as chunks of whole records.
 
+pub mod beneath;
+pub mod blind_spots;
 pub mod cells;
 pub mod compression;
 pub mod content;
@@ -8,6 +10,7 @@ pub mod encoding;
 pub mod format;
 pub mod json;
 pub mod mentions;
+pub mod path_text;
 pub mod reader;
 pub mod record_index;
 pub mod repair;
@@ -19,4 +22,5 @@ pub mod skips;
 pub mod spool;
 pub mod survey;
 pub mod text;
+pub mod walk;
 pub mod watch;

@@ -13,6 +13,7 @@
 use crate::chunk::{Entry, RecordDigest};
 use crate::dataset::hex;
 use crate::error::SyncError;
+use crate::modes::make_own_folder;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
@@ -123,7 +124,7 @@ impl RecordIndexes {
     /// When it cannot be made.
     pub fn open(state_dir: &Path) -> Result<Self, SyncError> {
         let directory = state_dir.join("record-indexes");
-        std::fs::create_dir_all(&directory).map_err(|error| SyncError::state(&directory, error))?;
+        make_own_folder(&directory).map_err(|error| SyncError::state(&directory, error))?;
         Ok(Self { directory })
     }
 

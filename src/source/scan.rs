@@ -1,23 +1,25 @@
 //! Scan: which files there are. Events only wake a scan; a scan decides.
 
+use super::beneath::Entry;
+use super::blind_spots::BlindSpots;
 use super::content::Stamp;
-use super::rows::printable;
+use super::path_text::path_text;
+use super::walk::Walk;
+use super::watch::Watcher;
 use crate::dataset::{Dataset, Route};
 use crate::rejects::{corrected_paths, stem};
-use std::os::unix::ffi::OsStrExt;
+use rustix::fs::FileType;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use walkdir::{DirEntry, WalkDir};
 
 /// Ends of names that programs give to files they are still writing.
 const TEMPORARY_ENDS: [&str; 4] = [".tmp", ".part", ".crdownload", "~"];
 
-/// Deepest folder below the inbox that is looked into.
-const DEPTH_MAX: usize = 32;
-
 /// A file as a scan found it.
 #[derive(Clone, Debug)]
 pub struct SourceFile {
+    /// The directory below which no link is followed to it.
+    pub root: Arc<Path>,
     /// Absolute path.
     pub path: PathBuf,
     /// What it looked like.
@@ -27,19 +29,20 @@ pub struct SourceFile {
 }
 
 impl SourceFile {
-    /// The file at a path, if it is one that may be taken.
-    pub fn at(path: &Path, datasets: &[Arc<Dataset>]) -> Option<Self> {
-        let metadata = std::fs::symlink_metadata(path).ok()?;
-        (metadata.is_file() && is_wanted_name(path)).then(|| Self {
-            path: path.to_owned(),
-            stamp: Stamp::of(&metadata),
-            route: route(path, datasets),
-        })
+    /// The file at a path below a directory, if it is one that may be taken.
+    pub fn at(root: &Arc<Path>, path: &Path, datasets: &[Arc<Dataset>]) -> Option<Self> {
+        let stat = Entry::of(root, path).and_then(|entry| entry.stat()).ok()?;
+        let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+        (is_file && is_wanted_name(path)).then(|| Self::found(root, path.to_owned(), Stamp::of(&stat), datasets))
     }
 
-    /// The path as the ledger has it; bytes that are not text as `\\xNN`, so that two paths stay two.
+    fn found(root: &Arc<Path>, path: PathBuf, stamp: Stamp, datasets: &[Arc<Dataset>]) -> Self {
+        Self { root: Arc::clone(root), route: route(&path, datasets), path, stamp }
+    }
+
+    /// The path as the ledger has it.
     pub fn path_text(&self) -> String {
-        printable(self.path.as_os_str().as_bytes())
+        path_text(&self.path)
     }
 
     /// The name, for people.
@@ -66,26 +69,30 @@ impl SourceFile {
 /// Dataset and market; `None` for unmatched files.
 pub type Lane = Option<(String, String)>;
 
-/// Every file below a directory that may be taken: not hidden, not temporary, no link, and not tidegate's own.
-pub fn scan(root: &Path, datasets: &[Arc<Dataset>], own_dirs: &[PathBuf]) -> Vec<SourceFile> {
-    let is_visible = |entry: &DirEntry| {
-        entry.depth() == 0 || (!is_hidden(entry.path()) && !own_dirs.iter().any(|own| own == entry.path()))
+/// Finds every file below a directory that may be taken: not hidden, not temporary, no link, and not tidegate's own.
+/// `take` says whether to go on. A watcher hears of every folder.
+pub fn scan(
+    root: &Arc<Path>,
+    datasets: &[Arc<Dataset>],
+    own_dirs: &[PathBuf],
+    watcher: Option<&Watcher>,
+    take: &mut dyn FnMut(SourceFile) -> bool,
+) -> BlindSpots {
+    let mut walk = Walk {
+        watcher,
+        is_excluded: &|path| is_hidden(path) || own_dirs.iter().any(|own| own == path),
+        take: &mut |path, stat| {
+            !is_wanted_name(&path) || take(SourceFile::found(root, path, Stamp::of(stat), datasets))
+        },
+        blind_spots: BlindSpots::default(),
     };
-    WalkDir::new(root)
-        .max_depth(DEPTH_MAX)
-        .sort_by_file_name()
-        .into_iter()
-        .filter_entry(is_visible)
-        // What vanishes or cannot be read while it is looked at is found by the next scan.
-        .filter_map(Result::ok)
-        .filter(|entry| entry.file_type().is_file())
-        .filter_map(|entry| SourceFile::at(entry.path(), datasets))
-        .collect()
+    walk.start(root);
+    walk.blind_spots
 }
 
 /// The first dataset that a path belongs to, and what the path says.
 pub fn route(path: &Path, datasets: &[Arc<Dataset>]) -> Option<(Arc<Dataset>, Route)> {
-    let text = path.to_string_lossy();
+    let text = path_text(path);
     let Some(corrected) = corrected_paths(&text) else {
         return datasets.iter().find_map(|dataset| dataset.for_path(&text));
     };
@@ -117,8 +124,13 @@ mod tests {
             std::fs::write(path, "x").expect("writable");
         }
         std::os::unix::fs::symlink("/etc/hostname", inbox.path().join("h.csv")).expect("writable");
-        let found: Vec<String> =
-            scan(inbox.path(), &[], &[inbox.path().join("own")]).iter().map(SourceFile::name).collect();
+        let mut found = Vec::new();
+        let root = Arc::from(inbox.path());
+        scan(&root, &[], &[inbox.path().join("own")], None, &mut |file| {
+            found.push(file.name());
+            true
+        });
+        found.sort();
         assert_eq!(found, ["a.csv", "f.csv"]);
     }
 }

@@ -3,6 +3,7 @@
 //! Each module shows one promise. A scenario is written once and runs on every database
 //! ([`sandbox::on_every_database`]).
 
+mod blind_spots;
 mod bulk;
 mod caps;
 mod commands;
@@ -18,6 +19,7 @@ mod encodings;
 mod evolution;
 mod exports;
 mod extremes;
+mod file_sizes;
 mod formats;
 mod http;
 mod http_hosts;
@@ -27,15 +29,19 @@ mod kills;
 mod large;
 mod latency;
 mod lease;
+mod ledger_size;
 mod marts;
 mod model;
 mod model_feed;
 mod model_file;
 mod model_script;
 mod model_state;
+mod modes;
 mod names;
 mod objects;
+mod other_user;
 mod outage;
+mod paths;
 mod plan;
 mod record_index;
 mod rejects;

@@ -186,7 +186,7 @@ impl Sandbox {
     pub fn start_daemon(&self, environment: &[(&str, &str)]) -> Daemon {
         let address = format!("127.0.0.1:{}", free_port());
         let command = self.command(&["run", &self.inbox().to_string_lossy(), "--listen", &address]);
-        self.start_command(command, address, environment)
+        self.start(command, &address, environment)
     }
 
     /// As [`Sandbox::start_daemon`], with so many files and connections as it may have open.
@@ -203,14 +203,15 @@ impl Sandbox {
                 None => command.env_remove(name),
             };
         }
-        self.start_command(command, address, environment)
+        self.start(command, &address, environment)
     }
 
-    fn start_command(&self, mut command: Command, address: String, environment: &[(&str, &str)]) -> Daemon {
+    /// Starts a command that runs the daemon at this address.
+    pub fn start(&self, mut command: Command, address: &str, environment: &[(&str, &str)]) -> Daemon {
         let log = fs::File::create(self.path("daemon.log")).expect("a writable temporary directory");
         command.envs(environment.iter().copied()).stdout(Stdio::null()).stderr(log);
         let child = command.spawn().expect("the built program starts");
-        Daemon { child, address, log: self.path("daemon.log") }
+        Daemon { child, address: address.to_owned(), log: self.path("daemon.log") }
     }
 
     /// Rows of a query, each as its cells joined by `|`, NULL as `-`, numbers without zeros at their end.

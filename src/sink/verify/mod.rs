@@ -8,6 +8,7 @@ mod ledger;
 mod lines;
 mod marts;
 mod rows;
+mod writers;
 
 use super::Sink;
 use crate::dataset::Dataset;
@@ -107,7 +108,6 @@ impl Sink {
         let snapshot = self.snapshot().await?;
         // A daemon may be adding columns: the shapes are those of the snapshot.
         let shapes = Arc::new(self.existing_shapes(&snapshot).await?);
-        let files = self.ledger_files(&snapshot).await?;
         let mut checks = Vec::new();
         for mart in &self.definitions.marts {
             let started = Instant::now();
@@ -118,16 +118,17 @@ impl Sink {
         }
         for shape in shapes.values().filter(|shape| shape.column("_row_hash").is_some()) {
             let started = Instant::now();
-            let (hashes, writers) = self.verify_rows(&snapshot, shape, &files, datasets).await?;
-            checks.push(hashes.since(started));
-            checks.push(writers);
+            let hashes = self.verify_rows(&snapshot, shape).await?.since(started);
+            let started = Instant::now();
+            let writers = self.verify_writers(&snapshot, shape, datasets, hashes.checked).await?.since(started);
+            checks.extend([hashes, writers]);
         }
         for dataset in datasets.iter().filter(|dataset| dataset.lines.is_some()) {
             let started = Instant::now();
             checks.extend(self.verify_lines(&snapshot, dataset, &shapes).await?.map(|check| check.since(started)));
         }
         let started = Instant::now();
-        checks.push(self.verify_ledger(&snapshot, &files).await?.since(started));
+        checks.push(self.verify_ledger(&snapshot).await?.since(started));
         snapshot.rollback().await?;
         Ok(Verification { checks })
     }

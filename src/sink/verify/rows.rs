@@ -1,9 +1,7 @@
-//! Stored rows against their hashes, and against the ledger's files that they say they come from. One
-//! pass over a table: rows are streamed in batches, which rayon decodes and hashes.
+//! Stored rows against their hashes. One pass over a table: rows are streamed in batches, which rayon decodes and hashes.
 
-use super::ledger::LedgerFile;
 use super::{Check, Difference};
-use crate::dataset::{Dataset, hex};
+use crate::dataset::hex;
 use crate::error::SyncError;
 use crate::row_hash::hash_rows;
 use crate::schema::{ColumnShape, TableShape};
@@ -14,7 +12,7 @@ use arrow_array::RecordBatch;
 use futures_util::TryStreamExt;
 use sea_orm::sea_query::{Alias, Query};
 use sea_orm::{DatabaseTransaction, DbErr, QueryResult, StreamTrait};
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
@@ -25,16 +23,11 @@ const ROWS_PER_BATCH: usize = 256;
 /// Batches that are hashed while more rows are read: one for each of a few cores.
 const BATCHES_IN_FLIGHT: usize = 4;
 
-/// Market and file of a row.
-type Writer = (String, i64);
-
 /// What a batch of rows said.
 #[derive(Default)]
 struct Findings {
     rows: u64,
     differences: Vec<Difference>,
-    /// How many rows say that they come from a file, and the first of them.
-    writers: BTreeMap<Writer, (u64, String)>,
 }
 
 /// What is needed to check rows, wherever that is done.
@@ -45,22 +38,15 @@ struct RowCheck {
 }
 
 impl Sink {
-    /// The check of the hashes, and the check of the files.
     pub(super) async fn verify_rows(
         &self,
         snapshot: &DatabaseTransaction,
         shape: &TableShape,
-        files: &BTreeMap<i64, LedgerFile>,
-        datasets: &[Arc<Dataset>],
-    ) -> Result<(Check, Check), SyncError> {
+    ) -> Result<Check, SyncError> {
         let mut hashes = Check::of(&shape.name, "row hashes");
-        let mut writers: BTreeMap<Writer, (u64, String)> = BTreeMap::new();
         let mut take = |findings: Findings| {
             hashes.checked += findings.rows;
             findings.differences.into_iter().for_each(|difference| hashes.differ(difference));
-            for (writer, (rows, first)) in findings.writers {
-                writers.entry(writer).or_insert((0, first)).0 += rows;
-            }
         };
         let row_check = Arc::new(RowCheck::of(shape, self.dialect));
         let mut query = Query::select();
@@ -84,45 +70,8 @@ impl Sink {
                 break;
             }
         }
-        let writers = check_writers(shape, &writers, files, datasets);
-        Ok((hashes, writers))
+        Ok(hashes)
     }
-}
-
-/// Whether the files that rows say they come from are there, and of the same dataset and market.
-fn check_writers(
-    shape: &TableShape,
-    writers: &BTreeMap<Writer, (u64, String)>,
-    files: &BTreeMap<i64, LedgerFile>,
-    datasets: &[Arc<Dataset>],
-) -> Check {
-    let mut check = Check::of(&shape.name, "files of rows");
-    let is_of = |dataset: &&Arc<Dataset>| {
-        dataset.table == shape.name || dataset.lines.as_ref().is_some_and(|lines| lines.table == shape.name)
-    };
-    let feeds: Vec<&str> = datasets.iter().filter(is_of).map(|dataset| dataset.name.as_str()).collect();
-    for ((market, file_id), (rows, first)) in writers {
-        check.checked += rows;
-        let expected = |what: String| Difference {
-            kind: "file",
-            key: format!("{first} and {} more", rows - 1),
-            column: Some("_file_id".to_owned()),
-            stored: Some(file_id.to_string()),
-            expected: Some(what),
-        };
-        match files.get(file_id) {
-            None => check.differ(expected("a file of the ledger".to_owned())),
-            Some(file) if file.market.as_ref() != Some(market) => {
-                check.differ(expected(format!("a file of market {market}")));
-            }
-            // A feed that is not configured any more says nothing of its tables.
-            Some(file) if !feeds.is_empty() && file.dataset.as_deref().is_none_or(|feed| !feeds.contains(&feed)) => {
-                check.differ(expected(format!("a file of {}", feeds.join(" or "))));
-            }
-            Some(_) => {}
-        }
-    }
-    check
 }
 
 impl RowCheck {
@@ -153,14 +102,6 @@ impl RowCheck {
                 }
             }
         }
-        let mut by_writer: HashMap<Writer, (u64, String)> = HashMap::new();
-        for row in rows {
-            // A value that is none is in no file either.
-            let market = row.try_get("", "market").unwrap_or_default();
-            let file_id = row.try_get("", "_file_id").unwrap_or_default();
-            by_writer.entry((market, file_id)).or_insert_with(|| (0, self.key_text(row))).0 += 1;
-        }
-        findings.writers = by_writer.into_iter().collect();
         findings
     }
 
