@@ -183,6 +183,7 @@ impl Sink {
             lease: Some(lease),
         };
         sink.load_obstacles().await?;
+        sink.forget_obstacles_of_others().await?;
         sink.restore_columns().await?;
         sink.make_indexes().await?;
         let dropped = sink.define_marts().await?;

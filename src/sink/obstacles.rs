@@ -56,6 +56,18 @@ impl Sink {
         Ok(())
     }
 
+    /// Forgets what stood in the way of marts and views that nobody defines any more.
+    pub(super) async fn forget_obstacles_of_others(&self) -> Result<(), SyncError> {
+        let marts = self.definitions.marts.iter().map(|mart| &mart.shape.name);
+        let defined: Vec<&String> = marts.chain(self.definitions.views.iter().map(|view| &view.name)).collect();
+        for about in self.obstacles_about() {
+            if !about.contains('.') && !defined.contains(&&about) {
+                self.clear(&self.connection, &about).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// What the ledger knows.
     pub(super) async fn known_obstacles(&self, connection: &impl ConnectionTrait) -> Result<Vec<Obstacle>, SyncError> {
         let known = Entity::find().order_by_asc(Column::About).all(connection).await?;

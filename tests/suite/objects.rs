@@ -421,3 +421,30 @@ fn a_change_that_would_spoil_a_view_is_refused_and_tried_again() {
         assert_eq!(sandbox.rows("SELECT tier FROM customers"), ["gold"]);
     });
 }
+
+/// A definition that was right once does not stop the start, and one that is removed is in nobody's way.
+#[test]
+fn a_view_of_the_operators_that_cannot_be_made_any_more_is_named_and_forgotten() {
+    on_every_database(|sandbox| {
+        let marts = sandbox.path("marts");
+        fs::create_dir(&marts).expect("a writable temporary directory");
+        let write = |query: &str| {
+            let view = format!("/*\nview = 'people'\nneeds = ['customers']\n*/\n{query}");
+            fs::write(marts.join("people.sql"), view).expect("a writable temporary directory");
+        };
+        let marts_text = marts.to_string_lossy().into_owned();
+        let sync = |content: &str| {
+            sandbox.drop_file(CUSTOMERS, content);
+            sandbox.sync_with(&[("TIDEGATE_MARTS_DIR", &marts_text)])
+        };
+        write("SELECT language FROM customers");
+        assert_eq!(sync(&table(&["Customer ID,Language", "1,en"])).exit, 0);
+        write("SELECT nothing_of_the_kind FROM customers");
+        assert_eq!(sync(&table(&["Customer ID,Language,Tier", "1,sw,gold"])).exit, 0);
+        assert_eq!(sandbox.rows("SELECT language FROM people"), ["sw"]);
+        assert_eq!(status(sandbox).1[0]["about"], "people");
+        fs::remove_file(marts.join("people.sql")).expect("it is there");
+        assert_eq!(sync(&table(&["Customer ID,Language,Tier", "1,fr,gold"])).exit, 0);
+        assert_eq!(status(sandbox).1, Vec::<serde_json::Value>::new());
+    });
+}
