@@ -12,11 +12,22 @@ use crate::dataset::Dataset;
 use crate::error::SyncError;
 use crate::inference::Inference;
 use crate::schema::{Layout, Role, Shapes, column_name};
+use memchr::memmem;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::collections::HashMap;
+
+/// How a character is written by its number.
+const ESCAPE: &[u8] = b"\\u";
+
+/// What is no character.
+const HALF_A_PAIR: &str =
+    "half of a surrogate pair as an escape (\\ud800 to \\udfff), which is no character: export the file as UTF-8";
+
+/// Spellings of columns that are looked up at once; others are worked out again, as a file may spell each object's otherwise.
+const SPELLINGS_MAX: usize = 1 << 14;
 
 /// Deepest nesting that is flattened.
 const DEPTH_MAX: usize = 16;
@@ -55,8 +66,12 @@ struct Names<'a> {
     key: Option<usize>,
     /// What the values of each column have in common, while new columns may come.
     inferences: Vec<Option<Inference>>,
+    /// The first column of each name, as tables would have it.
+    by_name: HashMap<String, usize>,
     /// Longest value.
     field_bytes_max: usize,
+    /// Most columns.
+    columns_max: usize,
 }
 
 impl<'a> JsonRows<'a> {
@@ -177,7 +192,9 @@ impl<'a> JsonRows<'a> {
             match element {
                 // A number may go on in the next block.
                 Some(Ok(_)) if length < self.window.rest().len() || is_at_end => return Ok(length),
-                Some(Err(error)) if !error.is_eof() => return Err(self.damaged(&format!("it is not JSON: {error}"))),
+                Some(Err(error)) if !error.is_eof() => {
+                    return Err(self.damaged(&format!("an element cannot be read as JSON: {error}")));
+                }
                 _ if is_at_end => return Err(self.damaged("the last element is cut off: the file is truncated")),
                 _ if self.window.rest().len() > self.row_bytes_max => {
                     return Err(self.damaged("an element is longer than row_bytes_max"));
@@ -196,17 +213,25 @@ impl<'a> Names<'a> {
     fn new(layout: Layout, shapes: Option<&'a Shapes>, limits: &Limits) -> Self {
         let by_raw_name =
             layout.columns.iter().enumerate().map(|(index, column)| (column.raw_name.clone(), index)).collect();
+        let mut by_name = HashMap::new();
+        for (index, column) in layout.columns.iter().enumerate() {
+            by_name.entry(column.own_name.clone()).or_insert(index);
+        }
         let key = layout.key();
-        let field_bytes_max = limits.field_bytes_max;
-        Self { layout, by_raw_name, shapes, key, inferences: Vec::new(), field_bytes_max }
+        let Limits { field_bytes_max, columns_max, .. } = *limits;
+        Self { layout, by_raw_name, shapes, key, inferences: Vec::new(), by_name, field_bytes_max, columns_max }
     }
 
     fn read(&mut self, raw: &[u8], dataset: &Dataset) -> (Option<String>, Form, Vec<usize>) {
         let broken = |key, fault| (key, Form::Broken(fault), Vec::new());
         // What is not text is replaced, so that the key can be read: the whole record is rejected then.
         let text = String::from_utf8_lossy(raw);
-        let Ok(Members(members)) = serde_json::from_str(&text) else {
-            return broken(None, Fault::row("the element is not an object"));
+        let Members(members) = match serde_json::from_str(&text) {
+            Ok(members) => members,
+            Err(_) if raw.starts_with(b"{") => {
+                return broken(None, Fault::row(&format!("the name of a member has {HALF_A_PAIR}")));
+            }
+            Err(_) => return broken(None, Fault::row("the element is not an object")),
         };
         let is_nested = members.iter().any(|(_, value)| value.get().starts_with(['{', '[']));
         let own_key = self.known_key(&members, dataset);
@@ -232,8 +257,10 @@ impl<'a> Names<'a> {
                 Fault::row("the bytes are not UTF-8 text: export the file as UTF-8, or set `encoding` of the dataset"),
             );
         }
-        let faulty =
-            members.iter().zip(&columns).find_map(|((_, value), column)| Some((column, self.unstorable(value)?)));
+        let faulty = members
+            .iter()
+            .zip(&columns)
+            .find_map(|((_, value), column)| Some((column, self.unstorable(value, matches!(value, Cow::Owned(_)))?)));
         if let Some((column, reason)) = faulty {
             let column = column.map(|column| self.layout.columns[column].name.clone());
             return broken(Some(key), Fault::cell(column, &reason));
@@ -245,7 +272,7 @@ impl<'a> Names<'a> {
             .iter()
             .zip(&columns)
             .any(|((name, _), column)| column.is_some_and(|column| self.layout.columns[column].raw_name != *name));
-        let form = if is_nested || is_respelt {
+        let form = if is_nested || is_respelt || has_escapes(raw) {
             let rewritten = self.rewritten(&members, &columns);
             Form::Rewritten { bytes: rewritten, is_repaired: false }
         } else {
@@ -264,22 +291,28 @@ impl<'a> Names<'a> {
     }
 
     /// Why a value cannot be stored.
-    fn unstorable(&self, value: &RawValue) -> Option<String> {
+    fn unstorable(&self, value: &RawValue, was_array: bool) -> Option<String> {
         if value.get().len() > self.field_bytes_max {
             return Some(format!("the value is longer than field_bytes_max allows ({} bytes)", self.field_bytes_max));
         }
-        undecodable(value).map(str::to_owned)
+        undecodable(value, was_array)
     }
 
     /// The column of each member; the name of a column that two members with different names mean.
     fn columns(&mut self, members: &[Member<'_>], dataset: &Dataset) -> Result<Vec<Option<usize>>, String> {
         let mut columns: Vec<Option<usize>> = Vec::with_capacity(members.len());
-        for (position, (name, _)) in members.iter().enumerate() {
-            let column = self.index(name, &columns, dataset);
+        let mut in_object: HashMap<usize, &str> = HashMap::with_capacity(members.len().min(self.columns_max));
+        for (name, _) in members {
+            let column = self.index(name, &in_object, dataset);
+            // What more there is makes the file no better.
+            if self.layout.columns.len() > self.columns_max {
+                return Err(name.to_string());
+            }
             // The same name twice is one member of which the last counts, as everywhere in JSON.
-            let is_other = |other: usize| columns[other] == column && members[other].0 != *name;
-            if column.is_some() && (0..position).any(is_other) {
-                return Err(column.map(|column| self.layout.columns[column].name.clone()).unwrap_or_default());
+            if let Some(column) = column
+                && *in_object.entry(column).or_insert(name) != name.as_ref()
+            {
+                return Err(self.layout.columns[column].name.clone());
             }
             columns.push(column);
         }
@@ -292,7 +325,7 @@ impl<'a> Names<'a> {
             .iter()
             .zip(columns)
             .filter_map(|((_, value), column)| {
-                Some((Cow::Borrowed(self.layout.columns[(*column)?].raw_name.as_str()), value.clone()))
+                Some((Cow::Borrowed(self.layout.columns[(*column)?].raw_name.as_str()), unescaped(value)))
             })
             .collect();
         serde_json::to_vec(&OrderedMembers(&named)).expect("texts and checked JSON values are JSON")
@@ -309,13 +342,12 @@ impl<'a> Names<'a> {
 
     /// Index of the column that a member means: by its name, by another spelling of it unless the object has
     /// that column already, or a new one while objects may still bring them.
-    fn index(&mut self, raw_name: &str, in_object: &[Option<usize>], dataset: &Dataset) -> Option<usize> {
+    fn index(&mut self, raw_name: &str, in_object: &HashMap<usize, &str>, dataset: &Dataset) -> Option<usize> {
         if let Some(&index) = self.by_raw_name.get(raw_name) {
             return Some(index);
         }
-        let name = column_name(raw_name);
-        let spelt_otherwise = self.layout.columns.iter().position(|column| column.own_name == name);
-        let index = match spelt_otherwise.filter(|&index| !in_object.contains(&Some(index))) {
+        let spelt_otherwise = self.by_name.get(&column_name(raw_name)).copied();
+        let index = match spelt_otherwise.filter(|index| !in_object.contains_key(index)) {
             Some(index) => index,
             None => {
                 let index = self.layout.push(raw_name, dataset, self.shapes?);
@@ -323,10 +355,15 @@ impl<'a> Names<'a> {
                 if self.layout.columns[index].role == Role::Key {
                     self.key = Some(index);
                 }
-                index
+                // The first one of that name is what another spelling of it means.
+                self.by_name.entry(self.layout.columns[index].own_name.clone()).or_insert(index);
+                self.by_raw_name.insert(raw_name.to_owned(), index);
+                return Some(index);
             }
         };
-        self.by_raw_name.insert(raw_name.to_owned(), index);
+        if self.by_raw_name.len() < SPELLINGS_MAX {
+            self.by_raw_name.insert(raw_name.to_owned(), index);
+        }
         Some(index)
     }
 
@@ -336,7 +373,7 @@ impl<'a> Names<'a> {
             return;
         }
         for (name, value) in members {
-            let Some(&index) = self.by_raw_name.get(name.as_ref()) else { continue };
+            let Some(index) = self.column_of(name) else { continue };
             let Some(inference) = &mut self.inferences[index] else { continue };
             if let Some(cell) = cell_text(value).filter(|cell| !dataset.null_tokens.matches(cell)) {
                 inference.observe(&cell);
@@ -347,7 +384,7 @@ impl<'a> Names<'a> {
     fn key_of(&self, members: &[Member<'_>], dataset: &Dataset) -> Result<String, Fault> {
         let missing = || Fault::cell(Some(dataset.key.clone()), "the object has no key");
         let column = &self.layout.columns[self.key.ok_or_else(missing)?];
-        let is_key = |name: &str| self.by_raw_name.get(name) == self.key.as_ref();
+        let is_key = |name: &str| self.column_of(name) == self.key;
         let (_, value) = members.iter().rev().find(|(name, _)| is_key(name)).ok_or_else(missing)?;
         let cell = cell_text(value)
             .ok_or_else(|| Fault::cell(Some(column.name.clone()), "the key is not text that can be decoded"))?;
@@ -359,6 +396,12 @@ impl<'a> Names<'a> {
             }
             Some(Ok(key)) => Ok(key.to_owned()),
         }
+    }
+
+    /// The column that a name of the file means, once it was met.
+    fn column_of(&self, raw_name: &str) -> Option<usize> {
+        let known = self.by_raw_name.get(raw_name).or_else(|| self.by_name.get(&column_name(raw_name)));
+        known.copied()
     }
 
     fn absent(&self, present: &[Option<usize>]) -> Vec<usize> {
@@ -379,14 +422,34 @@ pub fn cell_text(value: &RawValue) -> Option<Cow<'_, str>> {
     }
 }
 
-/// Why a value cannot be stored as text.
-fn undecodable(value: &RawValue) -> Option<&'static str> {
-    if !value.get().contains("\\u") {
+/// Whether characters are written by their numbers. arrow-json 60.1 reads those beyond U+FFFF wrongly (its tape decoder joins the
+/// halves of a pair by OR where it must add, so that every second plane becomes another one: U+20BB7 is read as U+10BB7), so
+/// it sees none of them.
+fn has_escapes(raw: &[u8]) -> bool {
+    memmem::find(raw, ESCAPE).is_some()
+}
+
+/// A value without such characters.
+fn unescaped<'a>(value: &Cow<'a, RawValue>) -> Cow<'a, RawValue> {
+    if !value.get().starts_with('"') || !has_escapes(value.get().as_bytes()) {
+        return value.clone();
+    }
+    let text = serde_json::from_str::<String>(value.get()).expect("a text that cannot be decoded is a reject");
+    Cow::Owned(serde_json::value::to_raw_value(&text).expect("a text is JSON"))
+}
+
+/// Why a value cannot be stored as text. What was an array is a text by now.
+fn undecodable(value: &RawValue, was_array: bool) -> Option<String> {
+    if !has_escapes(value.get().as_bytes()) {
         return None;
     }
     match cell_text(value) {
-        None => Some("the value's escapes are no text"),
-        Some(text) if text.contains('\0') => Some("the value holds a NUL character"),
+        None => Some(format!("the value has {HALF_A_PAIR}")),
+        Some(text) if text.contains('\0') => Some("the value holds a NUL character".to_owned()),
+        // Its text is JSON once more.
+        Some(text) if was_array && serde_json::from_str::<serde_json::Value>(&text).is_err() => {
+            Some(format!("the value has {HALF_A_PAIR}"))
+        }
         Some(_) => None,
     }
 }
