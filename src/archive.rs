@@ -15,7 +15,10 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// Archived versions of a file that are looked through for one.
+const ARCHIVED_MAX: usize = 1000;
 
 /// Keeps, archives or deletes a synced file, as configured. A file that changed meanwhile stays, and so does
 /// one that cannot be moved: its rows are in the tables, so that is worth a line in the log and no more.
@@ -109,4 +112,12 @@ fn copy(source_file: &SourceFile, from: &Entry<'_>, folder: &OwnedFd, name: &OsS
         true => Ok(unlinkat(&from.folder, from.name, AtFlags::empty())?),
         false => Ok(()),
     }
+}
+
+/// Where versions of a file may lie that were archived, below the archive.
+pub fn archived(config: &Config, path: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    let below = path.strip_prefix(&config.inbox).ok().and_then(Path::parent).unwrap_or(Path::new(""));
+    let folder = config.archive_dir.join(below);
+    let names: Vec<OsString> = names(path.file_name().unwrap_or_default()).take(ARCHIVED_MAX).collect();
+    names.into_iter().map(move |name| folder.join(name)).take_while(|path| path.exists())
 }

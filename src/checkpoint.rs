@@ -21,7 +21,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Grows when the file's meaning changes; an older file is not read.
-const FORMAT_VERSION: u32 = 2;
+const FORMAT_VERSION: u32 = 3;
 
 /// A survey with more scattered records than this costs more to write after every chunk than to repeat.
 const SCATTERED_MAX: usize = 10_000;
@@ -152,6 +152,8 @@ mod tests {
             header: vec!["Order ID".to_owned()],
             rows_read: 3,
             rows_rejected: 0,
+            rows_of_unknown_records: 2,
+            first_faults: Vec::new(),
             scattered: Some(vec![7]),
             gather_passes: 1,
         };
@@ -175,7 +177,7 @@ mod tests {
 
     #[test]
     fn a_checkpoint_is_these_literal_bytes() {
-        let json = r#"{"format_version":2,"file_id":4,"stamp":{"size_bytes":10,"modified_ns":20,"inode":30,"changed_ns":40},"digests":[5],"survey":{"format":{"compression":"gzip","encoding":"windows-1252","rows":{"csv":{"delimiter":59,"quote":34,"row_bytes_max":100}}},"header":["Order ID"],"rows_read":3,"rows_rejected":0,"scattered":[7],"gather_passes":1},"position":{"pass":0,"offset":9,"row":1,"records":0,"passes":0,"done":false}}"#;
+        let json = r#"{"format_version":3,"file_id":4,"stamp":{"size_bytes":10,"modified_ns":20,"inode":30,"changed_ns":40},"digests":[5],"survey":{"format":{"compression":"gzip","encoding":"windows-1252","rows":{"csv":{"delimiter":59,"quote":34,"row_bytes_max":100}}},"header":["Order ID"],"rows_read":3,"rows_rejected":0,"rows_of_unknown_records":2,"scattered":[7],"gather_passes":1},"position":{"pass":0,"offset":9,"row":1,"records":0,"passes":0,"done":false}}"#;
         let position = Position { offset: 9, row: 1, ..Position::default() };
         assert_eq!(serde_json::to_string(&checkpoint(position)).expect("plain data"), json);
     }

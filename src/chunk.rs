@@ -2,6 +2,7 @@
 //! and of resume. Plain data.
 
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 use std::ops::Range;
 
 /// Where reading goes on: everything before it is committed.
@@ -39,12 +40,47 @@ pub struct Reject {
     pub row_number: u64,
     /// The row of the file that it corrects, where it stands in a corrected copy.
     pub corrects_row: Option<u64>,
+    /// The record that it belongs to; empty when it is of none, `None` when that cannot be read.
+    pub record_key: Option<String>,
     /// The column at fault, if one is.
     pub column: Option<String>,
     /// Why, and what to do.
     pub reason: String,
     /// The row as it was; bytes that are not text as `\xNN`.
     pub raw: String,
+}
+
+/// A row of a corrected copy that was loaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CorrectedRow {
+    /// Its number in the file that the copy corrects.
+    pub number: u64,
+    /// The record that it is in now.
+    pub key: String,
+    /// Its cells: JSON, column to text.
+    pub cells: String,
+}
+
+/// Rows of other files that complete the records of a corrected copy.
+#[derive(Debug, Default)]
+pub struct JoinedRows {
+    /// By the record's key, in the order of their numbers.
+    pub by_key: HashMap<String, Vec<JoinedRow>>,
+    /// Columns that they have and the copy has not, which stand behind its own.
+    pub columns_added: usize,
+    /// Column of the copy that has the numbers of its rows.
+    pub number_column: usize,
+}
+
+/// One of them.
+#[derive(Clone, Debug)]
+pub struct JoinedRow {
+    /// Its number in the file that the copy corrects.
+    pub number: u64,
+    /// Its cells as the copy writes them, the added ones included.
+    pub bytes: Vec<u8>,
+    /// Columns that it does not have.
+    pub absent: Vec<usize>,
 }
 
 /// Whole records, still as text.
@@ -58,6 +94,8 @@ pub struct Chunk {
     pub records: Vec<Range<usize>>,
     /// JSON keys that single objects do not have: (row, column of the layout).
     pub absent: Vec<(usize, usize)>,
+    /// Of a corrected copy: accepted rows that are not its own, but stand in the file that it corrects.
+    pub joined: Vec<usize>,
     /// Rows that cannot be loaded.
     pub rejects: Vec<Reject>,
     /// Memory that the rejects take.

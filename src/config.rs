@@ -135,6 +135,8 @@ pub struct Limits {
     pub field_bytes_max: usize,
     /// Most rows of a record.
     pub record_rows_max: usize,
+    /// Longest text of a record.
+    pub record_bytes_max: u64,
     /// Most columns of a file.
     pub columns_max: usize,
     /// Most columns of a table.
@@ -202,6 +204,7 @@ struct Settings {
     row_bytes_max: usize,
     field_bytes_max: usize,
     record_rows_max: usize,
+    record_bytes_max: u64,
     columns_max: usize,
     table_columns_max: usize,
     record_index_bytes_min: u64,
@@ -328,6 +331,9 @@ impl Config {
 }
 
 impl Limits {
+    /// Two lanes may have four records each under way, and a record's text grows about tenfold in memory, as a chunk's does.
+    const RECORDS_IN_MEMORY: u64 = 64;
+
     /// Smallest memory that the parts below still make sense in.
     const MEMORY_MB_MIN: u64 = 64;
 
@@ -335,7 +341,9 @@ impl Limits {
         if settings.memory_max_mb < Self::MEMORY_MB_MIN {
             return Err(ConfigurationError::Invalid(format!("memory_max_mb must be at least {}", Self::MEMORY_MB_MIN)));
         }
+        let record_bytes_max = usize::try_from(settings.record_bytes_max).unwrap_or(usize::MAX);
         for (key, value) in [
+            ("record_bytes_max", record_bytes_max),
             ("row_bytes_max", settings.row_bytes_max),
             ("field_bytes_max", settings.field_bytes_max),
             ("record_rows_max", settings.record_rows_max),
@@ -359,6 +367,7 @@ impl Limits {
             row_bytes_max: settings.row_bytes_max,
             field_bytes_max: settings.field_bytes_max,
             record_rows_max: settings.record_rows_max,
+            record_bytes_max: settings.record_bytes_max.min(memory_bytes / Self::RECORDS_IN_MEMORY),
             columns_max: settings.columns_max,
             table_columns_max: settings.table_columns_max,
             record_index_bytes_min: settings.record_index_bytes_min,

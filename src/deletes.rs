@@ -29,7 +29,9 @@ pub(crate) async fn delete_unmentioned(
     if dataset.deletes == Deletes::Keep {
         return Ok(None);
     }
-    let mut step = Step { context, surveyed, dataset, mentions: read_mentions(context, surveyed, dataset, 0).await? };
+    let corrected: Arc<[String]> = context.sink.corrected_keys(file.id).await?.into();
+    let mentions = read_mentions(context, surveyed, dataset, &corrected, 0).await?;
+    let mut step = Step { context, surveyed, dataset, corrected, mentions };
     let tally = step.count(file).await?;
     if tally.unmentioned == 0 {
         return Ok(None);
@@ -80,18 +82,21 @@ async fn read_mentions(
     context: &Context,
     surveyed: &Surveyed,
     dataset: &Arc<Dataset>,
+    corrected: &Arc<[String]>,
     first: u128,
 ) -> Result<Mentions, SyncError> {
     let (content, layout, format) =
         (Arc::clone(&surveyed.content), Arc::clone(&surveyed.layout), surveyed.survey.format.rows);
-    let (config, dataset) = (Arc::clone(&context.config), Arc::clone(dataset));
-    blocking(move || Mentions::read(&content, format, &layout, &dataset, &config.limits, first)).await
+    let (config, dataset, corrected) = (Arc::clone(&context.config), Arc::clone(dataset), Arc::clone(corrected));
+    blocking(move || Mentions::read(&content, format, &layout, &dataset, &config.limits, &corrected, first)).await
 }
 
 struct Step<'a> {
     context: &'a Context,
     surveyed: &'a Surveyed,
     dataset: &'a Arc<Dataset>,
+    /// Records that corrected copies put rows of the file in.
+    corrected: Arc<[String]>,
     mentions: Mentions,
 }
 
@@ -146,7 +151,7 @@ impl Step<'_> {
     /// Takes up the range that starts at a hash, unless it is the one at hand.
     async fn read_from(&mut self, first: u128) -> Result<(), SyncError> {
         if self.mentions.first != first {
-            self.mentions = read_mentions(self.context, self.surveyed, self.dataset, first).await?;
+            self.mentions = read_mentions(self.context, self.surveyed, self.dataset, &self.corrected, first).await?;
         }
         Ok(())
     }

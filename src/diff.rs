@@ -3,6 +3,8 @@
 
 use crate::project::{Projected, TableRows};
 use crate::row_hash::RowHash;
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
 use std::ops::Range;
 
 /// What the tables hold of the records in a chunk.
@@ -99,14 +101,23 @@ pub struct Diff {
     pub winners: Vec<usize>,
 }
 
-/// Compares a chunk with what is stored. `wins` says whether this file's record replaces one that the
-/// given file wrote, `adds_unknown` whether one that is not stored is added.
-pub fn diff(projected: &Projected, known: &Known, adds_unknown: bool, wins: impl Fn(i64) -> bool) -> Diff {
+/// Which records of a chunk, by their index, may do what.
+pub trait Rules {
+    /// Whether one that is not stored is added.
+    fn adds_unknown(&self, record: usize) -> bool;
+    /// Whether it replaces one that the given file wrote.
+    fn wins(&self, record: usize, file_id: i64) -> bool;
+    /// Whether stored lines that it lacks stay.
+    fn keeps_lines(&self, record: usize) -> bool;
+}
+
+/// Compares a chunk with what is stored.
+pub fn diff(projected: &Projected, known: &Known, rules: &impl Rules) -> Diff {
     let mut diff = Diff::default();
     let mut is_winner = vec![false; projected.keys.len()];
     for (record, is_winner) in is_winner.iter_mut().enumerate() {
         let stored = known.record(record);
-        *is_winner = stored.map_or(adds_unknown, |stored| wins(stored.file_id));
+        *is_winner = stored.map_or_else(|| rules.adds_unknown(record), |stored| rules.wins(record, stored.file_id));
         if *is_winner {
             diff.winners.push(record);
             diff.records.sort_in(record, projected.records.hashes[record], stored.map(|stored| &stored.hash));
@@ -115,13 +126,21 @@ pub fn diff(projected: &Projected, known: &Known, adds_unknown: bool, wins: impl
         }
     }
     if let Some(lines) = &projected.lines {
-        diff_lines(&mut diff, projected, lines, known, &is_winner);
+        diff_lines(&mut diff, projected, lines, known, rules, &is_winner);
     }
     diff
 }
 
-fn diff_lines(diff: &mut Diff, projected: &Projected, lines: &TableRows, known: &Known, is_winner: &[bool]) {
+fn diff_lines(
+    diff: &mut Diff,
+    projected: &Projected,
+    lines: &TableRows,
+    known: &Known,
+    rules: &impl Rules,
+    is_winner: &[bool],
+) {
     let mut counts = vec![0_i64; projected.keys.len()];
+    let numbers = lines.batch.column_by_name("line_no").expect("lines are numbered").as_primitive::<Int64Type>();
     for (row, &record) in lines.record.iter().enumerate() {
         let record = record as usize;
         counts[record] += 1;
@@ -129,9 +148,9 @@ fn diff_lines(diff: &mut Diff, projected: &Projected, lines: &TableRows, known: 
             diff.stale += 1;
             continue;
         }
-        diff.lines.sort_in(row, lines.hashes[row], known.line(record, counts[record]));
+        diff.lines.sort_in(row, lines.hashes[row], known.line(record, numbers.value(row)));
     }
-    for &record in &diff.winners {
+    for &record in diff.winners.iter().filter(|&&record| !rules.keeps_lines(record)) {
         let removed = known.lines(record).iter().filter(|&&(line_no, _)| line_no > counts[record]);
         diff.removed_lines.extend(removed.map(|&(line_no, _)| (projected.keys[record].clone(), line_no)));
     }

@@ -107,6 +107,9 @@ pub async fn sync_lane(context: Context, lane: Lane, files: Vec<SourceFile>, pat
 /// One line per file.
 fn log(report: &FileReport) {
     let counts = &report.counts;
+    if let Some(warning) = &report.warning {
+        tracing::warn!(path = report.path, stale = counts.stale, reason = warning, "file is stale");
+    }
     match report.outcome {
         Outcome::Synced => tracing::info!(
             path = report.path,

@@ -20,7 +20,9 @@ pub mod retry;
 // One file's way.
 pub mod archive;
 pub mod checkpoint;
+pub mod correction;
 pub mod deletes;
+pub mod precedence;
 pub mod quarantine;
 pub mod sink;
 pub mod source;
@@ -39,6 +41,7 @@ pub mod dataset;
 pub mod diff;
 pub mod error;
 pub mod inference;
+pub mod kept_lines;
 pub mod moment;
 pub mod number;
 pub mod project;

@@ -3,7 +3,7 @@
 //! A pure function of the chunk, its layout and the dataset, so that any worker can run it.
 
 use crate::canonical::Values;
-use crate::chunk::{Chunk, Entry, Position, Reject, Skip};
+use crate::chunk::{Chunk, CorrectedRow, Entry, Position, Reject, Skip};
 use crate::clean::Cleaned;
 use crate::dataset::{Dataset, DuplicateLines, Owner, hex};
 use crate::row_hash::{RowHash, hash_rows};
@@ -59,7 +59,7 @@ pub struct Projected {
     /// Unchanged records that were passed by, each run with the number of records before it.
     pub skips: Vec<(usize, Skip)>,
     /// Of a corrected copy: the rows of the file it corrects that are in here.
-    pub corrected_rows: Vec<u64>,
+    pub corrected_rows: Vec<CorrectedRow>,
     /// Where reading goes on after this chunk.
     pub next: Position,
 }
@@ -68,13 +68,21 @@ pub struct Projected {
 pub fn project(chunk: Chunk, cleaned: &Cleaned, layout: &Layout, dataset: &Dataset, market: &str) -> Projected {
     let source = Source { layout, cleaned, chunk: &chunk, market };
     let rows = chunk.rows();
-    let (records, lines, disagreeing) = match &dataset.lines {
-        None => (source.last_rows(), None, vec![false; chunk.records.len()]),
+    let (records, lines, disagreeing, kept) = match &dataset.lines {
+        None => {
+            let last: Vec<usize> = chunk.records.iter().map(|record| record.end - 1).collect();
+            (source.last_rows(), None, vec![false; chunk.records.len()], last)
+        }
         Some(lines) => {
             let line_rows = source.line_rows(lines.duplicates);
-            (source.merged_rows(&line_rows), Some(source.lines(&line_rows)), source.disagreeing())
+            let (merged, lines) = (source.merged_rows(&line_rows), source.lines(&line_rows));
+            (merged, Some(lines), source.disagreeing(), line_rows.concat())
         }
     };
+    let is_joined = |row: &&usize| chunk.joined.binary_search(row).is_ok();
+    // What a row of another file repeats, or is repeated by, is none of this one's business.
+    let joined_kept = kept.iter().filter(is_joined).count();
+    let joined_left_out = chunk.joined.len() - joined_kept;
     let entries = entries(&chunk, lines.as_ref(), &disagreeing);
     let (records, keys) = match dataset.is_keyless() {
         // Texts that differ may be cleaned to the same row.
@@ -85,7 +93,7 @@ pub fn project(chunk: Chunk, cleaned: &Cleaned, layout: &Layout, dataset: &Datas
     Projected {
         records,
         lines,
-        rows_duplicate: (rows - rows_kept) as u64,
+        rows_duplicate: (rows - rows_kept - joined_left_out) as u64,
         records_disagreeing: disagreeing.iter().filter(|&&disagrees| disagrees).count() as u64,
         entries,
         skips: chunk.skips,

@@ -5,11 +5,15 @@
 use crate::config::{Config, Limits};
 use crate::dataset::hex;
 use crate::error::SyncError;
+use crate::rejects::place_and_reason;
 use crate::source::survey::Survey;
 use sha2::{Digest, Sha256};
 
 /// Stands for the rules of a file that the database refused: whether it would again, only another try tells.
 pub const BY_DATABASE: &str = "database";
+
+/// Characters of a row's reason: three of them are to stand in a line.
+const REASON_CHARS_MAX: usize = 160;
 
 /// Refuses a file with too large a share of rejected rows.
 ///
@@ -21,10 +25,25 @@ pub fn check_rejects(survey: &Survey, rejects_max_percent: f64) -> Result<(), Sy
     if percent <= rejects_max_percent {
         return Ok(());
     }
+    let faults = survey.first_faults.iter();
+    let first: Vec<String> = faults
+        .map(|row| place_and_reason(row.number, row.fault.column.as_deref(), &beginning(&row.fault.reason)))
+        .collect();
     Err(SyncError::damaged(format!(
-        "{} of {} rows cannot be loaded, which is {percent:.1} % where rejects_max_percent allows {rejects_max_percent}",
-        survey.rows_rejected, survey.rows_read
+        "{} of {} rows cannot be loaded, which is {percent:.1} % where rejects_max_percent allows {rejects_max_percent}; \
+         the first at fault: {}",
+        survey.rows_rejected,
+        survey.rows_read,
+        first.join("; ")
     )))
+}
+
+/// Reasons may quote texts of any length.
+fn beginning(reason: &str) -> String {
+    match reason.char_indices().nth(REASON_CHARS_MAX) {
+        Some((end, _)) => format!("{}…", &reason[..end]),
+        None => reason.to_owned(),
+    }
 }
 
 /// The rules that a refusal rests on: those of the dataset, and every limit that a file may be refused by. Under other
@@ -36,13 +55,14 @@ pub fn rules(fingerprint: &str, config: &Config) -> String {
         row_bytes_max,
         field_bytes_max,
         record_rows_max,
+        record_bytes_max,
         columns_max,
         table_columns_max,
         ..
     } = config.limits;
-    let columns = (columns_max, table_columns_max);
+    let (of_records, columns) = ((record_rows_max, record_bytes_max), (columns_max, table_columns_max));
     let bytes = (file_bytes_max, decompressed_bytes_max);
-    let limits = (bytes, row_bytes_max, field_bytes_max, record_rows_max, columns);
+    let limits = (bytes, row_bytes_max, field_bytes_max, of_records, columns);
     let text = serde_json::to_string(&(fingerprint, config.rejects_max_percent, limits)).expect("text and numbers");
     hex(&Sha256::digest(text.as_bytes()))
 }

@@ -4,11 +4,11 @@
 //! A row that nobody corrected must be a reject again, never other data: what of it fits into no column goes
 //! behind the notes, where it makes the row one cell too long.
 
-use crate::chunk::Reject;
+use crate::chunk::{Chunk, CorrectedRow, Reject};
 use crate::schema::{Layout, NOTES, Role, column_name};
 use crate::spreadsheet::{guarded, unguarded};
-use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
+use arrow_array::{Array, RecordBatch};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::collections::{BTreeMap, BTreeSet};
@@ -54,6 +54,19 @@ pub struct OpenReject {
     pub raw: String,
 }
 
+impl OpenReject {
+    /// `row 3, order_id: the row has no key`
+    pub fn place_and_reason(&self) -> String {
+        place_and_reason(self.row_number, self.column.as_deref(), &self.reason)
+    }
+}
+
+/// A row at fault, for people.
+pub fn place_and_reason(row_number: u64, column: Option<&str>, reason: &str) -> String {
+    let column = column.map(|column| format!(", {column}")).unwrap_or_default();
+    format!("row {row_number}{column}: {reason}")
+}
+
 /// A file's name without its extensions, and without `.rejects`.
 pub fn stem(path: &str) -> &str {
     let mut name = path.rsplit_once('/').map_or(path, |(_, name)| name);
@@ -77,10 +90,34 @@ fn without_end<'a>(text: &'a str, end: &str) -> Option<&'a str> {
     is_end.then(|| &text[..at])
 }
 
-/// Numbers of the rows that a batch of a corrected copy holds.
-pub fn corrected_rows(batch: &RecordBatch, layout: &Layout) -> Vec<u64> {
+/// The rows of the corrected file that a chunk of a corrected copy holds.
+pub fn corrected_rows(chunk: &Chunk, batch: &RecordBatch, layout: &Layout) -> Vec<CorrectedRow> {
     let Some(index) = row_note(layout) else { return Vec::new() };
-    batch.column(index).as_string::<i32>().iter().flatten().filter_map(|cell| cell.trim().parse().ok()).collect()
+    let numbers = batch.column(index).as_string::<i32>();
+    let of_records = chunk.records.iter().zip(&chunk.keys);
+    let rows = of_records.flat_map(|(rows, key)| rows.clone().map(move |row| (row, key)));
+    let is_own = |&(row, _): &(usize, &String)| chunk.joined.binary_search(&row).is_err();
+    rows.filter(is_own)
+        .filter_map(|(row, key)| {
+            let number = numbers.is_valid(row).then(|| numbers.value(row).trim().parse().ok())??;
+            Some(CorrectedRow { number, key: key.clone(), cells: cells_of(chunk, batch, layout, row) })
+        })
+        .collect()
+}
+
+/// The cells of a row by their columns, as JSON.
+fn cells_of(chunk: &Chunk, batch: &RecordBatch, layout: &Layout, row: usize) -> String {
+    let has_data = |index: usize| {
+        matches!(layout.columns[index].role, Role::Column(_)) && chunk.absent.binary_search(&(row, index)).is_err()
+    };
+    let cells: BTreeMap<&str, &str> = (0..layout.columns.len())
+        .filter(|&index| has_data(index))
+        .map(|index| {
+            let values = batch.column(index).as_string::<i32>();
+            (layout.columns[index].name.as_str(), if values.is_valid(row) { values.value(row) } else { "" })
+        })
+        .collect();
+    serde_json::to_string(&cells).expect("a map of texts is JSON")
 }
 
 /// Notes of the rejects of a corrected copy which rows they were, where that can be read.
@@ -92,7 +129,8 @@ pub fn note_corrected_rows(rejects: &mut [Reject], layout: &Layout, delimiter: c
     }
 }
 
-fn row_note(layout: &Layout) -> Option<usize> {
+/// Index of the column with the numbers of rows, in a corrected copy.
+pub fn row_note(layout: &Layout) -> Option<usize> {
     layout.columns.iter().position(|column| column.role == Role::Note && column.raw_name == NOTES[0])
 }
 

@@ -258,6 +258,7 @@ pub(crate) fn unknown_report(
         records_disagreeing: 0,
         elapsed_ms: millis(started.elapsed()),
         marts_ms: 0,
+        warning: None,
         error: Some(reason),
         is_old_news: false,
     }

@@ -4,14 +4,16 @@ use crate::archive::put_away;
 use crate::checkpoint::{Checkpoint, Checkpoints};
 use crate::chunk::{Counts, Position};
 use crate::config::Config;
+use crate::correction::correction;
 use crate::dataset::{Dataset, FeedKind, Route};
 use crate::deletes::delete_unmentioned;
 use crate::error::SyncError;
 use crate::quarantine;
-use crate::rejects::Header;
+use crate::rejects::{Header, OpenReject};
 use crate::schema::Layout;
 use crate::sink::Sink;
 use crate::sink::ledger::{FileRecord, FileState, NewFile};
+use crate::sink::rejects::UnknownRecords;
 use crate::source::content::{Content, Stamp};
 use crate::source::format::RowFormat;
 use crate::source::record_index::{Origin, RecordIndexWriter, RecordIndexes};
@@ -26,6 +28,9 @@ use serde::Serialize;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio_util::sync::CancellationToken;
+
+/// Rows at fault that the ledger's line of a file names.
+const FIRST_ROWS_MAX: u64 = 3;
 
 /// What a sync works with.
 #[derive(Clone, Debug)]
@@ -84,7 +89,9 @@ pub struct FileReport {
     pub elapsed_ms: u64,
     /// How much of that went into the marts.
     pub marts_ms: u64,
-    /// Why it is not synced.
+    /// What an operator should know although nothing failed.
+    pub warning: Option<String>,
+    /// Why it is not synced, or what of it was left undone.
     pub error: Option<String>,
     /// Whether the same was said of it before.
     #[serde(skip)]
@@ -118,6 +125,7 @@ pub async fn sync_file(context: &Context, turn: &Turn, source_file: &SourceFile)
     let (mut surveyed, mut skips) = look(context, taken, dataset).await?;
     let looked_ms = millis(started.elapsed()) - taken_ms;
     tracing::debug!(file_id = surveyed.file.id, taken_ms, looked_ms, "file looked at");
+    let correction = correction(context, source_file, &mut surveyed, dataset).await?.map(Arc::new);
     let evolved = context.sink.evolve(&surveyed.layout, dataset, surveyed.file.id, now_ms()).await?;
     if evolved.has_widened {
         // What did not fit its column in the last export, because the column could not take another kind then, may fit now.
@@ -129,16 +137,24 @@ pub async fn sync_file(context: &Context, turn: &Turn, source_file: &SourceFile)
         context.sink.set_header(surveyed.file.id, &header_of(&surveyed)).await?;
     }
     let Written { mut file, records_disagreeing, is_newest, index } =
-        write_chunks(context, &surveyed, skips, dataset).await?;
+        write_chunks(context, &surveyed, skips, dataset, correction.clone()).await?;
     drop(filling);
     let indexes_started = Instant::now();
     context.sink.make_indexes().await?;
     tracing::debug!(file_id = file.id, elapsed_ms = millis(indexes_started.elapsed()), "indexes are there");
     // After the file's own rows: a record is only deleted once all that the file mentions are there.
-    file.error = match is_newest {
+    let held = match is_newest {
         true => delete_unmentioned(context, &surveyed, dataset, &mut file).await?,
         false => None,
     };
+    let (state, outcome) = match held {
+        Some(_) => (FileState::Held, Outcome::Held),
+        None => (FileState::Synced, Outcome::Synced),
+    };
+    let unknown = note_of_unknown(&context.sink.unknown_records_of(file.id, FIRST_ROWS_MAX).await?);
+    let note = correction.and_then(|correction| correction.note.clone());
+    let error = [held, unknown, note].into_iter().flatten().collect::<Vec<_>>().join("; ");
+    file.error = (!error.is_empty()).then_some(error);
     if let Some(index) = index {
         surveyed.leave_index(context, dataset, index).await?;
     }
@@ -146,13 +162,42 @@ pub async fn sync_file(context: &Context, turn: &Turn, source_file: &SourceFile)
     let refresh_started = Instant::now();
     context.sink.refresh_marts(Some(&at_work)).await?;
     let marts_ms = millis(refresh_started.elapsed());
-    context.sink.finish_file(&file, file.error.as_deref(), is_newest, now_ms()).await?;
+    context.sink.finish_file(&file, state, is_newest, now_ms()).await?;
     context.checkpoints.remove(file.id)?;
-    if file.error.is_some() {
-        return Ok(FileReport { records_disagreeing, marts_ms, ..report(source_file, &file, Outcome::Held, started) });
+    if outcome == Outcome::Synced {
+        put_away(&context.config, source_file);
     }
-    put_away(&context.config, source_file);
-    Ok(FileReport { records_disagreeing, marts_ms, ..report(source_file, &file, Outcome::Synced, started) })
+    let warning = warning_of_stale(context, &file).await?;
+    Ok(FileReport { records_disagreeing, marts_ms, warning, ..report(source_file, &file, outcome, started) })
+}
+
+/// A file that changes nothing because all of it is older looks as if nothing had been wrong with it.
+async fn warning_of_stale(context: &Context, file: &FileRecord) -> Result<Option<String>, SyncError> {
+    let Counts { new, modified, unchanged, deleted, stale, .. } = file.counts;
+    if stale == 0 || new + modified + unchanged + deleted > 0 {
+        return Ok(None);
+    }
+    let newer = context.sink.newest_synced(file).await?;
+    let newer = newer.map_or_else(String::new, |(_, path)| format!(": {path} is newer and was synced before"));
+    Ok(Some(format!(
+        "all of its rows are older than what is stored, so it changed nothing{newer}; if it is the right one, write it again \
+         under a path that is known, or with a later time or date in its name"
+    )))
+}
+
+/// What the ledger says of a file with rows that may belong to any record.
+fn note_of_unknown(unknown: &UnknownRecords) -> Option<String> {
+    let UnknownRecords { rows, first } = unknown;
+    let named: Vec<String> = first.iter().map(OpenReject::place_and_reason).collect();
+    let cannot = if *rows == 1 { "1 of its rows cannot be loaded and does" } else { "rows cannot be loaded and do" };
+    let cannot = if *rows == 1 { cannot.to_owned() } else { format!("{rows} of its {cannot}") };
+    (*rows > 0).then(|| {
+        format!(
+            "{cannot} not say of which record ({}): it deletes no line and no record, because any may be there; correct \
+             with tidegate rejects --export, or drop a right export",
+            named.join("; ")
+        )
+    })
 }
 
 /// Clears up what a crash left behind: marks of mart groups, and resume files that nobody needs.
@@ -190,8 +235,10 @@ pub(crate) struct Surveyed {
     pub content: Arc<Content>,
     /// What was found.
     pub survey: Survey,
-    /// Its columns.
+    /// The columns of its rows, and of rows that other files add to its records.
     pub layout: Arc<Layout>,
+    /// The columns of its rows.
+    pub own_layout: Arc<Layout>,
 }
 
 impl Surveyed {
@@ -418,7 +465,8 @@ async fn look(context: &Context, taken: TakenFile, dataset: &Arc<Dataset>) -> Re
         Ok((text.content, survey, layout, skips))
     })
     .await?;
-    Ok((Surveyed { file, content: Arc::new(content), survey, layout: Arc::new(layout) }, skips))
+    let layout = Arc::new(layout);
+    Ok((Surveyed { file, content: Arc::new(content), survey, own_layout: Arc::clone(&layout), layout }, skips))
 }
 
 /// A version of a file as it was read, before anybody knows what it is.
@@ -457,6 +505,7 @@ pub fn report(source_file: &SourceFile, file: &FileRecord, outcome: Outcome, sta
         records_disagreeing: 0,
         elapsed_ms: millis(started.elapsed()),
         marts_ms: 0,
+        warning: None,
         error: file.error.clone(),
         is_old_news: false,
     }

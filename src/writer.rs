@@ -2,11 +2,14 @@
 //! next chunks are read and transformed.
 
 use crate::checkpoint::Checkpoint;
-use crate::chunk::{Chunk, Counts, Entry, Position, Skip, SkipCounts};
+use crate::chunk::{Chunk, Counts, Entry, JoinedRows, Position, Skip, SkipCounts};
 use crate::clean::clean;
-use crate::dataset::{Dataset, Deletes, FeedKind, Owner};
-use crate::diff::{Diff, Known, diff};
+use crate::correction::Correction;
+use crate::dataset::{Dataset, FeedKind, Owner};
+use crate::diff::{Diff, Known, Rules, diff};
 use crate::error::SyncError;
+use crate::kept_lines::{differing, keep};
+use crate::precedence::{Precedence, Unknown};
 use crate::project::{Projected, TableRows, project};
 use crate::rejects::{corrected_rows, note_corrected_rows};
 use crate::schema::Layout;
@@ -14,14 +17,14 @@ use crate::sink::commit::ChunkWrite;
 use crate::sink::generations::new_generation;
 use crate::sink::known::take_rows;
 use crate::sink::ledger::FileRecord;
-use crate::sink::rejects::{Corrected, CorrectedFiles};
+use crate::sink::rejects::Corrected;
 use crate::sink::wire::Encoder;
 use crate::source::format::RowFormat;
 use crate::source::reader::{Reader, decode};
 use crate::source::record_index::RecordIndexWriter;
 use crate::source::skips::Skips;
 use crate::sync::{Context, Surveyed, blocking, millis, now_ms};
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
@@ -57,8 +60,9 @@ pub(crate) async fn write_chunks(
     surveyed: &Surveyed,
     skips: Skips,
     dataset: &Arc<Dataset>,
+    correction: Option<Arc<Correction>>,
 ) -> Result<Written, SyncError> {
-    let mut writer = Writer::new(context, surveyed, skips, dataset).await?;
+    let mut writer = Writer::new(context, surveyed, skips, dataset, correction).await?;
     let mut chunks = start_reading(context, surveyed, dataset, &writer);
     let written = writer.write_all(&mut chunks).await;
     // Also after a failure: nobody is to write to the checkpoint of a file that is given up.
@@ -84,6 +88,8 @@ fn start_reading(
     let (format, position) = (surveyed.survey.format.rows, surveyed.file.position.unwrap_or_default());
     let (config, dataset, market) = (Arc::clone(&context.config), Arc::clone(dataset), writer.market().to_owned());
     let (skips, digests) = (Arc::clone(&writer.skips), writer.index.is_some());
+    let correction = writer.correction.clone();
+    let own_layout = Arc::clone(&surveyed.own_layout);
     // Of rows that may be known, only the few that changed are written.
     let encoder = (!writer.may_be_known).then(|| context.sink.encoder(surveyed.file.id));
     tokio::task::spawn_blocking(move || {
@@ -101,8 +107,9 @@ fn start_reading(
             }
             sender.blocking_send(pending).is_ok()
         };
-        let mut reader = match Reader::new(&content, &layout, &dataset, &config.limits, &survey, position) {
-            Ok(reader) => reader.skipping(&skips.runs).digesting(digests),
+        let joined: Option<&JoinedRows> = correction.as_ref().map(|correction| &correction.rows);
+        let mut reader = match Reader::new(&content, &own_layout, &dataset, &config.limits, &survey, position) {
+            Ok(reader) => reader.skipping(&skips.runs).digesting(digests).joining(joined),
             Err(error) => {
                 pass_on(Err(error));
                 return;
@@ -130,7 +137,7 @@ fn transform(
     catch_unwind(AssertUnwindSafe(|| {
         let batch = decode(&chunk, format, layout);
         let cleaned = clean(&batch, layout, dataset);
-        let corrected_rows = corrected_rows(&batch, layout);
+        let corrected_rows = corrected_rows(&chunk, &batch, layout);
         let mut projected = project(chunk, &cleaned, layout, dataset, market);
         if let RowFormat::Csv(dialect) = format {
             let (delimiter, quote) = (char::from(dialect.delimiter), char::from(dialect.quote));
@@ -159,6 +166,10 @@ struct Writer<'a> {
     file: FileRecord,
     checkpoint: Checkpoint,
     precedence: Precedence,
+    /// What a corrected copy is to the file that it corrects.
+    correction: Option<Arc<Correction>>,
+    /// Whether rows of the file may belong to any record, so that stored lines that it lacks stay.
+    keeps_lines: bool,
     /// Whether the tables may hold any of the file's records.
     may_be_known: bool,
     records_disagreeing: u64,
@@ -176,53 +187,26 @@ struct Writer<'a> {
     noting: Option<JoinHandle<Result<(), SyncError>>>,
 }
 
-/// Which stored records this file's ones replace.
-enum Precedence {
-    /// All of them.
-    Newest,
-    /// A late full export adds what is unknown, unless a newer one has said that it is gone.
-    OnlyUnknown(Unknown),
-    /// All of them: a corrected copy of rejected rows is what an operator wants now. It closes the rejects of these files.
-    Correction(CorrectedFiles),
-    /// Those that older files wrote: version and path of this file, and of the files met so far.
-    Delta { own: (i64, String), others: HashMap<i64, (i64, String)> },
-}
-
-/// What becomes of a record in a late full export that the tables do not hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Unknown {
-    /// It is added.
-    Added,
-    /// It is added as one that a newer export does not mention.
-    Marked,
-    /// A newer export had it removed, or would have.
-    Stale,
-}
-
 impl<'a> Writer<'a> {
     async fn new(
         context: &'a Context,
         surveyed: &Surveyed,
         skips: Skips,
         dataset: &'a Dataset,
+        correction: Option<Arc<Correction>>,
     ) -> Result<Self, SyncError> {
         let file = surveyed.file.clone();
         let position = file.position.unwrap_or_default();
-        let own = (file.version_ms, file.path.clone());
-        let precedence = match dataset.kind {
-            _ if file.corrects.is_some() => Precedence::Correction(context.sink.corrected_files(&file).await?),
-            FeedKind::Delta => Precedence::Delta { own, others: HashMap::new() },
-            FeedKind::Full => match context.sink.newest_synced(&file).await? {
-                Some(newest) if newest > own => Precedence::OnlyUnknown(match dataset.deletes {
-                    Deletes::Keep => Unknown::Added,
-                    // Until a newer export is there as a whole nobody knows what it does not mention; once it is, it
-                    // has what is not mentioned deleted.
-                    _ if !context.sink.is_followed_by_whole(&file).await? => Unknown::Added,
-                    Deletes::Mark => Unknown::Marked,
-                    Deletes::Remove => Unknown::Stale,
-                }),
-                _ => Precedence::Newest,
-            },
+        let precedence = match &correction {
+            None => Precedence::of(context, &file, dataset).await?,
+            Some(correction) => Precedence::Correction(Box::new(match &correction.files.newest {
+                Some(export) => Precedence::of(context, export, dataset).await?,
+                None => Precedence::Newest,
+            })),
+        };
+        let keeps_lines = match &correction {
+            None => surveyed.survey.rows_of_unknown_records > 0,
+            Some(correction) => correction.is_in_part,
         };
         // Without a key a row of the file may come out as an earlier one did.
         let may_be_known = dataset.is_keyless()
@@ -236,7 +220,8 @@ impl<'a> Writer<'a> {
             && skips.known.as_ref().is_some_and(|(known, _)| {
                 generation.as_ref().is_some_and(|generation| *known == surveyed.origin(context, dataset, generation))
             });
-        let index = match is_whole && surveyed.leaves_index(context, dataset) {
+        // A record that has lines which are not in the file is not as it stands in it.
+        let index = match is_whole && !keeps_lines && surveyed.leaves_index(context, dataset) {
             true => Some(context.indexes.begin(&dataset.table, &market)?),
             false => None,
         };
@@ -250,6 +235,8 @@ impl<'a> Writer<'a> {
             file,
             checkpoint,
             precedence,
+            correction,
+            keeps_lines,
             may_be_known,
             records_disagreeing: 0,
             records_touched: 0,
@@ -288,14 +275,15 @@ impl<'a> Writer<'a> {
     }
 
     /// Compares, commits, and then begins to note on disk that it did.
-    async fn write(&mut self, projected: Projected) -> Result<(), SyncError> {
+    async fn write(&mut self, mut projected: Projected) -> Result<(), SyncError> {
         let started = Instant::now();
         let known = match self.may_be_known {
             true => self.context.sink.known(self.dataset, self.market(), &projected.keys).await?,
             false => Known::nothing(projected.keys.len()),
         };
         self.meet_files(&known).await?;
-        let diff = diff(&projected, &known, self.adds_unknown(), |file_id| self.wins(file_id));
+        self.keep_lines(&mut projected, &known).await?;
+        let diff = diff(&projected, &known, &ChunkRules { writer: self, keys: &projected.keys });
         let skipped = skipped(&projected);
         self.records_disagreeing += projected.records_disagreeing + skipped.disagreeing;
         let (entries, skips) = (projected.entries.clone(), projected.skips.clone());
@@ -331,9 +319,28 @@ impl<'a> Writer<'a> {
         entries[noted..].iter().try_for_each(|&entry| index.push(entry))
     }
 
+    /// Has the records that may lack rows here keep the lines that are stored of them.
+    async fn keep_lines(&self, projected: &mut Projected, known: &Known) -> Result<(), SyncError> {
+        let Some(lines) = &self.dataset.lines else { return Ok(()) };
+        let kept: Vec<usize> = known.stored().filter(|&record| self.keeps(&projected.keys[record])).collect();
+        if kept.is_empty() || matches!(self.precedence, Precedence::OnlyUnknown(_)) {
+            return Ok(());
+        }
+        let differing = differing(projected, known, &kept);
+        let sink = &self.context.sink;
+        let stored = sink.stored_lines(self.dataset, self.market(), projected, &differing).await?;
+        keep(projected, &kept, &stored, &sink.shapes()[&lines.table]);
+        Ok(())
+    }
+
+    /// Whether a record may lack rows in this file.
+    fn keeps(&self, key: &str) -> bool {
+        self.keeps_lines || self.correction.as_ref().is_some_and(|correction| correction.in_part.contains(key))
+    }
+
     /// A delta compares versions: learns those of the files that wrote the known records.
     async fn meet_files(&mut self, known: &Known) -> Result<(), SyncError> {
-        let Precedence::Delta { others, .. } = &mut self.precedence else { return Ok(()) };
+        let Some(others) = self.precedence.others() else { return Ok(()) };
         let mut unmet: Vec<i64> = known.file_ids().filter(|id| !others.contains_key(id)).collect();
         unmet.sort_unstable();
         unmet.dedup();
@@ -343,26 +350,31 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// Whether this file's record replaces one that the given file wrote.
-    fn wins(&self, file_id: i64) -> bool {
+    /// The precedence of a record.
+    fn precedence_of(&self, key: &str) -> &Precedence {
+        let is_joined = || self.correction.as_ref().is_some_and(|correction| correction.joined.contains(key));
         match &self.precedence {
-            _ if file_id == self.file.id => true,
-            Precedence::Newest | Precedence::Correction(_) => true,
-            Precedence::OnlyUnknown(_) => false,
-            Precedence::Delta { own, others } => others.get(&file_id).is_none_or(|other| own >= other),
+            Precedence::Correction(of_export) if is_joined() => of_export,
+            precedence => precedence,
         }
+    }
+
+    /// Whether a stored record was last written by this file, or by an earlier copy of the same rejects.
+    fn is_own(&self, file_id: i64) -> bool {
+        let is_earlier = |correction: &Arc<Correction>| correction.files.corrections.contains(&file_id);
+        file_id == self.file.id || self.correction.as_ref().is_some_and(is_earlier)
     }
 
     /// The rejects that this chunk closes: those of rows that it brings in, and of rows that are its own rejects now.
     fn corrected(&self, projected: &Projected) -> Option<Corrected> {
-        let Precedence::Correction(files) = &self.precedence else { return None };
+        let correction = self.correction.as_ref()?;
         let again = projected.rejects.iter().filter_map(|reject| reject.corrects_row);
-        let rows = projected.corrected_rows.iter().copied().chain(again);
-        Some(Corrected { files: files.clone(), rows: rows.collect(), now_ms: now_ms() })
-    }
-
-    fn adds_unknown(&self) -> bool {
-        !matches!(self.precedence, Precedence::OnlyUnknown(Unknown::Stale))
+        Some(Corrected {
+            files: correction.files.clone(),
+            loaded: projected.corrected_rows.clone(),
+            again: again.collect(),
+            now_ms: now_ms(),
+        })
     }
 
     /// Records marked as deleted that this file brings back, in order.
@@ -497,6 +509,36 @@ impl<'a> Writer<'a> {
             Some(noting) => noting.await.map_err(|panic| SyncError::Internal(panic.to_string()))?,
             None => Ok(()),
         }
+    }
+}
+
+/// What the records of a chunk may do.
+struct ChunkRules<'a> {
+    writer: &'a Writer<'a>,
+    keys: &'a [String],
+}
+
+impl Rules for ChunkRules<'_> {
+    fn adds_unknown(&self, record: usize) -> bool {
+        let precedence = self.writer.precedence_of(&self.keys[record]);
+        // A corrected copy marks nothing: what a newer export would have marked is left out with what it would have removed.
+        let is_correction = self.writer.correction.is_some();
+        !matches!(precedence, Precedence::OnlyUnknown(unknown)
+            if *unknown == Unknown::Stale || (is_correction && *unknown == Unknown::Marked))
+    }
+
+    fn wins(&self, record: usize, file_id: i64) -> bool {
+        match self.writer.precedence_of(&self.keys[record]) {
+            Precedence::OnlyUnknown(_) if file_id != self.writer.file.id => false,
+            _ if self.writer.is_own(file_id) => true,
+            Precedence::Newest | Precedence::Correction(_) => true,
+            Precedence::OnlyUnknown(_) => false,
+            Precedence::Delta { own, others } => others.get(&file_id).is_none_or(|other| own >= other),
+        }
+    }
+
+    fn keeps_lines(&self, record: usize) -> bool {
+        self.writer.keeps(&self.keys[record])
     }
 }
 

@@ -15,6 +15,15 @@ pub struct Model {
     pub row_number: i64,
     /// The `_row` of a corrected copy's row: its number in the file that it corrects.
     pub corrects_row: Option<i64>,
+    /// The record that it belongs to; empty when it is of none, NULL when that cannot be read.
+    #[sea_orm(column_type = "Text", nullable)]
+    pub record_key: Option<String>,
+    /// The record that a corrected copy put it in.
+    #[sea_orm(column_type = "Text", nullable)]
+    pub corrected_key: Option<String>,
+    /// The row as a corrected copy has it: JSON, column to text.
+    #[sea_orm(column_type = "Text", nullable)]
+    pub corrected: Option<String>,
     /// The column at fault, if one is.
     pub column_name: Option<String>,
     /// Why, and what to do.

@@ -143,3 +143,23 @@ pub async fn text_collation(connection: &impl ConnectionTrait) -> Result<Option<
         })?;
     found.try_get_by_index(0).map(Some)
 }
+
+/// Whether a table has a column. SeaORM's own question is not answered by the build that reads all three databases.
+///
+/// # Errors
+///
+/// When the database fails.
+pub async fn has_column(connection: &impl ConnectionTrait, table: &str, column: &str) -> Result<bool, DbErr> {
+    let backend = connection.get_database_backend();
+    let from = match backend {
+        DbBackend::Sqlite => format!("pragma_table_info('{table}') WHERE name = '{column}'"),
+        DbBackend::MySql => format!(
+            "information_schema.columns WHERE table_schema = DATABASE() AND table_name = '{table}' AND column_name = '{column}'"
+        ),
+        _ => format!(
+            "information_schema.columns WHERE table_schema = CURRENT_SCHEMA() AND table_name = '{table}' AND column_name = '{column}'"
+        ),
+    };
+    let found = Statement::from_string(backend, format!("SELECT 1 FROM {from}"));
+    Ok(connection.query_one_raw(found).await?.is_some())
+}

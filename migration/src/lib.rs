@@ -8,6 +8,7 @@ mod m20261122_000002_market;
 mod m20261122_000003_marts;
 mod m20261125_000004_generations;
 mod m20261128_000005_obstacles;
+mod m20261128_000006_corrected_rows;
 
 pub use m20261122_000002_market::indexes as market_indexes;
 pub use sea_orm_migration::MigratorTrait;
@@ -26,6 +27,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000003_marts::Migration),
             Box::new(m20261125_000004_generations::Migration),
             Box::new(m20261128_000005_obstacles::Migration),
+            Box::new(m20261128_000006_corrected_rows::Migration),
         ]
     }
 

@@ -1,6 +1,6 @@
 //! `tidegate status`: how the work goes, from the ledger, whether or not the daemon runs.
 
-use super::sync::grouped;
+use super::sync::{grouped, stale};
 use super::{CommandError, Exit, Shared, runtime, say, say_json, start_logging};
 use crate::config::Config;
 use crate::error::SyncError;
@@ -18,8 +18,8 @@ use std::sync::Arc;
 /// Entries of a list that a screen has room for; `--json` has more.
 const SHOWN_MAX: usize = 5;
 
-/// Characters of a reason that a screen has room for.
-const REASON_CHARS_MAX: usize = 120;
+/// Characters of a reason: enough for the three rows that a refusal names.
+const REASON_CHARS_MAX: usize = 700;
 
 pub(super) fn execute(shared: &Shared) -> Result<Exit, CommandError> {
     let config = Config::load(&shared.overrides())?;
@@ -205,7 +205,7 @@ fn latest(file: &LatestFile) -> String {
     let counts = &file.counts;
     let took = file.elapsed_ms.map_or_else(String::new, |ms| format!("  {:.1} s", ms as f64 / 1000.0));
     format!(
-        "{}  {:<11} {:<11} {:<36}  +{} ~{} −{} ={} !{}{took}",
+        "{}  {:<11} {:<11} {:<36}  +{} ~{} −{} ={} !{}{took}{}",
         file.started_at,
         file.state,
         file.dataset.as_deref().unwrap_or("-"),
@@ -214,7 +214,8 @@ fn latest(file: &LatestFile) -> String {
         grouped(counts.modified),
         grouped(counts.deleted),
         grouped(counts.unchanged),
-        grouped(counts.rejected)
+        grouped(counts.rejected),
+        stale(counts.stale)
     )
 }
 

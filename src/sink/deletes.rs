@@ -159,7 +159,7 @@ impl Sink {
         Ok(())
     }
 
-    /// Ends a file: `synced`, or `held` for the given reason. The newest export of its dataset and market supersedes
+    /// Ends a file: `synced`, or `held`, with what there is to say. The newest export of its dataset and market supersedes
     /// those that are held.
     ///
     /// # Errors
@@ -168,7 +168,7 @@ impl Sink {
     pub async fn finish_file(
         &self,
         file: &FileRecord,
-        held: Option<&str>,
+        state: FileState,
         is_newest: bool,
         now_ms: i64,
     ) -> Result<(), SyncError> {
@@ -187,10 +187,12 @@ impl Sink {
                 .await?;
         }
         self.close_replaced_rejects(&write.transaction, file, is_newest, now_ms).await?;
-        let state = if held.is_some() { FileState::Held } else { FileState::Synced };
+        if file.corrects.is_some() {
+            self.clear_notes_of_corrected(&write.transaction, file).await?;
+        }
         files::Entity::update_many()
             .col_expr(C::State, Expr::value(state.name()))
-            .col_expr(C::Error, Expr::value(held.map(str::to_owned)))
+            .col_expr(C::Error, Expr::value(file.error.clone()))
             .col_expr(C::FinishedAt, Expr::value(self.dialect.time(Some(now_ms))))
             .filter(C::Id.eq(file.id))
             .exec(&write.transaction)

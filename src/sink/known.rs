@@ -30,7 +30,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// Keys that one query asks for: enough that round trips do not count, few enough for any planner.
-const KEYS_PER_QUERY: usize = 500;
+pub(super) const KEYS_PER_QUERY: usize = 500;
 
 /// Columns that a row has beside its data; they are neither hashed nor ever absent.
 pub(super) const BOOKKEEPING: [&str; 3] = ["_row_hash", "_file_id", DELETED_AT];
@@ -220,7 +220,7 @@ pub fn take_rows(rows: &TableRows, indices: &[usize]) -> TableRows {
     }
 }
 
-fn select(table: &str, key: &str, market: &str, keys: &[String], columns: &[&str]) -> SelectStatement {
+pub(super) fn select(table: &str, key: &str, market: &str, keys: &[String], columns: &[&str]) -> SelectStatement {
     let mut query = Query::select();
     query.from(Alias::new(table));
     columns.iter().for_each(|&column| {

@@ -38,6 +38,7 @@ pub mod refresh;
 pub mod rejects;
 pub mod scratch;
 mod sqlite_handle;
+pub mod stored_lines;
 pub mod summary;
 pub mod template;
 mod transaction;

@@ -77,6 +77,14 @@ impl Dialect {
         Cow::Owned(inner.replace(&format!("{quote}{quote}"), &quote.to_string()))
     }
 
+    /// The number in a cell of a row.
+    pub fn number_in(&self, row: &[u8], cell: usize) -> Option<u64> {
+        let mut cells = Vec::new();
+        split_row(row, true, *self, &mut cells);
+        let cell = *cells.get(cell)?;
+        self.unquoted(std::str::from_utf8(cell.bytes(row)).ok()?, cell).trim().parse().ok()
+    }
+
     /// A text with quotes around it.
     pub fn quoted(&self, text: &str) -> String {
         let quote = char::from(self.quote);

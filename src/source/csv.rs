@@ -312,7 +312,7 @@ impl<'a> CsvRows<'a> {
                 && self.cells.iter().zip(&self.layout.columns).all(|(&cell, column)| {
                     self.dialect.unquoted(&text[cell.start..cell.end], cell).trim() == column.raw_name.trim()
                 });
-            return if is_header { Err(Fault::row("the header again")) } else { Ok(Some(text_key(text.as_bytes()))) };
+            return if is_header { Err(Fault::header_again()) } else { Ok(Some(text_key(text.as_bytes()))) };
         };
         let column = &self.layout.columns[key];
         let index = match shape {
@@ -323,7 +323,7 @@ impl<'a> CsvRows<'a> {
         let Some(&cell) = self.cells.get(index).filter(|_| is_certain) else { return Ok(None) };
         let cell_text = self.dialect.unquoted(&text[cell.start..cell.end], cell);
         if cell_text.trim() == column.raw_name.trim() {
-            return Err(Fault::row("the header again"));
+            return Err(Fault::header_again());
         }
         match clean_key(&cell_text, column, &self.dataset.null_tokens) {
             None => Err(Fault::cell(Some(column.name.clone()), "the row has no key")),

@@ -4,7 +4,6 @@
 use super::content::Content;
 use super::format::RowFormat;
 use super::reader::rows_at;
-use super::rows::Form;
 use crate::config::Limits;
 use crate::dataset::Dataset;
 use crate::error::SyncError;
@@ -25,7 +24,8 @@ pub struct Mentions {
 }
 
 impl Mentions {
-    /// Reads a file for the keys from a hash on, as many as memory may hold.
+    /// Reads a file for the keys from a hash on, as many as memory may hold. Keys that an operator typed into its rejects
+    /// are mentioned too.
     ///
     /// # Errors
     ///
@@ -36,6 +36,7 @@ impl Mentions {
         layout: &Layout,
         dataset: &Dataset,
         limits: &Limits,
+        corrected: &[String],
         first: u128,
     ) -> Result<Self, SyncError> {
         let hashes_max = usize::try_from(limits.gather_bytes_max).unwrap_or(usize::MAX) / size_of::<u128>();
@@ -43,15 +44,16 @@ impl Mentions {
         let mut rows = rows_at(content, format, layout, dataset, limits, 0, 0)?;
         let mut run = String::new();
         while let Some(row) = rows.next_row()? {
+            mentions.rows_without_key += u64::from(row.is_of_unknown_record());
             match row.key {
-                Some(key) if key == run => {}
-                Some(key) => {
+                Some(key) if key != run => {
                     mentions.note(xxh3_128(key.as_bytes()));
                     run = key;
                 }
-                None => mentions.rows_without_key += u64::from(matches!(row.form, Form::Broken(_))),
+                _ => {}
             }
         }
+        corrected.iter().for_each(|key| mentions.note(xxh3_128(key.as_bytes())));
         content.check_unchanged()?;
         mentions.sort();
         Ok(mentions)

@@ -10,6 +10,7 @@ pub mod encoding;
 pub mod format;
 pub mod json;
 pub mod mentions;
+pub mod other_rows;
 pub mod path_text;
 pub mod reader;
 pub mod record_index;

@@ -4,6 +4,7 @@
 //! afterwards. The sequence of chunks depends on nothing but the content, the survey and the limits, so
 //! that a position in it means the same after a restart.
 
+use super::cells::Dialect;
 use super::content::{Content, Window};
 use super::csv::CsvRows;
 use super::format::{Format, RowFormat};
@@ -12,7 +13,7 @@ use super::record_index::RecordHasher;
 use super::rows::{Fault, Form, RowRef, Rows, printable_in};
 use super::seen_keys::{Scattered, key_hash, short_key_hash};
 use super::survey::Survey;
-use crate::chunk::{Chunk, Position, Reject, SeenRecord, Skip};
+use crate::chunk::{Chunk, JoinedRow, JoinedRows, Position, Reject, SeenRecord, Skip};
 use crate::config::Limits;
 use crate::dataset::{Dataset, Encoding};
 use crate::error::SyncError;
@@ -50,6 +51,17 @@ pub struct Reader<'a> {
     skips: std::iter::Peekable<std::slice::Iter<'a, Skip>>,
     /// Whether records get digests for an index.
     digests: bool,
+    /// Of a corrected copy: what its records have beside its own rows.
+    joined: Option<&'a JoinedRows>,
+}
+
+/// What decides what becomes of a record that was read.
+#[derive(Clone, Copy)]
+struct Ending<'a> {
+    format: Format,
+    /// Columns of the file.
+    columns: usize,
+    joined: Option<&'a JoinedRows>,
 }
 
 /// The rows of one record.
@@ -101,6 +113,7 @@ impl<'a> Reader<'a> {
             gathered: None,
             skips: [].iter().peekable(),
             digests: false,
+            joined: None,
         })
     }
 
@@ -113,6 +126,12 @@ impl<'a> Reader<'a> {
     /// Also takes the digest of each record.
     pub const fn digesting(mut self, digests: bool) -> Self {
         self.digests = digests;
+        self
+    }
+
+    /// Completes records by rows of other files.
+    pub const fn joining(mut self, joined: Option<&'a JoinedRows>) -> Self {
+        self.joined = joined;
         self
     }
 
@@ -131,7 +150,8 @@ impl<'a> Reader<'a> {
             self.content.check_unchanged()?;
         }
         let rows_skipped: u64 = chunk.skips.iter().map(|(_, skip)| skip.counts.rows).sum();
-        chunk.rows_read = (chunk.rows() + chunk.rejects.len()) as u64 + rows_skipped;
+        let own_rows = chunk.rows() - chunk.joined.len();
+        chunk.rows_read = (own_rows + chunk.rejects.len()) as u64 + rows_skipped;
         self.position = chunk.next;
         Ok(Some(chunk))
     }
@@ -154,7 +174,7 @@ impl<'a> Reader<'a> {
                     push_reject(&mut chunk, reject);
                 }
                 if let Some(ended) = self.run.take() {
-                    ended.end(&mut chunk, self.limits, self.format.encoding);
+                    ended.end(&mut chunk, self.ending());
                 }
                 if self.is_full(&chunk) {
                     chunk.next = next;
@@ -169,7 +189,7 @@ impl<'a> Reader<'a> {
             let next = Position { pass: 0, offset: row.offset, row: row.number - 1, ..Position::default() };
             let record = (!self.scattered.contains(key_hash(key))).then(|| Record::new(row, self.digests));
             if let Some(ended) = std::mem::replace(&mut self.run, record) {
-                ended.end(&mut chunk, self.limits, self.format.encoding);
+                ended.end(&mut chunk, self.ending());
             }
             if self.is_full(&chunk) {
                 chunk.next = next;
@@ -177,7 +197,7 @@ impl<'a> Reader<'a> {
             }
         }
         if let Some(ended) = self.run.take() {
-            ended.end(&mut chunk, self.limits, self.format.encoding);
+            ended.end(&mut chunk, self.ending());
         }
         chunk.next = self.start_of_pass(1);
         Ok(chunk)
@@ -193,7 +213,7 @@ impl<'a> Reader<'a> {
         while self.skips.next_if(|skip| skip.start < offset).is_some() {}
         let Some(skip) = self.skips.next_if(|skip| skip.start == offset) else { return Ok(false) };
         if let Some(ended) = self.run.take() {
-            ended.end(chunk, self.limits, self.format.encoding);
+            ended.end(chunk, self.ending());
         }
         self.rows.skip(skip.bytes, skip.counts.rows)?;
         chunk.skips.push((chunk.records.len(), skip.clone()));
@@ -219,7 +239,7 @@ impl<'a> Reader<'a> {
                 return Ok(chunk);
             };
             done += 1;
-            record.end(&mut chunk, self.limits, self.format.encoding);
+            record.end(&mut chunk, self.ending());
         }
         chunk.next = Position { pass, records: done, passes: self.gather_passes, ..Position::default() };
         self.gathered = Some(records);
@@ -239,6 +259,7 @@ impl<'a> Reader<'a> {
             }
             if let Some(&index) = by_key.get(key) {
                 records[index].push(row);
+                records[index].check(self.limits)?;
             } else {
                 by_key.insert(key.clone(), records.len());
                 records.push(Record::new(row, self.digests));
@@ -254,12 +275,17 @@ impl<'a> Reader<'a> {
         text >= self.limits.chunk_bytes_max || chunk.rows() * self.layout.columns.len() >= CELLS_MAX
     }
 
+    const fn ending(&self) -> Ending<'a> {
+        let Self { format, layout, joined, .. } = self;
+        Ending { format: *format, columns: layout.columns.len(), joined: *joined }
+    }
+
     fn start_of_pass(&self, pass: u32) -> Position {
         Position { pass, passes: self.gather_passes, done: pass > self.gather_passes, ..Position::default() }
     }
 }
 
-pub(super) fn rows_at<'a>(
+pub(crate) fn rows_at<'a>(
     content: &'a Content,
     format: RowFormat,
     layout: &'a Layout,
@@ -292,6 +318,8 @@ fn keyless_reject(row: RowRef<'_>, encoding: Encoding) -> Option<Reject> {
     Some(Reject {
         row_number: row.number,
         corrects_row: None,
+        // The header belongs to no record, which is no reason to keep the lines of others.
+        record_key: fault.is_header.then(String::new),
         column: fault.column,
         reason: fault.reason,
         raw: printable_in(row.raw, encoding),
@@ -326,20 +354,30 @@ impl Record {
         });
     }
 
+    /// The survey has looked at all but the last of very many records.
+    fn check(&self, limits: &Limits) -> Result<(), SyncError> {
+        let Limits { record_rows_max, record_bytes_max, .. } = limits;
+        if self.rows.len() > *record_rows_max || self.bytes.len() as u64 > *record_bytes_max {
+            return Err(SyncError::damaged(format!(
+                "record `{}` has more rows than record_rows_max allows ({record_rows_max}), or more bytes than \
+                 record_bytes_max ({record_bytes_max})",
+                self.key
+            )));
+        }
+        Ok(())
+    }
+
     /// Adds the record to the chunk: all of its rows, or, if one cannot be loaded, all as rejects.
-    fn end(self, chunk: &mut Chunk, limits: &Limits, encoding: Encoding) {
+    fn end(self, chunk: &mut Chunk, ending: Ending<'_>) {
+        let Ending { format, .. } = ending;
         let faulty = self.rows.iter().find(|row| matches!(row.form, Form::Broken(_))).map(|row| row.number);
-        let whole_fault = if self.rows.len() > limits.record_rows_max {
-            Some(format!(
-                "record `{}` has more rows than record_rows_max allows ({})",
-                self.key, limits.record_rows_max
-            ))
-        } else {
-            faulty.map(|number| format!("row {number} {OF_SAME_RECORD}"))
-        };
-        match whole_fault {
-            None => self.accept(chunk),
-            Some(reason) => self.reject(chunk, &reason, encoding),
+        let whole_fault = faulty.map(|number| format!("row {number} {OF_SAME_RECORD}"));
+        match (whole_fault, ending.joined, format.rows) {
+            (Some(reason), ..) => self.reject(chunk, &reason, format.encoding),
+            (None, Some(joined), RowFormat::Csv(dialect)) => {
+                self.accept_joined(chunk, joined, ending.columns, dialect);
+            }
+            (None, ..) => self.accept(chunk),
         }
     }
 
@@ -347,15 +385,8 @@ impl Record {
         let first = chunk.rows();
         let repaired_before = chunk.rows_repaired;
         for (index, row) in (first..).zip(&self.rows) {
-            match &row.form {
-                Form::Rewritten { bytes, is_repaired } => {
-                    chunk.bytes.extend(bytes);
-                    chunk.rows_repaired += u64::from(*is_repaired);
-                }
-                _ => chunk.bytes.extend(&self.bytes[row.raw.clone()]),
-            }
+            self.push_row(chunk, index, row);
             chunk.bytes.push(b'\n');
-            chunk.absent.extend(row.absent.iter().map(|&column| (index, column)));
         }
         chunk.records.push(first..first + self.rows.len());
         if let Some(hasher) = self.hasher {
@@ -366,14 +397,60 @@ impl Record {
         chunk.keys.push(self.key);
     }
 
+    fn push_row(&self, chunk: &mut Chunk, index: usize, row: &RecordRow) {
+        match &row.form {
+            Form::Rewritten { bytes, is_repaired } => {
+                chunk.bytes.extend(bytes);
+                chunk.rows_repaired += u64::from(*is_repaired);
+            }
+            _ => chunk.bytes.extend(&self.bytes[row.raw.clone()]),
+        }
+        chunk.absent.extend(row.absent.iter().map(|&column| (index, column)));
+    }
+
+    /// Adds the record with the rows that other files have of it, in the order in which all of them stand in the file that
+    /// is corrected.
+    fn accept_joined(self, chunk: &mut Chunk, joined: &JoinedRows, columns: usize, dialect: Dialect) {
+        let number_of = |row: &RecordRow| dialect.number_in(&self.bytes[row.raw.clone()], joined.number_column);
+        let own: Vec<(Option<u64>, &RecordRow)> = self.rows.iter().map(|row| (number_of(row), row)).collect();
+        let is_own = |number: u64| own.iter().any(|&(own, _)| own == Some(number));
+        let others = joined.by_key.get(&self.key).into_iter().flatten().filter(|row| !is_own(row.number));
+        // A row that nobody numbered stands at the end.
+        let mut rows: Vec<(u64, Result<&RecordRow, &JoinedRow>)> = own
+            .iter()
+            .map(|&(number, row)| (number.unwrap_or(u64::MAX), Ok(row)))
+            .chain(others.map(|row| (row.number, Err(row))))
+            .collect();
+        rows.sort_by_key(|&(number, _)| number);
+        let first = chunk.rows();
+        for (index, (_, row)) in (first..).zip(&rows) {
+            match row {
+                Ok(own) => {
+                    self.push_row(chunk, index, own);
+                    chunk.bytes.extend(std::iter::repeat_n(dialect.delimiter, joined.columns_added));
+                    chunk.absent.extend((columns..columns + joined.columns_added).map(|column| (index, column)));
+                }
+                Err(other) => {
+                    chunk.joined.push(index);
+                    chunk.bytes.extend(&other.bytes);
+                    chunk.absent.extend(other.absent.iter().map(|&column| (index, column)));
+                }
+            }
+            chunk.bytes.push(b'\n');
+        }
+        chunk.records.push(first..first + rows.len());
+        chunk.keys.push(self.key.clone());
+    }
+
     fn reject(self, chunk: &mut Chunk, whole_reason: &str, encoding: Encoding) {
         for row in self.rows {
             let raw = printable_in(&self.bytes[row.raw], encoding);
-            let Fault { column, reason } = match row.form {
+            let Fault { column, reason, .. } = match row.form {
                 Form::Broken(fault) => fault,
                 _ => Fault::row(whole_reason),
             };
-            push_reject(chunk, Reject { row_number: row.number, corrects_row: None, column, reason, raw });
+            let record_key = Some(self.key.clone());
+            push_reject(chunk, Reject { row_number: row.number, corrects_row: None, record_key, column, reason, raw });
         }
     }
 }

@@ -51,17 +51,31 @@ pub struct Fault {
     pub column: Option<String>,
     /// Why, and what to do.
     pub reason: String,
+    /// Whether the row is the header once more, which no record misses.
+    pub is_header: bool,
 }
 
 impl Fault {
     /// A fault of the row as a whole.
     pub fn row(reason: &str) -> Self {
-        Self { column: None, reason: reason.to_owned() }
+        Self::cell(None, reason)
     }
 
     /// A fault of one cell.
     pub fn cell(column: Option<String>, reason: &str) -> Self {
-        Self { column, reason: reason.to_owned() }
+        Self { column, reason: reason.to_owned(), is_header: false }
+    }
+
+    /// The header inside of the file.
+    pub fn header_again() -> Self {
+        Self { is_header: true, ..Self::row("the header again") }
+    }
+}
+
+impl RowRef<'_> {
+    /// Whether it cannot be loaded and may belong to any record: what the file lacks of a record may be in it.
+    pub fn is_of_unknown_record(&self) -> bool {
+        self.key.is_none() && matches!(&self.form, Form::Broken(fault) if !fault.is_header)
     }
 }
 

@@ -7,6 +7,7 @@ use super::path_text::path_text;
 use super::walk::Walk;
 use super::watch::Watcher;
 use crate::dataset::{Dataset, Route};
+use crate::moment::DAY_MS;
 use crate::rejects::{corrected_paths, stem};
 use rustix::fs::FileType;
 use std::path::{Path, PathBuf};
@@ -50,12 +51,16 @@ impl SourceFile {
         self.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
     }
 
-    /// The version that the name or the modification time gives, never later than now; milliseconds since 1970.
+    /// The modification time, within the day (UTC) that the name gives, and never later than now; milliseconds since 1970.
     pub fn version_ms(&self, now_ms: i64) -> i64 {
+        let modified_ms = self.stamp.modified_ns.div_euclid(1_000_000);
         let date = self.route.as_ref().and_then(|(_, route)| route.date);
         let version = match date.and_then(|date| date.and_hms_opt(0, 0, 0)) {
-            Some(midnight) => midnight.and_utc().timestamp_millis(),
-            None => self.stamp.modified_ns.div_euclid(1_000_000),
+            Some(midnight) => {
+                let start_ms = midnight.and_utc().timestamp_millis();
+                modified_ms.clamp(start_ms, start_ms + DAY_MS - 1)
+            }
+            None => modified_ms,
         };
         version.min(now_ms)
     }

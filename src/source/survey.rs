@@ -6,7 +6,7 @@ use super::csv::{CsvRows, read_header};
 use super::format::{Format, RowFormat, find_row_format, is_document};
 use super::json::JsonRows;
 use super::record_index::RecordHasher;
-use super::rows::{Form, Rows};
+use super::rows::{Fault, Form, RowRef, Rows};
 use super::seen_keys::{Scattered, SeenKeys, key_hash};
 use super::skips::{Candidates, IndexPlace, Skips};
 use super::text::Text;
@@ -15,7 +15,10 @@ use crate::dataset::Dataset;
 use crate::error::SyncError;
 use crate::schema::{Layout, Shapes};
 use serde::{Deserialize, Serialize};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+
+/// Rows at fault that a refusal names: enough to see whether all have the same fault.
+const FIRST_FAULTS_MAX: usize = 3;
 
 /// What the first look found; kept in the checkpoint so that a resumed file is not looked at again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,10 +31,24 @@ pub struct Survey {
     pub rows_read: u64,
     /// Rows that cannot be loaded, with the other rows of their records.
     pub rows_rejected: u64,
+    /// Those of them that may belong to any record, because their key cannot be read.
+    pub rows_of_unknown_records: u64,
     /// Hashes of the keys whose rows stand apart; `None` when there are too many to list.
     pub scattered: Option<Vec<u64>>,
     /// Passes that gather the records whose rows stand apart.
     pub gather_passes: u32,
+    /// The first rows at fault, for who refuses the file.
+    #[serde(skip)]
+    pub first_faults: Vec<FaultyRow>,
+}
+
+/// A row that cannot be loaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FaultyRow {
+    /// 1 is the first row after the header.
+    pub number: u64,
+    /// Why, and in which column.
+    pub fault: Fault,
 }
 
 impl Survey {
@@ -43,6 +60,9 @@ impl Survey {
         }
     }
 }
+
+/// Records whose rows stand apart of which the size is known; those beyond are watched when they are gathered.
+const LATER_RUNS_MAX: usize = 1 << 18;
 
 /// Looks at every row.
 ///
@@ -81,11 +101,11 @@ pub fn survey_with(
             if tally.rows_read > 0 {
                 check_layout(&layout, dataset, limits)?;
             }
-            if tally.has_scattered_faults() {
+            let again = || {
                 let window = Window::at(content, 0)?;
-                let again = JsonRows::resuming(window, dataset, &layout, limits, 0);
-                tally.count_rejected_again(&mut Rows::Json(again))?;
-            }
+                Ok(Rows::Json(JsonRows::resuming(window, dataset, &layout, limits, 0)))
+            };
+            tally.look_again(again, limits)?;
             Ok((tally.finish(format, &layout, content, limits), layout, Skips::default()))
         }
         RowFormat::Csv(dialect) => {
@@ -100,12 +120,12 @@ pub fn survey_with(
             let mut tally = Tally::of(&mut rows, content, limits, candidates.as_mut())?;
             let Rows::Csv(rows) = rows else { unreachable!("made as CSV above") };
             let kinds = rows.into_kinds();
-            if tally.has_scattered_faults() {
+            let again = || {
                 let mut window = Window::at(content, 0)?;
                 read_header(&mut window, dialect)?;
-                let again = CsvRows::new(window, dialect, &layout, dataset, key, limits.field_bytes_max, 0);
-                tally.count_rejected_again(&mut Rows::Csv(again))?;
-            }
+                Ok(Rows::Csv(CsvRows::new(window, dialect, &layout, dataset, key, limits.field_bytes_max, 0)))
+            };
+            tally.look_again(again, limits)?;
             let mut layout = layout;
             for (column, kind) in kinds {
                 layout.columns[column].kind = kind;
@@ -165,12 +185,30 @@ fn check_layout(layout: &Layout, dataset: &Dataset, limits: &Limits) -> Result<O
     })
 }
 
+/// Adds up the rows of some records, wherever they stand.
+fn check_scattered(rows: &mut Rows<'_>, suspects: &HashSet<u64>, limits: &Limits) -> Result<(), SyncError> {
+    let mut sizes: HashMap<u64, RecordSize> = HashMap::new();
+    while let Some(row) = rows.next_row()? {
+        let Some(key) = row.key.as_ref().filter(|key| suspects.contains(&key_hash(key))) else { continue };
+        let size = sizes.entry(key_hash(key)).or_default();
+        *size = size.plus(RecordSize { rows: 1, bytes: row.whole.len() as u64 });
+        check_record(key, *size, row.number, limits)?;
+    }
+    Ok(())
+}
+
 /// Counts over all rows.
 struct Tally {
     rows_read: u64,
     rows_rejected: u64,
+    rows_of_unknown_records: u64,
     seen: SeenKeys,
     faulty_keys: HashSet<u64>,
+    first_faults: Vec<FaultyRow>,
+    /// Of records whose rows stand apart, what came after their first run.
+    later_runs: HashMap<u64, RecordSize>,
+    /// The largest run there was.
+    largest_run: RecordSize,
 }
 
 /// A run of rows with the same key.
@@ -196,11 +234,48 @@ impl Run {
         self.rows += 1;
         self.faults += u64::from(row.is_faulty);
         self.end = row.end;
+        self.bytes += row.whole.len() as u64;
         if let Some(hasher) = &mut self.hasher {
-            self.bytes += row.whole.len() as u64;
             hasher.update(row.whole);
         }
     }
+
+    const fn size(&self) -> RecordSize {
+        RecordSize { rows: self.rows, bytes: self.bytes }
+    }
+}
+
+/// How much there is of a record.
+#[derive(Clone, Copy, Debug, Default)]
+struct RecordSize {
+    rows: u64,
+    bytes: u64,
+}
+
+impl RecordSize {
+    const fn plus(self, other: Self) -> Self {
+        Self { rows: self.rows + other.rows, bytes: self.bytes + other.bytes }
+    }
+
+    const fn is_within(self, limits: &Limits) -> bool {
+        self.rows <= limits.record_rows_max as u64 && self.bytes <= limits.record_bytes_max
+    }
+}
+
+/// A record is in memory as a whole, and what it becomes there is many times its text.
+fn check_record(key: &str, size: RecordSize, row_number: u64, limits: &Limits) -> Result<(), SyncError> {
+    let Limits { record_rows_max, record_bytes_max, .. } = limits;
+    if size.rows > *record_rows_max as u64 {
+        return Err(SyncError::damaged(format!(
+            "record `{key}` has more rows than record_rows_max allows ({record_rows_max}) at row {row_number}"
+        )));
+    }
+    if size.bytes > *record_bytes_max {
+        return Err(SyncError::damaged(format!(
+            "record `{key}` has more bytes than record_bytes_max allows ({record_bytes_max}) at row {row_number}"
+        )));
+    }
+    Ok(())
 }
 
 /// What a run keeps of a row.
@@ -221,12 +296,17 @@ impl Tally {
         let mut tally = Self {
             rows_read: 0,
             rows_rejected: 0,
+            rows_of_unknown_records: 0,
+            first_faults: Vec::new(),
+            later_runs: HashMap::new(),
+            largest_run: RecordSize::default(),
             seen: SeenKeys::new(content.size_bytes()),
             faulty_keys: HashSet::new(),
         };
         let mut run: Option<Run> = None;
         while let Some(row) = rows.next_row()? {
             tally.rows_read += 1;
+            tally.note_fault(&row);
             let is_faulty = matches!(row.form, Form::Broken(_));
             let extent = RowExtent { start: row.offset, end: row.next_offset, whole: row.whole, is_faulty };
             let Some(key) = row.key else {
@@ -240,17 +320,14 @@ impl Tally {
             match &mut run {
                 Some(run) if run.key == key => {
                     run.push(&extent);
-                    if run.rows > limits.record_rows_max as u64 {
-                        return Err(SyncError::damaged(format!(
-                            "record `{key}` has more rows than record_rows_max allows ({})",
-                            limits.record_rows_max
-                        )));
-                    }
+                    check_record(&run.key, run.size(), row.number, limits)?;
                 }
                 _ => {
                     tally.seen.observe_run(key_hash(&key));
                     let hasher = candidates.is_some().then(RecordHasher::default);
-                    if let Some(ended) = run.replace(Run::of(key, &extent, hasher)) {
+                    let begun = Run::of(key, &extent, hasher);
+                    check_record(&begun.key, begun.size(), row.number, limits)?;
+                    if let Some(ended) = run.replace(begun) {
                         tally.end_run(ended, &mut candidates);
                     }
                 }
@@ -262,9 +339,32 @@ impl Tally {
         Ok(tally)
     }
 
+    fn note_fault(&mut self, row: &RowRef<'_>) {
+        let Form::Broken(fault) = &row.form else { return };
+        self.rows_of_unknown_records += u64::from(row.is_of_unknown_record());
+        if self.first_faults.len() < FIRST_FAULTS_MAX {
+            self.first_faults.push(FaultyRow { number: row.number, fault: fault.clone() });
+        }
+    }
+
+    /// The records that may have too much although none of their runs has.
+    fn suspects(&self, limits: &Limits) -> HashSet<u64> {
+        let is_suspect = |later: &RecordSize| !later.plus(self.largest_run).is_within(limits);
+        self.later_runs.iter().filter(|(_, later)| is_suspect(later)).map(|(&hash, _)| hash).collect()
+    }
+
     /// One row that cannot be loaded takes its whole record with it.
     fn end_run(&mut self, run: Run, candidates: &mut Option<&mut Candidates<'_>>) {
         let hash = key_hash(&run.key);
+        let RecordSize { rows, bytes } = run.size();
+        self.largest_run.rows = self.largest_run.rows.max(rows);
+        self.largest_run.bytes = self.largest_run.bytes.max(bytes);
+        if self.seen.is_scattered(hash)
+            && (self.later_runs.len() < LATER_RUNS_MAX || self.later_runs.contains_key(&hash))
+        {
+            let later = self.later_runs.entry(hash).or_default();
+            *later = later.plus(run.size());
+        }
         if run.faults > 0 {
             self.faulty_keys.insert(hash);
         } else if let (Some(candidates), Some(hasher)) = (candidates, run.hasher)
@@ -281,6 +381,22 @@ impl Tally {
     /// Whether rows of a record were passed before its fault was met.
     fn has_scattered_faults(&self) -> bool {
         self.faulty_keys.iter().any(|&hash| self.seen.is_scattered(hash))
+    }
+
+    /// Looks again where the first look came too early to tell.
+    fn look_again<'a>(
+        &mut self,
+        rows: impl Fn() -> Result<Rows<'a>, SyncError>,
+        limits: &Limits,
+    ) -> Result<(), SyncError> {
+        let suspects = self.suspects(limits);
+        if !suspects.is_empty() {
+            check_scattered(&mut rows()?, &suspects, limits)?;
+        }
+        if self.has_scattered_faults() {
+            self.count_rejected_again(&mut rows()?)?;
+        }
+        Ok(())
     }
 
     /// Counts the rows of faulty records wherever they stand, once every fault is known.
@@ -303,6 +419,8 @@ impl Tally {
             header: layout.columns.iter().map(|column| column.raw_name.clone()).collect(),
             rows_read: self.rows_read,
             rows_rejected: self.rows_rejected,
+            rows_of_unknown_records: self.rows_of_unknown_records,
+            first_faults: self.first_faults,
             scattered: match scattered {
                 Scattered::Keys(hashes) => Some(hashes.into_iter().collect()),
                 Scattered::All => None,

@@ -1,6 +1,11 @@
 //! Caps: what is too long or too much is a reject or refused, by a limit that has a name; and JSON in every arrangement.
 
-use crate::sandbox::{Report, Sandbox, on_every_database, wait_for};
+use crate::sandbox::{DEADLINE, Engine, Report, Sandbox, on_every_database, wait_for};
+use std::cell::{Cell, RefCell};
+use std::fs;
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::time::Instant;
 
 const ORDERS: &str = "Market 1 Orders.csv";
 const CUSTOMERS: &str = "Market 1 Customers.json";
@@ -48,6 +53,110 @@ fn a_record_of_too_many_rows_is_refused() {
         assert!(report.file(ORDERS).error.contains("record_rows_max"), "{report:?}");
         assert_eq!(sandbox.rows("SELECT COUNT(*) FROM orders"), ["0"]);
     });
+}
+
+#[test]
+fn a_record_of_too_many_bytes_is_refused_wherever_its_rows_stand() {
+    let text = "x".repeat(300);
+    let row = |order: &str, number: usize| format!("{order},S{number},{text}\n");
+    let near: String = (0..12).map(|number| row("1", number)).collect();
+    // Two runs, each of which is short enough.
+    let apart = [0..7, 7..12].map(|run| run.map(|number| row("1", number)).collect::<String>());
+    let apart = apart.join(&row("2", 0));
+    // Rows of all orders one after the other.
+    let mixed: String = (0..12).map(|number| row("1", number) + &row("2", number) + &row("3", 0)).collect();
+    let objects: Vec<String> =
+        (0..12).map(|row| format!(r#"{{"Order ID": 1, "SKU": "S{row}", "Description": "{text}"}}"#)).collect();
+    let one_row = row("1", 0);
+    let limit = ("TIDEGATE_RECORD_BYTES_MAX", "3000");
+    let csv = |rows: &str| format!("Order ID,SKU,Description\n{rows}");
+    let files = [
+        (ORDERS, csv(&near)),
+        (ORDERS, csv(&apart)),
+        (ORDERS, csv(&mixed)),
+        ("Market 1 Orders.ndjson", objects.join("\n")),
+    ];
+    on_every_database(|sandbox| {
+        for (name, content) in &files {
+            let sandbox = &sandbox.sibling();
+            let report = sync(sandbox, name, content, &[limit]);
+            assert_eq!(report.file(name).outcome, "quarantined", "{report:?}");
+            let error = &report.file(name).error;
+            assert!(error.contains("record `1` has more bytes than record_bytes_max allows (3000) at row "), "{error}");
+            assert_eq!(sandbox.rows("SELECT COUNT(*) FROM orders"), ["0"], "it is refused before it changes a row");
+            let report = sync(sandbox, name, content, &[("TIDEGATE_RECORD_BYTES_MAX", "9000")]);
+            assert_eq!(report.file(name).outcome, "synced", "{report:?}");
+        }
+        assert_eq!(sync(sandbox, ORDERS, &csv(&one_row), &[("TIDEGATE_RECORD_BYTES_MAX", "100")]).exit, 1);
+    });
+}
+
+#[test]
+fn a_huge_record_takes_no_more_memory_than_it_may() {
+    // A hundred megabytes, which a gzip file has room for in a few hundred kilobytes.
+    let row = format!("1,S,{}\n", "x".repeat(5000));
+    let mut packed = flate2::write::GzEncoder::new(b"".to_vec(), flate2::Compression::fast());
+    packed.write_all(b"Order ID,SKU,Description\n").expect("memory");
+    (0..20_000).for_each(|_| packed.write_all(row.as_bytes()).expect("memory"));
+    let packed = packed.finish().expect("memory");
+    let sandbox = Sandbox::new(Engine::Sqlite);
+    let name = "Market 1 Orders.csv.gz";
+    sandbox.drop_file(name, &packed);
+    let (said, peak_kb) = run_measured(
+        sandbox.command(&["sync", &sandbox.inbox().to_string_lossy()]).env("TIDEGATE_MEMORY_MAX_MB", "64"),
+    );
+    assert!(said.contains("record_bytes_max"), "{said}");
+    assert!(peak_kb < 192 << 10, "{peak_kb} KiB");
+}
+
+/// Runs a command to its end: what it printed, and the most memory that it was seen to take.
+fn run_measured(command: &mut Command) -> (String, u64) {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the built program starts");
+    let (peak, is_over) = (Cell::new(0), RefCell::new(&mut child));
+    wait_for("the end of the command", || {
+        let status = fs::read_to_string(format!("/proc/{}/status", is_over.borrow().id())).unwrap_or_default();
+        let now = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok());
+        peak.set(peak.get().max(now.unwrap_or(0)));
+        is_over.borrow_mut().try_wait().expect("it is ours").is_some()
+    });
+    let output = child.wait_with_output().expect("it is over");
+    (String::from_utf8_lossy(&output.stdout).into_owned(), peak.get())
+}
+
+#[test]
+fn objects_and_headers_of_very_many_columns_are_refused_at_once() {
+    let members =
+        |from: usize, to: usize| (from..to).map(|number| format!("\"c{number}\":1")).collect::<Vec<_>>().join(",");
+    // All of them mean one column.
+    let spelling = |number: usize| format!("a{number:016b}").replace('0', "-").replace('1', "_");
+    let respelt: Vec<String> = (0..60_000).map(|number| format!("\"{}\":1", spelling(number))).collect();
+    let one = format!("[{{\"Customer ID\":\"1\",{}}}]", members(0, 200_000));
+    let each: String = (0..300)
+        .map(|number| format!("{{\"Customer ID\":{number},{}}}\n", members(number * 10, number * 10 + 10)))
+        .collect();
+    let header: Vec<String> = (0..200_000).map(|number| format!("c{number}")).collect();
+    let deep = format!(
+        "[{{\"Customer ID\":\"0\"}},{{\"Customer ID\":\"1\",\"x\":{}1{}}}]",
+        "{\"a\":".repeat(400),
+        "}".repeat(400)
+    );
+    let cases = [
+        (CUSTOMERS, one, "columns_max allows (1000)"),
+        (CUSTOMERS, format!("[{{\"Customer ID\":\"1\",{}}}]", respelt.join(",")), "columns_max allows (1000)"),
+        ("Market 1 Customers.ndjson", each, "columns_max allows (1000)"),
+        (ORDERS, format!("Order ID,{}\n1\n", header.join(",")), "columns_max allows 1000"),
+        (CUSTOMERS, deep, "nested deeper than 16"),
+        (CUSTOMERS, format!("[{}]", vec!["{}"; 1_000_000].join(",")), "no column is `customer_id`"),
+    ];
+    let sandbox = Sandbox::new(Engine::Sqlite);
+    for (name, content, reason) in cases {
+        let started = Instant::now();
+        let report = sync(&sandbox, name, &content, &[("TIDEGATE_ROW_BYTES_MAX", "10000000")]);
+        let file = report.file(name);
+        assert!(file.outcome == "quarantined" && file.error.contains(reason), "{reason}: {}", file.error);
+        // What grows with the square of it took minutes.
+        assert!(started.elapsed() < DEADLINE / 2, "{reason}: {:?}", started.elapsed());
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Files of the model: records written as an export, in any of its forms and with any of its faults, beside what they
 //! mean.
 
-use crate::model_feed::{Column, Feed, Value};
+use crate::model_feed::{Column, Feed, KEYS, Value};
 use fastrand::Rng;
 use std::collections::BTreeMap;
 
@@ -25,6 +25,21 @@ pub struct Row {
     pub is_broken: bool,
     /// Whether its cells are shifted.
     pub is_shifted: bool,
+    /// Whether it has neither cells nor a record: the header again.
+    pub is_header: bool,
+    /// Whether it names its columns, as an object does.
+    pub has_columns: bool,
+    /// The record that it would belong to if that could be read.
+    pub meant: String,
+    /// Of a corrected copy: its number in the file that it corrects.
+    pub corrects: Option<u64>,
+}
+
+impl Row {
+    /// Whether it may belong to any record.
+    pub fn is_of_unknown_record(&self) -> bool {
+        self.key.is_none() && !self.is_header
+    }
 }
 
 /// A file's bytes and what they mean.
@@ -94,6 +109,47 @@ pub fn write_complete(random: &mut Rng, feed: Feed, records: &[(String, Export)]
     random.shuffle(&mut columns);
     let drafts = drafts(random, feed, records);
     csv(random, feed, columns, &drafts, false)
+}
+
+/// A corrected copy of the rows of unknown records of a file, or of some of them; `None` where there are none.
+pub fn correct(random: &mut Rng, feed: Feed, file: &File) -> Option<File> {
+    let rows = file.rows.as_ref()?.iter().zip(1..).filter(|(row, _)| row.is_of_unknown_record());
+    let mut rows: Vec<Row> = rows
+        .map(|(row, number)| {
+            let key = if random.u8(..6) == 0 { KEYS[random.usize(..KEYS.len())].to_owned() } else { row.meant.clone() };
+            Row { key: Some(key), is_broken: false, has_columns: true, corrects: Some(number), ..row.clone() }
+        })
+        .collect();
+    if rows.is_empty() {
+        return None;
+    }
+    // Another copy may bring the rest.
+    if random.u8(..3) == 0 {
+        rows.retain(|_| random.bool());
+    }
+    let is_there = |column: &&Column| rows.iter().any(|row| row.cells.contains_key(column.name));
+    let columns: Vec<&Column> = feed.columns().iter().filter(is_there).collect();
+    let names = columns.iter().map(|column| column.spellings[0]).chain(["_row", "_column", "_reason"]);
+    let mut lines = vec![std::iter::once(feed.key_spellings()[0]).chain(names).map(str::to_owned).collect::<Vec<_>>()];
+    for row in &mut rows {
+        row.cells = columns
+            .iter()
+            .map(|column| (column.name, row.cells.get(column.name).cloned().unwrap_or(Value::Null)))
+            .collect();
+        let cells = columns.iter().map(|column| row.cells[column.name].written(random, column.kind, true));
+        let key = row.key.clone().expect("it was typed in");
+        let number = row.corrects.expect("it has one").to_string();
+        lines.push([vec![key], cells.collect(), vec![number, String::new(), "no key".to_owned()]].concat());
+    }
+    let text = |line: &Vec<String>| {
+        let cells: Vec<String> = line.iter().map(|cell| quoted(cell, ',', false)).collect();
+        cells.join(",") + "\n"
+    };
+    Some(File {
+        extension: "rejects.csv",
+        bytes: lines.iter().map(text).collect::<String>().into_bytes(),
+        rows: Some(rows),
+    })
 }
 
 /// A row per line, or per customer, with what else exports do: rows twice, and rows apart from their record.
@@ -169,6 +225,10 @@ fn meaning(draft: &Draft, columns: &[&'static Column]) -> Row {
         cells: columns.iter().filter(|column| !draft.lacks.contains(&column.name)).map(cell).collect(),
         is_broken: draft.fault.is_some(),
         is_shifted: false,
+        is_header: draft.fault == Some(Fault::HeaderAgain),
+        has_columns: draft.fault != Some(Fault::NoObject),
+        meant: draft.key.clone(),
+        corrects: None,
     }
 }
 

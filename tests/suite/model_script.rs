@@ -2,7 +2,7 @@
 //! that goes wrong between a shop and an inbox.
 
 use crate::model_feed::{Column, DAY_MS, EPOCH_MS, Feed, KEYS, Kind, Value};
-use crate::model_file::{Export, File, write};
+use crate::model_file::{Export, File, correct, write};
 use crate::model_state::{Drop, Rules};
 use fastrand::Rng;
 use std::collections::BTreeMap;
@@ -68,7 +68,9 @@ impl Shop<'_> {
         }
         for drop in &step.drops {
             step.gone.retain(|path| *path != drop.path);
-            self.dropped.entry(drop.feed).or_default().push(drop.clone());
+            if !drop.is_correction() {
+                self.dropped.entry(drop.feed).or_default().push(drop.clone());
+            }
         }
         step
     }
@@ -76,6 +78,11 @@ impl Shop<'_> {
     fn drop(&mut self, feed: Feed, rules: &Rules) -> Drop {
         let dropped = self.dropped.get(&feed).map(Vec::as_slice).unwrap_or_default();
         let earlier = (!dropped.is_empty()).then(|| dropped[self.random.usize(..dropped.len())].clone());
+        if self.random.bool()
+            && let Some(correction) = self.correction(feed)
+        {
+            return correction;
+        }
         match (self.random.u8(..20), earlier) {
             // The same again, or an older copy put back, with whatever times copying gives it.
             (0..=2, Some(earlier)) => Drop { modified: self.modified(self.day), ..earlier },
@@ -108,6 +115,15 @@ impl Shop<'_> {
                 self.named(feed, file, self.day)
             }
         }
+    }
+
+    /// A corrected copy of what one of the last files left in doubt.
+    fn correction(&mut self, feed: Feed) -> Option<Drop> {
+        let dropped = self.dropped.get(&feed)?;
+        let earlier = dropped[dropped.len().saturating_sub(1 + self.random.usize(..2))].clone();
+        let file = correct(self.random, feed, &earlier.file)?;
+        let path = format!("{}.{}", earlier.path.rsplit_once('.')?.0, file.extension);
+        Some(Drop { feed, path, file, modified: self.modified(self.day), date: None })
     }
 
     fn earlier_day(&mut self) -> i64 {

@@ -1,7 +1,8 @@
 //! The model: what the tables of one market must hold after its files, written from the contract alone.
 
-use crate::model_feed::{CURRENCIES, Feed, STATUSES, TASK_STATUSES, Value};
+use crate::model_feed::{CURRENCIES, DAY_MS, Feed, STATUSES, TASK_STATUSES, Value};
 use crate::model_file::{File, Row};
+use crate::model_lines::{columns_of, places, stem};
 use crate::shop::{Item, Order, Shop, Task};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -22,6 +23,8 @@ pub struct Record {
     pub lines: Vec<Stored>,
     /// The file that last vouched for it.
     by: Rank,
+    /// The name of the file whose rejects that one corrects.
+    corrects: Option<String>,
     /// Whether the newest full export did not mention it.
     pub is_marked: bool,
 }
@@ -52,6 +55,13 @@ pub struct Drop {
     pub modified: i64,
     /// Midnight of the date in its name.
     pub date: Option<i64>,
+}
+
+impl Drop {
+    /// Whether it is a corrected copy of rejects.
+    pub fn is_correction(&self) -> bool {
+        self.path.ends_with(".rejects.csv")
+    }
 }
 
 /// How the files are to be taken.
@@ -90,6 +100,21 @@ pub struct Market {
     pub ledger: BTreeMap<String, (&'static str, Counts)>,
     /// The last content of each path that reached the tables.
     taken: BTreeMap<String, Known>,
+    /// What lies in the inbox.
+    inbox: BTreeMap<String, Vec<u8>>,
+}
+
+/// A file that had rejects.
+#[derive(Clone, Debug)]
+struct Rejected {
+    rank: Rank,
+    bytes: Vec<u8>,
+    rows: Vec<Row>,
+    /// By the number of the row, its record: empty for none, `None` where that cannot be read.
+    rejects: BTreeMap<u64, Option<String>>,
+    open: BTreeSet<u64>,
+    /// What corrected copies made of its rows.
+    corrected: BTreeMap<u64, Row>,
 }
 
 /// The files of one feed.
@@ -98,6 +123,8 @@ struct Lane {
     records: BTreeMap<String, Record>,
     /// Of every path, the newest version that reached the tables.
     newest: Option<Rank>,
+    /// Files with rejects, in the order in which they were taken.
+    rejected: Vec<Rejected>,
 }
 
 impl Market {
@@ -111,9 +138,15 @@ impl Market {
         }
     }
 
+    /// What happens to the inbox before a sync.
+    pub fn see(&mut self, gone: &[String], drops: &[Drop]) {
+        gone.iter().for_each(|path| drop(self.inbox.remove(path)));
+        self.inbox.extend(drops.iter().map(|drop| (drop.path.clone(), drop.file.bytes.clone())));
+    }
+
     /// New content at a known path is newer than what was there.
     fn version(&self, drop: &Drop) -> i64 {
-        let own = drop.date.unwrap_or(drop.modified);
+        let own = drop.date.map_or(drop.modified, |midnight| drop.modified.clamp(midnight, midnight + DAY_MS - 1));
         match self.taken.get(&drop.path) {
             Some(known) if known.bytes == drop.file.bytes => known.version,
             Some(known) => own.max(known.version + 1),
@@ -133,6 +166,14 @@ impl Market {
             return;
         };
         let mut counts = Counts { read: rows.len() as u64, ..Counts::default() };
+        if drop.is_correction() {
+            let lane = self.feeds.entry(drop.feed).or_default();
+            lane.take_correction(rank, drop, rows, &self.inbox, rules, &mut counts);
+            self.ledger.insert(drop.path.clone(), ("synced", counts));
+            let known = Known { feed: drop.feed, bytes: drop.file.bytes.clone(), version: rank.0, held: None };
+            self.taken.insert(drop.path.clone(), known);
+            return;
+        }
         let records = whole_records(rows, &mut counts);
         if counts.rejected * 100 > rules.rejects_max_percent * counts.read {
             self.ledger.insert(drop.path.clone(), ("quarantined", Counts::default()));
@@ -142,15 +183,21 @@ impl Market {
         let lane = self.feeds.entry(drop.feed).or_default();
         let is_late = !is_delta && lane.newest.as_ref().is_some_and(|newest| newest > rank);
         let deletes = rules.deletes.get(&drop.feed).copied().filter(|_| !is_delta);
-        for (key, rows) in records {
-            lane.take_record(drop.feed, key, &rows, Precedence { is_delta, is_late, deletes, rank }, &mut counts);
+        let keeps = rows.iter().any(Row::is_of_unknown_record);
+        let columns = columns_of(rows);
+        for (key, of_record) in &records {
+            let precedence = Precedence { is_delta, is_late, deletes, rank, correction: None };
+            let file = Lines { rows: of_record, columns: &columns, keeps };
+            counts.duplicate += duplicates(drop.feed, of_record, |_| true);
+            lane.take_record(drop.feed, key, file, precedence, &mut counts);
         }
+        lane.note_rejects(rank, drop, rows, &records, !is_delta && !is_late);
         counts.accepted = counts.read - counts.duplicate - counts.rejected;
         lane.newest = lane.newest.take().max(Some(rank.clone()));
         let mentioned: BTreeSet<String> = rows.iter().filter_map(|row| row.key.clone()).collect();
         let mut held = None;
         if let Some(deletes) = deletes.filter(|_| !is_late) {
-            let has_keyless = rows.iter().any(|row| row.key.is_none());
+            let has_keyless = rows.iter().any(Row::is_of_unknown_record);
             let unmentioned = lane.unmentioned(&mentioned);
             let stored = lane.records.values().filter(|record| !record.is_marked).count();
             let is_guarded = unmentioned.len() * 100 > rules.deletes_max_percent * stored || has_keyless;
@@ -187,8 +234,12 @@ impl Market {
     /// An operator lets a file make its deletion.
     pub fn approve(&mut self, path: &str, rules: &Rules) {
         let known = self.taken.get_mut(path).expect("it is held");
-        let mentioned = known.held.take().expect("it is held");
+        let mut mentioned = known.held.take().expect("it is held");
         let lane = self.feeds.get_mut(&known.feed).expect("it has records");
+        // What an operator put in is not missing.
+        if let Some(file) = lane.rejected.iter().rev().find(|file| file.rank.1 == path) {
+            mentioned.extend(file.corrected.values().filter_map(|row| row.key.clone()));
+        }
         let (state, counts) = self.ledger.get_mut(path).expect("it is held");
         lane.delete(&lane.unmentioned(&mentioned), rules.deletes[&known.feed], counts);
         *state = "synced";
@@ -228,19 +279,119 @@ fn whole_records<'a>(rows: &'a [Row], counts: &mut Counts) -> BTreeMap<&'a Strin
     records
 }
 
+/// Rows that another one repeats or replaces, of those that count.
+fn duplicates(feed: Feed, rows: &[&Row], counts: impl Fn(&Row) -> bool) -> u64 {
+    let kept = match feed {
+        Feed::Customers => rows[rows.len() - 1..].to_vec(),
+        _ => line_rows(feed, rows),
+    };
+    let is_kept = |row: &&Row| kept.iter().any(|kept| std::ptr::eq(*kept, *row));
+    rows.iter().filter(|row| counts(row) && !is_kept(row)).count() as u64
+}
+
 impl Lane {
-    fn take_record(&mut self, feed: Feed, key: &str, rows: &[&Row], precedence: Precedence<'_>, counts: &mut Counts) {
-        let Precedence { is_delta, is_late, deletes, rank } = precedence;
+    /// Keeps what a corrected copy may come back to, and closes what the file says anew.
+    fn note_rejects(
+        &mut self,
+        rank: &Rank,
+        drop: &Drop,
+        rows: &[Row],
+        whole: &BTreeMap<&String, Vec<&Row>>,
+        is_newest: bool,
+    ) {
+        for other in self.rejected.iter_mut().filter(|other| is_newest || other.rank.1 == rank.1) {
+            other.open.clear();
+        }
+        let record = |row: &Row| if row.is_header { Some(String::new()) } else { row.key.clone() };
+        let is_rejected = |row: &Row| row.key.as_ref().is_none_or(|key| !whole.contains_key(key));
+        let rejects: BTreeMap<u64, Option<String>> =
+            (1..).zip(rows).filter(|(_, row)| is_rejected(row)).map(|(number, row)| (number, record(row))).collect();
+        if !rejects.is_empty() {
+            let open = rejects.keys().copied().collect();
+            let (rank, bytes, rows) = (rank.clone(), drop.file.bytes.clone(), rows.to_vec());
+            self.rejected.push(Rejected { rank, bytes, rows, rejects, open, corrected: BTreeMap::new() });
+        }
+    }
+
+    /// Takes a corrected copy: its rows stand among those that the corrected file has of their records.
+    fn take_correction(
+        &mut self,
+        rank: &Rank,
+        drop: &Drop,
+        rows: &[Row],
+        inbox: &BTreeMap<String, Vec<u8>>,
+        rules: &Rules,
+        counts: &mut Counts,
+    ) {
+        let stem_of = stem(&drop.path);
+        let is_delta = rules.deltas.contains(&drop.feed);
+        let export = self.rejected.iter().rev().find(|file| stem(&file.rank.1) == stem_of).cloned();
+        let numbers: BTreeSet<u64> = rows.iter().filter_map(|row| row.corrects).collect();
+        let left: Vec<Option<String>> = export
+            .iter()
+            .flat_map(|export| {
+                let open = export.open.iter().filter(|number| !numbers.contains(number));
+                open.map(|number| export.rejects[number].clone())
+            })
+            .collect();
+        let is_in_part = export.is_none() || left.contains(&None);
+        let mut records: BTreeMap<String, Vec<&Row>> = BTreeMap::new();
+        rows.iter().for_each(|row| records.entry(row.key.clone().expect("it was typed in")).or_default().push(row));
+        for (key, own) in &records {
+            let reject = |row: &&Row| export.as_ref().and_then(|export| export.rejects.get(&row.corrects?));
+            let is_joined = own.iter().any(|row| reject(row).is_some_and(|record| record.as_ref() != Some(key)));
+            let is_strange = own.iter().any(|row| reject(row).is_none());
+            let readable = export.as_ref().filter(|export| inbox.get(&export.rank.1) == Some(&export.bytes));
+            let mut columns = columns_of(rows);
+            let mut by_number: BTreeMap<u64, &Row> = BTreeMap::new();
+            if let Some(export) = readable.filter(|_| is_joined) {
+                columns.extend(columns_of(&export.rows));
+                let of_key = || (1..).zip(&export.rows).filter(|(_, row)| row.key.as_ref() == Some(key));
+                if of_key().all(|(_, row)| !row.is_broken) {
+                    by_number.extend(of_key());
+                }
+                let earlier = export.corrected.iter().filter(|(_, row)| row.key.as_ref() == Some(key));
+                by_number.extend(earlier.map(|(&number, row)| (number, row)));
+            }
+            by_number.extend(own.iter().map(|row| (row.corrects.expect("it has one"), *row)));
+            let all: Vec<&Row> = by_number.into_values().collect();
+            let keeps =
+                is_in_part || is_strange || left.contains(&Some(key.clone())) || (is_joined && readable.is_none());
+            let by_export = export.as_ref().filter(|_| is_joined).map(|export| &export.rank);
+            let is_late =
+                !is_delta && by_export.is_some_and(|by| self.newest.as_ref().is_some_and(|newest| newest > by));
+            let deletes = rules.deletes.get(&drop.feed).copied().filter(|_| !is_delta);
+            let correction = Some(Joined { corrects: &stem_of, by_export });
+            let precedence = Precedence { is_delta, is_late, deletes, rank, correction };
+            counts.duplicate += duplicates(drop.feed, &all, |row| rows.iter().any(|own| std::ptr::eq(own, row)));
+            self.take_record(drop.feed, key, Lines { rows: &all, columns: &columns, keeps }, precedence, counts);
+        }
+        counts.accepted = counts.read - counts.duplicate;
+        for file in self.rejected.iter_mut().filter(|file| stem(&file.rank.1) == stem_of) {
+            file.open.retain(|number| !numbers.contains(number));
+        }
+        if let Some(export) = self.rejected.iter_mut().rev().find(|file| stem(&file.rank.1) == stem_of) {
+            let known = rows.iter().filter(|row| export.rejects.contains_key(&row.corrects.expect("it has one")));
+            let known: Vec<(u64, Row)> = known.map(|row| (row.corrects.expect("it has one"), row.clone())).collect();
+            export.corrected.extend(known);
+        }
+    }
+
+    fn take_record(&mut self, feed: Feed, key: &str, file: Lines<'_>, precedence: Precedence<'_>, counts: &mut Counts) {
+        let Precedence { is_delta, is_late, deletes, rank, correction } = precedence;
+        let rows = file.rows;
         let lines = line_rows(feed, rows);
-        counts.duplicate += match feed {
-            Feed::Customers => rows.len() as u64 - 1,
-            _ => (rows.len() - lines.len()) as u64,
-        };
         let stored = self.records.get(key);
         let is_stale = match stored {
             // A newer export does not mention it.
+            None if correction.is_some() => is_late && deletes.is_some(),
             None => is_late && deletes == Some(Deletes::Remove),
-            Some(record) if is_delta => record.by > *rank,
+            Some(record) if is_delta => match correction {
+                None => record.by > *rank,
+                Some(Joined { corrects, by_export }) => {
+                    record.corrects.as_deref() != Some(corrects) && by_export.is_some_and(|by| record.by > *by)
+                }
+            },
             Some(_) => is_late,
         };
         if is_stale {
@@ -248,21 +399,32 @@ impl Lane {
             return;
         }
         let before = stored.cloned();
-        let header = header(feed, rows, lines.len(), before.as_ref().map(|record| &record.header));
         let old_lines = before.as_ref().map_or(&[][..], |record| &record.lines);
-        let new_lines: Vec<Stored> =
-            lines.iter().enumerate().map(|(number, row)| owned(feed, &[row], true, old_lines.get(number))).collect();
+        let keeps = file.keeps && feed != Feed::Customers && before.is_some();
+        let places = match keeps {
+            true => places(feed, &lines, file.columns, old_lines),
+            false => (0..lines.len()).collect(),
+        };
+        let line_count =
+            places.iter().map(|place| place + 1).chain(keeps.then_some(old_lines.len())).max().unwrap_or(0);
+        let header = header(feed, rows, line_count, before.as_ref().map(|record| &record.header), keeps);
+        let mut new_lines: Vec<Stored> = old_lines.iter().take(line_count).cloned().collect();
+        new_lines.resize(line_count, Stored::default());
+        for (row, &place) in lines.iter().zip(&places) {
+            new_lines[place] = owned(feed, &[row], true, old_lines.get(place), false);
+        }
         let was_marked = before.as_ref().is_some_and(|record| record.is_marked);
         match before.as_ref().map(|record| &record.header) {
             Some(before) if was_marked && *before == header => counts.modified += 1,
             before => counts.compare(before, &header),
         }
-        for (number, line) in new_lines.iter().enumerate() {
-            counts.compare(old_lines.get(number), line);
+        for &place in &places {
+            counts.compare(old_lines.get(place), &new_lines[place]);
         }
         counts.deleted += old_lines.len().saturating_sub(new_lines.len()) as u64;
         let is_marked = is_late && deletes == Some(Deletes::Mark);
-        self.records.insert(key.to_owned(), Record { header, lines: new_lines, by: rank.clone(), is_marked });
+        let corrects = correction.map(|correction| correction.corrects.to_owned());
+        self.records.insert(key.to_owned(), Record { header, lines: new_lines, by: rank.clone(), corrects, is_marked });
     }
 
     /// Records that a file does not mention.
@@ -292,6 +454,24 @@ struct Precedence<'a> {
     is_late: bool,
     deletes: Option<Deletes>,
     rank: &'a Rank,
+    correction: Option<Joined<'a>>,
+}
+
+/// Of a record in a corrected copy: what is corrected, and the file that has its other rows.
+#[derive(Clone, Copy)]
+struct Joined<'a> {
+    corrects: &'a str,
+    by_export: Option<&'a Rank>,
+}
+
+/// The rows of one record in a file.
+#[derive(Clone, Copy)]
+struct Lines<'a> {
+    rows: &'a [&'a Row],
+    /// Columns of the file.
+    columns: &'a BTreeSet<&'static str>,
+    /// Whether some may be missing, so that stored lines stay.
+    keeps: bool,
 }
 
 impl Counts {
@@ -325,22 +505,24 @@ fn line_rows<'a>(feed: Feed, rows: &[&'a Row]) -> Vec<&'a Row> {
 }
 
 /// The row of the record's table: without lines the last row, else of every column the last value there is.
-fn header(feed: Feed, rows: &[&Row], lines: usize, before: Option<&Stored>) -> Stored {
+fn header(feed: Feed, rows: &[&Row], lines: usize, before: Option<&Stored>, keeps: bool) -> Stored {
     if feed == Feed::Customers {
-        return owned(feed, &rows[rows.len() - 1..], false, before);
+        return owned(feed, &rows[rows.len() - 1..], false, before, false);
     }
-    let mut header = owned(feed, rows, false, before);
+    let mut header = owned(feed, rows, false, before, keeps);
     header.values.insert("line_count", lines.to_string());
     header
 }
 
-/// The columns of a table out of some rows; what all of them lack stays as it was.
-fn owned(feed: Feed, rows: &[&Row], is_line: bool, before: Option<&Stored>) -> Stored {
+/// The columns of a table out of some rows; what all of them lack stays as it was, and so does, where a row may be missing,
+/// what none of them has a value for.
+fn owned(feed: Feed, rows: &[&Row], is_line: bool, before: Option<&Stored>, keeps: bool) -> Stored {
     let mut stored = Stored::default();
     for column in feed.columns().iter().filter(|column| column.is_line == is_line) {
         let name = column.name;
         let cells: Vec<&Value> = rows.iter().filter_map(|row| row.cells.get(name)).collect();
-        let (value, rescued) = if cells.is_empty() {
+        let is_lacking = cells.is_empty() || (keeps && cells.iter().all(|value| **value == Value::Null));
+        let (value, rescued) = if is_lacking {
             let before = before.map(|before| (before.values.get(name).cloned(), before.rescued.get(name).cloned()));
             before.unwrap_or_default()
         } else {

@@ -165,6 +165,31 @@ fn rejects_are_listed_with_what_to_do() {
 }
 
 #[test]
+fn a_refusal_for_too_many_rejects_names_the_first_rows_wherever_it_is_told() {
+    let rows = ["Order ID,Quantity,SKU", "1,1,A", "-,1,B", "3.68E+29,1,C", "4,1,D\0", ",1,E"];
+    let first = ["row 2, order_id: the row has no key", "row 3, order_id: ", "row 4, sku: the value holds a NUL byte"];
+    on_every_database(|sandbox| {
+        sandbox.drop_file(ORDERS, &table(&rows));
+        let inbox = sandbox.inbox().to_string_lossy().into_owned();
+        let says = |arguments: &[&str]| {
+            let output = sandbox.command(arguments).output().expect("the built program starts");
+            String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+        };
+        let planned = says(&["plan", &inbox]);
+        let synced = says(&["sync", &inbox]);
+        let ledger = sandbox.rows("SELECT error FROM tidegate_files").join("");
+        let told = [planned, synced, ledger, says(&["status"]), says(&["rejects"]), says(&["rejects", ORDERS])];
+        for told in told {
+            assert!(told.contains("4 of 5 rows cannot be loaded"), "{told}");
+            for row in first {
+                assert!(told.contains(row), "{row} is not in {told}");
+            }
+            assert!(!told.contains("row 5"), "{told}");
+        }
+    });
+}
+
+#[test]
 fn files_of_one_name_and_other_formats_go_out_apart_and_come_back() {
     on_every_database(|sandbox| {
         for market in ["a", "b"] {

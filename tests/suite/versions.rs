@@ -1,6 +1,6 @@
 //! Versions: which of several files is the newest, and what an older one may still do.
 
-use crate::sandbox::{Report, Sandbox, on_every_database, table};
+use crate::sandbox::{Report, Sandbox, on_every_database, table, wait_for};
 use std::fs::{self, File};
 use std::time::{Duration, SystemTime};
 
@@ -77,8 +77,9 @@ fn files_of_one_scan_are_synced_in_the_order_of_their_dates() {
         assert_eq!(statuses(sandbox), ["1|SECOND", "2|THIRD"]);
         assert_eq!(items(sandbox), ["1|1|A", "2|1|B"]);
         assert_eq!(report.file("2022-02-16 Market 1 Orders.csv").changes(), (3, 1, 1, 1));
+        // Written later, they are of the end of their days.
         let versions = sandbox.rows("SELECT version FROM tidegate_files ORDER BY id");
-        assert_eq!(versions, ["2022-02-15T00:00:00.000Z", "2022-02-16T00:00:00.000Z", "2022-02-17T00:00:00.000Z"]);
+        assert_eq!(versions, ["2022-02-15T23:59:59.999Z", "2022-02-16T23:59:59.999Z", "2022-02-17T23:59:59.999Z"]);
     });
 }
 
@@ -146,6 +147,7 @@ fn what_an_operator_puts_back_comes_after_the_dates_beside_it() {
         sandbox.drop_file(known, &export("RESTORED", &[("2", &["A"])]));
         set_age(sandbox, known, midnight - DAY);
         sandbox.drop_file(dated, &export("DATED", &[("1", &["A"]), ("2", &["B"])]));
+        set_age(sandbox, dated, midnight);
         sync(sandbox);
         assert_eq!(statuses(sandbox), ["1|DATED", "2|RESTORED"]);
     });
@@ -161,6 +163,71 @@ fn equal_versions_go_by_the_text_of_their_paths() {
         }
         sync(sandbox);
         assert_eq!(statuses(sandbox), ["1|LAST"]);
+    });
+}
+
+#[test]
+fn a_date_in_the_name_gives_the_day_and_the_time_of_writing_the_moment_in_it() {
+    let today = chrono::Utc::now().format("%Y-%m-%d");
+    let (plain, dated) = ("Market 1 Orders.csv", format!("market-1-orders-{today}.csv"));
+    on_every_database(|sandbox| {
+        sandbox.drop_file(plain, &export("FIRST", &[("1", &["A"])]));
+        set_age(sandbox, plain, SystemTime::now() - Duration::from_secs(2));
+        sync(sandbox);
+        // The same day, and written later.
+        sandbox.drop_file(&dated, &export("SECOND", &[("1", &["A"])]));
+        assert_eq!(sync(sandbox).file(&dated).changes().1, 1);
+        assert_eq!(statuses(sandbox), ["1|SECOND"]);
+        let midnight = SystemTime::UNIX_EPOCH + 19_038 * DAY;
+        let noon = midnight + DAY / 2;
+        for (folder, modified) in [("before", midnight - DAY), ("within", noon), ("after", noon + DAY)] {
+            let name = format!("{folder}/market-2-orders-2022-02-15.csv");
+            sandbox.drop_file(&name, &export(folder, &[("1", &["A"])]));
+            set_age(sandbox, &name, modified);
+        }
+        sync(sandbox);
+        let versions = "SELECT version FROM tidegate_files WHERE market = '2' ORDER BY version";
+        assert_eq!(
+            sandbox.rows(versions),
+            ["2022-02-15T00:00:00.000Z", "2022-02-15T12:00:00.000Z", "2022-02-15T23:59:59.999Z"]
+        );
+        assert_eq!(sandbox.rows("SELECT order_status FROM orders WHERE market = '2'"), ["after"]);
+    });
+}
+
+#[test]
+fn stale_rows_are_said_and_a_file_of_nothing_else_is_a_warning() {
+    let says = |sandbox: &Sandbox, arguments: &[&str]| {
+        let output = sandbox.command(arguments).output().expect("the built program starts");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    on_every_database(|sandbox| {
+        let inbox = sandbox.inbox().to_string_lossy().into_owned();
+        sandbox.drop_file("market-1-orders-2022-02-17.csv", &export("NEW", &[("1", &["A"]), ("2", &["B"])]));
+        sync(sandbox);
+        sandbox.drop_file("market-1-orders-2022-02-16.csv", &export("OLD", &[("1", &["A", "X"]), ("3", &["C"])]));
+        let said = says(sandbox, &["sync", &inbox]);
+        assert!(said.contains("+2 ~0 −0 =0 !0") && said.contains(" s  <3\n"), "{said}");
+        assert!(!said.contains("warning"), "{said}");
+        sandbox.drop_file("market-1-orders-2022-02-15.csv", &export("OLDER", &[("1", &["A"]), ("2", &["B", "C"])]));
+        let planned = says(sandbox, &["plan", &inbox]);
+        let said = says(sandbox, &["sync", &inbox]);
+        for said in [&planned, &said] {
+            let line = said.lines().find(|line| line.contains("2022-02-15.csv  ")).expect("it is there");
+            assert!(
+                line.contains("+0 ~0 −0 =0 !0") && line.contains("  <5  warning: all of its rows are older"),
+                "{said}"
+            );
+            assert!(line.contains("market-1-orders-2022-02-17.csv is newer"), "{said}");
+        }
+        let status = says(sandbox, &["status"]);
+        assert!(status.contains("  <5\n"), "{status}");
+        // The daemon's log has it too.
+        let mut daemon = sandbox.start_daemon(&[("TIDEGATE_SETTLE_SCAN_MS", "50")]);
+        daemon.wait_until_ready();
+        sandbox.drop_file("market-1-orders-2022-02-14.csv", &export("OLDEST", &[("1", &["A"])]));
+        wait_for("the warning", || daemon.log().contains("file is stale"));
+        assert_eq!(daemon.terminate().0, 0);
     });
 }
 
