@@ -8,16 +8,20 @@
 //!
 //! The position of the ledger always wins. The checkpoint is written after the commit, so it may lag by
 //! a chunk; it leads only after the database was restored from a backup, and then it is not believed.
+//!
+//! It is a cache: where it cannot be kept (a full disk, a directory that is gone, no descriptor left), the work goes on
+//! without it, and the log says so.
 
 use crate::chunk::Position;
+use crate::episode::Episode;
 use crate::error::SyncError;
-use crate::modes::make_own_folder;
+use crate::modes::{make_folders, make_own_folder};
 use crate::source::content::Stamp;
 use crate::source::survey::Survey;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 /// Grows when the file's meaning changes; an older file is not read.
@@ -46,6 +50,7 @@ pub struct Checkpoint {
 #[derive(Clone, Debug)]
 pub struct Checkpoints {
     directory: PathBuf,
+    episode: Episode,
 }
 
 impl Checkpoint {
@@ -60,11 +65,13 @@ impl Checkpoints {
     ///
     /// # Errors
     ///
-    /// When it cannot be made.
+    /// When there can be no state directory: that is a mistake of the configuration, not a disk that is full for a while.
     pub fn open(state_dir: &Path) -> Result<Self, SyncError> {
-        let directory = state_dir.join("checkpoints");
-        make_own_folder(&directory).map_err(|error| SyncError::state(&directory, error))?;
-        Ok(Self { directory })
+        make_folders(state_dir).map_err(|error| SyncError::state(state_dir, error))?;
+        let checkpoints = Self { directory: state_dir.join("checkpoints"), episode: Episode::of("checkpoints") };
+        let directory = &checkpoints.directory;
+        checkpoints.episode.forgive(make_own_folder(directory).map_err(|error| SyncError::state(directory, error)));
+        Ok(checkpoints)
     }
 
     /// The checkpoint of a file, if there is one that can be believed.
@@ -79,49 +86,41 @@ impl Checkpoints {
     }
 
     /// Replaces a file's checkpoint; a crash leaves the old one or the new one, never a part.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be written.
-    pub fn advance(&self, checkpoint: &Checkpoint) -> Result<(), SyncError> {
+    pub fn advance(&self, checkpoint: &Checkpoint) {
         if checkpoint.survey.scattered.as_ref().is_none_or(|scattered| scattered.len() > SCATTERED_MAX) {
-            return Ok(());
+            return;
         }
         let path = self.path(checkpoint.file_id);
-        self.replace(&path, checkpoint).map_err(|error| SyncError::state(&path, error))
+        let replaced = self.replace(&path, checkpoint).map_err(|error| SyncError::state(&path, error));
+        if self.episode.forgive(replaced).is_some() {
+            self.episode.end();
+        }
     }
 
-    /// Removes a file's checkpoint.
-    ///
-    /// # Errors
-    ///
-    /// When it is there and cannot be removed.
-    pub fn remove(&self, file_id: i64) -> Result<(), SyncError> {
+    /// Removes a file's checkpoint. One that stays is removed by the next start, and no other file gets its number.
+    pub fn remove(&self, file_id: i64) {
         let path = self.path(file_id);
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(SyncError::state(&path, error)),
-            _ => Ok(()),
-        }
+        self.episode.forgive(remove(&path));
     }
 
     /// Removes what a crash left behind: resume files of files that are finished, and parts of a new one.
-    ///
-    /// # Errors
-    ///
-    /// When something is there and cannot be removed.
-    pub fn retain(&self, unfinished: &HashSet<i64>) -> Result<(), SyncError> {
-        let failed = |error| SyncError::state(&self.directory, error);
+    pub fn retain(&self, unfinished: &HashSet<i64>) {
         let kept: HashSet<PathBuf> = unfinished.iter().map(|&file_id| self.path(file_id)).collect();
-        for entry in std::fs::read_dir(&self.directory).map_err(failed)? {
-            let path = entry.map_err(failed)?.path();
+        let entries = match std::fs::read_dir(&self.directory) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return,
+            entries => entries.map_err(|error| SyncError::state(&self.directory, error)),
+        };
+        for entry in self.episode.forgive(entries).into_iter().flatten().flatten() {
+            let path = entry.path();
             if !kept.contains(&path) {
-                std::fs::remove_file(&path).map_err(|error| SyncError::state(&path, error))?;
+                self.episode.forgive(remove(&path));
             }
         }
-        Ok(())
     }
 
     fn replace(&self, path: &Path, checkpoint: &Checkpoint) -> std::io::Result<()> {
+        // Somebody may have removed it.
+        make_own_folder(&self.directory)?;
         let mut file = tempfile::NamedTempFile::new_in(&self.directory)?;
         file.write_all(&serde_json::to_vec(checkpoint)?)?;
         // Without this the rename could reach the disk before the bytes do.
@@ -132,6 +131,13 @@ impl Checkpoints {
 
     fn path(&self, file_id: i64) -> PathBuf {
         self.directory.join(format!("{file_id}.json"))
+    }
+}
+
+fn remove(path: &Path) -> Result<(), SyncError> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(SyncError::state(path, error)),
+        _ => Ok(()),
     }
 }
 
@@ -166,13 +172,35 @@ mod tests {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let checkpoints = Checkpoints::open(directory.path()).expect("it can be written");
         let position = Position { offset: 100, row: 3, ..Position::default() };
-        checkpoints.advance(&checkpoint(position)).expect("it can be written");
+        checkpoints.advance(&checkpoint(position));
         let later = Position { offset: 200, row: 5, ..Position::default() };
         assert_eq!(checkpoints.load(4, Some(position)), Some(checkpoint(position)));
         assert_eq!(checkpoints.load(4, Some(later)), Some(checkpoint(position)));
         assert_eq!(checkpoints.load(4, Some(Position::default())), None);
         assert_eq!(checkpoints.load(4, None), None);
         assert_eq!(checkpoints.load(5, Some(position)), None);
+    }
+
+    #[test]
+    fn a_directory_that_was_removed_is_made_again_and_one_that_cannot_be_is_gone_without() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let checkpoints = Checkpoints::open(directory.path()).expect("it can be written");
+        let position = Position::default();
+        checkpoints.advance(&checkpoint(position));
+        std::fs::remove_dir_all(directory.path().join("checkpoints")).expect("it is there");
+        checkpoints.retain(&HashSet::new());
+        checkpoints.advance(&checkpoint(position));
+        assert_eq!(checkpoints.load(4, Some(position)), Some(checkpoint(position)));
+        std::fs::remove_dir_all(directory.path()).expect("it is there");
+        std::fs::write(directory.path(), "no directory").expect("it can be written");
+        checkpoints.advance(&checkpoint(position));
+        checkpoints.remove(4);
+        checkpoints.retain(&HashSet::new());
+        assert_eq!(checkpoints.load(4, Some(position)), None);
+        std::fs::remove_file(directory.path()).expect("it is there");
+        std::fs::create_dir(directory.path()).expect("it can be made");
+        checkpoints.advance(&checkpoint(position));
+        assert_eq!(checkpoints.load(4, Some(position)), Some(checkpoint(position)));
     }
 
     #[test]

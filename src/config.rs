@@ -80,6 +80,12 @@ pub struct Config {
     pub database_wait: Duration,
     /// How long a second writer waits for the lease.
     pub lease_wait: Duration,
+    /// How long one statement may take.
+    pub statement_max: Duration,
+    /// How long a statement waits for a lock.
+    pub lock_wait: Duration,
+    /// How long a file may stand still before `/readyz` says so.
+    pub stuck_after: Duration,
     /// Rest of a closed file before it is taken.
     pub settle: Duration,
     /// Rest of a file whose closing nobody saw.
@@ -190,6 +196,9 @@ struct Settings {
     database_url_file: PathBuf,
     database_wait_ms: u64,
     lease_wait_ms: u64,
+    statement_max_ms: u64,
+    lock_wait_ms: u64,
+    stuck_after_ms: u64,
     settle_ms: u64,
     settle_scan_ms: u64,
     settle_max_ms: u64,
@@ -301,6 +310,9 @@ impl Config {
             database_url,
             database_wait: Duration::from_millis(settings.database_wait_ms),
             lease_wait: Duration::from_millis(settings.lease_wait_ms),
+            statement_max: at_least_a_second("statement_max_ms", settings.statement_max_ms)?,
+            lock_wait: at_least_a_second("lock_wait_ms", settings.lock_wait_ms)?,
+            stuck_after: at_least_a_second("stuck_after_ms", settings.stuck_after_ms)?,
             settle: Duration::from_millis(settings.settle_ms),
             settle_scan: Duration::from_millis(settings.settle_scan_ms),
             settle_max: Duration::from_millis(settings.settle_max_ms),
@@ -478,6 +490,14 @@ fn percent(key: &str, value: f64) -> Result<f64, ConfigurationError> {
     Err(ConfigurationError::Invalid(format!("{key} must be between 0 and 100")))
 }
 
+/// A bound; servers count some of them in whole seconds, and know no longer ones than in four bytes of milliseconds.
+fn at_least_a_second(key: &str, milliseconds: u64) -> Result<Duration, ConfigurationError> {
+    if (1_000..=i32::MAX as u64).contains(&milliseconds) {
+        return Ok(Duration::from_millis(milliseconds));
+    }
+    Err(ConfigurationError::Invalid(format!("{key} must be between 1000 and {}", i32::MAX)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -518,6 +538,17 @@ mod tests {
             "unknown key `datasets.orders.keys`; did you mean `datasets.orders.key`?"
         );
         assert_eq!(error("", &[("TIDEGATE_STATEDIR", "x")]), "unknown key `statedir`; did you mean `state_dir`?");
+    }
+
+    #[test]
+    fn bounds_are_at_least_a_second_and_fit_into_what_servers_count_in() {
+        for key in ["statement_max_ms", "lock_wait_ms", "stuck_after_ms"] {
+            for value in ["0", "999", "2147483648"] {
+                let error = load(&format!("{key} = {value}"), &[]).expect_err("out of range");
+                assert_eq!(error, format!("{key} must be between 1000 and 2147483647"));
+            }
+            assert!(load(&format!("{key} = 1000"), &[]).is_ok());
+        }
     }
 
     #[test]

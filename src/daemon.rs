@@ -64,7 +64,7 @@ enum Event {
 pub async fn run(config: Config, health: Arc<Health>, shutdown: CancellationToken) -> Result<(), SyncError> {
     let config = Arc::new(with_real_inbox(config)?);
     let checkpoints = Checkpoints::open(&config.state_dir)?;
-    let indexes = RecordIndexes::open(&config.state_dir)?;
+    let indexes = RecordIndexes::of(&config.state_dir);
     // An inbox that cannot be watched is scanned; `/readyz` and the log say why.
     let (watch, started) = Watch::start(&config.inbox);
     let started = started.map_err(|error| cannot_watch(&error));
@@ -84,6 +84,7 @@ pub async fn run(config: Config, health: Arc<Health>, shutdown: CancellationToke
         checkpoints,
         indexes,
         turns: Turns::default(),
+        board: health.board.clone(),
         shutdown: shutdown.clone(),
     };
     let keeper = tokio::spawn(keep_lease(context.clone()));

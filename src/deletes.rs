@@ -6,6 +6,7 @@
 
 use crate::dataset::{Dataset, Deletes};
 use crate::error::SyncError;
+use crate::progress::moved;
 use crate::sink::ledger::FileRecord;
 use crate::source::mentions::Mentions;
 use crate::sync::{Context, Surveyed, blocking, now_ms};
@@ -160,6 +161,7 @@ impl Step<'_> {
     async fn next_keys(&self, file: &FileRecord, after: &mut String) -> Result<Option<Vec<String>>, SyncError> {
         let market = file.market.as_deref().unwrap_or_default();
         let keys = self.context.sink.stored_keys(self.dataset, market, after).await?;
+        moved();
         let Some(last) = keys.last() else { return Ok(None) };
         last.clone_into(after);
         Ok(Some(keys))

@@ -1,6 +1,8 @@
 //! SyncError: what can go wrong with a sync, and the one table of what becomes of it.
 
+use crate::passing::{self, Coded};
 use crate::secret::conceal;
+use rustix::io::Errno;
 use sea_orm::sqlx::error::{DatabaseError, ErrorKind};
 use sea_orm::{DbErr, RuntimeErr, SqlxError, SqlxMySqlError, SqlxPostgresError, SqlxSqliteError};
 use std::borrow::Cow;
@@ -129,7 +131,9 @@ impl SyncError {
     /// As the fault of a mart's or view's file, if the database refuses a statement rather than fails.
     pub fn in_definition(self, file: &str) -> Self {
         match self {
-            Self::Database(source) if !is_passing(&source) => Self::Definition { file: file.to_owned(), source },
+            Self::Database(source) if why_passing(&source).is_none() => {
+                Self::Definition { file: file.to_owned(), source }
+            }
             error => error,
         }
     }
@@ -164,10 +168,22 @@ impl SyncError {
         mysql || code == "54011" || code == "54000" || code == "1" && error.message().starts_with("too many columns")
     }
 
+    /// What is to be waited for, and why; `None` for what waiting does not mend.
+    pub fn awaited(&self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::Database(error) => why_passing(error).map(|why| ("the database", why)),
+            Self::Spool { source, .. } if is_full(source) => Some(("room in state_dir", "its disk is full")),
+            Self::Spool { source, .. } | Self::Read { source, .. } if is_short(source) => {
+                Some(("descriptors", "the process or its machine has no more"))
+            }
+            _ => None,
+        }
+    }
+
     /// What becomes of it: the one policy table.
     pub fn verdict(&self) -> Verdict {
         match self {
-            Self::Database(error) if is_passing(error) => Verdict::Retry,
+            _ if self.awaited().is_some() => Verdict::Retry,
             Self::ChangedWhileRead { .. } => Verdict::Rescan,
             Self::Read { source, .. } if source.kind() == std::io::ErrorKind::NotFound => Verdict::Rescan,
             Self::Damaged { .. } | Self::Refused { .. } => Verdict::Quarantine,
@@ -213,46 +229,45 @@ fn is_interrupt(error: &DbErr) -> bool {
     }
 }
 
-/// Whether a database error may be gone at the next attempt: the connection, a deadlock, a full disk,
-/// a server that is starting or stopping. What the database says about a statement is not.
-fn is_passing(error: &DbErr) -> bool {
+fn is_full(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
+}
+
+/// Of the process's own descriptors, or of the machine's (open(2)).
+fn is_short(error: &std::io::Error) -> bool {
+    [Errno::MFILE, Errno::NFILE].iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+}
+
+/// Why a database error may be gone at the next attempt; `None` for one that stays.
+fn why_passing(error: &DbErr) -> Option<&'static str> {
+    const SILENT: &str = "the connection failed or is silent";
     let runtime = match error {
-        DbErr::ConnectionAcquire(_) => return true,
+        DbErr::ConnectionAcquire(_) => return Some("no connection was to be had in time"),
         DbErr::Conn(runtime) | DbErr::Exec(runtime) | DbErr::Query(runtime) => runtime,
-        _ => return false,
+        _ => return None,
     };
-    let RuntimeErr::SqlxError(error) = runtime else { return matches!(error, DbErr::Conn(_)) };
-    match error.as_ref() {
-        SqlxError::Database(error) => is_passing_code(error.as_ref()),
-        SqlxError::Configuration(_) | SqlxError::InvalidArgument(_) => false,
+    let RuntimeErr::SqlxError(cause) = runtime else { return matches!(error, DbErr::Conn(_)).then_some(SILENT) };
+    match cause.as_ref() {
+        SqlxError::Database(error) => why_passing_by_code(error.as_ref()),
         SqlxError::Io(_)
         | SqlxError::Tls(_)
         | SqlxError::Protocol(_)
         | SqlxError::PoolTimedOut
         | SqlxError::PoolClosed
-        | SqlxError::WorkerCrashed => true,
-        _ => false,
+        | SqlxError::WorkerCrashed => Some(SILENT),
+        _ => None,
     }
 }
 
-/// By the codes that each database documents for its own state, rather than for the statement's.
-fn is_passing_code(error: &(dyn DatabaseError + 'static)) -> bool {
+fn why_passing_by_code(error: &(dyn DatabaseError + 'static)) -> Option<&'static str> {
     if let Some(number) = mysql_number(error) {
-        // Too many connections, shutdown in progress, out of memory or disk, lock wait timeout, deadlock,
-        // read-only during a failover, connection killed.
-        return matches!(
-            number,
-            1021 | 1037 | 1038 | 1040 | 1041 | 1053 | 1203 | 1205 | 1213 | 1290 | 1792 | 1836 | 1927
-        );
+        return passing::why(Coded::Mysql(number));
     }
     let code = error.code().unwrap_or_default();
-    if error.try_downcast_ref::<SqlxPostgresError>().is_some() {
-        // Connection, resources, operator intervention, transaction rollback, lock not available, read-only
-        // during a failover (PostgreSQL, appendix A).
-        return ["08", "53", "57P", "40", "55P03", "25006"].iter().any(|class| code.starts_with(class));
+    match error.try_downcast_ref::<SqlxPostgresError>() {
+        Some(_) => passing::why(Coded::Postgres(&code)),
+        None => code.parse().ok().and_then(|code| passing::why(Coded::Sqlite(code))),
     }
-    // SQLite's primary code is the low byte: busy, locked, out of memory, read-only, I/O, full, cannot open.
-    code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 7 | 8 | 10 | 13 | 14))
 }
 
 /// The number of a MySQL server's error, of either driver.

@@ -1,5 +1,6 @@
 //! Health: whether the process can work, as monitoring and systemd ask for it.
 
+use crate::progress::Board;
 use crate::sink::Sink;
 use crate::source::blind_spots::BlindSpots;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -21,10 +22,14 @@ pub struct Health {
     sink: RwLock<Option<Arc<Sink>>>,
     backlog: Mutex<usize>,
     blind_spots: Mutex<BlindSpots>,
+    /// The files at work.
+    pub board: Board,
+    stuck_after: Duration,
 }
 
-impl Default for Health {
-    fn default() -> Self {
+impl Health {
+    /// Of a process that starts; a file may stand still for so long.
+    pub fn new(stuck_after: Duration) -> Self {
         let now = Instant::now();
         Self {
             started: now,
@@ -33,11 +38,11 @@ impl Default for Health {
             sink: RwLock::new(None),
             backlog: Mutex::new(0),
             blind_spots: Mutex::default(),
+            board: Board::default(),
+            stuck_after,
         }
     }
-}
 
-impl Health {
     /// The main loop turned, or waits for something that it must not go on without.
     pub fn beat(&self, backlog: Option<usize>) {
         *lock(&self.beat) = Instant::now();
@@ -93,10 +98,11 @@ impl Health {
     pub async fn obstacles(&self) -> Vec<String> {
         let mut obstacles = self.faults();
         obstacles.extend(lock(&self.watcher).clone().err());
+        obstacles.extend(self.board.stuck(self.stuck_after));
         match self.sink() {
             None => obstacles.push("the database was not reached yet".to_owned()),
-            Some(sink) => match tokio::time::timeout(PING_TIMEOUT, sink.ping()).await {
-                Ok(Ok(())) => {}
+            Some(sink) => match tokio::time::timeout(PING_TIMEOUT, sink.ask()).await {
+                Ok(Ok(())) => obstacles.extend(sink.beat_fault()),
                 Ok(Err(error)) => obstacles.push(error.to_string()),
                 Err(_) => obstacles.push(format!("the database did not answer in {} s", PING_TIMEOUT.as_secs())),
             },

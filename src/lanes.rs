@@ -7,6 +7,7 @@ use crate::sink::ledger::{FileRecord, FileState};
 use crate::source::scan::{Lane, SourceFile};
 use crate::sync::{Context, FileReport, Outcome, now_ms};
 use crate::unmatched::list_new_unmatched;
+use crate::waiting::aloud;
 use std::collections::{BTreeMap, HashMap};
 
 /// What became of the files of a lane.
@@ -65,7 +66,7 @@ fn expected_version(own: i64, last_taken: Option<&FileRecord>) -> i64 {
 /// Syncs the files of a lane.
 pub async fn sync_lane(context: Context, lane: Lane, files: Vec<SourceFile>, patience: Patience) -> LaneEnd {
     let turn = context.turns.turn();
-    turn.begin().await;
+    aloud("other feeds' files", turn.begin()).await;
     let mut listed = match &lane {
         Some(_) => HashMap::new(),
         // What fails here is tried below one by one, with all the patience there is.

@@ -15,13 +15,16 @@ pub mod inbox;
 pub mod lanes;
 pub mod modes;
 pub mod plan;
+pub mod progress;
 pub mod retry;
+pub mod waiting;
 
 // One file's way.
 pub mod archive;
 pub mod checkpoint;
 pub mod correction;
 pub mod deletes;
+pub mod episode;
 pub mod precedence;
 pub mod quarantine;
 pub mod sink;
@@ -44,6 +47,7 @@ pub mod inference;
 pub mod kept_lines;
 pub mod moment;
 pub mod number;
+pub mod passing;
 pub mod project;
 pub mod rejects;
 pub mod row_hash;

@@ -8,6 +8,7 @@ use crate::dataset::Dataset;
 use crate::error::SyncError;
 use crate::lanes::{in_order_of_versions, lanes_of};
 use crate::modes::make_folders;
+use crate::progress::Board;
 use crate::retry::{Patience, Tried, look_at_database, sync_patiently, unknown_report};
 use crate::schema::{Kind, Layout, Role, SchemaChange, Shapes};
 use crate::sink::Sink;
@@ -116,10 +117,11 @@ pub async fn plan(config: &Config, files: Vec<SourceFile>, shutdown: &Cancellati
     };
     let context = Context {
         checkpoints: Checkpoints::open(&scratch_config.state_dir)?,
-        indexes: RecordIndexes::open(&scratch_config.state_dir)?,
+        indexes: RecordIndexes::of(&scratch_config.state_dir),
         config: Arc::new(scratch_config),
         sink: Arc::new(sink),
         turns: Turns::default(),
+        board: Board::default(),
         shutdown: shutdown.clone(),
     };
     let turn = context.turns.turn();

@@ -106,7 +106,14 @@ pub async fn sync_patiently(
             Err(error) => error,
         };
         match error.verdict() {
-            Verdict::Retry => pauses.after(error, context.sink.last_commit(), &context.shutdown).await?,
+            Verdict::Retry => match pauses.after(error, context.sink.last_commit(), &context.shutdown).await {
+                Ok(()) => {}
+                // Another file may need less room than this one.
+                Err(error @ (SyncError::Spool { .. } | SyncError::Read { .. })) => {
+                    return Ok(Tried::Ended(Box::new(give_up(context, source_file, &error, started).await?)));
+                }
+                Err(error) => return Err(error),
+            },
             Verdict::Rescan => {
                 tracing::info!(path = %source_file.path.display(), reason = %error, "file left for later");
                 return Ok(Tried::Later);
@@ -137,8 +144,10 @@ async fn sync_contained(
     turn: &Arc<Turn>,
     source_file: &SourceFile,
 ) -> Result<FileReport, SyncError> {
+    let entry = context.board.begin(&source_file.path);
     let (context, turn, source_file) = (context.clone(), Arc::clone(turn), source_file.clone());
-    let syncing = tokio::spawn(async move { sync_file(&context, &turn, &source_file).await });
+    let work = entry.work();
+    let syncing = tokio::spawn(work.scope(async move { sync_file(&context, &turn, &source_file).await }));
     syncing.await.unwrap_or_else(|panic| Err(SyncError::Internal(panic.to_string())))
 }
 
@@ -170,7 +179,7 @@ async fn give_up(
         };
     }
     context.sink.set_state(file.id, state, &file.transform, Some(&reason), now_ms()).await?;
-    context.checkpoints.remove(file.id)?;
+    context.checkpoints.remove(file.id);
     file.error = Some(reason);
     Ok(report(source_file, &file, outcome, started))
 }
@@ -306,7 +315,9 @@ impl Pauses {
             return Err(error);
         }
         let pause = self.pauses.next().unwrap_or(PAUSE_MAX).min(rest);
-        tracing::warn!(reason = %error, pause_ms = pause.as_millis() as u64, "waiting for the database");
+        let (what, because) = error.awaited().unwrap_or_default();
+        let (waited_ms, pause_ms) = (millis(away_since.elapsed()), millis(pause));
+        tracing::warn!(reason = %error, because, waited_ms, pause_ms, "waiting for {what}");
         tokio::select! {
             () = shutdown.cancelled() => Err(SyncError::Stopped),
             () = tokio::time::sleep(pause) => Ok(()),
@@ -347,13 +358,12 @@ pub async fn open_to_look(config: &Config) -> Result<Option<Sink>, SyncError> {
     patiently(patience, &CancellationToken::new(), async || Box::pin(Sink::open_read_only(config)).await).await
 }
 
-/// Waits, as commands do that end, until the database answers. On a missing SQLite file, its folder must be there.
+/// Waits, as commands do that end, until the database does its work. On a missing SQLite file, its folder must be there.
 ///
 /// # Errors
 ///
 /// When it cannot be reached in time, or refuses.
 pub async fn wait_for_database(config: &Config) -> Result<(), SyncError> {
     let patience = Patience::Limited(config.database_wait);
-    patiently(patience, &CancellationToken::new(), async || Ok(crate::sink::connect(config).await?.close().await?))
-        .await
+    patiently(patience, &CancellationToken::new(), async || crate::sink::check(config).await).await
 }

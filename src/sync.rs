@@ -8,10 +8,12 @@ use crate::correction::correction;
 use crate::dataset::{Dataset, FeedKind, Route};
 use crate::deletes::delete_unmentioned;
 use crate::error::SyncError;
+use crate::progress::{self, Board, step};
 use crate::quarantine;
 use crate::rejects::{Header, OpenReject};
 use crate::schema::Layout;
 use crate::sink::Sink;
+use crate::sink::attempts::Company;
 use crate::sink::ledger::{FileRecord, FileState, NewFile};
 use crate::sink::rejects::UnknownRecords;
 use crate::source::content::{Content, Stamp};
@@ -45,6 +47,8 @@ pub struct Context {
     pub indexes: RecordIndexes,
     /// Whose turn it is.
     pub turns: Turns,
+    /// The files at work.
+    pub board: Board,
     /// Set when the process is to end.
     pub shutdown: CancellationToken,
 }
@@ -122,10 +126,12 @@ pub async fn sync_file(context: &Context, turn: &Turn, source_file: &SourceFile)
         Taken::Work(taken) => *taken,
     };
     let taken_ms = millis(started.elapsed());
-    let (mut surveyed, mut skips) = look(context, taken, dataset).await?;
+    step("looking at it");
+    let (mut surveyed, mut skips, company) = look(context, taken, dataset).await?;
     let looked_ms = millis(started.elapsed()) - taken_ms;
     tracing::debug!(file_id = surveyed.file.id, taken_ms, looked_ms, "file looked at");
     let correction = correction(context, source_file, &mut surveyed, dataset).await?.map(Arc::new);
+    step("giving its tables new columns");
     let evolved = context.sink.evolve(&surveyed.layout, dataset, surveyed.file.id, now_ms()).await?;
     if evolved.has_widened {
         // What did not fit its column in the last export, because the column could not take another kind then, may fit now.
@@ -136,12 +142,15 @@ pub async fn sync_file(context: &Context, turn: &Turn, source_file: &SourceFile)
     if surveyed.survey.rows_rejected > 0 && surveyed.file.header.is_none() {
         context.sink.set_header(surveyed.file.id, &header_of(&surveyed)).await?;
     }
+    step("writing its rows");
     let Written { mut file, records_disagreeing, is_newest, index } =
-        write_chunks(context, &surveyed, skips, dataset, correction.clone()).await?;
+        write_chunks(context, &surveyed, skips, dataset, correction.clone(), company).await?;
     drop(filling);
     let indexes_started = Instant::now();
+    step("making indexes");
     context.sink.make_indexes().await?;
     tracing::debug!(file_id = file.id, elapsed_ms = millis(indexes_started.elapsed()), "indexes are there");
+    step("deleting what it does not mention");
     // After the file's own rows: a record is only deleted once all that the file mentions are there.
     let held = match is_newest {
         true => delete_unmentioned(context, &surveyed, dataset, &mut file).await?,
@@ -160,10 +169,11 @@ pub async fn sync_file(context: &Context, turn: &Turn, source_file: &SourceFile)
     }
     drop(evolved.kinds_stay);
     let refresh_started = Instant::now();
+    step("refreshing the marts");
     context.sink.refresh_marts(Some(&at_work)).await?;
     let marts_ms = millis(refresh_started.elapsed());
     context.sink.finish_file(&file, state, is_newest, now_ms()).await?;
-    context.checkpoints.remove(file.id)?;
+    context.checkpoints.remove(file.id);
     if outcome == Outcome::Synced {
         put_away(&context.config, source_file);
     }
@@ -208,8 +218,9 @@ fn note_of_unknown(unknown: &UnknownRecords) -> Option<String> {
 pub async fn clear_up(context: &Context) -> Result<(), SyncError> {
     context.sink.refresh_marts(None).await?;
     let unfinished = context.sink.unfinished_files().await?;
-    context.checkpoints.retain(&unfinished)?;
-    context.indexes.clear_up()
+    context.checkpoints.retain(&unfinished);
+    context.indexes.clear_up();
+    Ok(())
 }
 
 /// A file whose content is to be synced.
@@ -218,6 +229,8 @@ struct TakenFile {
     content: Content,
     /// What an earlier attempt found, when the file is still the one it looked at.
     checkpoint: Option<Checkpoint>,
+    /// Whether it is worked on beside others.
+    company: Company,
 }
 
 enum Taken {
@@ -265,7 +278,11 @@ impl Surveyed {
         let market = self.file.market.as_deref().unwrap_or_default();
         let Some(generation) = context.sink.generation(&dataset.table, market).await? else { return Ok(()) };
         let origin = self.origin(context, dataset, &generation);
-        blocking(move || index.finish(&origin)).await
+        blocking(move || {
+            index.finish(&origin);
+            Ok(())
+        })
+        .await
     }
 }
 
@@ -303,7 +320,8 @@ async fn take(
             return Ok(Taken::Quarantined(file.clone()));
         }
         if let Some(file) = try_again(sink, file, dataset, route, stamp).await? {
-            return Ok(Taken::Work(Box::new(TakenFile { file, content, checkpoint: None })));
+            let company = sink.take_up(&file).await?;
+            return Ok(Taken::Work(Box::new(TakenFile { file, content, checkpoint: None, company })));
         }
     }
     let is_same = |file: &&FileRecord| file.sha256 == sha256 && file.transform == dataset.fingerprint;
@@ -315,7 +333,8 @@ async fn take(
             }
             FileState::Pending | FileState::Syncing | FileState::Failed => {
                 sink.set_state(file.id, FileState::Syncing, &file.transform, None, now_ms()).await?;
-                return Ok(Taken::Work(Box::new(TakenFile { file: file.clone(), content, checkpoint: None })));
+                let company = sink.take_up(file).await?;
+                return Ok(Taken::Work(Box::new(TakenFile { file: file.clone(), content, checkpoint: None, company })));
             }
             _ => {}
         }
@@ -337,9 +356,10 @@ async fn take(
     };
     let file = sink.add_file(&new_file, now_ms).await?;
     if let Some(superseded) = newest {
-        context.checkpoints.remove(superseded.id)?;
+        context.checkpoints.remove(superseded.id);
     }
-    Ok(Taken::Work(Box::new(TakenFile { file, content, checkpoint: None })))
+    let company = sink.take_up(&file).await?;
+    Ok(Taken::Work(Box::new(TakenFile { file, content, checkpoint: None, company })))
 }
 
 /// Takes up a refused file whose refusal rests on rules that have changed, or that an operator wants tried again.
@@ -385,7 +405,8 @@ async fn resume(
     if content.stamp() != checkpoint.stamp {
         return Ok(None);
     }
-    Ok(Some(TakenFile { file: file.clone(), content, checkpoint: Some(checkpoint) }))
+    let company = context.sink.take_up(file).await?;
+    Ok(Some(TakenFile { file: file.clone(), content, checkpoint: Some(checkpoint), company }))
 }
 
 /// Opens a file and hashes all of it. A large one is hashed beside the files whose turn it is.
@@ -432,8 +453,12 @@ pub async fn note_stamp(sink: &Sink, file: &FileRecord, stamp: Stamp) -> Result<
 }
 
 /// Looks at every row, unless a checkpoint knows what there is to see, and decides whether the file is refused.
-async fn look(context: &Context, taken: TakenFile, dataset: &Arc<Dataset>) -> Result<(Surveyed, Skips), SyncError> {
-    let TakenFile { file, content, checkpoint } = taken;
+async fn look(
+    context: &Context,
+    taken: TakenFile,
+    dataset: &Arc<Dataset>,
+) -> Result<(Surveyed, Skips, Company), SyncError> {
+    let TakenFile { file, content, checkpoint, company } = taken;
     let market = file.market.clone().unwrap_or_default();
     let place = match may_have_index(context, &file, dataset) && file.position.is_none() {
         true => Some(IndexPlace {
@@ -445,8 +470,10 @@ async fn look(context: &Context, taken: TakenFile, dataset: &Arc<Dataset>) -> Re
     };
     let config = Arc::clone(&context.config);
     let dataset = Arc::clone(dataset);
+    let file_market = file.market.clone();
     let shapes = context.sink.shapes();
     let (content, survey, layout, skips) = blocking(move || {
+        die_in_survey(file_market.as_deref());
         let encoding = checkpoint.as_ref().map(|checkpoint| checkpoint.survey.format.encoding);
         let mut text = read_text(content, &dataset, encoding, &config.limits, &config.state_dir)?;
         if let Some(Checkpoint { survey, digests, .. }) = checkpoint {
@@ -466,7 +493,15 @@ async fn look(context: &Context, taken: TakenFile, dataset: &Arc<Dataset>) -> Re
     })
     .await?;
     let layout = Arc::new(layout);
-    Ok((Surveyed { file, content: Arc::new(content), survey, own_layout: Arc::clone(&layout), layout }, skips))
+    Ok((Surveyed { file, content: Arc::new(content), survey, own_layout: Arc::clone(&layout), layout }, skips, company))
+}
+
+/// Where a test may have the process die of a file of one market, as an argument names it.
+fn die_in_survey(market: Option<&str>) {
+    let is_deadly = |named: Option<String>| named.as_deref() == market;
+    if cfg!(feature = "failpoints") && fail::eval("during_survey", is_deadly) == Some(true) {
+        std::process::abort();
+    }
 }
 
 /// A version of a file as it was read, before anybody knows what it is.
@@ -535,5 +570,7 @@ pub fn now_ms() -> i64 {
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, SyncError> + Send + 'static,
 ) -> Result<T, SyncError> {
-    tokio::task::spawn_blocking(work).await.map_err(|panic| SyncError::Internal(panic.to_string()))?
+    let current = progress::current();
+    let done = tokio::task::spawn_blocking(move || progress::on_behalf_of(current, work));
+    done.await.map_err(|panic| SyncError::Internal(panic.to_string()))?
 }

@@ -10,9 +10,11 @@ use crate::diff::{Diff, Known, Rules, diff};
 use crate::error::SyncError;
 use crate::kept_lines::{differing, keep};
 use crate::precedence::{Precedence, Unknown};
+use crate::progress::{self, moved};
 use crate::project::{Projected, TableRows, project};
 use crate::rejects::{corrected_rows, note_corrected_rows};
 use crate::schema::Layout;
+use crate::sink::attempts::Company;
 use crate::sink::commit::ChunkWrite;
 use crate::sink::generations::new_generation;
 use crate::sink::known::take_rows;
@@ -61,8 +63,9 @@ pub(crate) async fn write_chunks(
     skips: Skips,
     dataset: &Arc<Dataset>,
     correction: Option<Arc<Correction>>,
+    company: Company,
 ) -> Result<Written, SyncError> {
-    let mut writer = Writer::new(context, surveyed, skips, dataset, correction).await?;
+    let mut writer = Writer::new(context, surveyed, skips, dataset, correction, company).await?;
     let mut chunks = start_reading(context, surveyed, dataset, &writer);
     let written = writer.write_all(&mut chunks).await;
     // Also after a failure: nobody is to write to the checkpoint of a file that is given up.
@@ -92,7 +95,8 @@ fn start_reading(
     let own_layout = Arc::clone(&surveyed.own_layout);
     // Of rows that may be known, only the few that changed are written.
     let encoder = (!writer.may_be_known).then(|| context.sink.encoder(surveyed.file.id));
-    tokio::task::spawn_blocking(move || {
+    let current = progress::current();
+    let read = move || {
         let pass_on = |chunk: Result<Chunk, SyncError>| {
             let (done, pending) = oneshot::channel();
             match chunk {
@@ -121,7 +125,8 @@ fn start_reading(
                 return;
             }
         }
-    });
+    };
+    tokio::task::spawn_blocking(move || progress::on_behalf_of(current, read));
     receiver
 }
 
@@ -184,7 +189,9 @@ struct Writer<'a> {
     /// Generation of the stored rows, as far as it was asked for or begun here.
     generation: Option<String>,
     /// What writes to disk how far the committed chunks go.
-    noting: Option<JoinHandle<Result<(), SyncError>>>,
+    noting: Option<JoinHandle<()>>,
+    /// Whether the file is worked on beside others: alone, until it has moved.
+    company: Option<Company>,
 }
 
 impl<'a> Writer<'a> {
@@ -194,6 +201,7 @@ impl<'a> Writer<'a> {
         skips: Skips,
         dataset: &'a Dataset,
         correction: Option<Arc<Correction>>,
+        company: Company,
     ) -> Result<Self, SyncError> {
         let file = surveyed.file.clone();
         let position = file.position.unwrap_or_default();
@@ -222,7 +230,7 @@ impl<'a> Writer<'a> {
             });
         // A record that has lines which are not in the file is not as it stands in it.
         let index = match is_whole && !keeps_lines && surveyed.leaves_index(context, dataset) {
-            true => Some(context.indexes.begin(&dataset.table, &market)?),
+            true => context.indexes.begin(&dataset.table, &market),
             false => None,
         };
         let skips = Arc::new(if is_believed { skips } else { Skips::default() });
@@ -245,9 +253,14 @@ impl<'a> Writer<'a> {
             index,
             generation,
             noting: None,
+            company: Some(company),
         };
         let (checkpoints, checkpoint) = (context.checkpoints.clone(), writer.checkpoint.clone());
-        blocking(move || checkpoints.advance(&checkpoint)).await?;
+        blocking(move || {
+            checkpoints.advance(&checkpoint);
+            Ok(())
+        })
+        .await?;
         Ok(writer)
     }
 
@@ -299,15 +312,25 @@ impl<'a> Writer<'a> {
         self.note(next);
         let (compare_ms, commit_ms) = (millis(compared), millis(committed));
         tracing::debug!(file_id = self.file.id, rows = counts.read, compare_ms, commit_ms, "chunk committed");
+        self.company = self.company.take().map(Company::beside);
+        moved();
         self.file.counts = counts;
         self.file.position = Some(next);
         self.generation = generation.or_else(|| self.generation.take());
-        self.note_entries(&entries, &skips)
+        if let Some(mut index) = self.index.take() {
+            let noted = self.note_entries(&mut index, &entries, &skips);
+            self.index = index.unless_failed(noted);
+        }
+        Ok(())
     }
 
     /// Adds the chunk's records to the index, in the order of the file.
-    fn note_entries(&mut self, entries: &[Entry], skips: &[(usize, Skip)]) -> Result<(), SyncError> {
-        let Some(index) = &mut self.index else { return Ok(()) };
+    fn note_entries(
+        &self,
+        index: &mut RecordIndexWriter,
+        entries: &[Entry],
+        skips: &[(usize, Skip)],
+    ) -> Result<(), SyncError> {
         let mut noted = 0;
         for (records_before, skip) in skips {
             let before = (*records_before).min(entries.len());
@@ -497,16 +520,15 @@ impl<'a> Writer<'a> {
         let mut checkpoint = self.checkpoint.clone();
         checkpoint.position = position;
         self.noting = Some(tokio::task::spawn_blocking(move || {
-            checkpoints.advance(&checkpoint)?;
+            checkpoints.advance(&checkpoint);
             fail::fail_point!("after_checkpoint", |_| std::process::abort());
-            Ok(())
         }));
     }
 
     /// Waits until that is done.
     async fn noted(&mut self) -> Result<(), SyncError> {
         match self.noting.take() {
-            Some(noting) => noting.await.map_err(|panic| SyncError::Internal(panic.to_string()))?,
+            Some(noting) => noting.await.map_err(|panic| SyncError::Internal(panic.to_string())),
             None => Ok(()),
         }
     }

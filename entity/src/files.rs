@@ -73,6 +73,9 @@ pub struct Model {
     /// Where to go on: JSON, written in the transaction of the rows before it.
     #[sea_orm(column_type = "Text", nullable)]
     pub position: Option<String>,
+    /// JSON: how many processes took it up since it last moved; NULL while nobody works on it.
+    #[sea_orm(column_type = "Text", nullable)]
+    pub attempts: Option<String>,
 }
 
 /// No relations: the sync joins by key.

@@ -9,6 +9,7 @@ mod m20261122_000003_marts;
 mod m20261125_000004_generations;
 mod m20261128_000005_obstacles;
 mod m20261128_000006_corrected_rows;
+mod m20261128_000007_attempts;
 
 pub use m20261122_000002_market::indexes as market_indexes;
 pub use sea_orm_migration::MigratorTrait;
@@ -28,6 +29,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261125_000004_generations::Migration),
             Box::new(m20261128_000005_obstacles::Migration),
             Box::new(m20261128_000006_corrected_rows::Migration),
+            Box::new(m20261128_000007_attempts::Migration),
         ]
     }
 
@@ -63,6 +65,20 @@ async fn create_tables(
         manager.create_table(table).await?;
         for index in own {
             manager.create_index(index).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Adds columns of the entities to a table of the ledger that was made before they had them; one that is made today has them.
+async fn add_ledger_columns(manager: &SchemaManager<'_>, table: &str, names: &[&str]) -> Result<(), DbErr> {
+    let tables = entity::ledger_tables();
+    let shape = tables.iter().find(|shape| shape.name == table).expect("a table of the ledger");
+    for column in shape.columns.iter().filter(|column| names.contains(&column.name.as_str())) {
+        if !ddl::has_column(manager.get_connection(), table, &column.name).await? {
+            for alter in ddl::add_columns(&[column], shape, manager.get_database_backend()) {
+                manager.alter_table(alter).await?;
+            }
         }
     }
     Ok(())

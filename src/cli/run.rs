@@ -41,7 +41,7 @@ async fn run(config: Config) -> Result<Exit, CommandError> {
         .map_err(|error| CommandError::Usage(format!("listen: cannot listen on {}: {error}", config.listen)))?;
     let shutdown = CancellationToken::new();
     cancel_on_signal(&shutdown)?;
-    let health = Arc::new(Health::default());
+    let health = Arc::new(Health::new(config.stuck_after));
     let stop_http = CancellationToken::new();
     let http = http::serve(
         listener,

@@ -27,7 +27,7 @@ pub async fn approve(config: &Config, file: &FileRecord, now_ms: i64) -> Result<
             .col_expr(C::ApprovedAt, Expr::value(dialect.time(Some(now_ms)))),
     };
     let approved = update.filter(C::Id.eq(file.id)).filter(C::State.eq(file.state.name())).exec(&connection).await;
-    connection.close().await?;
+    connection.close_by_ref().await?;
     Ok(approved?.rows_affected == 1)
 }
 

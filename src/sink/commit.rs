@@ -4,6 +4,7 @@
 //! A crash before the commit leaves the chunk undone and the position before it; a crash after it finds
 //! the position after it. Nothing is done twice, nothing is left out.
 
+use super::attempts::Attempts;
 use super::rejects::Corrected;
 use super::transaction::Transaction;
 use super::upsert::{Rows, statements};
@@ -211,8 +212,11 @@ impl Sink {
     ) -> Result<(), SyncError> {
         use files::Column as C;
         let position = serde_json::to_string(&next).expect("a position is plain numbers");
-        let mut update =
-            files::Entity::update_many().filter(C::Id.eq(file_id)).col_expr(C::Position, Expr::value(position));
+        let attempts = (!next.done).then(|| Attempts::FIRST.to_ledger());
+        let mut update = files::Entity::update_many()
+            .filter(C::Id.eq(file_id))
+            .col_expr(C::Position, Expr::value(position))
+            .col_expr(C::Attempts, Expr::value(attempts));
         for (column, count) in [
             (C::RowsRead, counts.read),
             (C::RowsAccepted, counts.accepted),

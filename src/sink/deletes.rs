@@ -197,7 +197,9 @@ impl Sink {
             .filter(C::Id.eq(file.id))
             .exec(&write.transaction)
             .await?;
-        write.commit().await
+        write.commit().await?;
+        self.uncount(file.id);
+        Ok(())
     }
 
     /// Whether a full export of the file's dataset and market that is newer than it was written to its end.

@@ -10,6 +10,7 @@ use crate::error::{SyncError, Verdict};
 use crate::schema::{
     ColumnShape, LAST_NAME_CHAR, Layout, NAME_BYTES_MAX, SchemaChange, Shapes, key_of, lacking_tables, shortened,
 };
+use crate::waiting::aloud;
 use entity::{TableShape, schema_changes};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, Statement};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -219,11 +220,11 @@ impl Sink {
         now_ms: i64,
     ) -> Result<Evolved, SyncError> {
         // Two markets often bring the same column at once: the second one compares with what the first one made.
-        let mut is_behind = self.evolving.lock().await;
+        let mut is_behind = aloud("another file's change of tables", self.evolving.lock()).await;
         let kinds = || Arc::clone(&self.kinds);
         let mut alone = None;
         if *is_behind {
-            alone = Some(kinds().write_owned().await);
+            alone = Some(aloud("the files at work, to widen a column", kinds().write_owned()).await);
             self.follow_ledger().await?;
             *is_behind = false;
         }
@@ -237,7 +238,7 @@ impl Sink {
         self.check_room(&lacking, &changes)?;
         if changes.iter().any(|change| change.widened_from.is_some()) && alone.is_none() {
             // Another file may be half written, with values of the old kind.
-            alone = Some(kinds().write_owned().await);
+            alone = Some(aloud("the files at work, to widen a column", kinds().write_owned()).await);
         }
         let mut has_widened = false;
         if !changes.is_empty() || !lacking.is_empty() {
@@ -258,7 +259,7 @@ impl Sink {
         }
         let kinds_stay = match alone {
             Some(alone) => OwnedRwLockWriteGuard::downgrade(alone),
-            None => kinds().read_owned().await,
+            None => aloud("a file that widens a column", kinds().read_owned()).await,
         };
         Ok(Evolved { kinds_stay, has_widened })
     }

@@ -4,8 +4,9 @@
 //! [`SILENCE_MAX`] on its own clock, or at once when the holder was a process of this machine that is
 //! gone. Every commit checks the token, so a holder that was only slow can't write after it lost.
 
+use super::connection::Connection;
 use super::dialect::Dialect;
-use crate::error::SyncError;
+use crate::error::{SyncError, Verdict};
 use chrono::Utc;
 use entity::{TableShape, lease};
 use rustix::io::Errno;
@@ -14,7 +15,7 @@ use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, Set, Value};
 use serde::Serialize;
 use std::time::Duration;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 /// A holder that has been silent for so long is dead or cut off.
 pub const SILENCE_MAX: Duration = Duration::from_secs(10);
@@ -23,6 +24,9 @@ pub const SILENCE_MAX: Duration = Duration::from_secs(10);
 pub const BEAT_INTERVAL: Duration = Duration::from_secs(2);
 
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
+
+/// How long a take-over may take that is made when the wait is over already, as with no wait at all.
+const TAKE_OVER_MIN: Duration = Duration::from_secs(1);
 const ROW: i64 = 1;
 
 /// The right to write to a database.
@@ -32,13 +36,14 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// Takes the lease, waiting for another holder at most `wait`.
+    /// Takes the lease, waiting for another holder at most `wait`, whatever the database does meanwhile: a holder that is
+    /// frozen in a transaction keeps the row locked.
     ///
     /// # Errors
     ///
     /// [`SyncError::LeaseHeld`] when the wait was in vain.
-    pub async fn take(
-        connection: &impl ConnectionTrait,
+    pub(super) async fn take(
+        connection: &Connection,
         collation: Option<&str>,
         wait: Duration,
     ) -> Result<Self, SyncError> {
@@ -47,7 +52,7 @@ impl Lease {
         let started = Instant::now();
         let mut seen: Option<(lease::Model, Instant)> = None;
         loop {
-            let Some(held) = lease::Entity::find_by_id(ROW).one(connection).await? else {
+            let Some(held) = connection.bounds.keep_short(find(connection)).await? else {
                 if insert(connection, &this).await? {
                     return Ok(Self { token: this.token() });
                 }
@@ -57,13 +62,25 @@ impl Lease {
                 Some((before, since)) if before.token == held.token && before.beats == held.beats => *since,
                 _ => Instant::now(),
             };
-            let is_over =
-                held.token.is_empty() || silent_since.elapsed() >= SILENCE_MAX || this.knows_dead(&held.token);
-            if is_over && take_over(connection, &held, &this).await? {
-                return Ok(Self { token: this.token() });
+            let silent = silent_since.elapsed();
+            let is_over = held.token.is_empty() || silent >= SILENCE_MAX || this.knows_dead(&held.token);
+            let rest = wait.saturating_sub(started.elapsed());
+            let taken = match is_over {
+                true => within(rest.max(TAKE_OVER_MIN), take_over(connection, &held, &this)).await?,
+                false => TakeOver::Lost,
+            };
+            match taken {
+                TakeOver::Won => return Ok(Self { token: this.token() }),
+                // Somebody else was faster.
+                TakeOver::Lost if is_over && !rest.is_zero() => {}
+                TakeOver::Lost | TakeOver::Locked if started.elapsed() >= wait => {
+                    return Err(SyncError::LeaseHeld { holder: description(&held, silent, taken) });
+                }
+                TakeOver::Lost | TakeOver::Locked => {}
             }
-            if !is_over && started.elapsed() >= wait {
-                return Err(SyncError::LeaseHeld { holder: held.holder });
+            if seen.is_none() {
+                let wait_ms = crate::sync::millis(wait);
+                tracing::warn!(holder = held.holder, wait_ms, "waiting for the lease");
             }
             seen = Some((held, silent_since));
             tokio::time::sleep(POLL_INTERVAL).await;
@@ -127,12 +144,57 @@ pub async fn look(connection: &impl ConnectionTrait) -> Result<Option<LeaseStatu
     }))
 }
 
+/// What came of trying to take the lease over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum TakeOver {
+    Won,
+    /// The row was not any more as it was seen.
+    Lost,
+    /// The row was locked all the time.
+    Locked,
+}
+
+/// Tries for so long. A lock that is not let go of is no fault of the database.
+async fn within(
+    longest: Duration,
+    take_over: impl Future<Output = Result<bool, SyncError>>,
+) -> Result<TakeOver, SyncError> {
+    match timeout(longest, take_over).await {
+        Ok(Ok(true)) => Ok(TakeOver::Won),
+        Ok(Ok(false)) => Ok(TakeOver::Lost),
+        Ok(Err(error)) if error.verdict() == Verdict::Retry => Ok(TakeOver::Locked),
+        Ok(Err(error)) => Err(error),
+        Err(_) => Ok(TakeOver::Locked),
+    }
+}
+
+/// Who holds the lease, and what is known of a holder that is silent.
+fn description(held: &lease::Model, silent: Duration, taken: TakeOver) -> String {
+    let holder = &held.holder;
+    match taken {
+        TakeOver::Locked => {
+            format!("{holder}, silent for {} s and keeping its locks (stopped, hung or cut off?),", silent.as_secs())
+        }
+        _ => holder.clone(),
+    }
+}
+
+async fn find(connection: &Connection) -> Result<Option<lease::Model>, SyncError> {
+    Ok(lease::Entity::find_by_id(ROW).one(connection).await?)
+}
+
 fn now(connection: &impl ConnectionTrait) -> Value {
     Dialect::of(connection.get_database_backend()).time(Some(Utc::now().timestamp_millis()))
 }
 
-/// The first migration makes this table too, but migrations are for who has the lease.
-async fn make_table(connection: &impl ConnectionTrait, collation: Option<&str>) -> Result<(), SyncError> {
+/// The first migration makes this table too, but migrations are for who has the lease. Nothing is made where it is: that
+/// could wait for a lock of the holder.
+async fn make_table(connection: &Connection, collation: Option<&str>) -> Result<(), SyncError> {
+    match connection.bounds.keep_short(find(connection)).await {
+        Ok(_) => return Ok(()),
+        Err(error) if error.verdict() == Verdict::Retry => return Err(error),
+        Err(_) => {}
+    }
     let shape = TableShape::of::<lease::Entity>();
     let table = migration::ddl::create_table(&shape, connection.get_database_backend(), collation);
     if connection.execute(&table).await.is_err() {

@@ -1,6 +1,7 @@
 //! Ledger: what was synced, in the database. Every question about files is answered from here.
 
 use super::Sink;
+use super::attempts::Attempts;
 use crate::chunk::{Counts, Position};
 use crate::dataset::hex;
 use crate::error::SyncError;
@@ -98,6 +99,8 @@ pub struct FileRecord {
     pub transform: String,
     /// Where to go on.
     pub position: Option<Position>,
+    /// Who took it up since it last moved.
+    pub attempts: Attempts,
     /// Whether an operator approved its deletion.
     pub is_approved: bool,
     /// Its columns and delimiter, where it has rejects.
@@ -156,6 +159,7 @@ impl From<files::Model> for FileRecord {
             changed_ns: file.changed_ns,
             transform: file.transform,
             position: file.position.and_then(|position| serde_json::from_str(&position).ok()),
+            attempts: Attempts::of_ledger(file.attempts.as_deref()),
             header: file.header.and_then(|header| serde_json::from_str(&header).ok()),
             corrects: file.corrects,
             is_approved: file.approved_at.is_some(),
@@ -343,7 +347,9 @@ impl Sink {
         let added =
             files::Entity::find().filter(is_at(&file.path)).order_by_desc(C::Id).one(&write.transaction).await?;
         write.commit().await?;
-        Ok(added.expect("the row was inserted in the same transaction").into())
+        let added = added.expect("the row was inserted in the same transaction");
+        self.count(added.id);
+        Ok(added.into())
     }
 
     /// Adds files at paths that the ledger does not know yet, all or none, and returns their records by path.
@@ -404,6 +410,7 @@ impl Sink {
             (C::ChangedNs, file.changed_ns.into()),
             (C::Transform, file.transform.as_str().into()),
             (C::Corrects, file.corrects.clone().into()),
+            (C::Attempts, (file.state == FileState::Syncing).then(|| Attempts::FIRST.to_ledger()).into()),
         ]
     }
 
@@ -423,15 +430,22 @@ impl Sink {
         use files::Column as C;
         let is_final = !matches!(state, FileState::Pending | FileState::Syncing);
         let write = self.begin().await?;
-        files::Entity::update_many()
+        let mut update = files::Entity::update_many()
             .col_expr(C::State, Expr::value(state.name()))
             .col_expr(C::Transform, Expr::value(transform))
             .col_expr(C::Error, Expr::value(error.map(str::to_owned)))
             .col_expr(C::FinishedAt, Expr::value(self.dialect.time(is_final.then_some(now_ms))))
-            .filter(C::Id.eq(id))
-            .exec(&write.transaction)
-            .await?;
-        write.commit().await
+            .filter(C::Id.eq(id));
+        if is_final {
+            update = update.col_expr(C::Attempts, Expr::value(None::<String>));
+        }
+        update.exec(&write.transaction).await?;
+        if !is_final {
+            return write.commit_without_progress().await;
+        }
+        write.commit().await?;
+        self.uncount(id);
+        Ok(())
     }
 
     /// Notes that a path was touched without a change of its content.

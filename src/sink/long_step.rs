@@ -63,6 +63,17 @@ pub(super) enum Session {
     Postgres(i32),
 }
 
+impl Session {
+    /// The server's number for it; SQLite has no server.
+    pub fn number(self) -> Option<i64> {
+        match self {
+            Self::Sqlite => None,
+            Self::Mysql(id) => Some(id.into()),
+            Self::Postgres(id) => Some(id.into()),
+        }
+    }
+}
+
 impl Sink {
     /// Has SQLite end whatever it is still at. On the servers it ends when the process does.
     pub fn interrupt(&self) {

@@ -6,10 +6,13 @@
 
 mod ahead;
 pub mod approvals;
+pub mod attempts;
+mod bounds;
 mod bulk_mysql;
 mod bulk_postgres;
 mod bulk_sqlite;
 pub mod commit;
+mod connection;
 mod copy;
 pub mod definition;
 pub mod deletes;
@@ -23,6 +26,7 @@ pub mod known_files;
 pub mod lease;
 pub mod ledger;
 mod long_step;
+mod lost;
 pub mod marts;
 mod mysql;
 mod mysql_values;
@@ -37,6 +41,7 @@ mod recorded;
 pub mod refresh;
 pub mod rejects;
 pub mod scratch;
+mod sockets;
 mod sqlite_handle;
 pub mod stored_lines;
 pub mod summary;
@@ -54,18 +59,26 @@ use crate::config::{AfterSync, Config};
 use crate::error::SyncError;
 use crate::modes::{is_open_to_others, make_file};
 use crate::schema::Shapes;
+use crate::waiting::aloud;
+use bounds::Bounds;
+use connection::Connection;
 use definition::Definitions;
 use dialect::Dialect;
+use entity::files;
 use indexes::Indexes;
 use lease::Lease;
 use long_step::Interrupt;
 use migration::{Migrator, MigratorTrait};
-use sea_orm::sea_query::SelectStatement;
-use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbErr, Statement, Value};
-use std::collections::BTreeMap;
+use sea_orm::sea_query::{Query, SelectStatement};
+use sea_orm::sqlx::Connection as _;
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, Database, DbErr, EntityTrait, QuerySelect, SqlxError, Statement, Value,
+};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, MutexGuard};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use transaction::Transaction;
 
@@ -77,6 +90,10 @@ const CONNECTIONS_MAX: u32 = 4;
 /// it waits, but not so short that a server in the next room seems away.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT_MIN: Duration = Duration::from_secs(1);
+
+/// Where servers listen unless the URL says otherwise.
+const POSTGRES_PORT: u16 = 5432;
+const MYSQL_PORT: u16 = 3306;
 
 /// Pages that a SQLite connection keeps: the inner pages of every index of a large table, so that a row
 /// costs few reads; negative means KiB (sqlite.org/pragma.html#pragma_cache_size).
@@ -92,13 +109,10 @@ const SQLITE_ROWS_AHEAD: usize = 1000;
 /// Prepared statements that a SQLite connection keeps; one of many rows takes a megabyte.
 const SQLITE_STATEMENTS_MAX: usize = 40;
 
-/// How long SQLite waits for another process's lock, such as a backup's.
-const SQLITE_BUSY_TIMEOUT_MS: &str = "10000";
-
 /// The database.
 #[derive(Debug)]
 pub struct Sink {
-    connection: DatabaseConnection,
+    connection: Connection,
     dialect: Dialect,
     shapes: RwLock<Arc<Shapes>>,
     definitions: Definitions,
@@ -122,7 +136,13 @@ pub struct Sink {
     obstacles: obstacles::Obstacles,
     /// Most columns of a table.
     table_columns_max: usize,
-    /// When the last write was committed: what tells a new outage from one that goes on.
+    /// Files whose attempt is counted already for this process.
+    at_work: std::sync::Mutex<HashSet<i64>>,
+    /// Held for reading while a file is worked on, and for writing by one in whose hands a process may have died.
+    beside: Arc<tokio::sync::RwLock<()>>,
+    /// Why the lease could not be kept, the last time that it was tried.
+    beat_fault: std::sync::Mutex<Option<String>>,
+    /// When work was last committed: what tells a new outage from one that goes on.
     last_commit: std::sync::Mutex<Option<Instant>>,
     files_at_work: marts::FilesAtWork,
     /// Set when the process is to end: then long steps do.
@@ -151,7 +171,7 @@ impl Sink {
     }
 
     async fn open_on(
-        connection: DatabaseConnection,
+        connection: Connection,
         config: &Config,
         stop: CancellationToken,
         interrupt: Interrupt,
@@ -161,18 +181,21 @@ impl Sink {
         let collation = migration::ddl::text_collation(&connection).await?;
         // The lease comes before everything else: two processes that start at once must not both migrate.
         let lease = Lease::take(&connection, collation.as_deref(), config.lease_wait).await?;
-        Migrator::up(&connection, None).await?;
+        connection.bounds.keep(Migrator::up(&*connection, None)).await?;
         let sink = Self {
             definitions: Definitions::load(config.marts_dir.as_deref())?,
             shapes: RwLock::new(Arc::new(evolve::declared_shapes())),
             indexes: Indexes::of(dialect),
             writing: Mutex::new(()),
-            idle: Arc::new(mysql::Idle::new(config.database_url.clone())),
+            idle: Arc::new(mysql::Idle::new(config.database_url.clone(), Bounds::of(config))),
             evolving: Mutex::new(false),
             kinds: Arc::default(),
             promised: std::sync::Mutex::default(),
             obstacles: obstacles::Obstacles::default(),
             table_columns_max: config.limits.table_columns_max,
+            at_work: std::sync::Mutex::default(),
+            beside: Arc::default(),
+            beat_fault: std::sync::Mutex::default(),
             last_commit: std::sync::Mutex::new(None),
             files_at_work: Default::default(),
             stop,
@@ -208,13 +231,21 @@ impl Sink {
         *self.last_commit.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asks the database for an answer.
+    /// Whether the database does its work: it answers a query of its ledger, and took the last sign of life. A server
+    /// that answers a ping may refuse everything else.
     ///
     /// # Errors
     ///
-    /// When it has none.
-    pub async fn ping(&self) -> Result<(), SyncError> {
-        Ok(self.connection.ping().await?)
+    /// What is in the way.
+    pub async fn ask(&self) -> Result<(), SyncError> {
+        let ledger = Query::select().column(files::Column::Id).from(files::Entity).limit(1).to_owned();
+        self.connection.query_all(&ledger).await?;
+        Ok(())
+    }
+
+    /// Why the database did not take the last sign of life; `None` when it did.
+    pub fn beat_fault(&self) -> Option<String> {
+        self.beat_fault.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Shows that this process lives, so that nobody takes its lease.
@@ -224,7 +255,13 @@ impl Sink {
     /// [`SyncError::LeaseLost`] when somebody has.
     pub async fn keep_lease(&self) -> Result<(), SyncError> {
         // Not in turn with the writers: one that is long at it must not look dead to others.
-        self.lease()?.beat(&self.connection).await
+        let beat = self.connection.bounds.keep_short(self.lease()?.beat(&self.connection)).await;
+        // A transaction of this process keeps the row locked for as long as it takes; whether it moves is asked elsewhere.
+        if beat.is_ok() || self.writing.try_lock().is_ok() {
+            *self.beat_fault.lock().unwrap_or_else(PoisonError::into_inner) =
+                beat.as_ref().err().map(ToString::to_string);
+        }
+        beat
     }
 
     /// Gives the lease up, so that the next process need not wait.
@@ -234,6 +271,7 @@ impl Sink {
     /// When the database does not answer; the lease then runs out by itself.
     pub async fn give_up_lease(&self) -> Result<(), SyncError> {
         let _writing = self.writing.lock().await;
+        self.release_files().await?;
         self.lease()?.give_up(&self.connection).await
     }
 
@@ -256,7 +294,7 @@ impl Sink {
 
     /// A write transaction. It fails at once if the lease is lost, and keeps it otherwise.
     async fn begin(&self) -> Result<WriteTransaction<'_>, SyncError> {
-        let writing = self.writing.lock().await;
+        let writing = aloud("another file's transaction", self.writing.lock()).await;
         self.begin_holding(writing).await
     }
 
@@ -265,7 +303,7 @@ impl Sink {
         let lease = self.lease()?;
         let transaction = Transaction::begin(&self.connection, self.dialect, &self.idle).await?;
         // The first statement writes, so SQLite takes its write lock here and never has to upgrade one.
-        lease.beat(&transaction).await?;
+        transaction.keep_short(lease.beat(&transaction)).await?;
         Ok(WriteTransaction { transaction, last_commit: &self.last_commit, late_lease: None, _guard: Some(writing) })
     }
 
@@ -276,7 +314,7 @@ impl Sink {
         // The lease's row stays locked from here on: asked for at the beginning, the two would follow one another.
         let late_lease = (self.dialect != Dialect::Sqlite).then_some(lease);
         if late_lease.is_none() {
-            lease.beat(&transaction).await?;
+            transaction.keep_short(lease.beat(&transaction)).await?;
         }
         Ok(WriteTransaction { transaction, last_commit: &self.last_commit, late_lease, _guard: None })
     }
@@ -312,9 +350,15 @@ impl WriteTransaction<'_> {
         if let Some(lease) = self.late_lease {
             lease.beat(&self.transaction).await?;
         }
-        self.transaction.commit().await?;
-        *self.last_commit.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        let last_commit = self.last_commit;
+        self.commit_without_progress().await?;
+        *last_commit.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         Ok(())
+    }
+
+    /// Commits what an attempt begins with, each time anew: it says nothing of whether the attempt will get further.
+    async fn commit_without_progress(self) -> Result<(), SyncError> {
+        Ok(self.transaction.commit().await?)
     }
 }
 
@@ -332,12 +376,12 @@ enum Access {
 /// # Errors
 ///
 /// When the database is away or refuses.
-pub async fn connect(config: &Config) -> Result<DatabaseConnection, SyncError> {
+async fn connect(config: &Config) -> Result<Connection, SyncError> {
     connect_for(Access::Write, config, &Interrupt::default()).await
 }
 
-async fn connect_for(access: Access, config: &Config, interrupt: &Interrupt) -> Result<DatabaseConnection, SyncError> {
-    let url = &config.database_url;
+async fn connect_for(access: Access, config: &Config, interrupt: &Interrupt) -> Result<Connection, SyncError> {
+    let (url, bounds) = (&config.database_url, Bounds::of(config));
     reach::reach(url.reveal(), config.database_wait.clamp(CONNECT_TIMEOUT_MIN, CONNECT_TIMEOUT)).await?;
     if access == Access::Write {
         make_sqlite_file(config);
@@ -360,19 +404,73 @@ async fn connect_for(access: Access, config: &Config, interrupt: &Interrupt) -> 
                 .row_buffer_size(SQLITE_ROWS_AHEAD)
                 .pragma("cache_size", SQLITE_CACHE_KIB)
                 .pragma("wal_autocheckpoint", SQLITE_LOG_PAGES)
-                .pragma("busy_timeout", SQLITE_BUSY_TIMEOUT_MS);
+                .busy_timeout(bounds.lock_wait());
             match access {
                 Access::Write => options.pragma("journal_mode", "WAL").pragma("synchronous", synchronous),
                 Access::Look => options.pragma("query_only", "ON"),
             }
         });
-    Database::connect(options).await.map_err(|error| match error.to_string().contains(url.reveal()) {
+    bound_sessions(&mut options, bounds);
+    let pool = Database::connect(options).await.map_err(|error| match error.to_string().contains(url.reveal()) {
         // The library repeats a URL that it cannot read, with the password in it.
         true => SyncError::Configuration(
             "database_url cannot be read; write special characters of user and password as %XX".to_owned(),
         ),
         false => error.into(),
-    })
+    })?;
+    Ok(Connection::new(pool, bounds))
+}
+
+/// Tells each session of a server its bounds, and has the pool give up connections that do not answer when they come back
+/// to it: it would wait for them for ever.
+fn bound_sessions(options: &mut ConnectOptions, bounds: Bounds) {
+    let port = options.get_url().parse().ok().and_then(|url: url::Url| url.port());
+    let silent = |_| SqlxError::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, "no answer on a connection"));
+    options.map_sqlx_postgres_pool_opts(move |pool| {
+        let pool = pool.after_connect(move |connection, _| {
+            sockets::watch_over(port.unwrap_or(POSTGRES_PORT));
+            Box::pin(async move { bounds.tell_postgres(connection).await })
+        });
+        pool.after_release(move |connection, _| {
+            Box::pin(async move { timeout(CONNECT_TIMEOUT, connection.ping()).await.map_err(silent)?.map(|()| true) })
+        })
+    });
+    options.map_sqlx_mysql_pool_opts(move |pool| {
+        let pool = pool.after_connect(move |connection, _| {
+            sockets::watch_over(port.unwrap_or(MYSQL_PORT));
+            Box::pin(async move { bounds.tell_mysql(connection).await })
+        });
+        pool.after_release(move |connection, _| {
+            Box::pin(async move { timeout(CONNECT_TIMEOUT, connection.ping()).await.map_err(silent)?.map(|()| true) })
+        })
+    });
+}
+
+/// Whether the database does its work for this user: it answers a query of its ledger, and a server lets it write there. It
+/// is asked to change a row that is not there.
+///
+/// # Errors
+///
+/// What is in the way.
+pub async fn check(config: &Config) -> Result<(), SyncError> {
+    let connection = connect(config).await?;
+    check_ledger(&connection).await?;
+    Ok(connection.close_by_ref().await?)
+}
+
+async fn check_ledger(connection: &Connection) -> Result<(), SyncError> {
+    let dialect = Dialect::of(connection.get_database_backend());
+    let columns =
+        |table: &str| Statement::from_sql_and_values(dialect.backend(), dialect.columns_query(), [table.into()]);
+    if connection.query_all_raw(columns("tidegate_files")).await?.is_empty() {
+        return Ok(());
+    }
+    files::Entity::find().select_only().column(files::Column::Id).limit(1).into_tuple::<i64>().all(connection).await?;
+    if dialect != Dialect::Sqlite {
+        let nothing = "UPDATE tidegate_lease SET beats = beats WHERE id = 0";
+        connection.bounds.keep_short(connection.execute_unprepared(nothing)).await?;
+    }
+    Ok(())
 }
 
 /// The driver would make the file as the umask says. One that others may read was made so by an earlier release, or opened
@@ -387,7 +485,7 @@ fn make_sqlite_file(config: &Config) {
 }
 
 /// Without strict mode MySQL cuts values silently.
-async fn check_strictness(connection: &DatabaseConnection, dialect: Dialect) -> Result<(), SyncError> {
+async fn check_strictness(connection: &Connection, dialect: Dialect) -> Result<(), SyncError> {
     if dialect != Dialect::Mysql {
         return Ok(());
     }

@@ -1,8 +1,10 @@
 //! MySQL: the connections that write. The pool's driver knows no LOAD DATA LOCAL, so write transactions run on
 //! another driver's connection, which is set up as the pool's are and kept from one transaction to the next.
 
+use super::bounds::{Bounds, MYSQL_VARIABLES};
 use super::dialect::Dialect;
 use super::mysql_values::{params, row_values};
+use super::sockets;
 use super::transaction::not_acquired;
 use crate::database_url::DatabaseUrl;
 use crate::error::ServerAnswer;
@@ -30,13 +32,14 @@ const STATEMENTS_MAX: usize = 100;
 #[derive(Debug)]
 pub(super) struct Idle {
     url: DatabaseUrl,
+    bounds: Bounds,
     connections: Mutex<Vec<Connection>>,
 }
 
 impl Idle {
     /// None yet.
-    pub fn new(url: DatabaseUrl) -> Self {
-        Self { url, connections: Mutex::default() }
+    pub fn new(url: DatabaseUrl, bounds: Bounds) -> Self {
+        Self { url, bounds, connections: Mutex::default() }
     }
 
     fn take(&self) -> Option<Connection> {
@@ -66,7 +69,7 @@ impl MysqlTransaction {
             }
         }
         // The pool has a patience of its own for the question that this asks it.
-        let mut connection = timeout(patience * 2, Connection::open(pool, &idle.url)).await.map_err(too_long)??;
+        let mut connection = timeout(patience * 2, Connection::open(pool, idle)).await.map_err(too_long)??;
         timeout(patience, connection.run(BEGIN)).await.map_err(too_long)??;
         Ok(Self { connection, idle: Arc::clone(idle) })
     }
@@ -95,7 +98,7 @@ pub(super) struct Loaded {
 }
 
 impl Connection {
-    async fn open(pool: &MySqlPool, url: &DatabaseUrl) -> Result<Self, DbErr> {
+    async fn open(pool: &MySqlPool, idle: &Idle) -> Result<Self, DbErr> {
         // What the pool's driver set, the server's defaults and the URL's parameters all show in a session of it.
         let session: (String, String, String, String, String) = sqlx::query_as(
             "SELECT CAST(@@sql_mode AS CHAR), CAST(@@time_zone AS CHAR), CAST(@@character_set_client AS CHAR), \
@@ -105,7 +108,7 @@ impl Connection {
         .await
         .map_err(not_acquired)?;
         let pool_options = pool.connect_options();
-        let options = options(&pool_options, url.reveal());
+        let options = options(&pool_options, idle.url.reveal());
         let is_optional = matches!(pool_options.get_ssl_mode(), MySqlSslMode::Preferred);
         let mut connection = match Conn::new(options.clone()).await {
             Err(Error::Driver(DriverError::NoClientSslFlagFromServer)) if is_optional => {
@@ -120,6 +123,10 @@ impl Connection {
         // Readers elsewhere need no gap locks, and `INSERT … SELECT` must not take any.
         let isolation = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED";
         connection.query_drop(isolation).await.map_err(failed)?;
+        sockets::watch_over(pool_options.get_port());
+        let variables: Vec<(String, String)> = connection.query(MYSQL_VARIABLES).await.map_err(failed)?;
+        let names: Vec<String> = variables.into_iter().map(|(name, _)| name).collect();
+        connection.query_drop(idle.bounds.mysql_statement(&names)).await.map_err(failed)?;
         Ok(Self { connection, takes_files: true })
     }
 

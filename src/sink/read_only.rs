@@ -1,6 +1,7 @@
 //! Read-only: the database as the commands see it that only look. They need no lease, so they work
 //! beside a writer; they migrate nothing, add no column, and create no file.
 
+use super::bounds::Bounds;
 use super::definition::Definitions;
 use super::dialect::Dialect;
 use super::long_step::Interrupt;
@@ -38,12 +39,15 @@ impl Sink {
             shapes: RwLock::new(Arc::new(evolve::declared_shapes())),
             indexes: indexes::Indexes::of(dialect),
             writing: Mutex::new(()),
-            idle: Arc::new(mysql::Idle::new(config.database_url.clone())),
+            idle: Arc::new(mysql::Idle::new(config.database_url.clone(), Bounds::of(config))),
             evolving: Mutex::new(false),
             kinds: Arc::default(),
             promised: std::sync::Mutex::default(),
             obstacles: obstacles::Obstacles::default(),
             table_columns_max: config.limits.table_columns_max,
+            at_work: std::sync::Mutex::default(),
+            beside: Arc::default(),
+            beat_fault: std::sync::Mutex::default(),
             last_commit: std::sync::Mutex::new(None),
             files_at_work: Default::default(),
             stop: CancellationToken::new(),

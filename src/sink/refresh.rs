@@ -19,6 +19,7 @@ use super::transaction::Transaction;
 use super::{Sink, WriteTransaction};
 use crate::error::SyncError;
 use crate::moment::parse_day;
+use crate::progress::moved;
 use crate::schema::{Kind, TableShape};
 use crate::sync::millis;
 use entity::dirty_groups::{self, Column as Mark};
@@ -261,6 +262,7 @@ impl Sink {
         let computed = self.long_step(&step, write.transaction.session, compute).await;
         computed.map_err(|error| error.in_definition(&mart.file))?;
         write.commit().await?;
+        moved();
         let (marked, elapsed_ms) = (marked.map(<[_]>::len), millis(started.elapsed()));
         debug!(mart = mart.shape.name, market, marked, elapsed_ms, "mart refreshed");
         fail::fail_point!("after_refresh", |_| std::process::abort());

@@ -50,6 +50,18 @@ impl Sink {
         if rows.hashes.is_empty() {
             return Ok(());
         }
+        // The bulk paths know nothing of bounds.
+        transaction.keep(self.upsert_unbounded(transaction, shape, rows, are, file_id)).await
+    }
+
+    async fn upsert_unbounded(
+        &self,
+        transaction: &Transaction,
+        shape: &TableShape,
+        rows: &TableRows,
+        are: Rows,
+        file_id: i64,
+    ) -> Result<(), SyncError> {
         let names = column_names(rows);
         match &mut *transaction.driver().await {
             Driver::Sqlite(sqlite) => {

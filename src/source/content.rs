@@ -9,6 +9,7 @@ use super::encoding::Guess;
 use super::spool::{Spooled, Store};
 use crate::config::Limits;
 use crate::error::SyncError;
+use crate::progress::moved;
 use rustix::fs::{FileType, Stat, fstat};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -201,6 +202,7 @@ impl Content {
     ///
     /// When it cannot be read, or is not the block it was at the first reading.
     pub fn read_block(&self, index: usize, bytes: &mut Vec<u8>) -> Result<bool, SyncError> {
+        moved();
         let offset = index * BLOCK_BYTES;
         let file = match &self.store {
             Store::Memory(memory) => {

@@ -12,13 +12,14 @@
 
 use crate::chunk::{Entry, RecordDigest};
 use crate::dataset::hex;
+use crate::episode::Episode;
 use crate::error::SyncError;
 use crate::modes::make_own_folder;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, ErrorKind, Write};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -114,18 +115,13 @@ fn from_bytes(bytes: &[u8]) -> Entry {
 #[derive(Clone, Debug)]
 pub struct RecordIndexes {
     directory: PathBuf,
+    episode: Episode,
 }
 
 impl RecordIndexes {
-    /// The indexes of a state directory; the directory is made if it is missing.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be made.
-    pub fn open(state_dir: &Path) -> Result<Self, SyncError> {
-        let directory = state_dir.join("record-indexes");
-        make_own_folder(&directory).map_err(|error| SyncError::state(&directory, error))?;
-        Ok(Self { directory })
+    /// The indexes of a state directory.
+    pub fn of(state_dir: &Path) -> Self {
+        Self { directory: state_dir.join("record-indexes"), episode: Episode::of("indexes of records") }
     }
 
     /// The index of a table's records of a market, if there is one that was made under the same conditions.
@@ -138,38 +134,33 @@ impl RecordIndexes {
         (found == *origin).then(|| RecordIndex { file, entries: u32::try_from(entries).unwrap_or(u32::MAX) })
     }
 
-    /// Begins an index that will take the place of the one that is there.
-    ///
-    /// # Errors
-    ///
-    /// When the state directory cannot be written to.
-    pub fn begin(&self, table: &str, market: &str) -> Result<RecordIndexWriter, SyncError> {
+    /// Begins an index that will take the place of the one that is there; `None` where it cannot be kept.
+    pub fn begin(&self, table: &str, market: &str) -> Option<RecordIndexWriter> {
         let path = self.path(table, market);
         let begin = || {
+            // Somebody may have removed it.
+            make_own_folder(&self.directory)?;
             let mut file = BufWriter::new(tempfile::NamedTempFile::new_in(&self.directory)?);
             file.write_all(&[b' '; HEAD_BYTES])?;
             Ok(file)
         };
-        match begin() {
-            Ok(file) => Ok(RecordIndexWriter { path, file }),
-            Err(error) => Err(SyncError::state(&path, error)),
-        }
+        let file = self.episode.forgive(begin().map_err(|error| SyncError::state(&path, error)))?;
+        Some(RecordIndexWriter { path, file, episode: self.episode.clone() })
     }
 
     /// Removes what a crash left behind: parts of new indexes.
-    ///
-    /// # Errors
-    ///
-    /// When something is there and cannot be removed.
-    pub fn clear_up(&self) -> Result<(), SyncError> {
+    pub fn clear_up(&self) {
         let failed = |error| SyncError::state(&self.directory, error);
-        for entry in std::fs::read_dir(&self.directory).map_err(failed)? {
-            let path = entry.map_err(failed)?.path();
+        let entries = match std::fs::read_dir(&self.directory) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return,
+            entries => entries.map_err(failed),
+        };
+        for entry in self.episode.forgive(entries).into_iter().flatten().flatten() {
+            let path = entry.path();
             if path.extension().is_none_or(|extension| extension != "index") {
-                std::fs::remove_file(&path).map_err(|error| SyncError::state(&path, error))?;
+                self.episode.forgive(std::fs::remove_file(&path).map_err(|error| SyncError::state(&path, error)));
             }
         }
-        Ok(())
     }
 
     /// Markets are any text; a digest is a name on every file system.
@@ -256,6 +247,7 @@ impl<'a> Lookup<'a> {
 pub struct RecordIndexWriter {
     path: PathBuf,
     file: BufWriter<tempfile::NamedTempFile>,
+    episode: Episode,
 }
 
 impl RecordIndexWriter {
@@ -283,13 +275,17 @@ impl RecordIndexWriter {
         Ok(())
     }
 
-    /// Puts the index in the place of the one that is there. A crash leaves the old one or the new one, never a part.
-    ///
-    /// # Errors
-    ///
-    /// When the state directory cannot be written to.
-    pub fn finish(self, origin: &Origin) -> Result<(), SyncError> {
-        let Self { path, file } = self;
+    /// Puts the index in the place of the one that is there. A crash leaves the old one or the new one, never a part;
+    /// so does a failure, and the old one is not believed of rows that have changed.
+    pub fn finish(self, origin: &Origin) {
+        let episode = self.episode.clone();
+        if episode.forgive(self.try_finish(origin)).is_some() {
+            episode.end();
+        }
+    }
+
+    fn try_finish(self, origin: &Origin) -> Result<(), SyncError> {
+        let Self { path, file, .. } = self;
         let failed = |error| SyncError::state(&path, error);
         let file = file.into_inner().map_err(|error| failed(error.into_error()))?;
         let head = serde_json::to_vec(origin).expect("an origin is plain text");
@@ -299,6 +295,11 @@ impl RecordIndexWriter {
         file.as_file().sync_data().map_err(failed)?;
         file.persist(&path).map_err(|error| failed(error.error))?;
         Ok(())
+    }
+
+    /// The writer, unless what was last done to it failed: then the file leaves no index.
+    pub fn unless_failed(self, done: Result<(), SyncError>) -> Option<Self> {
+        self.episode.forgive(done).map(|()| self)
     }
 }
 
@@ -321,14 +322,14 @@ mod tests {
 
     fn indexes() -> (tempfile::TempDir, RecordIndexes) {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let indexes = RecordIndexes::open(directory.path()).expect("it can be written");
+        let indexes = RecordIndexes::of(directory.path());
         (directory, indexes)
     }
 
     fn made(indexes: &RecordIndexes, numbers: impl IntoIterator<Item = u8>, origin: &Origin) {
         let mut writer = indexes.begin("orders", "1").expect("it can be written");
         numbers.into_iter().for_each(|number| writer.push(entry(number)).expect("it can be written"));
-        writer.finish(origin).expect("it can be written");
+        writer.finish(origin);
     }
 
     #[test]
@@ -362,7 +363,7 @@ mod tests {
         made(&indexes, 0..2, &origin);
         drop(indexes.begin("orders", "1").expect("it can be written"));
         std::fs::write(directory.path().join("record-indexes/left-by-a-crash"), "x").expect("it can be written");
-        indexes.clear_up().expect("it can be removed");
+        indexes.clear_up();
         assert_eq!(indexes.load("orders", "1", &origin).expect("it was made").len(), 2);
         assert_eq!(std::fs::read_dir(directory.path().join("record-indexes")).expect("a directory").count(), 1);
     }

@@ -18,7 +18,7 @@ const IMPATIENT: (&str, &str) = ("TIDEGATE_DATABASE_WAIT_MS", "1000");
 const SETTLED_SOON: (&str, &str) = ("TIDEGATE_SETTLE_SCAN_MS", "100");
 
 /// Runs a scenario on each server, which it may stop and start.
-fn on_every_server(scenario: impl Fn(&Server, &Sandbox)) {
+pub fn on_every_server(scenario: impl Fn(&Server, &Sandbox)) {
     static SERVERS: [(Engine, Kind, Mutex<Option<Server>>); 2] =
         [(Engine::Mariadb, Kind::Mariadb, Mutex::new(None)), (Engine::Postgres, Kind::Postgres, Mutex::new(None))];
     for (engine, kind, slot) in &SERVERS {

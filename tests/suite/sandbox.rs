@@ -2,7 +2,8 @@
 
 use crate::servers;
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, QueryResult, Statement, TransactionTrait, TryGetable,
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, QueryResult, Statement,
+    TransactionTrait, TryGetable,
 };
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -49,6 +50,17 @@ pub struct Sandbox {
     /// Its URL.
     pub url: String,
     directory: tempfile::TempDir,
+}
+
+/// Locks of a transaction, until they are dropped.
+#[derive(Debug)]
+pub struct Lock(Option<DatabaseTransaction>);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        let rolled_back = self.0.take().map(|transaction| runtime().block_on(transaction.rollback()));
+        assert!(std::thread::panicking() || matches!(rolled_back, Some(Ok(()))), "it was open");
+    }
 }
 
 /// What a command printed, and how it ended.
@@ -260,12 +272,12 @@ impl Sandbox {
     }
 
     /// Ends what [`Sandbox::hold_a_snapshot`] began.
-    pub fn release(&self, snapshot: sea_orm::DatabaseTransaction) {
+    pub fn release(&self, snapshot: DatabaseTransaction) {
         runtime().block_on(snapshot.rollback()).expect("the connection lives");
     }
 
     /// Begins to read on a connection of its own, which sees the database as it is now until it is released.
-    pub fn hold_a_snapshot(&self) -> sea_orm::DatabaseTransaction {
+    pub fn hold_a_snapshot(&self) -> DatabaseTransaction {
         runtime()
             .block_on(async {
                 let reading = self.connect().await?.begin().await?;
@@ -273,6 +285,16 @@ impl Sandbox {
                 Ok::<_, sea_orm::DbErr>(reading)
             })
             .expect("the database can be read")
+    }
+
+    /// Runs a statement in a transaction that keeps its locks until it is dropped.
+    pub fn lock(&self, sql: &str) -> Lock {
+        let transaction = runtime().block_on(async {
+            let transaction = self.connect().await?.begin().await?;
+            transaction.execute_unprepared(sql).await?;
+            Ok::<_, sea_orm::DbErr>(transaction)
+        });
+        Lock(Some(transaction.unwrap_or_else(|error| panic!("{sql}: {error}"))))
     }
 
     /// Every row of the market tables and the marts, without `_file_id`: what two databases must agree on.
