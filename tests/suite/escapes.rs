@@ -68,13 +68,13 @@ fn characters_of_every_plane_are_the_same_however_they_are_written() {
 #[test]
 fn names_of_members_are_the_same_however_they_are_written() {
     on_every_database(|sandbox| {
-        // MariaDB takes no such letter in a name.
-        let name = if sandbox.engine == Engine::Mariadb { "größe" } else { "𠮷größe" };
+        // A column has no letter beyond the Basic Multilingual Plane in its name.
+        let (name, column) = ("𠮷größe", "größe");
         sync(sandbox, CUSTOMERS, &format!("{{\"Customer ID\": \"1\", \"{}\": \"as escapes\"}}\n", escaped(name)));
         sync(sandbox, CUSTOMERS, &format!("{{\"Customer ID\": \"2\", \"{name}\": \"as they are\"}}\n"));
-        assert!(sandbox.columns("customers").contains(&name.to_owned()), "{:?}", sandbox.columns("customers"));
+        assert!(sandbox.columns("customers").contains(&column.to_owned()), "{:?}", sandbox.columns("customers"));
         let quote = if sandbox.engine == Engine::Mariadb { '`' } else { '"' };
-        let stored = sandbox.rows(&format!("SELECT {quote}{name}{quote} FROM customers ORDER BY customer_id"));
+        let stored = sandbox.rows(&format!("SELECT {quote}{column}{quote} FROM customers ORDER BY customer_id"));
         assert_eq!(stored, ["as escapes", "as they are"]);
     });
 }
