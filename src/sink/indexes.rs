@@ -164,7 +164,7 @@ impl Sink {
                 wait_max_s = FILLING_WAIT_MAX.as_secs(),
                 "a mart waits for another file that fills a table which it reads"
             );
-            std::future::pending().await
+            std::future::pending::<()>().await;
         };
         tokio::select! {
             filled = timeout_at(deadline, self.indexes.filled(table)) => {
