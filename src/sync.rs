@@ -27,12 +27,18 @@ use crate::turns::{Turn, Turns};
 use crate::unmatched::{list_unmatched, settle_dataset};
 use crate::writer::{Written, write_chunks};
 use serde::Serialize;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 /// Rows at fault that the ledger's line of a file names.
 const FIRST_ROWS_MAX: u64 = 3;
+
+/// How long indexes and marts wait for a file that is yet to be hashed: a gigabyte takes seconds, and beyond that a file
+/// may take hours, or never turn out to be one that is written.
+const TAKING_AWAITED_MAX: Duration = Duration::from_secs(5);
 
 /// What a sync works with.
 #[derive(Clone, Debug)]
@@ -114,9 +120,20 @@ pub async fn sync_file(context: &Context, turn: &Turn, source_file: &SourceFile)
     };
     let dataset = &settle_dataset(context, turn, source_file, dataset).await?;
     // From here on: a smaller file beside this one would else make the indexes just before this one fills the table.
-    let filling = context.sink.start_filling(dataset);
-    let at_work = context.sink.start_work(&route.market, &dataset.table);
-    let taken = match take(context, turn, source_file, dataset, route).await? {
+    let mut filling = context.sink.start_filling(dataset);
+    let mut at_work = context.sink.start_work(&route.market, &dataset.table);
+    let mut taking = pin!(take(context, turn, source_file, dataset, route));
+    let taken = match timeout(TAKING_AWAITED_MAX, &mut taking).await {
+        Ok(taken) => taken?,
+        Err(_) => {
+            drop((filling, at_work));
+            let taken = taking.await?;
+            filling = context.sink.start_filling(dataset);
+            at_work = context.sink.start_work(&route.market, &dataset.table);
+            taken
+        }
+    };
+    let taken = match taken {
         Taken::Unchanged(file) => {
             put_away(&context.config, source_file);
             return Ok(report(source_file, &file, Outcome::Unchanged, started));

@@ -5,10 +5,10 @@ use std::fs;
 use std::process::{Child, Command, Stdio};
 
 /// Lines of the ledger, and open rejects: kept in memory, each of them took more than a kilobyte.
-const LINES: usize = 300_000;
+const LINES: usize = 100_000;
 
 /// Much more than what any of it needs, and much less than all of the ledger.
-const MEMORY_MAX_KB: u64 = 200_000;
+const MEMORY_MAX_KB: u64 = 120_000;
 
 const ORDERS: &str = "Order ID,Order Status\n1,COMPLETED\n";
 
