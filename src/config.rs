@@ -2,6 +2,7 @@
 //! types that cannot be wrong. Nobody else reads either of them.
 
 mod keys;
+mod ranges;
 mod texts;
 
 use crate::allowed_host::AllowedHost;
@@ -10,6 +11,7 @@ use crate::dataset::{Dataset, DatasetSettings, NullTokens};
 use crate::secret::{Secret, conceal};
 use config::{ConfigError, Environment, File, FileFormat, Map};
 use keys::check_keys;
+use ranges::{at_least_a_second, percent};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -481,21 +483,6 @@ fn database_url(
 fn absolute(path: &Path) -> Result<PathBuf, ConfigurationError> {
     std::path::absolute(path)
         .map_err(|error| ConfigurationError::Invalid(format!("`{}` is not a path: {error}", path.display())))
-}
-
-fn percent(key: &str, value: f64) -> Result<f64, ConfigurationError> {
-    if (0.0..=100.0).contains(&value) {
-        return Ok(value);
-    }
-    Err(ConfigurationError::Invalid(format!("{key} must be between 0 and 100")))
-}
-
-/// A bound; servers count some of them in whole seconds, and know no longer ones than in four bytes of milliseconds.
-fn at_least_a_second(key: &str, milliseconds: u64) -> Result<Duration, ConfigurationError> {
-    if (1_000..=i32::MAX as u64).contains(&milliseconds) {
-        return Ok(Duration::from_millis(milliseconds));
-    }
-    Err(ConfigurationError::Invalid(format!("{key} must be between 1000 and {}", i32::MAX)))
 }
 
 #[cfg(test)]

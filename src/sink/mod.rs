@@ -91,6 +91,10 @@ const CONNECTIONS_MAX: u32 = 4;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT_MIN: Duration = Duration::from_secs(1);
 
+/// How long a database that could not be opened may take to be closed: one whose connection waits for another process's lock
+/// would hold up the end for as long as it waits.
+const CLOSE_MAX: Duration = Duration::from_secs(2);
+
 /// Where servers listen unless the URL says otherwise.
 const POSTGRES_PORT: u16 = 5432;
 const MYSQL_PORT: u16 = 3306;
@@ -164,8 +168,9 @@ impl Sink {
         let connection = connect_for(Access::Write, config, &interrupt).await?;
         let opened = Self::open_on(connection.clone(), config, stop.clone(), interrupt).await;
         if opened.is_err() {
-            // A process that ends before its last SQLite connection does leaves a `-wal` file behind.
-            connection.close_by_ref().await?;
+            // A process that ends before its last SQLite connection does leaves a `-wal` file behind. What opening failed
+            // with is what matters.
+            let _ = timeout(CLOSE_MAX, connection.close_by_ref()).await;
         }
         opened
     }
