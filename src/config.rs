@@ -2,15 +2,19 @@
 //! types that cannot be wrong. Nobody else reads either of them.
 
 mod keys;
+mod place;
 mod ranges;
 mod texts;
 
 use crate::allowed_host::AllowedHost;
 use crate::database_url::DatabaseUrl;
 use crate::dataset::{Dataset, DatasetSettings, NullTokens};
+use crate::installed::Service;
 use crate::secret::{Secret, conceal};
+use crate::words::one_of;
 use config::{ConfigError, Environment, File, FileFormat, Map};
 use keys::check_keys;
+use place::Sources;
 use ranges::{at_least_a_second, percent};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -33,7 +37,7 @@ const OTHER_VARIABLES: [&str; 1] = ["TIDEGATE_CONFIG"];
 const DATABASE_CREDENTIAL: &str = "database-url";
 
 /// Name of the configuration file in systemd's configuration directory.
-const CONFIGURATION_NAME: &str = "tidegate.toml";
+pub const CONFIGURATION_NAME: &str = "tidegate.toml";
 
 /// What is wrong with the configuration.
 #[derive(Debug, Error)]
@@ -67,6 +71,8 @@ pub struct Overrides {
     pub inbox: Option<PathBuf>,
     /// `--listen`
     pub listen: Option<String>,
+    /// Whether the installed service's configuration is meant when no other one is named.
+    pub finds_service: bool,
 }
 
 /// Everything tidegate was told.
@@ -118,6 +124,8 @@ pub struct Config {
     pub log_level: String,
     /// The feeds, by name.
     pub datasets: Vec<Arc<Dataset>>,
+    /// The installed service whose configuration this is, if nobody named another one.
+    pub service: Option<Service>,
 }
 
 /// Bounds on sizes, all derived from the configuration.
@@ -205,6 +213,7 @@ struct Settings {
     settle_scan_ms: u64,
     settle_max_ms: u64,
     scan_interval_ms: u64,
+    #[serde(deserialize_with = "one_of")]
     after_sync: AfterSync,
     archive_dir: PathBuf,
     memory_max_mb: u64,
@@ -223,8 +232,10 @@ struct Settings {
     listen: String,
     #[serde(deserialize_with = "texts")]
     allowed_hosts: Vec<String>,
+    #[serde(deserialize_with = "one_of")]
     log_format: LogFormat,
     log_level: String,
+    #[serde(deserialize_with = "one_of")]
     unmatched: Unmatched,
     unmatched_key: String,
     null_tokens: Vec<String>,
@@ -234,6 +245,11 @@ struct Settings {
 /// Whether the environment has a variable that a library reads, rather than tidegate.
 pub fn is_in_environment(name: &str) -> bool {
     std::env::var_os(name).is_some()
+}
+
+/// The stream that systemd connected to the journal: its device and inode.
+pub fn journal_stream() -> Option<String> {
+    std::env::var("JOURNAL_STREAM").ok()
 }
 
 impl Config {
@@ -268,23 +284,44 @@ impl Config {
     }
 
     fn from_sources(overrides: &Overrides, environment: &Map<String, String>) -> Result<Self, ConfigurationError> {
+        if let Some(service) = Service::meant(overrides, environment) {
+            let overrides = Overrides { finds_service: false, ..overrides.clone() };
+            let environment = environment.iter().map(|(name, value)| (name.clone(), value.clone()));
+            let environment = environment.chain(service.environment()).collect();
+            let base = service.state_dir.clone();
+            let config = Self::from_sources_at(&base, &overrides, &environment)?;
+            return Ok(Self { service: Some(service), ..config });
+        }
+        Self::from_sources_at(Path::new(""), overrides, environment)
+    }
+
+    /// Relative paths start from `base`.
+    fn from_sources_at(
+        base: &Path,
+        overrides: &Overrides,
+        environment: &Map<String, String>,
+    ) -> Result<Self, ConfigurationError> {
         let overrides = &Overrides { config: configuration_file(overrides, environment), ..overrides.clone() };
         let own = sources(None, overrides, environment)?;
-        let profile = profile_text(&own.get_string("profile")?)?;
+        let profile_name = own.get_string("profile")?;
+        let profile = profile_text(base, &profile_name)?;
         let merged = sources(Some(&profile), overrides, environment)?;
-        check_keys(&merged)?;
-        let mut settings: Settings = merged.try_deserialize()?;
+        let sources = Sources { overrides, environment, profile: (&profile_name, &profile) };
+        let settings = check_keys(&merged).and_then(|()| Ok(merged.try_deserialize()?));
+        let mut settings: Settings = settings.map_err(|error| sources.placed(error))?;
         if let (Some(directory), false) = (environment.get("STATE_DIRECTORY"), own_state_dir(&own)) {
             settings.state_dir = PathBuf::from(directory);
         }
-        Self::from_settings(settings, overrides, environment)
+        Self::from_settings(base, settings, overrides, environment)
     }
 
     fn from_settings(
+        base: &Path,
         settings: Settings,
         overrides: &Overrides,
         environment: &Map<String, String>,
     ) -> Result<Self, ConfigurationError> {
+        let absolute = |path: &Path| absolute(&base.join(path));
         let state_dir = absolute(overrides.state_dir.as_ref().unwrap_or(&settings.state_dir))?;
         let null_tokens = Arc::new(NullTokens::new(settings.null_tokens.iter().cloned()));
         let mut datasets: Vec<Arc<Dataset>> = settings
@@ -305,7 +342,7 @@ impl Config {
                 inbox.display()
             )));
         }
-        let database_url = database_url(&settings, overrides, environment, &state_dir)?;
+        let database_url = database_url(base, &settings, overrides, environment, &state_dir)?;
         Ok(Self {
             inbox,
             limits: Limits::new(&settings, !database_url.is_file())?,
@@ -326,7 +363,7 @@ impl Config {
             },
             rejects_max_percent: percent("rejects_max_percent", settings.rejects_max_percent)?,
             deletes_max_percent: percent("deletes_max_percent", settings.deletes_max_percent)?,
-            marts_dir: (!settings.marts_dir.as_os_str().is_empty()).then_some(settings.marts_dir),
+            marts_dir: (!settings.marts_dir.as_os_str().is_empty()).then(|| base.join(settings.marts_dir)),
             listen: listen.parse().map_err(|_| {
                 ConfigurationError::Invalid(format!("listen: `{listen}` is not an address such as 127.0.0.1:9464"))
             })?,
@@ -340,6 +377,7 @@ impl Config {
             log_level: settings.log_level,
             datasets,
             state_dir,
+            service: None,
         })
     }
 }
@@ -440,23 +478,28 @@ fn configuration_file(overrides: &Overrides, environment: &Map<String, String>) 
     })
 }
 
-fn profile_text(profile: &str) -> Result<String, ConfigurationError> {
+fn profile_text(base: &Path, profile: &str) -> Result<String, ConfigurationError> {
     if profile == "market" {
         return Ok(MARKET_PROFILE.to_owned());
     }
-    toml_text(Path::new(profile))
+    toml_text(&base.join(profile))
 }
 
 /// Whether the state directory was chosen by somebody, rather than by the embedded defaults.
 fn own_state_dir(own: &config::Config) -> bool {
+    own.get_string("state_dir").ok() != default_state_dir()
+}
+
+/// The state directory that nobody chose.
+pub fn default_state_dir() -> Option<String> {
     let defaults = config::Config::builder().add_source(File::from_str(DEFAULT_TOML, FileFormat::Toml)).build();
-    let default = defaults.and_then(|defaults| defaults.get_string("state_dir"));
-    own.get_string("state_dir").ok() != default.ok()
+    defaults.and_then(|defaults| defaults.get_string("state_dir")).ok()
 }
 
 /// The URL by falling precedence: command line, environment and file, `database_url_file`, systemd's
 /// credential, a SQLite file in the state directory.
 fn database_url(
+    base: &Path,
     settings: &Settings,
     overrides: &Overrides,
     environment: &Map<String, String>,
@@ -467,7 +510,7 @@ fn database_url(
     let url = match (&overrides.database_url, &settings.database_url) {
         (Some(url), _) => url.clone(),
         (None, url) if !url.reveal().is_empty() => url.clone(),
-        _ => match url_file.cloned().or(credential.filter(|path| path.exists())) {
+        _ => match url_file.map(|path| base.join(path)).or(credential.filter(|path| path.exists())) {
             Some(path) => Secret::new(std::fs::read_to_string(&path).map_err(|error| {
                 ConfigurationError::Invalid(format!("database_url_file: cannot read {}: {error}", path.display()))
             })?),
@@ -486,104 +529,4 @@ fn absolute(path: &Path) -> Result<PathBuf, ConfigurationError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::io::Write;
-
-    fn load(file: &str, environment: &[(&str, &str)]) -> Result<Config, String> {
-        let mut config = tempfile::NamedTempFile::new().expect("a temporary file");
-        config.write_all(file.as_bytes()).expect("space in the temporary directory");
-        let overrides = Overrides { config: Some(config.path().to_owned()), ..Overrides::default() };
-        let environment = environment.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
-        Config::from_sources(&overrides, &environment).map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn the_embedded_defaults_and_profile_are_valid() {
-        let config = load("", &[]).expect("defaults");
-        assert_eq!(config.datasets.len(), 3);
-        assert_eq!(config.settle, Duration::from_millis(200));
-        assert!(config.database_url.reveal().starts_with("sqlite:///"));
-    }
-
-    #[test]
-    fn the_environment_wins_over_the_file_and_the_file_over_the_profile() {
-        let config = load("settle_ms = 5\n[datasets.orders]\nkind = \"delta\"", &[("TIDEGATE_SETTLE_MS", "7")]);
-        let config = config.expect("valid");
-        assert_eq!(config.settle, Duration::from_millis(7));
-        let orders = config.datasets.iter().find(|dataset| dataset.name == "orders").expect("of the profile");
-        assert_eq!(orders.kind, crate::dataset::FeedKind::Delta);
-        assert_eq!(orders.table, "orders");
-    }
-
-    #[test]
-    fn unknown_keys_name_the_nearest_known_one() {
-        let error = |file, environment| load(file, environment).expect_err("an unknown key");
-        assert_eq!(error("setle_ms = 5", &[]), "unknown key `setle_ms`; did you mean `settle_ms`?");
-        assert_eq!(
-            error("[datasets.orders]\nkeys = 'x'", &[]),
-            "unknown key `datasets.orders.keys`; did you mean `datasets.orders.key`?"
-        );
-        assert_eq!(error("", &[("TIDEGATE_STATEDIR", "x")]), "unknown key `statedir`; did you mean `state_dir`?");
-    }
-
-    #[test]
-    fn bounds_are_at_least_a_second_and_fit_into_what_servers_count_in() {
-        for key in ["statement_max_ms", "lock_wait_ms", "stuck_after_ms"] {
-            for value in ["0", "999", "2147483648"] {
-                let error = load(&format!("{key} = {value}"), &[]).expect_err("out of range");
-                assert_eq!(error, format!("{key} must be between 1000 and 2147483647"));
-            }
-            assert!(load(&format!("{key} = 1000"), &[]).is_ok());
-        }
-    }
-
-    #[test]
-    fn passwords_are_not_shown() {
-        let config = load("", &[("TIDEGATE_DATABASE_URL", "postgres://u:s3cret@db/x?sslpassword=s3cret")]);
-        let config = config.expect("valid");
-        assert_eq!(format!("{:?}", config.database_url), "postgres://db/x");
-        assert!(!format!("{config:?}").contains("s3cret"));
-    }
-
-    #[test]
-    fn no_error_quotes_a_secret() {
-        for (file, said) in [
-            ("settle_ms = 1\ndatabase_url = \"mysql://u:s3cret@db/x\nmore", ", line "),
-            ("database_url = mysql://u:s3cret@db/x", "line 1, column"),
-            ("database_url = \"mysql://u:s3cret@db/x\"\ndatabase_url = \"mysql://u:s3cret@db/x\"", "line 2, column"),
-            ("database_url = [\"mysql://u:s3cret@db/x\"]", "database_url"),
-            ("settle_ms = \"mysql://u:s3cret@db/x\"", "settle_ms"),
-            ("listen = \"mysql://u:s3cret@db/x\"", "listen"),
-            ("database_url = \"mysql://u:s3?cret@db/x\"", "write special characters"),
-        ] {
-            let error = load(file, &[]).expect_err(file);
-            assert!(error.contains(said) && !error.contains("s3"), "{error}");
-        }
-    }
-
-    #[test]
-    fn the_profile_knows_its_paths() {
-        let config = load("", &[]).expect("defaults");
-        let route = |path: &str| {
-            let found = config.datasets.iter().find_map(|dataset| Some((dataset.name.clone(), dataset.route(path)?)));
-            found.map(|(name, route)| (name, route.market, route.date.map(|date| date.to_string())))
-        };
-        let expect = |name: &str, market: &str, date: Option<&str>| {
-            Some((name.to_owned(), market.to_owned(), date.map(str::to_owned)))
-        };
-        assert_eq!(route("/in/Market 1 Orders.csv"), expect("orders", "1", None));
-        assert_eq!(route("/in/market-1-orders-2022-02-17.csv"), expect("orders", "1", Some("2022-02-17")));
-        assert_eq!(route("/in/market1/orders.csv"), expect("orders", "1", None));
-        assert_eq!(route("/in/MARKET 2 CUSTOMERS.JSON"), expect("customers", "2", None));
-        assert_eq!(route("/in/market_west-coast_deliveries.tsv"), expect("deliveries", "west-coast", None));
-        assert_eq!(route("/in/2022-02-17 Market 3 Orders.csv"), expect("orders", "3", Some("2022-02-17")));
-        assert_eq!(route("/market 9/Market 1 Orders.csv"), expect("orders", "1", None));
-        assert_eq!(route("/in/Market 1 Orders.csv.gz"), expect("orders", "1", None));
-        assert_eq!(route("/in/market-1-customers-2022-02-17.ndjson.zst"), expect("customers", "1", Some("2022-02-17")));
-        assert_eq!(route("/in/Market 1 Orders.xlsx"), None);
-        assert_eq!(route("/in/Market 1 Orders.gz"), None);
-        assert_eq!(route("/in/supermarket orders.csv"), None);
-        assert_eq!(route("/in/marketing/orders.csv"), None);
-    }
-}
+mod tests;

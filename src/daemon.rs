@@ -14,6 +14,7 @@ use crate::source::record_index::RecordIndexes;
 use crate::source::watch::{Hint, Watch};
 use crate::sync::{Context, clear_up};
 use crate::turns::Turns;
+use crate::vanished::watch_for_vanished;
 use sd_notify::NotifyState;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
@@ -216,6 +217,7 @@ impl Loop {
         let now = Instant::now();
         let (sender, approved) = mpsc::channel(1);
         tokio::spawn(look_for_approvals(context.clone(), sender));
+        tokio::spawn(watch_for_vanished(context.clone()));
         Ok(Self {
             approved,
             inbox: Inbox::new(Arc::clone(&context.config)),

@@ -3,6 +3,7 @@
 
 use crate::moment::parse_day;
 use crate::schema::{ColumnShape, IDENTIFIER_CHARS_MAX, Kind, ROW_HASH, column_name, declared_name, shortened};
+use crate::words::{one_of, one_of_or_none};
 use chrono::NaiveDate;
 use regex::Regex;
 use serde::{Deserialize, Serialize};
@@ -116,7 +117,7 @@ pub struct DatasetSettings {
     /// Patterns of its paths, with the groups `market` and, optionally, `date`.
     pub paths: Vec<String>,
     /// Whether files are whole exports.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "one_of")]
     pub kind: FeedKind,
     /// Table with a row per record; empty, the dataset's name.
     #[serde(default)]
@@ -134,19 +135,19 @@ pub struct DatasetSettings {
     #[serde(default)]
     pub line_columns: Vec<String>,
     /// What becomes of exact duplicate rows.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "one_of")]
     pub duplicate_lines: DuplicateLines,
     /// Where columns go that are in neither list.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "one_of")]
     pub new_columns: Owner,
     /// What becomes of records that a newer full export does not mention.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "one_of")]
     pub deletes: Deletes,
     /// Share of a market's records above which their deletion waits for approval; else the configuration's.
     #[serde(default)]
     pub deletes_max_percent: Option<f64>,
     /// What becomes of values that do not fit their column; unset, declared columns rescue and found ones widen.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "one_of_or_none")]
     pub on_type_change: Option<OnTypeChange>,
     /// Text columns whose delimiters may stand unquoted.
     #[serde(default)]

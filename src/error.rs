@@ -42,6 +42,22 @@ pub enum SyncError {
     /// The database failed or is away.
     #[error("database: {}", conceal(&.0.to_string()))]
     Database(DbErr),
+    /// A server does not let this process in, or does not answer.
+    #[error("cannot reach the database {place}: {}", conceal(source.to_string().trim_start_matches("Connection Error: ")))]
+    Unreached {
+        /// Where it is meant to be: host, port and name.
+        place: String,
+        /// Why.
+        source: DbErr,
+    },
+    /// The file of a SQLite database is not there, or is not to be seen, and is not to be made either.
+    #[error("{}", no_database(path, source))]
+    NoDatabase {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// Another process took over the lease.
     #[error("another tidegate writes to this database now; stop one of the two")]
     LeaseLost,
@@ -140,7 +156,7 @@ impl SyncError {
 
     /// Whether the database cannot be used as it was asked for: it refuses the user, or is not there.
     pub const fn is_refusal(&self) -> bool {
-        matches!(self, Self::Database(DbErr::Conn(_)))
+        matches!(self, Self::Database(DbErr::Conn(_)) | Self::Unreached { .. })
     }
 
     /// Whether PostgreSQL says that a relation has no column of a name.
@@ -171,7 +187,9 @@ impl SyncError {
     /// What is to be waited for, and why; `None` for what waiting does not mend.
     pub fn awaited(&self) -> Option<(&'static str, &'static str)> {
         match self {
-            Self::Database(error) => why_passing(error).map(|why| ("the database", why)),
+            Self::Database(error) | Self::Unreached { source: error, .. } => {
+                why_passing(error).map(|why| ("the database", why))
+            }
             Self::Spool { source, .. } if is_full(source) => Some(("room in state_dir", "its disk is full")),
             Self::Spool { source, .. } | Self::Read { source, .. } if is_short(source) => {
                 Some(("descriptors", "the process or its machine has no more"))
@@ -190,11 +208,15 @@ impl SyncError {
             Self::Read { .. }
             | Self::Spool { .. }
             | Self::Database(_)
+            | Self::Unreached { .. }
             | Self::Definition { .. }
             | Self::Internal(_) => Verdict::Fail,
-            Self::LeaseLost | Self::LeaseHeld { .. } | Self::Configuration(_) | Self::State { .. } | Self::Stopped => {
-                Verdict::Fatal
-            }
+            Self::NoDatabase { .. }
+            | Self::LeaseLost
+            | Self::LeaseHeld { .. }
+            | Self::Configuration(_)
+            | Self::State { .. }
+            | Self::Stopped => Verdict::Fatal,
         }
     }
 }
@@ -236,6 +258,17 @@ fn is_full(error: &std::io::Error) -> bool {
 /// Of the process's own descriptors, or of the machine's (open(2)).
 fn is_short(error: &std::io::Error) -> bool {
     [Errno::MFILE, Errno::NFILE].iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+}
+
+fn no_database(path: &Path, source: &std::io::Error) -> String {
+    let path = path.display();
+    match source.kind() {
+        std::io::ErrorKind::NotFound => format!(
+            "there is no database at {path}: nothing was synced into it yet; if another one is meant, name it (--config, \
+             --database, --state-dir)"
+        ),
+        _ => format!("the database {path} cannot be opened: {source}; run this as its owner or as root"),
+    }
 }
 
 /// Why a database error may be gone at the next attempt; `None` for one that stays.

@@ -12,6 +12,7 @@ pub mod daemon;
 pub mod health;
 pub mod http;
 pub mod inbox;
+pub mod installed;
 pub mod lanes;
 pub mod modes;
 pub mod plan;
@@ -32,6 +33,7 @@ pub mod source;
 pub mod sync;
 pub mod turns;
 pub mod unmatched;
+pub mod vanished;
 pub mod writer;
 
 // Plain data and pure functions.
@@ -55,3 +57,4 @@ pub mod schema;
 pub mod secret;
 pub mod spreadsheet;
 pub mod terminal;
+pub mod words;

@@ -111,9 +111,14 @@ pub async fn plan(config: &Config, files: Vec<SourceFile>, shutdown: &Cancellati
         sink.copy_markets(source, &markets).await?;
         Ok(sink)
     });
-    let sink = match filled.await? {
-        Some(sink) => sink,
-        None => empty_scratch(&scratch_config, shutdown).await?,
+    let sink = match filled.await {
+        Ok(Some(sink)) => sink,
+        Ok(None) => empty_scratch(&scratch_config, shutdown).await?,
+        // A sync would make it.
+        Err(SyncError::NoDatabase { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+            empty_scratch(&scratch_config, shutdown).await?
+        }
+        Err(error) => return Err(error),
     };
     let context = Context {
         checkpoints: Checkpoints::open(&scratch_config.state_dir)?,

@@ -358,11 +358,11 @@ pub async fn open_to_look(config: &Config) -> Result<Option<Sink>, SyncError> {
     patiently(patience, &CancellationToken::new(), async || Box::pin(Sink::open_read_only(config)).await).await
 }
 
-/// Waits, as commands do that end, until the database does its work. On a missing SQLite file, its folder must be there.
+/// Waits, as commands do that end, until the database does its work, and makes nothing.
 ///
 /// # Errors
 ///
-/// When it cannot be reached in time, or refuses.
+/// [`SyncError::NoDatabase`] when it is a file that is not there; else that it cannot be reached in time, or refuses.
 pub async fn wait_for_database(config: &Config) -> Result<(), SyncError> {
     let patience = Patience::Limited(config.database_wait);
     patiently(patience, &CancellationToken::new(), async || crate::sink::check(config).await).await

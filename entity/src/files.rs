@@ -70,6 +70,8 @@ pub struct Model {
     pub corrects: Option<String>,
     /// When an operator approved the deletion that its state `held` held back.
     pub approved_at: Option<DateTimeUtc>,
+    /// When it was found to be gone from its path, if it was stopped or has open rejects.
+    pub vanished_at: Option<DateTimeUtc>,
     /// Where to go on: JSON, written in the transaction of the rows before it.
     #[sea_orm(column_type = "Text", nullable)]
     pub position: Option<String>,

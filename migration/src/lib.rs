@@ -10,6 +10,7 @@ mod m20261125_000004_generations;
 mod m20261128_000005_obstacles;
 mod m20261128_000006_corrected_rows;
 mod m20261128_000007_attempts;
+mod m20261128_000008_vanished;
 
 pub use m20261122_000002_market::indexes as market_indexes;
 pub use sea_orm_migration::MigratorTrait;
@@ -30,6 +31,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261128_000005_obstacles::Migration),
             Box::new(m20261128_000006_corrected_rows::Migration),
             Box::new(m20261128_000007_attempts::Migration),
+            Box::new(m20261128_000008_vanished::Migration),
         ]
     }
 

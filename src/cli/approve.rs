@@ -3,7 +3,9 @@
 //! The approval goes into the ledger, without the lease. Then whoever has the lease takes the file up: a daemon that
 //! watches the file's folder, or, when nobody has it, this process.
 
-use super::{CommandError, Exit, QUIET, Shared, THREADS_GRACE, runtime, say, say_json, start_logging, sync};
+use super::logging::{OF_COMMAND, start_logging};
+use super::print::counted;
+use super::{CommandError, Exit, Shared, THREADS_GRACE, runtime, say, say_json, say_whose, sync};
 use crate::config::Config;
 use crate::error::SyncError;
 use crate::retry::{Patience, look_at_database, patiently};
@@ -30,8 +32,11 @@ pub(super) struct ApproveArguments {
 }
 
 pub(super) fn execute(shared: &Shared, own: &ApproveArguments) -> Result<Exit, CommandError> {
-    let config = Config::load(&shared.overrides())?;
-    start_logging(&config, QUIET)?;
+    let config = shared.look()?;
+    start_logging(&config, OF_COMMAND)?;
+    if !shared.json {
+        say_whose(&config);
+    }
     let runtime = runtime(&config)?;
     let result = runtime.block_on(approve(config, &own.file, shared.json));
     runtime.shutdown_timeout(THREADS_GRACE);
@@ -127,11 +132,11 @@ fn print(file: &FileRecord, is_retried: bool, holder: &str, is_json: bool) -> Ex
             format!("{holder} {does} if it watches the file's folder; else sync the file when it has ended")
         }
         true => format!("{holder} tried it"),
-        false => format!("{holder} made the deletion: {} table rows deleted", file.counts.deleted),
+        false => format!("{holder} made the deletion: {} deleted", counted(file.counts.deleted, "table row")),
     };
     if is_json {
         let file = json!({ "path": file.path, "state": state, "deleted": file.counts.deleted, "error": file.error });
-        say_json(&json!({ "approved": file, "holder": holder }));
+        say_json(&json!({ "approved": file, "holder": holder, "said": by }));
     } else {
         say(format_args!(
             "approved    {}  {state}: {}",

@@ -1,82 +1,195 @@
-//! `tidegate check`: whether everything is there that a sync needs.
+//! `tidegate check`: whether everything is there that a sync needs, without making or changing any of it.
 
-use super::{CommandError, Exit, Shared, runtime, say, say_json};
-use crate::config::{Config, Overrides};
-use crate::error::Verdict;
-use crate::modes::make_folders;
+use super::service_user::{is_service_user, user_name};
+use super::{CommandError, Exit, Shared, runtime, say, say_json, with_whose};
+use crate::config::{AfterSync, Config};
+use crate::error::{SyncError, Verdict};
 use crate::retry::wait_for_database;
-use serde::Serialize;
+use crate::sink::read_only::sqlite_file;
+use rustix::fs::{Access, AtFlags, CWD, accessat};
+use serde_json::{Value, json};
+use std::io::{Error, ErrorKind};
 use std::path::Path;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 struct Finding {
     what: &'static str,
     subject: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    fault: Option<String>,
+    is: Is,
+}
+
+/// What was found of a subject.
+#[derive(Debug)]
+enum Is {
+    /// It is there.
+    Good,
+    /// It is not there yet, or something is to be said of it, and that is no fault.
+    Note(String),
+    /// It cannot be worked with.
+    Fault(String),
 }
 
 pub(super) fn execute(shared: &Shared) -> Result<Exit, CommandError> {
-    let config = Config::load(&Overrides { ..shared.overrides() })?;
-    let mut findings = vec![
-        Finding {
-            what: "configuration",
-            subject: shared
-                .config
-                .as_ref()
-                .map_or_else(|| "embedded defaults".to_owned(), |path| path.display().to_string()),
-            fault: None,
-        },
-        Finding {
-            what: "datasets",
-            subject: config.datasets.iter().map(|dataset| dataset.name.as_str()).collect::<Vec<_>>().join(", "),
-            fault: None,
-        },
-        writable("state_dir", &config.state_dir),
-        readable("inbox", &config.inbox),
-    ];
+    let config = shared.look()?;
     let database = runtime(&config)?.block_on(wait_for_database(&config));
     let is_away = database.as_ref().is_err_and(|error| error.verdict() == Verdict::Retry);
+    let mut findings = vec![configuration(shared, &config)];
+    findings.extend(service(&config));
     findings.push(Finding {
-        what: "database",
-        subject: config.database_url.to_string(),
-        fault: database.err().map(|error| error.to_string()),
+        what: "datasets",
+        subject: config.datasets.iter().map(|dataset| dataset.name.as_str()).collect::<Vec<_>>().join(", "),
+        is: Is::Good,
     });
-    print(&findings, shared.json);
-    Ok(match findings.iter().any(|finding| finding.fault.is_some()) {
+    findings.push(state_dir(&config));
+    findings.push(inbox(&config));
+    findings.extend(archive_dir(&config));
+    findings.push(database_of(&config, database));
+    print(&config, &findings, shared.json);
+    Ok(match findings.iter().any(|finding| matches!(finding.is, Is::Fault(_))) {
         _ if is_away => Exit::DatabaseAway,
         true => Exit::Usage,
         false => Exit::Done,
     })
 }
 
-fn writable(what: &'static str, path: &Path) -> Finding {
-    let tried = make_folders(path).and_then(|()| tempfile::NamedTempFile::new_in(path).map(drop));
-    Finding {
-        what,
-        subject: path.display().to_string(),
-        fault: tried.err().map(|error| format!("cannot be written: {error}")),
+fn configuration(shared: &Shared, config: &Config) -> Finding {
+    let path = config.service.as_ref().map_or(shared.config.as_ref(), |service| service.configuration.as_ref());
+    let subject = path.map_or_else(|| "embedded defaults".to_owned(), |path| path.display().to_string());
+    Finding { what: "configuration", subject, is: Is::Good }
+}
+
+/// Whose eyes the rest is seen with, where the installed service's configuration is meant.
+fn service(config: &Config) -> Option<Finding> {
+    let service = config.service.as_ref()?;
+    let is = match is_service_user(config) {
+        true => Is::Note(format!("what follows is what its user {} can do", user_name())),
+        false => {
+            Is::Note(format!("what follows is what {} can do; root is told what the service's user can", user_name()))
+        }
+    };
+    Some(Finding { what: "service", subject: format!("installed: {service}"), is })
+}
+
+fn state_dir(config: &Config) -> Finding {
+    let path = &config.state_dir;
+    let is = match writable_folder(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            if_it_can_be_made(path, "cannot be written", "it is not there yet; the first `run` or `sync` makes it")
+        }
+        Err(error) => Is::Fault(format!("cannot be written: {error}")),
+        Ok(()) => Is::Good,
+    };
+    Finding { what: "state_dir", subject: path.display().to_string(), is }
+}
+
+fn inbox(config: &Config) -> Finding {
+    let path = &config.inbox;
+    let is = match std::fs::read_dir(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            if_it_can_be_made(path, "cannot be read", "it is not there yet; `run` makes it")
+        }
+        Err(error) => Is::Fault(format!("cannot be read: {error}")),
+        Ok(_) if config.after_sync == AfterSync::Keep => Is::Good,
+        Ok(_) => match writable_folder(path) {
+            Ok(()) => Is::Good,
+            Err(error) => Is::Fault(format!("cannot be written, as after_sync needs it: {error}")),
+        },
+    };
+    Finding { what: "inbox", subject: path.display().to_string(), is }
+}
+
+/// Where `after_sync = "archive"` moves files to.
+fn archive_dir(config: &Config) -> Option<Finding> {
+    let path = &config.archive_dir;
+    let is = match writable_folder(path) {
+        _ if config.after_sync != AfterSync::Archive => return None,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            if_it_can_be_made(path, "cannot be written", "it is not there yet; the first archived file makes it")
+        }
+        Err(error) => Is::Fault(format!("cannot be written: {error}")),
+        Ok(()) => Is::Good,
+    };
+    Some(Finding { what: "archive_dir", subject: path.display().to_string(), is })
+}
+
+fn database_of(config: &Config, asked: Result<(), SyncError>) -> Finding {
+    let file = sqlite_file(config.database_url.reveal());
+    let is = match (asked, &file) {
+        (Err(SyncError::NoDatabase { source, .. }), Some(path)) if source.kind() == ErrorKind::NotFound => {
+            let folder = path.parent().unwrap_or(path);
+            // tidegate makes its state directory, and no other folder for a database.
+            let is_made = folder == config.state_dir && !folder.exists();
+            let writable = if is_made { writable_ancestor(folder) } else { writable_folder(folder) };
+            match writable {
+                Ok(()) => Is::Note("it is not there yet; the first `run` or `sync` makes it".to_owned()),
+                Err(error) => Is::Fault(format!("it is not there and cannot be made: {}: {error}", folder.display())),
+            }
+        }
+        (Err(error), _) => Is::Fault(error.to_string()),
+        // Its log stands beside it.
+        (Ok(()), Some(path)) => match writable(path).and_then(|()| writable_folder(path.parent().unwrap_or(path))) {
+            Ok(()) => Is::Good,
+            Err(error) => Is::Fault(format!("cannot be written: {error}")),
+        },
+        (Ok(()), None) => Is::Good,
+    };
+    Finding { what: "database", subject: config.database_url.to_string(), is }
+}
+
+/// Whether this process may write to a file or folder, by asking and not by trying.
+fn writable(path: &Path) -> std::io::Result<()> {
+    Ok(accessat(CWD, path, Access::READ_OK | Access::WRITE_OK, AtFlags::EACCESS)?)
+}
+
+fn writable_folder(path: &Path) -> std::io::Result<()> {
+    if !std::fs::metadata(path)?.is_dir() {
+        return Err(Error::from(ErrorKind::NotADirectory));
+    }
+    Ok(accessat(CWD, path, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS)?)
+}
+
+fn if_it_can_be_made(path: &Path, fault: &str, note: &str) -> Is {
+    match writable_ancestor(path) {
+        Ok(()) => Is::Note(note.to_owned()),
+        Err(error) => Is::Fault(format!("{fault}: it is not there, and cannot be made: {error}")),
     }
 }
 
-/// A missing inbox is no fault: `run` makes it.
-fn readable(what: &'static str, path: &Path) -> Finding {
-    let fault = match std::fs::read_dir(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Some(format!("cannot be read: {error}")),
-        _ => None,
-    };
-    Finding { what, subject: path.display().to_string(), fault }
+/// Whether the folder that a missing one would be made in may be written.
+fn writable_ancestor(path: &Path) -> std::io::Result<()> {
+    for ancestor in path.ancestors().skip(1) {
+        match std::fs::metadata(ancestor) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+            Ok(_) => return writable_folder(ancestor),
+        }
+    }
+    Err(Error::from(ErrorKind::NotFound))
 }
 
-fn print(findings: &[Finding], is_json: bool) {
+fn print(config: &Config, findings: &[Finding], is_json: bool) {
     if is_json {
-        say_json(&serde_json::json!({ "findings": findings }));
+        let findings: Vec<Value> = findings.iter().map(as_json).collect();
+        say_json(&with_whose(config, json!({ "findings": findings })));
         return;
     }
-    for finding in findings {
-        match &finding.fault {
-            None => say(format_args!("ok     {:<14} {}", finding.what, finding.subject)),
-            Some(fault) => say(format_args!("fault  {:<14} {}: {fault}", finding.what, finding.subject)),
+    for Finding { what, subject, is } in findings {
+        match is {
+            Is::Good => say(format_args!("ok     {what:<14} {subject}")),
+            // What is not there yet is not called good, but for what tidegate itself makes for its own use.
+            Is::Note(note) if matches!(*what, "inbox" | "archive_dir") => {
+                say(format_args!("note   {what:<14} {subject}: {note}"));
+            }
+            Is::Note(note) => say(format_args!("ok     {what:<14} {subject}: {note}")),
+            Is::Fault(fault) => say(format_args!("fault  {what:<14} {subject}: {fault}")),
         }
+    }
+}
+
+fn as_json(Finding { what, subject, is }: &Finding) -> Value {
+    match is {
+        Is::Good => json!({ "what": what, "subject": subject }),
+        Is::Note(note) => json!({ "what": what, "subject": subject, "note": note }),
+        Is::Fault(fault) => json!({ "what": what, "subject": subject, "fault": fault }),
     }
 }

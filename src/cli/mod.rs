@@ -5,35 +5,30 @@ mod check;
 mod descriptors;
 mod init;
 mod log_text;
+mod logging;
 mod plan;
+mod print;
 mod rejects;
 mod run;
+mod service_user;
+mod signals;
 mod status;
 mod sync;
 mod verify;
 
-use crate::config::{Config, ConfigurationError, LogFormat, Overrides, is_in_environment};
+use crate::config::{Config, ConfigurationError, Overrides, is_in_environment};
 use crate::error::{SyncError, Verdict};
 use crate::secret::{Secret, conceal};
 use crate::terminal::{printable, printable_json};
 use clap::{Args, Parser, Subcommand};
+use logging::complain;
 use serde_json::Value;
-use std::io::{IsTerminal, Write};
+use service_user::become_service_user;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 use thiserror::Error;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
-use tracing::{Level, Metadata};
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::filter_fn;
-use tracing_subscriber::fmt::MakeWriter;
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
-
-/// What commands log that end: what is wrong, and, from the database's side, what takes long or waits.
-const QUIET: &str = "warn,tidegate=error,tidegate::sink=warn";
 
 /// How long threads that read files may go on after the work was stopped.
 const THREADS_GRACE: Duration = Duration::from_millis(500);
@@ -138,6 +133,7 @@ impl CommandError {
     fn exit(&self) -> Exit {
         match self {
             Self::Sync(error) if error.verdict() == Verdict::Retry => Exit::DatabaseAway,
+            Self::Sync(SyncError::NoDatabase { .. }) => Exit::DatabaseAway,
             // The server answers, and refuses the user or has no such database.
             Self::Sync(error) if error.is_refusal() => Exit::DatabaseAway,
             Self::Sync(
@@ -173,6 +169,19 @@ pub fn execute(arguments: Arguments) -> Exit {
 }
 
 impl Shared {
+    /// The configuration of a command that looks at what is there, which may be the installed service's; then root becomes
+    /// the service's user.
+    fn look(&self) -> Result<Config, CommandError> {
+        let config = self.look_as_oneself()?;
+        become_service_user(&config)?;
+        Ok(config)
+    }
+
+    /// The same, for a command that also has to do with files of whoever gave it.
+    fn look_as_oneself(&self) -> Result<Config, CommandError> {
+        Ok(Config::load(&Overrides { finds_service: true, ..self.overrides() })?)
+    }
+
     fn overrides(&self) -> Overrides {
         Overrides {
             config: self.config.clone(),
@@ -180,70 +189,6 @@ impl Shared {
             state_dir: self.state_dir.clone(),
             ..Overrides::default()
         }
-    }
-}
-
-/// Logs go to the standard error stream; results go to the standard output.
-fn start_logging(config: &Config, default_level: &str) -> Result<(), CommandError> {
-    let level = if config.log_level.is_empty() { default_level } else { &config.log_level };
-    let filter = if level.contains('=') { level.to_owned() } else { format!("warn,tidegate={level}") };
-    let filter = EnvFilter::try_new(&filter).map_err(|error| {
-        CommandError::Usage(format!("log_level: `{}` is not a level or filter: {error}", config.log_level))
-    })?;
-    let is_human = match config.log_format {
-        LogFormat::Auto => std::io::stderr().is_terminal(),
-        LogFormat::Human => true,
-        LogFormat::Json => false,
-    };
-    // What SeaORM and the drivers trace holds the database's password, so no filter brings that to light.
-    let is_safe =
-        |metadata: &Metadata<'_>| *metadata.level() <= Level::WARN || metadata.target().starts_with("tidegate");
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(Log { is_json: !is_human });
-    if is_human {
-        builder.with_target(false).fmt_fields(log_text::human_fields()).finish().with(filter_fn(is_safe)).init();
-    } else {
-        builder.json().flatten_event(true).finish().with(filter_fn(is_safe)).init();
-    }
-    // It may quote anything: what a driver said, and what stands in a file.
-    std::panic::set_hook(Box::new(|panic| {
-        tracing::error!(reason = %conceal(&panic.to_string()), "tidegate made a mistake; please report it");
-    }));
-    Ok(())
-}
-
-/// The standard error stream.
-struct Log {
-    is_json: bool,
-}
-
-/// The lines of one target.
-struct Lines {
-    is_json: bool,
-    target: String,
-}
-
-impl MakeWriter<'_> for Log {
-    type Writer = Lines;
-
-    fn make_writer(&self) -> Lines {
-        Lines { is_json: self.is_json, target: String::new() }
-    }
-
-    fn make_writer_for(&self, metadata: &Metadata<'_>) -> Lines {
-        Lines { is_json: self.is_json, target: metadata.target().to_owned() }
-    }
-}
-
-impl Write for Lines {
-    /// An event comes in one piece.
-    fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
-        let line = String::from_utf8_lossy(text);
-        std::io::stderr().write_all(log_text::filtered(&line, &self.target, self.is_json).as_bytes())?;
-        Ok(text.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        std::io::stderr().flush()
     }
 }
 
@@ -266,19 +211,25 @@ fn keep_sqlite_in(directory: &Path) {
     }
 }
 
-/// SIGTERM and SIGINT end the work after the chunk in hand.
-fn cancel_on_signal(shutdown: &CancellationToken) -> Result<(), CommandError> {
-    for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
-        let mut signals =
-            signal(kind).map_err(|error| CommandError::Usage(format!("cannot listen for signals: {error}")))?;
-        let shutdown = shutdown.clone();
-        tokio::spawn(async move {
-            signals.recv().await;
-            tracing::info!("stopping after the chunk in hand");
-            shutdown.cancel();
-        });
+/// Says whose database a command shows, when nobody named one.
+fn say_whose(config: &Config) {
+    if let Some(service) = &config.service {
+        say(format_args!("of the installed service: {service}"));
+        say(format_args!(""));
     }
-    Ok(())
+}
+
+/// The same in the JSON of a command.
+fn with_whose(config: &Config, mut json: Value) -> Value {
+    if let Some(service) = whose(config) {
+        json["service"] = service;
+    }
+    json
+}
+
+fn whose(config: &Config) -> Option<Value> {
+    let service = config.service.as_ref()?;
+    Some(serde_json::json!({ "configuration": service.configuration, "state_dir": service.state_dir }))
 }
 
 /// Prints a line for people, after as many blank ones as it begins with. Nobody reading it any more, as after `| head`, is no
@@ -292,9 +243,4 @@ fn say(line: std::fmt::Arguments<'_>) {
 /// Prints a result for programs.
 fn say_json(result: &Value) {
     let _ = writeln!(std::io::stdout(), "{}", printable_json(&result.to_string()));
-}
-
-/// Tells why a command ends, or what it could not do.
-fn complain(line: std::fmt::Arguments<'_>) {
-    let _ = writeln!(std::io::stderr(), "tidegate: {}", printable(&conceal(&line.to_string())));
 }

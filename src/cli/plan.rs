@@ -1,10 +1,10 @@
 //! `tidegate plan`: what a sync of files or directories would do.
 
-use super::sync::{Found, find, grouped, print_report};
-use super::{
-    CommandError, Exit, QUIET, Shared, THREADS_GRACE, cancel_on_signal, runtime, say, say_json, start_logging,
-};
-use crate::config::Config;
+use super::logging::{OF_COMMAND, start_logging};
+use super::print::{counted, grouped};
+use super::signals::{Hangup, cancel_on_signal};
+use super::sync::{Found, find, print_report};
+use super::{CommandError, Exit, Shared, THREADS_GRACE, runtime, say, say_json, say_whose, with_whose};
 use crate::error::SyncError;
 use crate::plan::{Plan, PlannedColumn, PlannedFile, plan};
 use crate::sync::Outcome;
@@ -21,14 +21,14 @@ pub(super) struct PlanArguments {
 }
 
 pub(super) fn execute(shared: &Shared, own: &PlanArguments) -> Result<Exit, CommandError> {
-    let config = Config::load(&shared.overrides())?;
+    let config = shared.look_as_oneself()?;
     // Whether a sync would archive or delete its file, the plan does not.
-    start_logging(&config, QUIET)?;
-    let Found { files, unread } = find(&own.paths, &config)?;
+    start_logging(&config, OF_COMMAND)?;
+    let Found { files, unread, .. } = find(&own.paths, &config)?;
     let runtime = runtime(&config)?;
     let planned = runtime.block_on(async {
         let shutdown = CancellationToken::new();
-        cancel_on_signal(&shutdown)?;
+        cancel_on_signal(&shutdown, Hangup::Ends)?;
         let planned = tokio::select! {
             planned = plan(&config, files, &shutdown) => planned,
             // What was tried so far goes with its scratch database.
@@ -39,8 +39,9 @@ pub(super) fn execute(shared: &Shared, own: &PlanArguments) -> Result<Exit, Comm
     runtime.shutdown_timeout(THREADS_GRACE);
     let planned = Plan { unread, ..planned? };
     if shared.json {
-        say_json(&serde_json::json!(planned));
+        say_json(&with_whose(&config, serde_json::json!(planned)));
     } else {
+        say_whose(&config);
         print(&planned);
     }
     let is_good =
@@ -50,6 +51,9 @@ pub(super) fn execute(shared: &Shared, own: &PlanArguments) -> Result<Exit, Comm
 
 fn print(plan: &Plan) {
     plan.files.iter().for_each(print_file);
+    if plan.files.iter().any(|file| !file.rejects.is_empty() || !file.repairs.is_empty()) {
+        say(format_args!("\nrow 1 is the first after the header"));
+    }
     if plan.totals.is_empty() {
         say(format_args!("\nno total of a mart would change"));
         return;
@@ -72,13 +76,13 @@ fn print_file(file: &PlannedFile) {
         detail(
             "rows",
             format_args!(
-                "{} read: {} accepted, {} duplicate, {} rejected; {} repaired; {} table rows stale",
+                "{} read: {} accepted, {} duplicate, {} rejected; {} repaired; {} stale",
                 grouped(counts.read),
                 grouped(counts.accepted),
                 grouped(counts.duplicate),
                 grouped(counts.rejected),
                 grouped(counts.repaired),
-                grouped(counts.stale)
+                counted(counts.stale, "table row")
             ),
         );
     }

@@ -1,8 +1,9 @@
 //! `tidegate rejects`: the rows that could not be loaded and are not corrected yet, listed, or written as CSV files for
 //! correction.
 
-use super::sync::grouped;
-use super::{CommandError, Exit, Shared, runtime, say, start_logging};
+use super::logging::{OF_COMMAND, start_logging};
+use super::print::{counted, grouped, plural};
+use super::{CommandError, Exit, Shared, runtime, say, say_whose, whose};
 use crate::config::Config;
 use crate::error::SyncError;
 use crate::modes::{give_to_person, make_persons_folders, persons_folder_mode};
@@ -43,19 +44,24 @@ pub(super) struct RejectsArguments {
 }
 
 pub(super) fn execute(shared: &Shared, own: &RejectsArguments) -> Result<Exit, CommandError> {
-    let config = Config::load(&shared.overrides())?;
-    start_logging(&config, "error")?;
+    // Whoever exports writes to a directory of their own.
+    let config = if own.export.is_some() { shared.look_as_oneself()? } else { shared.look()? };
+    start_logging(&config, OF_COMMAND)?;
     runtime(&config)?.block_on(tell(&config, own, shared.json))?;
     Ok(Exit::Done)
 }
 
 /// Tells, or writes, what it reads as it reads it: the ledger may hold millions.
 async fn tell(config: &Config, own: &RejectsArguments, is_json: bool) -> Result<(), CommandError> {
-    let Some(sink) = open_to_look(config).await? else {
+    let looked = open_to_look(config).await?;
+    if !is_json {
+        say_whose(config);
+    }
+    let Some(sink) = looked else {
         if let Some(file) = &own.file {
             return Err(unknown(file));
         }
-        Teller::new(is_json, own.export.is_some()).end();
+        Teller::new(is_json, own.export.is_some()).end(whose(config));
         return Ok(());
     };
     if let Some(file) = &own.file
@@ -94,12 +100,12 @@ async fn tell_all(sink: &Sink, config: &Config, own: &RejectsArguments, is_json:
     teller.begin_quarantined();
     let mut last = i64::MIN;
     loop {
-        let page = sink.quarantined_files_after(last).await?;
+        let page = sink.quarantined_files_after(last, &config.datasets).await?;
         let Some(end) = page.last() else { break };
         last = end.id;
         page.iter().filter(|file| is_wanted(file)).for_each(|file| teller.quarantined(file));
     }
-    teller.end();
+    teller.end(whose(config));
     Ok(())
 }
 
@@ -244,7 +250,7 @@ impl Teller {
         if self.is_json {
             self.exported.push(json!({ "path": target, "rows": rows }));
         } else {
-            say(format_args!("{:>7} rows  {}", grouped(rows), target.display()));
+            say(format_args!("{:>7} {:<4}  {}", grouped(rows), plural(rows, "row"), target.display()));
         }
     }
 
@@ -257,7 +263,7 @@ impl Teller {
             let head = head.strip_suffix('}').unwrap_or(&head);
             print_part(&format!("{}{head},\"rejects\":[", if self.files > 0 { "," } else { "" }));
         } else if !self.is_export {
-            say(format_args!("{}: {} rows", file.path, grouped(rejected.open)));
+            say(format_args!("{}: {}", file.path, counted(rejected.open, "row")));
         }
         self.files += 1;
         self.rows = 0;
@@ -306,10 +312,11 @@ impl Teller {
         self.quarantined += 1;
     }
 
-    fn end(self) {
+    fn end(self, service: Option<Value>) {
         match (self.is_json, self.is_export) {
             (true, _) => {
-                print_part(&format!("],\"exported\":{}}}", Value::from(self.exported)));
+                let service = service.map(|service| format!(",\"service\":{service}")).unwrap_or_default();
+                print_part(&format!("],\"exported\":{}{service}}}", Value::from(self.exported)));
                 say(format_args!(""));
             }
             (false, true) if self.exported_files > 0 => say(format_args!(
@@ -317,8 +324,8 @@ impl Teller {
                  can be loaded then is closed here."
             )),
             (false, false) if self.files > 0 => say(format_args!(
-                "Write them with `tidegate rejects --export DIR`, correct them, and drop the files into the inbox; or drop a \
-                 right export of the same dataset and market."
+                "Row 1 is the first after the header. Write them with `tidegate rejects --export DIR`, correct them, and drop the \
+                 files into the inbox; or drop a right export of the same dataset and market."
             )),
             (false, _) => say(format_args!("no open rejects")),
         }

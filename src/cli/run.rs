@@ -1,6 +1,8 @@
 //! `tidegate run`: the daemon.
 
-use super::{CommandError, Exit, Shared, THREADS_GRACE, cancel_on_signal, descriptors, runtime, start_logging};
+use super::logging::{OF_DAEMON, start_logging};
+use super::signals::{Hangup, cancel_on_signal};
+use super::{CommandError, Exit, Shared, THREADS_GRACE, descriptors, runtime};
 use crate::config::{Config, Overrides};
 use crate::health::Health;
 use crate::{daemon, http};
@@ -27,7 +29,7 @@ pub(super) fn execute(shared: &Shared, own: RunArguments) -> Result<Exit, Comman
     let config = Config::load(&Overrides { inbox: own.inbox, listen: own.listen, ..shared.overrides() })?;
     // What commands wait that end says nothing about this one.
     let config = Config { database_wait: Duration::MAX, ..config };
-    start_logging(&config, "info")?;
+    start_logging(&config, OF_DAEMON)?;
     let runtime = runtime(&config)?;
     let result = runtime.block_on(run(config));
     // A thread in the middle of a huge file would hold up the end; what it read is read again.
@@ -36,11 +38,12 @@ pub(super) fn execute(shared: &Shared, own: RunArguments) -> Result<Exit, Comman
 }
 
 async fn run(config: Config) -> Result<Exit, CommandError> {
+    // First of all: a signal that nobody listens for ends the process without a word.
+    let shutdown = CancellationToken::new();
+    cancel_on_signal(&shutdown, Hangup::Ignored)?;
     let listener = TcpListener::bind(config.listen)
         .await
         .map_err(|error| CommandError::Usage(format!("listen: cannot listen on {}: {error}", config.listen)))?;
-    let shutdown = CancellationToken::new();
-    cancel_on_signal(&shutdown)?;
     let health = Arc::new(Health::new(config.stuck_after));
     let stop_http = CancellationToken::new();
     let http = http::serve(

@@ -1,7 +1,9 @@
 //! `tidegate status`: how the work goes, from the ledger, whether or not the daemon runs.
 
-use super::sync::{grouped, stale};
-use super::{CommandError, Exit, Shared, runtime, say, say_json, start_logging};
+use super::logging::{OF_COMMAND, start_logging};
+use super::print::{counted, grouped};
+use super::sync::stale;
+use super::{CommandError, Exit, Shared, runtime, say, say_json, with_whose};
 use crate::config::Config;
 use crate::error::SyncError;
 use crate::inbox::Inbox;
@@ -22,11 +24,11 @@ const SHOWN_MAX: usize = 5;
 const REASON_CHARS_MAX: usize = 700;
 
 pub(super) fn execute(shared: &Shared) -> Result<Exit, CommandError> {
-    let config = Config::load(&shared.overrides())?;
+    let config = shared.look()?;
     // The ledger has the path that a link to the inbox leads to.
     let inbox = config.inbox.canonicalize().unwrap_or_else(|_| config.inbox.clone());
     let config = Arc::new(Config { inbox, ..config });
-    start_logging(&config, "error")?;
+    start_logging(&config, OF_COMMAND)?;
     let (overview, backlog) = runtime(&config)?.block_on(look(&config))?;
     if shared.json {
         say_json(&as_json(&config, &overview, backlog.as_ref()));
@@ -44,8 +46,9 @@ struct Backlog {
 }
 
 async fn look(config: &Arc<Config>) -> Result<(Overview, Option<Backlog>), SyncError> {
-    let looked =
-        look_at_database(config, async |sink| Ok((sink.overview(now_ms()).await?, backlog(config, Some(sink)).await?)));
+    let looked = look_at_database(config, async |sink| {
+        Ok((sink.overview(&config.datasets, now_ms()).await?, backlog(config, Some(sink)).await?))
+    });
     match looked.await? {
         Some(looked) => Ok(looked),
         None => Ok((Overview::default(), backlog(config, None).await?)),
@@ -74,7 +77,7 @@ fn as_json(config: &Config, overview: &Overview, backlog: Option<&Backlog>) -> V
     if let (Value::Object(status), Value::Object(overview)) = (&mut status, json!(overview)) {
         status.extend(overview);
     }
-    status
+    with_whose(config, status)
 }
 
 fn print(config: &Config, overview: &Overview, backlog: Option<&Backlog>) {
@@ -83,6 +86,9 @@ fn print(config: &Config, overview: &Overview, backlog: Option<&Backlog>) {
         Some(0) => "nothing waits".to_owned(),
         Some(files) => format!("{} waiting", counted(files as u64, "file")),
     };
+    if let Some(service) = &config.service {
+        line("service", format_args!("installed: {service}"));
+    }
     line("inbox", format_args!("{}: {waiting}", config.inbox.display()));
     for (path, reason) in backlog.iter().flat_map(|backlog| &backlog.unread.reasons).take(SHOWN_MAX) {
         line("unread", format_args!("{path}: {reason}"));
@@ -99,10 +105,10 @@ fn print(config: &Config, overview: &Overview, backlog: Option<&Backlog>) {
     line(
         "rows",
         format_args!(
-            "{} read, {} rejected; {} table rows new, {} modified, {} unchanged, {} deleted",
+            "{} read, {} rejected; {} new, {} modified, {} unchanged, {} deleted",
             grouped(rows.read),
             grouped(rows.rejected),
-            grouped(rows.new),
+            counted(rows.new, "table row"),
             grouped(rows.modified),
             grouped(rows.unchanged),
             grouped(rows.deleted)
@@ -166,7 +172,7 @@ fn section(what: &str, entries: impl ExactSizeIterator<Item = String>) {
         what = "";
     }
     if rest > 0 {
-        line("", format_args!("and more; --json lists them"));
+        line("", format_args!("and more; --json lists more, and the ledger has all"));
     }
 }
 
@@ -184,7 +190,11 @@ fn rate(rates: &Rates) -> String {
     let in_hour = format!("{} in the last hour", counted(rates.files_per_hour, "file"));
     match rates.rows_per_second {
         Some(rows) => {
-            format!("{} rows a second over the last {}, {in_hour}", grouped(rows as u64), counted(rates.files, "file"))
+            format!(
+                "{} a second over the last {}, {in_hour}",
+                counted(rows as u64, "row"),
+                counted(rates.files, "file")
+            )
         }
         None => in_hour,
     }
@@ -217,10 +227,6 @@ fn latest(file: &LatestFile) -> String {
         grouped(counts.rejected),
         stale(counts.stale)
     )
-}
-
-fn counted(number: u64, what: &str) -> String {
-    format!("{} {what}{}", grouped(number), if number == 1 { "" } else { "s" })
 }
 
 fn name(path: &str) -> String {

@@ -1,8 +1,9 @@
 //! `tidegate sync`: files or directories, once.
 
-use super::{
-    CommandError, Exit, QUIET, Shared, THREADS_GRACE, cancel_on_signal, complain, runtime, say, say_json, start_logging,
-};
+use super::logging::{OF_COMMAND, complain, start_logging};
+use super::print::{counted, grouped, plural};
+use super::signals::{Hangup, cancel_on_signal};
+use super::{CommandError, Exit, Shared, THREADS_GRACE, runtime, say, say_json};
 use crate::checkpoint::Checkpoints;
 use crate::config::Config;
 use crate::daemon::{DRAIN_MAX, FAREWELL_MAX, keep_lease, say_farewell, unless_stopped};
@@ -17,6 +18,7 @@ use crate::source::record_index::RecordIndexes;
 use crate::source::scan::{SourceFile, scan};
 use crate::sync::{Context, FileReport, Outcome, clear_up};
 use crate::turns::Turns;
+use crate::vanished::note_vanished;
 use clap::Args;
 use rust_decimal::Decimal;
 use serde_json::json;
@@ -35,7 +37,7 @@ pub(super) struct SyncArguments {
 pub(super) fn execute(shared: &Shared, own: &SyncArguments) -> Result<Exit, CommandError> {
     let config = Config::load(&shared.overrides())?;
     // What was done is printed to the standard output; logs only tell what is wrong.
-    start_logging(&config, QUIET)?;
+    start_logging(&config, OF_COMMAND)?;
     let found = find(&own.paths, &config)?;
     let runtime = runtime(&config)?;
     let result = runtime.block_on(sync(config, found, shared.json));
@@ -50,6 +52,8 @@ pub(super) struct Found {
     pub files: Vec<SourceFile>,
     /// What cannot be read, and is passed by.
     pub unread: Places,
+    /// The folders that were looked through.
+    pub folders: Vec<PathBuf>,
 }
 
 pub(super) fn find(paths: &[PathBuf], config: &Config) -> Result<Found, CommandError> {
@@ -65,6 +69,7 @@ pub(super) fn find(paths: &[PathBuf], config: &Config) -> Result<Found, CommandE
                     true
                 });
             found.unread.extend(unread);
+            found.folders.push(path);
         } else {
             found.files.push(named_file(&path, config)?);
         }
@@ -86,9 +91,10 @@ fn named_file(path: &Path, config: &Config) -> Result<SourceFile, CommandError> 
     })
 }
 
+/// Syncs these files; what the ledger says of files that are gone from the folders is noted.
 pub(super) async fn sync(config: Config, found: Found, is_json: bool) -> Result<Exit, CommandError> {
     let shutdown = CancellationToken::new();
-    cancel_on_signal(&shutdown)?;
+    cancel_on_signal(&shutdown, Hangup::Ends)?;
     let patience = Patience::Limited(config.database_wait);
     let checkpoints = Checkpoints::open(&config.state_dir)?;
     let indexes = RecordIndexes::of(&config.state_dir);
@@ -105,18 +111,21 @@ pub(super) async fn sync(config: Config, found: Found, is_json: bool) -> Result<
 
 async fn sync_all(
     context: &Context,
-    Found { files, unread }: Found,
+    Found { files, unread, folders }: Found,
     patience: Patience,
     is_json: bool,
 ) -> Result<Exit, CommandError> {
     let clearing_up = patiently(patience, &context.shutdown, async || clear_up(context).await);
     unless_stopped(clearing_up, &context.shutdown).await?.ok_or(SyncError::Stopped)?;
+    for folder in &folders {
+        patiently(patience, &context.shutdown, async || note_vanished(context, folder).await).await?;
+    }
     let mut lanes = JoinSet::new();
     for (lane, files) in lanes_of(files) {
         lanes.spawn(sync_lane(context.clone(), lane, files, patience));
     }
     let mut reports: Vec<FileReport> = Vec::new();
-    let mut is_left = false;
+    let mut left: Vec<String> = Vec::new();
     let mut fatal = None;
     while let Some(end) = next_end(&mut lanes, &context.shutdown).await {
         let end = end.map_err(|panic| SyncError::Internal(panic.to_string()))?;
@@ -130,7 +139,7 @@ async fn sync_all(
                 Some(report) if !is_json => print_report(report),
                 Some(_) => {}
                 None => {
-                    is_left = true;
+                    left.push(file.path_text());
                     complain(format_args!("{} changed while it was read; sync it again", file.path.display()));
                 }
             }
@@ -146,12 +155,13 @@ async fn sync_all(
     let summary = patiently(patience, &context.shutdown, async || context.sink.summary().await);
     let revenues = unless_stopped(summary, &context.shutdown).await?.ok_or(SyncError::Stopped)?;
     if is_json {
-        say_json(&json!({ "files": reports, "markets": revenues, "unread": unread }));
+        say_json(&json!({ "files": reports, "left": left, "markets": revenues, "unread": unread }));
     } else {
         print_summary(&revenues);
     }
     let is_bad = |report: &FileReport| matches!(report.outcome, Outcome::Quarantined | Outcome::Held | Outcome::Failed);
-    Ok(if is_left || unread.count > 0 || reports.iter().any(is_bad) { Exit::FilesFailed } else { Exit::Done })
+    let is_whole = left.is_empty() && unread.count == 0 && !reports.iter().any(is_bad);
+    Ok(if is_whole { Exit::Done } else { Exit::FilesFailed })
 }
 
 /// A later file of the lane may have superseded one that was held: then nothing is left to approve.
@@ -219,19 +229,20 @@ pub(super) fn stale(rows: u64) -> String {
 fn print_summary(revenues: &[Revenue]) {
     for revenue in revenues {
         say(format_args!(
-            "\nmarket {}: {} {} from {} orders; top customers",
+            "\nmarket {}: {} {} from {}; top customers",
             revenue.market,
             money(revenue.total_amount),
             revenue.currency_symbol,
-            grouped(u64::try_from(revenue.orders_count).unwrap_or(0))
+            counted(u64::try_from(revenue.orders_count).unwrap_or(0), "order")
         ));
         for customer in &revenue.top_customers {
             say(format_args!(
-                "  {:<12} {:>16} {}  {:>4} orders",
+                "  {:<12} {:>16} {}  {:>4} {}",
                 customer.customer_id,
                 money(customer.total_amount),
                 revenue.currency_symbol,
-                customer.orders_count
+                customer.orders_count,
+                plural(customer.orders_count.unsigned_abs(), "order")
             ));
         }
     }
@@ -244,22 +255,12 @@ fn money(amount: Decimal) -> String {
     format!("{sign}{}.{cents}", grouped(digits.parse().unwrap_or(0)))
 }
 
-/// With a comma between groups of three digits.
-pub(super) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let groups: Vec<&str> =
-        digits.as_bytes().rchunks(3).rev().map(|group| std::str::from_utf8(group).expect("digits are ASCII")).collect();
-    groups.join(",")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_grouped() {
-        assert_eq!(grouped(0), "0");
-        assert_eq!(grouped(15_690), "15,690");
+    fn money_is_grouped() {
         assert_eq!(money("31539596.44".parse().expect("a decimal")), "31,539,596.44");
         assert_eq!(money("-1234.5".parse().expect("a decimal")), "-1,234.50");
     }

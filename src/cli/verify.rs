@@ -1,22 +1,23 @@
 //! `tidegate verify`: whether the database is what its own rows say.
 
-use super::sync::grouped;
-use super::{CommandError, Exit, QUIET, Shared, runtime, say, say_json, start_logging};
-use crate::config::Config;
+use super::logging::{OF_COMMAND, start_logging};
+use super::print::grouped;
+use super::{CommandError, Exit, Shared, runtime, say, say_json, say_whose, with_whose};
 use crate::retry::look_at_database;
 use crate::sink::verify::{Check, Difference, Verification};
 use serde_json::json;
 
 pub(super) fn execute(shared: &Shared) -> Result<Exit, CommandError> {
-    let config = Config::load(&shared.overrides())?;
-    start_logging(&config, QUIET)?;
+    let config = shared.look()?;
+    start_logging(&config, OF_COMMAND)?;
     let verified =
         runtime(&config)?.block_on(look_at_database(&config, async |sink| sink.verify(&config.datasets).await))?;
     let verification = verified.unwrap_or_default();
     let differences = verification.differences();
     if shared.json {
-        say_json(&json!({ "differences": differences, "checks": verification.checks }));
+        say_json(&with_whose(&config, json!({ "differences": differences, "checks": verification.checks })));
     } else {
+        say_whose(&config);
         print(&verification);
     }
     Ok(if differences == 0 { Exit::Done } else { Exit::FilesFailed })

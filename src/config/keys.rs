@@ -39,20 +39,43 @@ pub(super) fn check_keys(merged: &config::Config) -> Result<(), ConfigurationErr
     let Some(Value { kind: ValueKind::Table(datasets), .. }) = table.get("datasets") else { return Ok(()) };
     for (name, dataset) in datasets {
         if let ValueKind::Table(dataset) = &dataset.kind {
+            check_dataset(name, dataset, datasets)?;
             check_table(&format!("datasets.{name}."), dataset, &DATASET_KEYS)?;
         }
     }
     Ok(())
 }
 
+/// A dataset without paths that no profile has is most likely a misspelt one.
+fn check_dataset(
+    name: &str,
+    dataset: &Map<String, Value>,
+    datasets: &Map<String, Value>,
+) -> Result<(), ConfigurationError> {
+    let has_paths = |dataset: &Value| matches!(&dataset.kind, ValueKind::Table(table) if table.contains_key("paths"));
+    if dataset.contains_key("paths") {
+        return Ok(());
+    }
+    let known: Vec<&str> =
+        datasets.iter().filter(|(_, dataset)| has_paths(dataset)).map(|(name, _)| name.as_str()).collect();
+    match nearest(name, &known) {
+        None => Err(ConfigurationError::Invalid(format!("datasets.{name}: a dataset of your own needs `paths`"))),
+        Some(nearest) => Err(ConfigurationError::UnknownKey {
+            key: format!("datasets.{name}"),
+            nearest: Some(format!("datasets.{nearest}")),
+        }),
+    }
+}
+
 fn check_table(prefix: &str, table: &Map<String, Value>, known: &[&str]) -> Result<(), ConfigurationError> {
     let Some(key) = table.keys().find(|key| !known.contains(&key.as_str())) else { return Ok(()) };
-    let likeness = |candidate: &&&str| strsim::jaro_winkler(key, candidate);
-    let nearest = known.iter().max_by(|one, other| likeness(one).total_cmp(&likeness(other)));
-    Err(ConfigurationError::UnknownKey {
-        key: format!("{prefix}{key}"),
-        nearest: nearest
-            .filter(|nearest| likeness(nearest) >= NEAREST_SIMILARITY_MIN)
-            .map(|nearest| format!("{prefix}{nearest}")),
-    })
+    let nearest = nearest(key, known).map(|nearest| format!("{prefix}{nearest}"));
+    Err(ConfigurationError::UnknownKey { key: format!("{prefix}{key}"), nearest })
+}
+
+/// The known key most like this one, if any is like it.
+fn nearest<'k>(key: &str, known: &[&'k str]) -> Option<&'k str> {
+    let likeness = |candidate: &str| strsim::jaro_winkler(key, candidate);
+    let nearest = known.iter().copied().max_by(|one, other| likeness(one).total_cmp(&likeness(other)));
+    nearest.filter(|nearest| likeness(nearest) >= NEAREST_SIMILARITY_MIN)
 }

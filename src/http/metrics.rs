@@ -1,6 +1,7 @@
 //! Metrics for Prometheus, made from the ledger at each scrape, so that they say what it says.
 
 use crate::chunk::Counts;
+use crate::config::Config;
 use crate::error::SyncError;
 use crate::health::Health;
 use prometheus_client::encoding::text::encode;
@@ -15,7 +16,7 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 type Labels = [(&'static str, &'static str); 1];
 
 /// Everything as text.
-pub async fn exposition(health: &Health) -> Result<String, SyncError> {
+pub async fn exposition(config: &Config, health: &Health) -> Result<String, SyncError> {
     let mut registry = Registry::with_prefix("tidegate");
     let obstacles = health.obstacles().await;
     gauge(
@@ -51,12 +52,16 @@ pub async fn exposition(health: &Health) -> Result<String, SyncError> {
     );
     // Without a database there is no ledger; that the scrape still works is how monitoring sees it.
     if let Some(sink) = health.sink().filter(|_| obstacles.is_empty()) {
-        let totals = sink.totals().await?;
+        let totals = sink.totals(&config.datasets).await?;
         let files = Family::<Labels, Gauge>::default();
         for (&state, &number) in &totals.files {
             files.get_or_create(&[("state", state)]).set(signed(number));
         }
-        registry.register("files", "Versions of files in the ledger", files);
+        registry.register(
+            "files",
+            "Files by state; stopped ones only while they are there and nothing newer has replaced them",
+            files,
+        );
         let rows = Family::<Labels, Counter>::default();
         for (kind, number) in rows_by_kind(&totals.counts) {
             rows.get_or_create(&[("kind", kind)]).inc_by(number);
@@ -65,7 +70,7 @@ pub async fn exposition(health: &Health) -> Result<String, SyncError> {
         gauge(
             &mut registry,
             "rejects_open",
-            "Rejected rows that no corrected file has closed",
+            "Rejected rows of files that are there, that no corrected file has closed",
             signed(totals.rejects_open),
         );
         gauge(&mut registry, "dirty_groups", "Mart groups that wait for their refresh", signed(totals.dirty_groups));

@@ -113,7 +113,7 @@ async fn readyz(State(served): State<Served>) -> Response {
 
 async fn metrics(State(served): State<Served>) -> Response {
     let _turn = served.asking.lock().await;
-    match metrics::exposition(&served.health).await {
+    match metrics::exposition(&served.config, &served.health).await {
         Ok(text) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
         Err(error) => answer("", &[error.to_string()]),
     }

@@ -1,9 +1,9 @@
 //! Ledger: what was synced, in the database. Every question about files is answered from here.
 
-use super::Sink;
 use super::attempts::Attempts;
+use super::{Sink, now};
 use crate::chunk::{Counts, Position};
-use crate::dataset::hex;
+use crate::dataset::{Dataset, hex};
 use crate::error::SyncError;
 use crate::rejects::Header;
 use entity::files;
@@ -13,6 +13,7 @@ use sea_orm::{
 };
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 /// Paths that one query asks for: far below every database's limit of bound values.
 pub(super) const PATHS_PER_QUERY: usize = 500;
@@ -188,7 +189,7 @@ pub(super) fn counts_of(file: &files::Model) -> Counts {
 /// Totals for metrics and status.
 #[derive(Clone, Debug, Default)]
 pub struct LedgerTotals {
-    /// Files by state.
+    /// Files by state: the newest version of each path; of stopped files, only those that are there and not replaced.
     pub files: BTreeMap<&'static str, u64>,
     /// Counts over all files.
     pub counts: Counts,
@@ -201,9 +202,7 @@ pub struct LedgerTotals {
 }
 
 #[derive(FromQueryResult)]
-struct StateTotals {
-    state: String,
-    files: i64,
+struct RowTotals {
     read: Option<i64>,
     accepted: Option<i64>,
     duplicate: Option<i64>,
@@ -470,15 +469,13 @@ impl Sink {
     /// # Errors
     ///
     /// When the database fails.
-    pub async fn totals(&self) -> Result<LedgerTotals, SyncError> {
+    pub async fn totals(&self, datasets: &[Arc<Dataset>]) -> Result<LedgerTotals, SyncError> {
         use files::Column as C;
         // PostgreSQL and MySQL add integers up to a wider type; the driver reads this one on all three.
         let integer = if self.dialect == super::dialect::Dialect::Mysql { "SIGNED" } else { "BIGINT" };
         let sum = |column: C| Expr::expr(Expr::col(column).sum()).cast_as(integer);
-        let states = files::Entity::find()
+        let rows = files::Entity::find()
             .select_only()
-            .column(C::State)
-            .column_as(C::Id.count(), "files")
             .column_as(sum(C::RowsRead), "read")
             .column_as(sum(C::RowsAccepted), "accepted")
             .column_as(sum(C::RowsDuplicate), "duplicate")
@@ -489,16 +486,12 @@ impl Sink {
             .column_as(sum(C::RowsUnchanged), "unchanged")
             .column_as(sum(C::RowsStale), "stale")
             .column_as(sum(C::RowsDeleted), "deleted")
-            .group_by(C::State)
-            .into_model::<StateTotals>()
+            .into_model::<RowTotals>()
             .all(&self.connection)
             .await?;
         let mut totals =
             LedgerTotals { files: FileState::ALL.map(|state| (state.name(), 0)).into(), ..LedgerTotals::default() };
-        for of_state in states {
-            if let Some(state) = FileState::from_name(&of_state.state) {
-                totals.files.insert(state.name(), count(Some(of_state.files)));
-            }
+        for of_state in rows {
             totals.counts += Counts {
                 read: count(of_state.read),
                 accepted: count(of_state.accepted),
@@ -512,13 +505,33 @@ impl Sink {
                 deleted: count(of_state.deleted),
             };
         }
+        self.add_files_by_state(&mut totals, datasets).await?;
         self.add_open_totals(&mut totals).await?;
         Ok(totals)
     }
 
+    async fn add_files_by_state(&self, totals: &mut LedgerTotals, datasets: &[Arc<Dataset>]) -> Result<(), SyncError> {
+        use files::Column as C;
+        let states: Vec<(String, i64)> = files::Entity::find()
+            .select_only()
+            .column(C::State)
+            .column_as(C::Id.count(), "files")
+            .filter(now::counts_now(datasets))
+            .group_by(C::State)
+            .into_tuple()
+            .all(&self.connection)
+            .await?;
+        for (state, files) in states {
+            if let Some(state) = FileState::from_name(&state) {
+                totals.files.insert(state.name(), count(Some(files)));
+            }
+        }
+        Ok(())
+    }
+
     async fn add_open_totals(&self, totals: &mut LedgerTotals) -> Result<(), SyncError> {
         use sea_orm::PaginatorTrait;
-        let open = entity::rejects::Entity::find().filter(entity::rejects::Column::ClosedAt.is_null());
+        let open = entity::rejects::Entity::find().filter(now::is_open_now());
         totals.rejects_open = open.count(&self.connection).await?;
         totals.dirty_groups = entity::dirty_groups::Entity::find().count(&self.connection).await?;
         let last = files::Entity::find()

@@ -30,6 +30,7 @@ mod lost;
 pub mod marts;
 mod mysql;
 mod mysql_values;
+pub mod now;
 mod objects;
 pub mod obstacles;
 pub mod open_rejects;
@@ -387,7 +388,7 @@ async fn connect(config: &Config) -> Result<Connection, SyncError> {
 
 async fn connect_for(access: Access, config: &Config, interrupt: &Interrupt) -> Result<Connection, SyncError> {
     let (url, bounds) = (&config.database_url, Bounds::of(config));
-    reach::reach(url.reveal(), config.database_wait.clamp(CONNECT_TIMEOUT_MIN, CONNECT_TIMEOUT)).await?;
+    reach::reach(url, config.database_wait.clamp(CONNECT_TIMEOUT_MIN, CONNECT_TIMEOUT)).await?;
     if access == Access::Write {
         make_sqlite_file(config);
     }
@@ -416,6 +417,9 @@ async fn connect_for(access: Access, config: &Config, interrupt: &Interrupt) -> 
             }
         });
     bound_sessions(&mut options, bounds);
+    if access == Access::Look && read_only::has_log(url.reveal()) {
+        options.map_sqlx_sqlite_pool_opts(read_only::leave_log);
+    }
     let pool = Database::connect(options).await.map_err(|error| match error.to_string().contains(url.reveal()) {
         // The library repeats a URL that it cannot read, with the password in it.
         true => SyncError::Configuration(
@@ -458,7 +462,7 @@ fn bound_sessions(options: &mut ConnectOptions, bounds: Bounds) {
 ///
 /// What is in the way.
 pub async fn check(config: &Config) -> Result<(), SyncError> {
-    let connection = connect(config).await?;
+    let connection = read_only::connect_to_look(config).await?;
     check_ledger(&connection).await?;
     Ok(connection.close_by_ref().await?)
 }

@@ -1,13 +1,15 @@
 //! Open rejects for whoever lists or exports them: a page at a time, because the ledger may hold millions.
 
-use super::Sink;
 use super::ledger::{FileRecord, FileState};
+use super::{Sink, now};
+use crate::dataset::Dataset;
 use crate::error::SyncError;
 use crate::rejects::OpenReject;
 use entity::{files, rejects};
-use sea_orm::sea_query::{Alias, Condition, Expr, ExprTrait, LikeExpr, Query};
+use sea_orm::sea_query::{ExprTrait, LikeExpr};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// Files of a page.
 const FILES_PER_PAGE: u64 = 100;
@@ -96,25 +98,22 @@ impl Sink {
         Ok(())
     }
 
-    /// Quarantined files that no newer version of their path has superseded, oldest first, after the one with this id;
-    /// none when there are no more.
+    /// Quarantined files that are there and that nothing newer has replaced, oldest first, after the one with this id; none
+    /// when there are no more.
     ///
     /// # Errors
     ///
     /// When the database fails.
-    pub async fn quarantined_files_after(&self, id: i64) -> Result<Vec<FileRecord>, SyncError> {
+    pub async fn quarantined_files_after(
+        &self,
+        id: i64,
+        datasets: &[Arc<Dataset>],
+    ) -> Result<Vec<FileRecord>, SyncError> {
         use files::Column as C;
-        let newer = Alias::new("newer");
-        let mut superseding = Query::select();
-        superseding
-            .expr(Expr::value(1))
-            .from_as(files::Entity, newer.clone())
-            .and_where(Expr::col((newer.clone(), C::PathKey)).equals((files::Entity, C::PathKey)))
-            .and_where(Expr::col((newer, C::Id)).gt(Expr::col((files::Entity, C::Id))));
         let quarantined = files::Entity::find()
             .filter(C::State.eq(FileState::Quarantined.name()))
             .filter(C::Id.gt(id))
-            .filter(Condition::all().not().add(Expr::exists(superseding)))
+            .filter(now::counts_now(datasets))
             .order_by_asc(C::Id)
             .limit(FILES_PER_PAGE)
             .all(&self.connection)

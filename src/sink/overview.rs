@@ -3,31 +3,36 @@
 use super::ledger::FileState;
 use super::obstacles::Obstacle;
 use super::refresh::Marks;
-use super::{Sink, lease};
+use super::{Sink, lease, now};
 use crate::chunk::Counts;
+use crate::dataset::Dataset;
 use crate::error::SyncError;
 use crate::moment::format_moment;
 use chrono::{DateTime, TimeDelta, Utc};
 use entity::{files, rejects, schema_changes};
-use sea_orm::sea_query::{Expr, ExprTrait, Query};
+use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 /// Synced files that a rate is taken over: enough that one small file says little, few enough to be recent.
 const RATE_FILES: u64 = 50;
 
-/// Most entries of each list: a status is read at a glance, and the ledger has the rest.
-const LISTED_MAX: u64 = 10;
+/// Most entries of each list that somebody has to work through, and of the others, which are read at a glance. The ledger has
+/// the rest.
+const LISTED_MAX: u64 = 100;
+const LATEST_MAX: u64 = 10;
 
 /// How the work goes. Empty lists mean that there is nothing of the kind.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Overview {
-    /// Versions of files by state.
+    /// Files by state, as they are now: the newest version of each path; refused, held, failed and unmatched ones only while
+    /// they are there and nothing newer has replaced them.
     pub files: BTreeMap<&'static str, u64>,
     /// Counts over all files.
     pub rows: Counts,
-    /// Rejected rows that no corrected file has closed.
+    /// Rejected rows of files that are there, that no corrected file has closed.
     pub rejects_open: u64,
     /// Marks of mart groups that wait for their refresh.
     pub dirty_groups: u64,
@@ -41,7 +46,7 @@ pub struct Overview {
     pub rejects: Vec<OpenRejects>,
     /// Files whose deletions wait for approval.
     pub held: Vec<StoppedFile>,
-    /// Files that were refused or given up, and are still the last version of their path.
+    /// Files that were refused or given up, are there, and are not replaced by anything newer.
     pub refused: Vec<StoppedFile>,
     /// What stands in the way of changes of tables, views and marts: most often somebody's object.
     pub objects_in_the_way: Vec<Obstacle>,
@@ -152,8 +157,8 @@ impl Sink {
     /// # Errors
     ///
     /// When the database fails.
-    pub async fn overview(&self, now_ms: i64) -> Result<Overview, SyncError> {
-        let totals = self.totals().await?;
+    pub async fn overview(&self, datasets: &[Arc<Dataset>], now_ms: i64) -> Result<Overview, SyncError> {
+        let totals = self.totals(datasets).await?;
         Ok(Overview {
             files: totals.files,
             rows: totals.counts,
@@ -163,8 +168,8 @@ impl Sink {
             rates: self.rates(now_ms).await?,
             latest: self.latest_files().await?,
             rejects: self.open_rejects().await?,
-            held: self.stopped_files(&[FileState::Held]).await?,
-            refused: self.stopped_files(&[FileState::Quarantined, FileState::Failed]).await?,
+            held: self.stopped_files(&[FileState::Held], datasets).await?,
+            refused: self.stopped_files(&[FileState::Quarantined, FileState::Failed], datasets).await?,
             objects_in_the_way: self.known_obstacles(&self.connection).await?,
             lease: lease::look(&self.connection)
                 .await?
@@ -201,7 +206,7 @@ impl Sink {
     }
 
     async fn latest_files(&self) -> Result<Vec<LatestFile>, SyncError> {
-        let latest = files::Entity::find().order_by_desc(files::Column::Id).limit(LISTED_MAX);
+        let latest = files::Entity::find().order_by_desc(files::Column::Id).limit(LATEST_MAX);
         let view = |file: files::Model| LatestFile {
             counts: super::ledger::counts_of(&file),
             started_at: format_moment(file.started_at.timestamp_millis()),
@@ -221,7 +226,7 @@ impl Sink {
             .column(C::FileId)
             .column_as(C::Id.count(), "rows")
             .column_as(C::Id.min(), "first")
-            .filter(C::ClosedAt.is_null())
+            .filter(now::is_open_now())
             .group_by(C::FileId)
             .order_by_desc(C::FileId)
             .limit(LISTED_MAX)
@@ -248,14 +253,16 @@ impl Sink {
         Ok(by_file.into_iter().map(view).collect())
     }
 
-    /// Files in these states that no newer version of their path has superseded.
-    async fn stopped_files(&self, states: &[FileState]) -> Result<Vec<StoppedFile>, SyncError> {
+    /// Files in these states that are there, and that nothing newer has replaced.
+    async fn stopped_files(
+        &self,
+        states: &[FileState],
+        datasets: &[Arc<Dataset>],
+    ) -> Result<Vec<StoppedFile>, SyncError> {
         use files::Column as C;
-        let mut newest = Query::select();
-        newest.expr(Expr::col(C::Id).max()).from(files::Entity).group_by_col(C::PathKey);
         let stopped = files::Entity::find()
             .filter(C::State.is_in(states.iter().map(|state| state.name())))
-            .filter(C::Id.in_subquery(newest))
+            .filter(now::counts_now(datasets))
             .order_by_desc(C::Id)
             .limit(LISTED_MAX);
         let view = |file: files::Model| StoppedFile {
@@ -268,7 +275,7 @@ impl Sink {
     }
 
     async fn latest_schema_changes(&self) -> Result<Vec<SchemaChangeView>, SyncError> {
-        let latest = schema_changes::Entity::find().order_by_desc(schema_changes::Column::Id).limit(LISTED_MAX);
+        let latest = schema_changes::Entity::find().order_by_desc(schema_changes::Column::Id).limit(LATEST_MAX);
         let view = |change: schema_changes::Model| SchemaChangeView {
             table: change.table_name,
             column: change.column_name,

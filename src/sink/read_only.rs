@@ -2,15 +2,19 @@
 //! beside a writer; they migrate nothing, add no column, and create no file.
 
 use super::bounds::Bounds;
+use super::connection::Connection;
 use super::definition::Definitions;
 use super::dialect::Dialect;
 use super::long_step::Interrupt;
+use super::sqlite_handle::with_handle;
 use super::{Access, Sink, connect_for, evolve, indexes, mysql, obstacles};
 use crate::config::Config;
 use crate::error::SyncError;
 use entity::files;
 use migration::{Migrator, MigratorTrait};
-use sea_orm::sqlx::sqlite::SqliteConnectOptions;
+use rusqlite::config::DbConfig;
+use sea_orm::sqlx;
+use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use sea_orm::{
     AccessMode, ConnectionTrait, DatabaseTransaction, EntityTrait, IsolationLevel, Statement, TransactionTrait,
 };
@@ -25,13 +29,10 @@ impl Sink {
     ///
     /// # Errors
     ///
-    /// A passing one while the database is away; [`SyncError::Configuration`] when its tables are of
-    /// another release.
+    /// A passing one while the database is away; [`SyncError::NoDatabase`] when it is a file that is not there;
+    /// [`SyncError::Configuration`] when its tables are of another release.
     pub async fn open_read_only(config: &Config) -> Result<Option<Self>, SyncError> {
-        if is_missing_file(config.database_url.reveal()) {
-            return Ok(None);
-        }
-        let connection = connect_for(Access::Look, config, &Interrupt::default()).await?;
+        let connection = connect_to_look(config).await?;
         let dialect = Dialect::of(connection.get_database_backend());
         let sink = Self {
             dialect,
@@ -108,14 +109,35 @@ impl Sink {
     }
 }
 
-/// Whether it is a SQLite database that is yet to be made.
-fn is_missing_file(url: &str) -> bool {
-    sqlite_file(url).is_some_and(|file| !file.exists())
+pub(super) async fn connect_to_look(config: &Config) -> Result<Connection, SyncError> {
+    if let Some(path) = sqlite_file(config.database_url.reveal()) {
+        // Not whether it exists: a folder on the way may be closed to whoever looks.
+        std::fs::metadata(&path).map_err(|source| SyncError::NoDatabase { path, source })?;
+    }
+    connect_for(Access::Look, config, &Interrupt::default()).await
 }
 
 /// The file of a SQLite database.
-pub(super) fn sqlite_file(url: &str) -> Option<PathBuf> {
+pub fn sqlite_file(url: &str) -> Option<PathBuf> {
     let is_in_file = url.starts_with("sqlite:") && !url.contains(":memory:") && !url.contains("mode=memory");
     let options = is_in_file.then(|| url.parse::<SqliteConnectOptions>().ok()).flatten()?;
     Some(options.get_filename().to_owned())
+}
+
+/// Whether a SQLite database has a write-ahead log with something in it: a writer runs, or it was killed.
+pub(super) fn has_log(url: &str) -> bool {
+    let Some(path) = sqlite_file(url) else { return false };
+    let log = PathBuf::from(format!("{}-wal", path.display()));
+    std::fs::metadata(log).is_ok_and(|log| log.len() > 0)
+}
+
+/// Leaves the log to whoever writes: the last connection that is closed would move it into the database.
+pub(super) fn leave_log(options: SqlitePoolOptions) -> SqlitePoolOptions {
+    options.after_connect(|connection, _| {
+        Box::pin(async move {
+            let leave =
+                |handle: &rusqlite::Connection| handle.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+            with_handle(connection, leave).await.map(drop).map_err(|error| sqlx::Error::Configuration(error.into()))
+        })
+    })
 }

@@ -113,7 +113,7 @@ fn a_sync_tells_what_became_of_each_file_and_what_the_markets_sold() {
         Regex::new(r"(?m)^orders +Market 1 Orders\.csv {2,}\+4 ~0 −0 =0 !0 {2}\d+\.\d s$").expect("a valid pattern");
     assert!(line.is_match(&stdout), "{stdout}");
     assert!(stdout.contains("market 1: 1,235.00 KSh from 2 orders; top customers\n"), "{stdout}");
-    assert!(Regex::new(r"(?m)^ +8 +1,204\.50 KSh +1 orders$").expect("a valid pattern").is_match(&stdout), "{stdout}");
+    assert!(Regex::new(r"(?m)^ +8 +1,204\.50 KSh +1 order$").expect("a valid pattern").is_match(&stdout), "{stdout}");
 
     sandbox.drop_file(ORDERS, &table(&[HEADER, ORDER, &second.replace("1204.5", "1000")]));
     let (_, stdout, _) = run(sandbox.command(&["sync", "inbox"]));
@@ -207,4 +207,20 @@ fn a_sync_whose_reader_is_gone_ends_its_work() {
     let status = command.stdout(writer).status().expect("the built program starts");
     assert_eq!(status.code(), Some(0));
     assert_eq!(sandbox.rows("SELECT state FROM tidegate_files"), ["synced"]);
+}
+
+#[test]
+fn a_database_that_cannot_be_reached_is_named_with_its_host_and_port() {
+    let sandbox = Sandbox::new(Engine::Sqlite);
+    let port = crate::sandbox::free_port();
+    for scheme in ["postgres", "mysql"] {
+        let url = format!("{scheme}://u:s3cret@127.0.0.1:{port}/shop");
+        let mut command = sandbox.command(&["status"]);
+        let (exit, _, stderr) = run({
+            command.env("TIDEGATE_DATABASE_URL", url).env("TIDEGATE_DATABASE_WAIT_MS", "1");
+            command
+        });
+        assert_eq!(exit, 3, "{stderr}");
+        assert!(stderr.contains(&format!("cannot reach the database {scheme}://127.0.0.1:{port}/shop: ")), "{stderr}");
+    }
 }

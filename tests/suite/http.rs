@@ -230,7 +230,7 @@ fn the_page_tells_people_what_the_ledger_says_and_runs_nothing_that_files_say() 
         wait_for("both files", || sandbox.try_rows(done).is_ok_and(|rows| rows == ["2"]));
         let (status, page) = daemon.get("/").expect("the daemon listens");
         assert_eq!(status, 200, "{page}");
-        for said in [">ready<", "1 quarantined, 1 synced", ORDERS, "tidegate approve", "1 rows could not be loaded"] {
+        for said in [">ready<", "1 quarantined, 1 synced", ORDERS, "tidegate approve", "1 row could not be loaded"] {
             assert!(page.contains(said), "{said} is not in {page}");
         }
         assert!(page.contains("&lt;script&gt;") && !page.contains("<script"), "{page}");

@@ -148,7 +148,7 @@ fn rejects_are_listed_with_what_to_do() {
             "/Market 1 Orders.csv: 6 rows",
             "row 2, column description: the value holds a NUL byte",
             "row 1: row 2 of the same record cannot be loaded",
-            "/Market 2 Orders.csv: 1 rows\n  row 2, column order_id: the row has no key\n    -,B",
+            "/Market 2 Orders.csv: 1 row\n  row 2, column order_id: the row has no key\n    -,B",
             "/Market 3 Orders.csv: quarantined: no column is `order_id`",
             "tidegate rejects --export DIR",
         ] {

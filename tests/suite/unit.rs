@@ -63,7 +63,10 @@ fn systemd_has_nothing_to_say_against_the_unit() {
 #[test]
 fn the_unit_gives_the_daemon_time_to_end_and_a_watchdog() {
     assert_eq!(settings("Type"), ["notify"]);
-    assert_eq!(settings("Restart"), ["on-failure"]);
+    // For systemd an end by SIGHUP, or with 0, is none to start it again after.
+    assert_eq!(settings("Restart"), ["always"]);
+    // Only what no restart mends: exit code 2 may be a lease or a full disk, which pass.
+    assert_eq!(settings("RestartPreventExitStatus"), ["203 216 217"]);
     let seconds = |name: &str| -> u64 {
         let value = settings(name).pop().unwrap_or_else(|| panic!("{name} is not set"));
         value.trim_end_matches('s').parse().unwrap_or_else(|_| panic!("{name}={value} is not in seconds"))
@@ -82,7 +85,7 @@ fn a_missing_credential_falls_back_to_an_empty_one() {
     assert_eq!(settings("WorkingDirectory"), ["/var/lib/tidegate"]);
     assert_eq!(settings("StateDirectory"), ["tidegate"]);
     let tmpfiles = fs::read_to_string(path("tidegate.tmpfiles")).expect("a part of the project");
-    assert!(tmpfiles.lines().any(|line| line.starts_with("d  /var/lib/tidegate/inbox 2770 tidegate tidegate")));
+    assert!(tmpfiles.lines().any(|line| line.starts_with("d  /var/lib/tidegate/inbox 3770 tidegate tidegate")));
 }
 
 /// systemd's end of the socket, and everything that came through it.

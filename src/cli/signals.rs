@@ -1,0 +1,66 @@
+//! Signals: which of them end the work, and which are only heard.
+
+use super::CommandError;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// What the end of a terminal's session (SIGHUP) is for a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hangup {
+    /// The daemon belongs to no terminal. Programs that rotate logs or reload settings send it this signal out of habit.
+    Ignored,
+    /// A command that somebody started in the terminal ends with it, as with Ctrl-C: after the chunk in hand.
+    Ends,
+}
+
+/// Ends the work after the chunk in hand on SIGTERM, SIGINT and SIGQUIT; the last one would write a core file, with the
+/// database's password in it. SIGUSR1 and SIGUSR2, which end a process that does not know them, are logged and ignored.
+/// A full pipe's end (SIGPIPE) is an error of the write, which Rust sees to, and so is a file that may not grow (SIGXFSZ).
+pub(super) fn cancel_on_signal(shutdown: &CancellationToken, hangup: Hangup) -> Result<(), CommandError> {
+    listen(SignalKind::terminate(), "SIGTERM", Some(shutdown))?;
+    let from_terminal = match hangup {
+        Hangup::Ignored => None,
+        Hangup::Ends => Some(shutdown),
+    };
+    let of_terminal = [
+        (SignalKind::interrupt(), "SIGINT", Some(shutdown)),
+        (SignalKind::quit(), "SIGQUIT", Some(shutdown)),
+        (SignalKind::hangup(), "SIGHUP", from_terminal),
+    ];
+    for (kind, name, ends) in of_terminal {
+        // `nohup`, and a shell that starts a command in the background, ask for that.
+        if !is_ignored_from_the_start(kind.as_raw_value()) {
+            listen(kind, name, ends)?;
+        }
+    }
+    listen(SignalKind::user_defined1(), "SIGUSR1", None)?;
+    listen(SignalKind::user_defined2(), "SIGUSR2", None)?;
+    listen(SignalKind::from_raw(libc::SIGXFSZ), "SIGXFSZ", None)
+}
+
+fn listen(kind: SignalKind, name: &'static str, ends: Option<&CancellationToken>) -> Result<(), CommandError> {
+    let mut signals =
+        signal(kind).map_err(|error| CommandError::Usage(format!("cannot listen for {name}: {error}")))?;
+    let ends = ends.cloned();
+    tokio::spawn(async move {
+        while signals.recv().await.is_some() {
+            match &ends {
+                Some(shutdown) => {
+                    tracing::info!(signal = name, "stopping after the chunk in hand");
+                    shutdown.cancel();
+                }
+                None => tracing::warn!(signal = name, "the signal means nothing to tidegate and is ignored"),
+            }
+        }
+    });
+    Ok(())
+}
+
+/// Whether whoever started this process had it ignore a signal, before anybody here listens for it.
+fn is_ignored_from_the_start(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    // A mask in hexadecimal, whose lowest bit is signal 1 (proc_pid_status(5)).
+    let mask = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    mask >> (signal - 1) & 1 == 1
+}
