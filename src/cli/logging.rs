@@ -60,7 +60,7 @@ pub(super) fn start_logging(config: &Config, default_filter: &str) -> Result<(),
 
 /// Tells why a command ends, or what it could not do. Nobody reading it any more is no reason for another end.
 pub(super) fn complain(line: std::fmt::Arguments<'_>) {
-    let priority = is_journal().then(|| priority(Level::ERROR)).unwrap_or_default();
+    let priority = if is_journal() { priority(Level::ERROR) } else { Default::default() };
     let line = conceal(&line.to_string()).into_owned();
     let _ = writeln!(std::io::stderr(), "{priority}tidegate: {}", printable(&line));
 }
