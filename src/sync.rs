@@ -120,7 +120,7 @@ pub async fn sync_file(context: &Context, turn: &Turn, source_file: &SourceFile)
     };
     let dataset = &settle_dataset(context, turn, source_file, dataset).await?;
     // From here on: a smaller file beside this one would else make the indexes just before this one fills the table.
-    let mut filling = context.sink.start_filling(dataset);
+    let mut filling = context.sink.start_filling(dataset, &route.market);
     let mut at_work = context.sink.start_work(&route.market, &dataset.table);
     let mut taking = pin!(take(context, turn, source_file, dataset, route));
     let taken = match timeout(TAKING_AWAITED_MAX, &mut taking).await {
@@ -128,7 +128,7 @@ pub async fn sync_file(context: &Context, turn: &Turn, source_file: &SourceFile)
         Err(_) => {
             drop((filling, at_work));
             let taken = taking.await?;
-            filling = context.sink.start_filling(dataset);
+            filling = context.sink.start_filling(dataset, &route.market);
             at_work = context.sink.start_work(&route.market, &dataset.table);
             taken
         }
@@ -185,6 +185,8 @@ pub async fn sync_file(context: &Context, turn: &Turn, source_file: &SourceFile)
         surveyed.leave_index(context, dataset, index).await?;
     }
     drop(evolved.kinds_stay);
+    // Apart from the refresh: the time goes to the file that is waited for.
+    context.sink.make_indexes_for_marts(Some(&at_work)).await?;
     let refresh_started = Instant::now();
     step("refreshing the marts");
     context.sink.refresh_marts(Some(&at_work)).await?;

@@ -18,8 +18,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-/// How long a file that is written waits for others that fill a table which its marts read: then the table gets its indexes
-/// although more rows come. On two cores a million lines take less, and who waits holds up one of two lanes.
+/// How long a file that is written waits for others that fill a table which its marts read: then these are computed
+/// although more rows come, and the table gets its indexes. On two cores a million lines take less, and who waits holds up one of two lanes.
 const FILLING_WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// The indexes that tables are to have, which tables have them, and which are being filled without.
@@ -35,22 +35,26 @@ pub(super) struct Indexes {
 #[derive(Debug, Default)]
 struct State {
     indexed: HashSet<String>,
-    /// Files that fill a table.
-    fillings: HashMap<String, usize>,
+    /// Market and table of what files are being written to, each as often as there are such files.
+    fillings: Vec<(String, String)>,
 }
 
-/// A file that is being written to tables without indexes; while there is one, their indexes wait.
+/// A file that is being written to tables; while there is one, the indexes wait that they do not have yet.
 #[derive(Debug)]
 pub struct Filling<'a> {
     indexes: &'a Indexes,
-    tables: Vec<String>,
+    market: String,
+    tables: BTreeSet<String>,
 }
 
 impl Drop for Filling<'_> {
     fn drop(&mut self) {
         self.indexes.state(|state| {
             for table in &self.tables {
-                *state.fillings.entry(table.clone()).or_default() -= 1;
+                let is_own = |(market, filled): &(String, String)| *market == self.market && filled == table;
+                if let Some(at) = state.fillings.iter().position(is_own) {
+                    state.fillings.swap_remove(at);
+                }
             }
         });
         self.indexes.filled.notify_waiters();
@@ -80,18 +84,20 @@ impl Indexes {
         self.of_tables.contains_key(table) && !self.state(|state| state.indexed.contains(table))
     }
 
-    fn is_filled(&self, table: &str) -> bool {
-        self.state(|state| state.fillings.get(table).is_some_and(|&files| files > 0))
+    /// Whether a file is being written to a table, of one market or of any.
+    fn is_filled(&self, table: &str, market: Option<&str>) -> bool {
+        let is_meant = |(of, filled): &(String, String)| filled == table && market.is_none_or(|market| market == of);
+        self.state(|state| state.fillings.iter().any(is_meant))
     }
 
-    /// Until nobody fills a table any more.
-    async fn filled(&self, table: &str) {
+    /// Until nobody does that any more.
+    async fn filled(&self, table: &str, market: Option<&str>) {
         loop {
             let filled = self.filled.notified();
             tokio::pin!(filled);
             // Before the look: who fills it may end just after.
             filled.as_mut().enable();
-            if !self.is_filled(table) {
+            if !self.is_filled(table, market) {
                 return;
             }
             filled.await;
@@ -101,16 +107,12 @@ impl Indexes {
 
 impl Sink {
     /// Says that a file of this dataset is about to be written.
-    pub fn start_filling(&self, dataset: &Dataset) -> Filling<'_> {
-        let tables: BTreeSet<&str> = [Owner::Record, Owner::Line].map(|owner| dataset.table_of(owner)).into();
-        let lacking = tables.into_iter().filter(|table| self.indexes.are_lacking(table));
-        let tables: Vec<String> = lacking.map(str::to_owned).collect();
-        self.indexes.state(|state| {
-            for table in &tables {
-                *state.fillings.entry(table.clone()).or_default() += 1;
-            }
-        });
-        Filling { indexes: &self.indexes, tables }
+    pub fn start_filling(&self, dataset: &Dataset, market: &str) -> Filling<'_> {
+        let tables: BTreeSet<String> =
+            [Owner::Record, Owner::Line].map(|owner| dataset.table_of(owner).to_owned()).into();
+        let fillings = tables.iter().map(|table| (market.to_owned(), table.clone()));
+        self.indexes.state(|state| state.fillings.extend(fillings));
+        Filling { indexes: &self.indexes, market: market.to_owned(), tables }
     }
 
     /// Makes the indexes of every table that holds something, unless another file is filling it: then that
@@ -121,7 +123,7 @@ impl Sink {
     /// When the database fails, or the process is to stop.
     pub async fn make_indexes(&self) -> Result<(), SyncError> {
         for table in self.indexes.of_tables.keys() {
-            let is_due = self.indexes.are_lacking(table) && !self.indexes.is_filled(table);
+            let is_due = self.indexes.are_lacking(table) && !self.indexes.is_filled(table, None);
             if is_due && self.holds_rows(table).await? {
                 self.make_indexes_of(table).await?;
             }
@@ -150,13 +152,28 @@ impl Sink {
     pub(super) async fn make_indexes_in_time(&self, tables: &[String]) -> Result<(), SyncError> {
         let deadline = Instant::now() + filling_wait_max();
         for table in tables {
-            self.wait_for_filling(table, deadline).await?;
+            if !self.wait_for_filling(table, None, deadline).await? {
+                tracing::warn!(table, "a table gets its indexes while it is filled, which then takes longer");
+            }
             self.make_indexes_of(table).await?;
         }
         Ok(())
     }
 
-    async fn wait_for_filling(&self, table: &str, deadline: Instant) -> Result<(), SyncError> {
+    /// Waits for other files that change what marts of a market are computed from as a whole: they would have all of it
+    /// computed once more.
+    pub(super) async fn wait_for_others(&self, whole: &[(&Mart, &str)]) -> Result<(), SyncError> {
+        let deadline = Instant::now() + filling_wait_max();
+        for &(mart, market) in whole {
+            for table in mart.touched_by.keys() {
+                self.wait_for_filling(table, Some(market), deadline).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether it came to its end in time.
+    async fn wait_for_filling(&self, table: &str, market: Option<&str>, deadline: Instant) -> Result<bool, SyncError> {
         let say = async {
             sleep_until((Instant::now() + SAID_EVERY).min(deadline)).await;
             tracing::warn!(
@@ -167,14 +184,9 @@ impl Sink {
             std::future::pending::<()>().await;
         };
         tokio::select! {
-            filled = timeout_at(deadline, self.indexes.filled(table)) => {
-                if filled.is_err() {
-                    tracing::warn!(table, "a table gets its indexes while it is filled, which then takes longer");
-                }
-                Ok(())
-            }
+            filled = timeout_at(deadline, self.indexes.filled(table, market)) => Ok(filled.is_ok()),
             () = self.stop.cancelled() => Err(SyncError::Stopped),
-            () = say => Ok(()),
+            () = say => Ok(false),
         }
     }
 

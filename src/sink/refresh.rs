@@ -107,6 +107,8 @@ impl Sink {
     ///
     /// When the database fails, or the process is to stop; the marks that are left are taken up by the next refresh.
     pub async fn refresh_marts(&self, file: Option<&FileAtWork<'_>>) -> Result<(), SyncError> {
+        // Before the statistics: they count what another file, which may be waited for, has written.
+        self.make_indexes_for_marts(file).await?;
         let due = self.due(file).await?;
         if due.iter().all(|due| !due.is_whole && due.marks <= GROUPS_UNCOUNTED_MAX) {
             for due in &due {
@@ -116,8 +118,6 @@ impl Sink {
         }
         let is_any_whole = due.iter().any(|due| due.is_whole);
         let markets: BTreeSet<&String> = due.iter().map(|due| &due.market).collect();
-        // Before the statistics: they count what another file, which may be waited for, has written.
-        self.make_indexes_in_time(&self.unindexed(due.iter().map(|due| due.mart)).await?).await?;
         if is_any_whole {
             self.gather_statistics().await?;
         }
@@ -125,6 +125,21 @@ impl Sink {
             self.refresh_market(market, file).await?;
         }
         Ok(())
+    }
+
+    /// Makes the indexes that the marts are computed by which a file is to refresh, once nobody fills their tables, and waits
+    /// for files that would have a whole market of them computed once more.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails, or the process is to stop.
+    pub async fn make_indexes_for_marts(&self, file: Option<&FileAtWork<'_>>) -> Result<(), SyncError> {
+        let due = self.due(file).await?;
+        let whole: Vec<(&Mart, &str)> =
+            due.iter().filter(|due| due.is_whole).map(|due| (due.mart, due.market.as_str())).collect();
+        self.wait_for_others(&whole).await?;
+        let marts: Vec<&Mart> = due.iter().map(|due| due.mart).collect();
+        self.make_indexes_in_time(&self.unindexed(marts).await?).await
     }
 
     async fn refresh_market(&self, market: &str, file: Option<&FileAtWork<'_>>) -> Result<(), SyncError> {

@@ -38,11 +38,23 @@ pub const COLUMNS: [(&str, &str); 5] = [
 /// What the database holds for a market.
 fn stored(sandbox: &Sandbox, market: &str) -> Marts {
     let of_mart = |(mart, columns): (&'static str, &str)| {
-        let mut rows = sandbox.rows(&format!("SELECT {columns} FROM {mart} WHERE market = '{market}'"));
+        let rows = sandbox.rows(&format!("SELECT {columns} FROM {mart} WHERE market = '{market}'"));
+        let mut rows: Vec<String> = rows.iter().map(|row| in_four_places(row)).collect();
         rows.sort();
         (mart, rows)
     };
     COLUMNS.into_iter().map(of_mart).collect()
+}
+
+/// What SQLite rounds to four places may be the real beside the nearest one, which has more of them.
+fn in_four_places(row: &str) -> String {
+    let cell = |cell: &str| match (cell.parse::<f64>(), cell.split_once('.')) {
+        (Ok(real), Some((_, places))) if places.len() > 4 => {
+            format!("{real:.4}").trim_end_matches('0').trim_end_matches('.').to_owned()
+        }
+        _ => cell.to_owned(),
+    };
+    row.split('|').map(cell).collect::<Vec<_>>().join("|")
 }
 
 fn sync(sandbox: &Sandbox, market: &str, shop: &Shop) {
