@@ -52,7 +52,7 @@ fn a_changed_type_or_key_of_a_mart_takes_effect_at_the_next_start() {
             if minutes == "total" {
                 let grouping = if key == STATUS_KEY { "agent_id, COALESCE(task_status, '')" } else { "agent_id" };
                 let wanted = format!(
-                    "SELECT agent_id, ROUND(SUM(total_time_taken_min), 4) FROM deliveries WHERE agent_id IS NOT NULL GROUP BY {grouping}"
+                    "SELECT agent_id, ROUND(CAST(SUM(total_time_taken_min) AS DECIMAL(28, 4)), 4) FROM deliveries WHERE agent_id IS NOT NULL GROUP BY {grouping}"
                 );
                 assert_eq!(
                     sorted(sandbox, "SELECT agent_id, ROUND(minutes, 4) FROM own_metrics"),
