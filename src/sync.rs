@@ -13,7 +13,7 @@ use crate::quarantine;
 use crate::rejects::{Header, OpenReject};
 use crate::schema::Layout;
 use crate::sink::Sink;
-use crate::sink::attempts::Company;
+use crate::sink::attempts::{self, Company};
 use crate::sink::ledger::{FileRecord, FileState, NewFile};
 use crate::sink::rejects::UnknownRecords;
 use crate::source::content::{Content, Stamp};
@@ -519,6 +519,8 @@ async fn look(
 fn die_in_survey(market: Option<&str>) {
     let is_deadly = |named: Option<String>| named.as_deref() == market;
     if cfg!(feature = "failpoints") && fail::eval("during_survey", is_deadly) == Some(true) {
+        // After so much work that it counts.
+        std::thread::sleep(3 * attempts::QUICK_MAX);
         std::process::abort();
     }
 }

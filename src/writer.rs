@@ -312,7 +312,7 @@ impl<'a> Writer<'a> {
         self.note(next);
         let (compare_ms, commit_ms) = (millis(compared), millis(committed));
         tracing::debug!(file_id = self.file.id, rows = counts.read, compare_ms, commit_ms, "chunk committed");
-        self.company = self.company.take().map(Company::beside);
+        self.company = self.company.take().map(Company::moved);
         moved();
         self.file.counts = counts;
         self.file.position = Some(next);

@@ -94,9 +94,7 @@ impl Bounds {
             Ok(done) => done,
             Err(_) => {
                 give_up();
-                let silence = format!("no answer within {:.1} s ({setting})", longest.as_secs_f64());
-                let silence = io::Error::new(io::ErrorKind::TimedOut, silence);
-                Err(DbErr::Conn(RuntimeErr::SqlxError(Arc::new(sqlx::Error::Io(silence)))).into())
+                Err(silence(longest, setting).into())
             }
         }
     }
@@ -151,3 +149,10 @@ impl Bounds {
 /// Which of the variables a MySQL-like server has that not all of them have.
 pub(super) const MYSQL_VARIABLES: &str =
     "SHOW VARIABLES WHERE Variable_name IN ('max_statement_time', 'max_execution_time', 'idle_transaction_timeout')";
+
+/// The error of an answer that did not come within what a setting allows.
+pub(super) fn silence(longest: Duration, setting: &str) -> DbErr {
+    let silence = format!("no answer within {:.1} s ({setting})", longest.as_secs_f64());
+    let silence = io::Error::new(io::ErrorKind::TimedOut, silence);
+    DbErr::Conn(RuntimeErr::SqlxError(Arc::new(sqlx::Error::Io(silence))))
+}

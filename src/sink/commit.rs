@@ -212,7 +212,7 @@ impl Sink {
     ) -> Result<(), SyncError> {
         use files::Column as C;
         let position = serde_json::to_string(&next).expect("a position is plain numbers");
-        let attempts = (!next.done).then(|| Attempts::FIRST.to_ledger());
+        let attempts = (!next.done).then(|| Attempts::MOVED.to_ledger());
         let mut update = files::Entity::update_many()
             .filter(C::Id.eq(file_id))
             .col_expr(C::Position, Expr::value(position))

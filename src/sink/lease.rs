@@ -4,6 +4,7 @@
 //! [`SILENCE_MAX`] on its own clock, or at once when the holder was a process of this machine that is
 //! gone. Every commit checks the token, so a holder that was only slow can't write after it lost.
 
+use super::bounds::silence;
 use super::connection::Connection;
 use super::dialect::Dialect;
 use crate::error::{SyncError, Verdict};
@@ -63,7 +64,8 @@ impl Lease {
                 _ => Instant::now(),
             };
             let silent = silent_since.elapsed();
-            let is_over = held.token.is_empty() || silent >= SILENCE_MAX || this.knows_dead(&held.token);
+            let is_free = held.token.is_empty() || this.knows_dead(&held.token);
+            let is_over = is_free || silent >= SILENCE_MAX;
             let rest = wait.saturating_sub(started.elapsed());
             let taken = match is_over {
                 true => within(rest.max(TAKE_OVER_MIN), take_over(connection, &held, &this)).await?,
@@ -73,10 +75,12 @@ impl Lease {
                 TakeOver::Won => return Ok(Self { token: this.token() }),
                 // Somebody else was faster.
                 TakeOver::Lost if is_over && !rest.is_zero() => {}
-                TakeOver::Lost | TakeOver::Locked if started.elapsed() >= wait => {
-                    return Err(SyncError::LeaseHeld { holder: description(&held, silent, taken) });
+                // Nobody holds the lease: who has locked the database does something else there.
+                TakeOver::Locked(error) if is_free => return Err(error),
+                taken if started.elapsed() >= wait => {
+                    return Err(SyncError::LeaseHeld { holder: description(&held, silent, &taken) });
                 }
-                TakeOver::Lost | TakeOver::Locked => {}
+                TakeOver::Lost | TakeOver::Locked(_) => {}
             }
             if seen.is_none() {
                 let wait_ms = crate::sync::millis(wait);
@@ -145,13 +149,13 @@ pub async fn look(connection: &impl ConnectionTrait) -> Result<Option<LeaseStatu
 }
 
 /// What came of trying to take the lease over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 enum TakeOver {
     Won,
     /// The row was not any more as it was seen.
     Lost,
-    /// The row was locked all the time.
-    Locked,
+    /// The row was locked all the time, as the database says.
+    Locked(SyncError),
 }
 
 /// Tries for so long. A lock that is not let go of is no fault of the database.
@@ -162,17 +166,17 @@ async fn within(
     match timeout(longest, take_over).await {
         Ok(Ok(true)) => Ok(TakeOver::Won),
         Ok(Ok(false)) => Ok(TakeOver::Lost),
-        Ok(Err(error)) if error.verdict() == Verdict::Retry => Ok(TakeOver::Locked),
+        Ok(Err(error)) if error.verdict() == Verdict::Retry => Ok(TakeOver::Locked(error)),
         Ok(Err(error)) => Err(error),
-        Err(_) => Ok(TakeOver::Locked),
+        Err(_) => Ok(TakeOver::Locked(silence(longest, "lease_wait_ms").into())),
     }
 }
 
 /// Who holds the lease, and what is known of a holder that is silent.
-fn description(held: &lease::Model, silent: Duration, taken: TakeOver) -> String {
+fn description(held: &lease::Model, silent: Duration, taken: &TakeOver) -> String {
     let holder = &held.holder;
     match taken {
-        TakeOver::Locked => {
+        TakeOver::Locked(_) => {
             format!("{holder}, silent for {} s and keeping its locks (stopped, hung or cut off?),", silent.as_secs())
         }
         _ => holder.clone(),

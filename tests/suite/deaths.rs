@@ -52,15 +52,15 @@ fn a_file_in_whose_hands_the_process_died_three_times_is_quarantined_and_no_othe
     });
 }
 
+/// Soon after a file was taken up a kill may be chance, so it takes more of them; but it ends.
 #[test]
-fn a_process_that_dies_before_any_commit_of_any_file_stops_dying() {
+fn a_file_of_which_processes_die_at_once_is_quarantined_after_ten() {
     on_every_database(|sandbox| {
-        Market::new("1").drop_version(sandbox, Version::First);
+        sandbox.drop_file("Market 1 Orders.csv", "Order ID,SKU\n1,A\n");
+        // On a machine that is busy one or the other may take longer than a quick death.
         let deaths = (0..20).take_while(|_| sync(sandbox, "before_commit=return").exit == KILLED).count();
-        // Three files, of which two or all may be at work at the first death; then each goes on alone.
-        assert!((6..=9).contains(&deaths), "{deaths}");
-        let markets = sandbox.rows(QUARANTINED);
-        assert_eq!(markets.len(), 3, "{markets:?}");
+        assert!((3..=10).contains(&deaths), "{deaths}");
+        assert_eq!(sandbox.rows(QUARANTINED), ["1|orders"]);
     });
 }
 
@@ -85,7 +85,7 @@ fn an_end_in_order_is_no_death() {
     for _ in 0..4 {
         let environment = [("FAILPOINTS", "before_write=sleep(60000)"), ("TIDEGATE_SETTLE_SCAN_MS", "100")];
         let mut daemon = sandbox.start_daemon(&environment);
-        let at_work = "SELECT id FROM tidegate_files WHERE state = 'syncing' AND attempts LIKE '%\"processes\":1%'";
+        let at_work = "SELECT id FROM tidegate_files WHERE state = 'syncing' AND attempts IS NOT NULL'";
         wait_for("the file to be taken up", || sandbox.try_rows(at_work).is_ok_and(|files| !files.is_empty()));
         // Before its chunk is done it is cut off.
         let (exit, _) = daemon.terminate();
