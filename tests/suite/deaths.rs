@@ -85,7 +85,7 @@ fn an_end_in_order_is_no_death() {
     for _ in 0..4 {
         let environment = [("FAILPOINTS", "before_write=sleep(60000)"), ("TIDEGATE_SETTLE_SCAN_MS", "100")];
         let mut daemon = sandbox.start_daemon(&environment);
-        let at_work = "SELECT id FROM tidegate_files WHERE state = 'syncing' AND attempts IS NOT NULL'";
+        let at_work = "SELECT id FROM tidegate_files WHERE state = 'syncing' AND attempts IS NOT NULL";
         wait_for("the file to be taken up", || sandbox.try_rows(at_work).is_ok_and(|files| !files.is_empty()));
         // Before its chunk is done it is cut off.
         let (exit, _) = daemon.terminate();
