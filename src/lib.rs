@@ -31,6 +31,7 @@ pub mod quarantine;
 pub mod sink;
 pub mod source;
 pub mod sync;
+pub mod touched_keys;
 pub mod turns;
 pub mod unmatched;
 pub mod vanished;

@@ -5,13 +5,13 @@ use crate::checkpoint::Checkpoint;
 use crate::chunk::{Chunk, Counts, Entry, JoinedRows, Position, Skip, SkipCounts};
 use crate::clean::clean;
 use crate::correction::Correction;
-use crate::dataset::{Dataset, FeedKind, Owner};
+use crate::dataset::{Dataset, Owner};
 use crate::diff::{Diff, Known, Rules, diff};
 use crate::error::SyncError;
 use crate::kept_lines::{differing, keep};
 use crate::precedence::{Precedence, Unknown};
 use crate::progress::{self, moved};
-use crate::project::{Projected, TableRows, project};
+use crate::project::{Projected, project};
 use crate::rejects::{corrected_rows, note_corrected_rows};
 use crate::schema::Layout;
 use crate::sink::attempts::Company;
@@ -26,7 +26,8 @@ use crate::source::reader::{Reader, decode};
 use crate::source::record_index::RecordIndexWriter;
 use crate::source::skips::Skips;
 use crate::sync::{Context, Surveyed, blocking, millis, now_ms};
-use std::collections::{BTreeSet, HashSet};
+use crate::touched_keys::TouchedKeys;
+use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
@@ -569,50 +570,4 @@ fn skipped(projected: &Projected) -> SkipCounts {
     let mut skipped = SkipCounts::default();
     projected.skips.iter().for_each(|(_, skip)| skipped += skip.counts);
     skipped
-}
-
-/// Keys of the records that a chunk touches.
-struct TouchedKeys {
-    changed: Vec<String>,
-    new: Vec<String>,
-    /// Of a delta: as they are stored, and now vouched for by this file.
-    confirmed: Vec<String>,
-}
-
-impl TouchedKeys {
-    fn of(
-        projected: &Projected,
-        diff: &Diff,
-        modified: &[u32],
-        new_lines: Option<&TableRows>,
-        modified_lines: Option<&TableRows>,
-        revived: &[String],
-        dataset: &Dataset,
-    ) -> Self {
-        let keys = &projected.keys;
-        let mut is_new = vec![false; keys.len()];
-        diff.records.new.iter().for_each(|&record| is_new[record] = true);
-        let mut new: Vec<String> = diff.records.new.iter().map(|&record| keys[record].clone()).collect();
-        new.sort_unstable();
-        let of_lines = new_lines.into_iter().chain(modified_lines).flat_map(|lines| &lines.record);
-        let records = modified.iter().chain(of_lines).map(|&record| record as usize);
-        // What was brought back or lost lines was there before.
-        let mut changed: BTreeSet<&String> =
-            records.filter(|&record| !is_new[record]).map(|record| &keys[record]).collect();
-        changed.extend(revived.iter().chain(diff.removed_lines.iter().map(|(key, _)| key)));
-        let written: HashSet<usize> =
-            diff.records.new.iter().copied().chain(modified.iter().map(|&record| record as usize)).collect();
-        let confirmed = match dataset.kind {
-            FeedKind::Full => Vec::new(),
-            // A row that is its own key has nothing to confirm: no older one can differ from it.
-            FeedKind::Delta if dataset.is_keyless() => Vec::new(),
-            FeedKind::Delta => diff
-                .winners
-                .iter()
-                .filter(|record| !written.contains(record))
-                .map(|&record| keys[record].clone())
-                .collect(),
-        };
-        Self { changed: changed.into_iter().cloned().collect(), new, confirmed }
-    }
 }
