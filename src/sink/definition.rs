@@ -4,10 +4,12 @@ use super::partial::{Partial, PartialHeader, TOTALS_VERSION};
 use crate::dataset::hex;
 use crate::error::SyncError;
 use crate::schema::{ColumnShape, Kind, Shapes, TableShape};
+use regex::Regex;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
+use std::sync::LazyLock;
 
 /// The shipped files.
 const SHIPPED: [(&str, &str); 9] = [
@@ -107,13 +109,13 @@ impl Definitions {
         Ok(definitions)
     }
 
-    /// Puts each view after those that its query names.
+    /// Puts each view after those that its query reads.
     fn sort_views(&mut self) -> Result<(), SyncError> {
         let mut waiting = std::mem::take(&mut self.views);
         while !waiting.is_empty() {
             let is_ready = |view: &View| {
-                let words: HashSet<&str> = words(&view.body).collect();
-                !waiting.iter().any(|other| other.name != view.name && words.contains(other.name.as_str()))
+                let read: HashSet<&str> = tables_read(&view.body).collect();
+                !waiting.iter().any(|other| other.name != view.name && read.contains(other.name.as_str()))
             };
             let Some(at) = waiting.iter().position(is_ready) else {
                 let files: Vec<&str> = waiting.iter().map(|view| view.file.as_str()).collect();
@@ -262,6 +264,15 @@ fn words(query: &str) -> impl Iterator<Item = &str> {
     query.split(|c: char| !c.is_alphanumeric() && c != '_')
 }
 
+/// What a query names where tables are named: behind FROM, JOIN or a comma, and not before a point. Elsewhere, a view's
+/// name may be an alias.
+fn tables_read(query: &str) -> impl Iterator<Item = &str> {
+    static NAMED: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r#"(?i)(?:\b(?:from|join)\s|,)\s*["`]?(\w+)["`]?(\.?)"#).expect("a right pattern"));
+    let named = NAMED.captures_iter(query).map(|captures| captures.extract());
+    named.filter(|(_, [_, point])| point.is_empty()).map(|(_, [name, _])| name)
+}
+
 fn read_directory(directory: &Path) -> Result<Vec<(String, String)>, SyncError> {
     let unreadable = |error: std::io::Error| {
         SyncError::Configuration(format!("marts_dir: cannot read {}: {error}", directory.display()))
@@ -303,7 +314,7 @@ mod tests {
             std::fs::write(directory.path().join(format!("{name}.sql")), text).expect("it can be written");
         };
         write("a", "SELECT * FROM b");
-        write("b", "SELECT * FROM customer_segments");
+        write("b", "SELECT c.market, a.score FROM customer_segments AS a JOIN customers AS c ON c.market = a.market");
         let loaded = Definitions::load(Some(directory.path())).expect("the views are right");
         let names: Vec<&str> = loaded.views.iter().map(|view| view.name.as_str()).collect();
         assert_eq!(names[names.len() - 2..], ["b", "a"]);
