@@ -98,35 +98,33 @@ impl Machine {
         }
     }
 
-    /// What the program is linked to.
+    /// What the program is linked to, and the one that starts it.
     fn bring_libraries(&self) {
         let output = Command::new("ldd").arg(env!("CARGO_BIN_EXE_tidegate")).output().expect("ldd starts");
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         let paths = said.split_whitespace().filter(|word| word.starts_with('/')).map(str::to_owned);
-        self.bring("libraries", paths);
+        self.bring("libraries", paths.chain(["/usr/bin/env".to_owned()]));
     }
 
-    /// `tidegate ARGUMENTS` on the machine, as whoever runs this test, in an empty folder of theirs.
+    /// `tidegate ARGUMENTS` on the machine, as root, in an empty folder of its own.
     fn run(&self, arguments: &[&str]) -> Output {
         fs::create_dir_all(self.path("/root")).expect("a writable directory");
-        let mut command = Command::new("chroot");
-        command.arg(self.root.path()).args(["/usr/bin/tidegate", "--version"]);
-        let entered = command.output().expect("chroot starts");
-        assert!(entered.status.success(), "{}", String::from_utf8_lossy(&entered.stderr));
-        let mut command = Command::new("chroot");
-        command.arg(self.root.path()).args(["/usr/bin/env", "--chdir=/root", "/usr/bin/tidegate"]).args(arguments);
-        command.env_clear().output().expect("chroot starts")
+        self.enter("0:0", &["--chdir=/root"], arguments)
     }
 
-    /// As `systemd` would start the service, but once: what lies in the inbox is synced as the service's user.
-    fn sync_as_service(&self) {
+    /// As systemd would start the service, but once: what lies in the inbox is synced as the service's user.
+    fn sync_as_service(&self) -> Output {
         let (uid, gid) = self.service_user();
+        let environment = ["STATE_DIRECTORY=/var/lib/tidegate", "CONFIGURATION_DIRECTORY=/etc/tidegate"];
+        self.enter(&format!("{uid}:{gid}"), &environment, &["sync", "/var/lib/tidegate/inbox"])
+    }
+
+    /// `tidegate ARGUMENTS` as a user, with the machine's folder as its root, and without this process's environment.
+    fn enter(&self, user: &str, environment: &[&str], arguments: &[&str]) -> Output {
         let mut command = Command::new("chroot");
-        let user = format!("--userspec={uid}:{gid}");
-        command.arg(user).arg(self.root.path()).args(["/usr/bin/tidegate", "sync", "/var/lib/tidegate/inbox"]);
-        command.env_clear().env("STATE_DIRECTORY", "/var/lib/tidegate").env("CONFIGURATION_DIRECTORY", "/etc/tidegate");
-        let output = command.output().expect("chroot starts");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        command.arg(format!("--userspec={user}")).arg(self.root.path()).args(["/usr/bin/env", "-i"]);
+        command.args(environment).arg("/usr/bin/tidegate").args(arguments);
+        command.output().expect("chroot starts")
     }
 
     fn service_user(&self) -> (u32, u32) {
@@ -223,7 +221,6 @@ fn root_sees_the_services_database_and_leaves_nothing_that_blocks_it() {
         return eprintln!("not shown: only root sees with the service's eyes");
     }
     let machine = Machine::installed();
-    machine.bring("env", ["/usr/bin/env".to_owned()]);
     let before = machine.tree();
     let checked = machine.run(&["check"]);
     assert_eq!(checked.status.code(), Some(0), "{}", text(&checked));
@@ -244,7 +241,7 @@ fn root_sees_the_services_database_and_leaves_nothing_that_blocks_it() {
     assert_eq!(machine.tree(), before, "something was made");
 
     machine.drop_file(&orders(&[1, 2]));
-    machine.sync_as_service();
+    assert!(machine.sync_as_service().status.success());
     let before = machine.tree();
     for command in ["check", "status", "verify", "rejects"] {
         let looked = machine.run(&[command]);
@@ -265,23 +262,14 @@ fn an_approval_by_root_is_made_as_the_services_user() {
         return eprintln!("not shown: only root sees with the service's eyes");
     }
     let machine = Machine::installed();
-    machine.bring("env", ["/usr/bin/env".to_owned()]);
     fs::create_dir(machine.path("/etc/tidegate")).expect("a writable directory");
     let configuration = "[datasets.orders]\ndeletes = 'remove'\n";
     fs::write(machine.path("/etc/tidegate/tidegate.toml"), configuration).expect("a writable directory");
     machine.drop_file(&orders(&[1, 2]));
-    machine.sync_as_service();
+    assert!(machine.sync_as_service().status.success());
     machine.drop_file(&orders(&[1]));
     let (uid, _) = machine.service_user();
-    let held = Command::new("chroot")
-        .arg(format!("--userspec={uid}"))
-        .arg(machine.root.path())
-        .args(["/usr/bin/tidegate", "sync", "/var/lib/tidegate/inbox"])
-        .env_clear()
-        .env("STATE_DIRECTORY", "/var/lib/tidegate")
-        .env("CONFIGURATION_DIRECTORY", "/etc/tidegate")
-        .output()
-        .expect("chroot starts");
+    let held = machine.sync_as_service();
     assert_eq!(held.status.code(), Some(1), "{}", text(&held));
     let approved = machine.run(&["approve", ORDERS]);
     assert_eq!(approved.status.code(), Some(0), "{}", text(&approved));
@@ -297,9 +285,8 @@ fn another_database_that_is_named_or_lies_here_wins_over_the_services() {
         return eprintln!("not shown: only root may change the root directory");
     }
     let machine = Machine::installed();
-    machine.bring("env", ["/usr/bin/env".to_owned()]);
     machine.drop_file(&orders(&[1]));
-    machine.sync_as_service();
+    assert!(machine.sync_as_service().status.success());
     for other in [["--state-dir", "/elsewhere"], ["--database", "sqlite:///elsewhere/x.db"]] {
         let looked = machine.run(&[&other[..], &["status"]].concat());
         assert_eq!(looked.status.code(), Some(3), "{other:?}: {}", text(&looked));
