@@ -1,19 +1,21 @@
 //! Watch: the file system's events as hints. They wake a scan, and say which files were closed.
 //!
 //! A scan has each folder watched before it looks into it. A folder that cannot be watched is scanned all the same, so
-//! nothing here stops anything. Events that the kernel dropped are not lost either, because a full scan is asked for instead.
+//! nothing here stops anything; the library's recursive watch would fail as a whole for one such folder.
+//!
+//! The handler only passes an event on: a slow one would make the kernel drop events. What does not fit into the queue is
+//! not lost either, because a full scan is asked for instead.
 
-use inotify::{Event, EventMask, EventOwned, Inotify, WatchDescriptor, WatchMask, Watches};
-use std::collections::HashMap;
-use std::ffi::OsString;
+use notify::event::{AccessKind, AccessMode, CreateKind, EventKind, ModifyKind, RemoveKind, RenameMode};
+use notify::{Config, ErrorKind, Event, RecommendedWatcher, RecursiveMode, Watcher as _};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
+use tokio::sync::mpsc;
 
-/// Room for events that are taken at once, between two turns of the main loop: thousands with names of usual length.
-const EVENTS_BYTES: usize = 256 << 10;
+/// Events that wait to be taken; beyond it a full scan is cheaper than the list.
+const EVENTS_MAX: usize = 4096;
 
 /// What an event says about a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,19 +34,22 @@ pub enum Hint {
 #[derive(Debug)]
 pub struct Watch {
     root: PathBuf,
-    /// `None` where the kernel gives no more event queues.
-    events: Option<AsyncFd<Inotify>>,
+    events: mpsc::Receiver<notify::Result<Event>>,
+    queue: Queue,
     watcher: Watcher,
-    buffer: Vec<u8>,
     is_lost: bool,
 }
 
-/// Has folders watched; scans have one.
+/// Where the handler puts events.
 #[derive(Clone, Debug)]
-pub struct Watcher {
-    watches: Option<Watches>,
-    folders: Arc<Mutex<HashMap<WatchDescriptor, PathBuf>>>,
+struct Queue {
+    sender: mpsc::Sender<notify::Result<Event>>,
+    is_overflown: Arc<AtomicBool>,
 }
+
+/// Has folders watched; scans have one. `None` where the kernel gives no more event queues.
+#[derive(Clone, Debug)]
+pub struct Watcher(Arc<Mutex<Option<RecommendedWatcher>>>);
 
 impl Watch {
     /// Watches a directory; the folders below it are for scans.
@@ -53,9 +58,10 @@ impl Watch {
     ///
     /// Beside the watch, which may be renewed: when the directory cannot be watched.
     pub fn start(root: &Path) -> (Self, io::Result<()>) {
-        let watcher = Watcher { watches: None, folders: Arc::default() };
-        let mut watch =
-            Self { root: root.to_owned(), events: None, watcher, buffer: vec![0; EVENTS_BYTES], is_lost: true };
+        let (sender, events) = mpsc::channel(EVENTS_MAX);
+        let queue = Queue { sender, is_overflown: Arc::default() };
+        let watcher = Watcher(Arc::default());
+        let mut watch = Self { root: root.to_owned(), events, queue, watcher, is_lost: true };
         let started = watch.renew();
         (watch, started)
     }
@@ -66,11 +72,8 @@ impl Watch {
     ///
     /// When the directory cannot be watched.
     pub fn renew(&mut self) -> io::Result<()> {
-        if self.events.is_none() {
-            let events = Inotify::init()?;
-            self.watcher.watches = Some(events.watches());
-            self.events = Some(readable(events)?);
-        }
+        self.watcher.start(&self.queue)?;
+        self.watcher.forget(&self.root);
         self.watcher.watch(&self.root)?;
         self.is_lost = false;
         Ok(())
@@ -83,25 +86,15 @@ impl Watch {
 
     /// The next hints, in the order of the events.
     pub async fn next(&mut self) -> Vec<Hint> {
-        let Some(events) = &mut self.events else { return std::future::pending().await };
-        let read = match events.readable_mut().await {
-            Ok(mut guard) => guard.try_io(|inotify| {
-                let events = inotify.get_mut().read_events(&mut self.buffer)?;
-                Ok(events.map(|event| event.to_owned()).collect::<Vec<EventOwned>>())
-            }),
-            Err(error) => Ok(Err(error)),
-        };
+        let mut events = Vec::new();
+        self.events.recv_many(&mut events, EVENTS_MAX).await;
         let mut hints = Vec::new();
-        match read {
-            Ok(Ok(events)) => {
-                for event in events {
-                    self.is_lost |= self.watcher.takes_away(&event, &self.root);
-                    hints.extend(self.watcher.hint_of(event));
-                }
-            }
-            Ok(Err(_)) => hints.push(Hint::Everything),
-            // It was not readable after all: nothing is new.
-            Err(_) => {}
+        for event in events {
+            self.is_lost |= event.as_ref().is_ok_and(|event| takes_away(event, &self.root));
+            hints.extend(hints_of(event));
+        }
+        if self.queue.is_overflown.swap(false, Ordering::AcqRel) {
+            hints.push(Hint::Everything);
         }
         hints.dedup();
         hints
@@ -114,74 +107,89 @@ impl Watch {
     }
 }
 
-#[expect(unsafe_code, reason = "tokio has no other way since it minds who closes a descriptor")]
-fn readable(events: Inotify) -> io::Result<AsyncFd<Inotify>> {
-    // SAFETY: it owns its descriptor, and never gives it away or takes another one.
-    Ok(unsafe { AsyncFd::register_with_interest(events, Interest::READABLE) }?)
+impl Queue {
+    fn put(&self, event: notify::Result<Event>) {
+        // Every file that is read sends such an event; none of them says anything.
+        let is_reading = event.as_ref().is_ok_and(|event| is_about_reading(event.kind));
+        if !is_reading && self.sender.try_send(event).is_err() {
+            self.is_overflown.store(true, Ordering::Release);
+        }
+    }
 }
 
 impl Watcher {
-    /// Watches a folder; one that is watched already stays so, under this path.
+    /// Watches a folder; one that is watched already stays so.
     ///
     /// # Errors
     ///
     /// When it may not be read or is gone, or `fs.inotify.max_user_watches` is used up.
     pub fn watch(&self, folder: &Path) -> io::Result<()> {
-        let Some(watches) = &self.watches else { return Err(io::ErrorKind::Unsupported.into()) };
-        let mask = WatchMask::ATTRIB
-            | WatchMask::CREATE
-            | WatchMask::DELETE
-            | WatchMask::CLOSE_WRITE
-            | WatchMask::MODIFY
-            | WatchMask::MOVE
-            | WatchMask::DELETE_SELF
-            | WatchMask::MOVE_SELF
-            | WatchMask::ONLYDIR
-            | WatchMask::DONT_FOLLOW
-            | WatchMask::EXCL_UNLINK;
-        // Held meanwhile: an event that comes at once finds the folder's path.
-        let mut folders = self.folders();
-        let descriptor = watches.clone().add(folder, mask)?;
-        folders.insert(descriptor, folder.to_owned());
+        match self.library().as_mut() {
+            Some(library) => library.watch(folder, RecursiveMode::NonRecursive).map_err(io_error),
+            None => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    /// A watch that the kernel already dropped cannot be removed; that is no failure here.
+    fn forget(&self, folder: &Path) {
+        let _ = self.library().as_mut().map(|library| library.unwatch(folder));
+    }
+
+    fn start(&self, queue: &Queue) -> io::Result<()> {
+        let mut library = self.library();
+        if library.is_none() {
+            let queue = queue.clone();
+            let configuration = Config::default().with_follow_symlinks(false);
+            *library = Some(RecommendedWatcher::new(move |event| queue.put(event), configuration).map_err(io_error)?);
+        }
         Ok(())
     }
 
-    fn folders(&self) -> std::sync::MutexGuard<'_, HashMap<WatchDescriptor, PathBuf>> {
-        self.folders.lock().unwrap_or_else(PoisonError::into_inner)
+    fn library(&self) -> std::sync::MutexGuard<'_, Option<RecommendedWatcher>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    fn takes_away(&self, event: &EventOwned, root: &Path) -> bool {
-        let gone = EventMask::DELETE_SELF | EventMask::MOVE_SELF | EventMask::IGNORED | EventMask::UNMOUNT;
-        event.mask.intersects(gone) && self.folders().get(&event.wd).is_some_and(|folder| folder == root)
+/// As the system called it: the library has names of its own for some.
+fn io_error(error: notify::Error) -> io::Error {
+    match error.kind {
+        ErrorKind::Io(error) => error,
+        ErrorKind::MaxFilesWatch => io::ErrorKind::StorageFull.into(),
+        ErrorKind::PathNotFound => io::ErrorKind::NotFound.into(),
+        _ => io::Error::other(error),
     }
+}
 
-    fn hint_of(&self, event: EventOwned) -> Option<Hint> {
-        let Event { wd, mask, name, .. } = event;
-        if mask.contains(EventMask::IGNORED) {
-            // The folder is gone, and its descriptor may be another one's soon.
-            self.folders().remove(&wd);
-            return None;
+const fn is_about_reading(kind: EventKind) -> bool {
+    matches!(kind, EventKind::Access(access) if !matches!(access, AccessKind::Close(AccessMode::Write)))
+}
+
+fn takes_away(event: &Event, root: &Path) -> bool {
+    matches!(event.kind, EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(RenameMode::From)))
+        && event.paths.iter().any(|path| path == root)
+}
+
+fn hints_of(event: notify::Result<Event>) -> Vec<Hint> {
+    let Ok(event) = event else { return vec![Hint::Everything] };
+    if event.need_rescan() {
+        return vec![Hint::Everything];
+    }
+    let is_folder = |path: &PathBuf| path.is_dir();
+    match event.kind {
+        EventKind::Access(AccessKind::Close(AccessMode::Write)) => event.paths.into_iter().map(Hint::Closed).collect(),
+        EventKind::Create(CreateKind::File) | EventKind::Modify(ModifyKind::Data(_)) => {
+            event.paths.into_iter().map(Hint::Written).collect()
         }
-        if mask.intersects(EventMask::Q_OVERFLOW | EventMask::DELETE_SELF | EventMask::MOVE_SELF | EventMask::UNMOUNT) {
-            return Some(Hint::Everything);
-        }
-        let path = self.path_of(&wd, name)?;
         // Files in a folder that is moved in, or made and filled at once, send no events of their own; in one whose
         // permissions change, files may come to light.
-        if mask.contains(EventMask::ISDIR) {
-            return Some(Hint::Everything);
+        EventKind::Create(_) | EventKind::Modify(_) if event.paths.iter().any(is_folder) => vec![Hint::Everything],
+        EventKind::Modify(ModifyKind::Name(RenameMode::To | RenameMode::Both)) => {
+            event.paths.into_iter().map(Hint::Closed).collect()
         }
-        Some(match mask {
-            _ if mask.intersects(EventMask::CLOSE_WRITE | EventMask::MOVED_TO) => Hint::Closed(path),
-            _ if mask.intersects(EventMask::CREATE | EventMask::MODIFY) => Hint::Written(path),
-            _ => Hint::Touched(path),
-        })
-    }
-
-    /// `None` for a folder that is gone.
-    fn path_of(&self, folder: &WatchDescriptor, name: Option<OsString>) -> Option<PathBuf> {
-        let folders = self.folders();
-        let folder = folders.get(folder)?;
-        Some(name.map_or_else(|| folder.clone(), |name| folder.join(name)))
+        EventKind::Create(_) | EventKind::Modify(_) | EventKind::Remove(RemoveKind::File) => {
+            event.paths.into_iter().map(Hint::Touched).collect()
+        }
+        EventKind::Remove(_) | EventKind::Any | EventKind::Other => vec![Hint::Everything],
+        EventKind::Access(_) => Vec::new(),
     }
 }
