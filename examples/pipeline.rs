@@ -11,17 +11,17 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 use tidegate::chunk::Chunk;
-use tidegate::clean::clean;
 use tidegate::config::{Config, Overrides};
-use tidegate::dataset::{Dataset, Route};
 use tidegate::error::SyncError;
-use tidegate::project::project;
-use tidegate::row_hash::hash_rows;
-use tidegate::schema::{Layout, Shapes};
-use tidegate::source::content::Content;
+use tidegate::feed::dataset::{Dataset, Route};
+use tidegate::feed::layout::{Layout, Shapes};
 use tidegate::source::reader::{Reader, decode};
 use tidegate::source::survey::{Survey, survey};
+use tidegate::source::text::content::Content;
 use tidegate::source::text::read_text;
+use tidegate::transform::clean::clean;
+use tidegate::transform::project::project;
+use tidegate::transform::row_hash::hash_rows;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let config = Config::load(&Overrides::default())?;

@@ -1,7 +1,8 @@
 //! SyncError: what can go wrong with a sync, and the one table of what becomes of it.
 
-use crate::passing::{self, Coded};
-use crate::secret::conceal;
+use crate::process::secret::conceal;
+use crate::sink::db::passing;
+use crate::sink::db::passing::Coded;
 use rustix::io::Errno;
 use sea_orm::sqlx::error::{DatabaseError, ErrorKind};
 use sea_orm::{DbErr, RuntimeErr, SqlxError, SqlxMySqlError, SqlxPostgresError, SqlxSqliteError};

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 use tidegate::cli::{Arguments, execute};
-use tidegate::modes::keep_private;
+use tidegate::process::modes::keep_private;
 
 /// Freed memory from so many bytes on goes back to the system at once. By itself glibc keeps ever larger pieces, for each
 /// thread: the columns of chunks that are long written, several times over.

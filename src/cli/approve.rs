@@ -3,18 +3,18 @@
 //! The approval goes into the ledger, without the lease. Then whoever has the lease takes the file up: a daemon that
 //! watches the file's folder, or, when nobody has it, this process.
 
-use super::logging::{OF_COMMAND, start_logging};
-use super::print::counted;
-use super::{CommandError, Exit, Shared, THREADS_GRACE, runtime, say, say_json, say_whose, sync};
+use crate::cli::logging::{OF_COMMAND, start_logging};
+use crate::cli::print::counted;
+use crate::cli::{CommandError, Exit, Shared, THREADS_GRACE, runtime, say, say_json, say_whose, sync};
 use crate::config::Config;
+use crate::dispatch::retry::{Patience, look_at_database, patiently};
 use crate::error::SyncError;
-use crate::retry::{Patience, look_at_database, patiently};
-use crate::sink::approvals;
-use crate::sink::ledger::{FileRecord, FileState, UNHASHED};
-use crate::source::path_text::path_of;
-use crate::source::scan::SourceFile;
+use crate::process::terminal::quoted;
+use crate::sink::ledger::approvals;
+use crate::sink::ledger::files::{FileRecord, FileState, UNHASHED};
+use crate::source::find::path_text::path_of;
+use crate::source::find::scan::SourceFile;
 use crate::sync::{hash, now_ms};
-use crate::terminal::quoted;
 use clap::Args;
 use serde_json::json;
 use std::path::Path;

@@ -1,10 +1,10 @@
 //! `tidegate check`: whether everything is there that a sync needs, without making or changing any of it.
 
-use super::service_user::{is_service_user, user_name};
-use super::{CommandError, Exit, Shared, runtime, say, say_json, with_whose};
+use crate::cli::service_user::{is_service_user, user_name};
+use crate::cli::{CommandError, Exit, Shared, runtime, say, say_json, with_whose};
 use crate::config::{AfterSync, Config};
+use crate::dispatch::retry::wait_for_database;
 use crate::error::{SyncError, Verdict};
-use crate::retry::wait_for_database;
 use crate::sink::read_only::sqlite_file;
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 use serde_json::{Value, json};

@@ -1,8 +1,8 @@
 //! `tidegate init`: the commented default configuration as a file.
 
-use super::{CommandError, Exit, Shared, say, say_json};
+use crate::cli::{CommandError, Exit, Shared, say, say_json};
 use crate::config::DEFAULT_TOML;
-use crate::modes::give_to_person;
+use crate::process::modes::give_to_person;
 use clap::Args;
 use std::fs::OpenOptions;
 use std::io::Write;

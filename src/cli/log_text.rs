@@ -1,7 +1,7 @@
 //! Log text: what a log line may hold. What drivers log passes the filter of secrets, and a terminal obeys nothing of any line.
 
-use crate::secret::conceal;
-use crate::terminal::{printable, printable_json};
+use crate::process::secret::conceal;
+use crate::process::terminal::{printable, printable_json};
 use serde_json::Value;
 use std::borrow::Cow;
 use tracing::field::Field;
@@ -59,7 +59,7 @@ fn concealed(value: Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::secret::make_known;
+    use crate::process::secret::make_known;
 
     #[test]
     fn what_drivers_log_is_without_secrets_and_stays_json() {

@@ -1,10 +1,10 @@
 //! Logging: where log lines go, how they are written, and what the journal is told of their weight.
 
-use super::CommandError;
-use super::log_text::{filtered, human_fields};
+use crate::cli::CommandError;
+use crate::cli::log_text::{filtered, human_fields};
 use crate::config::{Config, LogFormat, journal_stream};
-use crate::secret::conceal;
-use crate::terminal::printable;
+use crate::process::secret::conceal;
+use crate::process::terminal::printable;
 use std::io::{IsTerminal, Write};
 use std::sync::OnceLock;
 use tracing::{Level, Metadata};

@@ -1,12 +1,12 @@
 //! `tidegate plan`: what a sync of files or directories would do.
 
-use super::logging::{OF_COMMAND, start_logging};
-use super::print::{counted, grouped};
-use super::signals::{Hangup, cancel_on_signal};
-use super::sync::{Found, find, print_report};
-use super::{CommandError, Exit, Shared, THREADS_GRACE, runtime, say, say_json, say_whose, with_whose};
+use crate::cli::logging::{OF_COMMAND, start_logging};
+use crate::cli::print::{counted, grouped};
+use crate::cli::signals::{Hangup, cancel_on_signal};
+use crate::cli::sync::{Found, find, print_report};
+use crate::cli::{CommandError, Exit, Shared, THREADS_GRACE, runtime, say, say_json, say_whose, with_whose};
+use crate::dispatch::plan::{Plan, PlannedColumn, PlannedFile, plan};
 use crate::error::SyncError;
-use crate::plan::{Plan, PlannedColumn, PlannedFile, plan};
 use crate::sync::Outcome;
 use clap::Args;
 use std::collections::BTreeMap;

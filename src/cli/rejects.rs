@@ -1,21 +1,21 @@
 //! `tidegate rejects`: the rows that could not be loaded and are not corrected yet, listed, or written as CSV files for
 //! correction.
 
-use super::logging::{OF_COMMAND, start_logging};
-use super::print::{counted, grouped, plural};
-use super::{CommandError, Exit, Shared, runtime, say, say_whose, whose};
+use crate::cli::logging::{OF_COMMAND, start_logging};
+use crate::cli::print::{counted, grouped, plural};
+use crate::cli::rejects_csv::{ColumnsInUse, OpenReject, REJECTS_END, RejectsCsv, stem};
+use crate::cli::{CommandError, Exit, Shared, runtime, say, say_whose, whose};
 use crate::config::Config;
+use crate::dispatch::retry::open_to_look;
 use crate::error::SyncError;
-use crate::modes::{give_to_person, make_persons_folders, persons_folder_mode};
-use crate::rejects::{ColumnsInUse, OpenReject, REJECTS_END, RejectsCsv, stem};
-use crate::retry::open_to_look;
+use crate::process::modes::{give_to_person, make_persons_folders, persons_folder_mode};
+use crate::process::terminal::printable_json;
 use crate::sink::Sink;
-use crate::sink::known_files::PathKey;
-use crate::sink::ledger::FileRecord;
-use crate::sink::open_rejects::RejectedFile;
-use crate::source::beneath;
-use crate::source::path_text::{path_of, path_text};
-use crate::terminal::printable_json;
+use crate::sink::ledger::files::FileRecord;
+use crate::sink::ledger::known_files::PathKey;
+use crate::sink::ledger::open_rejects::RejectedFile;
+use crate::source::find::beneath;
+use crate::source::find::path_text::{path_of, path_text};
 use clap::Args;
 use rustix::fs::{AtFlags, Mode, OFlags, openat, renameat, unlinkat};
 use serde_json::{Value, json};

@@ -1,11 +1,12 @@
 //! `tidegate run`: the daemon.
 
-use super::logging::{OF_DAEMON, start_logging};
-use super::signals::{Hangup, cancel_on_signal};
-use super::{CommandError, Exit, Shared, THREADS_GRACE, descriptors, runtime};
+use crate::cli::logging::{OF_DAEMON, start_logging};
+use crate::cli::signals::{Hangup, cancel_on_signal};
+use crate::cli::{CommandError, Exit, Shared, THREADS_GRACE, descriptors, runtime};
 use crate::config::{Config, Overrides};
-use crate::health::Health;
-use crate::{daemon, http};
+use crate::dispatch::daemon;
+use crate::dispatch::health::Health;
+use crate::http;
 use clap::Args;
 use std::path::PathBuf;
 use std::sync::Arc;

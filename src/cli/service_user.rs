@@ -1,7 +1,7 @@
 //! Service user: root looks at the installed service with its user's eyes, so that what a command says is what the service
 //! can do, and nothing that it leaves, not even for a moment, belongs to root and blocks the service.
 
-use super::CommandError;
+use crate::cli::CommandError;
 use crate::config::Config;
 use rustix::process::geteuid;
 use std::io::Error;

@@ -1,6 +1,6 @@
 //! Signals: which of them end the work, and which are only heard.
 
-use super::CommandError;
+use crate::cli::CommandError;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 

@@ -1,18 +1,18 @@
 //! `tidegate status`: how the work goes, from the ledger, whether or not the daemon runs.
 
-use super::logging::{OF_COMMAND, start_logging};
-use super::print::{counted, grouped};
-use super::sync::stale;
-use super::{CommandError, Exit, Shared, runtime, say, say_json, with_whose};
+use crate::cli::logging::{OF_COMMAND, start_logging};
+use crate::cli::print::{counted, grouped};
+use crate::cli::sync::stale;
+use crate::cli::{CommandError, Exit, Shared, runtime, say, say_json, with_whose};
 use crate::config::Config;
+use crate::dispatch::inbox::Inbox;
+use crate::dispatch::retry::look_at_database;
 use crate::error::SyncError;
-use crate::inbox::Inbox;
-use crate::retry::look_at_database;
+use crate::process::terminal::quoted;
 use crate::sink::Sink;
-use crate::sink::overview::{LatestFile, LeaseView, MartLag, Overview, Rates};
-use crate::source::blind_spots::Places;
+use crate::sink::ledger::overview::{LatestFile, LeaseView, MartLag, Overview, Rates};
+use crate::source::find::blind_spots::Places;
 use crate::sync::now_ms;
-use crate::terminal::quoted;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::Arc;

@@ -1,10 +1,10 @@
 //! `tidegate verify`: whether the database is what its own rows say.
 
-use super::logging::{OF_COMMAND, start_logging};
-use super::print::grouped;
-use super::{CommandError, Exit, Shared, runtime, say, say_json, say_whose, with_whose};
-use crate::retry::look_at_database;
-use crate::sink::verify::{Check, Difference, Verification};
+use crate::cli::logging::{OF_COMMAND, start_logging};
+use crate::cli::print::grouped;
+use crate::cli::{CommandError, Exit, Shared, runtime, say, say_json, say_whose, with_whose};
+use crate::dispatch::retry::look_at_database;
+use crate::verify::{Check, Difference, Verification};
 use serde_json::json;
 
 pub(super) fn execute(shared: &Shared) -> Result<Exit, CommandError> {

@@ -1,6 +1,6 @@
 //! Keys: which ones the configuration may have, and where an unknown one stands.
 
-use super::{ConfigurationError, DEFAULT_TOML};
+use crate::config::{ConfigurationError, DEFAULT_TOML};
 use config::{File, FileFormat, Map, Value, ValueKind};
 
 /// A key whose unlikeness to every known one is larger than this is not called a misspelling of it.

@@ -1,6 +1,6 @@
 //! Place: where a key of the configuration stands, for whoever has to mend it.
 
-use super::{ConfigurationError, Overrides};
+use crate::config::{ConfigurationError, Overrides};
 use config::{ConfigError, Map};
 use toml::de::{DeTable, DeValue};
 

@@ -1,6 +1,6 @@
 //! Ranges: numbers of the configuration that only make sense between two others.
 
-use super::ConfigurationError;
+use crate::config::ConfigurationError;
 use std::time::Duration;
 
 /// A share in percent.

@@ -1,6 +1,6 @@
 //! Tests of the configuration: which source wins, and what is said of a wrong one.
 
-use super::*;
+use crate::config::*;
 use std::io::Write;
 
 fn load(file: &str, environment: &[(&str, &str)]) -> Result<Config, String> {
@@ -25,7 +25,7 @@ fn the_environment_wins_over_the_file_and_the_file_over_the_profile() {
     let config = config.expect("valid");
     assert_eq!(config.settle, Duration::from_millis(7));
     let orders = config.datasets.iter().find(|dataset| dataset.name == "orders").expect("of the profile");
-    assert_eq!(orders.kind, crate::dataset::FeedKind::Delta);
+    assert_eq!(orders.kind, crate::feed::dataset::FeedKind::Delta);
     assert_eq!(orders.table, "orders");
 }
 

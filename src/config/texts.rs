@@ -1,6 +1,6 @@
 //! Texts: configuration files as text, and lists of texts.
 
-use super::ConfigurationError;
+use crate::config::ConfigurationError;
 use serde::{Deserialize, Deserializer};
 use std::path::Path;
 

@@ -1,8 +1,8 @@
 //! Host: requests are answered only under names that this daemon goes by. A page of a stranger could otherwise have its own
 //! name point here, and read through a visitor's browser what is meant for this machine.
 
-use super::connections::ReachedAt;
-use crate::allowed_host::AllowedHost;
+use crate::config::allowed_host::AllowedHost;
+use crate::http::connections::ReachedAt;
 use axum::extract::{Extension, Request, State};
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, StatusCode, header};

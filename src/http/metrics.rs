@@ -2,8 +2,8 @@
 
 use crate::chunk::Counts;
 use crate::config::Config;
+use crate::dispatch::health::Health;
 use crate::error::SyncError;
-use crate::health::Health;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;

@@ -6,9 +6,9 @@ mod metrics;
 mod page;
 mod status;
 
-use crate::allowed_host::AllowedHost;
 use crate::config::Config;
-use crate::health::Health;
+use crate::config::allowed_host::AllowedHost;
+use crate::dispatch::health::Health;
 use axum::error_handling::HandleErrorLayer;
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};

@@ -1,9 +1,9 @@
 //! Page: what `/api/status` says, for people.
 
-use super::status::status;
 use crate::config::Config;
-use crate::health::Health;
-use crate::terminal::printable_value;
+use crate::dispatch::health::Health;
+use crate::http::status::status;
+use crate::process::terminal::printable_value;
 use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment};
 use serde_json::json;

@@ -1,8 +1,8 @@
 //! Status: what the daemon does, as JSON.
 
 use crate::config::Config;
+use crate::dispatch::health::Health;
 use crate::error::SyncError;
-use crate::health::Health;
 use crate::sync::now_ms;
 use serde_json::{Value, json};
 

@@ -4,71 +4,26 @@
 //! one another, on every database: SQLite knows only one writer, and on the servers that leaves no
 //! deadlock to think about. The one exception are two marts that servers compute at a time (`refresh`).
 
-mod ahead;
-pub mod approvals;
-pub mod attempts;
-mod bounds;
-mod bulk_mysql;
-mod bulk_postgres;
-mod bulk_sqlite;
-pub mod commit;
-mod connection;
-mod copy;
-pub mod definition;
-pub mod deletes;
-pub mod dialect;
-pub mod evolve;
-pub mod generations;
-pub mod indexes;
-mod keepsakes;
-pub mod known;
-pub mod known_files;
-pub mod lease;
+pub mod db;
 pub mod ledger;
-mod long_step;
-mod lost;
-pub mod marts;
-mod mysql;
-mod mysql_values;
-pub mod now;
-mod objects;
-pub mod obstacles;
-pub mod open_rejects;
-pub mod overview;
-pub mod partial;
-mod reach;
 pub mod read_only;
-mod recorded;
-pub mod refresh;
-pub mod rejects;
 pub mod scratch;
-mod sockets;
-mod sqlite_handle;
-pub mod stored_lines;
-pub mod summary;
-pub mod template;
-mod transaction;
-mod tsv;
-pub mod upsert;
-pub mod verify;
-pub mod views;
-mod wal;
-pub mod widen;
-pub mod wire;
+pub mod tables;
 
 use crate::config::{AfterSync, Config};
 use crate::error::SyncError;
-use crate::modes::{is_open_to_others, make_file};
-use crate::schema::Shapes;
-use crate::waiting::aloud;
-use bounds::Bounds;
-use connection::Connection;
-use definition::Definitions;
-use dialect::Dialect;
+use crate::feed::layout::Shapes;
+use crate::marts::definition::Definitions;
+use crate::process::modes::{is_open_to_others, make_file};
+use crate::process::waiting::aloud;
+use crate::sink::db::bounds::Bounds;
+use crate::sink::db::connection::Connection;
+use crate::sink::db::dialect::Dialect;
+use crate::sink::db::lease::Lease;
+use crate::sink::db::long_step::Interrupt;
+use crate::sink::db::transaction::Transaction;
+use crate::sink::tables::indexes::Indexes;
 use entity::files;
-use indexes::Indexes;
-use lease::Lease;
-use long_step::Interrupt;
 use migration::{Migrator, MigratorTrait};
 use sea_orm::sea_query::{Query, SelectStatement};
 use sea_orm::sqlx::Connection as _;
@@ -81,7 +36,6 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use transaction::Transaction;
 
 /// Connections of the pool: one or two write, except on MySQL, the others answer health checks, read known hashes, and on
 /// SQLite compute marts ahead and move pages of the log.
@@ -117,44 +71,44 @@ const SQLITE_STATEMENTS_MAX: usize = 40;
 /// The database.
 #[derive(Debug)]
 pub struct Sink {
-    connection: Connection,
-    dialect: Dialect,
-    shapes: RwLock<Arc<Shapes>>,
-    definitions: Definitions,
-    indexes: Indexes,
-    collation: Option<String>,
+    pub(crate) connection: Connection,
+    pub(crate) dialect: Dialect,
+    pub(crate) shapes: RwLock<Arc<Shapes>>,
+    pub(crate) definitions: Definitions,
+    pub(crate) indexes: Indexes,
+    pub(crate) collation: Option<String>,
     /// `None` when the database was opened for looking only; then nothing can be written.
-    lease: Option<Lease>,
-    writing: Mutex<()>,
+    pub(crate) lease: Option<Lease>,
+    pub(crate) writing: Mutex<()>,
     /// MySQL's connection for write transactions, between two of them.
-    idle: Arc<mysql::Idle>,
+    pub(crate) idle: Arc<crate::sink::db::mysql::Idle>,
     /// Held while tables get columns. Whether the ledger may know of columns that tables or views lack,
     /// because the database went away in between.
-    evolving: Mutex<bool>,
+    pub(crate) evolving: Mutex<bool>,
     /// Held for reading while a file's chunks are written, whose values have the kinds that the columns had when
     /// it was begun, and for writing while a column takes another kind. Nobody who holds it waits for
     /// `evolving`, and it is asked for only by the one who holds that.
-    kinds: Arc<tokio::sync::RwLock<()>>,
+    pub(crate) kinds: Arc<tokio::sync::RwLock<()>>,
     /// Tables that files of unknown feeds are to get, by dataset: none of them may be there yet.
-    promised: std::sync::Mutex<BTreeMap<String, String>>,
+    pub(crate) promised: std::sync::Mutex<BTreeMap<String, String>>,
     /// What stands in the way of changes.
-    obstacles: obstacles::Obstacles,
+    pub(crate) obstacles: crate::sink::ledger::obstacles::Obstacles,
     /// Most columns of a table.
-    table_columns_max: usize,
+    pub(crate) table_columns_max: usize,
     /// Files whose attempt is counted already for this process.
-    at_work: std::sync::Mutex<HashSet<i64>>,
+    pub(crate) at_work: std::sync::Mutex<HashSet<i64>>,
     /// Held for reading while a file is worked on, and for writing by one in whose hands a process may have died.
-    beside: Arc<tokio::sync::RwLock<()>>,
+    pub(crate) beside: Arc<tokio::sync::RwLock<()>>,
     /// Why the lease could not be kept, the last time that it was tried.
-    beat_fault: std::sync::Mutex<Option<String>>,
+    pub(crate) beat_fault: std::sync::Mutex<Option<String>>,
     /// When work was last committed: what tells a new outage from one that goes on.
-    last_commit: std::sync::Mutex<Option<Instant>>,
-    files_at_work: marts::FilesAtWork,
+    pub(crate) last_commit: std::sync::Mutex<Option<Instant>>,
+    pub(crate) files_at_work: crate::marts::FilesAtWork,
     /// Set when the process is to end: then long steps do.
-    stop: CancellationToken,
-    interrupt: Interrupt,
+    pub(crate) stop: CancellationToken,
+    pub(crate) interrupt: Interrupt,
     /// `None` where there is no log to move pages of.
-    page_mover: Option<wal::PageMover>,
+    pub(crate) page_mover: Option<crate::sink::db::wal::PageMover>,
 }
 
 impl Sink {
@@ -190,14 +144,14 @@ impl Sink {
         connection.bounds.keep(Migrator::up(&*connection, None)).await?;
         let sink = Self {
             definitions: Definitions::load(config.marts_dir.as_deref())?,
-            shapes: RwLock::new(Arc::new(evolve::declared_shapes())),
+            shapes: RwLock::new(Arc::new(crate::sink::tables::evolve::declared_shapes())),
             indexes: Indexes::of(dialect),
             writing: Mutex::new(()),
-            idle: Arc::new(mysql::Idle::new(config.database_url.clone(), Bounds::of(config))),
+            idle: Arc::new(crate::sink::db::mysql::Idle::new(config.database_url.clone(), Bounds::of(config))),
             evolving: Mutex::new(false),
             kinds: Arc::default(),
             promised: std::sync::Mutex::default(),
-            obstacles: obstacles::Obstacles::default(),
+            obstacles: crate::sink::ledger::obstacles::Obstacles::default(),
             table_columns_max: config.limits.table_columns_max,
             at_work: std::sync::Mutex::default(),
             beside: Arc::default(),
@@ -206,7 +160,7 @@ impl Sink {
             files_at_work: Default::default(),
             stop,
             interrupt,
-            page_mover: wal::PageMover::of(&connection, dialect),
+            page_mover: crate::sink::db::wal::PageMover::of(&connection, dialect),
             connection,
             dialect,
             collation,
@@ -228,8 +182,8 @@ impl Sink {
     }
 
     /// What makes rows of a file what this database's bulk path takes.
-    pub fn encoder(&self, file_id: i64) -> wire::Encoder {
-        wire::Encoder::new(self.dialect, file_id)
+    pub fn encoder(&self, file_id: i64) -> crate::sink::tables::bulk::encoder::Encoder {
+        crate::sink::tables::bulk::encoder::Encoder::new(self.dialect, file_id)
     }
 
     /// When something was last committed.
@@ -288,24 +242,27 @@ impl Sink {
     /// When the database fails.
     pub async fn close_database(&self) -> Result<(), SyncError> {
         if self.dialect == Dialect::Sqlite {
-            wal::empty_log(&self.connection).await?;
+            crate::sink::db::wal::empty_log(&self.connection).await?;
         }
         self.end_connections().await
     }
 
-    fn lease(&self) -> Result<&Lease, SyncError> {
+    pub(crate) fn lease(&self) -> Result<&Lease, SyncError> {
         let looking_only = || SyncError::Internal("it was to write to a database that it only looks at".to_owned());
         self.lease.as_ref().ok_or_else(looking_only)
     }
 
     /// A write transaction. It fails at once if the lease is lost, and keeps it otherwise.
-    async fn begin(&self) -> Result<WriteTransaction<'_>, SyncError> {
+    pub(crate) async fn begin(&self) -> Result<WriteTransaction<'_>, SyncError> {
         let writing = aloud("another file's transaction", self.writing.lock()).await;
         self.begin_holding(writing).await
     }
 
     /// As [`Sink::begin`], for who has the right to write already.
-    async fn begin_holding<'a>(&'a self, writing: MutexGuard<'a, ()>) -> Result<WriteTransaction<'a>, SyncError> {
+    pub(crate) async fn begin_holding<'a>(
+        &'a self,
+        writing: MutexGuard<'a, ()>,
+    ) -> Result<WriteTransaction<'a>, SyncError> {
         let lease = self.lease()?;
         let transaction = Transaction::begin(&self.connection, self.dialect, &self.idle).await?;
         // The first statement writes, so SQLite takes its write lock here and never has to upgrade one.
@@ -314,7 +271,7 @@ impl Sink {
     }
 
     /// As [`Sink::begin`], for who holds `writing` already and, on the servers, may have two such transactions at a time.
-    async fn begin_beside_others(&self) -> Result<WriteTransaction<'_>, SyncError> {
+    pub(crate) async fn begin_beside_others(&self) -> Result<WriteTransaction<'_>, SyncError> {
         let lease = self.lease()?;
         let transaction = Transaction::begin(&self.connection, self.dialect, &self.idle).await?;
         // The lease's row stays locked from here on: asked for at the beginning, the two would follow one another.
@@ -325,7 +282,7 @@ impl Sink {
         Ok(WriteTransaction { transaction, last_commit: &self.last_commit, late_lease, _guard: None })
     }
 
-    async fn execute_sql(
+    pub(crate) async fn execute_sql(
         &self,
         connection: &impl ConnectionTrait,
         sql: String,
@@ -337,13 +294,13 @@ impl Sink {
 }
 
 /// The texts that a query of one column gives.
-async fn texts(connection: &impl ConnectionTrait, query: &SelectStatement) -> Result<Vec<String>, DbErr> {
+pub(crate) async fn texts(connection: &impl ConnectionTrait, query: &SelectStatement) -> Result<Vec<String>, DbErr> {
     connection.query_all(query).await?.iter().map(|row| row.try_get_by_index(0)).collect()
 }
 
 /// A transaction, and the right to write.
-struct WriteTransaction<'a> {
-    transaction: Transaction,
+pub(crate) struct WriteTransaction<'a> {
+    pub(crate) transaction: Transaction,
     last_commit: &'a std::sync::Mutex<Option<Instant>>,
     /// Set when the lease was not asked for at the beginning.
     late_lease: Option<&'a Lease>,
@@ -352,7 +309,7 @@ struct WriteTransaction<'a> {
 }
 
 impl WriteTransaction<'_> {
-    async fn commit(self) -> Result<(), SyncError> {
+    pub(crate) async fn commit(self) -> Result<(), SyncError> {
         if let Some(lease) = self.late_lease {
             lease.beat(&self.transaction).await?;
         }
@@ -388,7 +345,7 @@ async fn connect(config: &Config) -> Result<Connection, SyncError> {
 
 async fn connect_for(access: Access, config: &Config, interrupt: &Interrupt) -> Result<Connection, SyncError> {
     let (url, bounds) = (&config.database_url, Bounds::of(config));
-    reach::reach(url, config.database_wait.clamp(CONNECT_TIMEOUT_MIN, CONNECT_TIMEOUT)).await?;
+    crate::sink::db::reach::reach(url, config.database_wait.clamp(CONNECT_TIMEOUT_MIN, CONNECT_TIMEOUT)).await?;
     if access == Access::Write {
         make_sqlite_file(config);
     }
@@ -437,7 +394,7 @@ fn bound_sessions(options: &mut ConnectOptions, bounds: Bounds) {
     let silent = |_| SqlxError::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, "no answer on a connection"));
     options.map_sqlx_postgres_pool_opts(move |pool| {
         let pool = pool.after_connect(move |connection, _| {
-            sockets::watch_over(port.unwrap_or(POSTGRES_PORT));
+            crate::sink::db::sockets::watch_over(port.unwrap_or(POSTGRES_PORT));
             Box::pin(async move { bounds.tell_postgres(connection).await })
         });
         pool.after_release(move |connection, _| {
@@ -446,7 +403,7 @@ fn bound_sessions(options: &mut ConnectOptions, bounds: Bounds) {
     });
     options.map_sqlx_mysql_pool_opts(move |pool| {
         let pool = pool.after_connect(move |connection, _| {
-            sockets::watch_over(port.unwrap_or(MYSQL_PORT));
+            crate::sink::db::sockets::watch_over(port.unwrap_or(MYSQL_PORT));
             Box::pin(async move { bounds.tell_mysql(connection).await })
         });
         pool.after_release(move |connection, _| {

@@ -1,15 +1,18 @@
 //! Read-only: the database as the commands see it that only look. They need no lease, so they work
 //! beside a writer; they migrate nothing, add no column, and create no file.
 
-use super::bounds::Bounds;
-use super::connection::Connection;
-use super::definition::Definitions;
-use super::dialect::Dialect;
-use super::long_step::Interrupt;
-use super::sqlite_handle::with_handle;
-use super::{Access, Sink, connect_for, evolve, indexes, mysql, obstacles};
 use crate::config::Config;
 use crate::error::SyncError;
+use crate::marts::definition::Definitions;
+use crate::sink::db::bounds::Bounds;
+use crate::sink::db::connection::Connection;
+use crate::sink::db::dialect::Dialect;
+use crate::sink::db::long_step::Interrupt;
+use crate::sink::db::mysql;
+use crate::sink::db::sqlite_handle::with_handle;
+use crate::sink::ledger::obstacles;
+use crate::sink::tables::{evolve, indexes};
+use crate::sink::{Access, Sink, connect_for};
 use entity::files;
 use migration::{Migrator, MigratorTrait};
 use rusqlite::config::DbConfig;
@@ -78,7 +81,7 @@ impl Sink {
     }
 
     /// A view of the database in which nothing changes while it is looked at.
-    pub(super) async fn snapshot(&self) -> Result<DatabaseTransaction, SyncError> {
+    pub(crate) async fn snapshot(&self) -> Result<DatabaseTransaction, SyncError> {
         let (isolation, access) = match self.dialect {
             // A SQLite transaction sees what was there at its first read.
             Dialect::Sqlite => (None, None),
@@ -109,7 +112,7 @@ impl Sink {
     }
 }
 
-pub(super) async fn connect_to_look(config: &Config) -> Result<Connection, SyncError> {
+pub(crate) async fn connect_to_look(config: &Config) -> Result<Connection, SyncError> {
     if let Some(path) = sqlite_file(config.database_url.reveal()) {
         // Not whether it exists: a folder on the way may be closed to whoever looks.
         std::fs::metadata(&path).map_err(|source| SyncError::NoDatabase { path, source })?;
@@ -125,14 +128,14 @@ pub fn sqlite_file(url: &str) -> Option<PathBuf> {
 }
 
 /// Whether a SQLite database has a write-ahead log with something in it: a writer runs, or it was killed.
-pub(super) fn has_log(url: &str) -> bool {
+pub(crate) fn has_log(url: &str) -> bool {
     let Some(path) = sqlite_file(url) else { return false };
     let log = PathBuf::from(format!("{}-wal", path.display()));
     std::fs::metadata(log).is_ok_and(|log| log.len() > 0)
 }
 
 /// Leaves the log to whoever writes: the last connection that is closed would move it into the database.
-pub(super) fn leave_log(options: SqlitePoolOptions) -> SqlitePoolOptions {
+pub(crate) fn leave_log(options: SqlitePoolOptions) -> SqlitePoolOptions {
     options.after_connect(|connection, _| {
         Box::pin(async move {
             let leave =

@@ -1,13 +1,13 @@
 //! Scratch: a SQLite database of our own, filled with what another one holds of some markets, so that a
 //! sync can be tried on it. It notes the first rows that a file adds, changes or removes, by triggers.
 
-use super::Sink;
-use super::deletes::DELETED_AT;
-use super::dialect::Dialect;
-use super::upsert::statements;
-use super::views::Dropped;
 use crate::error::SyncError;
-use crate::schema::{Kind, Shapes, TableShape};
+use crate::feed::layout::{Kind, Shapes, TableShape};
+use crate::marts::views::Dropped;
+use crate::sink::Sink;
+use crate::sink::db::dialect::Dialect;
+use crate::sink::tables::deletes::DELETED_AT;
+use crate::sink::tables::upsert::statements;
 use chrono::{DateTime, NaiveDate, Utc};
 use entity::{rejects, schema_changes};
 use futures_util::TryStreamExt;

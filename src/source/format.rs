@@ -1,14 +1,14 @@
 //! Format: how a file is written. Its name says whether rows are cells or objects; its first rows say what stands
 //! between cells and around them, unless the dataset says so.
 
-use super::cells::{Cell, Dialect, Split, split_row};
-use super::compression::Compression;
-use super::content::{BLOCK_BYTES, Content, Window};
+use crate::cli::rejects_csv::corrected_paths;
 use crate::config::Limits;
-use crate::dataset::{Dataset, Encoding};
 use crate::error::SyncError;
-use crate::rejects::corrected_paths;
-use crate::schema::declared_name;
+use crate::feed::dataset::{Dataset, Encoding};
+use crate::feed::layout::declared_name;
+use crate::source::rows::cells::{Cell, Dialect, Split, split_row};
+use crate::source::text::compression::Compression;
+use crate::source::text::content::{BLOCK_BYTES, Content, Window};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 

@@ -1,13 +1,13 @@
 //! Mentions: the keys of all records that a file mentions, also of those it could not bring in, as 128-bit hashes
 //! in bounded memory.
 
-use super::content::Content;
-use super::format::RowFormat;
-use super::reader::rows_at;
 use crate::config::Limits;
-use crate::dataset::Dataset;
 use crate::error::SyncError;
-use crate::schema::Layout;
+use crate::feed::dataset::Dataset;
+use crate::feed::layout::Layout;
+use crate::source::format::RowFormat;
+use crate::source::reader::rows_at;
+use crate::source::text::content::Content;
 use xxhash_rust::xxh3::xxh3_128;
 
 /// The mentioned keys whose hashes lie in a range. What memory does not hold is for another pass over the file.

@@ -1,14 +1,14 @@
 //! OtherRows: what a file has of some records, for a corrected copy of its rejects that has only some of their rows.
 
-use super::content::Content;
-use super::format::RowFormat;
-use super::reader::{decode, rows_at};
-use super::rows::Form;
 use crate::chunk::Chunk;
 use crate::config::Limits;
-use crate::dataset::Dataset;
 use crate::error::SyncError;
-use crate::schema::{Layout, Role};
+use crate::feed::dataset::Dataset;
+use crate::feed::layout::{Layout, Role};
+use crate::source::format::RowFormat;
+use crate::source::reader::{decode, rows_at};
+use crate::source::rows::Form;
+use crate::source::text::content::Content;
 use arrow_array::Array;
 use arrow_array::cast::AsArray;
 use std::collections::{BTreeMap, HashMap, HashSet};

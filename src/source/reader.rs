@@ -4,21 +4,21 @@
 //! afterwards. The sequence of chunks depends on nothing but the content, the survey and the limits, so
 //! that a position in it means the same after a restart.
 
-use super::cells::Dialect;
-use super::content::{Content, Window};
-use super::csv::CsvRows;
-use super::format::{Format, RowFormat};
-use super::json::JsonRows;
-use super::record_index::RecordHasher;
-use super::rows::{Fault, Form, RowRef, Rows, printable_in};
-use super::seen_keys::{Scattered, key_hash, short_key_hash};
-use super::survey::Survey;
 use crate::chunk::{Chunk, JoinedRow, JoinedRows, Position, Reject, SeenRecord, Skip};
+use crate::cli::rejects_csv::OF_SAME_RECORD;
 use crate::config::Limits;
-use crate::dataset::{Dataset, Encoding};
 use crate::error::SyncError;
-use crate::rejects::OF_SAME_RECORD;
-use crate::schema::Layout;
+use crate::feed::dataset::{Dataset, Encoding};
+use crate::feed::layout::Layout;
+use crate::source::format::{Format, RowFormat};
+use crate::source::rows::cells::Dialect;
+use crate::source::rows::csv::CsvRows;
+use crate::source::rows::json::JsonRows;
+use crate::source::rows::{Fault, Form, RowRef, Rows, printable_in};
+use crate::source::seen_keys::{Scattered, key_hash, short_key_hash};
+use crate::source::survey::Survey;
+use crate::source::text::content::{Content, Window};
+use crate::source::unchanged::record_index::RecordHasher;
 use arrow_array::RecordBatch;
 use arrow_schema::{DataType, Field, Schema};
 use std::collections::HashMap;
@@ -299,7 +299,7 @@ pub(crate) fn rows_at<'a>(
         RowFormat::Json => Rows::Json(JsonRows::resuming(window, dataset, layout, limits, number)),
         RowFormat::Csv(dialect) => {
             if offset == 0 {
-                super::csv::read_header(&mut window, dialect)?;
+                crate::source::rows::csv::read_header(&mut window, dialect)?;
             }
             let key = layout.key();
             Rows::Csv(CsvRows::new(window, dialect, layout, dataset, key, limits.field_bytes_max, number))

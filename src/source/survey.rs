@@ -1,19 +1,19 @@
 //! Survey: the first look at every row of a file. It decides whether the file can be taken at all,
 //! which records' rows stand apart, and what kinds of values undeclared columns hold.
 
-use super::content::{Content, Window};
-use super::csv::{CsvRows, read_header};
-use super::format::{Format, RowFormat, find_row_format, is_document};
-use super::json::JsonRows;
-use super::record_index::RecordHasher;
-use super::rows::{Fault, Form, RowRef, Rows};
-use super::seen_keys::{Scattered, SeenKeys, key_hash};
-use super::skips::{Candidates, IndexPlace, Skips};
-use super::text::Text;
 use crate::config::Limits;
-use crate::dataset::Dataset;
 use crate::error::SyncError;
-use crate::schema::{Layout, Shapes};
+use crate::feed::dataset::Dataset;
+use crate::feed::layout::{Layout, Shapes};
+use crate::source::format::{Format, RowFormat, find_row_format, is_document};
+use crate::source::rows::csv::{CsvRows, read_header};
+use crate::source::rows::json::JsonRows;
+use crate::source::rows::{Fault, Form, RowRef, Rows};
+use crate::source::seen_keys::{Scattered, SeenKeys, key_hash};
+use crate::source::text::Text;
+use crate::source::text::content::{Content, Window};
+use crate::source::unchanged::record_index::RecordHasher;
+use crate::source::unchanged::skips::{Candidates, IndexPlace, Skips};
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 

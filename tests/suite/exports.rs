@@ -320,6 +320,23 @@ fn writers(table: &str, key: &str) -> String {
 /// Rows are long: that much of one is shown.
 const ROW_CHARS_SHOWN: usize = 300;
 
+/// Waits until the ledger has so many synced files; the database may be away meanwhile.
+pub fn wait_for_synced(sandbox: &Sandbox, files: usize) {
+    let sql = "SELECT id FROM tidegate_files WHERE state = 'synced'";
+    wait_for("every file to be synced", || sandbox.try_rows(sql).is_ok_and(|synced| synced.len() == files));
+}
+
+/// Panics where the database differs from one that took these versions without any trouble.
+pub fn is_as_after_a_clean_run(sandbox: &Sandbox, market: &Market, versions: &[Version]) {
+    let clean = sandbox.sibling();
+    for &version in versions {
+        market.drop_version(&clean, version);
+        let report = market.sync(&clean, "");
+        assert_eq!(report.exit, 0, "{}", report.stderr);
+    }
+    assert_same(&everything(sandbox), &everything(&clean), "beside a clean run");
+}
+
 /// Compares what [`everything`] or [`Sandbox::dump`] found, part by part, and shows only what differs.
 pub fn assert_same(
     actual: &BTreeMap<&'static str, Vec<String>>,

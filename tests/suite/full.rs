@@ -1,6 +1,6 @@
 //! Full: a disk that is full, and a state directory that is gone, cost time or nothing, and are said.
 
-use crate::exports::{Market, SMALL_CHUNKS, Version, assert_same, everything};
+use crate::exports::{Market, SMALL_CHUNKS, Version, is_as_after_a_clean_run, wait_for_synced};
 use crate::sandbox::{Daemon, Engine, Sandbox, on_every_database, wait_for};
 use std::fs::{self, File};
 use std::io::Write;
@@ -37,21 +37,6 @@ impl Drop for SmallDisk {
         // Lazily: a process of a failed test may still have a file of it.
         let _ = Command::new("umount").arg("-l").arg(&self.0).status();
     }
-}
-
-fn wait_for_synced(sandbox: &Sandbox, files: usize) {
-    let sql = "SELECT id FROM tidegate_files WHERE state = 'synced'";
-    wait_for("every file to be synced", || sandbox.try_rows(sql).is_ok_and(|synced| synced.len() == files));
-}
-
-fn is_as_after_a_clean_run(sandbox: &Sandbox, market: &Market, versions: &[Version]) {
-    let clean = sandbox.sibling();
-    for &version in versions {
-        market.drop_version(&clean, version);
-        let report = market.sync(&clean, "");
-        assert_eq!(report.exit, 0, "{}", report.stderr);
-    }
-    assert_same(&everything(sandbox), &everything(&clean), "without room");
 }
 
 #[test]

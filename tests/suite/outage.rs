@@ -1,6 +1,8 @@
 //! Outage: a database that is away is waited for, and nothing is lost or done twice.
 
-use crate::exports::{Background, Market, SMALL_CHUNKS, Version, assert_same, everything, wait_for_half_a_file};
+use crate::exports::{
+    Background, Market, SMALL_CHUNKS, Version, is_as_after_a_clean_run, wait_for_half_a_file, wait_for_synced,
+};
 use crate::sandbox::{Daemon, Engine, Report, Sandbox, free_port, wait_for};
 use crate::servers::{Kind, Server};
 use sea_orm::{ConnectionTrait, Database, DatabaseTransaction, DbErr, TransactionTrait};
@@ -229,21 +231,6 @@ fn wait_for_a_held_transaction(sync: &Background) {
 fn wait_for_file(sandbox: &Sandbox, condition: &str) {
     let sql = format!("SELECT id FROM tidegate_files WHERE state = 'syncing' AND {condition}");
     wait_for(condition, || sandbox.try_rows(&sql).is_ok_and(|files| !files.is_empty()));
-}
-
-fn wait_for_synced(sandbox: &Sandbox, files: usize) {
-    let sql = "SELECT id FROM tidegate_files WHERE state = 'synced'";
-    wait_for("every file to be synced", || sandbox.try_rows(sql).is_ok_and(|synced| synced.len() == files));
-}
-
-fn is_as_after_a_clean_run(sandbox: &Sandbox, market: &Market, versions: &[Version]) {
-    let clean = sandbox.sibling();
-    for &version in versions {
-        market.drop_version(&clean, version);
-        let report = market.sync(&clean, "");
-        assert_eq!(report.exit, 0, "{}", report.stderr);
-    }
-    assert_same(&everything(sandbox), &everything(&clean), "after an outage");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Silence: connections that die without a word, locks that nobody lets go of, and files that stand still are noticed in
 //! bounded time, said, and outlived.
 
-use crate::exports::{Background, Market, SMALL_CHUNKS, Version, assert_same, everything};
+use crate::exports::{Background, Market, SMALL_CHUNKS, Version, is_as_after_a_clean_run, wait_for_synced};
 use crate::proxy::Proxy;
 use crate::sandbox::{Daemon, Engine, Sandbox, on_every_database, wait_for};
 use std::process::Command;
@@ -83,21 +83,6 @@ fn a_connection_dies(moment: Moment, failpoints: &str) {
 
 fn status(daemon: &Daemon) -> Option<u16> {
     daemon.get("/readyz").map(|(status, _)| status)
-}
-
-fn wait_for_synced(sandbox: &Sandbox, files: usize) {
-    let sql = "SELECT id FROM tidegate_files WHERE state = 'synced'";
-    wait_for("every file to be synced", || sandbox.rows(sql).len() == files);
-}
-
-fn is_as_after_a_clean_run(sandbox: &Sandbox, market: &Market, versions: &[Version]) {
-    let clean = sandbox.sibling();
-    for &version in versions {
-        market.drop_version(&clean, version);
-        let report = market.sync(&clean, "");
-        assert_eq!(report.exit, 0, "{}", report.stderr);
-    }
-    assert_same(&everything(sandbox), &everything(&clean), "after a silence");
 }
 
 /// Whether a transaction keeps the lease's row: a sign of life alone lets go of it at once.

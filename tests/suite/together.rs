@@ -9,10 +9,10 @@ use std::fs;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tidegate::sink::definition::Definitions;
-use tidegate::sink::dialect::Dialect;
-use tidegate::sink::evolve::declared_shapes;
-use tidegate::sink::template::{Rendered, Scope, render, render_over};
+use tidegate::marts::definition::Definitions;
+use tidegate::marts::template::{Rendered, Scope, render, render_over};
+use tidegate::sink::db::dialect::Dialect;
+use tidegate::sink::tables::evolve::declared_shapes;
 
 /// The longest that a stop may take: `daemon::DRAIN_MAX`.
 const STOP_MAX: Duration = Duration::from_secs(5);

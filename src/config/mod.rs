@@ -1,0 +1,535 @@
+//! Configuration: embedded defaults, the profile, a TOML file and the environment, parsed once into
+//! types that cannot be wrong. Nobody else reads either of them.
+
+pub mod allowed_host;
+pub mod database_url;
+pub mod installed;
+mod keys;
+mod place;
+mod ranges;
+mod texts;
+
+use crate::config::allowed_host::AllowedHost;
+use crate::config::database_url::DatabaseUrl;
+use crate::config::installed::Service;
+use crate::config::keys::check_keys;
+use crate::config::place::Sources;
+use crate::config::ranges::{at_least_a_second, percent};
+use crate::config::texts::{texts, toml_text};
+use crate::feed::dataset::{Dataset, DatasetSettings, NullTokens};
+use crate::feed::words::one_of;
+use crate::process::secret::{Secret, conceal};
+use config::{ConfigError, Environment, File, FileFormat, Map};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use thiserror::Error;
+
+/// The commented default configuration, as `tidegate init` writes it.
+pub const DEFAULT_TOML: &str = include_str!("../../etc/tidegate.toml");
+
+const MARKET_PROFILE: &str = include_str!("../../etc/profiles/market.toml");
+
+/// Variables with the prefix that are no configuration keys.
+const OTHER_VARIABLES: [&str; 1] = ["TIDEGATE_CONFIG"];
+
+/// Name of the systemd credential that holds the database URL.
+const DATABASE_CREDENTIAL: &str = "database-url";
+
+/// Name of the configuration file in systemd's configuration directory.
+pub const CONFIGURATION_NAME: &str = "tidegate.toml";
+
+/// What is wrong with the configuration.
+#[derive(Debug, Error)]
+pub enum ConfigurationError {
+    /// A file cannot be read or is not TOML, or a value has the wrong type.
+    #[error("{}", conceal(&.0.to_string()))]
+    Unreadable(#[from] ConfigError),
+    /// A key that nothing reads.
+    #[error("unknown key `{key}`{}", nearest.as_ref().map(|nearest| format!("; did you mean `{nearest}`?")).unwrap_or_default())]
+    UnknownKey {
+        /// The key, with the tables it is in.
+        key: String,
+        /// The known key most like it.
+        nearest: Option<String>,
+    },
+    /// A value that makes no sense.
+    #[error("{}", conceal(.0))]
+    Invalid(String),
+}
+
+/// What the command line says; it wins over everything else.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    /// `--config`
+    pub config: Option<PathBuf>,
+    /// `--database`
+    pub database_url: Option<Secret>,
+    /// `--state-dir`
+    pub state_dir: Option<PathBuf>,
+    /// The argument of `run`.
+    pub inbox: Option<PathBuf>,
+    /// `--listen`
+    pub listen: Option<String>,
+    /// Whether the installed service's configuration is meant when no other one is named.
+    pub finds_service: bool,
+}
+
+/// Everything tidegate was told.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The watched directory.
+    pub inbox: PathBuf,
+    /// Checkpoints and every other local file.
+    pub state_dir: PathBuf,
+    /// Where the tables are.
+    pub database_url: DatabaseUrl,
+    /// How long commands other than `run` wait for a database that is away.
+    pub database_wait: Duration,
+    /// How long a second writer waits for the lease.
+    pub lease_wait: Duration,
+    /// How long one statement may take.
+    pub statement_max: Duration,
+    /// How long a statement waits for a lock.
+    pub lock_wait: Duration,
+    /// How long a file may stand still before `/readyz` says so.
+    pub stuck_after: Duration,
+    /// Rest of a closed file before it is taken.
+    pub settle: Duration,
+    /// Rest of a file whose closing nobody saw.
+    pub settle_scan: Duration,
+    /// Longest time that newer files wait for one that does not settle.
+    pub settle_max: Duration,
+    /// Longest time between two scans.
+    pub scan_interval: Duration,
+    /// What happens to a synced file.
+    pub after_sync: AfterSync,
+    /// Where archived files go.
+    pub archive_dir: PathBuf,
+    /// Share of rejected rows above which a file is quarantined, in percent.
+    pub rejects_max_percent: f64,
+    /// Share of a market's records above which a deletion waits for approval, in percent.
+    pub deletes_max_percent: f64,
+    /// Bounds on sizes.
+    pub limits: Limits,
+    /// Directory of more marts and views.
+    pub marts_dir: Option<PathBuf>,
+    /// Address of the health check.
+    pub listen: SocketAddr,
+    /// Names under which it may be asked besides.
+    pub allowed_hosts: Vec<AllowedHost>,
+    /// How logs are written.
+    pub log_format: LogFormat,
+    /// What is logged; empty leaves it to the command.
+    pub log_level: String,
+    /// The feeds, by name.
+    pub datasets: Vec<Arc<Dataset>>,
+    /// The installed service whose configuration this is, if nobody named another one.
+    pub service: Option<Service>,
+}
+
+/// Bounds on sizes, all derived from the configuration.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// What all of it may take together.
+    pub memory_bytes_max: u64,
+    /// A file up to this size is kept in memory while it is synced.
+    pub content_bytes_max: u64,
+    /// Text of one chunk.
+    pub chunk_bytes_max: usize,
+    /// Text of the records that one gathering pass holds.
+    pub gather_bytes_max: u64,
+    /// Paths of the inbox of which it is known what the ledger says, without asking it at each scan.
+    pub known_files_max: usize,
+    /// Largest file.
+    pub file_bytes_max: u64,
+    /// What a compressed file may unpack to.
+    pub decompressed_bytes_max: u64,
+    /// Longest row.
+    pub row_bytes_max: usize,
+    /// Longest value.
+    pub field_bytes_max: usize,
+    /// Most rows of a record.
+    pub record_rows_max: usize,
+    /// Longest text of a record.
+    pub record_bytes_max: u64,
+    /// Most columns of a file.
+    pub columns_max: usize,
+    /// Most columns of a table.
+    pub table_columns_max: usize,
+    /// Smallest text of a full export that leaves an index of its records.
+    pub record_index_bytes_min: u64,
+}
+
+/// What happens to a file after its rows are committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AfterSync {
+    /// It stays.
+    Keep,
+    /// It moves to the archive.
+    Archive,
+    /// It is removed.
+    Delete,
+}
+
+/// What becomes of a file that no dataset matches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Unmatched {
+    /// It is listed.
+    List,
+    /// It gets a table of its own.
+    Create,
+}
+
+/// How logs are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people on a terminal, JSON elsewhere.
+    Auto,
+    /// For people.
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    #[serde(rename = "profile")]
+    _profile: String,
+    inbox: PathBuf,
+    state_dir: PathBuf,
+    database_url: Secret,
+    database_url_file: PathBuf,
+    database_wait_ms: u64,
+    lease_wait_ms: u64,
+    statement_max_ms: u64,
+    lock_wait_ms: u64,
+    stuck_after_ms: u64,
+    settle_ms: u64,
+    settle_scan_ms: u64,
+    settle_max_ms: u64,
+    scan_interval_ms: u64,
+    #[serde(deserialize_with = "one_of")]
+    after_sync: AfterSync,
+    archive_dir: PathBuf,
+    memory_max_mb: u64,
+    rejects_max_percent: f64,
+    deletes_max_percent: f64,
+    file_bytes_max: u64,
+    decompressed_bytes_max: u64,
+    row_bytes_max: usize,
+    field_bytes_max: usize,
+    record_rows_max: usize,
+    record_bytes_max: u64,
+    columns_max: usize,
+    table_columns_max: usize,
+    record_index_bytes_min: u64,
+    marts_dir: PathBuf,
+    listen: String,
+    #[serde(deserialize_with = "texts")]
+    allowed_hosts: Vec<String>,
+    #[serde(deserialize_with = "one_of")]
+    log_format: LogFormat,
+    log_level: String,
+    #[serde(deserialize_with = "one_of")]
+    unmatched: Unmatched,
+    unmatched_key: String,
+    null_tokens: Vec<String>,
+    datasets: BTreeMap<String, DatasetSettings>,
+}
+
+/// Whether the environment has a variable that a library reads, rather than tidegate.
+pub fn is_in_environment(name: &str) -> bool {
+    std::env::var_os(name).is_some()
+}
+
+/// The stream that systemd connected to the journal: its device and inode.
+pub fn journal_stream() -> Option<String> {
+    std::env::var("JOURNAL_STREAM").ok()
+}
+
+impl Config {
+    /// Reads the configuration.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong, and for a misspelt key which one was meant.
+    pub fn load(overrides: &Overrides) -> Result<Self, ConfigurationError> {
+        Self::from_sources(overrides, &environment()?)
+    }
+
+    /// The directories below `root` that tidegate itself writes to: what is in them is no export.
+    pub fn own_dirs_below(&self, root: &Path) -> Vec<PathBuf> {
+        let own = [&self.state_dir, &self.archive_dir];
+        let resolved = own.into_iter().filter_map(|directory| directory.canonicalize().ok());
+        let mut own_dirs: Vec<PathBuf> = own.into_iter().cloned().chain(resolved).collect();
+        own_dirs.retain(|directory| directory.starts_with(root) && directory != root);
+        own_dirs
+    }
+
+    /// The same rules for a SQLite database and a state directory of their own, where files stay what they are.
+    pub fn for_scratch(&self, directory: &Path) -> Self {
+        let on_sqlite = chunk_bytes_max(self.limits.memory_bytes_max, false);
+        Self {
+            database_url: DatabaseUrl::of_file(&directory.join("scratch.db")),
+            state_dir: directory.to_owned(),
+            after_sync: AfterSync::Keep,
+            limits: Limits { chunk_bytes_max: on_sqlite, ..self.limits.clone() },
+            ..self.clone()
+        }
+    }
+
+    fn from_sources(overrides: &Overrides, environment: &Map<String, String>) -> Result<Self, ConfigurationError> {
+        if let Some(service) = Service::meant(overrides, environment) {
+            let overrides = Overrides { finds_service: false, ..overrides.clone() };
+            let environment = environment.iter().map(|(name, value)| (name.clone(), value.clone()));
+            let environment = environment.chain(service.environment()).collect();
+            let base = service.state_dir.clone();
+            let config = Self::from_sources_at(&base, &overrides, &environment)?;
+            return Ok(Self { service: Some(service), ..config });
+        }
+        Self::from_sources_at(Path::new(""), overrides, environment)
+    }
+
+    /// Relative paths start from `base`.
+    fn from_sources_at(
+        base: &Path,
+        overrides: &Overrides,
+        environment: &Map<String, String>,
+    ) -> Result<Self, ConfigurationError> {
+        let overrides = &Overrides { config: configuration_file(overrides, environment), ..overrides.clone() };
+        let own = sources(None, overrides, environment)?;
+        let profile_name = own.get_string("profile")?;
+        let profile = profile_text(base, &profile_name)?;
+        let merged = sources(Some(&profile), overrides, environment)?;
+        let sources = Sources { overrides, environment, profile: (&profile_name, &profile) };
+        let settings = check_keys(&merged).and_then(|()| Ok(merged.try_deserialize()?));
+        let mut settings: Settings = settings.map_err(|error| sources.placed(error))?;
+        if let (Some(directory), false) = (environment.get("STATE_DIRECTORY"), own_state_dir(&own)) {
+            settings.state_dir = PathBuf::from(directory);
+        }
+        Self::from_settings(base, settings, overrides, environment)
+    }
+
+    fn from_settings(
+        base: &Path,
+        settings: Settings,
+        overrides: &Overrides,
+        environment: &Map<String, String>,
+    ) -> Result<Self, ConfigurationError> {
+        let absolute = |path: &Path| absolute(&base.join(path));
+        let state_dir = absolute(overrides.state_dir.as_ref().unwrap_or(&settings.state_dir))?;
+        let null_tokens = Arc::new(NullTokens::new(settings.null_tokens.iter().cloned()));
+        let mut datasets: Vec<Arc<Dataset>> = settings
+            .datasets
+            .iter()
+            .map(|(name, dataset)| Dataset::new(name, dataset, &null_tokens).map(Arc::new))
+            .collect::<Result<_, _>>()
+            .map_err(ConfigurationError::Invalid)?;
+        if settings.unmatched == Unmatched::Create {
+            // The last one: a file belongs to the first dataset that matches.
+            datasets.push(Arc::new(Dataset::template(&settings.unmatched_key, &datasets, &null_tokens)));
+        }
+        let listen = overrides.listen.as_ref().unwrap_or(&settings.listen);
+        let inbox = absolute(overrides.inbox.as_ref().unwrap_or(&settings.inbox))?;
+        if inbox == state_dir {
+            return Err(ConfigurationError::Invalid(format!(
+                "inbox and state_dir must not be the same directory, {}",
+                inbox.display()
+            )));
+        }
+        let database_url = database_url(base, &settings, overrides, environment, &state_dir)?;
+        Ok(Self {
+            inbox,
+            limits: Limits::new(&settings, !database_url.is_file())?,
+            database_url,
+            database_wait: Duration::from_millis(settings.database_wait_ms),
+            lease_wait: Duration::from_millis(settings.lease_wait_ms),
+            statement_max: at_least_a_second("statement_max_ms", settings.statement_max_ms)?,
+            lock_wait: at_least_a_second("lock_wait_ms", settings.lock_wait_ms)?,
+            stuck_after: at_least_a_second("stuck_after_ms", settings.stuck_after_ms)?,
+            settle: Duration::from_millis(settings.settle_ms),
+            settle_scan: Duration::from_millis(settings.settle_scan_ms),
+            settle_max: Duration::from_millis(settings.settle_max_ms),
+            scan_interval: Duration::from_millis(settings.scan_interval_ms.max(1)),
+            after_sync: settings.after_sync,
+            archive_dir: match settings.archive_dir.as_os_str().is_empty() {
+                true => state_dir.join("archive"),
+                false => absolute(&settings.archive_dir)?,
+            },
+            rejects_max_percent: percent("rejects_max_percent", settings.rejects_max_percent)?,
+            deletes_max_percent: percent("deletes_max_percent", settings.deletes_max_percent)?,
+            marts_dir: (!settings.marts_dir.as_os_str().is_empty()).then(|| base.join(settings.marts_dir)),
+            listen: listen.parse().map_err(|_| {
+                ConfigurationError::Invalid(format!("listen: `{listen}` is not an address such as 127.0.0.1:9464"))
+            })?,
+            allowed_hosts: (settings
+                .allowed_hosts
+                .iter()
+                .map(|host| AllowedHost::parse(host))
+                .collect::<Result<_, _>>())
+            .map_err(|reason| ConfigurationError::Invalid(format!("allowed_hosts: {reason}")))?,
+            log_format: settings.log_format,
+            log_level: settings.log_level,
+            datasets,
+            state_dir,
+            service: None,
+        })
+    }
+}
+
+impl Limits {
+    /// Two lanes may have four records each under way, and a record's text grows about tenfold in memory, as a chunk's does.
+    const RECORDS_IN_MEMORY: u64 = 64;
+
+    /// Smallest memory that the parts below still make sense in.
+    const MEMORY_MB_MIN: u64 = 64;
+
+    fn new(settings: &Settings, is_on_server: bool) -> Result<Self, ConfigurationError> {
+        if settings.memory_max_mb < Self::MEMORY_MB_MIN {
+            return Err(ConfigurationError::Invalid(format!("memory_max_mb must be at least {}", Self::MEMORY_MB_MIN)));
+        }
+        let record_bytes_max = usize::try_from(settings.record_bytes_max).unwrap_or(usize::MAX);
+        for (key, value) in [
+            ("record_bytes_max", record_bytes_max),
+            ("row_bytes_max", settings.row_bytes_max),
+            ("field_bytes_max", settings.field_bytes_max),
+            ("record_rows_max", settings.record_rows_max),
+            ("columns_max", settings.columns_max),
+            ("table_columns_max", settings.table_columns_max),
+        ] {
+            if value == 0 {
+                return Err(ConfigurationError::Invalid(format!("{key} must be at least 1")));
+            }
+        }
+        let memory_bytes = settings.memory_max_mb << 20;
+        Ok(Self {
+            memory_bytes_max: memory_bytes,
+            content_bytes_max: memory_bytes / 8,
+            chunk_bytes_max: chunk_bytes_max(memory_bytes, is_on_server),
+            gather_bytes_max: memory_bytes / 16,
+            // Each takes 48 bytes, in a table that may be half empty: a fifth of the memory at most.
+            known_files_max: usize::try_from(memory_bytes / 512).unwrap_or(usize::MAX),
+            file_bytes_max: settings.file_bytes_max,
+            decompressed_bytes_max: settings.decompressed_bytes_max,
+            row_bytes_max: settings.row_bytes_max,
+            field_bytes_max: settings.field_bytes_max,
+            record_rows_max: settings.record_rows_max,
+            record_bytes_max: settings.record_bytes_max.min(memory_bytes / Self::RECORDS_IN_MEMORY),
+            columns_max: settings.columns_max,
+            table_columns_max: settings.table_columns_max,
+            record_index_bytes_min: settings.record_index_bytes_min,
+        })
+    }
+}
+
+/// A chunk's text grows about tenfold on its way through arrow arrays into statements, and two lanes have four chunks each under
+/// way: one 256th of the memory each keeps them to a third. Beside a server's database, which takes its memory elsewhere, twice
+/// as much has fewer commits wait for its disk; but little memory is no more than the program itself needs.
+fn chunk_bytes_max(memory_bytes: u64, is_on_server: bool) -> usize {
+    const PLENTY_BYTES: u64 = 256 << 20;
+    let share = if is_on_server && memory_bytes >= PLENTY_BYTES { 128 } else { 256 };
+    usize::try_from((memory_bytes / share).min(4 << 20)).expect("at most 4 MiB")
+}
+
+fn sources(
+    profile: Option<&str>,
+    overrides: &Overrides,
+    environment: &Map<String, String>,
+) -> Result<config::Config, ConfigurationError> {
+    let mut builder = config::Config::builder().add_source(File::from_str(DEFAULT_TOML, FileFormat::Toml));
+    if let Some(profile) = profile {
+        builder = builder.add_source(File::from_str(profile, FileFormat::Toml));
+    }
+    if let Some(path) = &overrides.config {
+        builder = builder.add_source(File::from_str(&toml_text(path)?, FileFormat::Toml));
+    }
+    let environment =
+        Environment::with_prefix("TIDEGATE").prefix_separator("_").separator("__").source(Some(environment.clone()));
+    Ok(builder.add_source(environment).build()?)
+}
+
+/// The environment, as far as it is text. What is not may be a password in another encoding, so it is not repeated.
+fn environment() -> Result<Map<String, String>, ConfigurationError> {
+    let mut environment = Map::new();
+    for (name, value) in std::env::vars_os() {
+        let Ok(name) = name.into_string() else { continue };
+        match value.into_string() {
+            _ if OTHER_VARIABLES.contains(&name.as_str()) => {}
+            Ok(value) => drop(environment.insert(name, value)),
+            Err(_) if name.starts_with("TIDEGATE_") => {
+                return Err(ConfigurationError::Invalid(format!("{name} is no UTF-8; write it anew")));
+            }
+            Err(_) => {}
+        }
+    }
+    Ok(environment)
+}
+
+/// The file that somebody names; else, under systemd, the one in `ConfigurationDirectory=`, if it is there.
+fn configuration_file(overrides: &Overrides, environment: &Map<String, String>) -> Option<PathBuf> {
+    overrides.config.clone().or_else(|| {
+        let directory = environment.get("CONFIGURATION_DIRECTORY")?;
+        Some(Path::new(directory).join(CONFIGURATION_NAME)).filter(|path| path.exists())
+    })
+}
+
+fn profile_text(base: &Path, profile: &str) -> Result<String, ConfigurationError> {
+    if profile == "market" {
+        return Ok(MARKET_PROFILE.to_owned());
+    }
+    toml_text(&base.join(profile))
+}
+
+/// Whether the state directory was chosen by somebody, rather than by the embedded defaults.
+fn own_state_dir(own: &config::Config) -> bool {
+    own.get_string("state_dir").ok() != default_state_dir()
+}
+
+/// The state directory that nobody chose.
+pub fn default_state_dir() -> Option<String> {
+    let defaults = config::Config::builder().add_source(File::from_str(DEFAULT_TOML, FileFormat::Toml)).build();
+    defaults.and_then(|defaults| defaults.get_string("state_dir")).ok()
+}
+
+/// The URL by falling precedence: command line, environment and file, `database_url_file`, systemd's
+/// credential, a SQLite file in the state directory.
+fn database_url(
+    base: &Path,
+    settings: &Settings,
+    overrides: &Overrides,
+    environment: &Map<String, String>,
+    state_dir: &Path,
+) -> Result<DatabaseUrl, ConfigurationError> {
+    let credential = environment.get("CREDENTIALS_DIRECTORY").map(|dir| Path::new(dir).join(DATABASE_CREDENTIAL));
+    let url_file = Some(&settings.database_url_file).filter(|path| !path.as_os_str().is_empty());
+    let url = match (&overrides.database_url, &settings.database_url) {
+        (Some(url), _) => url.clone(),
+        (None, url) if !url.reveal().is_empty() => url.clone(),
+        _ => match url_file.map(|path| base.join(path)).or(credential.filter(|path| path.exists())) {
+            Some(path) => Secret::new(std::fs::read_to_string(&path).map_err(|error| {
+                ConfigurationError::Invalid(format!("database_url_file: cannot read {}: {error}", path.display()))
+            })?),
+            None => Secret::new(""),
+        },
+    };
+    match url.reveal().trim() {
+        "" => Ok(DatabaseUrl::of_file(&state_dir.join("tidegate.db"))),
+        url => DatabaseUrl::parse(url).map_err(ConfigurationError::Invalid),
+    }
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, ConfigurationError> {
+    std::path::absolute(path)
+        .map_err(|error| ConfigurationError::Invalid(format!("`{}` is not a path: {error}", path.display())))
+}
+
+#[cfg(test)]
+mod tests;

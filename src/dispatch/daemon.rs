@@ -1,0 +1,417 @@
+//! Daemon: the long-running tasks and their one loop. Events only wake a scan; a scan decides.
+
+use crate::config::Config;
+use crate::dispatch::health::Health;
+use crate::dispatch::inbox::Inbox;
+use crate::dispatch::lanes::{LaneEnd, sync_lane};
+use crate::dispatch::retry::{Patience, list_restless, open_sink, patiently};
+use crate::dispatch::vanished::watch_for_vanished;
+use crate::error::{SyncError, Verdict};
+use crate::process::modes::make_folders;
+use crate::process::turns::Turns;
+use crate::sink::Sink;
+use crate::sink::db::lease::BEAT_INTERVAL;
+use crate::source::find::watch::{Hint, Watch};
+use crate::source::unchanged::record_index::RecordIndexes;
+use crate::sync::checkpoint::Checkpoints;
+use crate::sync::{Context, clear_up};
+use sd_notify::NotifyState;
+use std::os::unix::fs::MetadataExt;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+/// Longest time between two turns of the loop: the watchdog and the health check hear of each.
+const TURN_MAX: Duration = Duration::from_secs(1);
+
+/// Scans that events ask for are at least so far apart; a burst of 20,000 files must not mean as many scans.
+const SCAN_PAUSE: Duration = Duration::from_millis(200);
+
+/// Pause after a scan that the ledger did not answer: those who write wait for the database, and say so.
+const SCAN_RETRY_PAUSE: Duration = Duration::from_secs(3);
+
+/// How often the ledger is asked for files that an operator approved: he waits for what comes of it.
+const APPROVALS_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long the lanes may take to end the chunk in hand once the process is to stop. One that takes longer
+/// is cut off, which is as safe as a crash: its transaction rolls back.
+pub const DRAIN_MAX: Duration = Duration::from_secs(5);
+
+/// How long what is no lane may take to end itself, which a long statement does when the database was told to end it.
+const CUT_MAX: Duration = Duration::from_secs(1);
+
+/// How long each of the last words to the database may take.
+pub const FAREWELL_MAX: Duration = Duration::from_secs(2);
+
+/// What wakes the loop.
+#[derive(Debug)]
+enum Event {
+    Hints(Vec<Hint>),
+    Approved(Vec<String>),
+    LaneEnded(Box<LaneEnd>),
+    LaneBroken(String),
+    Turn,
+    Shutdown,
+}
+
+/// Runs until it is asked to stop.
+///
+/// # Errors
+///
+/// When the process cannot go on.
+pub async fn run(config: Config, health: Arc<Health>, shutdown: CancellationToken) -> Result<(), SyncError> {
+    let config = Arc::new(with_real_inbox(config)?);
+    let checkpoints = Checkpoints::open(&config.state_dir)?;
+    let indexes = RecordIndexes::of(&config.state_dir);
+    // An inbox that cannot be watched is scanned; `/readyz` and the log say why.
+    let (watch, started) = Watch::start(&config.inbox);
+    let started = started.map_err(|error| cannot_watch(&error));
+    if let Err(reason) = &started {
+        tracing::warn!(reason, "scanning without events");
+    }
+    health.set_watcher(started);
+    // From here on systemd counts it as started, whether or not the database is there: `/readyz` tells.
+    tell_systemd(&[NotifyState::Ready]);
+    let opening = open_sink(&config, Patience::Endless, &shutdown);
+    let Some(sink) = unless_stopped(beating(&health, opening), &shutdown).await? else { return Ok(()) };
+    let sink = Arc::new(sink);
+    tracing::info!(inbox = %config.inbox.display(), database = %config.database_url, "watching");
+    let context = Context {
+        config,
+        sink: Arc::clone(&sink),
+        checkpoints,
+        indexes,
+        turns: Turns::default(),
+        board: health.board.clone(),
+        shutdown: shutdown.clone(),
+    };
+    let keeper = tokio::spawn(keep_lease(context.clone()));
+    let result = run_loop(context, watch, &health).await;
+    keeper.abort();
+    health.set_sink(None);
+    say_farewell(&sink).await;
+    result
+}
+
+/// One file has one path in the ledger, also for `sync` when a link leads to the inbox.
+fn with_real_inbox(config: Config) -> Result<Config, SyncError> {
+    let failed = |error| SyncError::state(&config.inbox, error);
+    make_folders(&config.inbox).map_err(failed)?;
+    let inbox = config.inbox.canonicalize().map_err(failed)?;
+    Ok(Config { inbox, ..config })
+}
+
+async fn run_loop(context: Context, watch: Watch, health: &Arc<Health>) -> Result<(), SyncError> {
+    let shutdown = context.shutdown.clone();
+    let sink = Arc::clone(&context.sink);
+    let starting = beating(health, Loop::start(context, watch, Arc::clone(health)));
+    let result = match unless_stopped(starting, &shutdown).await? {
+        None => Ok(()),
+        Some(started) => {
+            health.set_sink(Some(Arc::clone(&sink)));
+            started.turn().await
+        }
+    };
+    // The keeper stops the loop when the lease is lost; then this says so.
+    match tokio::time::timeout(FAREWELL_MAX, sink.keep_lease()).await {
+        Ok(Err(SyncError::LeaseLost)) => Err(SyncError::LeaseLost),
+        _ => result,
+    }
+}
+
+/// Gives the lease up, so that the next process need not wait, and leaves SQLite's database whole in its main file.
+pub async fn say_farewell(sink: &Sink) {
+    // What still runs was given its time, and would hold up both.
+    sink.interrupt();
+    if let Some(reason) = in_time(sink.give_up_lease()).await {
+        tracing::warn!(reason, "the lease was not given up and runs out by itself");
+    }
+    if let Some(reason) = in_time(sink.close_database()).await {
+        tracing::warn!(reason, "the database was not closed");
+    }
+}
+
+/// Why the last words did not reach the database.
+async fn in_time(words: impl Future<Output = Result<(), SyncError>>) -> Option<String> {
+    match tokio::time::timeout(FAREWELL_MAX, words).await {
+        Ok(said) => said.err().map(|error| error.to_string()),
+        Err(_) => Some("the database did not answer".to_owned()),
+    }
+}
+
+/// Beats while something is awaited, so that the watchdog does not take patience for a hang.
+async fn beating<T>(health: &Health, work: impl Future<Output = T>) -> T {
+    tokio::pin!(work);
+    loop {
+        tokio::select! {
+            done = &mut work => return done,
+            () = tokio::time::sleep(TURN_MAX) => beat(health, None),
+        }
+    }
+}
+
+/// `None` when the process was asked to stop first; what is cut off then is as safe as in a crash.
+pub async fn unless_stopped<T>(
+    work: impl Future<Output = Result<T, SyncError>>,
+    shutdown: &CancellationToken,
+) -> Result<Option<T>, SyncError> {
+    let done = tokio::select! {
+        () = async { shutdown.cancelled().await; tokio::time::sleep(CUT_MAX).await } => Err(SyncError::Stopped),
+        done = work => done,
+    };
+    match done {
+        Err(SyncError::Stopped) => {
+            tell_systemd(&[NotifyState::Stopping]);
+            Ok(None)
+        }
+        done => done.map(Some),
+    }
+}
+
+/// Keeps the lease between commits; ends the process when it is lost.
+pub async fn keep_lease(context: Context) {
+    let mut interval = tokio::time::interval(BEAT_INTERVAL);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        interval.tick().await;
+        if let Err(error @ SyncError::LeaseLost) = context.sink.keep_lease().await {
+            tracing::error!(reason = %error, "stopping");
+            context.shutdown.cancel();
+        }
+    }
+}
+
+/// Passes on the paths of files that an operator approved, as long as nobody has taken them up.
+async fn look_for_approvals(context: Context, approved: mpsc::Sender<Vec<String>>) {
+    let mut interval = tokio::time::interval(APPROVALS_INTERVAL);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        interval.tick().await;
+        // A database that is away is noticed, and reported, by those who write.
+        let paths = context.sink.approved_paths().await.unwrap_or_default();
+        if !paths.is_empty() && approved.send(paths).await.is_err() {
+            return;
+        }
+    }
+}
+
+struct Loop {
+    context: Context,
+    watch: Watch,
+    approved: mpsc::Receiver<Vec<String>>,
+    health: Arc<Health>,
+    inbox: Inbox,
+    lanes: JoinSet<LaneEnd>,
+    scan_at: Instant,
+    look_at: Instant,
+    /// The directory that is watched; another one may stand in its place later.
+    watched: Option<Identity>,
+}
+
+impl Loop {
+    async fn start(context: Context, watch: Watch, health: Arc<Health>) -> Result<Self, SyncError> {
+        patiently(Patience::Endless, &context.shutdown, async || clear_up(&context).await).await?;
+        let now = Instant::now();
+        let (sender, approved) = mpsc::channel(1);
+        tokio::spawn(look_for_approvals(context.clone(), sender));
+        tokio::spawn(watch_for_vanished(context.clone()));
+        Ok(Self {
+            approved,
+            inbox: Inbox::new(Arc::clone(&context.config)),
+            watched: identity_of(&context.config),
+            context,
+            watch,
+            health,
+            lanes: JoinSet::new(),
+            scan_at: now,
+            look_at: now,
+        })
+    }
+
+    async fn turn(mut self) -> Result<(), SyncError> {
+        let health = Arc::clone(&self.health);
+        let result = loop {
+            self.check_watch();
+            if let Err(error) = beating(&health, self.scan_if_due()).await {
+                break Err(error);
+            }
+            beating(&health, self.start_lanes()).await;
+            beat(&health, Some(self.inbox.backlog()));
+            let followed = match self.next_event().await {
+                Event::Turn => Ok(()),
+                Event::Hints(hints) => {
+                    self.follow(&hints);
+                    Ok(())
+                }
+                Event::Approved(paths) => {
+                    self.take_up(&paths);
+                    Ok(())
+                }
+                Event::LaneEnded(end) => beating(&health, self.end_lane(*end)).await,
+                Event::LaneBroken(panic) => Err(SyncError::Internal(panic)),
+                Event::Shutdown => break Ok(()),
+            };
+            if followed.is_err() {
+                break followed;
+            }
+        };
+        tell_systemd(&[NotifyState::Stopping]);
+        self.context.shutdown.cancel();
+        let drained = tokio::time::timeout(DRAIN_MAX, beating(&health, drain(&mut self.lanes))).await;
+        result.and(drained.unwrap_or(Ok(())))
+    }
+
+    async fn next_event(&mut self) -> Event {
+        let wake_at = self.scan_at.min(self.look_at).min(Instant::now() + TURN_MAX);
+        tokio::select! {
+            () = self.context.shutdown.cancelled() => Event::Shutdown,
+            hints = self.watch.next() => Event::Hints(hints),
+            Some(paths) = self.approved.recv() => Event::Approved(paths),
+            Some(end) = self.lanes.join_next() => match end {
+                Ok(end) => Event::LaneEnded(Box::new(end)),
+                Err(panic) => Event::LaneBroken(panic.to_string()),
+            },
+            () = sleep_until(wake_at) => Event::Turn,
+        }
+    }
+
+    async fn scan_if_due(&mut self) -> Result<(), SyncError> {
+        if Instant::now() < self.scan_at {
+            return Ok(());
+        }
+        let watcher = Some(self.watch.watcher());
+        let looked = tokio::select! {
+            () = self.context.shutdown.cancelled() => return Ok(()),
+            looked = self.inbox.look_at_everything(Some(&self.context.sink), watcher) => looked,
+        };
+        match looked {
+            Ok(blind_spots) => {
+                self.health.set_blind_spots(&blind_spots);
+                self.scan_at = Instant::now() + self.context.config.scan_interval;
+                Ok(())
+            }
+            Err(error) if matches!(error.verdict(), Verdict::Retry | Verdict::Fail) => {
+                tracing::warn!(reason = %error, "the ledger did not answer; the inbox is scanned again");
+                self.scan_at = Instant::now() + SCAN_RETRY_PAUSE;
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A directory that was removed and made anew is silent until it is watched again.
+    fn check_watch(&mut self) {
+        let identity = identity_of(&self.context.config);
+        if identity.is_some() && identity == self.watched && !self.watch.is_lost() {
+            return;
+        }
+        let state = match identity {
+            None => Err(format!("the inbox {} is gone; make it again", self.context.config.inbox.display())),
+            Some(_) => self.watch.renew().map_err(|error| cannot_watch(&error)),
+        };
+        self.watched = identity.filter(|_| state.is_ok());
+        if self.health.set_watcher(state.clone()) {
+            match state {
+                Ok(()) => tracing::info!("watching the inbox again"),
+                Err(reason) => tracing::warn!(reason, "scanning without events"),
+            }
+        }
+        // Whatever arrived meanwhile sent no event.
+        if self.watched.is_some() {
+            self.scan_at = Instant::now();
+        }
+    }
+
+    fn follow(&mut self, hints: &[Hint]) {
+        let mut is_everything = false;
+        for hint in hints {
+            is_everything |= self.inbox.follow(hint);
+        }
+        if is_everything {
+            self.scan_at = self.scan_at.min(Instant::now() + SCAN_PAUSE);
+        }
+    }
+
+    /// Files as they are on disk were done with until now.
+    fn take_up(&mut self, approved: &[String]) {
+        for path in approved {
+            if self.inbox.forget(path) {
+                self.scan_at = Instant::now();
+            }
+        }
+    }
+
+    async fn start_lanes(&mut self) {
+        let ready = self.inbox.take_ready();
+        self.look_at = ready.look_at.unwrap_or_else(|| Instant::now() + TURN_MAX);
+        for (lane, files) in ready.lanes {
+            self.lanes.spawn(sync_lane(self.context.clone(), lane, files, Patience::Endless));
+        }
+        for file in ready.restless {
+            list_restless(&self.context, &file).await;
+        }
+    }
+
+    async fn end_lane(&mut self, end: LaneEnd) -> Result<(), SyncError> {
+        self.inbox.free(&end.lane);
+        let paths = end.files.iter().map(|(file, _)| file.path_text()).collect();
+        let ledger = self.context.sink.newest_files_at(paths).await;
+        if let Err(error) = &ledger {
+            // What the ledger did not tell now, the next look asks again.
+            tracing::warn!(reason = %error, "the ledger did not answer");
+        }
+        for (file, report) in end.files {
+            if let (Some(_), Ok(ledger)) = (&report, &ledger) {
+                match ledger.get(&file.path_text()) {
+                    Some(record) => self.inbox.note(&record.into()),
+                    None => self.inbox.note_unreadable(&file),
+                }
+            }
+            // A file that changed while it was read waits again; so does one that was dropped meanwhile.
+            self.inbox.wait_again(&file);
+        }
+        match end.fatal {
+            None | Some(SyncError::Stopped) => Ok(()),
+            Some(error) => Err(error),
+        }
+    }
+}
+
+/// Each lane stops after the chunk in hand.
+async fn drain(lanes: &mut JoinSet<LaneEnd>) -> Result<(), SyncError> {
+    while let Some(end) = lanes.join_next().await {
+        if let Ok(LaneEnd { fatal: Some(error), .. }) = end
+            && !matches!(error, SyncError::Stopped)
+        {
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+/// Device and inode.
+type Identity = (u64, u64);
+
+fn identity_of(config: &Config) -> Option<Identity> {
+    let metadata = std::fs::metadata(&config.inbox).ok().filter(std::fs::Metadata::is_dir)?;
+    Some((metadata.dev(), metadata.ino()))
+}
+
+fn cannot_watch(error: &std::io::Error) -> String {
+    format!("the inbox cannot be watched, and is only scanned: {error}")
+}
+
+fn beat(health: &Health, backlog: Option<usize>) {
+    health.beat(backlog);
+    tell_systemd(&[NotifyState::Watchdog]);
+}
+
+/// Does nothing when systemd did not start the process.
+fn tell_systemd(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::warn!(reason = %error, "systemd was not told");
+    }
+}

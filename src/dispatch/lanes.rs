@@ -1,0 +1,138 @@
+//! Lanes: files of one dataset and market go one after the other, in the order of their versions;
+//! lanes go side by side.
+
+use crate::dispatch::retry::{Patience, Tried, last_taken_patiently, sync_patiently};
+use crate::error::SyncError;
+use crate::process::waiting::aloud;
+use crate::sink::ledger::files::{FileRecord, FileState};
+use crate::source::find::scan::{Lane, SourceFile};
+use crate::sync::unmatched::list_new_unmatched;
+use crate::sync::{Context, FileReport, Outcome, now_ms};
+use std::collections::{BTreeMap, HashMap};
+
+/// What became of the files of a lane.
+#[derive(Debug)]
+pub struct LaneEnd {
+    /// The lane.
+    pub lane: Lane,
+    /// The files that were tried; `None` for those to be looked at again.
+    pub files: Vec<(SourceFile, Option<FileReport>)>,
+    /// Why the process cannot go on.
+    pub fatal: Option<SyncError>,
+}
+
+/// Sorts files into lanes, each in the order of versions; ties go by path.
+pub fn lanes_of(files: Vec<SourceFile>) -> BTreeMap<Lane, Vec<SourceFile>> {
+    let now_ms = now_ms();
+    let mut lanes: BTreeMap<Lane, Vec<SourceFile>> = BTreeMap::new();
+    for file in files {
+        lanes.entry(file.lane()).or_default().push(file);
+    }
+    for files in lanes.values_mut() {
+        files.sort_by_cached_key(|file| (file.version_ms(now_ms), file.path_text()));
+    }
+    lanes
+}
+
+/// The files of a lane in the order of the versions that the ledger will give them: new content at a known path is
+/// newer than what was there, whatever its date, so it may have to wait for others.
+pub(crate) async fn in_order_of_versions(
+    context: &Context,
+    patience: Patience,
+    mut files: Vec<SourceFile>,
+) -> Result<Vec<SourceFile>, SyncError> {
+    if files.len() > 1 {
+        let paths: Vec<String> = files.iter().map(SourceFile::path_text).collect();
+        let taken = last_taken_patiently(context, &paths, patience).await?;
+        let now_ms = now_ms();
+        files.sort_by_cached_key(|file| {
+            let path = file.path_text();
+            (expected_version(file.version_ms(now_ms), taken.get(&path)), path)
+        });
+    }
+    Ok(files)
+}
+
+/// The version of a file at whose path this one was taken last.
+fn expected_version(own: i64, last_taken: Option<&FileRecord>) -> i64 {
+    match last_taken {
+        // Most likely it is the one that was interrupted.
+        Some(last) if matches!(last.state, FileState::Pending | FileState::Syncing) => last.version_ms,
+        Some(last) => own.max(last.version_ms + 1),
+        None => own,
+    }
+}
+
+/// Syncs the files of a lane.
+pub async fn sync_lane(context: Context, lane: Lane, files: Vec<SourceFile>, patience: Patience) -> LaneEnd {
+    let turn = context.turns.turn();
+    aloud("other feeds' files", turn.begin()).await;
+    let mut listed = match &lane {
+        Some(_) => HashMap::new(),
+        // What fails here is tried below one by one, with all the patience there is.
+        None => list_new_unmatched(&context, &turn, &files).await.unwrap_or_default(),
+    };
+    let mut end = LaneEnd { lane, files: Vec::with_capacity(files.len()), fatal: None };
+    let files = match &end.lane {
+        None => files,
+        Some(_) => match in_order_of_versions(&context, patience, files).await {
+            Ok(files) => files,
+            Err(error) => return LaneEnd { fatal: Some(error), ..end },
+        },
+    };
+    for file in files {
+        if let Some(report) = listed.remove(&file.path) {
+            log(&report);
+            end.files.push((file, Some(report)));
+            continue;
+        }
+        if context.shutdown.is_cancelled() {
+            end.fatal = Some(SyncError::Stopped);
+            break;
+        }
+        match sync_patiently(&context, &turn, &file, patience).await {
+            Ok(Tried::Ended(report)) => {
+                log(&report);
+                end.files.push((file, Some(*report)));
+            }
+            Ok(Tried::Later) => end.files.push((file, None)),
+            Err(error) => {
+                end.fatal = Some(error);
+                break;
+            }
+        }
+    }
+    end
+}
+
+/// One line per file.
+fn log(report: &FileReport) {
+    let counts = &report.counts;
+    if let Some(warning) = &report.warning {
+        tracing::warn!(path = report.path, stale = counts.stale, reason = warning, "file is stale");
+    }
+    match report.outcome {
+        Outcome::Synced => tracing::info!(
+            path = report.path,
+            dataset = report.dataset,
+            market = report.market,
+            new = counts.new,
+            modified = counts.modified,
+            deleted = counts.deleted,
+            unchanged = counts.unchanged,
+            stale = counts.stale,
+            rejected = counts.rejected,
+            repaired = counts.repaired,
+            disagreeing = report.records_disagreeing,
+            elapsed_ms = report.elapsed_ms,
+            marts_ms = report.marts_ms,
+            "file synced"
+        ),
+        Outcome::Unchanged => tracing::info!(path = report.path, "file unchanged"),
+        Outcome::Unmatched => tracing::warn!(path = report.path, reason = report.error, "file unmatched"),
+        Outcome::Quarantined => tracing::error!(path = report.path, reason = report.error, "file quarantined"),
+        Outcome::Held => tracing::error!(path = report.path, reason = report.error, "file held"),
+        Outcome::Failed if report.is_old_news => tracing::debug!(path = report.path, "file failed again"),
+        Outcome::Failed => tracing::error!(path = report.path, reason = report.error, "file failed"),
+    }
+}

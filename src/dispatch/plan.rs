@@ -1,0 +1,314 @@
+//! Plan: what a sync of some files would do. It is tried on a scratch database in the state directory that
+//! holds what the real one holds of the files' markets, by the same code as a real sync, so that a plan
+//! and what then happens cannot differ. The scratch database is gone when the plan is made.
+
+use crate::config::{Config, Limits};
+use crate::dispatch::lanes::{in_order_of_versions, lanes_of};
+use crate::dispatch::retry::{Patience, Tried, look_at_database, sync_patiently, unknown_report};
+use crate::error::SyncError;
+use crate::feed::dataset::Dataset;
+use crate::feed::layout::{Kind, Layout, Role, SchemaChange, Shapes};
+use crate::process::modes::make_folders;
+use crate::process::progress::Board;
+use crate::process::turns::{Turn, Turns};
+use crate::sink::Sink;
+use crate::sink::scratch::{Columns, EXAMPLES_MAX, Example, PlannedChange, RejectExample, TotalKey};
+use crate::source::find::blind_spots::Places;
+use crate::source::find::scan::SourceFile;
+use crate::source::format::{Format, RowFormat};
+use crate::source::rows::repaired::{RepairedRow, repaired_rows};
+use crate::source::survey::survey;
+use crate::source::text::{Text, read_text};
+use crate::source::unchanged::record_index::RecordIndexes;
+use crate::sync::checkpoint::Checkpoints;
+use crate::sync::unmatched::settle_dataset;
+use crate::sync::{Context, FileReport, Outcome, blocking, hash_in_turn};
+use rust_decimal::Decimal;
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+/// The scratch database is never away.
+const PATIENCE: Patience = Patience::Limited(Duration::ZERO);
+
+/// What a sync of some files would do.
+#[derive(Debug, Serialize)]
+pub struct Plan {
+    /// File by file, in the order in which they would be synced.
+    pub files: Vec<PlannedFile>,
+    /// Sums over the marts' groups that would change.
+    pub totals: Vec<TotalChange>,
+    /// What cannot be read, and is passed by.
+    pub unread: Places,
+}
+
+/// What a sync of one file would do, after those before it.
+#[derive(Debug, Serialize)]
+pub struct PlannedFile {
+    /// What the sync would report.
+    #[serde(flatten)]
+    pub report: FileReport,
+    /// How it is written.
+    pub format: Option<String>,
+    /// Its columns, in its order.
+    pub columns: Vec<PlannedColumn>,
+    /// What changes in the tables' columns.
+    pub schema_changes: Vec<PlannedChange>,
+    /// The first rows that would be new, modified or deleted, of each table.
+    pub examples: Vec<Example>,
+    /// The first rows that cannot be loaded.
+    pub rejects: Vec<RejectExample>,
+    /// The first rows whose shifted cells are put back.
+    pub repairs: Vec<RepairedRow>,
+}
+
+/// A column of a file.
+#[derive(Debug, Serialize)]
+pub struct PlannedColumn {
+    /// Name in the file.
+    pub name: String,
+    /// Name in the table.
+    pub column: String,
+    /// The table.
+    pub table: String,
+    /// What it holds.
+    pub kind: &'static str,
+}
+
+/// A sum before and after.
+#[derive(Debug, Serialize)]
+pub struct TotalChange {
+    /// The mart.
+    pub mart: String,
+    /// The market.
+    pub market: String,
+    /// The currency, where the mart has one.
+    pub currency_symbol: Option<String>,
+    /// The column.
+    pub column: String,
+    /// Sum over the groups now.
+    pub before: Decimal,
+    /// Sum over the groups after a sync.
+    pub after: Decimal,
+}
+
+/// Tries a sync of these files.
+///
+/// # Errors
+///
+/// When the database or the state directory fails, or the process is to end.
+pub async fn plan(config: &Config, files: Vec<SourceFile>, shutdown: &CancellationToken) -> Result<Plan, SyncError> {
+    let state_dir = StateDir::make(&config.state_dir)?;
+    let directory = state_dir.scratch()?;
+    let scratch_config = config.for_scratch(directory.path());
+    let markets = markets_of(&files);
+    let filled = look_at_database(config, async |source| {
+        let sink = empty_scratch(&scratch_config, shutdown).await?;
+        sink.copy_markets(source, &markets).await?;
+        Ok(sink)
+    });
+    let sink = match filled.await {
+        Ok(Some(sink)) => sink,
+        Ok(None) => empty_scratch(&scratch_config, shutdown).await?,
+        // A sync would make it.
+        Err(SyncError::NoDatabase { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+            empty_scratch(&scratch_config, shutdown).await?
+        }
+        Err(error) => return Err(error),
+    };
+    let context = Context {
+        checkpoints: Checkpoints::open(&scratch_config.state_dir)?,
+        indexes: RecordIndexes::of(&scratch_config.state_dir),
+        config: Arc::new(scratch_config),
+        sink: Arc::new(sink),
+        turns: Turns::default(),
+        board: Board::default(),
+        shutdown: shutdown.clone(),
+    };
+    let turn = context.turns.turn();
+    turn.begin().await;
+    let before = context.sink.totals_of_marts().await?;
+    let mut planned = Vec::new();
+    for (lane, files) in lanes_of(files) {
+        let files = match lane {
+            None => files,
+            Some(_) => in_order_of_versions(&context, PATIENCE, files).await?,
+        };
+        for file in files {
+            if shutdown.is_cancelled() {
+                return Err(SyncError::Stopped);
+            }
+            planned.push(plan_file(&context, &turn, &file).await?);
+        }
+    }
+    let totals = changes(&before, &context.sink.totals_of_marts().await?);
+    Ok(Plan { files: planned, totals, unread: Places::default() })
+}
+
+/// An empty scratch database: nothing was ever synced.
+async fn empty_scratch(scratch_config: &Config, shutdown: &CancellationToken) -> Result<Sink, SyncError> {
+    // An attempt that the database cut off may have left a part.
+    for entry in std::fs::read_dir(&scratch_config.state_dir).map_err(|error| failed(scratch_config, error))? {
+        let path = entry.map_err(|error| failed(scratch_config, error))?.path();
+        if path.is_file() {
+            std::fs::remove_file(&path).map_err(|error| SyncError::state(&path, error))?;
+        }
+    }
+    Box::pin(Sink::open(scratch_config, shutdown)).await
+}
+
+fn failed(scratch_config: &Config, error: std::io::Error) -> SyncError {
+    SyncError::state(&scratch_config.state_dir, error)
+}
+
+async fn plan_file(context: &Context, turn: &Arc<Turn>, source_file: &SourceFile) -> Result<PlannedFile, SyncError> {
+    let before = context.sink.shapes();
+    let looked = match &source_file.route {
+        None => None,
+        // What cannot be read as a whole cannot be described either; the report says why.
+        Some((dataset, _)) => look(context, turn, source_file, dataset).await.ok(),
+    };
+    let widened = looked.as_ref().map(Looked::widened).unwrap_or_default();
+    let ledger_end = context.sink.note_examples(&widened).await?;
+    let report = match sync_patiently(context, turn, source_file, PATIENCE).await? {
+        Tried::Ended(report) => *report,
+        Tried::Later => {
+            let reason = SyncError::changed_while_read(&source_file.path).to_string();
+            unknown_report(source_file, Outcome::Failed, reason, Instant::now())
+        }
+    };
+    let after = context.sink.shapes();
+    let looked = looked.filter(|_| report.outcome != Outcome::Unchanged);
+    Ok(PlannedFile {
+        format: looked.as_ref().map(|looked| looked.format.to_string()),
+        columns: looked.as_ref().map(|looked| columns(&looked.layout, &looked.dataset, &after)).unwrap_or_default(),
+        schema_changes: context.sink.changes_after(ledger_end).await?,
+        examples: context.sink.examples(&before, &widened).await?,
+        rejects: context.sink.rejects_after(ledger_end).await?,
+        repairs: match looked {
+            Some(looked) if report.counts.repaired > 0 => {
+                looked.repairs(context.config.limits.clone(), report.counts.repaired).await?
+            }
+            _ => Vec::new(),
+        },
+        report,
+    })
+}
+
+/// A file that was looked at.
+struct Looked {
+    text: Text,
+    format: Format,
+    layout: Layout,
+    dataset: Arc<Dataset>,
+    /// What it would change in the tables' columns.
+    changes: Vec<SchemaChange>,
+}
+
+async fn look(
+    context: &Context,
+    turn: &Turn,
+    source_file: &SourceFile,
+    dataset: &Arc<Dataset>,
+) -> Result<Looked, SyncError> {
+    let dataset = settle_dataset(context, turn, source_file, dataset).await?;
+    let (content, _) = hash_in_turn(context, turn, source_file).await?;
+    let (config, shapes) = (Arc::clone(&context.config), context.sink.shapes());
+    blocking(move || {
+        let text = read_text(content, &dataset, None, &config.limits, &config.state_dir)?;
+        let (survey, layout) = survey(&text, &dataset, &shapes, &config.limits)?;
+        let changes = layout.reconcile(&dataset, &shapes);
+        Ok(Looked { text, format: survey.format, layout, dataset, changes })
+    })
+    .await
+}
+
+impl Looked {
+    /// Columns whose kind it would change.
+    fn widened(&self) -> Columns {
+        let widened = self.changes.iter().filter(|change| change.widened_from.is_some());
+        widened.map(|change| (change.table.clone(), change.column.name.clone())).collect()
+    }
+
+    /// The first of its repaired rows.
+    async fn repairs(self, limits: Limits, rows_repaired: u64) -> Result<Vec<RepairedRow>, SyncError> {
+        let rows_max = usize::try_from(rows_repaired.min(EXAMPLES_MAX)).expect("a few");
+        let Self { text, format, layout, dataset, .. } = self;
+        blocking(move || {
+            let RowFormat::Csv(dialect) = format.rows else { return Ok(Vec::new()) };
+            repaired_rows(&text.content, dialect, &layout, &dataset, limits.field_bytes_max, rows_max)
+        })
+        .await
+    }
+}
+
+fn columns(layout: &Layout, dataset: &Dataset, shapes: &Shapes) -> Vec<PlannedColumn> {
+    let planned = layout.columns.iter().filter_map(|column| {
+        let table = match column.role {
+            Role::Padding | Role::Note => return None,
+            Role::Key => &dataset.table,
+            Role::Column(owner) => dataset.table_of(owner),
+        };
+        let stored = shapes.get(table).and_then(|shape| shape.column(&column.name)).map(|stored| stored.kind);
+        Some(PlannedColumn {
+            name: column.raw_name.clone(),
+            column: column.name.clone(),
+            table: table.to_owned(),
+            kind: stored.or(column.kind).unwrap_or(Kind::Text).name(),
+        })
+    });
+    planned.collect()
+}
+
+fn markets_of(files: &[SourceFile]) -> Vec<String> {
+    let markets: BTreeSet<&String> = files.iter().filter_map(|file| Some(&file.route.as_ref()?.1.market)).collect();
+    markets.into_iter().cloned().collect()
+}
+
+/// Sums that differ; a group that is not there adds nothing.
+fn changes(before: &BTreeMap<TotalKey, Decimal>, after: &BTreeMap<TotalKey, Decimal>) -> Vec<TotalChange> {
+    let keys: BTreeSet<&TotalKey> = before.keys().chain(after.keys()).collect();
+    let sum = |totals: &BTreeMap<TotalKey, Decimal>, key: &TotalKey| totals.get(key).copied().unwrap_or_default();
+    let change = |key: &TotalKey| TotalChange {
+        mart: key.mart.clone(),
+        market: key.market.clone(),
+        currency_symbol: key.currency.clone(),
+        column: key.column.clone(),
+        before: sum(before, key),
+        after: sum(after, key),
+    };
+    keys.into_iter().map(change).filter(|change| change.before != change.after).collect()
+}
+
+/// The state directory: made if it is missing, and then removed again.
+struct StateDir {
+    path: PathBuf,
+    is_new: bool,
+}
+
+impl StateDir {
+    fn make(path: &Path) -> Result<Self, SyncError> {
+        let is_new = !path.exists();
+        make_folders(path).map_err(|error| SyncError::state(path, error))?;
+        Ok(Self { path: path.to_owned(), is_new })
+    }
+
+    /// A directory in it that goes when it is dropped.
+    fn scratch(&self) -> Result<TempDir, SyncError> {
+        let scratch = tempfile::Builder::new().prefix("plan-").tempdir_in(&self.path);
+        scratch.map_err(|error| SyncError::state(&self.path, error))
+    }
+}
+
+impl Drop for StateDir {
+    fn drop(&mut self) {
+        if self.is_new {
+            // Somebody else may have put something into it meanwhile; then it stays.
+            let _ = std::fs::remove_dir(&self.path);
+        }
+    }
+}

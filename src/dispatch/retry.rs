@@ -1,0 +1,369 @@
+//! Retry: waits for a database that is away, with backoff and jitter, and says what became of a file
+//! that failed. The one place where anything is tried again.
+
+use crate::config::Config;
+use crate::error::{SyncError, Verdict};
+use crate::process::turns::Turn;
+use crate::sink::Sink;
+use crate::sink::ledger::files::{FileRecord, FileState, NewFile, UNHASHED};
+use crate::source::find::scan::SourceFile;
+use crate::sync::quarantine;
+use crate::sync::{Context, FileReport, Outcome, millis, new_file, note_stamp, now_ms, report, sync_file};
+use backon::{BackoffBuilder, ExponentialBuilder};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
+
+/// First and longest pause between two attempts; each is up to twice as long by jitter, so that many
+/// daemons do not come back to a server in step. Longer ones would spare a server that is away nothing
+/// worth the wait once it is back.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+const PAUSE_MAX: Duration = Duration::from_secs(3);
+
+/// How long to wait for a database that is away.
+#[derive(Clone, Copy, Debug)]
+pub enum Patience {
+    /// Until it comes back.
+    Endless,
+    /// So long without one success.
+    Limited(Duration),
+}
+
+/// What is to be done with a file after it was tried.
+#[derive(Debug)]
+pub enum Tried {
+    /// It is done with, one way or another.
+    Ended(Box<FileReport>),
+    /// Look at it again when it has settled.
+    Later,
+}
+
+/// Opens the database, waiting while it is away.
+///
+/// # Errors
+///
+/// When waiting does not help, or patience ended.
+pub async fn open_sink(config: &Config, patience: Patience, shutdown: &CancellationToken) -> Result<Sink, SyncError> {
+    patiently(patience, shutdown, async || Box::pin(Sink::open(config, shutdown)).await).await
+}
+
+/// Asks something of the database, again and again while it is away.
+///
+/// # Errors
+///
+/// When waiting does not help, or patience ended.
+pub async fn patiently<T>(
+    patience: Patience,
+    shutdown: &CancellationToken,
+    ask: impl AsyncFn() -> Result<T, SyncError>,
+) -> Result<T, SyncError> {
+    let mut pauses = Pauses::new(patience);
+    loop {
+        match ask().await {
+            Ok(answer) => return Ok(answer),
+            Err(error) => pauses.after(error, None, shutdown).await?,
+        }
+    }
+}
+
+/// Asks which version of each path was taken last, again and again while the database is away.
+///
+/// # Errors
+///
+/// When waiting does not help, or patience ended.
+pub async fn last_taken_patiently(
+    context: &Context,
+    paths: &[String],
+    patience: Patience,
+) -> Result<HashMap<String, FileRecord>, SyncError> {
+    // Not `patiently`: the compiler cannot see that its future may go to another thread when lanes wait in it.
+    let mut pauses = Pauses::new(patience);
+    loop {
+        match context.sink.last_taken_files_at(paths).await {
+            Ok(taken) => return Ok(taken),
+            Err(error) => pauses.after(error, None, &context.shutdown).await?,
+        }
+    }
+}
+
+/// Syncs a file, again and again while the database is away.
+///
+/// # Errors
+///
+/// When the process cannot go on.
+pub async fn sync_patiently(
+    context: &Context,
+    turn: &Arc<Turn>,
+    source_file: &SourceFile,
+    patience: Patience,
+) -> Result<Tried, SyncError> {
+    let started = Instant::now();
+    let mut pauses = Pauses::new(patience);
+    loop {
+        let error = match sync_contained(context, turn, source_file).await {
+            Ok(report) => return Ok(Tried::Ended(Box::new(report))),
+            Err(error) => error,
+        };
+        match error.verdict() {
+            Verdict::Retry => match pauses.after(error, context.sink.last_commit(), &context.shutdown).await {
+                Ok(()) => {}
+                // Another file may need less room than this one.
+                Err(error @ (SyncError::Spool { .. } | SyncError::Read { .. })) => {
+                    return Ok(Tried::Ended(Box::new(give_up(context, source_file, &error, started).await?)));
+                }
+                Err(error) => return Err(error),
+            },
+            Verdict::Rescan => {
+                tracing::info!(path = %source_file.path.display(), reason = %error, "file left for later");
+                return Ok(Tried::Later);
+            }
+            Verdict::Fatal => return Err(error),
+            Verdict::Quarantine | Verdict::Fail => {
+                // The state of the file goes to the same database, which may be gone by now.
+                match give_up(context, source_file, &error, started).await {
+                    Ok(report) => return Ok(Tried::Ended(Box::new(report))),
+                    Err(away) if matches!(away.verdict(), Verdict::Retry | Verdict::Fatal) => {
+                        pauses.after(away, context.sink.last_commit(), &context.shutdown).await?;
+                    }
+                    // The ledger could not be told, but one file's fault is no reason to stop.
+                    Err(refused) => {
+                        tracing::error!(reason = %refused, "the ledger did not take the state of a file");
+                        let report = unknown_report(source_file, Outcome::Failed, error.to_string(), started);
+                        return Ok(Tried::Ended(Box::new(report)));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A panic costs the file, not the process.
+async fn sync_contained(
+    context: &Context,
+    turn: &Arc<Turn>,
+    source_file: &SourceFile,
+) -> Result<FileReport, SyncError> {
+    let entry = context.board.begin(&source_file.path);
+    let (context, turn, source_file) = (context.clone(), Arc::clone(turn), source_file.clone());
+    let work = entry.work();
+    let syncing = tokio::spawn(work.scope(async move { sync_file(&context, &turn, &source_file).await }));
+    syncing.await.unwrap_or_else(|panic| Err(SyncError::Internal(panic.to_string())))
+}
+
+async fn give_up(
+    context: &Context,
+    source_file: &SourceFile,
+    error: &SyncError,
+    started: Instant,
+) -> Result<FileReport, SyncError> {
+    let (state, outcome) = match error.verdict() {
+        Verdict::Quarantine => (FileState::Quarantined, Outcome::Quarantined),
+        _ => (FileState::Failed, Outcome::Failed),
+    };
+    let reason = error.to_string();
+    let newest = context.sink.newest_file(&source_file.path_text()).await?;
+    let mut file = match newest {
+        Some(file) if file.state == FileState::Syncing => file,
+        // It did not come as far as a line of its own.
+        newest if matches!(error, SyncError::Read { .. } | SyncError::Damaged { .. }) => {
+            let (file, is_old_news) = list_unhashed(context, source_file, newest, state, &reason).await?;
+            return Ok(FileReport { is_old_news, ..report(source_file, &file, outcome, started) });
+        }
+        _ => return Ok(unknown_report(source_file, outcome, reason, started)),
+    };
+    if state == FileState::Quarantined {
+        file.transform = match error {
+            SyncError::Refused { .. } => quarantine::BY_DATABASE.to_owned(),
+            _ => quarantine::rules(&file.transform, &context.config),
+        };
+    }
+    context.sink.set_state(file.id, state, &file.transform, Some(&reason), now_ms()).await?;
+    context.checkpoints.remove(file.id);
+    file.error = Some(reason);
+    Ok(report(source_file, &file, outcome, started))
+}
+
+/// Tells of a file that changes all the time and is passed by: files of its lane do not wait for it any longer.
+pub async fn list_restless(context: &Context, source_file: &SourceFile) {
+    let reason = format!(
+        "it has changed all the time for settle_max_ms ({}): newer files of its market do not wait for it any longer; it is \
+         taken when it settles",
+        context.config.settle_max.as_millis()
+    );
+    tracing::warn!(path = source_file.path_text(), reason, "file passed by");
+    let listed = async {
+        let newest = context.sink.newest_file(&source_file.path_text()).await?;
+        list_unhashed(context, source_file, newest, FileState::Failed, &reason).await
+    };
+    if let Err(error) = listed.await {
+        tracing::warn!(path = source_file.path_text(), reason = %error, "the ledger was not told");
+    }
+}
+
+/// Gives a file whose content nobody knows a line in the ledger, with why; whether that is what the line said before. Without
+/// a digest it is the same as no content.
+async fn list_unhashed(
+    context: &Context,
+    source_file: &SourceFile,
+    newest: Option<FileRecord>,
+    state: FileState,
+    reason: &str,
+) -> Result<(FileRecord, bool), SyncError> {
+    let route = source_file.route.as_ref();
+    let fingerprint = route.map_or("", |(dataset, _)| &dataset.fingerprint);
+    let new = NewFile {
+        version_ms: source_file.version_ms(now_ms()),
+        dataset: route.map(|(dataset, _)| dataset.name.clone()),
+        market: route.map(|(_, route)| route.market.clone()),
+        state,
+        transform: match state {
+            FileState::Quarantined => quarantine::rules(fingerprint, &context.config),
+            _ => fingerprint.to_owned(),
+        },
+        corrects: route.and_then(|(_, route)| route.corrects.clone()),
+        error: Some(reason.to_owned()),
+        ..new_file(source_file.path_text(), UNHASHED.to_owned(), source_file.stamp)
+    };
+    let is_of_it = |file: &FileRecord| {
+        file.sha256 == UNHASHED
+            && (file.size_bytes, &file.dataset, &file.market) == (new.size_bytes, &new.dataset, &new.market)
+    };
+    let Some(mut file) = newest.filter(is_of_it) else {
+        return Ok((context.sink.add_file(&new, now_ms()).await?, false));
+    };
+    let is_old_news = file.state == state && file.error == new.error;
+    if !is_old_news || file.transform != new.transform {
+        context.sink.set_state(file.id, state, &new.transform, Some(reason), now_ms()).await?;
+    }
+    note_stamp(&context.sink, &file, source_file.stamp).await?;
+    file = FileRecord {
+        state,
+        transform: new.transform,
+        error: new.error,
+        modified_ns: new.modified_ns,
+        inode: new.inode,
+        changed_ns: new.changed_ns,
+        ..file
+    };
+    Ok((file, is_old_news))
+}
+
+/// A file that failed before the ledger knew it.
+pub(crate) fn unknown_report(
+    source_file: &SourceFile,
+    outcome: Outcome,
+    reason: String,
+    started: Instant,
+) -> FileReport {
+    let route = source_file.route.as_ref();
+    FileReport {
+        path: source_file.path_text(),
+        name: source_file.name(),
+        dataset: route.map(|(dataset, _)| dataset.name.clone()),
+        market: route.map(|(_, route)| route.market.clone()),
+        outcome,
+        counts: crate::chunk::Counts::default(),
+        records_disagreeing: 0,
+        elapsed_ms: millis(started.elapsed()),
+        marts_ms: 0,
+        warning: None,
+        error: Some(reason),
+        is_old_news: false,
+    }
+}
+
+/// Growing pauses between attempts.
+struct Pauses {
+    patience: Patience,
+    /// The first failure since anything succeeded.
+    away_since: Option<Instant>,
+    pauses: backon::ExponentialBackoff,
+}
+
+impl Pauses {
+    fn new(patience: Patience) -> Self {
+        let pauses = ExponentialBuilder::new()
+            .with_min_delay(PAUSE_MIN)
+            .with_max_delay(PAUSE_MAX)
+            .without_max_times()
+            .with_jitter()
+            .build();
+        Self { patience, away_since: None, pauses }
+    }
+
+    /// Pauses after a passing error; returns any other, and the last one when patience ends. A success
+    /// after the failures so far starts all anew: a long file may meet more than one outage.
+    async fn after(
+        &mut self,
+        error: SyncError,
+        last_success: Option<Instant>,
+        shutdown: &CancellationToken,
+    ) -> Result<(), SyncError> {
+        if error.verdict() != Verdict::Retry {
+            return Err(error);
+        }
+        if self.away_since.is_some_and(|since| last_success.is_some_and(|success| success > since)) {
+            *self = Self::new(self.patience);
+        }
+        let away_since = *self.away_since.get_or_insert_with(Instant::now);
+        let rest = match self.patience {
+            Patience::Endless => Duration::MAX,
+            Patience::Limited(longest) => longest.saturating_sub(away_since.elapsed()),
+        };
+        if rest.is_zero() {
+            return Err(error);
+        }
+        let pause = self.pauses.next().unwrap_or(PAUSE_MAX).min(rest);
+        let (what, because) = error.awaited().unwrap_or_default();
+        let (waited_ms, pause_ms) = (millis(away_since.elapsed()), millis(pause));
+        tracing::warn!(reason = %error, because, waited_ms, pause_ms, "waiting for {what}");
+        tokio::select! {
+            () = shutdown.cancelled() => Err(SyncError::Stopped),
+            () = tokio::time::sleep(pause) => Ok(()),
+        }
+    }
+}
+
+/// Asks something of a database that is only looked at, waiting while it is away; `None` when nothing was
+/// ever synced into it.
+///
+/// # Errors
+///
+/// When it cannot be reached in time, or refuses.
+pub async fn look_at_database<T>(
+    config: &Config,
+    ask: impl AsyncFn(&Sink) -> Result<T, SyncError>,
+) -> Result<Option<T>, SyncError> {
+    let patience = Patience::Limited(config.database_wait);
+    patiently(patience, &CancellationToken::new(), async || match Box::pin(Sink::open_read_only(config)).await? {
+        Some(sink) => {
+            let answer = ask(&sink).await;
+            sink.end_connections().await?;
+            answer.map(Some)
+        }
+        None => Ok(None),
+    })
+    .await
+}
+
+/// Opens a database that is only looked at, waiting while it is away; `None` when nothing was ever synced into it. For those
+/// who tell what they read as they read it, and so cannot begin again.
+///
+/// # Errors
+///
+/// When it cannot be reached in time, or refuses.
+pub async fn open_to_look(config: &Config) -> Result<Option<Sink>, SyncError> {
+    let patience = Patience::Limited(config.database_wait);
+    patiently(patience, &CancellationToken::new(), async || Box::pin(Sink::open_read_only(config)).await).await
+}
+
+/// Waits, as commands do that end, until the database does its work, and makes nothing.
+///
+/// # Errors
+///
+/// [`SyncError::NoDatabase`] when it is a file that is not there; else that it cannot be reached in time, or refuses.
+pub async fn wait_for_database(config: &Config) -> Result<(), SyncError> {
+    let patience = Patience::Limited(config.database_wait);
+    patiently(patience, &CancellationToken::new(), async || crate::sink::check(config).await).await
+}

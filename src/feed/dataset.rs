@@ -1,0 +1,536 @@
+//! Dataset: one validated feed. What kind of file it is, how its paths look, which columns it has, and
+//! which tables they go to. Made from the profile by `config`, never from anywhere else.
+
+use crate::feed::layout::{ColumnShape, IDENTIFIER_CHARS_MAX, Kind, ROW_HASH, column_name, declared_name, shortened};
+use crate::feed::words::{one_of, one_of_or_none};
+use crate::values::moment::parse_day;
+use chrono::NaiveDate;
+use regex::Regex;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+/// Changes whenever the same bytes under the same profile would give other rows, or a stored position would stand before other
+/// records: then files are synced again.
+pub const TRANSFORM_VERSION: u32 = 4;
+
+/// The name of a file whose rows tidegate can read: its stem, with or without a date at its end.
+const FILE_PATTERN: &str = r"(?i)/(?<whole>(?<stem>[^/]*?)(?:[ _.-]*(?<date>\d{4}-?\d{2}-?\d{2}))?)\.(?:csv|tsv|json|ndjson|jsonl)(?:\.(?:gz|zst))?$";
+
+/// Starts of table names that databases or tidegate keep for themselves.
+const RESERVED_STARTS: [&str; 3] = ["sqlite", "pg_", "tidegate"];
+
+/// What one file of a dataset holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FeedKind {
+    /// The whole export.
+    #[default]
+    Full,
+    /// Only what changed.
+    Delta,
+}
+
+/// Which table a column goes to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Owner {
+    /// The table with a row per record.
+    Record,
+    /// The table with a row per line of a record.
+    #[default]
+    Line,
+}
+
+/// What becomes of a value that does not fit its column's type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnTypeChange {
+    /// The column takes a wider type.
+    Widen,
+    /// The column is NULL, and the text goes to `_rescued`.
+    Rescue,
+    /// The row cannot be loaded, and with it its record.
+    Reject,
+}
+
+/// What becomes of the exact duplicate rows of a record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DuplicateLines {
+    /// They are real.
+    #[default]
+    Keep,
+    /// They are faults of the export and count once.
+    Drop,
+}
+
+/// What becomes of stored records that the newest full export does not mention.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Deletes {
+    /// They stay.
+    #[default]
+    Keep,
+    /// Their `_deleted_at` is set, and they leave marts and enriched views.
+    Mark,
+    /// They go, with all their lines.
+    Remove,
+}
+
+/// How the characters of a file are written as bytes, by the names of the WHATWG standard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Encoding {
+    /// UTF-8, which all later steps read.
+    #[serde(rename = "utf-8")]
+    Utf8,
+    /// UTF-16, the lower byte first.
+    #[serde(rename = "utf-16le")]
+    Utf16Le,
+    /// UTF-16, the higher byte first.
+    #[serde(rename = "utf-16be")]
+    Utf16Be,
+    /// Windows-1252, of which Latin-1 is a part.
+    #[serde(rename = "windows-1252")]
+    Windows1252,
+}
+
+impl Encoding {
+    const ALL: [Self; 4] = [Self::Utf8, Self::Utf16Le, Self::Utf16Be, Self::Windows1252];
+
+    /// Its name in the WHATWG standard, lower case.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Utf8 => "utf-8",
+            Self::Utf16Le => "utf-16le",
+            Self::Utf16Be => "utf-16be",
+            Self::Windows1252 => "windows-1252",
+        }
+    }
+}
+
+/// A dataset as the profile writes it.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DatasetSettings {
+    /// Patterns of its paths, with the groups `market` and, optionally, `date`.
+    pub paths: Vec<String>,
+    /// Whether files are whole exports.
+    #[serde(default, deserialize_with = "one_of")]
+    pub kind: FeedKind,
+    /// Table with a row per record; empty, the dataset's name.
+    #[serde(default)]
+    pub table: String,
+    /// Column that identifies a record within a market; empty, each distinct row is a record.
+    #[serde(default)]
+    pub key: String,
+    /// Columns that belong to the record.
+    #[serde(default)]
+    pub record_columns: Vec<String>,
+    /// Table with a row per line, if records have lines.
+    #[serde(default)]
+    pub lines_table: Option<String>,
+    /// Columns that belong to a line.
+    #[serde(default)]
+    pub line_columns: Vec<String>,
+    /// What becomes of exact duplicate rows.
+    #[serde(default, deserialize_with = "one_of")]
+    pub duplicate_lines: DuplicateLines,
+    /// Where columns go that are in neither list.
+    #[serde(default, deserialize_with = "one_of")]
+    pub new_columns: Owner,
+    /// What becomes of records that a newer full export does not mention.
+    #[serde(default, deserialize_with = "one_of")]
+    pub deletes: Deletes,
+    /// Share of a market's records above which their deletion waits for approval; else the configuration's.
+    #[serde(default)]
+    pub deletes_max_percent: Option<f64>,
+    /// What becomes of values that do not fit their column; unset, declared columns rescue and found ones widen.
+    #[serde(default, deserialize_with = "one_of_or_none")]
+    pub on_type_change: Option<OnTypeChange>,
+    /// Text columns whose delimiters may stand unquoted.
+    #[serde(default)]
+    pub swallows: Vec<String>,
+    /// Column to the pattern whose first group is the value.
+    #[serde(default)]
+    pub extracts: BTreeMap<String, String>,
+    /// Column to the pattern of its values, for the repair of shifted rows.
+    #[serde(default)]
+    pub forms: BTreeMap<String, String>,
+    /// How characters are written as bytes; `auto` or nothing: each file says so itself.
+    #[serde(default)]
+    pub encoding: String,
+    /// What stands between the cells of a CSV file; `auto` or nothing: each file says so itself.
+    #[serde(default)]
+    pub delimiter: String,
+    /// What stands around a cell that holds a delimiter; `auto` or nothing: each file says so itself.
+    #[serde(default)]
+    pub quote: String,
+}
+
+/// One validated feed.
+#[derive(Clone, Debug)]
+pub struct Dataset {
+    /// Name in the profile and in the ledger.
+    pub name: String,
+    /// Whether files are whole exports.
+    pub kind: FeedKind,
+    /// Table with a row per record.
+    pub table: String,
+    /// Column that identifies a record within a market; [`ROW_HASH`] where each distinct row is a record.
+    pub key: String,
+    /// The table of lines, if records have lines.
+    pub lines: Option<Lines>,
+    /// What becomes of records that a newer full export does not mention.
+    pub deletes: Deletes,
+    /// Share of a market's records above which their deletion waits for approval, in percent.
+    pub deletes_max_percent: Option<f64>,
+    /// Cells that mean "no value".
+    pub null_tokens: Arc<NullTokens>,
+    /// How characters are written as bytes; `None` when each file says so itself.
+    pub encoding: Option<Encoding>,
+    /// What stands between cells; `None` when each file says so itself.
+    pub delimiter: Option<u8>,
+    /// What stands around cells; `None` when each file says so itself.
+    pub quote: Option<u8>,
+    /// Fingerprint of everything that decides what rows a file gives.
+    pub fingerprint: String,
+    paths: Vec<Regex>,
+    record_columns: HashSet<String>,
+    new_columns: Owner,
+    on_type_change: Option<OnTypeChange>,
+    swallows: HashSet<String>,
+    extracts: BTreeMap<String, Regex>,
+    forms: BTreeMap<String, Regex>,
+    template: Option<Template>,
+    /// Whether it was made for a file; then the file and the ledger decide its key and table.
+    pub is_made: bool,
+}
+
+/// What files without a dataset become datasets by, each by its own name.
+#[derive(Clone, Debug)]
+struct Template {
+    /// The column that is the key of a file that has it.
+    key: String,
+    /// Names of the configured datasets and their tables.
+    taken: HashSet<String>,
+    pattern: Regex,
+}
+
+/// The table of a record's lines.
+#[derive(Clone, Debug)]
+pub struct Lines {
+    /// Its name.
+    pub table: String,
+    /// What becomes of exact duplicate rows.
+    pub duplicates: DuplicateLines,
+    columns: HashSet<String>,
+}
+
+/// What a path says about its file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// The market, as written.
+    pub market: String,
+    /// The day in the name, if there is one.
+    pub date: Option<NaiveDate>,
+    /// Name without extensions of the file whose rejects it corrects, if it does.
+    pub corrects: Option<String>,
+}
+
+/// Cells that mean "no value".
+#[derive(Debug)]
+pub struct NullTokens {
+    /// By their length: a few short ones are told from a cell faster by comparing than by hashing it.
+    by_length: Vec<Vec<String>>,
+}
+
+impl NullTokens {
+    /// The given tokens.
+    pub fn new(tokens: impl IntoIterator<Item = String>) -> Self {
+        let mut by_length: Vec<Vec<String>> = Vec::new();
+        for token in tokens {
+            if by_length.len() <= token.len() {
+                by_length.resize(token.len() + 1, Vec::new());
+            }
+            by_length[token.len()].push(token);
+        }
+        Self { by_length }
+    }
+
+    /// Whether a cell means "no value".
+    pub fn matches(&self, cell: &str) -> bool {
+        let trimmed = trimmed(cell);
+        self.by_length.get(trimmed.len()).is_some_and(|tokens| tokens.iter().any(|token| token == trimmed))
+    }
+}
+
+/// A cell without the white space around it. Nearly no cell has any, and its first and last byte show that.
+pub fn trimmed(cell: &str) -> &str {
+    match cell.as_bytes() {
+        [] => cell,
+        [first, .., last] if first.is_ascii_graphic() && last.is_ascii_graphic() => cell,
+        [only] if only.is_ascii_graphic() => cell,
+        _ => cell.trim(),
+    }
+}
+
+impl Dataset {
+    /// Checks the settings.
+    ///
+    /// # Errors
+    ///
+    /// Says which setting is wrong and why.
+    pub fn new(name: &str, settings: &DatasetSettings, null_tokens: &Arc<NullTokens>) -> Result<Self, String> {
+        let paths = settings.paths.iter().map(|path| pattern(name, "paths", path)).collect::<Result<Vec<_>, _>>()?;
+        let key = match declared_name(&settings.key) {
+            key if key.is_empty() => ROW_HASH.to_owned(),
+            key => key,
+        };
+        if key == ROW_HASH && settings.lines_table.is_some() {
+            return Err(format!("datasets.{name}.lines_table needs a `key`: lines belong to a record"));
+        }
+        if key == ROW_HASH && settings.deletes != Deletes::Keep {
+            return Err(format!("datasets.{name}.deletes needs a `key`: a row without one cannot be missed"));
+        }
+        let table = if settings.table.is_empty() { shortened(&column_name(name), "") } else { settings.table.clone() };
+        let lines = settings.lines_table.as_ref().map(|table| Lines {
+            table: table.clone(),
+            duplicates: settings.duplicate_lines,
+            columns: declared_names(&settings.line_columns),
+        });
+        if lines.is_none() && !settings.line_columns.is_empty() {
+            return Err(format!("datasets.{name}.line_columns needs lines_table"));
+        }
+        if settings.deletes_max_percent.is_some_and(|percent| !(0.0..=100.0).contains(&percent)) {
+            return Err(format!("datasets.{name}.deletes_max_percent must be between 0 and 100"));
+        }
+        let patterns = |key: &str, patterns: &BTreeMap<String, String>| {
+            patterns
+                .iter()
+                .map(|(column, text)| Ok((declared_name(column), pattern(name, key, text)?)))
+                .collect::<Result<BTreeMap<_, _>, String>>()
+        };
+        let (delimiter, quote) = (delimiter(name, &settings.delimiter)?, quote(name, &settings.quote)?);
+        if delimiter.is_some() && delimiter == quote {
+            return Err(format!("datasets.{name}: `delimiter` and `quote` must differ"));
+        }
+        Ok(Self {
+            encoding: encoding(name, &settings.encoding)?,
+            delimiter,
+            quote,
+            name: name.to_owned(),
+            kind: settings.kind,
+            table,
+            key,
+            new_columns: if lines.is_some() { settings.new_columns } else { Owner::Record },
+            lines,
+            deletes: settings.deletes,
+            deletes_max_percent: settings.deletes_max_percent,
+            null_tokens: Arc::clone(null_tokens),
+            fingerprint: fingerprint(settings, null_tokens),
+            paths,
+            record_columns: declared_names(&settings.record_columns),
+            on_type_change: settings.on_type_change,
+            swallows: declared_names(&settings.swallows),
+            extracts: patterns("extracts", &settings.extracts)?,
+            forms: patterns("forms", &settings.forms)?,
+            template: None,
+            is_made: false,
+        })
+    }
+
+    /// What becomes a dataset for every file of a known format that no other one matches. `key` is the column
+    /// that identifies a record in a file that has it.
+    ///
+    /// # Panics
+    ///
+    /// When the pattern below is none.
+    pub fn template(key: &str, others: &[Arc<Self>], null_tokens: &Arc<NullTokens>) -> Self {
+        let tables = |dataset: &Arc<Self>| {
+            let lines = dataset.lines.as_ref().map(|lines| lines.table.clone());
+            [Some(dataset.name.clone()), Some(dataset.table.clone()), lines].into_iter().flatten().collect::<Vec<_>>()
+        };
+        let template = Template {
+            key: key.to_owned(),
+            taken: others.iter().flat_map(tables).collect(),
+            pattern: Regex::new(FILE_PATTERN).expect("the pattern is a constant"),
+        };
+        let nothing = Self::new("", &DatasetSettings::default(), null_tokens).expect("no setting is wrong");
+        Self { template: Some(template), ..nothing }
+    }
+
+    /// Whether it only makes datasets of others.
+    pub const fn is_template(&self) -> bool {
+        self.template.is_some()
+    }
+
+    /// The dataset that a path belongs to, this one or one made of it, and what the path says.
+    pub fn for_path(self: &Arc<Self>, path: &str) -> Option<(Arc<Self>, Route)> {
+        let Some(template) = &self.template else {
+            return Some((Arc::clone(self), self.route(path)?));
+        };
+        let captures = template.pattern.captures(path)?;
+        let date = captures.name("date").and_then(|date| parse_day(date.as_str()));
+        let stem = captures.name("stem").map_or("", |stem| stem.as_str());
+        let stem = if date.is_some() { stem } else { captures.name("whole").map_or(stem, |whole| whole.as_str()) };
+        let name = template.name_of(stem);
+        let settings = DatasetSettings { table: name.clone(), key: template.key.clone(), ..DatasetSettings::default() };
+        let made = Self { is_made: true, ..Self::new(&name, &settings, &self.null_tokens).ok()? };
+        Some((Arc::new(made), Route { market: String::new(), date, corrects: None }))
+    }
+
+    /// The same with the table and key that were found for it.
+    #[must_use]
+    pub fn settled(&self, table: &str, key: &str) -> Self {
+        Self { table: table.to_owned(), key: key.to_owned(), ..self.clone() }
+    }
+
+    /// What a path says, if it is one of this dataset's. Separators are `/`, with one in front.
+    pub fn route(&self, path: &str) -> Option<Route> {
+        let captures = self.paths.iter().find_map(|pattern| pattern.captures(path))?;
+        let market = captures.name("market").map_or("", |market| market.as_str());
+        // A market is part of every key, and no database would take a longer one.
+        (market.chars().count() <= IDENTIFIER_CHARS_MAX).then(|| Route {
+            market: market.to_owned(),
+            date: captures.name("date").and_then(|date| parse_day(date.as_str())),
+            corrects: None,
+        })
+    }
+
+    /// A pattern of its paths that captures no market.
+    pub fn path_without_market(&self) -> Option<&str> {
+        let lacks_market = |path: &&Regex| !path.capture_names().flatten().any(|group| group == "market");
+        self.paths.iter().find(lacks_market).map(Regex::as_str)
+    }
+
+    /// Whether the settings name a column: the key, or one of a table's.
+    pub fn declares(&self, column: &str) -> bool {
+        let is_of_lines = |lines: &Lines| lines.columns.contains(column);
+        column == self.key || self.record_columns.contains(column) || self.lines.as_ref().is_some_and(is_of_lines)
+    }
+
+    /// Whether each distinct row is a record, for want of a key.
+    pub fn is_keyless(&self) -> bool {
+        self.key == ROW_HASH
+    }
+
+    /// Which table a column goes to.
+    pub fn owner(&self, column: &str) -> Owner {
+        match &self.lines {
+            _ if self.record_columns.contains(column) => Owner::Record,
+            Some(lines) if lines.columns.contains(column) => Owner::Line,
+            _ => self.new_columns,
+        }
+    }
+
+    /// Name of the table a column of this owner goes to.
+    pub fn table_of(&self, owner: Owner) -> &str {
+        match (owner, &self.lines) {
+            (Owner::Line, Some(lines)) => &lines.table,
+            _ => &self.table,
+        }
+    }
+
+    /// What becomes of a value that does not fit a column. What cannot be widened is rescued instead.
+    pub fn on_type_change(&self, column: &ColumnShape) -> OnTypeChange {
+        let default = if column.is_declared { OnTypeChange::Rescue } else { OnTypeChange::Widen };
+        match self.on_type_change.unwrap_or(default) {
+            OnTypeChange::Widen if column.is_pinned || !Kind::WIDENABLE.contains(&column.kind) => OnTypeChange::Rescue,
+            wanted => wanted,
+        }
+    }
+
+    /// Whether a column's delimiters may stand unquoted.
+    pub fn swallows(&self, column: &str) -> bool {
+        self.swallows.contains(column)
+    }
+
+    /// The pattern whose first group is the column's value.
+    pub fn extract(&self, column: &str) -> Option<&Regex> {
+        self.extracts.get(column)
+    }
+
+    /// The pattern of the column's values.
+    pub fn form(&self, column: &str) -> Option<&Regex> {
+        self.forms.get(column)
+    }
+}
+
+impl Template {
+    /// What a file of that stem is called in the ledger and, unless somebody has the name, in the database.
+    fn name_of(&self, stem: &str) -> String {
+        let name = match column_name(stem) {
+            name if name.is_empty() => "file".to_owned(),
+            // What begins otherwise would need quotes in every query, or belongs to a database or to tidegate.
+            name if !name.starts_with(char::is_alphabetic)
+                || RESERVED_STARTS.iter().any(|start| name.starts_with(start)) =>
+            {
+                format!("file_{name}")
+            }
+            name => name,
+        };
+        let mut free = shortened(&name, "");
+        let mut suffix = 2;
+        while self.taken.contains(&free) {
+            free = shortened(&name, &format!("_{suffix}"));
+            suffix += 1;
+        }
+        free
+    }
+}
+
+fn declared_names(names: &[String]) -> HashSet<String> {
+    names.iter().map(|name| declared_name(name)).collect()
+}
+
+fn encoding(dataset: &str, text: &str) -> Result<Option<Encoding>, String> {
+    if matches!(text, "" | "auto") {
+        return Ok(None);
+    }
+    let known = Encoding::ALL.into_iter().find(|encoding| encoding.name() == text);
+    known.map(Some).ok_or_else(|| {
+        let names = Encoding::ALL.map(|encoding| format!("`{}`", encoding.name())).join(", ");
+        format!("datasets.{dataset}.encoding: `{text}` is neither `auto` nor one of {names}")
+    })
+}
+
+fn delimiter(dataset: &str, text: &str) -> Result<Option<u8>, String> {
+    match text.as_bytes() {
+        b"" | b"auto" => Ok(None),
+        b"tab" => Ok(Some(b'\t')),
+        &[byte] if byte == b'\t' || (byte.is_ascii_punctuation() && !matches!(byte, b'"' | b'\'')) => Ok(Some(byte)),
+        _ => Err(format!("datasets.{dataset}.delimiter: `{text}` is neither `auto`, `tab` nor one sign such as `;`")),
+    }
+}
+
+fn quote(dataset: &str, text: &str) -> Result<Option<u8>, String> {
+    match text.as_bytes() {
+        b"" | b"auto" => Ok(None),
+        &[byte @ (b'"' | b'\'')] => Ok(Some(byte)),
+        _ => Err(format!("datasets.{dataset}.quote: `{text}` is neither `auto`, `\"` nor `'`")),
+    }
+}
+
+fn pattern(dataset: &str, key: &str, text: &str) -> Result<Regex, String> {
+    Regex::new(text).map_err(|error| format!("datasets.{dataset}.{key}: `{text}` is not a pattern: {error}"))
+}
+
+/// The paths are left out: which files belong to a dataset does not change the rows of one. So is what becomes
+/// of records that a file does not mention: that takes effect with the next export.
+fn fingerprint(settings: &DatasetSettings, null_tokens: &NullTokens) -> String {
+    let rules =
+        DatasetSettings { paths: Vec::new(), deletes: Deletes::Keep, deletes_max_percent: None, ..settings.clone() };
+    let mut tokens: Vec<&String> = null_tokens.by_length.iter().flatten().collect();
+    tokens.sort();
+    tokens.dedup();
+    let text =
+        serde_json::to_string(&(TRANSFORM_VERSION, rules, tokens)).expect("settings are plain strings and lists");
+    hex(&Sha256::digest(text.as_bytes()))
+}
+
+/// Lower-case hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,6 @@
+//! Feed: what a file is: its dataset's declaration, its columns, what they hold.
+
+pub mod dataset;
+pub mod inference;
+pub mod layout;
+pub mod words;

@@ -1,0 +1,341 @@
+//! Marts: tables of metrics that are exact whenever a file is `synced`.
+//!
+//! A commit marks the groups that its rows touch, in its own transaction, or the parts where the mart has a
+//! [`Partial`](crate::marts::partial::Partial). The refresh (`sink::refresh`) computes them anew.
+
+pub(crate) mod ahead;
+pub mod definition;
+pub mod partial;
+pub mod refresh;
+pub mod summary;
+pub mod template;
+pub mod views;
+
+use crate::error::SyncError;
+use crate::feed::dataset::Dataset;
+use crate::feed::layout::TableShape;
+use crate::marts::definition::Mart;
+use crate::marts::template::{Scope, render};
+use crate::marts::views::Dropped;
+use crate::sink::Sink;
+use crate::sink::db::dialect::Dialect;
+use crate::sink::ledger::obstacles::Obstacle;
+use entity::{definitions, dirty_groups};
+use sea_orm::sea_query::{Alias, OnConflict, Query, Table, TableDropStatement};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, Set, Statement};
+use std::sync::{Mutex, PoisonError};
+
+/// Records that one query finds the groups of.
+const RECORDS_PER_QUERY: usize = 500;
+
+/// Files that are being synced, by the market and table that they change, each as often as there are such files.
+pub(crate) type FilesAtWork = Mutex<Vec<(String, String)>>;
+
+/// A file that is being synced.
+#[derive(Debug)]
+pub struct FileAtWork<'a> {
+    files: &'a FilesAtWork,
+    /// Its market and table.
+    changes: (String, String),
+}
+
+impl FileAtWork<'_> {
+    /// Whether it changes what a mart of a market is computed from.
+    pub(crate) fn touches(&self, mart: &Mart, market: &str) -> bool {
+        touches(&self.changes, mart, market)
+    }
+}
+
+fn touches((changed_market, table): &(String, String), mart: &Mart, market: &str) -> bool {
+    changed_market == market && mart.touched_by.contains_key(table)
+}
+
+impl Drop for FileAtWork<'_> {
+    fn drop(&mut self) {
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(at) = files.iter().position(|changes| *changes == self.changes) {
+            files.swap_remove(at);
+        }
+    }
+}
+
+impl Sink {
+    /// Makes the marts' tables, and has them recomputed where their definition changed. Returns the views that had to go
+    /// for it. A mart that somebody's object keeps from being made stays as it is, and is left alone.
+    pub(crate) async fn define_marts(&self) -> Result<Dropped, SyncError> {
+        let mut dropped = Dropped::new();
+        for mart in &self.definitions.marts {
+            self.define_mart(mart, &mut dropped).await.map_err(|error| error.in_definition(&mart.file))?;
+        }
+        self.forget_marks_of_others().await?;
+        Ok(dropped)
+    }
+
+    async fn define_mart(&self, mart: &Mart, dropped: &mut Dropped) -> Result<(), SyncError> {
+        let mut is_current = true;
+        for shape in mart.tables() {
+            is_current &= self.is_made(&self.connection, shape).await?;
+        }
+        if is_current && self.is_defined(&mart.shape.name, &mart.fingerprint).await? {
+            return Ok(());
+        }
+        if !is_current && !self.make_tables(mart, dropped).await? {
+            return Ok(());
+        }
+        self.try_queries(mart).await?;
+        let write = self.begin().await?;
+        self.define(&write.transaction, &mart.shape.name, &mart.fingerprint).await?;
+        for table in mart.touched_by.keys() {
+            self.mark_markets(&write.transaction, mart, table).await?;
+        }
+        self.clear(&write.transaction, &mart.shape.name).await?;
+        write.commit().await
+    }
+
+    /// Has the database read each query of a mart: an error is told at the start, with its file, and not when a market's
+    /// first file comes.
+    async fn try_queries(&self, mart: &Mart) -> Result<(), SyncError> {
+        let scopes = [Scope::Market(String::new()), Scope::Keys(String::new(), vec!["1970-01-01".to_owned()])];
+        for scope in &scopes {
+            let mut queries = vec![(&mart.shape, self.groups_query(mart, scope)?)];
+            if let Some(partial) = &mart.partial {
+                queries.push((&partial.parts, self.parts_query(mart, partial, scope)?));
+            }
+            for (shape, query) in queries {
+                let sql = format!("EXPLAIN {} {}", self.insert_into(shape), query.sql);
+                self.execute_sql(&self.connection, sql, query.binds).await?;
+            }
+        }
+        for query in mart.touched_by.values() {
+            let touched = render(&mart.file, query, self.dialect, &self.shapes(), &scopes[1])?;
+            self.execute_sql(&self.connection, format!("EXPLAIN {}", touched.sql), touched.binds).await?;
+        }
+        Ok(())
+    }
+
+    /// Marks of marts that are not defined any more.
+    async fn forget_marks_of_others(&self) -> Result<(), SyncError> {
+        let defined = self.definitions.marts.iter().map(|mart| mart.shape.name.as_str());
+        let write = self.begin().await?;
+        dirty_groups::Entity::delete_many()
+            .filter(dirty_groups::Column::Mart.is_not_in(defined))
+            .exec(&write.transaction)
+            .await?;
+        write.commit().await
+    }
+
+    /// Makes the tables of a mart anew; `false` if something stands in the way. Only metrics are lost, and they are computed
+    /// anew: the definition is forgotten first, so that a crash in between has it made again.
+    async fn make_tables(&self, mart: &Mart, dropped: &mut Dropped) -> Result<bool, SyncError> {
+        if !self.dialect.rolls_back_ddl() {
+            // Outside of a transaction, because MySQL's DDL would end it.
+            let _writing = self.writing.lock().await;
+            self.define(&self.connection, &mart.shape.name, "").await?;
+            self.replace_tables(&self.connection, mart, dropped).await?;
+            return Ok(true);
+        }
+        let write = self.begin().await?;
+        let transaction = &write.transaction;
+        self.define(transaction, &mart.shape.name, "").await?;
+        let mut also_dropped = dropped.clone();
+        let made = self.attempt(transaction, self.replace_tables(transaction, mart, &mut also_dropped)).await?;
+        let is_made = made.is_ok();
+        match made {
+            Ok(()) => *dropped = also_dropped,
+            Err(error) => {
+                let consequence = "the mart stays as it was and is not kept up to date; it is made anew with the next file \
+                                   once nothing is in the way";
+                let mut objects = Vec::new();
+                for shape in mart.tables() {
+                    objects.extend(self.objects_on(transaction, &shape.name, None).await?);
+                }
+                let obstacle = Obstacle::new(mart.shape.name.clone(), consequence, &error, &objects);
+                self.raise(transaction, obstacle).await?;
+            }
+        }
+        write.commit().await?;
+        Ok(is_made)
+    }
+
+    async fn replace_tables(
+        &self,
+        connection: &impl ConnectionTrait,
+        mart: &Mart,
+        dropped: &mut Dropped,
+    ) -> Result<(), SyncError> {
+        let (backend, collation) = (self.dialect.backend(), self.collation.as_deref());
+        for shape in mart.tables() {
+            if self.dialect == Dialect::Postgres {
+                self.drop_views_on(connection, &shape.name, None, dropped).await?;
+            }
+            let keepsakes = self.keepsakes(connection, &shape.name).await?;
+            connection.execute(&drop_table(&shape.name)).await?;
+            let create = match &mart.partial {
+                Some(partial) if partial.parts.name == shape.name => migration::ddl::create_clustered_table,
+                _ => migration::ddl::create_table,
+            };
+            connection.execute(&create(shape, backend, collation)).await?;
+            self.give_back(connection, &shape.name, &keepsakes).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether a table has the columns, types and key that it is to have.
+    pub(crate) async fn is_made(
+        &self,
+        connection: &impl ConnectionTrait,
+        shape: &TableShape,
+    ) -> Result<bool, SyncError> {
+        let (backend, name) = (self.dialect.backend(), shape.name.as_str());
+        let catalog = Statement::from_sql_and_values(backend, self.dialect.catalog_query(), [name.into()]);
+        let rows = connection.query_all_raw(catalog).await?;
+        let made = rows
+            .iter()
+            .map(|row| Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?, row.try_get_by_index(2)?)))
+            .collect::<Result<Vec<(String, String, i64)>, DbErr>>()?;
+        let place = |column: &str| shape.key.iter().position(|key| key == column).map_or(0, |place| place as i64 + 1);
+        let wanted = shape.columns.iter();
+        let mut wanted =
+            wanted.map(|column| (&column.name, self.dialect.catalog_type(column.kind), place(&column.name)));
+        Ok(made.len() == shape.columns.len()
+            && made.iter().all(|(name, kind, place)| wanted.next() == Some((name, kind.as_str(), *place))))
+    }
+
+    /// Whether a mart or view was made from this text.
+    pub(crate) async fn is_defined(&self, name: &str, fingerprint: &str) -> Result<bool, SyncError> {
+        self.is_defined_in(&self.connection, name, fingerprint).await
+    }
+
+    /// As [`Sink::is_defined`], as a transaction sees it.
+    pub(crate) async fn is_defined_in(
+        &self,
+        connection: &impl ConnectionTrait,
+        name: &str,
+        fingerprint: &str,
+    ) -> Result<bool, SyncError> {
+        let defined = definitions::Entity::find_by_id(name).one(connection).await?;
+        Ok(defined.is_some_and(|defined| defined.fingerprint == fingerprint))
+    }
+
+    /// Notes which text a mart or view was made from.
+    pub(crate) async fn define(
+        &self,
+        connection: &impl ConnectionTrait,
+        name: &str,
+        fingerprint: &str,
+    ) -> Result<(), SyncError> {
+        let row = definitions::ActiveModel { name: Set(name.to_owned()), fingerprint: Set(fingerprint.to_owned()) };
+        let update =
+            OnConflict::column(definitions::Column::Name).update_column(definitions::Column::Fingerprint).to_owned();
+        definitions::Entity::insert(row).on_conflict(update).exec_without_returning(connection).await?;
+        Ok(())
+    }
+
+    /// Marks the groups or parts that these records are in now, or the whole market.
+    pub(crate) async fn mark_groups(
+        &self,
+        connection: &impl ConnectionTrait,
+        dataset: &Dataset,
+        market: &str,
+        keys: &[String],
+        is_whole: bool,
+    ) -> Result<(), SyncError> {
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let marts = self.definitions.marts.iter().filter_map(|mart| Some((mart, mart.touched_by.get(&dataset.table)?)));
+        for (mart, query) in marts {
+            // No query finds the groups of rows that have no key.
+            if is_whole || dataset.is_keyless() {
+                self.mark_market(connection, mart, market).await?;
+                continue;
+            }
+            for keys in keys.chunks(RECORDS_PER_QUERY) {
+                let scope = Scope::Keys(market.to_owned(), keys.to_vec());
+                let groups = render(&mart.file, query, self.dialect, &self.shapes(), &scope)?;
+                // Placeholders are numbered through, so the values of this line come after the query's.
+                let (mart_at, market_at) = (groups.binds.len() + 1, groups.binds.len() + 2);
+                let (sql, binds) = match self.dialect {
+                    Dialect::Postgres => (
+                        format!(
+                            "INSERT INTO tidegate_dirty_groups (mart, market, group_key) \
+                             SELECT CAST(${mart_at} AS text), CAST(${market_at} AS text), g.group_key FROM ({}) g",
+                            groups.sql
+                        ),
+                        [groups.binds, vec![mart.shape.name.as_str().into(), market.into()]].concat(),
+                    ),
+                    _ => (
+                        format!(
+                            "INSERT INTO tidegate_dirty_groups (mart, market, group_key) SELECT ?, ?, g.group_key FROM ({}) g",
+                            groups.sql
+                        ),
+                        [vec![mart.shape.name.as_str().into(), market.into()], groups.binds].concat(),
+                    ),
+                };
+                let marked = self.execute_sql(connection, sql, binds).await;
+                marked.map_err(|error| SyncError::from(error).in_definition(&mart.file))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Says that a file of this table and market is being synced: until that ends, files that do not touch the same marts
+    /// leave these alone.
+    pub fn start_work(&self, market: &str, table: &str) -> FileAtWork<'_> {
+        let (files, changes) = (&self.files_at_work, (market.to_owned(), table.to_owned()));
+        files.lock().unwrap_or_else(PoisonError::into_inner).push(changes.clone());
+        FileAtWork { files, changes }
+    }
+
+    /// Whether a file that is being synced changes what a mart of a market is computed from.
+    pub(crate) fn is_touched(&self, mart: &Mart, market: &str) -> bool {
+        let files = self.files_at_work.lock().unwrap_or_else(PoisonError::into_inner);
+        files.iter().any(|changes| touches(changes, mart, market))
+    }
+
+    async fn mark_market(&self, connection: &impl ConnectionTrait, mart: &Mart, market: &str) -> Result<(), SyncError> {
+        let marked = dirty_groups::Entity::find()
+            .filter(dirty_groups::Column::Mart.eq(mart.shape.name.as_str()))
+            .filter(dirty_groups::Column::Market.eq(market))
+            .filter(dirty_groups::Column::GroupKey.is_null())
+            .one(connection)
+            .await?;
+        if marked.is_some() {
+            // Set in this transaction, or before it and not yet refreshed: refreshes wait for this one's commit.
+            return Ok(());
+        }
+        let mark = dirty_groups::ActiveModel {
+            mart: Set(mart.shape.name.clone()),
+            market: Set(market.to_owned()),
+            group_key: Set(None),
+            ..Default::default()
+        };
+        dirty_groups::Entity::insert(mark).exec_without_returning(connection).await?;
+        Ok(())
+    }
+
+    /// Has every mart computed anew.
+    pub(crate) async fn mark_everything(&self) -> Result<(), SyncError> {
+        let write = self.begin().await?;
+        for mart in &self.definitions.marts {
+            for table in mart.touched_by.keys() {
+                self.mark_markets(&write.transaction, mart, table).await?;
+            }
+        }
+        write.commit().await
+    }
+
+    async fn mark_markets(&self, connection: &impl ConnectionTrait, mart: &Mart, table: &str) -> Result<(), SyncError> {
+        let mut markets = Query::select();
+        markets.distinct().column("market").from(Alias::new(table));
+        for row in connection.query_all(&markets).await? {
+            let market: String = row.try_get_by_index(0)?;
+            self.mark_market(connection, mart, &market).await?;
+        }
+        Ok(())
+    }
+}
+
+fn drop_table(name: &str) -> TableDropStatement {
+    Table::drop().table(Alias::new(name)).if_exists().to_owned()
+}

@@ -1,0 +1,54 @@
+//! Connection: the pool, each of whose statements has a bound. Who needs more of it than statements reaches through to it.
+
+use crate::sink::db::bounds::Bounds;
+use crate::sink::db::lost::LostSessions;
+use async_trait::async_trait;
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult, Statement};
+use std::ops::Deref;
+use std::sync::Arc;
+
+/// The pool and its bounds.
+#[derive(Clone, Debug)]
+pub(crate) struct Connection {
+    pool: DatabaseConnection,
+    pub bounds: Bounds,
+    pub lost: Arc<LostSessions>,
+}
+
+impl Connection {
+    /// A pool, under these bounds.
+    pub fn new(pool: DatabaseConnection, bounds: Bounds) -> Self {
+        Self { pool, bounds, lost: Arc::default() }
+    }
+}
+
+impl Deref for Connection {
+    type Target = DatabaseConnection;
+
+    fn deref(&self) -> &DatabaseConnection {
+        &self.pool
+    }
+}
+
+#[async_trait]
+impl ConnectionTrait for Connection {
+    fn get_database_backend(&self) -> DbBackend {
+        self.pool.get_database_backend()
+    }
+
+    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        self.bounds.keep(self.pool.execute_raw(statement)).await
+    }
+
+    async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+        self.bounds.keep(self.pool.execute_unprepared(sql)).await
+    }
+
+    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        self.bounds.keep(self.pool.query_one_raw(statement)).await
+    }
+
+    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        self.bounds.keep(self.pool.query_all_raw(statement)).await
+    }
+}

@@ -1,0 +1,55 @@
+//! SQLite handle: the driver's own connection, lent to a library that runs compiled statements without a
+//! message to another thread and a copy of every value for each row.
+
+use crate::sink::db::transaction::exec_failed;
+use rusqlite::Connection;
+use sea_orm::sqlx::sqlite::LockedSqliteHandle;
+use sea_orm::sqlx::{self, SqliteConnection};
+use sea_orm::{DbErr, RuntimeErr};
+use std::io::ErrorKind;
+
+/// Works with the handle of a connection, in its transaction if there is one.
+pub(crate) async fn with_handle<T>(
+    connection: &mut SqliteConnection,
+    work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+) -> Result<T, DbErr> {
+    let mut handle = connection.lock_handle().await.map_err(exec_failed)?;
+    tokio::task::block_in_place(|| lend(&mut handle, work)).map_err(failed)
+}
+
+/// Works with the handles of two connections.
+pub(crate) async fn with_handles<T>(
+    first: &mut SqliteConnection,
+    second: &mut SqliteConnection,
+    work: impl FnOnce(&Connection, &Connection) -> rusqlite::Result<T>,
+) -> Result<T, DbErr> {
+    let mut first = first.lock_handle().await.map_err(exec_failed)?;
+    let mut second = second.lock_handle().await.map_err(exec_failed)?;
+    let work = || lend(&mut first, |first| lend(&mut second, |second| work(first, second)));
+    tokio::task::block_in_place(work).map_err(failed)
+}
+
+#[expect(unsafe_code, reason = "a borrowed handle is passed from one SQLite library to another")]
+fn lend<T>(
+    handle: &mut LockedSqliteHandle<'_>,
+    work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+) -> rusqlite::Result<T> {
+    // SAFETY: the handle is open and, while `handle` is locked, which outlives this call, the driver's thread does
+    // not use it. Both libraries link one SQLite: libsqlite3-sys can be linked only once. `from_handle` takes no
+    // ownership, so dropping the connection closes nothing, and `work` sees it only by a reference that ends here.
+    let connection = unsafe { Connection::from_handle(handle.as_raw_handle().as_ptr().cast()) }?;
+    work(&connection)
+}
+
+/// As the driver would have said it, as far as a verdict asks: whether it may pass.
+fn failed(error: rusqlite::Error) -> DbErr {
+    let primary_code = error.sqlite_error().map(|error| error.extended_code & 0xff);
+    // Busy, locked, out of memory, read-only, I/O, full, cannot open.
+    let kind = match primary_code {
+        Some(5 | 6 | 7 | 8 | 10 | 13 | 14) => ErrorKind::Other,
+        // It was told to end what it is at.
+        Some(9) => ErrorKind::Interrupted,
+        _ => return DbErr::Exec(RuntimeErr::Internal(error.to_string())),
+    };
+    exec_failed(sqlx::Error::Io(std::io::Error::new(kind, error)))
+}

@@ -1,0 +1,116 @@
+//! WAL: SQLite's write-ahead log, whose pages move into the database while the next rows are written.
+//!
+//! SQLite itself moves them within a commit once there are [`crate::sink::SQLITE_LOG_PAGES`], and then the writer waits for all
+//! of them. Moved beside it before, few are left for that commit. What fails here that commit does.
+//!
+//! A checkpoint beside a writer that begins the log anew could damage the database before SQLite 3.51.3
+//! (sqlite.org/wal.html#walresetbug). The one that is built in is newer; one of the system may not be.
+
+use crate::process::secret::conceal;
+use crate::sink::db::dialect::Dialect;
+use crate::sink::db::transaction::{exec_failed, not_acquired, query_failed};
+use sea_orm::sqlx::{self, AssertSqlSafe, Row, SqlitePool};
+use sea_orm::{DatabaseConnection, DbErr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// Rows after which pages are moved: about what a chunk of a first load has, and far more than a small drop.
+const ROWS_PER_MOVE: u64 = 8_192;
+
+/// The first SQLite in which that is mended, as its number says it (sqlite.org/c3ref/libversion.html).
+const SAFE_SINCE: i32 = 3_051_003;
+
+/// How long a clean end waits for others that read from the log.
+const READERS_WAIT_MS: u32 = 1_000;
+
+/// Moves all pages into the database and empties the log, so that the main file is the database. Says so if another
+/// process keeps it from that.
+pub(crate) async fn empty_log(connection: &DatabaseConnection) -> Result<(), DbErr> {
+    let mut connection = connection.get_sqlite_connection_pool().acquire().await.map_err(not_acquired)?;
+    let wait = AssertSqlSafe(format!("PRAGMA busy_timeout = {READERS_WAIT_MS}"));
+    sqlx::raw_sql(wait).execute(&mut *connection).await.map_err(exec_failed)?;
+    let emptied = sqlx::raw_sql("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut *connection).await;
+    let is_busy: i64 = emptied.and_then(|row| row.try_get(0)).map_err(query_failed)?;
+    if is_busy != 0 {
+        tracing::warn!(
+            "another process has the database open, so that its newest rows stay in the -wal file beside it: copy both, \
+             or end that process and sync again"
+        );
+    }
+    Ok(())
+}
+
+/// Moves pages, once at a time.
+#[derive(Debug)]
+pub(crate) struct PageMover {
+    pool: SqlitePool,
+    /// Rows that were written since pages were moved last.
+    rows: AtomicU64,
+    is_moving: Arc<AtomicBool>,
+}
+
+impl PageMover {
+    /// For a SQLite database, and a library that does it safely.
+    pub fn of(connection: &DatabaseConnection, dialect: Dialect) -> Option<Self> {
+        (dialect == Dialect::Sqlite && rusqlite::version_number() >= SAFE_SINCE).then(|| Self {
+            pool: connection.get_sqlite_connection_pool().clone(),
+            rows: AtomicU64::default(),
+            is_moving: Arc::default(),
+        })
+    }
+
+    /// Says that so many rows are committed.
+    pub fn written(&self, rows: u64) {
+        let is_due = self.rows.fetch_add(rows, Ordering::Relaxed) + rows >= ROWS_PER_MOVE;
+        if !is_due || self.is_moving.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        self.rows.store(0, Ordering::Relaxed);
+        let (pool, is_moving) = (self.pool.clone(), Arc::clone(&self.is_moving));
+        tokio::spawn(async move {
+            // Passive: it waits for nobody, and nobody waits for it (sqlite.org/c3ref/wal_checkpoint_v2.html).
+            let moved = sqlx::raw_sql("PRAGMA wal_checkpoint(PASSIVE)").execute(&pool).await;
+            if let Err(error) = moved {
+                tracing::debug!(error = %conceal(&error.to_string()), "pages of the write-ahead log stay there");
+            }
+            is_moving.store(false, Ordering::Relaxed);
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sea_orm::{ConnectOptions, ConnectionTrait, Database};
+    use std::time::Duration;
+
+    #[test]
+    fn the_sqlite_that_is_built_in_moves_pages_safely() {
+        assert!(rusqlite::version_number() >= SAFE_SINCE, "{}", rusqlite::version());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn pages_move_after_many_rows_and_stay_after_few() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let file = directory.path().join("moved.db");
+        let mut options = ConnectOptions::new(format!("sqlite://{}?mode=rwc", file.display()));
+        // SQLite itself moves none.
+        options.map_sqlx_sqlite_opts(|options| options.pragma("journal_mode", "WAL").pragma("wal_autocheckpoint", "0"));
+        let connection = Database::connect(options).await.expect("a new database");
+        let rows = "CREATE TABLE t AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 9000) SELECT i FROM n";
+        connection.execute_unprepared(rows).await.expect("it can be written");
+        let bytes = || file.metadata().expect("it is there").len();
+        let before = bytes();
+        let mover = PageMover::of(&connection, Dialect::Sqlite).expect("it is safe");
+        mover.written(ROWS_PER_MOVE - 1);
+        assert!(!mover.is_moving.load(Ordering::Relaxed));
+        mover.written(1);
+        for _ in 0..500 {
+            if bytes() > before && !mover.is_moving.load(Ordering::Relaxed) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("the database still has {before} bytes");
+    }
+}

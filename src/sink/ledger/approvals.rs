@@ -1,0 +1,73 @@
+//! Approvals: an operator lets a held deletion be made, or has a refused file tried again. The only thing that is written
+//! without the lease: one row of the ledger, from `held` to `pending`, or without the rules it was refused under, which
+//! whoever holds the lease then takes up.
+
+use crate::config::Config;
+use crate::error::SyncError;
+use crate::sink::db::dialect::Dialect;
+use crate::sink::ledger::files::{FileRecord, FileState};
+use crate::sink::{Sink, connect};
+use entity::files;
+use sea_orm::sea_query::{Expr, ExprTrait, Query};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+
+/// Approves a held deletion, or another try of a quarantined file; `false` when it is that no more.
+///
+/// # Errors
+///
+/// When the database fails.
+pub async fn approve(config: &Config, file: &FileRecord, now_ms: i64) -> Result<bool, SyncError> {
+    use files::Column as C;
+    let connection = connect(config).await?;
+    let dialect = Dialect::of(connection.get_database_backend());
+    let update = match file.state {
+        FileState::Quarantined => files::Entity::update_many().col_expr(C::Transform, Expr::value("")),
+        _ => files::Entity::update_many()
+            .col_expr(C::State, Expr::value(FileState::Pending.name()))
+            .col_expr(C::ApprovedAt, Expr::value(dialect.time(Some(now_ms)))),
+    };
+    let approved = update.filter(C::Id.eq(file.id)).filter(C::State.eq(file.state.name())).exec(&connection).await;
+    connection.close_by_ref().await?;
+    Ok(approved?.rows_affected == 1)
+}
+
+impl Sink {
+    /// The files whose deletion is held back, and the quarantined ones that no newer version of their path has
+    /// superseded. Of these not those whose rows reached the tables before: they go on under another line of the ledger.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn approvable_files(&self) -> Result<Vec<FileRecord>, SyncError> {
+        use files::Column as C;
+        let mut newest = Query::select();
+        newest.expr(Expr::col(C::Id).max()).from(files::Entity).group_by_col(C::PathKey);
+        let is_refused = C::State.eq(FileState::Quarantined.name()).and(C::Position.is_null());
+        let is_refused = is_refused.and(C::Id.in_subquery(newest));
+        let stopped = files::Entity::find().filter(C::State.eq(FileState::Held.name()).or(is_refused));
+        let stopped = stopped.order_by_asc(C::Path).all(&self.connection).await?;
+        Ok(stopped.into_iter().map(FileRecord::from).collect())
+    }
+
+    /// A file of the ledger.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn file(&self, id: i64) -> Result<Option<FileRecord>, SyncError> {
+        Ok(files::Entity::find_by_id(id).one(&self.connection).await?.map(FileRecord::from))
+    }
+
+    /// Paths of files that an operator approved and nobody took up yet.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn approved_paths(&self) -> Result<Vec<String>, SyncError> {
+        use files::Column as C;
+        let is_approved = C::State.eq(FileState::Pending.name()).and(C::ApprovedAt.is_not_null());
+        let is_retried = C::State.eq(FileState::Quarantined.name()).and(C::Transform.eq(""));
+        let approved = files::Entity::find().select_only().column(C::Path).filter(is_approved.or(is_retried));
+        Ok(approved.into_tuple().all(&self.connection).await?)
+    }
+}

@@ -1,0 +1,558 @@
+//! Ledger: what was synced, in the database. Every question about files is answered from here.
+
+use crate::chunk::{Counts, Position};
+use crate::cli::rejects_csv::Header;
+use crate::error::SyncError;
+use crate::feed::dataset::{Dataset, hex};
+use crate::sink::Sink;
+use crate::sink::ledger::attempts::Attempts;
+use crate::sink::ledger::now;
+use entity::files;
+use sea_orm::sea_query::{Condition, Expr, ExprTrait, InsertStatement, Query};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Value,
+};
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+/// Paths that one query asks for: far below every database's limit of bound values.
+pub(crate) const PATHS_PER_QUERY: usize = 500;
+
+/// In place of the digest of a content that nobody has read: of a file that may not be read, is too large, or never settles.
+pub const UNHASHED: &str = "";
+
+/// State of a file in the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FileState {
+    /// Known, and waiting for its turn.
+    Pending,
+    /// Its rows are being written.
+    Syncing,
+    /// Its rows are in the tables and the marts.
+    Synced,
+    /// No dataset's patterns match its path.
+    Unmatched,
+    /// Refused as a whole.
+    Quarantined,
+    /// Its deletions wait for approval.
+    Held,
+    /// Given up.
+    Failed,
+}
+
+impl FileState {
+    /// Every state.
+    pub const ALL: [Self; 7] =
+        [Self::Pending, Self::Syncing, Self::Synced, Self::Unmatched, Self::Quarantined, Self::Held, Self::Failed];
+
+    /// The state's name in the ledger.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Syncing => "syncing",
+            Self::Synced => "synced",
+            Self::Unmatched => "unmatched",
+            Self::Quarantined => "quarantined",
+            Self::Held => "held",
+            Self::Failed => "failed",
+        }
+    }
+
+    fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.name() == name)
+    }
+
+    /// The state that a line of the ledger names. An unknown one can only come from a newer release: the file is left alone.
+    pub(crate) fn of_ledger(name: &str) -> Self {
+        Self::from_name(name).unwrap_or(Self::Held)
+    }
+}
+
+/// What the ledger knows of one version of a file.
+#[derive(Clone, Debug)]
+pub struct FileRecord {
+    /// Identity.
+    pub id: i64,
+    /// Absolute path.
+    pub path: String,
+    /// The feed; `None` when unmatched.
+    pub dataset: Option<String>,
+    /// The market; `None` when unmatched.
+    pub market: Option<String>,
+    /// SHA-256 of the content, hex.
+    pub sha256: String,
+    /// Size of the content.
+    pub size_bytes: i64,
+    /// Orders the files of a dataset and market; milliseconds since 1970.
+    pub version_ms: i64,
+    /// Where it stands.
+    pub state: FileState,
+    /// Counts so far.
+    pub counts: Counts,
+    /// Modification time of the path when it was read.
+    pub modified_ns: i64,
+    /// Inode of the path when it was read.
+    pub inode: i64,
+    /// Change time of the inode when it was read.
+    pub changed_ns: i64,
+    /// Rules it was read under; of a quarantined file, those it was refused under, and nothing once an operator wants
+    /// it tried again.
+    pub transform: String,
+    /// Where to go on.
+    pub position: Option<Position>,
+    /// Who took it up since it last moved.
+    pub attempts: Attempts,
+    /// Whether an operator approved its deletion.
+    pub is_approved: bool,
+    /// Its columns and delimiter, where it has rejects.
+    pub header: Option<Header>,
+    /// Name without extensions of the file whose rejects it corrects.
+    pub corrects: Option<String>,
+    /// Why it is not synced.
+    pub error: Option<String>,
+}
+
+/// A version of a file that the ledger does not know yet.
+#[derive(Clone, Debug)]
+pub struct NewFile {
+    /// Absolute path.
+    pub path: String,
+    /// The feed; `None` when unmatched.
+    pub dataset: Option<String>,
+    /// The market; `None` when unmatched.
+    pub market: Option<String>,
+    /// SHA-256 of the content, hex.
+    pub sha256: String,
+    /// Size of the content.
+    pub size_bytes: i64,
+    /// Orders the files of a dataset and market; milliseconds since 1970.
+    pub version_ms: i64,
+    /// Where it stands.
+    pub state: FileState,
+    /// Modification time of the path when it was read.
+    pub modified_ns: i64,
+    /// Inode of the path when it was read.
+    pub inode: i64,
+    /// Change time of the inode when it was read.
+    pub changed_ns: i64,
+    /// Rules it was read under.
+    pub transform: String,
+    /// Name without extensions of the file whose rejects it corrects.
+    pub corrects: Option<String>,
+    /// Why it is not synced.
+    pub error: Option<String>,
+}
+
+impl From<files::Model> for FileRecord {
+    fn from(file: files::Model) -> Self {
+        Self {
+            counts: counts_of(&file),
+            id: file.id,
+            path: file.path,
+            dataset: file.dataset,
+            market: file.market,
+            sha256: file.sha256,
+            size_bytes: file.size_bytes,
+            version_ms: file.version.timestamp_millis(),
+            state: FileState::of_ledger(&file.state),
+            modified_ns: file.modified_ns,
+            inode: file.inode,
+            changed_ns: file.changed_ns,
+            transform: file.transform,
+            position: file.position.and_then(|position| serde_json::from_str(&position).ok()),
+            attempts: Attempts::of_ledger(file.attempts.as_deref()),
+            header: file.header.and_then(|header| serde_json::from_str(&header).ok()),
+            corrects: file.corrects,
+            is_approved: file.approved_at.is_some(),
+            error: file.error,
+        }
+    }
+}
+
+/// The counts of one version of a file.
+pub(crate) fn counts_of(file: &files::Model) -> Counts {
+    let count = |number: i64| count(Some(number));
+    Counts {
+        read: count(file.rows_read),
+        accepted: count(file.rows_accepted),
+        duplicate: count(file.rows_duplicate),
+        rejected: count(file.rows_rejected),
+        repaired: count(file.rows_repaired),
+        new: count(file.rows_new),
+        modified: count(file.rows_modified),
+        unchanged: count(file.rows_unchanged),
+        stale: count(file.rows_stale),
+        deleted: count(file.rows_deleted),
+    }
+}
+
+/// Totals for metrics and status.
+#[derive(Clone, Debug, Default)]
+pub struct LedgerTotals {
+    /// Files by state: the newest version of each path; of stopped files, only those that are there and not replaced.
+    pub files: BTreeMap<&'static str, u64>,
+    /// Counts over all files.
+    pub counts: Counts,
+    /// Rejected rows that no corrected file has closed.
+    pub rejects_open: u64,
+    /// Mart groups waiting for their refresh.
+    pub dirty_groups: u64,
+    /// When the last file was synced; milliseconds since 1970.
+    pub last_synced_ms: Option<i64>,
+}
+
+#[derive(FromQueryResult)]
+struct RowTotals {
+    read: Option<i64>,
+    accepted: Option<i64>,
+    duplicate: Option<i64>,
+    rejected: Option<i64>,
+    repaired: Option<i64>,
+    new: Option<i64>,
+    modified: Option<i64>,
+    unchanged: Option<i64>,
+    stale: Option<i64>,
+    deleted: Option<i64>,
+}
+
+impl Sink {
+    /// Ids of the files that are not done with.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn unfinished_files(&self) -> Result<HashSet<i64>, SyncError> {
+        let open = [FileState::Pending, FileState::Syncing].map(FileState::name);
+        let ids =
+            files::Entity::find().select_only().column(files::Column::Id).filter(files::Column::State.is_in(open));
+        Ok(ids.into_tuple::<i64>().all(&self.connection).await?.into_iter().collect())
+    }
+
+    /// The newest record of each of these paths.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn newest_files_at(&self, paths: Vec<String>) -> Result<HashMap<String, FileRecord>, SyncError> {
+        let mut newest = HashMap::new();
+        for paths in paths.chunks(PATHS_PER_QUERY) {
+            let files = files::Entity::find()
+                .filter(files::Column::PathKey.is_in(paths.iter().map(|path| path_key(path))))
+                .order_by_asc(files::Column::Id)
+                .all(&self.connection)
+                .await?;
+            newest.extend(files.into_iter().map(|file| (file.path.clone(), FileRecord::from(file))));
+        }
+        Ok(newest)
+    }
+
+    /// The newest record of one path.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn newest_file(&self, path: &str) -> Result<Option<FileRecord>, SyncError> {
+        let newest =
+            files::Entity::find().filter(is_at(path)).order_by_desc(files::Column::Id).one(&self.connection).await?;
+        Ok(newest.map(FileRecord::from))
+    }
+
+    /// The last version of the path whose rows reached the tables, if only in part.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn last_taken_file(&self, path: &str) -> Result<Option<FileRecord>, SyncError> {
+        let taken = files::Entity::find()
+            .filter(is_at(path))
+            .filter(files::Column::Dataset.is_not_null())
+            .filter(files::Column::State.ne(FileState::Quarantined.name()))
+            .filter(files::Column::Sha256.ne(UNHASHED))
+            .order_by_desc(files::Column::Id)
+            .one(&self.connection)
+            .await?;
+        Ok(taken.map(FileRecord::from))
+    }
+
+    /// The same of each of these paths.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn last_taken_files_at(&self, paths: &[String]) -> Result<HashMap<String, FileRecord>, SyncError> {
+        let mut taken = HashMap::new();
+        for paths in paths.chunks(PATHS_PER_QUERY) {
+            let files = files::Entity::find()
+                .filter(files::Column::PathKey.is_in(paths.iter().map(|path| path_key(path))))
+                .filter(files::Column::Dataset.is_not_null())
+                .filter(files::Column::State.ne(FileState::Quarantined.name()))
+                .filter(files::Column::Sha256.ne(UNHASHED))
+                .order_by_asc(files::Column::Id)
+                .all(&self.connection)
+                .await?;
+            taken.extend(files.into_iter().map(|file| (file.path.clone(), FileRecord::from(file))));
+        }
+        Ok(taken)
+    }
+
+    /// Version and path of the newest file of a dataset and market whose rows reached the tables, this one aside.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn newest_synced(&self, file: &FileRecord) -> Result<Option<(i64, String)>, SyncError> {
+        let newest = files::Entity::find()
+            .filter(files::Column::Dataset.eq(file.dataset.clone()))
+            .filter(files::Column::Market.eq(file.market.clone()))
+            // What corrects single rows of an export is none.
+            .filter(files::Column::Corrects.is_null())
+            // One that was given up half-way has rows in the tables too.
+            .filter(files::Column::Position.is_not_null())
+            .filter(files::Column::Id.ne(file.id))
+            .order_by_desc(files::Column::Version)
+            .order_by_desc(files::Column::Path)
+            .one(&self.connection)
+            .await?;
+        Ok(newest.map(|newest| (newest.version.timestamp_millis(), newest.path)))
+    }
+
+    /// Version and path of these files.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn versions_of(&self, ids: Vec<i64>) -> Result<HashMap<i64, (i64, String)>, SyncError> {
+        let files = files::Entity::find().filter(files::Column::Id.is_in(ids)).all(&self.connection).await?;
+        Ok(files.into_iter().map(|file| (file.id, (file.version.timestamp_millis(), file.path))).collect())
+    }
+
+    /// Adds a version of a file; a predecessor at the same path that was not finished is given up.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn add_file(&self, file: &NewFile, now_ms: i64) -> Result<FileRecord, SyncError> {
+        use files::Column as C;
+        let write = self.begin().await?;
+        files::Entity::update_many()
+            .col_expr(C::State, Expr::value(FileState::Failed.name()))
+            .col_expr(C::Error, Expr::value("newer content came to its path before it was finished"))
+            .col_expr(C::FinishedAt, Expr::value(self.dialect.time(Some(now_ms))))
+            .filter(is_at(&file.path))
+            .filter(C::State.is_in([FileState::Pending.name(), FileState::Syncing.name()]))
+            .exec(&write.transaction)
+            .await?;
+        write.transaction.execute(&self.insert_files(std::slice::from_ref(file), now_ms)).await?;
+        let added =
+            files::Entity::find().filter(is_at(&file.path)).order_by_desc(C::Id).one(&write.transaction).await?;
+        write.commit().await?;
+        let added = added.expect("the row was inserted in the same transaction");
+        self.count(added.id);
+        Ok(added.into())
+    }
+
+    /// Adds files at paths that the ledger does not know yet, all or none, and returns their records by path.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn add_files(&self, files: &[NewFile], now_ms: i64) -> Result<HashMap<String, FileRecord>, SyncError> {
+        if files.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let write = self.begin().await?;
+        for files in files.chunks(PATHS_PER_QUERY) {
+            write.transaction.execute(&self.insert_files(files, now_ms)).await?;
+        }
+        write.commit().await?;
+        self.newest_files_at(files.iter().map(|file| file.path.clone()).collect()).await
+    }
+
+    fn insert_files(&self, files: &[NewFile], now_ms: i64) -> InsertStatement {
+        let mut insert = Query::insert();
+        insert.into_table(files::Entity);
+        for file in files {
+            let (columns, values): (Vec<files::Column>, Vec<Value>) = self.values_of(file, now_ms).into_iter().unzip();
+            insert.columns(columns).values_panic(values.into_iter().map(Expr::value));
+        }
+        insert
+    }
+
+    fn values_of(&self, file: &NewFile, now_ms: i64) -> Vec<(files::Column, Value)> {
+        use files::Column as C;
+        let is_final = !matches!(file.state, FileState::Pending | FileState::Syncing);
+        let zero = || Value::BigInt(Some(0));
+        vec![
+            (C::Path, file.path.as_str().into()),
+            (C::PathKey, path_key(&file.path).into()),
+            (C::Dataset, file.dataset.clone().into()),
+            (C::Market, file.market.clone().into()),
+            (C::Sha256, file.sha256.as_str().into()),
+            (C::SizeBytes, file.size_bytes.into()),
+            (C::Version, self.dialect.time(Some(file.version_ms))),
+            (C::State, file.state.name().into()),
+            (C::RowsRead, zero()),
+            (C::RowsAccepted, zero()),
+            (C::RowsDuplicate, zero()),
+            (C::RowsRejected, zero()),
+            (C::RowsRepaired, zero()),
+            (C::RowsNew, zero()),
+            (C::RowsModified, zero()),
+            (C::RowsUnchanged, zero()),
+            (C::RowsStale, zero()),
+            (C::RowsDeleted, zero()),
+            (C::StartedAt, self.dialect.time(Some(now_ms))),
+            (C::FinishedAt, self.dialect.time(is_final.then_some(now_ms))),
+            (C::Error, file.error.clone().into()),
+            (C::ModifiedNs, file.modified_ns.into()),
+            (C::Inode, file.inode.into()),
+            (C::ChangedNs, file.changed_ns.into()),
+            (C::Transform, file.transform.as_str().into()),
+            (C::Corrects, file.corrects.clone().into()),
+            (C::Attempts, (file.state == FileState::Syncing).then(|| Attempts::FIRST.to_ledger()).into()),
+        ]
+    }
+
+    /// Moves a file to a state, under these rules.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn set_state(
+        &self,
+        id: i64,
+        state: FileState,
+        transform: &str,
+        error: Option<&str>,
+        now_ms: i64,
+    ) -> Result<(), SyncError> {
+        use files::Column as C;
+        let is_final = !matches!(state, FileState::Pending | FileState::Syncing);
+        let write = self.begin().await?;
+        let mut update = files::Entity::update_many()
+            .col_expr(C::State, Expr::value(state.name()))
+            .col_expr(C::Transform, Expr::value(transform))
+            .col_expr(C::Error, Expr::value(error.map(str::to_owned)))
+            .col_expr(C::FinishedAt, Expr::value(self.dialect.time(is_final.then_some(now_ms))))
+            .filter(C::Id.eq(id));
+        if is_final {
+            update = update.col_expr(C::Attempts, Expr::value(None::<String>));
+        }
+        update.exec(&write.transaction).await?;
+        if !is_final {
+            return write.commit_without_progress().await;
+        }
+        write.commit().await?;
+        self.uncount(id);
+        Ok(())
+    }
+
+    /// Notes that a path was touched without a change of its content.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn set_stamp(&self, id: i64, modified_ns: i64, inode: i64, changed_ns: i64) -> Result<(), SyncError> {
+        let write = self.begin().await?;
+        files::Entity::update_many()
+            .col_expr(files::Column::ModifiedNs, Expr::value(modified_ns))
+            .col_expr(files::Column::Inode, Expr::value(inode))
+            .col_expr(files::Column::ChangedNs, Expr::value(changed_ns))
+            .filter(files::Column::Id.eq(id))
+            .exec(&write.transaction)
+            .await?;
+        write.commit().await
+    }
+
+    /// Totals over the whole ledger.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn totals(&self, datasets: &[Arc<Dataset>]) -> Result<LedgerTotals, SyncError> {
+        use files::Column as C;
+        // PostgreSQL and MySQL add integers up to a wider type; the driver reads this one on all three.
+        let integer = if self.dialect == crate::sink::db::dialect::Dialect::Mysql { "SIGNED" } else { "BIGINT" };
+        let sum = |column: C| Expr::expr(Expr::col(column).sum()).cast_as(integer);
+        let rows = files::Entity::find()
+            .select_only()
+            .column_as(sum(C::RowsRead), "read")
+            .column_as(sum(C::RowsAccepted), "accepted")
+            .column_as(sum(C::RowsDuplicate), "duplicate")
+            .column_as(sum(C::RowsRejected), "rejected")
+            .column_as(sum(C::RowsRepaired), "repaired")
+            .column_as(sum(C::RowsNew), "new")
+            .column_as(sum(C::RowsModified), "modified")
+            .column_as(sum(C::RowsUnchanged), "unchanged")
+            .column_as(sum(C::RowsStale), "stale")
+            .column_as(sum(C::RowsDeleted), "deleted")
+            .into_model::<RowTotals>()
+            .all(&self.connection)
+            .await?;
+        let mut totals =
+            LedgerTotals { files: FileState::ALL.map(|state| (state.name(), 0)).into(), ..LedgerTotals::default() };
+        for of_state in rows {
+            totals.counts += Counts {
+                read: count(of_state.read),
+                accepted: count(of_state.accepted),
+                duplicate: count(of_state.duplicate),
+                rejected: count(of_state.rejected),
+                repaired: count(of_state.repaired),
+                new: count(of_state.new),
+                modified: count(of_state.modified),
+                unchanged: count(of_state.unchanged),
+                stale: count(of_state.stale),
+                deleted: count(of_state.deleted),
+            };
+        }
+        self.add_files_by_state(&mut totals, datasets).await?;
+        self.add_open_totals(&mut totals).await?;
+        Ok(totals)
+    }
+
+    async fn add_files_by_state(&self, totals: &mut LedgerTotals, datasets: &[Arc<Dataset>]) -> Result<(), SyncError> {
+        use files::Column as C;
+        let states: Vec<(String, i64)> = files::Entity::find()
+            .select_only()
+            .column(C::State)
+            .column_as(C::Id.count(), "files")
+            .filter(now::counts_now(datasets))
+            .group_by(C::State)
+            .into_tuple()
+            .all(&self.connection)
+            .await?;
+        for (state, files) in states {
+            if let Some(state) = FileState::from_name(&state) {
+                totals.files.insert(state.name(), count(Some(files)));
+            }
+        }
+        Ok(())
+    }
+
+    async fn add_open_totals(&self, totals: &mut LedgerTotals) -> Result<(), SyncError> {
+        use sea_orm::PaginatorTrait;
+        let open = entity::rejects::Entity::find().filter(now::is_open_now());
+        totals.rejects_open = open.count(&self.connection).await?;
+        totals.dirty_groups = entity::dirty_groups::Entity::find().count(&self.connection).await?;
+        let last = files::Entity::find()
+            .filter(files::Column::State.eq(FileState::Synced.name()))
+            .order_by_desc(files::Column::FinishedAt)
+            .one(&self.connection)
+            .await?;
+        totals.last_synced_ms = last.and_then(|file| file.finished_at).map(|at| at.timestamp_millis());
+        Ok(())
+    }
+}
+
+fn count(value: Option<i64>) -> u64 {
+    u64::try_from(value.unwrap_or(0)).unwrap_or(0)
+}
+
+pub(crate) fn is_at(path: &str) -> Condition {
+    Condition::all().add(files::Column::PathKey.eq(path_key(path))).add(files::Column::Path.eq(path))
+}
+
+pub(crate) fn path_key(path: &str) -> String {
+    hex(&Sha256::digest(path.as_bytes()))
+}

@@ -1,0 +1,50 @@
+//! Generations: the name of the commit that last changed the rows of a table and market. What was noted about
+//! these rows elsewhere holds as long as the name is the one it was noted under.
+
+use crate::error::SyncError;
+use crate::sink::Sink;
+use entity::generations;
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{ConnectionTrait, EntityTrait, Set};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// A name that no commit had before, on whatever database: a copy of one that is restored later must not come upon a
+/// name again that this one goes on to use.
+pub fn new_generation() -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    format!("{}-{}-{}", now.as_nanos(), std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+impl Sink {
+    /// The generation of a table's rows of a market; `None` before the first commit.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn generation(&self, table: &str, market: &str) -> Result<Option<String>, SyncError> {
+        let key = (table.to_owned(), market.to_owned());
+        let row = generations::Entity::find_by_id(key).one(&self.connection).await?;
+        Ok(row.map(|row| row.generation))
+    }
+
+    /// Begins a generation, in the transaction that changes the rows.
+    pub(crate) async fn begin_generation(
+        &self,
+        connection: &impl ConnectionTrait,
+        table: &str,
+        market: &str,
+        generation: &str,
+    ) -> Result<(), SyncError> {
+        use generations::Column as C;
+        let row = generations::ActiveModel {
+            table_name: Set(table.to_owned()),
+            market: Set(market.to_owned()),
+            generation: Set(generation.to_owned()),
+        };
+        let update = OnConflict::columns([C::TableName, C::Market]).update_column(C::Generation).to_owned();
+        generations::Entity::insert(row).on_conflict(update).exec_without_returning(connection).await?;
+        Ok(())
+    }
+}

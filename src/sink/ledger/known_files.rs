@@ -1,0 +1,101 @@
+//! Known files: the little of the ledger that a look at an inbox needs, of paths that are there. Of 100,000 files it is
+//! read at every start.
+
+use crate::error::SyncError;
+use crate::sink::Sink;
+use crate::sink::ledger::files::{FileRecord, FileState, PATHS_PER_QUERY, path_key};
+use entity::files;
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sha2::{Digest, Sha256};
+
+/// A path in little room: the first half of its SHA-256, by which the ledger finds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PathKey([u64; 2]);
+
+impl PathKey {
+    /// Of a path as the ledger has it.
+    pub fn of(path: &str) -> Self {
+        let digest = Sha256::digest(path.as_bytes());
+        let half = |at: usize| u64::from_be_bytes(digest[at..at + 8].try_into().expect("eight bytes"));
+        Self([half(0), half(8)])
+    }
+
+    fn of_hex(path_key: &str) -> Self {
+        let half = |at: usize| path_key.get(at..at + 16).and_then(|hex| u64::from_str_radix(hex, 16).ok()).unwrap_or(0);
+        Self([half(0), half(16)])
+    }
+}
+
+/// A version of a file as it was last seen on disk.
+#[derive(Clone, Debug)]
+pub struct KnownFile {
+    /// Its path.
+    pub key: PathKey,
+    /// Where it stands.
+    pub state: FileState,
+    /// Size of the content.
+    pub size_bytes: i64,
+    /// Modification time of the path.
+    pub modified_ns: i64,
+    /// Inode of the path.
+    pub inode: i64,
+    /// Change time of the inode.
+    pub changed_ns: i64,
+    /// Rules it was read under.
+    pub transform: String,
+}
+
+impl From<&FileRecord> for KnownFile {
+    fn from(file: &FileRecord) -> Self {
+        Self {
+            key: PathKey::of(&file.path),
+            state: file.state,
+            size_bytes: file.size_bytes,
+            modified_ns: file.modified_ns,
+            inode: file.inode,
+            changed_ns: file.changed_ns,
+            transform: file.transform.clone(),
+        }
+    }
+}
+
+impl Sink {
+    /// Every version of the files at these paths, the newest one of a path after the others.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn known_files_at(&self, paths: &[String]) -> Result<Vec<KnownFile>, SyncError> {
+        use files::Column as C;
+        let mut known = Vec::new();
+        for paths in paths.chunks(PATHS_PER_QUERY) {
+            let rows: Vec<(String, String, i64, i64, i64, i64, String)> = files::Entity::find()
+                .select_only()
+                .columns([C::PathKey, C::State, C::SizeBytes, C::ModifiedNs, C::Inode, C::ChangedNs, C::Transform])
+                .filter(C::PathKey.is_in(paths.iter().map(|path| path_key(path))))
+                .order_by_asc(C::Id)
+                .into_tuple()
+                .all(&self.connection)
+                .await?;
+            known.extend(rows.into_iter().map(
+                |(path_key, state, size_bytes, modified_ns, inode, changed_ns, transform)| {
+                    let (key, state) = (PathKey::of_hex(&path_key), FileState::of_ledger(&state));
+                    KnownFile { key, state, size_bytes, modified_ns, inode, changed_ns, transform }
+                },
+            ));
+        }
+        Ok(known)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_and_its_key_in_the_ledger_are_the_same() {
+        for path in ["/in/a.csv", ""] {
+            assert_eq!(PathKey::of(path), PathKey::of_hex(&path_key(path)));
+        }
+    }
+}

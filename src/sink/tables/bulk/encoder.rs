@@ -1,0 +1,69 @@
+//! Wire: rows as a server's bulk path takes them, in blocks. Workers make them of the rows of a first load while the server
+//! takes the rows before.
+
+use crate::sink::db::dialect::Dialect;
+use crate::sink::tables::bulk::{copy, tsv};
+use crate::transform::project::TableRows;
+use bytes::Bytes;
+use std::sync::Arc;
+
+/// Bytes of a block: enough that a message costs little, small beside a chunk.
+const BLOCK_BYTES: usize = 1 << 18;
+
+/// Makes rows of a file what the server takes.
+#[derive(Clone, Copy, Debug)]
+pub struct Encoder {
+    dialect: Dialect,
+    file_id: i64,
+}
+
+impl Encoder {
+    /// For rows of that file.
+    pub const fn new(dialect: Dialect, file_id: i64) -> Self {
+        Self { dialect, file_id }
+    }
+
+    /// The rows with their hashes and the file; `None` on SQLite, which takes values one by one.
+    pub fn encode(self, rows: &TableRows) -> Option<Arc<[Bytes]>> {
+        match self.dialect {
+            Dialect::Sqlite => None,
+            Dialect::Mysql => Some(tsv::blocks(rows, self.file_id)),
+            Dialect::Postgres => Some(copy::blocks(rows, self.file_id)),
+        }
+    }
+}
+
+/// Blocks of what `push_row` appends for each row, between a head and a tail.
+pub(crate) fn blocks(
+    head: &[u8],
+    rows: usize,
+    tail: &[u8],
+    mut push_row: impl FnMut(&mut Vec<u8>, usize),
+) -> Arc<[Bytes]> {
+    let mut blocks = Vec::new();
+    let capacity = BLOCK_BYTES + BLOCK_BYTES / 4;
+    let mut block = Vec::with_capacity(capacity);
+    block.extend(head);
+    for row in 0..rows {
+        push_row(&mut block, row);
+        if block.len() >= BLOCK_BYTES {
+            blocks.push(std::mem::replace(&mut block, Vec::with_capacity(capacity)).into());
+        }
+    }
+    block.extend(tail);
+    blocks.push(block.into());
+    blocks.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_follow_one_another_without_a_gap() {
+        let blocks = blocks(b"head", BLOCK_BYTES + 1, b"tail", |block, row| block.extend([row as u8, 7]));
+        assert!(blocks.len() > 1);
+        let expected: Vec<u8> = (0..=BLOCK_BYTES).flat_map(|row| [row as u8, 7]).collect();
+        assert_eq!(blocks.concat(), [b"head", &expected[..], b"tail"].concat());
+    }
+}

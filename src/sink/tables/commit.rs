@@ -1,0 +1,237 @@
+//! Commit: everything that one chunk changes, in one transaction.
+//!
+//! Rows, hashes, rejects, dirty groups and the file's position become visible together or not at all.
+//! A crash before the commit leaves the chunk undone and the position before it; a crash after it finds
+//! the position after it. Nothing is done twice, nothing is left out.
+
+use crate::chunk::{Counts, Position, Reject};
+use crate::error::SyncError;
+use crate::feed::dataset::Dataset;
+use crate::sink::db::transaction::Transaction;
+use crate::sink::db::wal::PageMover;
+use crate::sink::ledger::attempts::Attempts;
+use crate::sink::ledger::rejects::Corrected;
+use crate::sink::tables::upsert::{Rows, statements};
+use crate::sink::{Sink, WriteTransaction};
+use crate::transform::project::TableRows;
+use entity::{files, rejects};
+use sea_orm::sea_query::{Alias, Expr, ExprTrait, Query};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
+
+/// Rejects of one statement.
+const REJECTS_PER_STATEMENT: usize = 500;
+
+/// Keys whose `_file_id` one statement moves.
+pub(crate) const KEYS_PER_STATEMENT: usize = 500;
+
+/// Everything that one chunk changes.
+#[derive(Debug)]
+pub struct ChunkWrite<'a> {
+    /// The ledger's file.
+    pub file_id: i64,
+    /// Its dataset.
+    pub dataset: &'a Dataset,
+    /// Its market.
+    pub market: String,
+    /// Records that are not in the table.
+    pub new_records: TableRows,
+    /// Records that are in the table with another content.
+    pub modified_records: TableRows,
+    /// Lines that are not in the table.
+    pub new_lines: Option<TableRows>,
+    /// Lines that are in the table with another content.
+    pub modified_lines: Option<TableRows>,
+    /// Lines that their record has no more.
+    pub removed_lines: Vec<(String, i64)>,
+    /// Records that change in any way, and were there before.
+    pub changed_keys: Vec<String>,
+    /// Records that were not there before.
+    pub new_keys: Vec<String>,
+    /// Whether the marts of the whole market are to be computed anew, instead of the groups of these records.
+    pub marks_market: bool,
+    /// Unchanged records of a delta that this file confirms.
+    pub confirmed_keys: Vec<String>,
+    /// Marked records that this file mentions: they are marked no more.
+    pub revived_keys: Vec<String>,
+    /// When the new records count as deleted, because a newer export does not mention them.
+    pub new_deleted_ms: Option<i64>,
+    /// Rows that cannot be loaded.
+    pub rejects: Vec<Reject>,
+    /// Of a corrected copy: the rejects that it closes.
+    pub corrected: Option<Corrected>,
+    /// What the rows' generation is called from now on; `None` when no row changes.
+    pub generation: Option<String>,
+    /// Counts of the file up to and with this chunk.
+    pub counts: Counts,
+    /// Where reading goes on.
+    pub next: Position,
+}
+
+impl ChunkWrite<'_> {
+    fn rows(&self) -> u64 {
+        let all = [
+            Some(&self.new_records),
+            Some(&self.modified_records),
+            self.new_lines.as_ref(),
+            self.modified_lines.as_ref(),
+        ];
+        all.into_iter().flatten().map(|rows| rows.hashes.len() as u64).sum()
+    }
+}
+
+/// A chunk that is written; dropped without a commit, it never was.
+#[must_use]
+pub struct WrittenChunk<'a> {
+    write: WriteTransaction<'a>,
+    page_mover: Option<&'a PageMover>,
+    rows: u64,
+}
+
+impl WrittenChunk<'_> {
+    /// Commits it.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails; then nothing of the chunk is written.
+    pub async fn commit(self) -> Result<(), SyncError> {
+        fail::fail_point!("before_commit", |_| std::process::abort());
+        self.write.commit().await?;
+        if let Some(page_mover) = self.page_mover {
+            page_mover.written(self.rows);
+        }
+        fail::fail_point!("after_commit", |_| std::process::abort());
+        Ok(())
+    }
+}
+
+/// Where a test may halt a file whose rows are compared and not yet written, while other files go on.
+async fn stop_before_write() {
+    #[cfg(feature = "failpoints")]
+    // A sleeping thread of the runtime would hold back tasks that are queued behind this one.
+    if let Err(panic) = tokio::task::spawn_blocking(|| fail::fail_point!("before_write")).await {
+        std::panic::resume_unwind(panic.into_panic());
+    }
+}
+
+impl Sink {
+    /// Writes a chunk, which nobody sees until it is committed.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails or the lease is lost; then nothing of the chunk is written.
+    pub async fn write_chunk(&self, chunk: &ChunkWrite<'_>) -> Result<WrittenChunk<'_>, SyncError> {
+        stop_before_write().await;
+        let write = self.begin().await?;
+        let transaction = &write.transaction;
+        // Groups that rows leave are found before the rows change, groups that they join after.
+        self.mark_groups(transaction, chunk.dataset, &chunk.market, &chunk.changed_keys, chunk.marks_market).await?;
+        self.write_rows(transaction, chunk).await?;
+        self.write_marks(transaction, chunk).await?;
+        self.mark_groups(transaction, chunk.dataset, &chunk.market, &chunk.changed_keys, chunk.marks_market).await?;
+        self.mark_groups(transaction, chunk.dataset, &chunk.market, &chunk.new_keys, chunk.marks_market).await?;
+        if let Some(generation) = &chunk.generation {
+            self.begin_generation(transaction, &chunk.dataset.table, &chunk.market, generation).await?;
+        }
+        self.write_rejects(transaction, chunk.file_id, &chunk.rejects).await?;
+        if let Some(corrected) = &chunk.corrected {
+            self.close_corrected(transaction, corrected).await?;
+        }
+        self.write_position(transaction, chunk.file_id, chunk.counts, chunk.next).await?;
+        Ok(WrittenChunk { write, page_mover: self.page_mover.as_ref(), rows: chunk.rows() })
+    }
+
+    async fn write_rows(&self, connection: &Transaction, chunk: &ChunkWrite<'_>) -> Result<(), SyncError> {
+        let shapes = self.shapes();
+        let records = &shapes[&chunk.dataset.table];
+        self.upsert(connection, records, &chunk.new_records, Rows::New, chunk.file_id).await?;
+        self.upsert(connection, records, &chunk.modified_records, Rows::Changed, chunk.file_id).await?;
+        if let Some(lines) = &chunk.dataset.lines {
+            let shape = &shapes[&lines.table];
+            if let Some(new) = &chunk.new_lines {
+                self.upsert(connection, shape, new, Rows::New, chunk.file_id).await?;
+            }
+            if let Some(modified) = &chunk.modified_lines {
+                self.upsert(connection, shape, modified, Rows::Changed, chunk.file_id).await?;
+            }
+            self.remove_lines(connection, &lines.table, &chunk.dataset.key, &chunk.market, &chunk.removed_lines)
+                .await?;
+        }
+        for keys in chunk.confirmed_keys.chunks(KEYS_PER_STATEMENT) {
+            let update = Query::update()
+                .table(Alias::new(&chunk.dataset.table))
+                .value("_file_id", chunk.file_id)
+                .and_where(Expr::col("market").eq(&chunk.market))
+                .and_where(Expr::col(Alias::new(&chunk.dataset.key)).is_in(keys))
+                .to_owned();
+            connection.execute(&update).await?;
+        }
+        Ok(())
+    }
+
+    async fn write_rejects(
+        &self,
+        connection: &impl ConnectionTrait,
+        file_id: i64,
+        rejected: &[Reject],
+    ) -> Result<(), SyncError> {
+        use rejects::Column as C;
+        let bytes: Vec<usize> = rejected.iter().map(|reject| reject.raw.len()).collect();
+        for statement in statements(&bytes, REJECTS_PER_STATEMENT) {
+            let mut insert = Query::insert();
+            insert.into_table(rejects::Entity).columns([
+                C::FileId,
+                C::RowNumber,
+                C::CorrectsRow,
+                C::RecordKey,
+                C::ColumnName,
+                C::Reason,
+                C::Raw,
+            ]);
+            for reject in &rejected[statement] {
+                insert.values_panic([
+                    file_id.into(),
+                    i64::try_from(reject.row_number).unwrap_or(i64::MAX).into(),
+                    reject.corrects_row.and_then(|row| i64::try_from(row).ok()).into(),
+                    reject.record_key.clone().into(),
+                    reject.column.clone().into(),
+                    reject.reason.as_str().into(),
+                    reject.raw.as_str().into(),
+                ]);
+            }
+            connection.execute(&insert).await?;
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn write_position(
+        &self,
+        connection: &impl ConnectionTrait,
+        file_id: i64,
+        counts: Counts,
+        next: Position,
+    ) -> Result<(), SyncError> {
+        use files::Column as C;
+        let position = serde_json::to_string(&next).expect("a position is plain numbers");
+        let attempts = (!next.done).then(|| Attempts::MOVED.to_ledger());
+        let mut update = files::Entity::update_many()
+            .filter(C::Id.eq(file_id))
+            .col_expr(C::Position, Expr::value(position))
+            .col_expr(C::Attempts, Expr::value(attempts));
+        for (column, count) in [
+            (C::RowsRead, counts.read),
+            (C::RowsAccepted, counts.accepted),
+            (C::RowsDuplicate, counts.duplicate),
+            (C::RowsRejected, counts.rejected),
+            (C::RowsRepaired, counts.repaired),
+            (C::RowsNew, counts.new),
+            (C::RowsModified, counts.modified),
+            (C::RowsUnchanged, counts.unchanged),
+            (C::RowsStale, counts.stale),
+            (C::RowsDeleted, counts.deleted),
+        ] {
+            update = update.col_expr(column, Expr::value(i64::try_from(count).unwrap_or(i64::MAX)));
+        }
+        update.exec(connection).await?;
+        Ok(())
+    }
+}

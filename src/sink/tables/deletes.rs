@@ -1,0 +1,244 @@
+//! Deletes: stored records that leave because the newest full export does not mention them, marked or removed
+//! in bounded transactions, and the end of a file whose deletion was made, held back, or superseded.
+
+use crate::chunk::Counts;
+use crate::error::SyncError;
+use crate::feed::dataset::{Dataset, Deletes};
+use crate::feed::layout::{ColumnShape, Kind, SchemaChange, Shapes};
+use crate::sink::ledger::files::{FileRecord, FileState};
+use crate::sink::ledger::generations::new_generation;
+use crate::sink::tables::commit::{ChunkWrite, KEYS_PER_STATEMENT};
+use crate::sink::{Sink, texts};
+use entity::files;
+use sea_orm::sea_query::{Alias, Expr, ExprTrait, Order, Query, SelectStatement, UpdateStatement};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, Value};
+use std::collections::HashSet;
+
+/// The column that marks a record as deleted. No file has such a column: names of theirs begin with a letter.
+pub const DELETED_AT: &str = "_deleted_at";
+
+/// Keys of one page of stored records: long ones take a megabyte.
+pub const KEYS_PER_PAGE: usize = 5000;
+
+/// The column that a table lacks to mark its records, where the dataset has them marked.
+pub(crate) fn mark_column(dataset: &Dataset, shapes: &Shapes) -> Option<SchemaChange> {
+    let is_lacking = shapes.get(&dataset.table).is_some_and(|shape| shape.column(DELETED_AT).is_none());
+    (dataset.deletes == Deletes::Mark && is_lacking).then(|| SchemaChange {
+        table: dataset.table.clone(),
+        column: ColumnShape::found(DELETED_AT.to_owned(), Kind::Time),
+        widened_from: None,
+        renamed_from: None,
+    })
+}
+
+impl Sink {
+    /// The next keys of a market's records after a key, in order; without marked ones where records are marked.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn stored_keys(&self, dataset: &Dataset, market: &str, after: &str) -> Result<Vec<String>, SyncError> {
+        let mut query = keys_of(dataset, market);
+        query
+            .and_where(Expr::col(Alias::new(&dataset.key)).gt(after))
+            .order_by(Alias::new(&dataset.key), Order::Asc)
+            .limit(KEYS_PER_PAGE as u64);
+        if dataset.deletes == Deletes::Mark && self.has_marks(dataset) {
+            query.and_where(Expr::col(DELETED_AT).is_null());
+        }
+        Ok(texts(&self.connection, &query).await?)
+    }
+
+    /// Which of these records are marked as deleted.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn marked_keys(
+        &self,
+        dataset: &Dataset,
+        market: &str,
+        keys: &[String],
+    ) -> Result<HashSet<String>, SyncError> {
+        let mut marked = HashSet::new();
+        if !self.has_marks(dataset) {
+            return Ok(marked);
+        }
+        for keys in keys.chunks(KEYS_PER_STATEMENT) {
+            let mut query = keys_of(dataset, market);
+            query
+                .and_where(Expr::col(Alias::new(&dataset.key)).is_in(keys))
+                .and_where(Expr::col(DELETED_AT).is_not_null());
+            marked.extend(texts(&self.connection, &query).await?);
+        }
+        Ok(marked)
+    }
+
+    fn has_marks(&self, dataset: &Dataset) -> bool {
+        self.shapes().get(&dataset.table).is_some_and(|shape| shape.column(DELETED_AT).is_some())
+    }
+
+    /// Marks or removes records, as their dataset says, and counts the table rows in the ledger: all in one
+    /// transaction. Returns the file's counts with them.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails or the lease is lost; then nothing is deleted.
+    pub async fn delete_records(
+        &self,
+        file: &FileRecord,
+        dataset: &Dataset,
+        keys: &[String],
+        now_ms: i64,
+    ) -> Result<Counts, SyncError> {
+        let market = file.market.as_deref().unwrap_or_default();
+        let write = self.begin().await?;
+        let transaction = &write.transaction;
+        // Before the rows go: afterwards nobody could tell their groups. They join none.
+        self.mark_groups(transaction, dataset, market, keys, false).await?;
+        let mut deleted = 0;
+        for keys in keys.chunks(KEYS_PER_STATEMENT) {
+            deleted += match dataset.deletes {
+                Deletes::Keep => 0,
+                Deletes::Mark => {
+                    let mut update = marking(dataset, market, keys, self.dialect.time(Some(now_ms)));
+                    update.and_where(Expr::col(DELETED_AT).is_null());
+                    transaction.execute(&update).await?.rows_affected()
+                }
+                Deletes::Remove => self.remove_records(transaction, dataset, market, keys).await?,
+            };
+        }
+        self.begin_generation(transaction, &dataset.table, market, &new_generation()).await?;
+        let mut counts = file.counts;
+        counts.deleted += deleted;
+        self.write_position(transaction, file.id, counts, file.position.unwrap_or_default()).await?;
+        fail::fail_point!("before_delete", |_| std::process::abort());
+        write.commit().await?;
+        fail::fail_point!("during_deletes", |_| std::process::abort());
+        Ok(counts)
+    }
+
+    async fn remove_records(
+        &self,
+        connection: &impl ConnectionTrait,
+        dataset: &Dataset,
+        market: &str,
+        keys: &[String],
+    ) -> Result<u64, SyncError> {
+        let mut removed = 0;
+        let lines = dataset.lines.as_ref().map(|lines| &lines.table);
+        for table in lines.into_iter().chain([&dataset.table]) {
+            let delete = Query::delete()
+                .from_table(Alias::new(table))
+                .and_where(Expr::col("market").eq(market))
+                .and_where(Expr::col(Alias::new(&dataset.key)).is_in(keys))
+                .to_owned();
+            removed += connection.execute(&delete).await?.rows_affected();
+        }
+        Ok(removed)
+    }
+
+    /// What a chunk says about marks.
+    pub(crate) async fn write_marks(
+        &self,
+        connection: &impl ConnectionTrait,
+        chunk: &ChunkWrite<'_>,
+    ) -> Result<(), SyncError> {
+        for keys in chunk.revived_keys.chunks(KEYS_PER_STATEMENT) {
+            let mut update = marking(chunk.dataset, &chunk.market, keys, self.dialect.time(None));
+            // To clear a mark is to write the row, also where nothing else of it changes.
+            update.value("_file_id", chunk.file_id);
+            connection.execute(&update).await?;
+        }
+        if let Some(deleted_ms) = chunk.new_deleted_ms {
+            for keys in chunk.new_keys.chunks(KEYS_PER_STATEMENT) {
+                let update = marking(chunk.dataset, &chunk.market, keys, self.dialect.time(Some(deleted_ms)));
+                connection.execute(&update).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends a file: `synced`, or `held`, with what there is to say. The newest export of its dataset and market supersedes
+    /// those that are held.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn finish_file(
+        &self,
+        file: &FileRecord,
+        state: FileState,
+        is_newest: bool,
+        now_ms: i64,
+    ) -> Result<(), SyncError> {
+        use files::Column as C;
+        let write = self.begin().await?;
+        if is_newest {
+            let note = format!("superseded by {} before it was approved: its deletion was never made", file.path);
+            files::Entity::update_many()
+                .col_expr(C::State, Expr::value(FileState::Synced.name()))
+                .col_expr(C::Error, Expr::value(note))
+                .filter(C::State.eq(FileState::Held.name()))
+                .filter(C::Dataset.eq(file.dataset.clone()))
+                .filter(C::Market.eq(file.market.clone()))
+                .filter(C::Id.ne(file.id))
+                .exec(&write.transaction)
+                .await?;
+        }
+        self.close_replaced_rejects(&write.transaction, file, is_newest, now_ms).await?;
+        if file.corrects.is_some() {
+            self.clear_notes_of_corrected(&write.transaction, file).await?;
+        }
+        files::Entity::update_many()
+            .col_expr(C::State, Expr::value(state.name()))
+            .col_expr(C::Error, Expr::value(file.error.clone()))
+            .col_expr(C::FinishedAt, Expr::value(self.dialect.time(Some(now_ms))))
+            .filter(C::Id.eq(file.id))
+            .exec(&write.transaction)
+            .await?;
+        write.commit().await?;
+        self.uncount(file.id);
+        Ok(())
+    }
+
+    /// Whether a full export of the file's dataset and market that is newer than it was written to its end.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn is_followed_by_whole(&self, file: &FileRecord) -> Result<bool, SyncError> {
+        use files::Column as C;
+        let whole = [FileState::Synced, FileState::Held, FileState::Pending].map(FileState::name);
+        let newer: Vec<(i64, chrono::DateTime<chrono::Utc>, String)> = files::Entity::find()
+            .select_only()
+            .columns([C::Id, C::Version, C::Path])
+            .filter(C::Dataset.eq(file.dataset.clone()))
+            .filter(C::Market.eq(file.market.clone()))
+            .filter(C::Position.is_not_null())
+            .filter(C::State.is_in(whole))
+            .filter(C::Corrects.is_null())
+            .filter(C::Version.gte(self.dialect.time(Some(file.version_ms))))
+            .filter(C::Id.ne(file.id))
+            .into_tuple()
+            .all(&self.connection)
+            .await?;
+        let own = (file.version_ms, &file.path);
+        Ok(newer.iter().any(|(_, version, path)| (version.timestamp_millis(), path) > own))
+    }
+}
+
+fn keys_of(dataset: &Dataset, market: &str) -> SelectStatement {
+    let mut query = Query::select();
+    query.column(Alias::new(&dataset.key)).from(Alias::new(&dataset.table)).and_where(Expr::col("market").eq(market));
+    query
+}
+
+fn marking(dataset: &Dataset, market: &str, keys: &[String], deleted_at: Value) -> UpdateStatement {
+    Query::update()
+        .table(Alias::new(&dataset.table))
+        .value(DELETED_AT, Expr::value(deleted_at))
+        .and_where(Expr::col("market").eq(market))
+        .and_where(Expr::col(Alias::new(&dataset.key)).is_in(keys))
+        .to_owned()
+}

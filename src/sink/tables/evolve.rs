@@ -1,0 +1,490 @@
+//! Evolve: tables get the columns that files bring, and columns the kinds that their values need. The ledger says first what a table is to have; the
+//! table follows, at once or, after a crash in between, at the next start.
+
+use crate::error::{SyncError, Verdict};
+use crate::feed::dataset::{Dataset, Owner};
+use crate::feed::layout::{
+    ColumnShape, LAST_NAME_CHAR, Layout, NAME_BYTES_MAX, SchemaChange, Shapes, key_of, lacking_tables, shortened,
+};
+use crate::marts::views::Dropped;
+use crate::process::waiting::aloud;
+use crate::sink::Sink;
+use crate::sink::ledger::recorded::CREATE_TABLE;
+use crate::sink::tables::deletes::mark_column;
+use entity::{TableShape, schema_changes};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, Statement};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::{Arc, PoisonError};
+use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard};
+
+/// What tidegate's own tables begin with.
+const OWN_PREFIX: &str = "tidegate_";
+
+/// What a file needs of the tables.
+pub(crate) struct Evolution<'a> {
+    /// Whose file it is.
+    pub dataset: &'a Dataset,
+    /// Tables that are not there yet.
+    pub lacking: &'a [TableShape],
+    /// Columns that tables lack, or that are to be wider.
+    pub changes: &'a [SchemaChange],
+    /// The file.
+    pub file_id: i64,
+    /// When that is.
+    pub now_ms: i64,
+}
+
+impl Evolution<'_> {
+    /// The tables that are made or changed.
+    fn tables(&self) -> BTreeSet<&str> {
+        let changed = self.changes.iter().map(|change| change.table.as_str());
+        self.lacking.iter().map(|shape| shape.name.as_str()).chain(changed).collect()
+    }
+}
+
+/// The tables are as a file needs them, as far as nothing stands in the way.
+#[derive(Debug)]
+pub struct Evolved {
+    /// While it lives, no column takes another kind.
+    pub kinds_stay: OwnedRwLockReadGuard<()>,
+    /// Whether a column took another kind, so that records may now be stored otherwise that were not when they were read last.
+    pub has_widened: bool,
+}
+
+/// The name of a column among obstacles.
+pub(crate) fn about(table: &str, column: &str) -> String {
+    format!("{table}.{column}")
+}
+
+/// Why a file is not taken whose columns the database does not. What is too wide for it stays so; anything else may be
+/// otherwise with the next try.
+fn as_refusal(error: SyncError) -> SyncError {
+    let reason = match &error {
+        SyncError::Database(_) if error.is_too_wide() => {
+            return SyncError::damaged(format!(
+                "the database takes no table as wide as it needs ({error}): leave columns out of the file, or use a database \
+                 that takes wider tables"
+            ));
+        }
+        SyncError::Database(_) => format!("the database refuses to change its tables for it: {error}"),
+        SyncError::Configuration(reason) | SyncError::Refused { reason } => reason.clone(),
+        _ => return error,
+    };
+    SyncError::Refused { reason }
+}
+
+/// The shapes of the market tables as the entities declare them.
+pub fn declared_shapes() -> Shapes {
+    entity::market_tables().into_iter().map(|shape| (shape.name.clone(), shape)).collect()
+}
+
+impl Sink {
+    /// Checks that columns go where they are declared, and that tables have the keys that datasets say. A table
+    /// that is not declared is made from the data, unless somebody else's is there.
+    pub(crate) async fn check_datasets(&self, datasets: &[Arc<Dataset>]) -> Result<(), SyncError> {
+        let shapes = self.shapes();
+        for dataset in datasets.iter().filter(|dataset| !dataset.is_template()) {
+            let wrong = |what: String| SyncError::Configuration(format!("datasets.{}: {what}", dataset.name));
+            for owner in [Owner::Record, Owner::Line] {
+                let table = dataset.table_of(owner);
+                let Some(shape) = shapes.get(table) else {
+                    self.check_free_name(table).await.map_err(|error| wrong(error.to_string()))?;
+                    continue;
+                };
+                let key = key_of(dataset, owner);
+                if shape.key != key {
+                    let (is, wanted) = (shape.key.join(", "), key.join(", "));
+                    return Err(wrong(format!(
+                        "table `{table}` has the key {is}, not {wanted}; name another table, or drop it with its lines in tidegate_schema_changes"
+                    )));
+                }
+                // The marts and views of declared tables tell markets apart.
+                let is_declared = shape.columns.iter().any(|column| column.is_declared);
+                if let Some(path) = dataset.path_without_market().filter(|_| is_declared) {
+                    return Err(wrong(format!("paths: `{path}` has no group (?<market>…)")));
+                }
+                let is_own = |column: &&ColumnShape| {
+                    column.name.starts_with('_') || shape.key.contains(&column.name) || column.name == "line_count"
+                };
+                let is_astray = |column: &&ColumnShape| dataset.table_of(dataset.owner(&column.name)) != table;
+                let declared = shape.columns.iter().filter(|column| column.is_declared && !is_own(column));
+                if let Some(column) = declared.clone().find(is_astray) {
+                    return Err(wrong(format!(
+                        "`{}` is declared in table `{table}`, but record_columns and line_columns send it elsewhere",
+                        column.name
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Table and key that were made for a dataset of that name.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn made_table(&self, dataset: &Dataset) -> Result<Option<(String, String)>, SyncError> {
+        let made = schema_changes::Entity::find()
+            .filter(schema_changes::Column::ChangeKind.eq(CREATE_TABLE))
+            .filter(schema_changes::Column::OldType.eq(dataset.name.as_str()))
+            .order_by_asc(schema_changes::Column::Id)
+            .one(&self.connection)
+            .await?;
+        Ok(made.map(|made| (made.table_name, made.column_name)))
+    }
+
+    /// A name for the table of a dataset that was made for a file: its own, unless somebody else has that.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn free_table(&self, dataset: &Dataset) -> Result<String, SyncError> {
+        // Two files may ask at once, and neither table is there yet.
+        let _evolving = self.evolving.lock().await;
+        let promised = || self.promised.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(table) = promised().get(&dataset.name) {
+            return Ok(table.clone());
+        }
+        let mut table = dataset.table.clone();
+        let mut suffix = 2;
+        loop {
+            let is_promised = promised().values().any(|promised| *promised == table);
+            if !is_promised && !self.shapes().contains_key(&table) && self.taken_by(&table).await?.is_none() {
+                promised().insert(dataset.name.clone(), table.clone());
+                return Ok(table);
+            }
+            table = shortened(&dataset.table, &format!("_{suffix}"));
+            suffix += 1;
+        }
+    }
+
+    /// Checks that a table may be made under this name.
+    async fn check_free_name(&self, table: &str) -> Result<(), SyncError> {
+        let why = match table {
+            "" => "it is empty".to_owned(),
+            table if table.len() > NAME_BYTES_MAX => format!("it is longer than {NAME_BYTES_MAX} bytes"),
+            table if table.starts_with(OWN_PREFIX) => {
+                format!("names that begin with `{OWN_PREFIX}` are tidegate's own")
+            }
+            table if table.contains(|c| c > LAST_NAME_CHAR || c == '\0') || table.ends_with(' ') => {
+                "not every database takes all of its characters".to_owned()
+            }
+            table => match self.taken_by(table).await? {
+                Some(other) => format!("the database has {other} already"),
+                None => return Ok(()),
+            },
+        };
+        Err(SyncError::Configuration(format!("`{table}` cannot be the name of its table: {why}; set `table`")))
+    }
+
+    /// What has a name in the database already.
+    async fn taken_by(&self, name: &str) -> Result<Option<String>, SyncError> {
+        let backend = self.dialect.backend();
+        let query = Statement::from_sql_and_values(backend, self.dialect.taken_query(), [name.into()]);
+        let row = self.connection.query_one_raw(query).await?;
+        Ok(row.map(|row| row.try_get_by_index(0)).transpose()?)
+    }
+
+    /// Checks that no table gets more columns than it may have, before anything changes.
+    fn check_room(&self, lacking: &[TableShape], changes: &[SchemaChange]) -> Result<(), SyncError> {
+        let shapes = self.shapes();
+        let allowed = self.table_columns_max;
+        for table in changes.iter().map(|change| &change.table).collect::<BTreeSet<_>>() {
+            let added = changes.iter().filter(|change| change.table == *table && change.widened_from.is_none()).count();
+            let shape = shapes.get(table).or_else(|| lacking.iter().find(|shape| shape.name == *table));
+            let before = shape.map_or(0, |shape| shape.columns.len());
+            if added > 0 && before + added > allowed {
+                return Err(SyncError::damaged(format!(
+                    "it brings {added} new columns for the table `{table}`, which has {before}, and table_columns_max allows \
+                     {allowed}: leave columns out of the file, or raise table_columns_max if the database takes more"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives tables the columns that a file brings, and columns the kinds that its values need, and tells the
+    /// ledger. While the returned guard lives, no column takes another kind. A column that something stands in the way of
+    /// keeps its kind, so that what it does not hold is rescued.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails; [`SyncError::Damaged`] when the file brings more columns than its tables take,
+    /// [`SyncError::Refused`] when the database refuses the changes for another reason.
+    pub async fn evolve(
+        &self,
+        layout: &Layout,
+        dataset: &Dataset,
+        file_id: i64,
+        now_ms: i64,
+    ) -> Result<Evolved, SyncError> {
+        // Two markets often bring the same column at once: the second one compares with what the first one made.
+        let mut is_behind = aloud("another file's change of tables", self.evolving.lock()).await;
+        let kinds = || Arc::clone(&self.kinds);
+        let mut alone = None;
+        if *is_behind {
+            alone = Some(aloud("the files at work, to widen a column", kinds().write_owned()).await);
+            self.follow_ledger().await?;
+            *is_behind = false;
+        }
+        self.look_at_obstacles().await?;
+        let lacking = lacking_tables(dataset, &self.shapes());
+        for shape in &lacking {
+            self.check_free_name(&shape.name).await.map_err(as_refusal)?;
+        }
+        let mut changes = layout.reconcile(dataset, &self.shapes());
+        changes.extend(mark_column(dataset, &self.shapes()));
+        self.check_room(&lacking, &changes)?;
+        if changes.iter().any(|change| change.widened_from.is_some()) && alone.is_none() {
+            // Another file may be half written, with values of the old kind.
+            alone = Some(aloud("the files at work, to widen a column", kinds().write_owned()).await);
+        }
+        let mut has_widened = false;
+        if !changes.is_empty() || !lacking.is_empty() {
+            self.widen_far_enough(&mut changes).await?;
+            let evolution = Evolution { dataset, lacking: &lacking, changes: &changes, file_id, now_ms };
+            *is_behind = true;
+            has_widened = match self.change_tables(&evolution).await {
+                Err(error) if matches!(error.verdict(), Verdict::Retry | Verdict::Fatal) => return Err(error),
+                // Without its columns the file cannot be loaded, but the next one can, and the next start.
+                Err(error) => {
+                    self.follow_ledger().await?;
+                    *is_behind = false;
+                    return Err(as_refusal(error));
+                }
+                Ok(has_widened) => has_widened,
+            };
+            *is_behind = false;
+        }
+        let kinds_stay = match alone {
+            Some(alone) => OwnedRwLockWriteGuard::downgrade(alone),
+            None => aloud("a file that widens a column", kinds().read_owned()).await,
+        };
+        Ok(Evolved { kinds_stay, has_widened })
+    }
+
+    /// Changes tables and views, or leaves all of it as it was; whether columns took another kind.
+    async fn change_tables(&self, evolution: &Evolution<'_>) -> Result<bool, SyncError> {
+        if !self.dialect.rolls_back_ddl() {
+            return self.change_step_by_step(evolution).await;
+        }
+        let changed = self.change_at_once(evolution, None).await;
+        let widens = evolution.changes.iter().any(|change| change.widened_from.is_some());
+        match changed {
+            Err(error) if widens && matches!(error.verdict(), Verdict::Fail | Verdict::Quarantine) => {
+                // Perhaps only for a view that could not be made again: then the columns keep their kinds.
+                self.load_obstacles().await?;
+                self.change_at_once(evolution, Some(&error)).await
+            }
+            changed => changed,
+        }
+    }
+
+    /// In one transaction. `refused` is why no column is to take another kind.
+    async fn change_at_once(&self, evolution: &Evolution<'_>, refused: Option<&SyncError>) -> Result<bool, SyncError> {
+        let write = self.begin().await?;
+        let transaction = &write.transaction;
+        for shape in evolution.lacking {
+            self.record_table(transaction, shape, evolution).await?;
+        }
+        let (mut dropped, mut has_widened) = (Dropped::new(), false);
+        for change in evolution.changes {
+            if let Some(from) = change.widened_from {
+                let obstacle = match refused {
+                    Some(error) => Some(self.obstacle_of(transaction, change, from, error).await?),
+                    None => self.widen_in(transaction, change, from, &mut dropped).await?,
+                };
+                if let Some(obstacle) = obstacle {
+                    self.raise(transaction, obstacle).await?;
+                    continue;
+                }
+                has_widened = true;
+                self.clear(transaction, &about(&change.table, &change.column.name)).await?;
+            }
+            self.record_change(transaction, change, evolution).await?;
+        }
+        let shapes = Arc::new(self.recorded_shapes(transaction).await?);
+        for shape in shapes.values() {
+            self.add_missing(transaction, shape).await?;
+        }
+        let failures = self.define_views_in(transaction, &shapes, dropped).await?;
+        if let Some(failure) = self.new_failure(&failures) {
+            return Err(SyncError::Refused { reason: failure.reason() });
+        }
+        self.note_failures(transaction, failures).await?;
+        fail::fail_point!("during_schema_change", |_| std::process::abort());
+        write.commit().await?;
+        if has_widened {
+            self.forget_statements().await?;
+        }
+        *self.shapes.write().expect("no code panics while it holds the shapes") = shapes;
+        Ok(has_widened)
+    }
+
+    /// On MySQL, which commits each change of a table by itself: the ledger says first what is to be, and what cannot be
+    /// is taken back.
+    async fn change_step_by_step(&self, evolution: &Evolution<'_>) -> Result<bool, SyncError> {
+        let last_change = self.last_change().await?;
+        let mut before = BTreeMap::new();
+        for table in evolution.tables() {
+            before.insert(table, self.columns_of(table).await?);
+        }
+        let (mut changes, mut obstacles) = (Vec::new(), Vec::new());
+        for change in evolution.changes {
+            match change.widened_from {
+                Some(from) => match self.obstacle_on_mysql(change, from).await? {
+                    Some(obstacle) => obstacles.push(obstacle),
+                    None => changes.push(change),
+                },
+                None => changes.push(change),
+            }
+        }
+        let write = self.begin().await?;
+        for shape in evolution.lacking {
+            self.record_table(&write.transaction, shape, evolution).await?;
+        }
+        for change in &changes {
+            self.record_change(&write.transaction, change, evolution).await?;
+        }
+        for obstacle in obstacles {
+            self.raise(&write.transaction, obstacle).await?;
+        }
+        write.commit().await?;
+        fail::fail_point!("during_schema_change", |_| std::process::abort());
+        let done = self.follow_changes().await;
+        if let Err(error) = &done
+            && matches!(error.verdict(), Verdict::Fail | Verdict::Quarantine)
+        {
+            self.take_back(&before, last_change).await?;
+        }
+        done?;
+        let shapes = self.shapes();
+        let mut has_widened = false;
+        for change in changes.iter().filter(|change| change.widened_from.is_some()) {
+            let stored = shapes.get(&change.table).and_then(|shape| shape.column(&change.column.name));
+            if stored.is_some_and(|stored| stored.kind == change.column.kind) {
+                has_widened = true;
+                self.clear(&self.connection, &about(&change.table, &change.column.name)).await?;
+            }
+        }
+        Ok(has_widened)
+    }
+
+    /// Brings tables and views to what the ledger says they have; an error if a view would be lost by it.
+    async fn follow_changes(&self) -> Result<(), SyncError> {
+        self.restore_columns().await?;
+        let _writing = self.writing.lock().await;
+        self.lease()?.beat(&self.connection).await?;
+        let failures = self.define_views_in(&self.connection, &self.shapes(), Dropped::new()).await?;
+        if let Some(failure) = self.new_failure(&failures) {
+            return Err(SyncError::Refused { reason: failure.reason() });
+        }
+        self.note_failures(&self.connection, failures).await
+    }
+
+    /// Takes back what the ledger was told after its last change, and the columns and tables that are there for it.
+    async fn take_back(&self, before: &BTreeMap<&str, Vec<String>>, last_change: i64) -> Result<(), SyncError> {
+        self.withdraw_changes(last_change).await?;
+        for (table, columns) in before {
+            let name = self.dialect.quote(table);
+            if columns.is_empty() {
+                self.connection.execute_unprepared(&format!("DROP TABLE IF EXISTS {name}")).await?;
+                continue;
+            }
+            let mut added = self.columns_of(table).await?;
+            added.retain(|column| !columns.contains(column));
+            if !added.is_empty() {
+                let drops: Vec<String> =
+                    added.iter().map(|column| format!("DROP COLUMN {}", self.dialect.quote(column))).collect();
+                self.connection.execute_unprepared(&format!("ALTER TABLE {name} {}", drops.join(", "))).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks whether what stood in the way is gone, if anything did.
+    async fn look_at_obstacles(&self) -> Result<(), SyncError> {
+        let abouts = self.obstacles_about();
+        for (table, column) in abouts.iter().filter_map(|about| about.rsplit_once('.')) {
+            let has_known_objects = self.obstacle(&about(table, column)).is_some_and(|known| !known.object.is_empty());
+            if has_known_objects && self.objects_on(&self.connection, table, Some(column)).await?.is_empty() {
+                self.clear(&self.connection, &about(table, column)).await?;
+            }
+        }
+        if abouts.iter().any(|about| !about.contains('.')) {
+            let dropped = self.define_marts().await?;
+            self.define_views(dropped).await?;
+        }
+        Ok(())
+    }
+
+    /// Brings tables and views to what the ledger says they have.
+    async fn follow_ledger(&self) -> Result<(), SyncError> {
+        self.load_obstacles().await?;
+        self.restore_columns().await?;
+        self.define_views(Dropped::new()).await
+    }
+
+    /// Gives every table the columns that the ledger says it has, of the kinds that the ledger says.
+    pub(crate) async fn restore_columns(&self) -> Result<(), SyncError> {
+        let mut shapes = self.recorded_shapes(&self.connection).await?;
+        for shape in shapes.values() {
+            if self.lacks_columns(shape).await? {
+                // All of them or none: what the database does not take leaves the table as it was.
+                let write = self.begin().await?;
+                self.add_missing(&write.transaction, shape).await?;
+                write.commit().await?;
+            }
+        }
+        let blocked = self.finish_widening(&shapes).await?;
+        if !blocked.is_empty() {
+            self.withdraw_widenings(blocked).await?;
+            shapes = self.recorded_shapes(&self.connection).await?;
+        }
+        *self.shapes.write().expect("no code panics while it holds the shapes") = Arc::new(shapes);
+        Ok(())
+    }
+
+    /// The columns that a table or view has in the database, in order.
+    pub(crate) async fn columns_of(&self, table: &str) -> Result<Vec<String>, SyncError> {
+        self.columns_in(&self.connection, table).await
+    }
+
+    /// As [`Sink::columns_of`], as a transaction sees it.
+    pub(crate) async fn columns_in(
+        &self,
+        connection: &impl ConnectionTrait,
+        table: &str,
+    ) -> Result<Vec<String>, SyncError> {
+        let query =
+            Statement::from_sql_and_values(self.dialect.backend(), self.dialect.columns_query(), [table.into()]);
+        let rows = connection.query_all_raw(query).await?;
+        Ok(rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>()?)
+    }
+
+    async fn lacks_columns(&self, shape: &TableShape) -> Result<bool, SyncError> {
+        let existing: HashSet<String> = self.columns_of(&shape.name).await?.into_iter().collect();
+        Ok(shape.columns.iter().any(|column| !existing.contains(&column.name)))
+    }
+
+    /// Makes a table, or the columns that it lacks.
+    async fn add_missing(&self, connection: &impl ConnectionTrait, shape: &TableShape) -> Result<(), SyncError> {
+        let existing: HashSet<String> = self.columns_in(connection, &shape.name).await?.into_iter().collect();
+        let backend = self.dialect.backend();
+        if existing.is_empty() {
+            let create = migration::ddl::create_table(shape, backend, self.collation.as_deref());
+            connection.execute(&create).await?;
+            return Ok(());
+        }
+        let lacking: Vec<&ColumnShape> =
+            shape.columns.iter().filter(|column| !existing.contains(&column.name)).collect();
+        if lacking.is_empty() {
+            return Ok(());
+        }
+        for alter in migration::ddl::add_columns(&lacking, shape, backend) {
+            connection.execute(&alter).await?;
+        }
+        Ok(())
+    }
+}

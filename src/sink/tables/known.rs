@@ -1,0 +1,374 @@
+//! Known: what the tables hold of a chunk's records: hashes to compare with, and, where a file lacks a
+//! column, the stored values that stay.
+
+use crate::error::SyncError;
+use crate::feed::dataset::{Dataset, Owner};
+use crate::feed::layout::{Kind, ROW_HASH, TableShape};
+use crate::sink::Sink;
+use crate::sink::db::dialect::Dialect;
+use crate::sink::db::transaction::not_acquired;
+use crate::sink::tables::bulk::sqlite;
+use crate::sink::tables::bulk::sqlite::HashQueries;
+use crate::sink::tables::deletes::DELETED_AT;
+use crate::transform::clean::arrow_type;
+use crate::transform::diff::Known;
+use crate::transform::project::TableRows;
+use crate::transform::row_hash::{RowHash, hash_rows};
+use crate::values::number::DECIMAL_SCALE;
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Date32Type, Decimal128Type};
+use arrow_array::{
+    Array, ArrayRef, Date32Array, Decimal128Array, Float64Array, Int64Array, RecordBatch, StringArray,
+    TimestampMillisecondArray, UInt32Array,
+};
+use arrow_select::interleave::interleave;
+use arrow_select::take::take_record_batch;
+use chrono::{DateTime, NaiveDate, Utc};
+use rust_decimal::Decimal;
+use sea_orm::sea_query::{Alias, Expr, ExprTrait, Query, SelectStatement};
+use sea_orm::{ConnectionTrait, DbErr, QueryResult};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+/// Keys that one query asks for: enough that round trips do not count, few enough for any planner.
+pub(crate) const KEYS_PER_QUERY: usize = 500;
+
+/// Columns that a row has beside its data; they are neither hashed nor ever absent.
+pub(crate) const BOOKKEEPING: [&str; 3] = ["_row_hash", "_file_id", DELETED_AT];
+
+/// A key of a table of lines or of records: record key, and line number where there is one.
+type RowKey = (String, Option<i64>);
+
+impl Sink {
+    /// Whether a table holds anything of a market: the first file of a market compares with nothing.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn has_rows(&self, table: &str, market: &str) -> Result<bool, SyncError> {
+        let mut query = Query::select();
+        query.expr(Expr::value(1)).from(Alias::new(table)).and_where(Expr::col("market").eq(market)).limit(1);
+        Ok(self.connection.query_one(&query).await?.is_some())
+    }
+
+    /// How many rows of this market the table holds.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn count_rows(&self, table: &str, market: &str) -> Result<u64, SyncError> {
+        let mut query = Query::select();
+        query.expr(Expr::cust("COUNT(*)")).from(Alias::new(table)).and_where(Expr::col("market").eq(market));
+        let row = self.connection.query_one(&query).await?;
+        let rows: i64 = row.map_or(Ok(0), |row| row.try_get_by_index(0))?;
+        Ok(rows.unsigned_abs())
+    }
+
+    /// Hashes of the records with these keys, and of their lines.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn known(&self, dataset: &Dataset, market: &str, keys: &[String]) -> Result<Known, SyncError> {
+        if dataset.is_keyless() {
+            return self.known_rows(dataset, market, keys).await;
+        }
+        if self.dialect == Dialect::Sqlite {
+            let queries = self.hash_queries(dataset);
+            let mut connection = self.connection.get_sqlite_connection_pool().acquire().await.map_err(not_acquired)?;
+            return crate::sink::tables::bulk::sqlite::stored_hashes(&mut connection, &queries, market, keys).await;
+        }
+        let records: HashMap<&str, usize> = keys.iter().map(String::as_str).zip(0..).collect();
+        let mut known = Known::nothing(keys.len());
+        for keys in keys.chunks(KEYS_PER_QUERY) {
+            let query = select(&dataset.table, &dataset.key, market, keys, &[&dataset.key, "_row_hash", "_file_id"]);
+            for row in self.connection.query_all(&query).await? {
+                let key: String = row.try_get_by_index(0)?;
+                let Some(&record) = records.get(key.as_str()) else { continue };
+                known.add_record(record, hash_at(&row, 1)?, row.try_get_by_index(2)?);
+            }
+        }
+        let Some(lines) = &dataset.lines else { return Ok(known) };
+        // Records commit whole: one that is not there has no lines.
+        let stored: Vec<usize> = known.stored().collect();
+        for stored in stored.chunks(KEYS_PER_QUERY) {
+            let keys: Vec<String> = stored.iter().map(|&record| keys[record].clone()).collect();
+            let query = select(&lines.table, &dataset.key, market, &keys, &[&dataset.key, "line_no", "_row_hash"]);
+            let mut of_records: HashMap<usize, Vec<(i64, RowHash)>> = HashMap::new();
+            for row in self.connection.query_all(&query).await? {
+                let key: String = row.try_get_by_index(0)?;
+                let Some(&record) = records.get(key.as_str()) else { continue };
+                of_records.entry(record).or_default().push((row.try_get_by_index(1)?, hash_at(&row, 2)?));
+            }
+            of_records.into_iter().for_each(|(record, lines)| known.add_lines(record, lines));
+        }
+        Ok(known)
+    }
+
+    /// Hashes of rows that are their own keys.
+    async fn known_rows(&self, dataset: &Dataset, market: &str, keys: &[String]) -> Result<Known, SyncError> {
+        let mut known = Known::nothing(keys.len());
+        let hashes: Vec<RowHash> = keys.iter().map(|key| unhex(key)).collect();
+        let records: HashMap<RowHash, usize> = hashes.iter().copied().zip(0..).collect();
+        for hashes in hashes.chunks(KEYS_PER_QUERY) {
+            let mut query = Query::select();
+            query.from(Alias::new(&dataset.table)).columns([ROW_HASH, "_file_id"]);
+            query.and_where(Expr::col("market").eq(market));
+            query.and_where(Expr::col(ROW_HASH).is_in(hashes.iter().map(|hash| hash.to_vec())));
+            for row in self.connection.query_all(&query).await? {
+                let hash = hash_at(&row, 0)?;
+                let Some(&record) = records.get(&hash) else { continue };
+                known.add_record(record, hash, row.try_get_by_index(1)?);
+            }
+        }
+        Ok(known)
+    }
+
+    fn hash_queries(&self, dataset: &Dataset) -> HashQueries {
+        let key = self.dialect.quote(&dataset.key);
+        let query = |columns: &str, table: &str| {
+            format!("SELECT {columns} FROM {} WHERE market = ? AND {key} = ?", self.dialect.quote(table))
+        };
+        HashQueries {
+            records: query("_row_hash, _file_id", &dataset.table),
+            lines: dataset.lines.as_ref().map(|lines| query("line_no, _row_hash", &lines.table)),
+        }
+    }
+
+    /// Takes the stored values of what the file lacks into rows whose hash differs. Rows that then are
+    /// as they are stored were not changed at all and are left out.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn fill_absent(
+        &self,
+        rows: &TableRows,
+        changed: &[usize],
+        known: &Known,
+        dataset: &Dataset,
+        owner: Owner,
+    ) -> Result<TableRows, SyncError> {
+        let shapes = self.shapes();
+        let shape = &shapes[dataset.table_of(owner)];
+        let taken = take_rows(rows, changed);
+        let mut absent = AbsentCells::of(&taken, shape);
+        if absent.by_column.is_empty() || changed.is_empty() {
+            return Ok(taken);
+        }
+        absent.add_rescued(&taken);
+        let keys: Vec<RowKey> = (0..taken.batch.num_rows()).map(|row| row_key(&taken.batch, row)).collect();
+        let stored = self.stored_rows(&taken.batch, &keys, &absent, dataset, shape).await?;
+        let batch = absent.fill(&taken.batch, &keys, &stored, shape, self.dialect)?;
+        let hashes = hash_rows(&batch);
+        let stored_hash = |row: usize| {
+            let record = taken.record[row] as usize;
+            match keys[row].1 {
+                None => known.record(record).map(|known| known.hash),
+                Some(line_no) => known.line(record, line_no).copied(),
+            }
+        };
+        let is_changed = |&row: &usize| Some(hashes[row]) != stored_hash(row);
+        let still_changed: Vec<usize> = (0..batch.num_rows()).filter(is_changed).collect();
+        Ok(take_rows(
+            &TableRows { batch, hashes: hashes.clone(), record: taken.record, absent: Vec::new(), encoded: None },
+            &still_changed,
+        ))
+    }
+
+    async fn stored_rows(
+        &self,
+        batch: &RecordBatch,
+        keys: &[RowKey],
+        absent: &AbsentCells,
+        dataset: &Dataset,
+        shape: &TableShape,
+    ) -> Result<HashMap<RowKey, QueryResult>, SyncError> {
+        let market = batch.column(0).as_string::<i32>().value(0).to_owned();
+        let has_lines = shape.column("line_no").is_some();
+        let line_no = if has_lines { "line_no" } else { &dataset.key };
+        let columns: Vec<&str> =
+            [&dataset.key, line_no].into_iter().chain(absent.by_column.keys().map(String::as_str)).collect();
+        let records: Vec<String> =
+            keys.iter().map(|(key, _)| key.clone()).collect::<BTreeSet<_>>().into_iter().collect();
+        let mut stored = HashMap::new();
+        for records in records.chunks(KEYS_PER_QUERY) {
+            let query = select(&shape.name, &dataset.key, &market, records, &columns);
+            for row in self.connection.query_all(&query).await? {
+                let line_no = if has_lines { Some(row.try_get_by_index(1)?) } else { None };
+                stored.insert((row.try_get_by_index(0)?, line_no), row);
+            }
+        }
+        Ok(stored)
+    }
+}
+
+/// The rows of these indices, which ascend.
+pub fn take_rows(rows: &TableRows, indices: &[usize]) -> TableRows {
+    if indices.len() == rows.hashes.len() {
+        // All of them, as in a first load: the columns are shared, not copied.
+        return rows.clone();
+    }
+    let taken: UInt32Array =
+        indices.iter().map(|&row| u32::try_from(row).expect("a chunk has fewer than 2^32 rows")).collect();
+    let position: HashMap<usize, usize> = indices.iter().enumerate().map(|(new, &old)| (old, new)).collect();
+    TableRows {
+        batch: take_record_batch(&rows.batch, &taken).expect("indices come from the same batch"),
+        record: indices.iter().map(|&row| rows.record[row]).collect(),
+        hashes: indices.iter().map(|&row| rows.hashes[row]).collect(),
+        absent: rows.absent.iter().filter_map(|&(row, column)| Some((*position.get(&row)?, column))).collect(),
+        encoded: None,
+    }
+}
+
+pub(crate) fn select(table: &str, key: &str, market: &str, keys: &[String], columns: &[&str]) -> SelectStatement {
+    let mut query = Query::select();
+    query.from(Alias::new(table));
+    columns.iter().for_each(|&column| {
+        query.column(Alias::new(column));
+    });
+    query.and_where(Expr::col("market").eq(market)).and_where(Expr::col(Alias::new(key)).is_in(keys));
+    query
+}
+
+/// The hash that a key of `project` spells.
+fn unhex(key: &str) -> RowHash {
+    let mut hash = RowHash::default();
+    for (byte, digits) in hash.iter_mut().zip(key.as_bytes().chunks(2)) {
+        let digits = std::str::from_utf8(digits).unwrap_or_default();
+        *byte = u8::from_str_radix(digits, 16).expect("keys of keyless rows are hashes in hexadecimal");
+    }
+    hash
+}
+
+fn hash_at(row: &QueryResult, index: usize) -> Result<RowHash, DbErr> {
+    let bytes: Vec<u8> = row.try_get_by_index(index)?;
+    // A hash that is none equals no other, so the row is written again.
+    Ok(RowHash::try_from(bytes).unwrap_or_default())
+}
+
+fn row_key(batch: &RecordBatch, row: usize) -> RowKey {
+    let line_no = batch
+        .column_by_name("line_no")
+        .map(|numbers| numbers.as_primitive::<arrow_array::types::Int64Type>().value(row));
+    (batch.column(1).as_string::<i32>().value(row).to_owned(), line_no)
+}
+
+/// The rows that lack a column, by column.
+struct AbsentCells {
+    by_column: BTreeMap<String, BTreeSet<usize>>,
+}
+
+impl AbsentCells {
+    fn of(rows: &TableRows, shape: &TableShape) -> Self {
+        let mut by_column: BTreeMap<String, BTreeSet<usize>> = BTreeMap::new();
+        let schema = rows.batch.schema();
+        for &(row, column) in &rows.absent {
+            by_column.entry(schema.field(column).name().clone()).or_default().insert(row);
+        }
+        for column in &shape.columns {
+            let is_data = !BOOKKEEPING.contains(&column.name.as_str());
+            if is_data && schema.column_with_name(&column.name).is_none() {
+                by_column.insert(column.name.clone(), (0..rows.batch.num_rows()).collect());
+            }
+        }
+        Self { by_column }
+    }
+
+    /// What was rescued of an absent column stays rescued.
+    fn add_rescued(&mut self, rows: &TableRows) {
+        self.by_column.insert("_rescued".to_owned(), (0..rows.batch.num_rows()).collect());
+    }
+
+    fn fill(
+        &self,
+        batch: &RecordBatch,
+        keys: &[RowKey],
+        stored: &HashMap<RowKey, QueryResult>,
+        shape: &TableShape,
+        dialect: Dialect,
+    ) -> Result<RecordBatch, SyncError> {
+        let rows: Vec<Option<&QueryResult>> = keys.iter().map(|key| stored.get(key)).collect();
+        let schema = batch.schema();
+        let mut columns: Vec<(String, ArrayRef)> = schema
+            .fields()
+            .iter()
+            .zip(batch.columns())
+            .map(|(field, values)| (field.name().clone(), Arc::clone(values)))
+            .collect();
+        for (name, absent) in &self.by_column {
+            let kind = shape.column(name).map_or(Kind::Text, |column| column.kind);
+            let values = stored_values(&rows, name, kind, dialect)?;
+            match columns.iter_mut().find(|(column, _)| column == name) {
+                Some((_, given)) if name == "_rescued" => *given = self.merge_rescued(given, &values),
+                Some((_, given)) => *given = choose(given, &values, absent),
+                None => columns.push((name.clone(), values)),
+            }
+        }
+        let nullable = columns.into_iter().map(|(name, values)| (name, values, true));
+        Ok(RecordBatch::try_from_iter_with_nullable(nullable).expect("every column has a value for each row"))
+    }
+
+    fn merge_rescued(&self, given: &ArrayRef, stored: &ArrayRef) -> ArrayRef {
+        let (given, stored) = (given.as_string::<i32>(), stored.as_string::<i32>());
+        let texts = |json: Option<&str>| -> BTreeMap<String, String> {
+            json.and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default()
+        };
+        let merged = (0..given.len()).map(|row| {
+            let mut merged = texts(stored.is_valid(row).then(|| stored.value(row)));
+            merged.retain(|column, _| self.by_column.get(column).is_some_and(|rows| rows.contains(&row)));
+            merged.extend(texts(given.is_valid(row).then(|| given.value(row))));
+            (!merged.is_empty()).then(|| serde_json::to_string(&merged).expect("a map of texts is JSON"))
+        });
+        Arc::new(StringArray::from_iter(merged))
+    }
+}
+
+/// The stored value where the row lacks the column, the given one elsewhere.
+fn choose(given: &ArrayRef, stored: &ArrayRef, absent: &BTreeSet<usize>) -> ArrayRef {
+    let sources: Vec<(usize, usize)> = (0..given.len()).map(|row| (usize::from(absent.contains(&row)), row)).collect();
+    interleave(&[given, stored], &sources).expect("both columns have the type of their kind")
+}
+
+/// Values of a column as they are stored, as the arrow column that cleaning makes of its kind.
+pub(crate) fn stored_values(
+    rows: &[Option<&QueryResult>],
+    name: &str,
+    kind: Kind,
+    dialect: Dialect,
+) -> Result<ArrayRef, DbErr> {
+    fn cells<T: sea_orm::TryGetable>(rows: &[Option<&QueryResult>], name: &str) -> Result<Vec<Option<T>>, DbErr> {
+        rows.iter().map(|row| row.map_or(Ok(None), |row| row.try_get("", name))).collect()
+    }
+    Ok(match kind {
+        Kind::Identifier | Kind::Text | Kind::Hash => Arc::new(StringArray::from(cells::<String>(rows, name)?)),
+        Kind::Integer => Arc::new(Int64Array::from(cells::<i64>(rows, name)?)),
+        Kind::Double => Arc::new(Float64Array::from(cells::<f64>(rows, name)?)),
+        Kind::Decimal | Kind::Total => {
+            let decimals: Vec<Option<Decimal>> = match dialect {
+                Dialect::Sqlite => cells::<f64>(rows, name)?
+                    .into_iter()
+                    .map(|real| real.and_then(|real| real.to_string().parse().ok()))
+                    .collect(),
+                _ => cells(rows, name)?,
+            };
+            let units = decimals.into_iter().map(|decimal| decimal.map(ten_thousandths));
+            Arc::new(units.collect::<Decimal128Array>().with_data_type(arrow_type(Kind::Decimal)))
+        }
+        Kind::Time => {
+            let moments = cells::<DateTime<Utc>>(rows, name)?
+                .into_iter()
+                .map(|moment| moment.map(|moment| moment.timestamp_millis()));
+            Arc::new(moments.collect::<TimestampMillisecondArray>())
+        }
+        Kind::Day => {
+            let days = cells::<NaiveDate>(rows, name)?.into_iter().map(|day| day.map(Date32Type::from_naive_date));
+            Arc::new(days.collect::<Date32Array>())
+        }
+    })
+}
+
+fn ten_thousandths(mut decimal: Decimal) -> <Decimal128Type as arrow_array::ArrowPrimitiveType>::Native {
+    decimal.rescale(DECIMAL_SCALE);
+    decimal.mantissa()
+}

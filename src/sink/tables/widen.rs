@@ -1,0 +1,388 @@
+//! Widen: a column takes a wider kind in place, its values as their canonical text or number, so that no
+//! row hash changes (`canonical`).
+//!
+//! SQLite and PostgreSQL do it in the transaction that tells the ledger. MySQL commits each change of a
+//! table by itself: there the ledger says first what the column is to hold, the values are copied into a
+//! second column, and one statement puts it in the first one's place. A crash before that statement leaves
+//! a column whose type is not the ledger's, which the next start sees and widens again.
+
+use crate::error::SyncError;
+use crate::feed::layout::{ColumnShape, Kind, SchemaChange, Shapes};
+use crate::marts::views::Dropped;
+use crate::sink::db::dialect::Dialect;
+use crate::sink::ledger::obstacles::Obstacle;
+use crate::sink::tables::evolve::about;
+use crate::sink::{CONNECTIONS_MAX, Sink};
+use crate::values::canonical::push_double;
+use sea_orm::sqlx::Connection;
+use sea_orm::{ConnectionTrait, DbErr, RuntimeErr, Statement, Value};
+use std::sync::Arc;
+
+/// The column that values are copied into on databases that cannot convert one in place. No column of a
+/// file begins with `_`.
+const COPY: &str = "_widened";
+
+/// Table that holds the texts of measures while their column becomes text.
+const TEXTS: &str = "tidegate_texts";
+
+/// Measures that are turned into text at once.
+const TEXTS_PER_STATEMENT: usize = 500;
+
+/// Whole numbers from here on have more digits than a decimal column keeps.
+const DECIMAL_WHOLE_LIMIT: &str = "1000000000000000";
+
+/// A column that keeps its kind: table, name, kind, and why.
+pub(crate) type Blocked = (String, String, Kind, Obstacle);
+
+/// One column that takes another kind.
+struct Widening<'a> {
+    table: &'a str,
+    column: &'a str,
+    from: Kind,
+    to: Kind,
+}
+
+impl Sink {
+    /// Numbers that are too long for a decimal column make it text.
+    pub(crate) async fn widen_far_enough(&self, changes: &mut [SchemaChange]) -> Result<(), SyncError> {
+        for change in changes {
+            if change.widened_from != Some(Kind::Integer) || change.column.kind != Kind::Decimal {
+                continue;
+            }
+            let (table, column) = (self.dialect.quote(&change.table), self.dialect.quote(&change.column.name));
+            let query = format!(
+                "SELECT 1 FROM {table} WHERE {column} >= {DECIMAL_WHOLE_LIMIT} OR {column} <= -{DECIMAL_WHOLE_LIMIT} LIMIT 1"
+            );
+            let found = self.connection.query_one_raw(Statement::from_string(self.dialect.backend(), query)).await?;
+            if found.is_some() {
+                change.column.widen(Kind::Text);
+            }
+        }
+        Ok(())
+    }
+
+    /// Widens a column in the transaction of a ledger entry, or says what stands in the way. Views of tidegate's own are
+    /// dropped, to be made again at the end; on SQLite what others have built is set aside meanwhile.
+    pub(crate) async fn widen_in(
+        &self,
+        transaction: &impl ConnectionTrait,
+        change: &SchemaChange,
+        from: Kind,
+        dropped: &mut Dropped,
+    ) -> Result<Option<Obstacle>, SyncError> {
+        let (table, column) = (change.table.as_str(), change.column.name.as_str());
+        let widening = Widening { table, column, from, to: change.column.kind };
+        let mut also_dropped = dropped.clone();
+        let widened = self.attempt(transaction, async {
+            self.drop_views_on(transaction, table, Some(column), &mut also_dropped).await?;
+            let aside = self.set_aside(transaction, table, column).await?;
+            self.widen(transaction, &widening).await?;
+            for create in aside {
+                transaction.execute_unprepared(&create).await?;
+            }
+            Ok(())
+        });
+        match widened.await? {
+            Ok(()) => {
+                *dropped = also_dropped;
+                Ok(None)
+            }
+            Err(error) => Ok(Some(self.obstacle_to(transaction, &widening, &error).await?)),
+        }
+    }
+
+    /// Why a column is to keep its kind.
+    pub(crate) async fn obstacle_of(
+        &self,
+        connection: &impl ConnectionTrait,
+        change: &SchemaChange,
+        from: Kind,
+        error: &SyncError,
+    ) -> Result<Obstacle, SyncError> {
+        let (table, column) = (change.table.as_str(), change.column.name.as_str());
+        self.obstacle_to(connection, &Widening { table, column, from, to: change.column.kind }, error).await
+    }
+
+    /// Why a column keeps its kind, and what becomes of its values.
+    async fn obstacle_to(
+        &self,
+        connection: &impl ConnectionTrait,
+        widening: &Widening<'_>,
+        error: &SyncError,
+    ) -> Result<Obstacle, SyncError> {
+        let Widening { table, column, from, .. } = widening;
+        let objects = self.objects_on(connection, table, Some(column)).await?;
+        let consequence = format!(
+            "the column stays {}, and values that it does not hold go to _rescued; the next file that needs it widens the \
+             column once nothing is in the way",
+            from.name()
+        );
+        Ok(Obstacle::new(about(table, column), &consequence, error, &objects))
+    }
+
+    /// Drops what others have built in a SQLite database, as far as a column could not leave its table beside it, and
+    /// returns the statements that make it again: views and triggers are checked there whatever they read.
+    async fn set_aside(
+        &self,
+        transaction: &impl ConnectionTrait,
+        table: &str,
+        column: &str,
+    ) -> Result<Vec<String>, SyncError> {
+        const BUILT: &str = "SELECT m.type, m.name, m.sql FROM sqlite_master m WHERE m.sql IS NOT NULL AND (m.type IN ('view', 'trigger') \
+             OR m.type = 'index' AND m.tbl_name = ? AND EXISTS (SELECT 1 FROM pragma_index_info(m.name) i WHERE i.name = ?)) \
+             ORDER BY m.type = 'trigger' DESC, m.rowid";
+        if self.dialect != Dialect::Sqlite {
+            return Ok(Vec::new());
+        }
+        let query = Statement::from_sql_and_values(self.dialect.backend(), BUILT, [table.into(), column.into()]);
+        let mut creates = Vec::new();
+        for row in transaction.query_all_raw(query).await? {
+            let (kind, name): (String, String) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+            transaction.execute_unprepared(&format!("DROP {kind} {}", self.dialect.quote(&name))).await?;
+            creates.push(row.try_get_by_index(2)?);
+        }
+        // Triggers went first, because they go with their table or view, and come last.
+        creates.reverse();
+        Ok(creates)
+    }
+
+    /// Has every connection forget the statements that it prepared: PostgreSQL goes on reading their values and
+    /// results by the types that the columns had.
+    pub(crate) async fn forget_statements(&self) -> Result<(), SyncError> {
+        let pool_error = |error| SyncError::from(DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))));
+        // Nobody else writes; who reads does not take long.
+        let _writing = self.writing.lock().await;
+        match self.dialect {
+            Dialect::Postgres => {
+                let pool = self.connection.get_postgres_connection_pool();
+                let mut connections = Vec::new();
+                for _ in 0..CONNECTIONS_MAX {
+                    let mut connection = pool.acquire().await.map_err(pool_error)?;
+                    connection.clear_cached_statements().await.map_err(pool_error)?;
+                    connections.push(connection);
+                }
+            }
+            // These compile their statements anew when a table changes.
+            Dialect::Sqlite | Dialect::Mysql => {}
+        }
+        Ok(())
+    }
+
+    /// Widens the columns whose type is not yet what the ledger says, and says which of them cannot be.
+    pub(crate) async fn finish_widening(&self, shapes: &Shapes) -> Result<Vec<Blocked>, SyncError> {
+        let mut blocked = Vec::new();
+        if self.dialect.rolls_back_ddl() {
+            return Ok(blocked);
+        }
+        for shape in shapes.values() {
+            let widened: Vec<&ColumnShape> = shape.columns.iter().filter(|column| column.is_widened).collect();
+            if widened.is_empty() {
+                continue;
+            }
+            for (name, from) in self.kinds_of(&shape.name).await? {
+                let Some(column) = widened.iter().find(|column| column.name == name && column.kind != from) else {
+                    continue;
+                };
+                let widening = Widening { table: &shape.name, column: &column.name, from, to: column.kind };
+                let _writing = self.writing.lock().await;
+                self.drop_column(&shape.name, COPY).await?;
+                let widened = self.attempt(&self.connection, self.widen(&self.connection, &widening)).await?;
+                if let Err(error) = widened {
+                    self.drop_column(&shape.name, COPY).await?;
+                    let obstacle = self.obstacle_to(&self.connection, &widening, &error).await?;
+                    blocked.push((shape.name.clone(), column.name.clone(), from, obstacle));
+                }
+            }
+        }
+        Ok(blocked)
+    }
+
+    /// What others have built on a column and MySQL would drop with it, or break, in silence.
+    pub(crate) async fn obstacle_on_mysql(
+        &self,
+        change: &SchemaChange,
+        from: Kind,
+    ) -> Result<Option<Obstacle>, SyncError> {
+        let (table, column) = (change.table.as_str(), change.column.name.as_str());
+        let objects = self.objects_on(&self.connection, table, Some(column)).await?;
+        if objects.is_empty() {
+            return Ok(None);
+        }
+        let widening = Widening { table, column, from, to: change.column.kind };
+        let lost = SyncError::Configuration(
+            "it would be lost with the column that the wider one takes the place of".to_owned(),
+        );
+        Ok(Some(self.obstacle_to(&self.connection, &widening, &lost).await?))
+    }
+
+    async fn widen(&self, connection: &impl ConnectionTrait, widening: &Widening<'_>) -> Result<(), SyncError> {
+        let (table, column) = (self.dialect.quote(widening.table), self.dialect.quote(widening.column));
+        let sql_type = self.dialect.sql_type(widening.to);
+        let converted = converted(self.dialect, widening.from, widening.to, &column);
+        if self.dialect == Dialect::Postgres {
+            // Measures are written with all their digits, whatever the server's setting.
+            connection.execute_unprepared("SET LOCAL extra_float_digits = 1").await?;
+            let using = converted.unwrap_or_else(|| format!("trim_scale({column}::text::numeric)::text"));
+            let alter = format!("ALTER TABLE {table} ALTER COLUMN {column} TYPE {sql_type} USING {using}");
+            connection.execute_unprepared(&alter).await?;
+            fail::fail_point!("during_widening", |_| std::process::abort());
+            return Ok(());
+        }
+        let copy = self.dialect.quote(COPY);
+        connection.execute_unprepared(&format!("ALTER TABLE {table} ADD COLUMN {copy} {sql_type}")).await?;
+        match converted {
+            Some(converted) => {
+                let update = format!("UPDATE {table} SET {copy} = {converted} WHERE {column} IS NOT NULL");
+                connection.execute_unprepared(&update).await?;
+            }
+            None => self.copy_texts(connection, widening).await?,
+        }
+        fail::fail_point!("during_widening", |_| std::process::abort());
+        let replace = match self.dialect {
+            Dialect::Mysql => {
+                let comment = self.comment_on(connection, widening).await?;
+                vec![format!(
+                    "ALTER TABLE {table} DROP COLUMN {column}, CHANGE COLUMN {copy} {column} {sql_type}{comment}"
+                )]
+            }
+            _ => vec![
+                format!("ALTER TABLE {table} DROP COLUMN {column}"),
+                format!("ALTER TABLE {table} RENAME COLUMN {copy} TO {column}"),
+            ],
+        };
+        for statement in replace {
+            connection.execute_unprepared(&statement).await?;
+        }
+        Ok(())
+    }
+
+    /// What somebody has said of a column on MySQL, as its definition says it.
+    async fn comment_on(
+        &self,
+        connection: &impl ConnectionTrait,
+        widening: &Widening<'_>,
+    ) -> Result<String, SyncError> {
+        let query = Statement::from_sql_and_values(
+            self.dialect.backend(),
+            "SELECT CAST(CASE column_comment WHEN '' THEN '' ELSE CONCAT(' COMMENT ', QUOTE(column_comment)) END AS CHAR) \
+             FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = ? AND column_name = ?",
+            [widening.table.into(), widening.column.into()],
+        );
+        let row = connection.query_one_raw(query).await?;
+        Ok(row.map_or(Ok(String::new()), |row| row.try_get_by_index(0))?)
+    }
+
+    /// Neither SQLite nor MySQL writes a measure with as few digits as tell it from every other one, so the
+    /// texts are made here, one for each distinct measure.
+    async fn copy_texts(&self, connection: &impl ConnectionTrait, widening: &Widening<'_>) -> Result<(), SyncError> {
+        let (table, column) = (self.dialect.quote(widening.table), self.dialect.quote(widening.column));
+        let copy = self.dialect.quote(COPY);
+        let text_type = self.dialect.sql_type(Kind::Text);
+        let measure_type = self.dialect.sql_type(Kind::Double);
+        connection.execute_unprepared(&format!("DROP TABLE IF EXISTS {TEXTS}")).await?;
+        // Not a temporary one: on MySQL those belong to one connection of the pool.
+        let create = format!("CREATE TABLE {TEXTS} (measure {measure_type} NOT NULL PRIMARY KEY, words {text_type})");
+        connection.execute_unprepared(&create).await?;
+        let mut last = f64::NEG_INFINITY;
+        loop {
+            let page = format!(
+                "SELECT DISTINCT {column} FROM {table} WHERE {column} > ? ORDER BY {column} LIMIT {TEXTS_PER_STATEMENT}"
+            );
+            // No database knows infinity: below every measure that is ever stored will do.
+            let bound = Value::Double(Some(last.max(f64::MIN)));
+            let query = Statement::from_sql_and_values(self.dialect.backend(), page, [bound]);
+            let rows = connection.query_all_raw(query).await?;
+            let measures: Vec<f64> = rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>()?;
+            let Some(&largest) = measures.last() else { break };
+            last = largest;
+            let places = vec!["(?, ?)"; measures.len()].join(", ");
+            let binds = measures.iter().flat_map(|&measure| {
+                let mut text = Vec::new();
+                push_double(&mut text, measure);
+                [Value::from(measure), Value::from(String::from_utf8_lossy(&text).into_owned())]
+            });
+            let insert = format!("INSERT INTO {TEXTS} (measure, words) VALUES {places}");
+            self.execute_sql(connection, insert, binds.collect()).await?;
+        }
+        let update = format!(
+            "UPDATE {table} SET {copy} = (SELECT words FROM {TEXTS} WHERE measure = {column}) WHERE {column} IS NOT NULL"
+        );
+        connection.execute_unprepared(&update).await?;
+        connection.execute_unprepared(&format!("DROP TABLE {TEXTS}")).await?;
+        Ok(())
+    }
+
+    async fn drop_column(&self, table: &str, column: &str) -> Result<(), SyncError> {
+        if self.columns_of(table).await?.iter().any(|existing| existing == column) {
+            let (table, column) = (self.dialect.quote(table), self.dialect.quote(column));
+            self.connection.execute_unprepared(&format!("ALTER TABLE {table} DROP COLUMN {column}")).await?;
+        }
+        Ok(())
+    }
+
+    /// The kinds of a table's columns by their types in the database; types of no kind are left out.
+    async fn kinds_of(&self, table: &str) -> Result<Vec<(String, Kind)>, SyncError> {
+        let query = Statement::from_sql_and_values(
+            self.dialect.backend(),
+            "SELECT CAST(column_name AS CHAR), CAST(data_type AS CHAR) FROM information_schema.columns \
+             WHERE table_schema = DATABASE() AND table_name = ?",
+            [table.into()],
+        );
+        let mut kinds = Vec::new();
+        for row in self.connection.query_all_raw(query).await? {
+            let data_type: String = row.try_get_by_index(1)?;
+            let is_type = |kind: &Kind| self.dialect.sql_type(*kind).split('(').next() == Some(data_type.as_str());
+            let kind = Kind::WIDENABLE.into_iter().chain([Kind::Text]).find(is_type);
+            kinds.extend(kind.map(|kind| Ok::<_, SyncError>((row.try_get_by_index(0)?, kind))).transpose()?);
+        }
+        Ok(kinds)
+    }
+}
+
+/// The value of a column as the wider kind; `None` when SQL cannot say it.
+fn converted(dialect: Dialect, from: Kind, to: Kind, column: &str) -> Option<String> {
+    let text = match (from, to) {
+        (Kind::Integer, Kind::Decimal) => match dialect {
+            Dialect::Sqlite => format!("CAST({column} AS REAL)"),
+            _ => column.to_owned(),
+        },
+        (Kind::Day, Kind::Time) => match dialect {
+            Dialect::Sqlite => format!("{column} || 'T00:00:00.000Z'"),
+            Dialect::Mysql => format!("CAST({column} AS DATETIME(3))"),
+            Dialect::Postgres => format!("{column}::timestamp AT TIME ZONE 'UTC'"),
+        },
+        (Kind::Integer, _) => match dialect {
+            Dialect::Mysql => format!("CAST({column} AS CHAR)"),
+            _ => format!("CAST({column} AS TEXT)"),
+        },
+        (Kind::Decimal, _) => match dialect {
+            // At most 15 digits, four of them after the point: a real gives all of them back.
+            Dialect::Sqlite => format!("rtrim(rtrim(printf('%.4f', {column}), '0'), '.')"),
+            Dialect::Mysql => {
+                format!("TRIM(TRAILING '.' FROM TRIM(TRAILING '0' FROM CAST({column} AS CHAR)))")
+            }
+            Dialect::Postgres => format!("trim_scale({column})::text"),
+        },
+        (Kind::Day, _) => match dialect {
+            Dialect::Sqlite => column.to_owned(),
+            Dialect::Mysql => format!("DATE_FORMAT({column}, '%Y-%m-%d')"),
+            Dialect::Postgres => format!("to_char({column}, 'YYYY-MM-DD')"),
+        },
+        (Kind::Time, _) => match dialect {
+            Dialect::Sqlite => format!(
+                "CASE WHEN substr({column}, 11) = 'T00:00:00.000Z' THEN substr({column}, 1, 10) ELSE {column} END"
+            ),
+            Dialect::Mysql => format!(
+                "CASE WHEN DATE_FORMAT({column}, '%H%i%s%f') = '000000000000' THEN DATE_FORMAT({column}, '%Y-%m-%d') \
+                 ELSE CONCAT(DATE_FORMAT({column}, '%Y-%m-%dT%H:%i:%s.'), LEFT(DATE_FORMAT({column}, '%f'), 3), 'Z') END"
+            ),
+            Dialect::Postgres => format!(
+                "CASE WHEN to_char({column} AT TIME ZONE 'UTC', 'HH24MISSMS') = '000000000' \
+                 THEN to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD') \
+                 ELSE to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') END"
+            ),
+        },
+        _ => return None,
+    };
+    Some(text)
+}

@@ -1,0 +1,141 @@
+//! Scan: which files there are. Events only wake a scan; a scan decides.
+
+use crate::cli::rejects_csv::{corrected_paths, stem};
+use crate::feed::dataset::{Dataset, Route};
+use crate::source::find::beneath::Entry;
+use crate::source::find::blind_spots::BlindSpots;
+use crate::source::find::path_text::path_text;
+use crate::source::find::walk::Walk;
+use crate::source::find::watch::Watcher;
+use crate::source::text::content::Stamp;
+use crate::values::moment::DAY_MS;
+use rustix::fs::FileType;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Ends of names that programs give to files they are still writing.
+const TEMPORARY_ENDS: [&str; 4] = [".tmp", ".part", ".crdownload", "~"];
+
+/// A file as a scan found it.
+#[derive(Clone, Debug)]
+pub struct SourceFile {
+    /// The directory below which no link is followed to it.
+    pub root: Arc<Path>,
+    /// Absolute path.
+    pub path: PathBuf,
+    /// What it looked like.
+    pub stamp: Stamp,
+    /// Its dataset, and what the path says; `None` when no dataset matches.
+    pub route: Option<(Arc<Dataset>, Route)>,
+}
+
+impl SourceFile {
+    /// The file at a path below a directory, if it is one that may be taken.
+    pub fn at(root: &Arc<Path>, path: &Path, datasets: &[Arc<Dataset>]) -> Option<Self> {
+        let stat = Entry::of(root, path).and_then(|entry| entry.stat()).ok()?;
+        let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+        (is_file && is_wanted_name(path)).then(|| Self::found(root, path.to_owned(), Stamp::of(&stat), datasets))
+    }
+
+    fn found(root: &Arc<Path>, path: PathBuf, stamp: Stamp, datasets: &[Arc<Dataset>]) -> Self {
+        Self { root: Arc::clone(root), route: route(&path, datasets), path, stamp }
+    }
+
+    /// The path as the ledger has it.
+    pub fn path_text(&self) -> String {
+        path_text(&self.path)
+    }
+
+    /// The name, for people.
+    pub fn name(&self) -> String {
+        self.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    }
+
+    /// The modification time, within the day (UTC) that the name gives, and never later than now; milliseconds since 1970.
+    pub fn version_ms(&self, now_ms: i64) -> i64 {
+        let modified_ms = self.stamp.modified_ns.div_euclid(1_000_000);
+        let date = self.route.as_ref().and_then(|(_, route)| route.date);
+        let version = match date.and_then(|date| date.and_hms_opt(0, 0, 0)) {
+            Some(midnight) => {
+                let start_ms = midnight.and_utc().timestamp_millis();
+                modified_ms.clamp(start_ms, start_ms + DAY_MS - 1)
+            }
+            None => modified_ms,
+        };
+        version.min(now_ms)
+    }
+
+    /// Files with the same lane are synced one after the other.
+    pub fn lane(&self) -> Lane {
+        self.route.as_ref().map(|(dataset, route)| (dataset.name.clone(), route.market.clone()))
+    }
+}
+
+/// Dataset and market; `None` for unmatched files.
+pub type Lane = Option<(String, String)>;
+
+/// Finds every file below a directory that may be taken: not hidden, not temporary, no link, and not tidegate's own.
+/// `take` says whether to go on. A watcher hears of every folder.
+pub fn scan(
+    root: &Arc<Path>,
+    datasets: &[Arc<Dataset>],
+    own_dirs: &[PathBuf],
+    watcher: Option<&Watcher>,
+    take: &mut dyn FnMut(SourceFile) -> bool,
+) -> BlindSpots {
+    let mut walk = Walk {
+        watcher,
+        is_excluded: &|path| is_hidden(path) || own_dirs.iter().any(|own| own == path),
+        take: &mut |path, stat| {
+            !is_wanted_name(&path) || take(SourceFile::found(root, path, Stamp::of(stat), datasets))
+        },
+        blind_spots: BlindSpots::default(),
+    };
+    walk.start(root);
+    walk.blind_spots
+}
+
+/// The first dataset that a path belongs to, and what the path says.
+pub fn route(path: &Path, datasets: &[Arc<Dataset>]) -> Option<(Arc<Dataset>, Route)> {
+    let text = path_text(path);
+    let Some(corrected) = corrected_paths(&text) else {
+        return datasets.iter().find_map(|dataset| dataset.for_path(&text));
+    };
+    let (dataset, route) =
+        datasets.iter().find_map(|dataset| corrected.iter().find_map(|path| dataset.for_path(path)))?;
+    // A day in the name is that of the export: what an operator corrects afterwards is newer.
+    Some((dataset, Route { date: None, corrects: Some(stem(&text).to_owned()), ..route }))
+}
+
+fn is_hidden(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'))
+}
+
+fn is_wanted_name(path: &Path) -> bool {
+    let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
+    !name.starts_with('.') && !TEMPORARY_ENDS.iter().any(|end| name.ends_with(end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hidden_temporary_linked_and_own_files_are_left_alone() {
+        let inbox = tempfile::tempdir().expect("a temporary directory");
+        for name in ["a.csv", ".b.csv", "c.csv.part", "d.TMP", "e.csv~", "sub/f.csv", ".hidden/g.csv", "own/i.csv"] {
+            let path = inbox.path().join(name);
+            std::fs::create_dir_all(path.parent().expect("below the inbox")).expect("writable");
+            std::fs::write(path, "x").expect("writable");
+        }
+        std::os::unix::fs::symlink("/etc/hostname", inbox.path().join("h.csv")).expect("writable");
+        let mut found = Vec::new();
+        let root = Arc::from(inbox.path());
+        scan(&root, &[], &[inbox.path().join("own")], None, &mut |file| {
+            found.push(file.name());
+            true
+        });
+        found.sort();
+        assert_eq!(found, ["a.csv", "f.csv"]);
+    }
+}

@@ -1,0 +1,490 @@
+//! CSV rows: the rows of a file of delimited cells, and what is wrong with each.
+//!
+//! Rows that fit are later decoded by arrow-csv; what it would take for something else is rewritten or rejected here.
+
+use crate::error::SyncError;
+use crate::feed::dataset::Dataset;
+use crate::feed::inference::Inference;
+use crate::feed::layout::{Kind, Layout, Role};
+use crate::source::rows::cells::{Cell, Dialect, Split, split_row};
+use crate::source::rows::repair;
+use crate::source::rows::repair::Repair;
+use crate::source::rows::{Fault, Form, RowRef, text_key};
+use crate::source::text::content::Window;
+use crate::transform::clean::{clean_key, conforms, misfit};
+use crate::values::spreadsheet::is_guarded;
+use memchr::{memchr, memchr2};
+
+/// Lines of a quoted cell that are looked at for rows: enough to tell rows from text, few enough that a hostile file
+/// does not have all of its lines looked at again for each of them.
+const RUNAWAY_LINES_MAX: usize = 64;
+
+/// The rows of a CSV file after its header.
+#[derive(Debug)]
+pub struct CsvRows<'a> {
+    window: Window<'a>,
+    dialect: Dialect,
+    layout: &'a Layout,
+    dataset: &'a Dataset,
+    /// Column of the key; `None` where each distinct row is a record.
+    key: Option<usize>,
+    /// Whether it is a corrected copy of rejected rows.
+    is_correction: bool,
+    field_bytes_max: usize,
+    cells: Vec<Cell>,
+    /// The beginning of the last row that was too long.
+    long: Vec<u8>,
+    /// Rows so far.
+    number: u64,
+    /// Columns whose kind the data decides, and what their values have in common.
+    inferences: Vec<(usize, Inference)>,
+}
+
+/// Reads the header, the first row of the window.
+///
+/// # Errors
+///
+/// When there is none, or it is not text.
+pub fn read_header(window: &mut Window<'_>, dialect: Dialect) -> Result<Vec<String>, SyncError> {
+    if window.rest().starts_with(b"\xef\xbb\xbf") {
+        window.advance(3);
+    }
+    let mut cells = Vec::new();
+    loop {
+        match split_row(window.rest(), window.is_at_end(), dialect, &mut cells) {
+            Split::Incomplete => window.fill()?,
+            Split::TooLong => return Err(SyncError::damaged("the header is longer than row_bytes_max")),
+            Split::Broken { reason, .. } => {
+                return Err(SyncError::damaged(format!("the header cannot be read: {reason}")));
+            }
+            Split::Row { next: 0, .. } => return Err(SyncError::damaged("the file has no header")),
+            Split::Row { next, .. } => {
+                window.advance(next);
+                let row = window.passed(next);
+                let header: Result<Vec<String>, _> = cells
+                    .iter()
+                    .map(|cell| {
+                        std::str::from_utf8(cell.bytes(row)).map(|text| dialect.unquoted(text, *cell).into_owned())
+                    })
+                    .collect();
+                // Blank lines may stand in front of it.
+                if cells.iter().all(|cell| cell.start == cell.end) {
+                    continue;
+                }
+                return header.map_err(|_| SyncError::damaged("the header is not UTF-8 text"));
+            }
+        }
+    }
+}
+
+impl<'a> CsvRows<'a> {
+    /// The rows from the window's place on, of which `number` came before.
+    pub fn new(
+        window: Window<'a>,
+        dialect: Dialect,
+        layout: &'a Layout,
+        dataset: &'a Dataset,
+        key: Option<usize>,
+        field_bytes_max: usize,
+        number: u64,
+    ) -> Self {
+        Self {
+            window,
+            dialect,
+            layout,
+            dataset,
+            key,
+            is_correction: layout.is_correction(),
+            field_bytes_max,
+            cells: Vec::new(),
+            long: Vec::new(),
+            number,
+            inferences: Vec::new(),
+        }
+    }
+
+    /// Offset in the file of what is read next.
+    pub const fn offset(&self) -> u64 {
+        self.window.offset()
+    }
+
+    /// Number of the row that was read last.
+    pub const fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Passes by a run of rows.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn skip(&mut self, bytes: u64, rows: u64) -> Result<(), SyncError> {
+        self.number += rows;
+        self.window.skip(bytes)
+    }
+
+    /// Also finds out what columns hold whose kind the data decides.
+    pub fn inferring(mut self) -> Self {
+        let columns = self.layout.columns.iter().enumerate();
+        self.inferences = columns.filter_map(|(index, column)| Some((index, column.inference()?))).collect();
+        self
+    }
+
+    /// The kind that each of these columns needs; `None` while no value says so.
+    pub fn into_kinds(self) -> Vec<(usize, Option<Kind>)> {
+        self.inferences.into_iter().map(|(column, inference)| (column, inference.kind())).collect()
+    }
+
+    /// The next row that is not blank.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn next_row(&mut self) -> Result<Option<RowRef<'_>>, SyncError> {
+        loop {
+            let split = split_row(self.window.rest(), self.window.is_at_end(), self.dialect, &mut self.cells);
+            let (end, next, broken) = match split {
+                Split::Incomplete => {
+                    self.window.fill()?;
+                    continue;
+                }
+                Split::TooLong => return self.long_row().map(Some),
+                Split::Row { next: 0, .. } => return Ok(None),
+                Split::Row { end, next } => match self.runaway_end(end) {
+                    Some(end) => (end, end + 1, Some("a quote opens a cell and closes only in a later row")),
+                    None => (end, next, None),
+                },
+                Split::Broken { end, next, reason } => (end, next, Some(reason)),
+            };
+            let is_blank = broken.is_none() && self.cells.iter().all(|cell| cell.start == cell.end);
+            if !is_blank {
+                return Ok(Some(self.row(end, next, broken)));
+            }
+            self.window.advance(next);
+        }
+    }
+
+    /// Where the first line of the row that was just split ends, when its quote ran away: the rows after it were taken
+    /// for text, up to the next quote that happens to stand where one closes. Text of several lines is left alone
+    /// unless its lines read as rows: all of them in a row that fits, one in a row that fits no way.
+    fn runaway_end(&self, row_end: usize) -> Option<usize> {
+        let row = &self.window.rest()[..row_end];
+        let has_lines = |cell: &Cell| cell.is_quoted && memchr2(b'\n', b'\r', cell.bytes(row)).is_some();
+        let expected = self.layout.named()..=self.layout.columns.len();
+        if !self.cells.iter().any(has_lines) || *expected.start() < 2 {
+            return None;
+        }
+        let is_line_end = |byte: &u8| matches!(byte, b'\n' | b'\r');
+        let mut lines = row.split(is_line_end);
+        let first = lines.next()?;
+        // Where rows have no key, their first cells must do.
+        let key = self.key.unwrap_or(0);
+        let own_key = first.split(|&byte| byte == self.dialect.delimiter).nth(key)?;
+        let mut cells = Vec::new();
+        let mut is_row = |line: &[u8]| {
+            let split = split_row(line, true, self.dialect, &mut cells);
+            matches!(split, Split::Row { .. })
+                && expected.contains(&cells.len())
+                && signs(cells[key].bytes(line), self.dialect) == signs(own_key, self.dialect)
+        };
+        let lines: Vec<&[u8]> = lines.filter(|line| !line.is_empty()).take(RUNAWAY_LINES_MAX).collect();
+        let is_runaway = match lines.as_slice() {
+            // A row that fits is only doubted for whole rows inside of it: its last line, by which it ends, is
+            // none of them, and may open a quote of its own.
+            [swallowed @ .., _] if expected.contains(&self.cells.len()) => {
+                !swallowed.is_empty() && swallowed.iter().all(|line| is_row(line))
+            }
+            lines => lines.iter().any(|line| is_row(line)),
+        };
+        is_runaway.then_some(first.len())
+    }
+
+    /// A row that is longer than it may be: what is kept of it is its beginning, and the rest is passed by.
+    fn long_row(&mut self) -> Result<RowRef<'_>, SyncError> {
+        self.number += 1;
+        let offset = self.window.offset();
+        let kept = self.window.rest().len().min(self.dialect.row_bytes_max);
+        self.long = self.window.rest()[..kept].to_vec();
+        let key = self.leading_key(&self.long);
+        loop {
+            let (passed, is_over) = match memchr(b'\n', self.window.rest()) {
+                Some(end) => (end + 1, true),
+                None => (self.window.rest().len(), self.window.is_at_end()),
+            };
+            self.window.advance(passed);
+            if is_over {
+                break;
+            }
+            self.window.fill()?;
+        }
+        let form = Form::Broken(Fault::row("the row is longer than row_bytes_max; the beginning of it is kept"));
+        let next_offset = self.window.offset();
+        let raw = &self.long[..];
+        Ok(RowRef { number: self.number, offset, next_offset, raw, whole: raw, key, form, absent: Vec::new() })
+    }
+
+    fn row(&mut self, end: usize, next: usize, broken: Option<&'static str>) -> RowRef<'_> {
+        self.number += 1;
+        let offset = self.window.offset();
+        self.window.advance(next);
+        let whole = self.window.passed(next);
+        let raw = &whole[..end];
+        let own = (self.is_correction && broken.is_none()).then(|| without_guards(raw, &self.cells)).flatten();
+        let (key, form) = match (broken, own) {
+            (Some(reason), _) => (self.leading_key(raw), Form::Broken(Fault::row(reason))),
+            (None, None) => self.read(raw),
+            (None, Some(bytes)) => {
+                split_row(&bytes, true, self.dialect, &mut self.cells);
+                match self.read(&bytes) {
+                    (key, Form::Fits) => (key, Form::Rewritten { bytes, is_repaired: false }),
+                    read => read,
+                }
+            }
+        };
+        if !self.inferences.is_empty() {
+            match &form {
+                Form::Fits => observe(&mut self.inferences, raw, self.dialect, self.dataset),
+                Form::Rewritten { bytes, .. } => observe(&mut self.inferences, bytes, self.dialect, self.dataset),
+                Form::Broken(_) => {}
+            }
+        }
+        let next_offset = offset + next as u64;
+        RowRef { number: self.number, offset, next_offset, raw, whole, key, form, absent: Vec::new() }
+    }
+
+    /// The key of a row, as far as it can be read, and what the row is to its columns.
+    fn read(&self, raw: &[u8]) -> (Option<String>, Form) {
+        let Ok(text) = std::str::from_utf8(raw) else {
+            let fault = self.cell_fault(
+                raw,
+                "the bytes are not UTF-8 text: export the file as UTF-8, or set `encoding` of the dataset",
+                |bytes| std::str::from_utf8(bytes).is_err(),
+            );
+            return (self.leading_key(raw), Form::Broken(fault));
+        };
+        let shape = repair::repair(&TextRow { text, rows: self });
+        let key = match self.key_of(text, &shape) {
+            Ok(key) => key,
+            Err(fault) => return (None, Form::Broken(fault)),
+        };
+        if memchr(0, raw).is_some() {
+            let fault = self.cell_fault(raw, "the value holds a NUL byte", |bytes| memchr(0, bytes).is_some());
+            return (key, Form::Broken(fault));
+        }
+        if raw.len() > self.field_bytes_max {
+            let reason = format!("the value is longer than field_bytes_max allows ({} bytes)", self.field_bytes_max);
+            let is_long = |bytes: &[u8]| bytes.len() > self.field_bytes_max;
+            if self.cells.iter().any(|cell| is_long(cell.bytes(raw))) {
+                return (key, Form::Broken(self.cell_fault(raw, &reason, is_long)));
+            }
+        }
+        (key, self.fitting_form(text, shape).unwrap_or_else(Form::Broken))
+    }
+
+    /// The form of a row whose cells fit the types of columns that take nothing else.
+    fn fitting_form(&self, text: &str, shape: Repair) -> Result<Form, Fault> {
+        let widths = if let Repair::Shifted(widths) = &shape { widths.clone() } else { Vec::new() };
+        let form = self.form(text, shape)?;
+        let mut first = 0;
+        for (index, column) in self.layout.columns[..self.layout.named()].iter().enumerate() {
+            let width = widths.get(index).copied().unwrap_or(1);
+            if let Some(&cell) = self.cells.get(first).filter(|_| width == 1 && column.is_strict()) {
+                let cell_text = self.dialect.unquoted(&text[cell.start..cell.end], cell);
+                if let Some(reason) = misfit(&cell_text, column, &self.dataset.null_tokens) {
+                    return Err(Fault::cell(Some(column.name.clone()), &reason));
+                }
+            }
+            first += width;
+        }
+        Ok(form)
+    }
+
+    /// A fault of the first cell that `is_at_fault`.
+    fn cell_fault(&self, raw: &[u8], reason: &str, is_at_fault: impl Fn(&[u8]) -> bool) -> Fault {
+        let cell = self.cells.iter().position(|cell| is_at_fault(cell.bytes(raw)));
+        let column = cell.and_then(|cell| self.layout.columns.get(cell));
+        Fault::cell(column.map(|column| column.name.clone()), reason)
+    }
+
+    /// The key of a row that is text; `None` when the row's shift leaves open where it is.
+    fn key_of(&self, text: &str, shape: &Repair) -> Result<Option<String>, Fault> {
+        let Some(key) = self.key else {
+            let is_header = !self.cells.is_empty()
+                && self.cells.iter().zip(&self.layout.columns).all(|(&cell, column)| {
+                    self.dialect.unquoted(&text[cell.start..cell.end], cell).trim() == column.raw_name.trim()
+                });
+            return if is_header { Err(Fault::header_again()) } else { Ok(Some(text_key(text.as_bytes()))) };
+        };
+        let column = &self.layout.columns[key];
+        let index = match shape {
+            Repair::Shifted(widths) => widths[..key].iter().sum(),
+            _ => key,
+        };
+        let is_certain = matches!(shape, Repair::Fits | Repair::Shifted(_)) || self.is_key_leading();
+        let Some(&cell) = self.cells.get(index).filter(|_| is_certain) else { return Ok(None) };
+        let cell_text = self.dialect.unquoted(&text[cell.start..cell.end], cell);
+        if cell_text.trim() == column.raw_name.trim() {
+            return Err(Fault::header_again());
+        }
+        match clean_key(&cell_text, column, &self.dataset.null_tokens) {
+            None => Err(Fault::cell(Some(column.name.clone()), "the row has no key")),
+            Some(Err(reason)) => Err(Fault::cell(Some(column.name.clone()), &reason)),
+            Some(Ok(key)) if key.contains('\0') => {
+                Err(Fault::cell(Some(column.name.clone()), "the key holds a NUL byte"))
+            }
+            Some(Ok(key)) => Ok(Some(key.to_owned())),
+        }
+    }
+
+    /// The key of a row that cannot be read as a whole, if nothing before it can have shifted it.
+    fn leading_key(&self, raw: &[u8]) -> Option<String> {
+        let key = self.key?;
+        let cell = *self.cells.get(key).filter(|_| self.is_key_leading())?;
+        let text = self.dialect.unquoted(std::str::from_utf8(raw.get(cell.start..cell.end)?).ok()?, cell);
+        let key = clean_key(&text, &self.layout.columns[key], &self.dataset.null_tokens)?;
+        key.ok().filter(|key| !key.contains('\0')).map(str::to_owned)
+    }
+
+    /// Whether no column in front of the key may have swallowed delimiters.
+    fn is_key_leading(&self) -> bool {
+        self.key.is_some_and(|key| !self.layout.columns[..key].iter().any(|column| column.swallows))
+    }
+
+    fn form(&self, text: &str, shape: Repair) -> Result<Form, Fault> {
+        let width = self.layout.columns.len();
+        match shape {
+            Repair::Fits if self.cells.len() == width => Ok(Form::Fits),
+            Repair::Fits => {
+                Ok(Form::Rewritten { bytes: self.rewrite(text, &vec![1; self.layout.named()]), is_repaired: false })
+            }
+            Repair::Shifted(widths) => Ok(Form::Rewritten { bytes: self.rewrite(text, &widths), is_repaired: true }),
+            Repair::Ambiguous(candidates) => {
+                let readings: Vec<String> = candidates.iter().map(|widths| self.reading(text, widths)).collect();
+                Err(Fault::row(&format!(
+                    "{}, and there is more than one way to undo that: {}; quote the text",
+                    self.count_fault(),
+                    readings.join(" or ")
+                )))
+            }
+            Repair::Impossible => {
+                Err(Fault::row(&format!("{}: quote text that holds the delimiter", self.count_fault())))
+            }
+        }
+    }
+
+    fn count_fault(&self) -> String {
+        format!("the row has {} cells where the header has {}", self.cells.len(), self.layout.named())
+    }
+
+    /// The swallowing columns' texts under one way to undo the shift.
+    fn reading(&self, text: &str, widths: &[usize]) -> String {
+        let mut first = 0;
+        let mut texts = Vec::new();
+        for (column, &width) in self.layout.columns.iter().zip(widths) {
+            if width > 1 {
+                texts.push(format!("{} = `{}`", column.name, self.span(text, first, width)));
+            }
+            first += width;
+        }
+        texts.join(", ")
+    }
+
+    /// The row with the cells of each column made one, and exactly the header's number of cells.
+    fn rewrite(&self, text: &str, widths: &[usize]) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(text.len() + 8);
+        let mut first = 0;
+        for (column, &width) in widths.iter().enumerate() {
+            if column > 0 {
+                bytes.push(self.dialect.delimiter);
+            }
+            let span = self.span(text, first, width);
+            if width == 1 {
+                bytes.extend(span.bytes());
+            } else {
+                bytes.extend(self.dialect.quoted(span).bytes());
+            }
+            first += width;
+        }
+        let padding = self.layout.columns.len() - widths.len();
+        bytes.extend(std::iter::repeat_n(self.dialect.delimiter, padding));
+        bytes
+    }
+
+    fn span<'t>(&self, text: &'t str, first: usize, width: usize) -> &'t str {
+        &text[self.cells[first].start..self.cells[first + width - 1].end]
+    }
+}
+
+/// Notes what the cells of columns look like whose kind the data decides.
+/// A row of a corrected copy as it was before its cells were guarded against spreadsheets; `None` where none is.
+fn without_guards(row: &[u8], cells: &[Cell]) -> Option<Vec<u8>> {
+    let guards = cells.iter().map(|cell| cell.start + usize::from(cell.is_quoted));
+    let guards: Vec<usize> =
+        guards.zip(cells).filter(|&(at, cell)| is_guarded(&row[at..cell.end])).map(|(at, _)| at).collect();
+    let is_kept = |at: &usize| guards.binary_search(at).is_err();
+    (!guards.is_empty()).then(|| (0..row.len()).filter(is_kept).map(|at| row[at]).collect())
+}
+
+fn observe(inferences: &mut [(usize, Inference)], row: &[u8], dialect: Dialect, dataset: &Dataset) {
+    let mut cells = Vec::new();
+    split_row(row, true, dialect, &mut cells);
+    for (column, inference) in inferences {
+        let Some(&cell) = cells.get(*column) else { continue };
+        let Ok(text) = std::str::from_utf8(cell.bytes(row)) else { continue };
+        let text = dialect.unquoted(text, cell);
+        if !dataset.null_tokens.matches(&text) {
+            inference.observe(&text);
+        }
+    }
+}
+
+/// The current row as the repair sees it.
+struct TextRow<'a, 'b> {
+    text: &'a str,
+    rows: &'a CsvRows<'b>,
+}
+
+impl repair::Row for TextRow<'_, '_> {
+    fn columns(&self) -> usize {
+        self.rows.layout.named()
+    }
+
+    fn cells(&self) -> usize {
+        self.rows.cells.len()
+    }
+
+    fn is_empty(&self, cell: usize) -> bool {
+        let cell = self.rows.cells[cell];
+        self.rows.dialect.unquoted(&self.text[cell.start..cell.end], cell).trim().is_empty()
+    }
+
+    fn swallows(&self, column: usize) -> bool {
+        self.rows.layout.columns[column].swallows
+    }
+
+    fn conforms(&self, column: usize, cell: usize) -> bool {
+        let cell = self.rows.cells[cell];
+        let text = self.rows.dialect.unquoted(&self.text[cell.start..cell.end], cell);
+        let column = &self.rows.layout.columns[column];
+        let null_tokens = &self.rows.dataset.null_tokens;
+        match column.role {
+            Role::Key => matches!(clean_key(&text, column, null_tokens), Some(Ok(_))),
+            _ => conforms(&text, column, null_tokens),
+        }
+    }
+}
+
+/// Which kinds of signs a key is made of: digits, letters, white space, others. Two keys of a file have the same.
+fn signs(key: &[u8], dialect: Dialect) -> [bool; 4] {
+    let mut signs = [false; 4];
+    for &byte in key.trim_ascii().iter().filter(|&&byte| byte != dialect.quote) {
+        let kind = match byte {
+            b'0'..=b'9' => 0,
+            b' ' | b'\t' => 1,
+            byte if byte.is_ascii_alphabetic() || !byte.is_ascii() => 2,
+            _ => 3,
+        };
+        signs[kind] = true;
+    }
+    signs
+}

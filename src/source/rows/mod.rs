@@ -1,0 +1,172 @@
+//! Rows: the rows of a file one after the other, whatever its format.
+
+pub mod cells;
+pub mod csv;
+pub mod json;
+pub mod repair;
+pub mod repaired;
+
+use crate::error::SyncError;
+use crate::feed::dataset::{Encoding, hex};
+use crate::source::rows::csv::CsvRows;
+use crate::source::rows::json::JsonRows;
+use crate::source::text::encoding::written;
+use sha2::{Digest, Sha256};
+
+/// One row, borrowed from the reader.
+#[derive(Debug)]
+pub struct RowRef<'a> {
+    /// 1 is the first row after the header.
+    pub number: u64,
+    /// Offset of its first byte in the file.
+    pub offset: u64,
+    /// Offset of what comes after it.
+    pub next_offset: u64,
+    /// Its bytes as they are.
+    pub raw: &'a [u8],
+    /// The same with what ends the row.
+    pub whole: &'a [u8],
+    /// The record it belongs to, when that can be read.
+    pub key: Option<String>,
+    /// Whether it can be loaded, and how.
+    pub form: Form,
+    /// Columns of the layout that its JSON object does not have.
+    pub absent: Vec<usize>,
+}
+
+/// What a row is to its columns.
+#[derive(Debug)]
+pub enum Form {
+    /// It can be decoded as it stands.
+    Fits,
+    /// It can be decoded in this form.
+    Rewritten {
+        /// The row to decode.
+        bytes: Vec<u8>,
+        /// Whether shifted cells were put back.
+        is_repaired: bool,
+    },
+    /// It cannot be loaded.
+    Broken(Fault),
+}
+
+/// Why a row cannot be loaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The column at fault, if one is.
+    pub column: Option<String>,
+    /// Why, and what to do.
+    pub reason: String,
+    /// Whether the row is the header once more, which no record misses.
+    pub is_header: bool,
+}
+
+impl Fault {
+    /// A fault of the row as a whole.
+    pub fn row(reason: &str) -> Self {
+        Self::cell(None, reason)
+    }
+
+    /// A fault of one cell.
+    pub fn cell(column: Option<String>, reason: &str) -> Self {
+        Self { column, reason: reason.to_owned(), is_header: false }
+    }
+
+    /// The header inside of the file.
+    pub fn header_again() -> Self {
+        Self { is_header: true, ..Self::row("the header again") }
+    }
+}
+
+impl RowRef<'_> {
+    /// Whether it cannot be loaded and may belong to any record: what the file lacks of a record may be in it.
+    pub fn is_of_unknown_record(&self) -> bool {
+        self.key.is_none() && matches!(&self.form, Form::Broken(fault) if !fault.is_header)
+    }
+}
+
+/// The rows of a file.
+#[derive(Debug)]
+pub enum Rows<'a> {
+    /// Of a CSV file.
+    Csv(CsvRows<'a>),
+    /// Of a JSON file.
+    Json(JsonRows<'a>),
+}
+
+impl Rows<'_> {
+    /// Offset in the file of what is read next; `None` where only the rows themselves tell.
+    pub const fn offset(&self) -> Option<u64> {
+        match self {
+            Self::Csv(rows) => Some(rows.offset()),
+            Self::Json(_) => None,
+        }
+    }
+
+    /// Passes by a run of rows.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn skip(&mut self, bytes: u64, rows: u64) -> Result<(), SyncError> {
+        match self {
+            Self::Csv(csv) => csv.skip(bytes, rows),
+            Self::Json(_) => unreachable!("of JSON files nothing is skipped"),
+        }
+    }
+
+    /// Number of the row that was read last.
+    pub const fn number(&self) -> u64 {
+        match self {
+            Self::Csv(rows) => rows.number(),
+            Self::Json(rows) => rows.number(),
+        }
+    }
+
+    /// The next row.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read, or its structure is damaged.
+    pub fn next_row(&mut self) -> Result<Option<RowRef<'_>>, SyncError> {
+        match self {
+            Self::Csv(rows) => rows.next_row(),
+            Self::Json(rows) => rows.next_row(),
+        }
+    }
+}
+
+/// The key of a row that is a record by itself: its own text, so that rows with one text are one record.
+pub fn text_key(raw: &[u8]) -> String {
+    hex(&Sha256::digest(raw))
+}
+
+/// A row's bytes as text; what is not text as `\xNN`.
+pub fn printable(raw: &[u8]) -> String {
+    printable_in(raw, Encoding::Utf8)
+}
+
+/// The text that was made of a row; what could not be decoded as `\xNN`, by the bytes that the file has there.
+pub fn printable_in(raw: &[u8], encoding: Encoding) -> String {
+    let mut text = String::with_capacity(raw.len());
+    let mut invalid = Vec::new();
+    for chunk in raw.utf8_chunks() {
+        if !chunk.valid().is_empty() {
+            push_bytes(&mut text, &mut invalid, encoding);
+        }
+        for c in chunk.valid().chars() {
+            // PostgreSQL stores no NUL in text.
+            if c == '\0' { text.push_str("\\x00") } else { text.push(c) }
+        }
+        invalid.extend(chunk.invalid());
+    }
+    push_bytes(&mut text, &mut invalid, encoding);
+    text
+}
+
+fn push_bytes(text: &mut String, invalid: &mut Vec<u8>, encoding: Encoding) {
+    for byte in written(invalid, encoding) {
+        text.push_str(&format!("\\x{byte:02X}"));
+    }
+    invalid.clear();
+}

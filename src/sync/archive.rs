@@ -1,0 +1,124 @@
+//! Archive: what happens to a file once its rows are committed. Files are moved and removed in the folders that were
+//! opened, so that no link leads outside of the inbox or the archive.
+
+use crate::config::{AfterSync, Config};
+use crate::error::SyncError;
+use crate::process::modes::{FILE_MODE, folder_mode, make_folders};
+use crate::source::find::beneath;
+use crate::source::find::beneath::Entry;
+use crate::source::find::scan::SourceFile;
+use crate::source::text::content::Stamp;
+use rustix::fs::{
+    AtFlags, Mode, OFlags, RenameFlags, fchmod, fstat, openat, renameat, renameat_with, statat, unlinkat,
+};
+use rustix::io::Errno;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+/// Archived versions of a file that are looked through for one.
+const ARCHIVED_MAX: usize = 1000;
+
+/// Keeps, archives or deletes a synced file, as configured. A file that changed meanwhile stays, and so does
+/// one that cannot be moved: its rows are in the tables, so that is worth a line in the log and no more.
+pub fn put_away(config: &Config, source_file: &SourceFile) {
+    fail::fail_point!("before_put_away");
+    let put_away = match config.after_sync {
+        AfterSync::Keep => Ok(()),
+        AfterSync::Delete => delete(source_file),
+        AfterSync::Archive => archive(config, source_file),
+    };
+    if let Err(error) = put_away {
+        let error = SyncError::state(&source_file.path, error);
+        tracing::error!(path = source_file.path_text(), reason = %error, "file stays in the inbox");
+    }
+}
+
+fn delete(source_file: &SourceFile) -> io::Result<()> {
+    let Some(entry) = unchanged(source_file) else { return Ok(()) };
+    Ok(unlinkat(&entry.folder, entry.name, AtFlags::empty())?)
+}
+
+fn archive(config: &Config, source_file: &SourceFile) -> io::Result<()> {
+    let Some(entry) = unchanged(source_file) else { return Ok(()) };
+    make_folders(&config.archive_dir)?;
+    let below = source_file.path.strip_prefix(&config.inbox).ok().and_then(Path::parent).unwrap_or(Path::new(""));
+    let archive = beneath::open_folder(&config.archive_dir, &config.archive_dir)?;
+    let folder = beneath::make_folders(archive, below, folder_mode())?;
+    for name in names(entry.name) {
+        match move_file(source_file, &entry, &folder, &name) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            moved => return moved,
+        }
+    }
+    Ok(())
+}
+
+/// The file's place, if it still holds what was synced.
+fn unchanged(source_file: &SourceFile) -> Option<Entry<'_>> {
+    let entry = Entry::of(&source_file.root, &source_file.path).ok()?;
+    entry.stat().is_ok_and(|stat| Stamp::of(&stat) == source_file.stamp).then_some(entry)
+}
+
+/// The name, then `.1`, `.2`, … for one that an earlier version of the file has.
+fn names(name: &OsStr) -> impl Iterator<Item = OsString> {
+    let numbered = |number: u32| {
+        let mut numbered = name.to_owned();
+        numbered.push(format!(".{number}"));
+        numbered
+    };
+    std::iter::once(name.to_owned()).chain((1..).map(numbered))
+}
+
+fn move_file(source_file: &SourceFile, from: &Entry<'_>, folder: &OwnedFd, name: &OsStr) -> io::Result<()> {
+    let renamed = renameat_with(&from.folder, from.name, folder, name, RenameFlags::NOREPLACE);
+    let renamed = match renamed {
+        // Some file systems cannot do it in one step.
+        Err(Errno::INVAL | Errno::NOSYS) => match statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Err(Errno::NOENT) => renameat(&from.folder, from.name, folder, name),
+            Err(error) => Err(error),
+            Ok(_) => Err(Errno::EXIST),
+        },
+        renamed => renamed,
+    };
+    match renamed {
+        // The archive may be on another file system.
+        Err(Errno::XDEV) => copy(source_file, from, folder, name),
+        Err(error) => Err(error.into()),
+        Ok(()) => {
+            let archived = openat(folder, name, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+            // Only its owner may; the archive's folder is closed to others either way.
+            let _ = fchmod(archived, Mode::from_bits_truncate(FILE_MODE));
+            Ok(())
+        }
+    }
+}
+
+fn copy(source_file: &SourceFile, from: &Entry<'_>, folder: &OwnedFd, name: &OsStr) -> io::Result<()> {
+    let mut source = beneath::open_file(&source_file.root, &source_file.path)?;
+    if Stamp::of(&fstat(&source)?) != source_file.stamp {
+        return Ok(());
+    }
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mut target = File::from(openat(folder, name, flags, Mode::from_bits_truncate(FILE_MODE))?);
+    let copied = io::copy(&mut source, &mut target).and_then(|_| target.sync_all());
+    if let Err(error) = copied {
+        // A part of it is no archived file.
+        let _ = unlinkat(folder, name, AtFlags::empty());
+        return Err(error);
+    }
+    match from.stat().is_ok_and(|stat| Stamp::of(&stat) == source_file.stamp) {
+        true => Ok(unlinkat(&from.folder, from.name, AtFlags::empty())?),
+        false => Ok(()),
+    }
+}
+
+/// Where versions of a file may lie that were archived, below the archive.
+pub fn archived(config: &Config, path: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    let below = path.strip_prefix(&config.inbox).ok().and_then(Path::parent).unwrap_or(Path::new(""));
+    let folder = config.archive_dir.join(below);
+    let names: Vec<OsString> = names(path.file_name().unwrap_or_default()).take(ARCHIVED_MAX).collect();
+    names.into_iter().map(move |name| folder.join(name)).take_while(|path| path.exists())
+}

@@ -1,0 +1,212 @@
+//! Checkpoint: a local file a synced file that saves looking at everything again after a restart.
+//!
+//! | ledger says | checkpoint says | what happens |
+//! |---|---|---|
+//! | syncing, at P | the same file, at P or before | the survey is taken from it, reading goes on at P |
+//! | syncing, at P | another version, or none, or unreadable | the file is hashed and surveyed again, reading goes on at P |
+//! | anything else | anything | the checkpoint is removed |
+//!
+//! The position of the ledger always wins. The checkpoint is written after the commit, so it may lag by
+//! a chunk; it leads only after the database was restored from a backup, and then it is not believed.
+//!
+//! It is a cache: where it cannot be kept (a full disk, a directory that is gone, no descriptor left), the work goes on
+//! without it, and the log says so.
+
+use crate::chunk::Position;
+use crate::error::SyncError;
+use crate::process::episode::Episode;
+use crate::process::modes::{make_folders, make_own_folder};
+use crate::source::survey::Survey;
+use crate::source::text::content::Stamp;
+use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+/// Grows when the file's meaning changes; an older file is not read.
+const FORMAT_VERSION: u32 = 3;
+
+/// A survey with more scattered records than this costs more to write after every chunk than to repeat.
+const SCATTERED_MAX: usize = 10_000;
+
+/// What a restart needs beside the ledger.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    format_version: u32,
+    /// The ledger's file.
+    pub file_id: i64,
+    /// What the file looked like.
+    pub stamp: Stamp,
+    /// Digests of the blocks of its text.
+    pub digests: Vec<u64>,
+    /// What the first look found.
+    pub survey: Survey,
+    /// Everything before it was committed.
+    pub position: Position,
+}
+
+/// The directory of checkpoints.
+#[derive(Clone, Debug)]
+pub struct Checkpoints {
+    directory: PathBuf,
+    episode: Episode,
+}
+
+impl Checkpoint {
+    /// The state of a file that was just surveyed or resumed.
+    pub const fn new(file_id: i64, stamp: Stamp, digests: Vec<u64>, survey: Survey, position: Position) -> Self {
+        Self { format_version: FORMAT_VERSION, file_id, stamp, digests, survey, position }
+    }
+}
+
+impl Checkpoints {
+    /// The checkpoints of a state directory, which is made if it is missing.
+    ///
+    /// # Errors
+    ///
+    /// When there can be no state directory: that is a mistake of the configuration, not a disk that is full for a while.
+    pub fn open(state_dir: &Path) -> Result<Self, SyncError> {
+        make_folders(state_dir).map_err(|error| SyncError::state(state_dir, error))?;
+        let checkpoints = Self { directory: state_dir.join("checkpoints"), episode: Episode::of("checkpoints") };
+        let directory = &checkpoints.directory;
+        checkpoints.episode.forgive(make_own_folder(directory).map_err(|error| SyncError::state(directory, error)));
+        Ok(checkpoints)
+    }
+
+    /// The checkpoint of a file, if there is one that can be believed.
+    pub fn load(&self, file_id: i64, committed: Option<Position>) -> Option<Checkpoint> {
+        let bytes = std::fs::read(self.path(file_id)).ok()?;
+        let checkpoint: Checkpoint = serde_json::from_slice(&bytes).ok()?;
+        let leads = committed.is_none_or(|committed| checkpoint.position.is_after(committed));
+        let is_believed = checkpoint.format_version == FORMAT_VERSION
+            && checkpoint.file_id == file_id
+            && (!leads || checkpoint.position == Position::default());
+        is_believed.then_some(checkpoint)
+    }
+
+    /// Replaces a file's checkpoint; a crash leaves the old one or the new one, never a part.
+    pub fn advance(&self, checkpoint: &Checkpoint) {
+        if checkpoint.survey.scattered.as_ref().is_none_or(|scattered| scattered.len() > SCATTERED_MAX) {
+            return;
+        }
+        let path = self.path(checkpoint.file_id);
+        let replaced = self.replace(&path, checkpoint).map_err(|error| SyncError::state(&path, error));
+        if self.episode.forgive(replaced).is_some() {
+            self.episode.end();
+        }
+    }
+
+    /// Removes a file's checkpoint. One that stays is removed by the next start, and no other file gets its number.
+    pub fn remove(&self, file_id: i64) {
+        let path = self.path(file_id);
+        self.episode.forgive(remove(&path));
+    }
+
+    /// Removes what a crash left behind: resume files of files that are finished, and parts of a new one.
+    pub fn retain(&self, unfinished: &HashSet<i64>) {
+        let kept: HashSet<PathBuf> = unfinished.iter().map(|&file_id| self.path(file_id)).collect();
+        let entries = match std::fs::read_dir(&self.directory) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return,
+            entries => entries.map_err(|error| SyncError::state(&self.directory, error)),
+        };
+        for entry in self.episode.forgive(entries).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if !kept.contains(&path) {
+                self.episode.forgive(remove(&path));
+            }
+        }
+    }
+
+    fn replace(&self, path: &Path, checkpoint: &Checkpoint) -> std::io::Result<()> {
+        // Somebody may have removed it.
+        make_own_folder(&self.directory)?;
+        let mut file = tempfile::NamedTempFile::new_in(&self.directory)?;
+        file.write_all(&serde_json::to_vec(checkpoint)?)?;
+        // Without this the rename could reach the disk before the bytes do.
+        file.as_file().sync_data()?;
+        file.persist(path)?;
+        File::open(&self.directory)?.sync_all()
+    }
+
+    fn path(&self, file_id: i64) -> PathBuf {
+        self.directory.join(format!("{file_id}.json"))
+    }
+}
+
+fn remove(path: &Path) -> Result<(), SyncError> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(SyncError::state(path, error)),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::feed::dataset::Encoding;
+    use crate::source::format::{Format, RowFormat};
+    use crate::source::rows::cells::Dialect;
+    use crate::source::text::compression::Compression;
+
+    fn checkpoint(position: Position) -> Checkpoint {
+        let dialect = Dialect { delimiter: b';', quote: b'"', row_bytes_max: 100 };
+        let rows = RowFormat::Csv(dialect);
+        let format = Format { compression: Compression::Gzip, encoding: Encoding::Windows1252, rows };
+        let survey = Survey {
+            format,
+            header: vec!["Order ID".to_owned()],
+            rows_read: 3,
+            rows_rejected: 0,
+            rows_of_unknown_records: 2,
+            first_faults: Vec::new(),
+            scattered: Some(vec![7]),
+            gather_passes: 1,
+        };
+        let stamp = Stamp { size_bytes: 10, modified_ns: 20, inode: 30, changed_ns: 40 };
+        Checkpoint::new(4, stamp, vec![5], survey, position)
+    }
+
+    #[test]
+    fn a_checkpoint_that_leads_the_ledger_is_not_believed() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let checkpoints = Checkpoints::open(directory.path()).expect("it can be written");
+        let position = Position { offset: 100, row: 3, ..Position::default() };
+        checkpoints.advance(&checkpoint(position));
+        let later = Position { offset: 200, row: 5, ..Position::default() };
+        assert_eq!(checkpoints.load(4, Some(position)), Some(checkpoint(position)));
+        assert_eq!(checkpoints.load(4, Some(later)), Some(checkpoint(position)));
+        assert_eq!(checkpoints.load(4, Some(Position::default())), None);
+        assert_eq!(checkpoints.load(4, None), None);
+        assert_eq!(checkpoints.load(5, Some(position)), None);
+    }
+
+    #[test]
+    fn a_directory_that_was_removed_is_made_again_and_one_that_cannot_be_is_gone_without() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let checkpoints = Checkpoints::open(directory.path()).expect("it can be written");
+        let position = Position::default();
+        checkpoints.advance(&checkpoint(position));
+        std::fs::remove_dir_all(directory.path().join("checkpoints")).expect("it is there");
+        checkpoints.retain(&HashSet::new());
+        checkpoints.advance(&checkpoint(position));
+        assert_eq!(checkpoints.load(4, Some(position)), Some(checkpoint(position)));
+        std::fs::remove_dir_all(directory.path()).expect("it is there");
+        std::fs::write(directory.path(), "no directory").expect("it can be written");
+        checkpoints.advance(&checkpoint(position));
+        checkpoints.remove(4);
+        checkpoints.retain(&HashSet::new());
+        assert_eq!(checkpoints.load(4, Some(position)), None);
+        std::fs::remove_file(directory.path()).expect("it is there");
+        std::fs::create_dir(directory.path()).expect("it can be made");
+        checkpoints.advance(&checkpoint(position));
+        assert_eq!(checkpoints.load(4, Some(position)), Some(checkpoint(position)));
+    }
+
+    #[test]
+    fn a_checkpoint_is_these_literal_bytes() {
+        let json = r#"{"format_version":3,"file_id":4,"stamp":{"size_bytes":10,"modified_ns":20,"inode":30,"changed_ns":40},"digests":[5],"survey":{"format":{"compression":"gzip","encoding":"windows-1252","rows":{"csv":{"delimiter":59,"quote":34,"row_bytes_max":100}}},"header":["Order ID"],"rows_read":3,"rows_rejected":0,"rows_of_unknown_records":2,"scattered":[7],"gather_passes":1},"position":{"pass":0,"offset":9,"row":1,"records":0,"passes":0,"done":false}}"#;
+        let position = Position { offset: 9, row: 1, ..Position::default() };
+        assert_eq!(serde_json::to_string(&checkpoint(position)).expect("plain data"), json);
+    }
+}

@@ -1,0 +1,259 @@
+//! Correction: what a corrected copy of rejected rows is to the file that it corrects.
+//!
+//! A row whose key could not be read may be one of several rows of its record. Its record is then what it would have been if the
+//! file had had the key: the file is read again for the other rows, and what earlier copies corrected stands in the ledger. Where
+//! the file is gone, the row is added to what is stored. No line is deleted while anything may still belong to any record.
+
+use crate::chunk::{JoinedRow, JoinedRows};
+use crate::cli::rejects_csv::row_note;
+use crate::config::Config;
+use crate::error::SyncError;
+use crate::feed::dataset::Dataset;
+use crate::feed::layout::{Layout, Role, Shapes};
+use crate::sink::ledger::files::FileRecord;
+use crate::sink::ledger::rejects::{CorrectedFiles, EarlierCorrection, RejectedRow};
+use crate::source::find::scan::SourceFile;
+use crate::source::format::RowFormat;
+use crate::source::other_rows::{OtherRow, read_other_rows};
+use crate::source::reader::rows_at;
+use crate::source::rows::Form;
+use crate::source::rows::cells::Dialect;
+use crate::source::survey::survey;
+use crate::source::text::content::Content;
+use crate::source::text::read_text;
+use crate::sync::archive::archived;
+use crate::sync::{Context, Surveyed, blocking};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Correction {
+    /// The files whose rejects it may close.
+    pub files: CorrectedFiles,
+    /// Records that consist of its rows and those of other files.
+    pub joined: HashSet<String>,
+    /// Those rows.
+    pub rows: JoinedRows,
+    /// Records that are not whole even so.
+    pub in_part: HashSet<String>,
+    /// Whether any record may lack rows.
+    pub is_in_part: bool,
+    /// What an operator should know of it.
+    pub note: Option<String>,
+}
+
+/// Finds what there is beside a corrected copy, and adds the columns that only other files have to its layout. `None` for a
+/// file that is no corrected copy.
+///
+/// # Errors
+///
+/// When the database fails, or a file cannot be read.
+pub(crate) async fn correction(
+    context: &Context,
+    source_file: &SourceFile,
+    surveyed: &mut Surveyed,
+    dataset: &Arc<Dataset>,
+) -> Result<Option<Correction>, SyncError> {
+    if surveyed.file.corrects.is_none() {
+        return Ok(None);
+    }
+    let files = context.sink.corrected_files(&surveyed.file).await?;
+    let rejected = context.sink.rejected_rows(&files).await?;
+    let own = own_rows(context, surveyed, dataset).await?;
+    let mut correction = Correction {
+        joined: joined_keys(&own, &rejected),
+        in_part: keys_in_part(&own, &rejected),
+        is_in_part: surveyed.survey.rows_of_unknown_records > 0
+            || rejected.iter().any(|row| row.is_open && row.key.is_none() && !own.contains(row)),
+        files,
+        ..Correction::default()
+    };
+    let Some(export) = correction.files.newest.clone() else {
+        // Nobody can say what its rows belonged to.
+        correction.is_in_part = true;
+        return Ok(Some(correction));
+    };
+    if correction.joined.is_empty() {
+        return Ok(Some(correction));
+    }
+    let keys: Vec<String> = correction.joined.iter().cloned().collect();
+    let earlier = context.sink.earlier_corrections(export.id, &keys).await?;
+    match read_export(context, &source_file.root, &export, dataset, &correction.joined).await? {
+        Some(others) => correction.rows = joined_rows(others, &earlier, surveyed, dataset, &context.sink.shapes()),
+        None => {
+            correction.in_part.extend(correction.joined.iter().cloned());
+            correction.note = Some(format!(
+                "{} is gone or has changed, so the other rows of its records could not be read: the corrected rows were added to \
+                 what is stored, and nothing was deleted; a right export of the dataset and market settles what is left",
+                export.path
+            ));
+        }
+    }
+    Ok(Some(correction))
+}
+
+/// The rows of the copy that can be loaded.
+#[derive(Default)]
+struct OwnRows {
+    /// By their numbers in the export, the record that each is in now.
+    by_number: HashMap<u64, String>,
+    /// Records with rows that have no number.
+    unnumbered: HashSet<String>,
+    keys: HashSet<String>,
+}
+
+impl OwnRows {
+    fn contains(&self, row: &RejectedRow) -> bool {
+        row.number.is_some_and(|number| self.by_number.contains_key(&number))
+    }
+}
+
+async fn own_rows(context: &Context, surveyed: &Surveyed, dataset: &Arc<Dataset>) -> Result<OwnRows, SyncError> {
+    let (content, layout, format) =
+        (Arc::clone(&surveyed.content), Arc::clone(&surveyed.layout), surveyed.survey.format.rows);
+    let (config, dataset) = (Arc::clone(&context.config), Arc::clone(dataset));
+    blocking(move || {
+        let (mut own, mut broken) = (OwnRows::default(), HashSet::new());
+        let (Some(column), RowFormat::Csv(dialect)) = (row_note(&layout), format) else { return Ok(own) };
+        let mut rows = rows_at(&content, format, &layout, &dataset, &config.limits, 0, 0)?;
+        while let Some(row) = rows.next_row()? {
+            let Some(key) = row.key else { continue };
+            if matches!(row.form, Form::Broken(_)) {
+                broken.insert(key);
+                continue;
+            }
+            match dialect.number_in(row.raw, column) {
+                Some(number) => drop(own.by_number.insert(number, key.clone())),
+                None => drop(own.unnumbered.insert(key.clone())),
+            }
+            own.keys.insert(key);
+        }
+        // One row that is still wrong leaves its whole record a reject.
+        own.by_number.retain(|_, key| !broken.contains(key));
+        own.keys.retain(|key| !broken.contains(key));
+        own.unnumbered.retain(|key| !broken.contains(key));
+        Ok(own)
+    })
+    .await
+}
+
+/// Records of the copy with a row that was not known to be theirs.
+fn joined_keys(own: &OwnRows, rejected: &[RejectedRow]) -> HashSet<String> {
+    let of_export = rejected.iter().filter(|row| row.is_of_export);
+    let moved = of_export.filter_map(|row| {
+        let key = own.by_number.get(&row.number?)?;
+        (row.key.as_ref() != Some(key)).then(|| key.clone())
+    });
+    moved.collect()
+}
+
+/// Records of the copy that lack rows which are still rejects, or have rows of which nobody knows what they were.
+fn keys_in_part(own: &OwnRows, rejected: &[RejectedRow]) -> HashSet<String> {
+    let open = rejected.iter().filter(|row| row.is_open && !own.contains(row));
+    let left_out = open.filter_map(|row| row.key.clone()).filter(|key| own.keys.contains(key));
+    let numbers: HashSet<u64> = rejected.iter().filter(|row| row.is_of_export).filter_map(|row| row.number).collect();
+    let strange = own.by_number.iter().filter(|(number, _)| !numbers.contains(number)).map(|(_, key)| key);
+    left_out.chain(strange.cloned()).chain(own.unnumbered.iter().cloned()).collect()
+}
+
+/// What the export has of some records.
+struct Others {
+    layout: Layout,
+    rows: HashMap<String, Vec<OtherRow>>,
+}
+
+/// Reads the export again, if it is still what it was.
+async fn read_export(
+    context: &Context,
+    root: &Arc<Path>,
+    export: &FileRecord,
+    dataset: &Arc<Dataset>,
+    keys: &HashSet<String>,
+) -> Result<Option<Others>, SyncError> {
+    let (config, dataset, keys) = (Arc::clone(&context.config), Arc::clone(dataset), keys.clone());
+    let (shapes, root, export) = (context.sink.shapes(), Arc::clone(root), export.clone());
+    blocking(move || {
+        let Some(content) = find_export(&config, &root, &export) else { return Ok(None) };
+        let text = read_text(content, &dataset, None, &config.limits, &config.state_dir)?;
+        let (survey, layout) = survey(&text, &dataset, &shapes, &config.limits)?;
+        let rows = read_other_rows(&text.content, survey.format.rows, &layout, &dataset, &config.limits, &keys)?;
+        Ok(Some(Others { layout, rows }))
+    })
+    .await
+}
+
+/// The content of the export, at its path or in the archive. What cannot be read is as good as gone.
+fn find_export(config: &Config, root: &Path, export: &FileRecord) -> Option<Content> {
+    let path = PathBuf::from(&export.path);
+    let folder = path.parent().unwrap_or(root);
+    let own_root = if path.starts_with(root) { root } else { folder };
+    let archive = archived(config, &path).map(|place| (config.archive_dir.as_path(), place));
+    std::iter::once((own_root, path.clone())).chain(archive).find_map(|(root, place)| {
+        let size = std::fs::symlink_metadata(&place).ok()?.len();
+        if i64::try_from(size).ok() != Some(export.size_bytes) {
+            return None;
+        }
+        let mut content = Content::open(root, &place, &config.limits).ok()?;
+        content.hash().is_ok_and(|sha256| sha256 == export.sha256).then_some(content)
+    })
+}
+
+/// The other rows as the copy would have written them, behind columns that it has not.
+fn joined_rows(
+    others: Others,
+    earlier: &[EarlierCorrection],
+    surveyed: &mut Surveyed,
+    dataset: &Dataset,
+    shapes: &Shapes,
+) -> JoinedRows {
+    let RowFormat::Csv(dialect) = surveyed.survey.format.rows else { return JoinedRows::default() };
+    let layout = Arc::make_mut(&mut surveyed.layout);
+    let number_column = row_note(layout).unwrap_or_default();
+    let own_columns = layout.columns.len();
+    for column in others.layout.columns.iter().filter(|column| matches!(column.role, Role::Column(_))) {
+        if !layout.columns.iter().any(|own| own.name == column.name) {
+            layout.push(&column.raw_name, dataset, shapes);
+        }
+    }
+    let mut by_key: HashMap<String, BTreeMap<u64, BTreeMap<String, String>>> = HashMap::new();
+    for (key, rows) in others.rows {
+        by_key.insert(key, rows.into_iter().map(|row| (row.number, row.cells)).collect());
+    }
+    for row in earlier {
+        let cells = serde_json::from_str(&row.cells).unwrap_or_default();
+        by_key.entry(row.key.clone()).or_default().insert(row.number, cells);
+    }
+    let by_key = by_key.into_iter().map(|(key, rows)| {
+        let rows = rows.into_iter().map(|(number, cells)| joined_row(number, &key, &cells, layout, dialect)).collect();
+        (key, rows)
+    });
+    JoinedRows { by_key: by_key.collect(), columns_added: layout.columns.len() - own_columns, number_column }
+}
+
+fn joined_row(
+    number: u64,
+    key: &str,
+    cells: &BTreeMap<String, String>,
+    layout: &Layout,
+    dialect: Dialect,
+) -> JoinedRow {
+    let mut row = JoinedRow { number, bytes: Vec::new(), absent: Vec::new() };
+    for (index, column) in layout.columns.iter().enumerate() {
+        if index > 0 {
+            row.bytes.push(dialect.delimiter);
+        }
+        let text = match column.role {
+            Role::Key => Some(key),
+            Role::Column(_) => cells.get(&column.name).map(String::as_str),
+            Role::Padding | Role::Note => Some(""),
+        };
+        match text {
+            Some("") => {}
+            Some(text) => row.bytes.extend(dialect.quoted(text).bytes()),
+            None => row.absent.push(index),
+        }
+    }
+    row
+}

@@ -1,0 +1,68 @@
+//! Quarantine: decides, before the first commit, whether a file is refused as a whole.
+//!
+//! Damaged structure is found by the survey itself; what is left to decide here is the share of rejects.
+
+use crate::cli::rejects_csv::place_and_reason;
+use crate::config::{Config, Limits};
+use crate::error::SyncError;
+use crate::feed::dataset::hex;
+use crate::source::survey::Survey;
+use sha2::{Digest, Sha256};
+
+/// Stands for the rules of a file that the database refused: whether it would again, only another try tells.
+pub const BY_DATABASE: &str = "database";
+
+/// Characters of a row's reason: three of them are to stand in a line.
+const REASON_CHARS_MAX: usize = 160;
+
+/// Refuses a file with too large a share of rejected rows.
+///
+/// # Errors
+///
+/// [`SyncError::Damaged`] with the share and the limit.
+pub fn check_rejects(survey: &Survey, rejects_max_percent: f64) -> Result<(), SyncError> {
+    let percent = 100.0 * survey.rows_rejected as f64 / survey.rows_read.max(1) as f64;
+    if percent <= rejects_max_percent {
+        return Ok(());
+    }
+    let faults = survey.first_faults.iter();
+    let first: Vec<String> = faults
+        .map(|row| place_and_reason(row.number, row.fault.column.as_deref(), &beginning(&row.fault.reason)))
+        .collect();
+    Err(SyncError::damaged(format!(
+        "{} of {} rows cannot be loaded, which is {percent:.1} % where rejects_max_percent allows {rejects_max_percent}; \
+         the first at fault: {}",
+        survey.rows_rejected,
+        survey.rows_read,
+        first.join("; ")
+    )))
+}
+
+/// Reasons may quote texts of any length.
+fn beginning(reason: &str) -> String {
+    match reason.char_indices().nth(REASON_CHARS_MAX) {
+        Some((end, _)) => format!("{}…", &reason[..end]),
+        None => reason.to_owned(),
+    }
+}
+
+/// The rules that a refusal rests on: those of the dataset, and every limit that a file may be refused by. Under other
+/// ones the file is tried again.
+pub fn rules(fingerprint: &str, config: &Config) -> String {
+    let Limits {
+        file_bytes_max,
+        decompressed_bytes_max,
+        row_bytes_max,
+        field_bytes_max,
+        record_rows_max,
+        record_bytes_max,
+        columns_max,
+        table_columns_max,
+        ..
+    } = config.limits;
+    let (of_records, columns) = ((record_rows_max, record_bytes_max), (columns_max, table_columns_max));
+    let bytes = (file_bytes_max, decompressed_bytes_max);
+    let limits = (bytes, row_bytes_max, field_bytes_max, of_records, columns);
+    let text = serde_json::to_string(&(fingerprint, config.rejects_max_percent, limits)).expect("text and numbers");
+    hex(&Sha256::digest(text.as_bytes()))
+}

@@ -1,0 +1,126 @@
+//! Unmatched: files that no dataset's paths match. Each has its line in the ledger all the same, or a table of
+//! its own, if the configuration says so.
+
+use crate::config::Limits;
+use crate::error::SyncError;
+use crate::feed::dataset::Dataset;
+use crate::feed::layout::ROW_HASH;
+use crate::process::turns::Turn;
+use crate::sink::ledger::files::{FileRecord, FileState, NewFile};
+use crate::source::find::scan::SourceFile;
+use crate::source::survey::first_columns;
+use crate::source::text::content::{Content, Stamp};
+use crate::source::text::read_text;
+use crate::sync::{Context, FileReport, Outcome, blocking, hash_in_turn, new_file, note_stamp, now_ms, report};
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Lists one file, or notes that it was touched.
+///
+/// # Errors
+///
+/// When the file cannot be read, or the database fails.
+pub async fn list_unmatched(
+    context: &Context,
+    turn: &Turn,
+    source_file: &SourceFile,
+    started: Instant,
+) -> Result<FileReport, SyncError> {
+    let newest = context.sink.newest_file(&source_file.path_text()).await?;
+    let (content, sha256) = hash_in_turn(context, turn, source_file).await?;
+    let file = match newest.filter(|file| file.sha256 == sha256 && file.state == FileState::Unmatched) {
+        Some(file) => {
+            note_stamp(&context.sink, &file, content.stamp()).await?;
+            file
+        }
+        None => context.sink.add_file(&unmatched(source_file, sha256, content.stamp()), now_ms()).await?,
+    };
+    Ok(report(source_file, &file, Outcome::Unmatched, started))
+}
+
+/// Gives a dataset that was made for a file the table and key that it has, or is to have. Any other one is
+/// returned as it is.
+///
+/// # Errors
+///
+/// When the file cannot be read, or the database fails.
+pub async fn settle_dataset(
+    context: &Context,
+    turn: &Turn,
+    source_file: &SourceFile,
+    dataset: &Arc<Dataset>,
+) -> Result<Arc<Dataset>, SyncError> {
+    if !dataset.is_made {
+        return Ok(Arc::clone(dataset));
+    }
+    if let Some((table, key)) = context.sink.made_table(dataset).await? {
+        return Ok(Arc::new(dataset.settled(&table, &key)));
+    }
+    let config = Arc::clone(&context.config);
+    let keyless = Arc::new(dataset.settled(&dataset.table, ROW_HASH));
+    let of_file = Arc::clone(&keyless);
+    // What is hashed shows its encoding.
+    let (content, _) = hash_in_turn(context, turn, source_file).await?;
+    let columns = blocking(move || {
+        let text = read_text(content, &of_file, None, &config.limits, &config.state_dir)?;
+        first_columns(&text, &of_file, &config.limits)
+    });
+    let has_key = match columns.await {
+        Ok(columns) => columns.contains(&dataset.key),
+        // What is damaged is found again, and told, when all of the file is looked at.
+        Err(SyncError::Damaged { .. }) => false,
+        Err(error) => return Err(error),
+    };
+    let table = context.sink.free_table(dataset).await?;
+    let key = if has_key { &dataset.key } else { &keyless.key };
+    Ok(Arc::new(dataset.settled(&table, key)))
+}
+
+/// Lists the files that the ledger does not know at all, in one transaction: thousands at once are mostly such
+/// files. Those it leaves out are for [`list_unmatched`].
+///
+/// # Errors
+///
+/// When the database fails.
+pub async fn list_new_unmatched(
+    context: &Context,
+    turn: &Turn,
+    source_files: &[SourceFile],
+) -> Result<HashMap<PathBuf, FileReport>, SyncError> {
+    let started = Instant::now();
+    let paths = source_files.iter().map(SourceFile::path_text).collect();
+    let known = context.sink.newest_files_at(paths).await?;
+    let unknown: Vec<SourceFile> =
+        source_files.iter().filter(|file| !known.contains_key(&file.path_text())).cloned().collect();
+    let config = Arc::clone(&context.config);
+    let read = turn.hash(blocking(move || Ok(read_all(unknown, &config.limits)))).await?;
+    let new_files: Vec<NewFile> = read.iter().map(|(_, new_file)| new_file.clone()).collect();
+    let records = context.sink.add_files(&new_files, now_ms()).await?;
+    let listed = read.iter().filter_map(|(source_file, new_file)| {
+        let record: &FileRecord = records.get(&new_file.path)?;
+        Some((source_file.path.clone(), report(source_file, record, Outcome::Unmatched, started)))
+    });
+    Ok(listed.collect())
+}
+
+/// Those that can be read as they are.
+fn read_all(source_files: Vec<SourceFile>, limits: &Limits) -> Vec<(SourceFile, NewFile)> {
+    let read = source_files.into_iter().filter_map(|source_file| {
+        let mut content = Content::open(&source_file.root, &source_file.path, limits).ok()?;
+        let sha256 = content.hash().ok()?;
+        let new_file = unmatched(&source_file, sha256, content.stamp());
+        Some((source_file, new_file))
+    });
+    read.collect()
+}
+
+fn unmatched(source_file: &SourceFile, sha256: String, stamp: Stamp) -> NewFile {
+    NewFile {
+        version_ms: source_file.version_ms(now_ms()),
+        state: FileState::Unmatched,
+        error: Some("no dataset's paths match it; rename it, or add a pattern to the profile".to_owned()),
+        ..new_file(source_file.path_text(), sha256, stamp)
+    }
+}

@@ -1,0 +1,570 @@
+//! Writer: what is left of a file, chunk by chunk: compared with the tables and committed, while the
+//! next chunks are read and transformed.
+
+use crate::chunk::{Chunk, Counts, Entry, JoinedRows, Position, Skip, SkipCounts};
+use crate::cli::rejects_csv::{corrected_rows, note_corrected_rows};
+use crate::error::SyncError;
+use crate::feed::dataset::{Dataset, Owner};
+use crate::feed::layout::Layout;
+use crate::process::progress;
+use crate::process::progress::moved;
+use crate::sink::ledger::attempts::Company;
+use crate::sink::ledger::files::FileRecord;
+use crate::sink::ledger::generations::new_generation;
+use crate::sink::ledger::rejects::Corrected;
+use crate::sink::tables::bulk::encoder::Encoder;
+use crate::sink::tables::commit::ChunkWrite;
+use crate::sink::tables::known::take_rows;
+use crate::source::format::RowFormat;
+use crate::source::reader::{Reader, decode};
+use crate::source::unchanged::record_index::RecordIndexWriter;
+use crate::source::unchanged::skips::Skips;
+use crate::sync::checkpoint::Checkpoint;
+use crate::sync::correction::Correction;
+use crate::sync::precedence::{Precedence, Unknown};
+use crate::sync::touched_keys::TouchedKeys;
+use crate::sync::{Context, Surveyed, blocking, millis, now_ms};
+use crate::transform::clean::clean;
+use crate::transform::diff::{Diff, Known, diff};
+use crate::transform::kept_lines::{differing, keep};
+use crate::transform::project::{Projected, project};
+use std::collections::HashSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+/// Chunks that are being cleaned or wait to be written while one is written: enough to keep two cores
+/// busy behind a slow database, few enough for the memory limit.
+const CHUNKS_IN_FLIGHT: usize = 2;
+
+/// Records that a file changes up to which the groups they are in are marked one by one, and nobody counts what is stored.
+const MARKED_RECORDS_UNCOUNTED_MAX: u64 = 1000;
+
+/// A file that changes more than one of so many stored records has the marts of its whole market computed anew: finding their
+/// groups would cost more than it saves.
+const MARKED_RECORDS_SHARE: u64 = 10;
+
+/// A file whose rows are all in the tables.
+pub(crate) struct Written {
+    /// Its line in the ledger.
+    pub file: FileRecord,
+    /// Records whose rows disagree on what belongs to the record.
+    pub records_disagreeing: u64,
+    /// Whether it is a full export, and no newer one of its dataset and market reached the tables.
+    pub is_newest: bool,
+    /// The index of its records, where it leaves one.
+    pub index: Option<RecordIndexWriter>,
+}
+
+/// Writes what is left of the file, chunk by chunk, while the next ones are read and cleaned.
+pub(crate) async fn write_chunks(
+    context: &Context,
+    surveyed: &Surveyed,
+    skips: Skips,
+    dataset: &Arc<Dataset>,
+    correction: Option<Arc<Correction>>,
+    company: Company,
+) -> Result<Written, SyncError> {
+    let mut writer = Writer::new(context, surveyed, skips, dataset, correction, company).await?;
+    let mut chunks = start_reading(context, surveyed, dataset, &writer);
+    let written = writer.write_all(&mut chunks).await;
+    // Also after a failure: nobody is to write to the checkpoint of a file that is given up.
+    let noted = writer.noted().await;
+    written.and(noted)?;
+    let is_newest = matches!(writer.precedence, Precedence::Newest);
+    let Writer { file, records_disagreeing, index, .. } = writer;
+    Ok(Written { file, records_disagreeing, is_newest, index })
+}
+
+type PendingChunk = oneshot::Receiver<Result<Projected, SyncError>>;
+
+/// Reads on one thread and hands each chunk to rayon; the chunks come out in the order of the file.
+fn start_reading(
+    context: &Context,
+    surveyed: &Surveyed,
+    dataset: &Arc<Dataset>,
+    writer: &Writer<'_>,
+) -> mpsc::Receiver<PendingChunk> {
+    let (sender, receiver) = mpsc::channel(CHUNKS_IN_FLIGHT);
+    let (content, layout, survey) =
+        (Arc::clone(&surveyed.content), Arc::clone(&surveyed.layout), surveyed.survey.clone());
+    let (format, position) = (surveyed.survey.format.rows, surveyed.file.position.unwrap_or_default());
+    let (config, dataset, market) = (Arc::clone(&context.config), Arc::clone(dataset), writer.market().to_owned());
+    let (skips, digests) = (Arc::clone(&writer.skips), writer.index.is_some());
+    let correction = writer.correction.clone();
+    let own_layout = Arc::clone(&surveyed.own_layout);
+    // Of rows that may be known, only the few that changed are written.
+    let encoder = (!writer.may_be_known).then(|| context.sink.encoder(surveyed.file.id));
+    let current = progress::current();
+    let read = move || {
+        let pass_on = |chunk: Result<Chunk, SyncError>| {
+            let (done, pending) = oneshot::channel();
+            match chunk {
+                // Nobody waits for a chunk once the file is given up.
+                Err(error) => drop(done.send(Err(error))),
+                Ok(chunk) => {
+                    let (layout, dataset, market) = (Arc::clone(&layout), Arc::clone(&dataset), market.clone());
+                    rayon::spawn(move || {
+                        drop(done.send(transform(chunk, format, &layout, &dataset, &market, encoder)));
+                    });
+                }
+            }
+            sender.blocking_send(pending).is_ok()
+        };
+        let joined: Option<&JoinedRows> = correction.as_ref().map(|correction| &correction.rows);
+        let mut reader = match Reader::new(&content, &own_layout, &dataset, &config.limits, &survey, position) {
+            Ok(reader) => reader.skipping(&skips.runs).digesting(digests).joining(joined),
+            Err(error) => {
+                pass_on(Err(error));
+                return;
+            }
+        };
+        while let Some(chunk) = reader.next_chunk().transpose() {
+            let is_broken = chunk.is_err();
+            if !pass_on(chunk) || is_broken {
+                return;
+            }
+        }
+    };
+    tokio::task::spawn_blocking(move || progress::on_behalf_of(current, read));
+    receiver
+}
+
+/// What turns a chunk of text into table rows. A panic in it costs the file, not the process.
+fn transform(
+    chunk: Chunk,
+    format: RowFormat,
+    layout: &Layout,
+    dataset: &Dataset,
+    market: &str,
+    encoder: Option<Encoder>,
+) -> Result<Projected, SyncError> {
+    catch_unwind(AssertUnwindSafe(|| {
+        let batch = decode(&chunk, format, layout);
+        let cleaned = clean(&batch, layout, dataset);
+        let corrected_rows = corrected_rows(&chunk, &batch, layout);
+        let mut projected = project(chunk, &cleaned, layout, dataset, market);
+        if let RowFormat::Csv(dialect) = format {
+            let (delimiter, quote) = (char::from(dialect.delimiter), char::from(dialect.quote));
+            note_corrected_rows(&mut projected.rejects, layout, delimiter, quote);
+        }
+        if let Some(encoder) = encoder {
+            for rows in [Some(&mut projected.records), projected.lines.as_mut()].into_iter().flatten() {
+                rows.encoded = encoder.encode(rows);
+            }
+        }
+        Projected { corrected_rows, ..projected }
+    }))
+    .map_err(|panic| {
+        let what = panic
+            .downcast_ref::<String>()
+            .cloned()
+            .or_else(|| panic.downcast_ref::<&str>().map(|&text| text.to_owned()));
+        SyncError::Internal(what.unwrap_or_else(|| "a panic without a message".to_owned()))
+    })
+}
+
+/// Writes the chunks of one file.
+struct Writer<'a> {
+    context: &'a Context,
+    dataset: &'a Dataset,
+    file: FileRecord,
+    checkpoint: Checkpoint,
+    precedence: Precedence,
+    /// What a corrected copy is to the file that it corrects.
+    correction: Option<Arc<Correction>>,
+    /// Whether rows of the file may belong to any record, so that stored lines that it lacks stay.
+    keeps_lines: bool,
+    /// Whether the tables may hold any of the file's records.
+    may_be_known: bool,
+    records_disagreeing: u64,
+    /// Records that were changed so far.
+    records_touched: u64,
+    /// How many there may be until the whole market is marked, once somebody asked.
+    records_marked_max: Option<u64>,
+    /// What need not be read.
+    skips: Arc<Skips>,
+    /// What is to be known of the file's records when the next one comes.
+    index: Option<RecordIndexWriter>,
+    /// Generation of the stored rows, as far as it was asked for or begun here.
+    generation: Option<String>,
+    /// What writes to disk how far the committed chunks go.
+    noting: Option<JoinHandle<()>>,
+    /// Whether the file is worked on beside others: alone, until it has moved.
+    company: Option<Company>,
+}
+
+impl<'a> Writer<'a> {
+    async fn new(
+        context: &'a Context,
+        surveyed: &Surveyed,
+        skips: Skips,
+        dataset: &'a Dataset,
+        correction: Option<Arc<Correction>>,
+        company: Company,
+    ) -> Result<Self, SyncError> {
+        let file = surveyed.file.clone();
+        let position = file.position.unwrap_or_default();
+        let precedence = match &correction {
+            None => Precedence::of(context, &file, dataset).await?,
+            Some(correction) => Precedence::Correction(Box::new(match &correction.files.newest {
+                Some(export) => Precedence::of(context, export, dataset).await?,
+                None => Precedence::Newest,
+            })),
+        };
+        let keeps_lines = match &correction {
+            None => surveyed.survey.rows_of_unknown_records > 0,
+            Some(correction) => correction.is_in_part,
+        };
+        // Without a key a row of the file may come out as an earlier one did.
+        let may_be_known = dataset.is_keyless()
+            || position != Position::default()
+            || context.sink.has_rows(&dataset.table, file.market.as_deref().unwrap_or_default()).await?;
+        let market = file.market.clone().unwrap_or_default();
+        let generation = context.sink.generation(&dataset.table, &market).await?;
+        // Only the newest export leaves every record as it stands in it, and only a reading from its start meets all.
+        let is_whole = matches!(precedence, Precedence::Newest) && position == Position::default();
+        let is_believed = is_whole
+            && skips.known.as_ref().is_some_and(|(known, _)| {
+                generation.as_ref().is_some_and(|generation| *known == surveyed.origin(context, dataset, generation))
+            });
+        // A record that has lines which are not in the file is not as it stands in it.
+        let index = match is_whole && !keeps_lines && surveyed.leaves_index(context, dataset) {
+            true => context.indexes.begin(&dataset.table, &market),
+            false => None,
+        };
+        let skips = Arc::new(if is_believed { skips } else { Skips::default() });
+        let content = &surveyed.content;
+        let checkpoint =
+            Checkpoint::new(file.id, content.stamp(), content.digests().to_vec(), surveyed.survey.clone(), position);
+        let writer = Self {
+            context,
+            dataset,
+            file,
+            checkpoint,
+            precedence,
+            correction,
+            keeps_lines,
+            may_be_known,
+            records_disagreeing: 0,
+            records_touched: 0,
+            records_marked_max: None,
+            skips,
+            index,
+            generation,
+            noting: None,
+            company: Some(company),
+        };
+        let (checkpoints, checkpoint) = (context.checkpoints.clone(), writer.checkpoint.clone());
+        blocking(move || {
+            checkpoints.advance(&checkpoint);
+            Ok(())
+        })
+        .await?;
+        Ok(writer)
+    }
+
+    fn market(&self) -> &str {
+        self.file.market.as_deref().unwrap_or_default()
+    }
+
+    fn is_done(&self) -> bool {
+        self.file.position.is_some_and(|position| position.done)
+    }
+
+    async fn write_all(&mut self, chunks: &mut mpsc::Receiver<PendingChunk>) -> Result<(), SyncError> {
+        while let Some(projected) = chunks.recv().await {
+            if self.context.shutdown.is_cancelled() {
+                return Err(SyncError::Stopped);
+            }
+            let projected =
+                projected.await.map_err(|_| SyncError::Internal("the worker of a chunk is gone".to_owned()))??;
+            self.write(projected).await?;
+        }
+        match self.is_done() {
+            true => Ok(()),
+            false => Err(SyncError::Internal("the file was not read to its end".to_owned())),
+        }
+    }
+
+    /// Compares, commits, and then begins to note on disk that it did.
+    async fn write(&mut self, mut projected: Projected) -> Result<(), SyncError> {
+        let started = Instant::now();
+        let known = match self.may_be_known {
+            true => self.context.sink.known(self.dataset, self.market(), &projected.keys).await?,
+            false => Known::nothing(projected.keys.len()),
+        };
+        self.meet_files(&known).await?;
+        self.keep_lines(&mut projected, &known).await?;
+        let keys = &projected.keys;
+        let diff = diff(
+            &projected,
+            &known,
+            |record| self.adds_unknown(&keys[record]),
+            |record, file_id| self.wins(&keys[record], file_id),
+            |record| self.keeps(&keys[record]),
+        );
+        let skipped = skipped(&projected);
+        self.records_disagreeing += projected.records_disagreeing + skipped.disagreeing;
+        let (entries, skips) = (projected.entries.clone(), projected.skips.clone());
+        let chunk = self.chunk_write(projected, diff, &known, skipped).await?;
+        let compared = started.elapsed();
+        let written = self.context.sink.write_chunk(&chunk).await?;
+        // What is on disk may lag by a chunk, no more.
+        self.noted().await?;
+        written.commit().await?;
+        let committed = started.elapsed() - compared;
+        fail::fail_point!("before_checkpoint", |_| std::process::abort());
+        let (counts, next, generation) = (chunk.counts, chunk.next, chunk.generation);
+        self.note(next);
+        let (compare_ms, commit_ms) = (millis(compared), millis(committed));
+        tracing::debug!(file_id = self.file.id, rows = counts.read, compare_ms, commit_ms, "chunk committed");
+        self.company = self.company.take().map(Company::moved);
+        moved();
+        self.file.counts = counts;
+        self.file.position = Some(next);
+        self.generation = generation.or_else(|| self.generation.take());
+        if let Some(mut index) = self.index.take() {
+            let noted = self.note_entries(&mut index, &entries, &skips);
+            self.index = index.unless_failed(noted);
+        }
+        Ok(())
+    }
+
+    /// Adds the chunk's records to the index, in the order of the file.
+    fn note_entries(
+        &self,
+        index: &mut RecordIndexWriter,
+        entries: &[Entry],
+        skips: &[(usize, Skip)],
+    ) -> Result<(), SyncError> {
+        let mut noted = 0;
+        for (records_before, skip) in skips {
+            let before = (*records_before).min(entries.len());
+            entries[noted..before].iter().try_for_each(|&entry| index.push(entry))?;
+            noted = before;
+            let (_, known) = self.skips.known.as_ref().expect("nothing is skipped that no index knows");
+            index.copy(known, skip.entries.clone())?;
+        }
+        entries[noted..].iter().try_for_each(|&entry| index.push(entry))
+    }
+
+    /// Has the records that may lack rows here keep the lines that are stored of them.
+    async fn keep_lines(&self, projected: &mut Projected, known: &Known) -> Result<(), SyncError> {
+        let Some(lines) = &self.dataset.lines else { return Ok(()) };
+        let kept: Vec<usize> = known.stored().filter(|&record| self.keeps(&projected.keys[record])).collect();
+        if kept.is_empty() || matches!(self.precedence, Precedence::OnlyUnknown(_)) {
+            return Ok(());
+        }
+        let differing = differing(projected, known, &kept);
+        let sink = &self.context.sink;
+        let stored = sink.stored_lines(self.dataset, self.market(), projected, &differing).await?;
+        keep(projected, &kept, &stored, &sink.shapes()[&lines.table]);
+        Ok(())
+    }
+
+    /// Whether a record may lack rows in this file.
+    fn keeps(&self, key: &str) -> bool {
+        self.keeps_lines || self.correction.as_ref().is_some_and(|correction| correction.in_part.contains(key))
+    }
+
+    /// A delta compares versions: learns those of the files that wrote the known records.
+    async fn meet_files(&mut self, known: &Known) -> Result<(), SyncError> {
+        let Some(others) = self.precedence.others() else { return Ok(()) };
+        let mut unmet: Vec<i64> = known.file_ids().filter(|id| !others.contains_key(id)).collect();
+        unmet.sort_unstable();
+        unmet.dedup();
+        if !unmet.is_empty() {
+            others.extend(self.context.sink.versions_of(unmet).await?);
+        }
+        Ok(())
+    }
+
+    /// The precedence of a record.
+    fn precedence_of(&self, key: &str) -> &Precedence {
+        let is_joined = || self.correction.as_ref().is_some_and(|correction| correction.joined.contains(key));
+        match &self.precedence {
+            Precedence::Correction(of_export) if is_joined() => of_export,
+            precedence => precedence,
+        }
+    }
+
+    /// Whether a record that is not stored is added.
+    fn adds_unknown(&self, key: &str) -> bool {
+        // A corrected copy marks nothing: what a newer export would have marked is left out with what it would have removed.
+        let is_correction = self.correction.is_some();
+        !matches!(self.precedence_of(key), Precedence::OnlyUnknown(unknown)
+            if *unknown == Unknown::Stale || (is_correction && *unknown == Unknown::Marked))
+    }
+
+    /// Whether a record replaces the stored one, which the given file wrote.
+    fn wins(&self, key: &str, file_id: i64) -> bool {
+        match self.precedence_of(key) {
+            Precedence::Newest | Precedence::Correction(_) => true,
+            Precedence::OnlyUnknown(_) => file_id == self.file.id,
+            Precedence::Delta { own, others } => {
+                self.is_own(file_id) || others.get(&file_id).is_none_or(|other| own >= other)
+            }
+        }
+    }
+
+    /// Whether a stored record was last written by this file, or by an earlier copy of the same rejects.
+    fn is_own(&self, file_id: i64) -> bool {
+        let is_earlier = |correction: &Arc<Correction>| correction.files.corrections.contains(&file_id);
+        file_id == self.file.id || self.correction.as_ref().is_some_and(is_earlier)
+    }
+
+    /// The rejects that this chunk closes: those of rows that it brings in, and of rows that are its own rejects now.
+    fn corrected(&self, projected: &Projected) -> Option<Corrected> {
+        let correction = self.correction.as_ref()?;
+        let again = projected.rejects.iter().filter_map(|reject| reject.corrects_row);
+        Some(Corrected {
+            files: correction.files.clone(),
+            loaded: projected.corrected_rows.clone(),
+            again: again.collect(),
+            now_ms: now_ms(),
+        })
+    }
+
+    /// Records marked as deleted that this file brings back, in order.
+    async fn revived(&self, projected: &Projected, diff: &Diff, known: &Known) -> Result<Vec<String>, SyncError> {
+        if matches!(self.precedence, Precedence::OnlyUnknown(_)) {
+            return Ok(Vec::new());
+        }
+        let winners = diff.winners.iter().filter(|&&record| known.record(record).is_some());
+        let mut stored: Vec<String> = winners.map(|&record| projected.keys[record].clone()).collect();
+        stored.sort_unstable();
+        let marked = self.context.sink.marked_keys(self.dataset, self.market(), &stored).await?;
+        stored.retain(|key| marked.contains(key));
+        Ok(stored)
+    }
+
+    /// Whether the whole market is to be marked rather than the groups of so many more records.
+    async fn marks_market(&mut self, records: usize) -> Result<bool, SyncError> {
+        self.records_touched += records as u64;
+        if !self.may_be_known || self.records_touched <= MARKED_RECORDS_UNCOUNTED_MAX {
+            return Ok(!self.may_be_known);
+        }
+        let max = match self.records_marked_max {
+            Some(max) => max,
+            None => self.context.sink.count_rows(&self.dataset.table, self.market()).await? / MARKED_RECORDS_SHARE,
+        };
+        self.records_marked_max = Some(max);
+        Ok(self.records_touched > max)
+    }
+
+    async fn chunk_write(
+        &mut self,
+        projected: Projected,
+        diff: Diff,
+        known: &Known,
+        skipped: SkipCounts,
+    ) -> Result<ChunkWrite<'a>, SyncError> {
+        let sink = &self.context.sink;
+        let modified_records =
+            sink.fill_absent(&projected.records, &diff.records.changed, known, self.dataset, Owner::Record).await?;
+        let (new_lines, modified_lines) = match &projected.lines {
+            None => (None, None),
+            Some(lines) => {
+                let modified = sink.fill_absent(lines, &diff.lines.changed, known, self.dataset, Owner::Line).await?;
+                (Some(take_rows(lines, &diff.lines.new)), Some(modified))
+            }
+        };
+        let revived_keys = self.revived(&projected, &diff, known).await?;
+        let written: HashSet<&String> =
+            modified_records.record.iter().map(|&record| &projected.keys[record as usize]).collect();
+        let only_revived = revived_keys.iter().filter(|key| !written.contains(key)).count() as u64;
+        let new_records = take_rows(&projected.records, &diff.records.new);
+        let lines_new = diff.lines.new.len() as u64;
+        let lines_modified = modified_lines.as_ref().map_or(0, |lines| lines.batch.num_rows() as u64);
+        let records_modified = modified_records.batch.num_rows() as u64;
+        let lines_skipped = skipped.table_rows - skipped.records;
+        let rows_kept = if self.dataset.lines.is_some() { lines_skipped } else { skipped.records };
+        let rows_duplicate = projected.rows_duplicate + (skipped.rows - rows_kept);
+        let mut counts = self.file.counts;
+        counts += Counts {
+            read: projected.rows_read,
+            accepted: projected.rows_read - projected.rejects.len() as u64 - rows_duplicate,
+            duplicate: rows_duplicate,
+            rejected: projected.rejects.len() as u64,
+            repaired: projected.rows_repaired + skipped.repaired,
+            new: diff.records.new.len() as u64 + lines_new,
+            modified: records_modified + only_revived + lines_modified,
+            unchanged: skipped.table_rows
+                + diff.records.unchanged
+                + diff.lines.unchanged
+                + diff.records.changed.len() as u64
+                - records_modified
+                - only_revived
+                + diff.lines.changed.len() as u64
+                - lines_modified,
+            stale: diff.stale,
+            deleted: diff.removed_lines.len() as u64,
+        };
+        let touched = TouchedKeys::of(
+            &projected,
+            &diff,
+            &modified_records.record,
+            new_lines.as_ref(),
+            modified_lines.as_ref(),
+            &revived_keys,
+            self.dataset,
+        );
+        let is_writing = !touched.new.is_empty()
+            || !touched.changed.is_empty()
+            || !touched.confirmed.is_empty()
+            || !diff.removed_lines.is_empty();
+        let marks_market = self.marks_market(touched.new.len() + touched.changed.len()).await?;
+        // Rows that are older than generations get one for the index to name.
+        let begins_generation = is_writing || (self.index.is_some() && self.generation.is_none());
+        Ok(ChunkWrite {
+            generation: begins_generation.then(new_generation),
+            file_id: self.file.id,
+            dataset: self.dataset,
+            market: self.file.market.clone().unwrap_or_default(),
+            new_records,
+            modified_records,
+            new_lines,
+            modified_lines,
+            removed_lines: diff.removed_lines,
+            marks_market,
+            changed_keys: touched.changed,
+            new_keys: touched.new,
+            confirmed_keys: touched.confirmed,
+            revived_keys,
+            new_deleted_ms: matches!(self.precedence, Precedence::OnlyUnknown(Unknown::Marked)).then(now_ms),
+            corrected: self.corrected(&projected),
+            rejects: projected.rejects,
+            counts,
+            next: projected.next,
+        })
+    }
+
+    /// Begins to note how far the committed chunks go: disks are slow at it, and the next chunk can be written meanwhile.
+    fn note(&mut self, position: Position) {
+        let checkpoints = self.context.checkpoints.clone();
+        let mut checkpoint = self.checkpoint.clone();
+        checkpoint.position = position;
+        self.noting = Some(tokio::task::spawn_blocking(move || {
+            checkpoints.advance(&checkpoint);
+            fail::fail_point!("after_checkpoint", |_| std::process::abort());
+        }));
+    }
+
+    /// Waits until that is done.
+    async fn noted(&mut self) -> Result<(), SyncError> {
+        match self.noting.take() {
+            Some(noting) => noting.await.map_err(|panic| SyncError::Internal(panic.to_string())),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What the records count as that a chunk passes by.
+fn skipped(projected: &Projected) -> SkipCounts {
+    let mut skipped = SkipCounts::default();
+    projected.skips.iter().for_each(|(_, skip)| skipped += skip.counts);
+    skipped
+}

@@ -1,0 +1,338 @@
+//! From cleaned rows to table rows: what belongs to a record once, and its lines, numbered.
+//!
+//! A pure function of the chunk, its layout and the dataset, so that any worker can run it.
+
+use crate::chunk::{Chunk, CorrectedRow, Entry, Position, Reject, Skip};
+use crate::feed::dataset::{Dataset, DuplicateLines, Owner, hex};
+use crate::feed::layout::{Layout, Role};
+use crate::transform::clean::Cleaned;
+use crate::transform::row_hash::{RowHash, hash_rows};
+use crate::values::canonical::Values;
+use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch, StringArray, UInt32Array};
+use arrow_row::{RowConverter, SortField};
+use arrow_select::take::{take, take_record_batch};
+use bytes::Bytes;
+use std::collections::{BTreeMap, HashSet};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Rows of a record up to which each is compared with each other one: few columns tell most of them apart, where
+/// making all of them comparable as bytes reads every column of every row.
+const COMPARED_ROWS_MAX: usize = 32;
+
+/// Rows of one table.
+#[derive(Clone, Debug)]
+pub struct TableRows {
+    /// Columns by their names in the table, key first, without the bookkeeping ones.
+    pub batch: RecordBatch,
+    /// Record of the chunk that each row belongs to.
+    pub record: Vec<u32>,
+    /// SHA-256 of each row.
+    pub hashes: Vec<RowHash>,
+    /// Cells whose column the row's JSON object did not have: (row, column of the batch).
+    pub absent: Vec<(usize, usize)>,
+    /// The rows as the database's bulk path takes them, where a worker has made that of them.
+    pub encoded: Option<Arc<[Bytes]>>,
+}
+
+/// A chunk as table rows.
+#[derive(Debug)]
+pub struct Projected {
+    /// Key of each record.
+    pub keys: Vec<String>,
+    /// A row per record.
+    pub records: TableRows,
+    /// The records' lines, if the dataset has them.
+    pub lines: Option<TableRows>,
+    /// Rows that cannot be loaded.
+    pub rejects: Vec<Reject>,
+    /// Rows of the file that this chunk accounts for.
+    pub rows_read: u64,
+    /// Rows that repeat another one, or lost to a later one.
+    pub rows_duplicate: u64,
+    /// Rows whose shifted cells were put back.
+    pub rows_repaired: u64,
+    /// Records whose rows disagree on what belongs to the record.
+    pub records_disagreeing: u64,
+    /// Of each record what an index keeps, where one is made.
+    pub entries: Vec<Entry>,
+    /// Unchanged records that were passed by, each run with the number of records before it.
+    pub skips: Vec<(usize, Skip)>,
+    /// Of a corrected copy: the rows of the file it corrects that are in here.
+    pub corrected_rows: Vec<CorrectedRow>,
+    /// Where reading goes on after this chunk.
+    pub next: Position,
+}
+
+/// Projects a cleaned chunk.
+pub fn project(chunk: Chunk, cleaned: &Cleaned, layout: &Layout, dataset: &Dataset, market: &str) -> Projected {
+    let source = Source { layout, cleaned, chunk: &chunk, market };
+    let rows = chunk.rows();
+    let (records, lines, disagreeing, kept) = match &dataset.lines {
+        None => {
+            let last: Vec<usize> = chunk.records.iter().map(|record| record.end - 1).collect();
+            (source.last_rows(), None, vec![false; chunk.records.len()], last)
+        }
+        Some(lines) => {
+            let line_rows = source.line_rows(lines.duplicates);
+            let (merged, lines) = (source.merged_rows(&line_rows), source.lines(&line_rows));
+            (merged, Some(lines), source.disagreeing(), line_rows.concat())
+        }
+    };
+    let is_joined = |row: &&usize| chunk.joined.binary_search(row).is_ok();
+    // What a row of another file repeats, or is repeated by, is none of this one's business.
+    let joined_kept = kept.iter().filter(is_joined).count();
+    let joined_left_out = chunk.joined.len() - joined_kept;
+    let entries = entries(&chunk, lines.as_ref(), &disagreeing);
+    let (records, keys) = match dataset.is_keyless() {
+        // Texts that differ may be cleaned to the same row.
+        true => distinct_rows(records),
+        false => (records, chunk.keys),
+    };
+    let rows_kept = lines.as_ref().map_or(records.batch.num_rows(), |lines| lines.batch.num_rows());
+    Projected {
+        records,
+        lines,
+        rows_duplicate: (rows - rows_kept - joined_left_out) as u64,
+        records_disagreeing: disagreeing.iter().filter(|&&disagrees| disagrees).count() as u64,
+        entries,
+        skips: chunk.skips,
+        keys,
+        rejects: chunk.rejects,
+        rows_read: chunk.rows_read,
+        rows_repaired: chunk.rows_repaired,
+        corrected_rows: Vec::new(),
+        next: chunk.next,
+    }
+}
+
+fn entries(chunk: &Chunk, lines: Option<&TableRows>, disagreeing: &[bool]) -> Vec<Entry> {
+    let mut table_rows = vec![1_u32; chunk.seen.len()];
+    for &record in lines.iter().flat_map(|lines| &lines.record) {
+        if let Some(table_rows) = table_rows.get_mut(record as usize) {
+            *table_rows += 1;
+        }
+    }
+    let seen = chunk.seen.iter().zip(&chunk.records).zip(table_rows).zip(disagreeing);
+    seen.map(|(((seen, rows), table_rows), &disagrees)| Entry {
+        digest: seen.digest,
+        key_hash: seen.key_hash,
+        // A record has at most record_rows_max rows of row_bytes_max; what does not fit is not found again.
+        bytes: u32::try_from(seen.bytes).unwrap_or(0),
+        rows: u32::try_from(rows.len()).unwrap_or(0),
+        table_rows,
+        repaired: seen.repaired,
+        disagrees,
+    })
+    .filter(|entry| entry.bytes > 0)
+    .collect()
+}
+
+/// The rows that differ, with their hashes as keys.
+fn distinct_rows(rows: TableRows) -> (TableRows, Vec<String>) {
+    let mut seen = HashSet::with_capacity(rows.hashes.len());
+    let kept: Vec<usize> = (0..rows.hashes.len()).filter(|&row| seen.insert(rows.hashes[row])).collect();
+    let keys = kept.iter().map(|&row| hex(&rows.hashes[row])).collect();
+    if kept.len() == rows.hashes.len() {
+        return (rows, keys);
+    }
+    let batch = take_record_batch(&rows.batch, &indices(kept.iter().copied())).expect("indices come from the batch");
+    let hashes = kept.iter().map(|&row| rows.hashes[row]).collect();
+    (TableRows { batch, record: (0..).take(kept.len()).collect(), hashes, absent: Vec::new(), encoded: None }, keys)
+}
+
+struct Source<'a> {
+    layout: &'a Layout,
+    cleaned: &'a Cleaned,
+    chunk: &'a Chunk,
+    market: &'a str,
+}
+
+impl Source<'_> {
+    /// Without lines a later row of the same key replaces an earlier one as a whole.
+    fn last_rows(&self) -> TableRows {
+        let rows: Vec<usize> = self.chunk.records.iter().map(|record| record.end - 1).collect();
+        let mut table = TableBuilder::new(self, &self.chunk.keys.iter().map(String::as_str).collect::<Vec<_>>());
+        let indices = indices(rows.iter().copied());
+        for (index, values) in self.columns(Owner::Record) {
+            let absent = (0..rows.len()).filter(|&row| self.is_absent(rows[row], index));
+            table.push_column(index, take_rows(values, &indices), absent.collect());
+        }
+        let rescued = self.rescued_texts(rows.iter().map(|&row| row..row + 1), Some(Owner::Record));
+        table.finish(rescued, (0..).take(rows.len()).collect())
+    }
+
+    /// What belongs to the record: of each column the last value that is not NULL.
+    fn merged_rows(&self, line_rows: &[Vec<usize>]) -> TableRows {
+        let records = &self.chunk.records;
+        let mut table = TableBuilder::new(self, &self.chunk.keys.iter().map(String::as_str).collect::<Vec<_>>());
+        for (index, values) in self.columns(Owner::Record) {
+            let nulls = values.nulls();
+            let last_value = |record: &Range<usize>| match nulls {
+                None => record.end - 1,
+                Some(nulls) => record.clone().rev().find(|&row| nulls.is_valid(row)).unwrap_or(record.end - 1),
+            };
+            let indices = indices(records.iter().map(last_value));
+            let is_absent = |record: &Range<usize>| record.clone().all(|row| self.is_absent(row, index));
+            let absent = (0..records.len()).filter(|&row| is_absent(&records[row]));
+            table.push_column(index, take_rows(values, &indices), absent.collect());
+        }
+        let line_counts: Int64Array = line_rows.iter().map(|rows| rows.len() as i64).collect();
+        table.push("line_count", Arc::new(line_counts));
+        let rescued = self.rescued_texts(records.iter().cloned(), Some(Owner::Record));
+        table.finish(rescued, (0..).take(records.len()).collect())
+    }
+
+    fn lines(&self, line_rows: &[Vec<usize>]) -> TableRows {
+        let record: Vec<u32> =
+            line_rows.iter().zip(0..).flat_map(|(rows, record)| std::iter::repeat_n(record, rows.len())).collect();
+        let keys: Vec<&str> = record.iter().map(|&record| self.chunk.keys[record as usize].as_str()).collect();
+        let rows: Vec<usize> = line_rows.concat();
+        let indices = indices(rows.iter().copied());
+        let mut table = TableBuilder::new(self, &keys);
+        let line_no: Int64Array = line_rows.iter().flat_map(|rows| 1..=rows.len() as i64).collect();
+        table.push("line_no", Arc::new(line_no));
+        for (index, values) in self.columns(Owner::Line) {
+            let absent = (0..rows.len()).filter(|&row| self.is_absent(rows[row], index));
+            table.push_column(index, take_rows(values, &indices), absent.collect());
+        }
+        let rescued = self.rescued_texts(rows.iter().map(|&row| row..row + 1), Some(Owner::Line));
+        table.finish(rescued, record)
+    }
+
+    /// The rows of each record that are lines of it.
+    fn line_rows(&self, duplicates: DuplicateLines) -> Vec<Vec<usize>> {
+        let records = &self.chunk.records;
+        if duplicates == DuplicateLines::Keep {
+            return records.iter().map(|record| record.clone().collect()).collect();
+        }
+        // Lines of an order differ in what belongs to lines, mostly in its first columns.
+        let of_lines = self.columns(Owner::Line).chain(self.columns(Owner::Record));
+        let rescued: ArrayRef = Arc::new(self.rescued_texts((0..self.chunk.rows()).map(|row| row..row + 1), None));
+        let columns: Vec<ArrayRef> = of_lines.map(|(_, values)| values).chain([&rescued]).cloned().collect();
+        let values: Vec<Values<'_>> = columns.iter().map(Values::of).collect();
+        let is_same = |one: usize, other: usize| values.iter().all(|values| values.is_same(one, other));
+        let distinct = |record: &Range<usize>| {
+            // Of a large record, comparing each row with each other one would take too long.
+            if record.len() > COMPARED_ROWS_MAX {
+                return distinct_by_bytes(&columns, record);
+            }
+            let mut kept: Vec<usize> = Vec::with_capacity(record.len());
+            for row in record.clone() {
+                if !kept.iter().any(|&earlier| is_same(earlier, row)) {
+                    kept.push(row);
+                }
+            }
+            kept
+        };
+        records.iter().map(distinct).collect()
+    }
+
+    /// Of each record whether its rows disagree on what belongs to the record.
+    fn disagreeing(&self) -> Vec<bool> {
+        let mut is_disagreeing = vec![false; self.chunk.records.len()];
+        for (_, values) in self.columns(Owner::Record) {
+            let values = Values::of(values);
+            for (record, is_disagreeing) in self.chunk.records.iter().zip(&mut is_disagreeing) {
+                *is_disagreeing |= record.len() > 1 && has_two_values(values, record.clone());
+            }
+        }
+        is_disagreeing
+    }
+
+    fn columns(&self, owner: Owner) -> impl Iterator<Item = (usize, &ArrayRef)> {
+        let columns = self.layout.columns.iter().zip(&self.cleaned.columns).enumerate();
+        columns
+            .filter(move |(_, (column, _))| column.role == Role::Column(owner))
+            .filter_map(|(index, (_, values))| Some((index, values.as_ref()?)))
+    }
+
+    fn is_absent(&self, row: usize, column: usize) -> bool {
+        // Sorted by row: the reader meets rows in order.
+        self.chunk.absent.binary_search(&(row, column)).is_ok()
+    }
+
+    /// Of each of these runs of rows, what [`Source::rescued`] says.
+    fn rescued_texts(&self, runs: impl ExactSizeIterator<Item = Range<usize>>, owner: Option<Owner>) -> StringArray {
+        match self.cleaned.rescued.is_empty() {
+            true => StringArray::new_null(runs.len()),
+            false => runs.map(|rows| self.rescued(rows, owner)).collect(),
+        }
+    }
+
+    /// JSON of what was rescued in these rows, the last text of each column; `None` when nothing was.
+    fn rescued(&self, rows: Range<usize>, owner: Option<Owner>) -> Option<String> {
+        let rescued = &self.cleaned.rescued;
+        let start = rescued.partition_point(|cell| cell.row < rows.start);
+        let end = rescued.partition_point(|cell| cell.row < rows.end);
+        let texts: BTreeMap<&str, &str> = rescued[start..end]
+            .iter()
+            .map(|cell| (&self.layout.columns[cell.column], cell))
+            .filter(|(column, _)| owner.is_none_or(|owner| column.role == Role::Column(owner)))
+            .map(|(column, cell)| (column.name.as_str(), cell.raw.as_str()))
+            .collect();
+        (!texts.is_empty()).then(|| serde_json::to_string(&texts).expect("a map of texts is JSON"))
+    }
+}
+
+/// Collects the columns of one table.
+struct TableBuilder<'a> {
+    layout: &'a Layout,
+    columns: Vec<(String, ArrayRef)>,
+    absent: Vec<(usize, usize)>,
+}
+
+impl<'a> TableBuilder<'a> {
+    fn new(source: &Source<'a>, keys: &[&str]) -> Self {
+        let markets = StringArray::from_iter_values(std::iter::repeat_n(source.market, keys.len()));
+        let mut columns: Vec<(String, ArrayRef)> = vec![("market".to_owned(), Arc::new(markets))];
+        if let Some(key) = source.layout.key() {
+            let key_name = source.layout.columns[key].name.clone();
+            columns.push((key_name, Arc::new(StringArray::from_iter_values(keys))));
+        }
+        Self { layout: source.layout, columns, absent: Vec::new() }
+    }
+
+    fn push_column(&mut self, index: usize, values: ArrayRef, absent: Vec<usize>) {
+        let column = self.columns.len();
+        self.absent.extend(absent.into_iter().map(|row| (row, column)));
+        self.push(&self.layout.columns[index].name.clone(), values);
+    }
+
+    fn push(&mut self, name: &str, values: ArrayRef) {
+        self.columns.push((name.to_owned(), values));
+    }
+
+    fn finish(mut self, rescued: StringArray, record: Vec<u32>) -> TableRows {
+        self.push("_rescued", Arc::new(rescued));
+        let nullable = self.columns.into_iter().map(|(name, values)| (name, values, true));
+        let batch = RecordBatch::try_from_iter_with_nullable(nullable).expect("every column has a value for each row");
+        self.absent.sort_unstable();
+        TableRows { hashes: hash_rows(&batch), batch, record, absent: self.absent, encoded: None }
+    }
+}
+
+fn indices(rows: impl Iterator<Item = usize>) -> UInt32Array {
+    rows.map(|row| u32::try_from(row).expect("a chunk has fewer than 2^32 rows")).collect()
+}
+
+/// The first of these rows that hold the same values in every column.
+fn distinct_by_bytes(columns: &[ArrayRef], rows: &Range<usize>) -> Vec<usize> {
+    let fields = columns.iter().map(|column| SortField::new(column.data_type().clone())).collect();
+    let columns: Vec<ArrayRef> = columns.iter().map(|column| column.slice(rows.start, rows.len())).collect();
+    let comparable = RowConverter::new(fields)
+        .and_then(|converter| converter.convert_columns(&columns))
+        .expect("every cleaned type can be compared as bytes");
+    let mut seen = HashSet::with_capacity(rows.len());
+    rows.clone().filter(|&row| seen.insert(comparable.row(row - rows.start))).collect()
+}
+
+fn take_rows(values: &ArrayRef, indices: &UInt32Array) -> ArrayRef {
+    take(values, indices, None).expect("indices come from the same chunk")
+}
+
+fn has_two_values(values: Values<'_>, rows: Range<usize>) -> bool {
+    let mut valid = rows.filter(|&row| !values.is_null(row));
+    let Some(first) = valid.next() else { return false };
+    valid.any(|row| !values.is_same(first, row))
+}

@@ -1,0 +1,6 @@
+//! Values: numbers, moments, and their canonical text.
+
+pub mod canonical;
+pub mod moment;
+pub mod number;
+pub mod spreadsheet;

@@ -1,0 +1,82 @@
+//! Lines against their records: none without a record, as many as `line_count` says, numbered from 1.
+
+use crate::error::SyncError;
+use crate::feed::dataset::Dataset;
+use crate::feed::layout::Shapes;
+use crate::sink::Sink;
+use crate::verify::{Check, Difference};
+use futures_util::TryStreamExt;
+use sea_orm::{ConnectionTrait, DatabaseTransaction, Statement, StreamTrait};
+
+impl Sink {
+    /// `None` when the tables are not there yet.
+    pub(crate) async fn verify_lines(
+        &self,
+        snapshot: &DatabaseTransaction,
+        dataset: &Dataset,
+        shapes: &Shapes,
+    ) -> Result<Option<Check>, SyncError> {
+        let Some(lines) = &dataset.lines else { return Ok(None) };
+        if !shapes.contains_key(&lines.table) || !shapes.contains_key(&dataset.table) {
+            return Ok(None);
+        }
+        let mut check = Check::of(&lines.table, "lines of records");
+        let quote = |name: &str| self.dialect.quote(name);
+        let (records, lines, key) = (quote(&dataset.table), quote(&lines.table), quote(&dataset.key));
+        let statement = |sql: String| Statement::from_string(self.dialect.backend(), sql);
+        let count = snapshot.query_one_raw(statement(format!("SELECT COUNT(*) FROM {records}"))).await?;
+        check.checked = count.map_or(Ok(0), |row| row.try_get_by_index::<i64>(0))?.unsigned_abs();
+
+        let counted = format!(
+            "SELECT r.market, r.{key}, MAX(r.line_count), COUNT(l.line_no), MIN(l.line_no), MAX(l.line_no) \
+             FROM {records} r LEFT JOIN {lines} l ON l.market = r.market AND l.{key} = r.{key} \
+             GROUP BY r.market, r.{key} \
+             HAVING MAX(r.line_count) IS NULL OR MAX(r.line_count) <> COUNT(l.line_no) \
+             OR MIN(l.line_no) <> 1 OR MAX(l.line_no) <> COUNT(l.line_no)"
+        );
+        let mut rows = snapshot.stream_raw(statement(counted)).await?;
+        while let Some(row) = rows.try_next().await? {
+            let key = format!("{}, {}", row.try_get_by_index::<String>(0)?, row.try_get_by_index::<String>(1)?);
+            let (stored, lines): (Option<i64>, i64) = (row.try_get_by_index(2)?, row.try_get_by_index(3)?);
+            if stored != Some(lines) {
+                check.differ(Difference {
+                    kind: "line count",
+                    key: key.clone(),
+                    column: Some("line_count".to_owned()),
+                    stored: stored.map(|stored| stored.to_string()),
+                    expected: Some(lines.to_string()),
+                });
+            }
+            let ends: (Option<i64>, Option<i64>) = (row.try_get_by_index(4)?, row.try_get_by_index(5)?);
+            if let (Some(first), Some(last)) = ends
+                && (first, last) != (1, lines)
+            {
+                check.differ(Difference {
+                    kind: "line numbers",
+                    key,
+                    column: Some("line_no".to_owned()),
+                    stored: Some(format!("{lines} lines from {first} to {last}")),
+                    expected: Some(format!("1 to {lines}")),
+                });
+            }
+        }
+        drop(rows);
+
+        let astray = format!(
+            "SELECT l.market, l.{key}, COUNT(*) FROM {lines} l \
+             WHERE NOT EXISTS (SELECT 1 FROM {records} r WHERE r.market = l.market AND r.{key} = l.{key}) \
+             GROUP BY l.market, l.{key}"
+        );
+        let mut rows = snapshot.stream_raw(statement(astray)).await?;
+        while let Some(row) = rows.try_next().await? {
+            check.differ(Difference {
+                kind: "lines without a record",
+                key: format!("{}, {}", row.try_get_by_index::<String>(0)?, row.try_get_by_index::<String>(1)?),
+                column: None,
+                stored: Some(format!("{} lines", row.try_get_by_index::<i64>(2)?)),
+                expected: Some(format!("a row of {}", dataset.table)),
+            });
+        }
+        Ok(Some(check))
+    }
+}
