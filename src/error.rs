@@ -1,13 +1,7 @@
 //! SyncError: what can go wrong with a sync, and the one table of what becomes of it.
 
 use crate::process::secret::conceal;
-use crate::sink::db::passing;
-use crate::sink::db::passing::Coded;
 use rustix::io::Errno;
-use sea_orm::sqlx::error::{DatabaseError, ErrorKind};
-use sea_orm::{DbErr, RuntimeErr, SqlxError, SqlxMySqlError, SqlxPostgresError, SqlxSqliteError};
-use std::borrow::Cow;
-use std::error::Error as StdError;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
@@ -41,15 +35,15 @@ pub enum SyncError {
         reason: String,
     },
     /// The database failed or is away.
-    #[error("database: {}", conceal(&.0.to_string()))]
-    Database(DbErr),
+    #[error("database: {}", conceal(&.0.message))]
+    Database(DatabaseFailure),
     /// A server does not let this process in, or does not answer.
-    #[error("cannot reach the database {place}: {}", conceal(source.to_string().trim_start_matches("Connection Error: ")))]
+    #[error("cannot reach the database {place}: {}", conceal(source.message.trim_start_matches("Connection Error: ")))]
     Unreached {
         /// Where it is meant to be: host, port and name.
         place: String,
         /// Why.
-        source: DbErr,
+        source: DatabaseFailure,
     },
     /// The file of a SQLite database is not there, or is not to be seen, and is not to be made either.
     #[error("{}", no_database(path, source))]
@@ -72,12 +66,12 @@ pub enum SyncError {
     #[error("{}", conceal(.0))]
     Configuration(String),
     /// The database refuses what a mart or view asks of it.
-    #[error("{file}: the database refuses it: {}{}; correct the file", conceal(&source.to_string()), detail(source))]
+    #[error("{file}: the database refuses it: {}{}; correct the file", conceal(&source.message), source.detail)]
     Definition {
         /// The mart's or view's file.
         file: String,
         /// Why.
-        source: DbErr,
+        source: DatabaseFailure,
     },
     /// tidegate's own directory cannot be written.
     #[error("cannot write {}: {source}; check the space left and the permissions of state_dir", path.display())]
@@ -101,6 +95,33 @@ pub enum SyncError {
     /// The process was asked to stop.
     #[error("stopped")]
     Stopped,
+}
+
+/// What a database answered, without its driver's types.
+#[derive(Debug, Error)]
+#[error("{message}")]
+pub struct DatabaseFailure {
+    /// As the driver words it.
+    pub message: String,
+    /// What the database says beside it, such as which objects depend on a table: ` (…)`, or nothing.
+    pub detail: String,
+    /// Why it may be gone at the next attempt; `None` for what stays.
+    pub passing: Option<&'static str>,
+    /// What the code asks about it.
+    pub kind: FailureKind,
+}
+
+/// The failures of a database that are answered by more than waiting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailureKind {
+    /// There is no connection.
+    NotConnected,
+    /// A relation has no column of a name.
+    MissingColumn,
+    /// A table or a row of it would be wider than the database takes.
+    TooWide,
+    /// Any other.
+    Other,
 }
 
 /// What becomes of a failed sync.
@@ -148,48 +169,31 @@ impl SyncError {
     /// As the fault of a mart's or view's file, if the database refuses a statement rather than fails.
     pub fn in_definition(self, file: &str) -> Self {
         match self {
-            Self::Database(source) if why_passing(&source).is_none() => {
-                Self::Definition { file: file.to_owned(), source }
-            }
+            Self::Database(source) if source.passing.is_none() => Self::Definition { file: file.to_owned(), source },
             error => error,
         }
     }
 
     /// Whether the database cannot be used as it was asked for: it refuses the user, or is not there.
     pub const fn is_refusal(&self) -> bool {
-        matches!(self, Self::Database(DbErr::Conn(_)) | Self::Unreached { .. })
+        matches!(self, Self::Unreached { .. } | Self::Database(DatabaseFailure { kind: FailureKind::NotConnected, .. }))
     }
 
     /// Whether PostgreSQL says that a relation has no column of a name.
-    pub fn is_about_missing_column(&self) -> bool {
-        self.answer().is_some_and(|error| error.code().is_some_and(|code| code == "42703"))
-    }
-
-    /// What the database answered to a statement.
-    fn answer(&self) -> Option<&(dyn DatabaseError + 'static)> {
-        let Self::Database(DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) =
-            self
-        else {
-            return None;
-        };
-        if let SqlxError::Database(error) = error.as_ref() { Some(error.as_ref()) } else { None }
+    pub const fn is_about_missing_column(&self) -> bool {
+        matches!(self, Self::Database(DatabaseFailure { kind: FailureKind::MissingColumn, .. }))
     }
 
     /// Whether a table or a row of it would be wider than the database takes.
-    pub fn is_too_wide(&self) -> bool {
-        let Some(error) = self.answer() else { return false };
-        // Too many columns, too large a row.
-        let mysql = mysql_number(error).is_some_and(|number| matches!(number, 1117 | 1118));
-        let code = error.code().unwrap_or_default();
-        // PostgreSQL: too many columns, row is too big. SQLite has no code for it.
-        mysql || code == "54011" || code == "54000" || code == "1" && error.message().starts_with("too many columns")
+    pub const fn is_too_wide(&self) -> bool {
+        matches!(self, Self::Database(DatabaseFailure { kind: FailureKind::TooWide, .. }))
     }
 
     /// What is to be waited for, and why; `None` for what waiting does not mend.
     pub fn awaited(&self) -> Option<(&'static str, &'static str)> {
         match self {
             Self::Database(error) | Self::Unreached { source: error, .. } => {
-                why_passing(error).map(|why| ("the database", why))
+                error.passing.map(|why| ("the database", why))
             }
             Self::Spool { source, .. } if is_full(source) => Some(("room in state_dir", "its disk is full")),
             Self::Spool { source, .. } | Self::Read { source, .. } if is_short(source) => {
@@ -222,36 +226,6 @@ impl SyncError {
     }
 }
 
-impl From<DbErr> for SyncError {
-    fn from(error: DbErr) -> Self {
-        if is_interrupt(&error) { Self::Stopped } else { Self::Database(error) }
-    }
-}
-
-/// What PostgreSQL says beside an error, such as which objects depend on a table.
-fn detail(error: &DbErr) -> String {
-    let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) = error else {
-        return String::new();
-    };
-    let SqlxError::Database(error) = error.as_ref() else { return String::new() };
-    let detail = error.try_downcast_ref::<SqlxPostgresError>().and_then(SqlxPostgresError::detail);
-    detail.map(|detail| format!(" ({detail})")).unwrap_or_default()
-}
-
-/// Whether SQLite ended a statement because it was told to: only who stops the process tells it.
-fn is_interrupt(error: &DbErr) -> bool {
-    let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) = error else {
-        return false;
-    };
-    match error.as_ref() {
-        SqlxError::Database(error) => {
-            error.try_downcast_ref::<SqlxSqliteError>().is_some_and(|error| error.code().as_deref() == Some("9"))
-        }
-        SqlxError::Io(error) => error.kind() == std::io::ErrorKind::Interrupted,
-        _ => false,
-    }
-}
-
 fn is_full(error: &std::io::Error) -> bool {
     matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
 }
@@ -269,86 +243,5 @@ fn no_database(path: &Path, source: &std::io::Error) -> String {
              --database, --state-dir)"
         ),
         _ => format!("the database {path} cannot be opened: {source}; run this as its owner or as root"),
-    }
-}
-
-/// Why a database error may be gone at the next attempt; `None` for one that stays.
-fn why_passing(error: &DbErr) -> Option<&'static str> {
-    const SILENT: &str = "the connection failed or is silent";
-    let runtime = match error {
-        DbErr::ConnectionAcquire(_) => return Some("no connection was to be had in time"),
-        DbErr::Conn(runtime) | DbErr::Exec(runtime) | DbErr::Query(runtime) => runtime,
-        _ => return None,
-    };
-    let RuntimeErr::SqlxError(cause) = runtime else { return matches!(error, DbErr::Conn(_)).then_some(SILENT) };
-    match cause.as_ref() {
-        SqlxError::Database(error) => why_passing_by_code(error.as_ref()),
-        SqlxError::Io(_)
-        | SqlxError::Tls(_)
-        | SqlxError::Protocol(_)
-        | SqlxError::PoolTimedOut
-        | SqlxError::PoolClosed
-        | SqlxError::WorkerCrashed => Some(SILENT),
-        _ => None,
-    }
-}
-
-fn why_passing_by_code(error: &(dyn DatabaseError + 'static)) -> Option<&'static str> {
-    if let Some(number) = mysql_number(error) {
-        return passing::why(Coded::Mysql(number));
-    }
-    let code = error.code().unwrap_or_default();
-    match error.try_downcast_ref::<SqlxPostgresError>() {
-        Some(_) => passing::why(Coded::Postgres(&code)),
-        None => code.parse().ok().and_then(|code| passing::why(Coded::Sqlite(code))),
-    }
-}
-
-/// The number of a MySQL server's error, of either driver.
-fn mysql_number(error: &(dyn DatabaseError + 'static)) -> Option<u16> {
-    let of_pool = error.try_downcast_ref::<SqlxMySqlError>().map(SqlxMySqlError::number);
-    of_pool.or_else(|| error.try_downcast_ref::<ServerAnswer>().map(|answer| answer.number))
-}
-
-/// An error that a MySQL server answers on the connection that writes, in the form of the pool's driver, whose own
-/// nobody else can make.
-#[derive(Debug, Error)]
-#[error("{number} ({state}): {message}")]
-pub struct ServerAnswer {
-    number: u16,
-    state: String,
-    message: String,
-}
-
-impl ServerAnswer {
-    /// One with these parts of MySQL's error packet.
-    pub const fn new(number: u16, state: String, message: String) -> Self {
-        Self { number, state, message }
-    }
-}
-
-impl DatabaseError for ServerAnswer {
-    fn message(&self) -> &str {
-        &self.message
-    }
-
-    fn code(&self) -> Option<Cow<'_, str>> {
-        Some(Cow::Borrowed(&self.state))
-    }
-
-    fn as_error(&self) -> &(dyn StdError + Send + Sync + 'static) {
-        self
-    }
-
-    fn as_error_mut(&mut self) -> &mut (dyn StdError + Send + Sync + 'static) {
-        self
-    }
-
-    fn into_error(self: Box<Self>) -> Box<dyn StdError + Send + Sync + 'static> {
-        self
-    }
-
-    fn kind(&self) -> ErrorKind {
-        ErrorKind::Other
     }
 }

@@ -9,12 +9,13 @@ use crate::cli::{CommandError, Exit, Shared, THREADS_GRACE, runtime, say, say_js
 use crate::config::Config;
 use crate::dispatch::retry::{Patience, look_at_database, patiently};
 use crate::error::SyncError;
+use crate::process::clock::now_ms;
 use crate::process::terminal::quoted;
 use crate::sink::ledger::approvals;
 use crate::sink::ledger::files::{FileRecord, FileState, UNHASHED};
 use crate::source::find::path_text::path_of;
 use crate::source::find::scan::SourceFile;
-use crate::sync::{hash, now_ms};
+use crate::sync::hash;
 use clap::Args;
 use serde_json::json;
 use std::path::Path;

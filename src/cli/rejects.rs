@@ -3,11 +3,12 @@
 
 use crate::cli::logging::{OF_COMMAND, start_logging};
 use crate::cli::print::{counted, grouped, plural};
-use crate::cli::rejects_csv::{ColumnsInUse, OpenReject, REJECTS_END, RejectsCsv, stem};
+use crate::cli::rejects_csv::{ColumnsInUse, RejectsCsv};
 use crate::cli::{CommandError, Exit, Shared, runtime, say, say_whose, whose};
 use crate::config::Config;
 use crate::dispatch::retry::open_to_look;
 use crate::error::SyncError;
+use crate::feed::correction::{OpenReject, REJECTS_END, stem};
 use crate::process::modes::{give_to_person, make_persons_folders, persons_folder_mode};
 use crate::process::terminal::printable_json;
 use crate::sink::Sink;

@@ -9,15 +9,16 @@
 use crate::config::Config;
 use crate::dispatch::lanes::lanes_of;
 use crate::error::SyncError;
+use crate::feed::stamp::Stamp;
+use crate::feed::stamp::inode;
+use crate::process::clock::now_ms;
 use crate::sink::Sink;
 use crate::sink::ledger::files::FileState;
 use crate::sink::ledger::known_files::{KnownFile, PathKey};
 use crate::source::find::blind_spots::BlindSpots;
 use crate::source::find::scan::{Lane, SourceFile, scan};
 use crate::source::find::watch::{Hint, Watcher};
-use crate::source::text::content::Stamp;
 use crate::sync::quarantine;
-use crate::sync::{inode, now_ms};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};

@@ -3,11 +3,12 @@
 
 use crate::dispatch::retry::{Patience, Tried, last_taken_patiently, sync_patiently};
 use crate::error::SyncError;
+use crate::process::clock::now_ms;
 use crate::process::waiting::aloud;
 use crate::sink::ledger::files::{FileRecord, FileState};
 use crate::source::find::scan::{Lane, SourceFile};
 use crate::sync::unmatched::list_new_unmatched;
-use crate::sync::{Context, FileReport, Outcome, now_ms};
+use crate::sync::{Context, FileReport, Outcome};
 use std::collections::{BTreeMap, HashMap};
 
 /// What became of the files of a lane.

@@ -3,12 +3,13 @@
 
 use crate::config::Config;
 use crate::error::{SyncError, Verdict};
+use crate::process::clock::{millis, now_ms};
 use crate::process::turns::Turn;
 use crate::sink::Sink;
 use crate::sink::ledger::files::{FileRecord, FileState, NewFile, UNHASHED};
 use crate::source::find::scan::SourceFile;
 use crate::sync::quarantine;
-use crate::sync::{Context, FileReport, Outcome, millis, new_file, note_stamp, now_ms, report, sync_file};
+use crate::sync::{Context, FileReport, Outcome, new_file, note_stamp, report, sync_file};
 use backon::{BackoffBuilder, ExponentialBuilder};
 use std::collections::HashMap;
 use std::sync::Arc;

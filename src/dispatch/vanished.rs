@@ -3,10 +3,11 @@
 
 use crate::config::{AfterSync, Config};
 use crate::error::SyncError;
+use crate::process::clock::now_ms;
 use crate::sink::ledger::files::FileState;
 use crate::sink::ledger::now::LookedFor;
 use crate::source::find::path_text::path_of;
-use crate::sync::{Context, blocking, now_ms};
+use crate::sync::{Context, blocking};
 use std::io::ErrorKind;
 use std::path::Path;
 use tokio::time::MissedTickBehavior;

@@ -3,6 +3,8 @@
 
 use crate::feed::layout::{ColumnShape, IDENTIFIER_CHARS_MAX, Kind, ROW_HASH, column_name, declared_name, shortened};
 use crate::feed::words::{one_of, one_of_or_none};
+use crate::values::cell::NullTokens;
+use crate::values::cell::hex;
 use crate::values::moment::parse_day;
 use chrono::NaiveDate;
 use regex::Regex;
@@ -237,43 +239,6 @@ pub struct Route {
     pub date: Option<NaiveDate>,
     /// Name without extensions of the file whose rejects it corrects, if it does.
     pub corrects: Option<String>,
-}
-
-/// Cells that mean "no value".
-#[derive(Debug)]
-pub struct NullTokens {
-    /// By their length: a few short ones are told from a cell faster by comparing than by hashing it.
-    by_length: Vec<Vec<String>>,
-}
-
-impl NullTokens {
-    /// The given tokens.
-    pub fn new(tokens: impl IntoIterator<Item = String>) -> Self {
-        let mut by_length: Vec<Vec<String>> = Vec::new();
-        for token in tokens {
-            if by_length.len() <= token.len() {
-                by_length.resize(token.len() + 1, Vec::new());
-            }
-            by_length[token.len()].push(token);
-        }
-        Self { by_length }
-    }
-
-    /// Whether a cell means "no value".
-    pub fn matches(&self, cell: &str) -> bool {
-        let trimmed = trimmed(cell);
-        self.by_length.get(trimmed.len()).is_some_and(|tokens| tokens.iter().any(|token| token == trimmed))
-    }
-}
-
-/// A cell without the white space around it. Nearly no cell has any, and its first and last byte show that.
-pub fn trimmed(cell: &str) -> &str {
-    match cell.as_bytes() {
-        [] => cell,
-        [first, .., last] if first.is_ascii_graphic() && last.is_ascii_graphic() => cell,
-        [only] if only.is_ascii_graphic() => cell,
-        _ => cell.trim(),
-    }
 }
 
 impl Dataset {
@@ -522,15 +487,10 @@ fn pattern(dataset: &str, key: &str, text: &str) -> Result<Regex, String> {
 fn fingerprint(settings: &DatasetSettings, null_tokens: &NullTokens) -> String {
     let rules =
         DatasetSettings { paths: Vec::new(), deletes: Deletes::Keep, deletes_max_percent: None, ..settings.clone() };
-    let mut tokens: Vec<&String> = null_tokens.by_length.iter().flatten().collect();
+    let mut tokens: Vec<&String> = null_tokens.iter().collect();
     tokens.sort();
     tokens.dedup();
     let text =
         serde_json::to_string(&(TRANSFORM_VERSION, rules, tokens)).expect("settings are plain strings and lists");
     hex(&Sha256::digest(text.as_bytes()))
-}
-
-/// Lower-case hexadecimal.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,6 +1,8 @@
 //! Feed: what a file is: its dataset's declaration, its columns, what they hold.
 
+pub mod correction;
 pub mod dataset;
 pub mod inference;
 pub mod layout;
+pub mod stamp;
 pub mod words;

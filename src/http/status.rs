@@ -3,7 +3,7 @@
 use crate::config::Config;
 use crate::dispatch::health::Health;
 use crate::error::SyncError;
-use crate::sync::now_ms;
+use crate::process::clock::now_ms;
 use serde_json::{Value, json};
 
 /// Everything that `/api/status` says.

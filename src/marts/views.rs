@@ -5,13 +5,13 @@
 //! takes the place of what it can.
 
 use crate::error::SyncError;
-use crate::feed::dataset::hex;
 use crate::feed::layout::Shapes;
 use crate::marts::template::{Scope, render};
 use crate::sink::Sink;
 use crate::sink::db::dialect::Dialect;
 use crate::sink::db::keepsakes::Keepsakes;
 use crate::sink::ledger::obstacles::Obstacle;
+use crate::values::cell::hex;
 use sea_orm::{ConnectionTrait, Statement};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;

@@ -1,9 +1,9 @@
 //! Format: how a file is written. Its name says whether rows are cells or objects; its first rows say what stands
 //! between cells and around them, unless the dataset says so.
 
-use crate::cli::rejects_csv::corrected_paths;
 use crate::config::Limits;
 use crate::error::SyncError;
+use crate::feed::correction::corrected_paths;
 use crate::feed::dataset::{Dataset, Encoding};
 use crate::feed::layout::declared_name;
 use crate::source::rows::cells::{Cell, Dialect, Split, split_row};

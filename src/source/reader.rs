@@ -5,9 +5,9 @@
 //! that a position in it means the same after a restart.
 
 use crate::chunk::{Chunk, JoinedRow, JoinedRows, Position, Reject, SeenRecord, Skip};
-use crate::cli::rejects_csv::OF_SAME_RECORD;
 use crate::config::Limits;
 use crate::error::SyncError;
+use crate::feed::correction::OF_SAME_RECORD;
 use crate::feed::dataset::{Dataset, Encoding};
 use crate::feed::layout::Layout;
 use crate::source::format::{Format, RowFormat};

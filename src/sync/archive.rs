@@ -3,11 +3,11 @@
 
 use crate::config::{AfterSync, Config};
 use crate::error::SyncError;
+use crate::feed::stamp::Stamp;
 use crate::process::modes::{FILE_MODE, folder_mode, make_folders};
 use crate::source::find::beneath;
 use crate::source::find::beneath::Entry;
 use crate::source::find::scan::SourceFile;
-use crate::source::text::content::Stamp;
 use rustix::fs::{
     AtFlags, Mode, OFlags, RenameFlags, fchmod, fstat, openat, renameat, renameat_with, statat, unlinkat,
 };

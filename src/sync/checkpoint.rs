@@ -14,10 +14,10 @@
 
 use crate::chunk::Position;
 use crate::error::SyncError;
+use crate::feed::stamp::Stamp;
 use crate::process::episode::Episode;
 use crate::process::modes::{make_folders, make_own_folder};
 use crate::source::survey::Survey;
-use crate::source::text::content::Stamp;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::fs::File;

@@ -5,9 +5,9 @@
 //! the file is gone, the row is added to what is stored. No line is deleted while anything may still belong to any record.
 
 use crate::chunk::{JoinedRow, JoinedRows};
-use crate::cli::rejects_csv::row_note;
 use crate::config::Config;
 use crate::error::SyncError;
+use crate::feed::correction::row_note;
 use crate::feed::dataset::Dataset;
 use crate::feed::layout::{Layout, Role, Shapes};
 use crate::sink::ledger::files::FileRecord;

@@ -6,11 +6,12 @@
 
 use crate::error::SyncError;
 use crate::feed::dataset::{Dataset, Deletes};
+use crate::process::clock::now_ms;
 use crate::process::progress::moved;
 use crate::process::terminal::quoted;
 use crate::sink::ledger::files::FileRecord;
 use crate::source::mentions::Mentions;
-use crate::sync::{Context, Surveyed, blocking, now_ms};
+use crate::sync::{Context, Surveyed, blocking};
 use std::sync::Arc;
 
 /// Records that one transaction deletes: a large deletion lets other writers have their turn in between.

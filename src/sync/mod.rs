@@ -11,11 +11,15 @@ pub mod unmatched;
 pub mod write;
 
 use crate::chunk::{Counts, Position};
-use crate::cli::rejects_csv::{Header, OpenReject};
 use crate::config::Config;
 use crate::error::SyncError;
+use crate::feed::correction::{Header, OpenReject};
 use crate::feed::dataset::{Dataset, FeedKind, Route};
 use crate::feed::layout::Layout;
+use crate::feed::stamp::Stamp;
+use crate::feed::stamp::inode;
+use crate::process::clock::millis;
+use crate::process::clock::now_ms;
 use crate::process::progress;
 use crate::process::progress::{Board, step};
 use crate::process::turns::{Turn, Turns};
@@ -27,7 +31,7 @@ use crate::sink::ledger::rejects::UnknownRecords;
 use crate::source::find::scan::SourceFile;
 use crate::source::format::RowFormat;
 use crate::source::survey::{Survey, survey_with};
-use crate::source::text::content::{Content, Stamp};
+use crate::source::text::content::Content;
 use crate::source::text::read_text;
 use crate::source::unchanged::record_index::{Origin, RecordIndexWriter, RecordIndexes};
 use crate::source::unchanged::skips::{IndexPlace, Skips, origin};
@@ -40,7 +44,7 @@ use crate::sync::write::{Written, write_chunks};
 use serde::Serialize;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -556,11 +560,6 @@ pub fn new_file(path: String, sha256: String, stamp: Stamp) -> NewFile {
     }
 }
 
-/// Inodes are unsigned, and databases have no such integers: the bits are kept.
-pub const fn inode(stamp: Stamp) -> i64 {
-    stamp.inode.cast_signed()
-}
-
 /// What was done with a file.
 pub fn report(source_file: &SourceFile, file: &FileRecord, outcome: Outcome, started: Instant) -> FileReport {
     FileReport {
@@ -586,17 +585,6 @@ fn header_of(surveyed: &Surveyed) -> Header {
         RowFormat::Json => (None, '"'),
     };
     Header { columns: surveyed.survey.header.clone(), delimiter, quote }
-}
-
-/// A duration in whole milliseconds.
-pub fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// Milliseconds since 1970.
-pub fn now_ms() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Work that blocks leaves the async threads here.

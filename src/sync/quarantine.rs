@@ -2,11 +2,11 @@
 //!
 //! Damaged structure is found by the survey itself; what is left to decide here is the share of rejects.
 
-use crate::cli::rejects_csv::place_and_reason;
 use crate::config::{Config, Limits};
 use crate::error::SyncError;
-use crate::feed::dataset::hex;
+use crate::feed::correction::place_and_reason;
 use crate::source::survey::Survey;
+use crate::values::cell::hex;
 use sha2::{Digest, Sha256};
 
 /// Stands for the rules of a file that the database refused: whether it would again, only another try tells.

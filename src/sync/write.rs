@@ -2,10 +2,11 @@
 //! next chunks are read and transformed.
 
 use crate::chunk::{Chunk, Counts, Entry, JoinedRows, Position, Skip, SkipCounts};
-use crate::cli::rejects_csv::{corrected_rows, note_corrected_rows};
 use crate::error::SyncError;
+use crate::feed::correction::{corrected_rows, note_corrected_rows};
 use crate::feed::dataset::{Dataset, Owner};
 use crate::feed::layout::Layout;
+use crate::process::clock::{millis, now_ms};
 use crate::process::progress;
 use crate::process::progress::moved;
 use crate::sink::ledger::attempts::Company;
@@ -23,7 +24,7 @@ use crate::sync::checkpoint::Checkpoint;
 use crate::sync::correction::Correction;
 use crate::sync::precedence::{Precedence, Unknown};
 use crate::sync::touched_keys::TouchedKeys;
-use crate::sync::{Context, Surveyed, blocking, millis, now_ms};
+use crate::sync::{Context, Surveyed, blocking};
 use crate::transform::clean::clean;
 use crate::transform::diff::{Diff, Known, diff};
 use crate::transform::kept_lines::{differing, keep};

@@ -1,10 +1,11 @@
 //! From text to typed columns, by one set of rules for every format: null tokens, money, times,
 //! identifiers. What does not fit its type becomes NULL and is rescued as the text it was.
 
-use crate::feed::dataset::{Dataset, NullTokens, OnTypeChange, trimmed};
+use crate::feed::dataset::{Dataset, OnTypeChange};
 use crate::feed::inference::{is_held_by, is_kept_by};
 use crate::feed::layout::{IDENTIFIER_CHARS_MAX, Kind, Layout, LayoutColumn, Role};
 use crate::values::canonical;
+use crate::values::cell::{NullTokens, trimmed};
 use crate::values::moment::{parse_day, parse_moment};
 use crate::values::number::{DECIMAL_SCALE, parse_decimal, parse_double, parse_integer};
 use arrow_array::builder::{PrimitiveBuilder, StringBuilder};

@@ -3,11 +3,12 @@
 //! A pure function of the chunk, its layout and the dataset, so that any worker can run it.
 
 use crate::chunk::{Chunk, CorrectedRow, Entry, Position, Reject, Skip};
-use crate::feed::dataset::{Dataset, DuplicateLines, Owner, hex};
+use crate::feed::dataset::{Dataset, DuplicateLines, Owner};
 use crate::feed::layout::{Layout, Role};
 use crate::transform::clean::Cleaned;
 use crate::transform::row_hash::{RowHash, hash_rows};
 use crate::values::canonical::Values;
+use crate::values::cell::hex;
 use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch, StringArray, UInt32Array};
 use arrow_row::{RowConverter, SortField};
 use arrow_select::take::{take, take_record_batch};

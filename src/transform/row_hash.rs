@@ -68,9 +68,9 @@ fn push_value(bytes: &mut Vec<u8>, column: &HashColumn<'_>, row: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::feed::dataset::hex;
     use crate::feed::layout::Kind;
     use crate::transform::clean::arrow_type;
+    use crate::values::cell::hex;
     use arrow_array::{Date32Array, Decimal128Array, Float64Array, Int64Array, StringArray, TimestampMillisecondArray};
     use std::sync::Arc;
 

@@ -1,6 +1,7 @@
 //! Values: numbers, moments, and their canonical text.
 
 pub mod canonical;
+pub mod cell;
 pub mod moment;
 pub mod number;
 pub mod spreadsheet;

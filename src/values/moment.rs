@@ -1,6 +1,6 @@
 //! Moments as exports write them: UTC, to the millisecond.
 
-use crate::feed::dataset::trimmed;
+use crate::values::cell::trimmed;
 use chrono::{DateTime, Datelike, NaiveDate};
 
 /// Milliseconds of a day.

@@ -1,7 +1,7 @@
 //! Numbers as exports write them: currency signs, thousands separators, spaces. Decimal all the way,
 //! never through binary floating point.
 
-use crate::feed::dataset::trimmed;
+use crate::values::cell::trimmed;
 
 /// Digits after the point that a decimal column keeps.
 pub const DECIMAL_SCALE: u32 = 4;

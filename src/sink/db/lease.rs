@@ -83,7 +83,7 @@ impl Lease {
                 TakeOver::Lost | TakeOver::Locked(_) => {}
             }
             if seen.is_none() {
-                let wait_ms = crate::sync::millis(wait);
+                let wait_ms = crate::process::clock::millis(wait);
                 tracing::warn!(holder = held.holder, wait_ms, "waiting for the lease");
             }
             seen = Some((held, silent_since));

@@ -3,6 +3,7 @@
 pub(crate) mod bounds;
 pub(crate) mod connection;
 pub mod dialect;
+pub(crate) mod failure;
 pub(crate) mod keepsakes;
 pub mod lease;
 pub(crate) mod long_step;

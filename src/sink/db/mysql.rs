@@ -2,9 +2,9 @@
 //! another driver's connection, which is set up as the pool's are and kept from one transaction to the next.
 
 use crate::config::database_url::DatabaseUrl;
-use crate::error::ServerAnswer;
 use crate::sink::db::bounds::{Bounds, MYSQL_VARIABLES};
 use crate::sink::db::dialect::Dialect;
+use crate::sink::db::failure::ServerAnswer;
 use crate::sink::db::mysql_values::{params, row_values};
 use crate::sink::db::sockets;
 use crate::sink::db::transaction::not_acquired;

@@ -28,7 +28,7 @@ pub(crate) async fn reach(url: &DatabaseUrl, longest: Duration) -> Result<(), Sy
     };
     reached.map_err(|error| {
         let source = DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error)));
-        SyncError::Unreached { place: place(url), source }
+        SyncError::Unreached { place: place(url), source: source.into() }
     })
 }
 

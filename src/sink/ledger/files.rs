@@ -1,12 +1,13 @@
 //! Ledger: what was synced, in the database. Every question about files is answered from here.
 
 use crate::chunk::{Counts, Position};
-use crate::cli::rejects_csv::Header;
 use crate::error::SyncError;
-use crate::feed::dataset::{Dataset, hex};
+use crate::feed::correction::Header;
+use crate::feed::dataset::Dataset;
 use crate::sink::Sink;
 use crate::sink::ledger::attempts::Attempts;
 use crate::sink::ledger::now;
+use crate::values::cell::hex;
 use entity::files;
 use sea_orm::sea_query::{Condition, Expr, ExprTrait, InsertStatement, Query};
 use sea_orm::{

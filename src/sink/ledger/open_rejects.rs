@@ -1,7 +1,7 @@
 //! Open rejects for whoever lists or exports them: a page at a time, because the ledger may hold millions.
 
-use crate::cli::rejects_csv::OpenReject;
 use crate::error::SyncError;
+use crate::feed::correction::OpenReject;
 use crate::feed::dataset::Dataset;
 use crate::sink::Sink;
 use crate::sink::ledger::files::{FileRecord, FileState};

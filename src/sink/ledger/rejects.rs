@@ -1,8 +1,8 @@
 //! Rejects in the ledger: which are open, and what closes them: a corrected copy, or a newer export.
 
 use crate::chunk::CorrectedRow;
-use crate::cli::rejects_csv::{Header, OpenReject, stem};
 use crate::error::SyncError;
+use crate::feed::correction::{Header, OpenReject, stem};
 use crate::sink::Sink;
 use crate::sink::ledger::files::{FileRecord, FileState};
 use entity::{files, rejects};

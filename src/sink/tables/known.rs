@@ -7,7 +7,6 @@ use crate::feed::layout::{Kind, ROW_HASH, TableShape};
 use crate::sink::Sink;
 use crate::sink::db::dialect::Dialect;
 use crate::sink::db::transaction::not_acquired;
-use crate::sink::tables::bulk::sqlite;
 use crate::sink::tables::bulk::sqlite::HashQueries;
 use crate::sink::tables::deletes::DELETED_AT;
 use crate::transform::clean::arrow_type;

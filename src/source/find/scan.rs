@@ -1,13 +1,13 @@
 //! Scan: which files there are. Events only wake a scan; a scan decides.
 
-use crate::cli::rejects_csv::{corrected_paths, stem};
+use crate::feed::correction::{corrected_paths, stem};
 use crate::feed::dataset::{Dataset, Route};
+use crate::feed::stamp::Stamp;
 use crate::source::find::beneath::Entry;
 use crate::source::find::blind_spots::BlindSpots;
 use crate::source::find::path_text::path_text;
 use crate::source::find::walk::Walk;
 use crate::source::find::watch::Watcher;
-use crate::source::text::content::Stamp;
 use crate::values::moment::DAY_MS;
 use rustix::fs::FileType;
 use std::path::{Path, PathBuf};

@@ -7,10 +7,11 @@ pub mod repair;
 pub mod repaired;
 
 use crate::error::SyncError;
-use crate::feed::dataset::{Encoding, hex};
+use crate::feed::dataset::Encoding;
 use crate::source::rows::csv::CsvRows;
 use crate::source::rows::json::JsonRows;
 use crate::source::text::encoding::written;
+use crate::values::cell::hex;
 use sha2::{Digest, Sha256};
 
 /// One row, borrowed from the reader.

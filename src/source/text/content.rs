@@ -6,12 +6,12 @@
 
 use crate::config::Limits;
 use crate::error::SyncError;
+use crate::feed::stamp::Stamp;
 use crate::process::progress::moved;
 use crate::source::find::beneath::{Entry, is_astray, open_file};
 use crate::source::text::encoding::Guess;
 use crate::source::text::spool::{Spooled, Store};
-use rustix::fs::{FileType, Stat, fstat};
-use serde::{Deserialize, Serialize};
+use rustix::fs::{FileType, fstat};
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -24,34 +24,6 @@ pub const BLOCK_BYTES: usize = 1 << 20;
 /// Blocks of the inbox's own file between two looks at whether it still is there, unchanged: a fraction of a second of
 /// reading, after which work on a file that is gone ends.
 const BLOCKS_PER_LOOK: usize = 64;
-
-/// What tells one version of a file from another without reading it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stamp {
-    /// Size in bytes.
-    pub size_bytes: u64,
-    /// Modification time, nanoseconds since 1970.
-    pub modified_ns: i64,
-    /// Inode.
-    pub inode: u64,
-    /// Change time of the inode, nanoseconds since 1970: nobody can set it back.
-    pub changed_ns: i64,
-}
-
-impl Stamp {
-    /// The stamp of what the system says of a file.
-    pub fn of(stat: &Stat) -> Self {
-        let nanoseconds = |seconds: i64, rest: u64| {
-            seconds.saturating_mul(1_000_000_000).saturating_add(i64::try_from(rest).unwrap_or(0))
-        };
-        Self {
-            size_bytes: u64::try_from(stat.st_size).unwrap_or(0),
-            modified_ns: nanoseconds(stat.st_mtime, stat.st_mtime_nsec),
-            inode: stat.st_ino,
-            changed_ns: nanoseconds(stat.st_ctime, stat.st_ctime_nsec),
-        }
-    }
-}
 
 /// The bytes of one version of a file.
 #[derive(Debug)]
@@ -193,7 +165,7 @@ impl Content {
         }
         self.check_unchanged()?;
         self.digests = digests;
-        Ok(crate::feed::dataset::hex(&sha256.finalize()))
+        Ok(crate::values::cell::hex(&sha256.finalize()))
     }
 
     /// Appends block `index` to `bytes`; `false` when the file ends before it.

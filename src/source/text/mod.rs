@@ -8,9 +8,9 @@ pub mod content;
 pub mod encoding;
 pub mod spool;
 
-use crate::cli::rejects_csv::corrected_paths;
 use crate::config::Limits;
 use crate::error::SyncError;
+use crate::feed::correction::corrected_paths;
 use crate::feed::dataset::{Dataset, Encoding};
 use crate::source::text::compression::Compression;
 use crate::source::text::content::Content;

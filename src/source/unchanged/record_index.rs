@@ -12,9 +12,9 @@
 
 use crate::chunk::{Entry, RecordDigest};
 use crate::error::SyncError;
-use crate::feed::dataset::hex;
 use crate::process::episode::Episode;
 use crate::process::modes::make_own_folder;
+use crate::values::cell::hex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;

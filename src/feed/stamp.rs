@@ -1,0 +1,37 @@
+//! Stamp: what the file system says of a file, by which a change of it is noticed.
+
+use rustix::fs::Stat;
+use serde::{Deserialize, Serialize};
+
+/// What tells one version of a file from another without reading it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stamp {
+    /// Size in bytes.
+    pub size_bytes: u64,
+    /// Modification time, nanoseconds since 1970.
+    pub modified_ns: i64,
+    /// Inode.
+    pub inode: u64,
+    /// Change time of the inode, nanoseconds since 1970: nobody can set it back.
+    pub changed_ns: i64,
+}
+
+impl Stamp {
+    /// The stamp of what the system says of a file.
+    pub fn of(stat: &Stat) -> Self {
+        let nanoseconds = |seconds: i64, rest: u64| {
+            seconds.saturating_mul(1_000_000_000).saturating_add(i64::try_from(rest).unwrap_or(0))
+        };
+        Self {
+            size_bytes: u64::try_from(stat.st_size).unwrap_or(0),
+            modified_ns: nanoseconds(stat.st_mtime, stat.st_mtime_nsec),
+            inode: stat.st_ino,
+            changed_ns: nanoseconds(stat.st_ctime, stat.st_ctime_nsec),
+        }
+    }
+}
+
+/// Inodes are unsigned, and databases have no such integers: the bits are kept.
+pub const fn inode(stamp: Stamp) -> i64 {
+    stamp.inode.cast_signed()
+}

@@ -1,0 +1,48 @@
+//! Cell: a text as a file has it: what is around it, and whether it means "no value".
+
+/// Cells that mean "no value".
+#[derive(Debug)]
+pub struct NullTokens {
+    /// By their length: a few short ones are told from a cell faster by comparing than by hashing it.
+    by_length: Vec<Vec<String>>,
+}
+
+impl NullTokens {
+    /// The given tokens.
+    pub fn new(tokens: impl IntoIterator<Item = String>) -> Self {
+        let mut by_length: Vec<Vec<String>> = Vec::new();
+        for token in tokens {
+            if by_length.len() <= token.len() {
+                by_length.resize(token.len() + 1, Vec::new());
+            }
+            by_length[token.len()].push(token);
+        }
+        Self { by_length }
+    }
+
+    /// All tokens.
+    pub fn iter(&self) -> impl Iterator<Item = &String> {
+        self.by_length.iter().flatten()
+    }
+
+    /// Whether a cell means "no value".
+    pub fn matches(&self, cell: &str) -> bool {
+        let trimmed = trimmed(cell);
+        self.by_length.get(trimmed.len()).is_some_and(|tokens| tokens.iter().any(|token| token == trimmed))
+    }
+}
+
+/// A cell without the white space around it. Nearly no cell has any, and its first and last byte show that.
+pub fn trimmed(cell: &str) -> &str {
+    match cell.as_bytes() {
+        [] => cell,
+        [first, .., last] if first.is_ascii_graphic() && last.is_ascii_graphic() => cell,
+        [only] if only.is_ascii_graphic() => cell,
+        _ => cell.trim(),
+    }
+}
+
+/// Lower-case hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
