@@ -12,7 +12,7 @@ pub mod dispatch;
 pub mod error;
 pub mod feed;
 pub mod http;
-pub mod marts;
+
 pub mod process;
 pub mod sink;
 pub mod source;

@@ -10,7 +10,7 @@ use crate::dispatch::lanes::{LaneEnd, lanes_of, sync_lane};
 use crate::dispatch::retry::{Patience, open_sink, patiently};
 use crate::dispatch::vanished::note_vanished;
 use crate::error::SyncError;
-use crate::marts::summary::Revenue;
+use crate::sink::marts::summary::Revenue;
 use crate::process::progress::Board;
 use crate::process::turns::Turns;
 use crate::sink::ledger::files::{FileRecord, FileState};

@@ -1,7 +1,6 @@
 //! Process: what every stage asks of its process and machine: progress, turns, modes of files, secrets, terminals.
 
 pub mod clock;
-pub mod episode;
 pub mod modes;
 pub mod progress;
 pub mod secret;

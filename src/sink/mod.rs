@@ -6,6 +6,7 @@
 
 pub mod db;
 pub mod ledger;
+pub mod marts;
 pub mod read_only;
 pub mod scratch;
 pub mod tables;
@@ -13,7 +14,7 @@ pub mod tables;
 use crate::config::{AfterSync, Config};
 use crate::error::SyncError;
 use crate::feed::layout::Shapes;
-use crate::marts::definition::Definitions;
+use crate::sink::marts::definition::Definitions;
 use crate::process::modes::{is_open_to_others, make_file};
 use crate::process::waiting::aloud;
 use crate::sink::db::bounds::Bounds;
@@ -103,7 +104,7 @@ pub struct Sink {
     pub(crate) beat_fault: std::sync::Mutex<Option<String>>,
     /// When work was last committed: what tells a new outage from one that goes on.
     pub(crate) last_commit: std::sync::Mutex<Option<Instant>>,
-    pub(crate) files_at_work: crate::marts::FilesAtWork,
+    pub(crate) files_at_work: crate::sink::marts::FilesAtWork,
     /// Set when the process is to end: then long steps do.
     pub(crate) stop: CancellationToken,
     pub(crate) interrupt: Interrupt,

@@ -3,7 +3,7 @@
 
 use crate::config::Config;
 use crate::error::SyncError;
-use crate::marts::definition::Definitions;
+use crate::sink::marts::definition::Definitions;
 use crate::sink::db::bounds::Bounds;
 use crate::sink::db::connection::Connection;
 use crate::sink::db::dialect::Dialect;

@@ -3,7 +3,7 @@
 
 use crate::error::SyncError;
 use crate::feed::layout::{Kind, Shapes, TableShape};
-use crate::marts::views::Dropped;
+use crate::sink::marts::views::Dropped;
 use crate::sink::Sink;
 use crate::sink::db::dialect::Dialect;
 use crate::sink::tables::deletes::DELETED_AT;

@@ -15,7 +15,7 @@
 use crate::chunk::Position;
 use crate::error::SyncError;
 use crate::feed::stamp::Stamp;
-use crate::process::episode::Episode;
+use crate::source::unchanged::episode::Episode;
 use crate::process::modes::{make_folders, make_own_folder};
 use crate::source::survey::Survey;
 use serde::{Deserialize, Serialize};

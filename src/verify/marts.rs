@@ -3,9 +3,9 @@
 
 use crate::error::SyncError;
 use crate::feed::layout::{Kind, Shapes, TableShape};
-use crate::marts::definition::Mart;
-use crate::marts::partial::Partial;
-use crate::marts::template::{Rendered, Scope, render, render_over};
+use crate::sink::marts::definition::Mart;
+use crate::sink::marts::partial::Partial;
+use crate::sink::marts::template::{Rendered, Scope, render, render_over};
 use crate::sink::Sink;
 use crate::sink::db::dialect::Dialect;
 use crate::values::moment::format_moment;

@@ -10,7 +10,6 @@ pub(crate) mod long_step;
 pub(crate) mod lost;
 pub(crate) mod mysql;
 pub(crate) mod mysql_values;
-pub(crate) mod objects;
 pub mod passing;
 pub(crate) mod reach;
 pub(crate) mod sockets;

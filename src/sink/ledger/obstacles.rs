@@ -3,7 +3,7 @@
 
 use crate::error::{SyncError, Verdict};
 use crate::sink::Sink;
-use crate::sink::db::objects::Dependent;
+use crate::sink::marts::objects::Dependent;
 use crate::values::moment::format_moment;
 use chrono::Utc;
 use entity::obstacles::{Column, Entity, Model};

@@ -3,7 +3,7 @@
 use crate::chunk::Counts;
 use crate::error::SyncError;
 use crate::feed::dataset::Dataset;
-use crate::marts::refresh::Marks;
+use crate::sink::marts::refresh::Marks;
 use crate::sink::Sink;
 use crate::sink::db::lease;
 use crate::sink::ledger::files::FileState;

@@ -6,7 +6,7 @@ use crate::feed::dataset::{Dataset, Owner};
 use crate::feed::layout::{
     ColumnShape, LAST_NAME_CHAR, Layout, NAME_BYTES_MAX, SchemaChange, Shapes, key_of, lacking_tables, shortened,
 };
-use crate::marts::views::Dropped;
+use crate::sink::marts::views::Dropped;
 use crate::process::waiting::aloud;
 use crate::sink::Sink;
 use crate::sink::ledger::recorded::CREATE_TABLE;

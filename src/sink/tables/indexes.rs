@@ -6,7 +6,7 @@
 
 use crate::error::SyncError;
 use crate::feed::dataset::{Dataset, Owner};
-use crate::marts::definition::Mart;
+use crate::sink::marts::definition::Mart;
 use crate::sink::Sink;
 use crate::sink::db::dialect::Dialect;
 use crate::sink::db::long_step::SAID_EVERY;

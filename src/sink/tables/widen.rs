@@ -8,7 +8,7 @@
 
 use crate::error::SyncError;
 use crate::feed::layout::{ColumnShape, Kind, SchemaChange, Shapes};
-use crate::marts::views::Dropped;
+use crate::sink::marts::views::Dropped;
 use crate::sink::db::dialect::Dialect;
 use crate::sink::ledger::obstacles::Obstacle;
 use crate::sink::tables::evolve::about;

@@ -2,3 +2,4 @@
 
 pub mod record_index;
 pub mod skips;
+pub(crate) mod episode;

@@ -12,7 +12,7 @@
 
 use crate::chunk::{Entry, RecordDigest};
 use crate::error::SyncError;
-use crate::process::episode::Episode;
+use crate::source::unchanged::episode::Episode;
 use crate::process::modes::make_own_folder;
 use crate::values::cell::hex;
 use serde::{Deserialize, Serialize};

@@ -1,10 +1,11 @@
 //! Marts: tables of metrics that are exact whenever a file is `synced`.
 //!
 //! A commit marks the groups that its rows touch, in its own transaction, or the parts where the mart has a
-//! [`Partial`](crate::marts::partial::Partial). The refresh (`sink::refresh`) computes them anew.
+//! [`Partial`](crate::sink::marts::partial::Partial). The refresh (`sink::refresh`) computes them anew.
 
 pub(crate) mod ahead;
 pub mod definition;
+pub(crate) mod objects;
 pub mod partial;
 pub mod refresh;
 pub mod summary;
@@ -14,9 +15,9 @@ pub mod views;
 use crate::error::SyncError;
 use crate::feed::dataset::Dataset;
 use crate::feed::layout::TableShape;
-use crate::marts::definition::Mart;
-use crate::marts::template::{Scope, render};
-use crate::marts::views::Dropped;
+use crate::sink::marts::definition::Mart;
+use crate::sink::marts::template::{Scope, render};
+use crate::sink::marts::views::Dropped;
 use crate::sink::Sink;
 use crate::sink::db::dialect::Dialect;
 use crate::sink::ledger::obstacles::Obstacle;

@@ -3,7 +3,7 @@
 
 use crate::error::SyncError;
 use crate::feed::layout::TableShape;
-use crate::marts::template::Rendered;
+use crate::sink::marts::template::Rendered;
 use crate::sink::db::sqlite_handle::with_handles;
 use crate::sink::db::transaction::{Driver, Transaction, exec_failed, not_acquired};
 use rusqlite::Connection;

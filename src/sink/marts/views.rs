@@ -6,7 +6,7 @@
 
 use crate::error::SyncError;
 use crate::feed::layout::Shapes;
-use crate::marts::template::{Scope, render};
+use crate::sink::marts::template::{Scope, render};
 use crate::sink::Sink;
 use crate::sink::db::dialect::Dialect;
 use crate::sink::db::keepsakes::Keepsakes;

@@ -12,7 +12,7 @@
 
 use crate::error::SyncError;
 use crate::feed::layout::{ColumnShape, Kind, TableShape};
-use crate::marts::definition::{Mart, columns_of};
+use crate::sink::marts::definition::{Mart, columns_of};
 use crate::sink::db::dialect::Dialect;
 use crate::sink::{Sink, texts};
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, Query};

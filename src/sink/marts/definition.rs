@@ -2,7 +2,7 @@
 
 use crate::error::SyncError;
 use crate::feed::layout::{ColumnShape, Kind, Shapes, TableShape};
-use crate::marts::partial::{Partial, PartialHeader, TOTALS_VERSION};
+use crate::sink::marts::partial::{Partial, PartialHeader, TOTALS_VERSION};
 use crate::values::cell::hex;
 use regex::Regex;
 use serde::Deserialize;
@@ -13,15 +13,15 @@ use std::sync::LazyLock;
 
 /// The shipped files.
 const SHIPPED: [(&str, &str); 9] = [
-    ("customer_metrics.sql", include_str!("../../etc/marts/customer_metrics.sql")),
-    ("product_metrics.sql", include_str!("../../etc/marts/product_metrics.sql")),
-    ("merchant_metrics.sql", include_str!("../../etc/marts/merchant_metrics.sql")),
-    ("agent_metrics.sql", include_str!("../../etc/marts/agent_metrics.sql")),
-    ("daily_metrics.sql", include_str!("../../etc/marts/daily_metrics.sql")),
-    ("enriched_orders.sql", include_str!("../../etc/views/enriched_orders.sql")),
-    ("enriched_deliveries.sql", include_str!("../../etc/views/enriched_deliveries.sql")),
-    ("customer_segments.sql", include_str!("../../etc/views/customer_segments.sql")),
-    ("cohort_retention.sql", include_str!("../../etc/views/cohort_retention.sql")),
+    ("customer_metrics.sql", include_str!("../../../etc/marts/customer_metrics.sql")),
+    ("product_metrics.sql", include_str!("../../../etc/marts/product_metrics.sql")),
+    ("merchant_metrics.sql", include_str!("../../../etc/marts/merchant_metrics.sql")),
+    ("agent_metrics.sql", include_str!("../../../etc/marts/agent_metrics.sql")),
+    ("daily_metrics.sql", include_str!("../../../etc/marts/daily_metrics.sql")),
+    ("enriched_orders.sql", include_str!("../../../etc/views/enriched_orders.sql")),
+    ("enriched_deliveries.sql", include_str!("../../../etc/views/enriched_deliveries.sql")),
+    ("customer_segments.sql", include_str!("../../../etc/views/customer_segments.sql")),
+    ("cohort_retention.sql", include_str!("../../../etc/views/cohort_retention.sql")),
 ];
 
 /// What stands between the query of the parts and that of the groups.

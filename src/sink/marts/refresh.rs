@@ -10,11 +10,11 @@
 
 use crate::error::SyncError;
 use crate::feed::layout::{Kind, TableShape};
-use crate::marts::FileAtWork;
-use crate::marts::ahead::{Ahead, Reader};
-use crate::marts::definition::Mart;
-use crate::marts::partial::{Change, Partial};
-use crate::marts::template::{Rendered, Scope, render, render_over};
+use crate::sink::marts::FileAtWork;
+use crate::sink::marts::ahead::{Ahead, Reader};
+use crate::sink::marts::definition::Mart;
+use crate::sink::marts::partial::{Change, Partial};
+use crate::sink::marts::template::{Rendered, Scope, render, render_over};
 use crate::process::clock::millis;
 use crate::process::progress::moved;
 use crate::sink::db::dialect::Dialect;
