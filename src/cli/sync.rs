@@ -10,10 +10,10 @@ use crate::dispatch::lanes::{LaneEnd, lanes_of, sync_lane};
 use crate::dispatch::retry::{Patience, open_sink, patiently};
 use crate::dispatch::vanished::note_vanished;
 use crate::error::SyncError;
-use crate::sink::marts::summary::Revenue;
 use crate::process::progress::Board;
 use crate::process::turns::Turns;
 use crate::sink::ledger::files::{FileRecord, FileState};
+use crate::sink::marts::summary::Revenue;
 use crate::source::find::blind_spots::{BlindSpots, Places};
 use crate::source::find::scan::{SourceFile, scan};
 use crate::source::unchanged::record_index::RecordIndexes;
@@ -132,7 +132,7 @@ async fn sync_all(
         fatal = fatal.or(end.fatal);
         for (file, mut report) in end.files {
             if let Some(report) = report.as_mut().filter(|report| report.outcome == Outcome::Held) {
-                let file = context.sink.newest_file(&report.path).await?;
+                let file = context.sink.ledger.newest_file(&report.path).await?;
                 file.iter().for_each(|file| release(report, file));
             }
             match &report {
@@ -148,11 +148,11 @@ async fn sync_all(
     }
     if let Some(error) = fatal.or_else(|| context.shutdown.is_cancelled().then_some(SyncError::Stopped)) {
         // The keeper of the lease stops the work when it is lost; then this says so.
-        let kept = tokio::time::timeout(FAREWELL_MAX, context.sink.keep_lease()).await;
+        let kept = tokio::time::timeout(FAREWELL_MAX, context.sink.db.keep_lease()).await;
         let is_lost = matches!((&error, kept), (SyncError::Stopped, Ok(Err(SyncError::LeaseLost))));
         return Err(if is_lost { SyncError::LeaseLost } else { error }.into());
     }
-    let summary = patiently(patience, &context.shutdown, async || context.sink.summary().await);
+    let summary = patiently(patience, &context.shutdown, async || context.sink.marts.summary().await);
     let revenues = unless_stopped(summary, &context.shutdown).await?.ok_or(SyncError::Stopped)?;
     if is_json {
         say_json(&json!({ "files": reports, "left": left, "markets": revenues, "unread": unread }));

@@ -116,7 +116,7 @@ async fn run_loop(context: Context, watch: Watch, health: &Arc<Health>) -> Resul
         }
     };
     // The keeper stops the loop when the lease is lost; then this says so.
-    match tokio::time::timeout(FAREWELL_MAX, sink.keep_lease()).await {
+    match tokio::time::timeout(FAREWELL_MAX, sink.db.keep_lease()).await {
         Ok(Err(SyncError::LeaseLost)) => Err(SyncError::LeaseLost),
         _ => result,
     }
@@ -125,7 +125,7 @@ async fn run_loop(context: Context, watch: Watch, health: &Arc<Health>) -> Resul
 /// Gives the lease up, so that the next process need not wait, and leaves SQLite's database whole in its main file.
 pub async fn say_farewell(sink: &Sink) {
     // What still runs was given its time, and would hold up both.
-    sink.interrupt();
+    sink.db.interrupt();
     if let Some(reason) = in_time(sink.give_up_lease()).await {
         tracing::warn!(reason, "the lease was not given up and runs out by itself");
     }
@@ -177,7 +177,7 @@ pub async fn keep_lease(context: Context) {
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         interval.tick().await;
-        if let Err(error @ SyncError::LeaseLost) = context.sink.keep_lease().await {
+        if let Err(error @ SyncError::LeaseLost) = context.sink.db.keep_lease().await {
             tracing::error!(reason = %error, "stopping");
             context.shutdown.cancel();
         }
@@ -191,7 +191,7 @@ async fn look_for_approvals(context: Context, approved: mpsc::Sender<Vec<String>
     loop {
         interval.tick().await;
         // A database that is away is noticed, and reported, by those who write.
-        let paths = context.sink.approved_paths().await.unwrap_or_default();
+        let paths = context.sink.ledger.approved_paths().await.unwrap_or_default();
         if !paths.is_empty() && approved.send(paths).await.is_err() {
             return;
         }
@@ -358,7 +358,7 @@ impl Loop {
     async fn end_lane(&mut self, end: LaneEnd) -> Result<(), SyncError> {
         self.inbox.free(&end.lane);
         let paths = end.files.iter().map(|(file, _)| file.path_text()).collect();
-        let ledger = self.context.sink.newest_files_at(paths).await;
+        let ledger = self.context.sink.ledger.newest_files_at(paths).await;
         if let Err(error) = &ledger {
             // What the ledger did not tell now, the next look asks again.
             tracing::warn!(reason = %error, "the ledger did not answer");

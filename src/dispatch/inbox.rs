@@ -125,7 +125,7 @@ impl Inbox {
                 let paths: Vec<String> = unknown.iter().map(SourceFile::path_text).collect();
                 let is_room = self.known.len() < self.config.limits.known_files_max;
                 let ledger = match sink {
-                    Some(sink) => sink.known_files_at(&paths).await?,
+                    Some(sink) => sink.ledger.known_files_at(&paths).await?,
                     None => Vec::new(),
                 };
                 ledger.iter().for_each(|file| self.note(file));

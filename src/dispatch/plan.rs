@@ -166,7 +166,7 @@ fn failed(scratch_config: &Config, error: std::io::Error) -> SyncError {
 }
 
 async fn plan_file(context: &Context, turn: &Arc<Turn>, source_file: &SourceFile) -> Result<PlannedFile, SyncError> {
-    let before = context.sink.shapes();
+    let before = context.sink.tables.shapes();
     let looked = match &source_file.route {
         None => None,
         // What cannot be read as a whole cannot be described either; the report says why.
@@ -181,7 +181,7 @@ async fn plan_file(context: &Context, turn: &Arc<Turn>, source_file: &SourceFile
             unknown_report(source_file, Outcome::Failed, reason, Instant::now())
         }
     };
-    let after = context.sink.shapes();
+    let after = context.sink.tables.shapes();
     let looked = looked.filter(|_| report.outcome != Outcome::Unchanged);
     Ok(PlannedFile {
         format: looked.as_ref().map(|looked| looked.format.to_string()),
@@ -217,7 +217,7 @@ async fn look(
 ) -> Result<Looked, SyncError> {
     let dataset = settle_dataset(context, turn, source_file, dataset).await?;
     let (content, _) = hash_in_turn(context, turn, source_file).await?;
-    let (config, shapes) = (Arc::clone(&context.config), context.sink.shapes());
+    let (config, shapes) = (Arc::clone(&context.config), context.sink.tables.shapes());
     blocking(move || {
         let text = read_text(content, &dataset, None, &config.limits, &config.state_dir)?;
         let (survey, layout) = survey(&text, &dataset, &shapes, &config.limits)?;

@@ -81,7 +81,7 @@ pub async fn last_taken_patiently(
     // Not `patiently`: the compiler cannot see that its future may go to another thread when lanes wait in it.
     let mut pauses = Pauses::new(patience);
     loop {
-        match context.sink.last_taken_files_at(paths).await {
+        match context.sink.ledger.last_taken_files_at(paths).await {
             Ok(taken) => return Ok(taken),
             Err(error) => pauses.after(error, None, &context.shutdown).await?,
         }
@@ -107,7 +107,7 @@ pub async fn sync_patiently(
             Err(error) => error,
         };
         match error.verdict() {
-            Verdict::Retry => match pauses.after(error, context.sink.last_commit(), &context.shutdown).await {
+            Verdict::Retry => match pauses.after(error, context.sink.db.last_commit(), &context.shutdown).await {
                 Ok(()) => {}
                 // Another file may need less room than this one.
                 Err(error @ (SyncError::Spool { .. } | SyncError::Read { .. })) => {
@@ -125,7 +125,7 @@ pub async fn sync_patiently(
                 match give_up(context, source_file, &error, started).await {
                     Ok(report) => return Ok(Tried::Ended(Box::new(report))),
                     Err(away) if matches!(away.verdict(), Verdict::Retry | Verdict::Fatal) => {
-                        pauses.after(away, context.sink.last_commit(), &context.shutdown).await?;
+                        pauses.after(away, context.sink.db.last_commit(), &context.shutdown).await?;
                     }
                     // The ledger could not be told, but one file's fault is no reason to stop.
                     Err(refused) => {
@@ -163,7 +163,7 @@ async fn give_up(
         _ => (FileState::Failed, Outcome::Failed),
     };
     let reason = error.to_string();
-    let newest = context.sink.newest_file(&source_file.path_text()).await?;
+    let newest = context.sink.ledger.newest_file(&source_file.path_text()).await?;
     let mut file = match newest {
         Some(file) if file.state == FileState::Syncing => file,
         // It did not come as far as a line of its own.
@@ -179,7 +179,7 @@ async fn give_up(
             _ => quarantine::rules(&file.transform, &context.config),
         };
     }
-    context.sink.set_state(file.id, state, &file.transform, Some(&reason), now_ms()).await?;
+    context.sink.ledger.set_state(file.id, state, &file.transform, Some(&reason), now_ms()).await?;
     context.checkpoints.remove(file.id);
     file.error = Some(reason);
     Ok(report(source_file, &file, outcome, started))
@@ -194,7 +194,7 @@ pub async fn list_restless(context: &Context, source_file: &SourceFile) {
     );
     tracing::warn!(path = source_file.path_text(), reason, "file passed by");
     let listed = async {
-        let newest = context.sink.newest_file(&source_file.path_text()).await?;
+        let newest = context.sink.ledger.newest_file(&source_file.path_text()).await?;
         list_unhashed(context, source_file, newest, FileState::Failed, &reason).await
     };
     if let Err(error) = listed.await {
@@ -231,11 +231,11 @@ async fn list_unhashed(
             && (file.size_bytes, &file.dataset, &file.market) == (new.size_bytes, &new.dataset, &new.market)
     };
     let Some(mut file) = newest.filter(is_of_it) else {
-        return Ok((context.sink.add_file(&new, now_ms()).await?, false));
+        return Ok((context.sink.ledger.add_file(&new, now_ms()).await?, false));
     };
     let is_old_news = file.state == state && file.error == new.error;
     if !is_old_news || file.transform != new.transform {
-        context.sink.set_state(file.id, state, &new.transform, Some(reason), now_ms()).await?;
+        context.sink.ledger.set_state(file.id, state, &new.transform, Some(reason), now_ms()).await?;
     }
     note_stamp(&context.sink, &file, source_file.stamp).await?;
     file = FileRecord {
@@ -340,7 +340,7 @@ pub async fn look_at_database<T>(
     patiently(patience, &CancellationToken::new(), async || match Box::pin(Sink::open_read_only(config)).await? {
         Some(sink) => {
             let answer = ask(&sink).await;
-            sink.end_connections().await?;
+            sink.db.end_connections().await?;
             answer.map(Some)
         }
         None => Ok(None),

@@ -34,13 +34,13 @@ pub async fn watch_for_vanished(context: Context) {
 pub async fn note_vanished(context: &Context, folder: &Path) -> Result<(), SyncError> {
     let mut after_id = 0;
     loop {
-        let page = context.sink.files_to_look_for(after_id).await?;
+        let page = context.sink.ledger.files_to_look_for(after_id).await?;
         let Some(last) = page.last() else { return Ok(()) };
         after_id = last.id;
         let (config, folder) = (context.config.clone(), folder.to_owned());
         let changed = blocking(move || Ok(changes(page, &folder, &config))).await?;
-        context.sink.set_vanished(&changed.gone, Some(now_ms())).await?;
-        context.sink.set_vanished(&changed.back, None).await?;
+        context.sink.ledger.set_vanished(&changed.gone, Some(now_ms())).await?;
+        context.sink.ledger.set_vanished(&changed.back, None).await?;
     }
 }
 

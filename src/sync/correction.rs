@@ -59,8 +59,8 @@ pub(crate) async fn correction(
     if surveyed.file.corrects.is_none() {
         return Ok(None);
     }
-    let files = context.sink.corrected_files(&surveyed.file).await?;
-    let rejected = context.sink.rejected_rows(&files).await?;
+    let files = context.sink.ledger.corrected_files(&surveyed.file).await?;
+    let rejected = context.sink.ledger.rejected_rows(&files).await?;
     let own = own_rows(context, surveyed, dataset).await?;
     let mut correction = Correction {
         joined: joined_keys(&own, &rejected),
@@ -79,9 +79,11 @@ pub(crate) async fn correction(
         return Ok(Some(correction));
     }
     let keys: Vec<String> = correction.joined.iter().cloned().collect();
-    let earlier = context.sink.earlier_corrections(export.id, &keys).await?;
+    let earlier = context.sink.ledger.earlier_corrections(export.id, &keys).await?;
     match read_export(context, &source_file.root, &export, dataset, &correction.joined).await? {
-        Some(others) => correction.rows = joined_rows(others, &earlier, surveyed, dataset, &context.sink.shapes()),
+        Some(others) => {
+            correction.rows = joined_rows(others, &earlier, surveyed, dataset, &context.sink.tables.shapes())
+        }
         None => {
             correction.in_part.extend(correction.joined.iter().cloned());
             correction.note = Some(format!(
@@ -173,7 +175,7 @@ async fn read_export(
     keys: &HashSet<String>,
 ) -> Result<Option<Others>, SyncError> {
     let (config, dataset, keys) = (Arc::clone(&context.config), Arc::clone(dataset), keys.clone());
-    let (shapes, root, export) = (context.sink.shapes(), Arc::clone(root), export.clone());
+    let (shapes, root, export) = (context.sink.tables.shapes(), Arc::clone(root), export.clone());
     blocking(move || {
         let Some(content) = find_export(&config, &root, &export) else { return Ok(None) };
         let text = read_text(content, &dataset, None, &config.limits, &config.state_dir)?;

@@ -31,7 +31,7 @@ pub(crate) async fn delete_unmentioned(
     if dataset.deletes == Deletes::Keep {
         return Ok(None);
     }
-    let corrected: Arc<[String]> = context.sink.corrected_keys(file.id).await?.into();
+    let corrected: Arc<[String]> = context.sink.ledger.corrected_keys(file.id).await?.into();
     let mentions = read_mentions(context, surveyed, dataset, &corrected, 0).await?;
     let mut step = Step { context, surveyed, dataset, corrected, mentions };
     let tally = step.count(file).await?;
@@ -161,7 +161,7 @@ impl Step<'_> {
     /// The next page of stored keys; moves `after` to its end.
     async fn next_keys(&self, file: &FileRecord, after: &mut String) -> Result<Option<Vec<String>>, SyncError> {
         let market = file.market.as_deref().unwrap_or_default();
-        let keys = self.context.sink.stored_keys(self.dataset, market, after).await?;
+        let keys = self.context.sink.tables.stored_keys(self.dataset, market, after).await?;
         moved();
         let Some(last) = keys.last() else { return Ok(None) };
         last.clone_into(after);

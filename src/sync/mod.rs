@@ -135,16 +135,16 @@ pub async fn sync_file(context: &Context, turn: &Turn, source_file: &SourceFile)
     };
     let dataset = &settle_dataset(context, turn, source_file, dataset).await?;
     // From here on: a smaller file beside this one would else make the indexes just before this one fills the table.
-    let mut filling = context.sink.start_filling(dataset, &route.market);
-    let mut at_work = context.sink.start_work(&route.market, &dataset.table);
+    let mut filling = context.sink.tables.start_filling(dataset, &route.market);
+    let mut at_work = context.sink.marts.start_work(&route.market, &dataset.table);
     let mut taking = pin!(take(context, turn, source_file, dataset, route));
     let taken = match timeout(TAKING_AWAITED_MAX, &mut taking).await {
         Ok(taken) => taken?,
         Err(_) => {
             drop((filling, at_work));
             let taken = taking.await?;
-            filling = context.sink.start_filling(dataset, &route.market);
-            at_work = context.sink.start_work(&route.market, &dataset.table);
+            filling = context.sink.tables.start_filling(dataset, &route.market);
+            at_work = context.sink.marts.start_work(&route.market, &dataset.table);
             taken
         }
     };
@@ -170,9 +170,9 @@ pub async fn sync_file(context: &Context, turn: &Turn, source_file: &SourceFile)
         skips = Skips::default();
     }
     // Another market may have brought the same column meanwhile, and its values decided what it holds.
-    Arc::make_mut(&mut surveyed.layout).adopt_kinds(dataset, &context.sink.shapes());
+    Arc::make_mut(&mut surveyed.layout).adopt_kinds(dataset, &context.sink.tables.shapes());
     if surveyed.survey.rows_rejected > 0 && surveyed.file.header.is_none() {
-        context.sink.set_header(surveyed.file.id, &header_of(&surveyed)).await?;
+        context.sink.ledger.set_header(surveyed.file.id, &header_of(&surveyed)).await?;
     }
     step("writing its rows");
     let Written { mut file, records_disagreeing, is_newest, index } =
@@ -180,7 +180,7 @@ pub async fn sync_file(context: &Context, turn: &Turn, source_file: &SourceFile)
     drop(filling);
     let indexes_started = Instant::now();
     step("making indexes");
-    context.sink.make_indexes().await?;
+    context.sink.tables.make_indexes().await?;
     tracing::debug!(file_id = file.id, elapsed_ms = millis(indexes_started.elapsed()), "indexes are there");
     step("deleting what it does not mention");
     // After the file's own rows: a record is only deleted once all that the file mentions are there.
@@ -192,7 +192,7 @@ pub async fn sync_file(context: &Context, turn: &Turn, source_file: &SourceFile)
         Some(_) => (FileState::Held, Outcome::Held),
         None => (FileState::Synced, Outcome::Synced),
     };
-    let unknown = note_of_unknown(&context.sink.unknown_records_of(file.id, FIRST_ROWS_MAX).await?);
+    let unknown = note_of_unknown(&context.sink.ledger.unknown_records_of(file.id, FIRST_ROWS_MAX).await?);
     let note = correction.and_then(|correction| correction.note.clone());
     let error = [held, unknown, note].into_iter().flatten().collect::<Vec<_>>().join("; ");
     file.error = (!error.is_empty()).then_some(error);
@@ -201,10 +201,10 @@ pub async fn sync_file(context: &Context, turn: &Turn, source_file: &SourceFile)
     }
     drop(evolved.kinds_stay);
     // Apart from the refresh: the time goes to the file that is waited for.
-    context.sink.make_indexes_for_marts(Some(&at_work)).await?;
+    context.sink.marts.make_indexes_for_marts(Some(&at_work)).await?;
     let refresh_started = Instant::now();
     step("refreshing the marts");
-    context.sink.refresh_marts(Some(&at_work)).await?;
+    context.sink.marts.refresh_marts(Some(&at_work)).await?;
     let marts_ms = millis(refresh_started.elapsed());
     context.sink.finish_file(&file, state, is_newest, now_ms()).await?;
     context.checkpoints.remove(file.id);
@@ -221,7 +221,7 @@ async fn warning_of_stale(context: &Context, file: &FileRecord) -> Result<Option
     if stale == 0 || new + modified + unchanged + deleted > 0 {
         return Ok(None);
     }
-    let newer = context.sink.newest_synced(file).await?;
+    let newer = context.sink.ledger.newest_synced(file).await?;
     let newer = newer.map_or_else(String::new, |(_, path)| format!(": {path} is newer and was synced before"));
     Ok(Some(format!(
         "all of its rows are older than what is stored, so it changed nothing{newer}; if it is the right one, write it again \
@@ -251,8 +251,8 @@ fn note_of_unknown(unknown: &UnknownRecords) -> Option<String> {
 ///
 /// When the database or the state directory fails.
 pub async fn clear_up(context: &Context) -> Result<(), SyncError> {
-    context.sink.refresh_marts(None).await?;
-    let unfinished = context.sink.unfinished_files().await?;
+    context.sink.marts.refresh_marts(None).await?;
+    let unfinished = context.sink.ledger.unfinished_files().await?;
     context.checkpoints.retain(&unfinished);
     context.indexes.clear_up();
     Ok(())
@@ -300,7 +300,7 @@ impl Surveyed {
 
     /// What the rows of this file become rests on this.
     pub fn origin(&self, context: &Context, dataset: &Dataset, generation: &str) -> Origin {
-        origin(dataset, &context.sink.shapes(), &self.survey.header, self.survey.format.rows, generation)
+        origin(dataset, &context.sink.tables.shapes(), &self.survey.header, self.survey.format.rows, generation)
     }
 
     /// After everything that the file changes: nobody else writes to its table and market meanwhile.
@@ -311,7 +311,7 @@ impl Surveyed {
         index: RecordIndexWriter,
     ) -> Result<(), SyncError> {
         let market = self.file.market.as_deref().unwrap_or_default();
-        let Some(generation) = context.sink.generation(&dataset.table, market).await? else { return Ok(()) };
+        let Some(generation) = context.sink.ledger.generation(&dataset.table, market).await? else { return Ok(()) };
         let origin = self.origin(context, dataset, &generation);
         blocking(move || {
             index.finish(&origin);
@@ -341,7 +341,7 @@ async fn take(
 ) -> Result<Taken, SyncError> {
     let sink = &context.sink;
     let path = source_file.path_text();
-    let newest = sink.newest_file(&path).await?;
+    let newest = sink.ledger.newest_file(&path).await?;
     if let Some(file) = &newest
         && let Some(resumed) = resume(context, source_file, dataset, file).await?
     {
@@ -355,7 +355,7 @@ async fn take(
             return Ok(Taken::Quarantined(file.clone()));
         }
         if let Some(file) = try_again(sink, file, dataset, route, stamp).await? {
-            let company = sink.take_up(&file).await?;
+            let company = sink.ledger.take_up(&file).await?;
             return Ok(Taken::Work(Box::new(TakenFile { file, content, checkpoint: None, company })));
         }
     }
@@ -367,14 +367,14 @@ async fn take(
                 return Ok(Taken::Held(file.clone()));
             }
             FileState::Pending | FileState::Syncing | FileState::Failed => {
-                sink.set_state(file.id, FileState::Syncing, &file.transform, None, now_ms()).await?;
-                let company = sink.take_up(file).await?;
+                sink.ledger.set_state(file.id, FileState::Syncing, &file.transform, None, now_ms()).await?;
+                let company = sink.ledger.take_up(file).await?;
                 return Ok(Taken::Work(Box::new(TakenFile { file: file.clone(), content, checkpoint: None, company })));
             }
             _ => {}
         }
     }
-    let last_taken = sink.last_taken_file(&path).await?;
+    let last_taken = sink.ledger.last_taken_file(&path).await?;
     if let Some(file) = last_taken.as_ref().filter(is_same).filter(|file| file.state == FileState::Synced) {
         note_stamp(sink, file, stamp).await?;
         return Ok(Taken::Unchanged(file.clone()));
@@ -389,11 +389,11 @@ async fn take(
         corrects: route.corrects.clone(),
         ..new_file(path, sha256, stamp)
     };
-    let file = sink.add_file(&new_file, now_ms).await?;
+    let file = sink.ledger.add_file(&new_file, now_ms).await?;
     if let Some(superseded) = newest {
         context.checkpoints.remove(superseded.id);
     }
-    let company = sink.take_up(&file).await?;
+    let company = sink.ledger.take_up(&file).await?;
     Ok(Taken::Work(Box::new(TakenFile { file, content, checkpoint: None, company })))
 }
 
@@ -414,7 +414,7 @@ async fn try_again(
         return Ok(None);
     }
     note_stamp(sink, file, stamp).await?;
-    sink.set_state(file.id, FileState::Syncing, &dataset.fingerprint, None, now_ms()).await?;
+    sink.ledger.set_state(file.id, FileState::Syncing, &dataset.fingerprint, None, now_ms()).await?;
     let transform = dataset.fingerprint.clone();
     Ok(Some(FileRecord { state: FileState::Syncing, transform, error: None, ..file.clone() }))
 }
@@ -440,7 +440,7 @@ async fn resume(
     if content.stamp() != checkpoint.stamp {
         return Ok(None);
     }
-    let company = context.sink.take_up(file).await?;
+    let company = context.sink.ledger.take_up(file).await?;
     Ok(Some(TakenFile { file: file.clone(), content, checkpoint: Some(checkpoint), company }))
 }
 
@@ -484,7 +484,7 @@ pub async fn note_stamp(sink: &Sink, file: &FileRecord, stamp: Stamp) -> Result<
     if (file.modified_ns, file.inode, file.changed_ns) == (modified_ns, inode, changed_ns) {
         return Ok(());
     }
-    sink.set_stamp(file.id, modified_ns, inode, changed_ns).await
+    sink.ledger.set_stamp(file.id, modified_ns, inode, changed_ns).await
 }
 
 /// Looks at every row, unless a checkpoint knows what there is to see, and decides whether the file is refused.
@@ -497,7 +497,7 @@ async fn look(
     let market = file.market.clone().unwrap_or_default();
     let place = match may_have_index(context, &file, dataset) && file.position.is_none() {
         true => Some(IndexPlace {
-            generation: context.sink.generation(&dataset.table, &market).await?,
+            generation: context.sink.ledger.generation(&dataset.table, &market).await?,
             indexes: context.indexes.clone(),
             market,
         }),
@@ -506,7 +506,7 @@ async fn look(
     let config = Arc::clone(&context.config);
     let dataset = Arc::clone(dataset);
     let file_market = file.market.clone();
-    let shapes = context.sink.shapes();
+    let shapes = context.sink.tables.shapes();
     let (content, survey, layout, skips) = blocking(move || {
         die_in_survey(file_market.as_deref());
         let encoding = checkpoint.as_ref().map(|checkpoint| checkpoint.survey.format.encoding);

@@ -37,12 +37,12 @@ impl Precedence {
         if dataset.kind == FeedKind::Delta {
             return Ok(Self::Delta { own, others: HashMap::new() });
         }
-        Ok(match context.sink.newest_synced(file).await? {
+        Ok(match context.sink.ledger.newest_synced(file).await? {
             Some(newest) if newest > own => Self::OnlyUnknown(match dataset.deletes {
                 Deletes::Keep => Unknown::Added,
                 // Until a newer export is there as a whole nobody knows what it does not mention; once it is, it
                 // has what is not mentioned deleted.
-                _ if !context.sink.is_followed_by_whole(file).await? => Unknown::Added,
+                _ if !context.sink.tables.is_followed_by_whole(file).await? => Unknown::Added,
                 Deletes::Mark => Unknown::Marked,
                 Deletes::Remove => Unknown::Stale,
             }),

@@ -30,14 +30,14 @@ pub async fn list_unmatched(
     source_file: &SourceFile,
     started: Instant,
 ) -> Result<FileReport, SyncError> {
-    let newest = context.sink.newest_file(&source_file.path_text()).await?;
+    let newest = context.sink.ledger.newest_file(&source_file.path_text()).await?;
     let (content, sha256) = hash_in_turn(context, turn, source_file).await?;
     let file = match newest.filter(|file| file.sha256 == sha256 && file.state == FileState::Unmatched) {
         Some(file) => {
             note_stamp(&context.sink, &file, content.stamp()).await?;
             file
         }
-        None => context.sink.add_file(&unmatched(source_file, sha256, content.stamp()), now_ms()).await?,
+        None => context.sink.ledger.add_file(&unmatched(source_file, sha256, content.stamp()), now_ms()).await?,
     };
     Ok(report(source_file, &file, Outcome::Unmatched, started))
 }
@@ -57,7 +57,7 @@ pub async fn settle_dataset(
     if !dataset.is_made {
         return Ok(Arc::clone(dataset));
     }
-    if let Some((table, key)) = context.sink.made_table(dataset).await? {
+    if let Some((table, key)) = context.sink.tables.made_table(dataset).await? {
         return Ok(Arc::new(dataset.settled(&table, &key)));
     }
     let config = Arc::clone(&context.config);
@@ -93,13 +93,13 @@ pub async fn list_new_unmatched(
 ) -> Result<HashMap<PathBuf, FileReport>, SyncError> {
     let started = Instant::now();
     let paths = source_files.iter().map(SourceFile::path_text).collect();
-    let known = context.sink.newest_files_at(paths).await?;
+    let known = context.sink.ledger.newest_files_at(paths).await?;
     let unknown: Vec<SourceFile> =
         source_files.iter().filter(|file| !known.contains_key(&file.path_text())).cloned().collect();
     let config = Arc::clone(&context.config);
     let read = turn.hash(blocking(move || Ok(read_all(unknown, &config.limits)))).await?;
     let new_files: Vec<NewFile> = read.iter().map(|(_, new_file)| new_file.clone()).collect();
-    let records = context.sink.add_files(&new_files, now_ms()).await?;
+    let records = context.sink.ledger.add_files(&new_files, now_ms()).await?;
     let listed = read.iter().filter_map(|(source_file, new_file)| {
         let record: &FileRecord = records.get(&new_file.path)?;
         Some((source_file.path.clone(), report(source_file, record, Outcome::Unmatched, started)))

@@ -97,7 +97,7 @@ fn start_reading(
     let correction = writer.correction.clone();
     let own_layout = Arc::clone(&surveyed.own_layout);
     // Of rows that may be known, only the few that changed are written.
-    let encoder = (!writer.may_be_known).then(|| context.sink.encoder(surveyed.file.id));
+    let encoder = (!writer.may_be_known).then(|| context.sink.tables.encoder(surveyed.file.id));
     let current = progress::current();
     let read = move || {
         let pass_on = |chunk: Result<Chunk, SyncError>| {
@@ -222,9 +222,9 @@ impl<'a> Writer<'a> {
         // Without a key a row of the file may come out as an earlier one did.
         let may_be_known = dataset.is_keyless()
             || position != Position::default()
-            || context.sink.has_rows(&dataset.table, file.market.as_deref().unwrap_or_default()).await?;
+            || context.sink.tables.has_rows(&dataset.table, file.market.as_deref().unwrap_or_default()).await?;
         let market = file.market.clone().unwrap_or_default();
-        let generation = context.sink.generation(&dataset.table, &market).await?;
+        let generation = context.sink.ledger.generation(&dataset.table, &market).await?;
         // Only the newest export leaves every record as it stands in it, and only a reading from its start meets all.
         let is_whole = matches!(precedence, Precedence::Newest) && position == Position::default();
         let is_believed = is_whole
@@ -294,7 +294,7 @@ impl<'a> Writer<'a> {
     async fn write(&mut self, mut projected: Projected) -> Result<(), SyncError> {
         let started = Instant::now();
         let known = match self.may_be_known {
-            true => self.context.sink.known(self.dataset, self.market(), &projected.keys).await?,
+            true => self.context.sink.tables.known(self.dataset, self.market(), &projected.keys).await?,
             false => Known::nothing(projected.keys.len()),
         };
         self.meet_files(&known).await?;
@@ -361,8 +361,8 @@ impl<'a> Writer<'a> {
         }
         let differing = differing(projected, known, &kept);
         let sink = &self.context.sink;
-        let stored = sink.stored_lines(self.dataset, self.market(), projected, &differing).await?;
-        keep(projected, &kept, &stored, &sink.shapes()[&lines.table]);
+        let stored = sink.tables.stored_lines(self.dataset, self.market(), projected, &differing).await?;
+        keep(projected, &kept, &stored, &sink.tables.shapes()[&lines.table]);
         Ok(())
     }
 
@@ -378,7 +378,7 @@ impl<'a> Writer<'a> {
         unmet.sort_unstable();
         unmet.dedup();
         if !unmet.is_empty() {
-            others.extend(self.context.sink.versions_of(unmet).await?);
+            others.extend(self.context.sink.ledger.versions_of(unmet).await?);
         }
         Ok(())
     }
@@ -437,7 +437,7 @@ impl<'a> Writer<'a> {
         let winners = diff.winners.iter().filter(|&&record| known.record(record).is_some());
         let mut stored: Vec<String> = winners.map(|&record| projected.keys[record].clone()).collect();
         stored.sort_unstable();
-        let marked = self.context.sink.marked_keys(self.dataset, self.market(), &stored).await?;
+        let marked = self.context.sink.tables.marked_keys(self.dataset, self.market(), &stored).await?;
         stored.retain(|key| marked.contains(key));
         Ok(stored)
     }
@@ -450,7 +450,9 @@ impl<'a> Writer<'a> {
         }
         let max = match self.records_marked_max {
             Some(max) => max,
-            None => self.context.sink.count_rows(&self.dataset.table, self.market()).await? / MARKED_RECORDS_SHARE,
+            None => {
+                self.context.sink.tables.count_rows(&self.dataset.table, self.market()).await? / MARKED_RECORDS_SHARE
+            }
         };
         self.records_marked_max = Some(max);
         Ok(self.records_touched > max)
@@ -464,12 +466,15 @@ impl<'a> Writer<'a> {
         skipped: SkipCounts,
     ) -> Result<ChunkWrite<'a>, SyncError> {
         let sink = &self.context.sink;
-        let modified_records =
-            sink.fill_absent(&projected.records, &diff.records.changed, known, self.dataset, Owner::Record).await?;
+        let modified_records = sink
+            .tables
+            .fill_absent(&projected.records, &diff.records.changed, known, self.dataset, Owner::Record)
+            .await?;
         let (new_lines, modified_lines) = match &projected.lines {
             None => (None, None),
             Some(lines) => {
-                let modified = sink.fill_absent(lines, &diff.lines.changed, known, self.dataset, Owner::Line).await?;
+                let modified =
+                    sink.tables.fill_absent(lines, &diff.lines.changed, known, self.dataset, Owner::Line).await?;
                 (Some(take_rows(lines, &diff.lines.new)), Some(modified))
             }
         };

@@ -48,7 +48,7 @@ impl Sink {
             hashes.checked += findings.rows;
             findings.differences.into_iter().for_each(|difference| hashes.differ(difference));
         };
-        let row_check = Arc::new(RowCheck::of(shape, self.dialect));
+        let row_check = Arc::new(RowCheck::of(shape, self.db.dialect));
         let mut query = Query::select();
         query.columns(shape.columns.iter().map(|column| Alias::new(&column.name))).from(Alias::new(&shape.name));
         let mut stream = snapshot.stream(&query).await?;

@@ -9,9 +9,9 @@ use std::fs;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tidegate::sink::db::dialect::Dialect;
 use tidegate::sink::marts::definition::Definitions;
 use tidegate::sink::marts::template::{Rendered, Scope, render, render_over};
-use tidegate::sink::db::dialect::Dialect;
 use tidegate::sink::tables::evolve::declared_shapes;
 
 /// The longest that a stop may take: `daemon::DRAIN_MAX`.

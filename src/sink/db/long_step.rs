@@ -5,7 +5,7 @@
 
 use crate::error::SyncError;
 use crate::process::secret::conceal;
-use crate::sink::Sink;
+use crate::sink::db::Db;
 use sea_orm::ConnectionTrait;
 use sea_orm::sqlx::pool::PoolOptions;
 use sea_orm::sqlx::{self, Sqlite};
@@ -74,7 +74,7 @@ impl Session {
     }
 }
 
-impl Sink {
+impl Db {
     /// Has SQLite end whatever it is still at. On the servers it ends when the process does.
     pub fn interrupt(&self) {
         self.interrupt.set();

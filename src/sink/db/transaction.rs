@@ -4,8 +4,8 @@
 //! SeaORM's own transaction hides its connection, and a bulk load must be part of the same transaction
 //! as the ledger's statements.
 
-use crate::sink::CONNECT_TIMEOUT;
 use crate::sink::db::bounds::Bounds;
+use crate::sink::db::connect::CONNECT_TIMEOUT;
 use crate::sink::db::connection::Connection;
 use crate::sink::db::dialect::Dialect;
 use crate::sink::db::long_step::Session;

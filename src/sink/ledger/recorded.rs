@@ -4,6 +4,8 @@ use crate::error::SyncError;
 use crate::feed::layout::{ColumnShape, Kind, SchemaChange, Shapes};
 use crate::sink::Sink;
 use crate::sink::db::dialect::Dialect;
+use crate::sink::ledger::Ledger;
+use crate::sink::marts::Marts;
 use crate::sink::tables::evolve::{Evolution, declared_shapes};
 use crate::sink::tables::widen::Blocked;
 use entity::{TableShape, schema_changes};
@@ -15,24 +17,89 @@ const ADD_COLUMN: &str = "add_column";
 const WIDEN_COLUMN: &str = "widen_column";
 const RENAME_COLUMN: &str = "rename_column";
 
-impl Sink {
+impl Ledger {
     pub(crate) async fn last_change(&self) -> Result<i64, SyncError> {
         let last =
-            schema_changes::Entity::find().order_by_desc(schema_changes::Column::Id).one(&self.connection).await?;
+            schema_changes::Entity::find().order_by_desc(schema_changes::Column::Id).one(&self.db.connection).await?;
         Ok(last.map_or(0, |change| change.id))
     }
 
     pub(crate) async fn withdraw_changes(&self, last_change: i64) -> Result<(), SyncError> {
-        let write = self.begin().await?;
+        let write = self.db.begin().await?;
         let later = schema_changes::Entity::delete_many().filter(schema_changes::Column::Id.gt(last_change));
         later.exec(&write.transaction).await?;
         write.commit().await
     }
 
+    /// Notes a table with its key, and the dataset that it is for.
+    pub(crate) async fn record_table(
+        &self,
+        connection: &impl ConnectionTrait,
+        shape: &TableShape,
+        evolution: &Evolution<'_>,
+    ) -> Result<(), SyncError> {
+        let &Evolution { dataset, file_id, now_ms, .. } = evolution;
+        let mut insert = insert_of_changes();
+        insert.values_panic([
+            shape.name.as_str().into(),
+            dataset.key.as_str().into(),
+            CREATE_TABLE.into(),
+            dataset.name.as_str().into(),
+            shape.key.join(", ").into(),
+            file_id.into(),
+            self.db.dialect.time(Some(now_ms)).into(),
+        ]);
+        connection.execute(&insert).await?;
+        for column in shape.columns.iter().filter(|column| column.name == "line_count") {
+            let column = SchemaChange {
+                table: shape.name.clone(),
+                column: column.clone(),
+                widened_from: None,
+                renamed_from: None,
+            };
+            self.record_change(connection, &column, evolution).await?;
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn record_change(
+        &self,
+        connection: &impl ConnectionTrait,
+        change: &SchemaChange,
+        evolution: &Evolution<'_>,
+    ) -> Result<(), SyncError> {
+        let &Evolution { file_id, now_ms, .. } = evolution;
+        let dialect: Dialect = self.db.dialect;
+        let mut insert = insert_of_changes();
+        let mut push = |kind: &str, old: Option<&str>, new: &str| {
+            insert.values_panic([
+                change.table.as_str().into(),
+                change.column.name.as_str().into(),
+                kind.into(),
+                old.map(str::to_owned).into(),
+                new.into(),
+                file_id.into(),
+                dialect.time(Some(now_ms)).into(),
+            ]);
+        };
+        match change.widened_from {
+            None => push(ADD_COLUMN, None, change.column.kind.name()),
+            Some(from) => push(WIDEN_COLUMN, Some(from.name()), change.column.kind.name()),
+        }
+        if let Some(raw_name) = &change.renamed_from {
+            // PostgreSQL stores no NUL in text.
+            push(RENAME_COLUMN, Some(&raw_name.replace('\0', "\\x00")), &change.column.name);
+        }
+        connection.execute(&insert).await?;
+        Ok(())
+    }
+}
+
+impl Sink {
     /// Has the ledger say again what columns are that could not take another kind.
     pub(crate) async fn withdraw_widenings(&self, blocked: Vec<Blocked>) -> Result<(), SyncError> {
         use schema_changes::Column as C;
-        let write = self.begin().await?;
+        let write = self.db.begin().await?;
         for (table, column, kind, obstacle) in blocked {
             schema_changes::Entity::delete_many()
                 .filter(C::ChangeKind.eq(WIDEN_COLUMN))
@@ -41,22 +108,24 @@ impl Sink {
                 .filter(C::OldType.eq(kind.name()))
                 .exec(&write.transaction)
                 .await?;
-            self.raise(&write.transaction, obstacle).await?;
+            self.ledger.raise(&write.transaction, obstacle).await?;
         }
         write.commit().await
     }
 
     /// The shapes that the ledger speaks of, as far as the database has them.
     pub(crate) async fn existing_shapes(&self, connection: &impl ConnectionTrait) -> Result<Shapes, SyncError> {
-        let mut shapes = self.recorded_shapes(connection).await?;
+        let mut shapes = self.marts.recorded_shapes(connection).await?;
         for shape in shapes.values_mut() {
-            let existing = self.columns_in(connection, &shape.name).await?;
+            let existing = self.db.columns_in(connection, &shape.name).await?;
             shape.columns.retain(|column| existing.contains(&column.name));
         }
         shapes.retain(|_, shape| !shape.columns.is_empty());
         Ok(shapes)
     }
+}
 
+impl Marts {
     /// What every table is to have: the declared columns, and what the ledger recorded.
     pub(crate) async fn recorded_shapes(&self, connection: &impl ConnectionTrait) -> Result<Shapes, SyncError> {
         let recorded = schema_changes::Entity::find()
@@ -83,69 +152,6 @@ impl Sink {
         }
         self.definitions.pin(&mut shapes);
         Ok(shapes)
-    }
-
-    /// Notes a table with its key, and the dataset that it is for.
-    pub(crate) async fn record_table(
-        &self,
-        connection: &impl ConnectionTrait,
-        shape: &TableShape,
-        evolution: &Evolution<'_>,
-    ) -> Result<(), SyncError> {
-        let &Evolution { dataset, file_id, now_ms, .. } = evolution;
-        let mut insert = insert_of_changes();
-        insert.values_panic([
-            shape.name.as_str().into(),
-            dataset.key.as_str().into(),
-            CREATE_TABLE.into(),
-            dataset.name.as_str().into(),
-            shape.key.join(", ").into(),
-            file_id.into(),
-            self.dialect.time(Some(now_ms)).into(),
-        ]);
-        connection.execute(&insert).await?;
-        for column in shape.columns.iter().filter(|column| column.name == "line_count") {
-            let column = SchemaChange {
-                table: shape.name.clone(),
-                column: column.clone(),
-                widened_from: None,
-                renamed_from: None,
-            };
-            self.record_change(connection, &column, evolution).await?;
-        }
-        Ok(())
-    }
-
-    pub(crate) async fn record_change(
-        &self,
-        connection: &impl ConnectionTrait,
-        change: &SchemaChange,
-        evolution: &Evolution<'_>,
-    ) -> Result<(), SyncError> {
-        let &Evolution { file_id, now_ms, .. } = evolution;
-        let dialect: Dialect = self.dialect;
-        let mut insert = insert_of_changes();
-        let mut push = |kind: &str, old: Option<&str>, new: &str| {
-            insert.values_panic([
-                change.table.as_str().into(),
-                change.column.name.as_str().into(),
-                kind.into(),
-                old.map(str::to_owned).into(),
-                new.into(),
-                file_id.into(),
-                dialect.time(Some(now_ms)).into(),
-            ]);
-        };
-        match change.widened_from {
-            None => push(ADD_COLUMN, None, change.column.kind.name()),
-            Some(from) => push(WIDEN_COLUMN, Some(from.name()), change.column.kind.name()),
-        }
-        if let Some(raw_name) = &change.renamed_from {
-            // PostgreSQL stores no NUL in text.
-            push(RENAME_COLUMN, Some(&raw_name.replace('\0', "\\x00")), &change.column.name);
-        }
-        connection.execute(&insert).await?;
-        Ok(())
     }
 }
 

@@ -3,9 +3,9 @@
 
 use crate::error::SyncError;
 use crate::feed::layout::TableShape;
-use crate::sink::marts::template::Rendered;
 use crate::sink::db::sqlite_handle::with_handles;
 use crate::sink::db::transaction::{Driver, Transaction, exec_failed, not_acquired};
+use crate::sink::marts::template::Rendered;
 use rusqlite::Connection;
 use rusqlite::types::ToSqlOutput;
 use sea_orm::sqlx::pool::PoolConnection;

@@ -146,6 +146,12 @@ impl Definitions {
         Ok(())
     }
 
+    /// What marts and views are called.
+    pub fn names(&self) -> Vec<&String> {
+        let marts = self.marts.iter().map(|mart| &mart.shape.name);
+        marts.chain(self.views.iter().map(|view| &view.name)).collect()
+    }
+
     /// Pins the columns whose kinds must stay: those of keys, tidegate's own, and those that a mart or view
     /// names, because it may count on what they hold.
     pub fn pin(&self, shapes: &mut Shapes) {

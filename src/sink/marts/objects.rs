@@ -2,8 +2,8 @@
 //! them, or would lose them in silence.
 
 use crate::error::SyncError;
-use crate::sink::Sink;
 use crate::sink::db::dialect::Dialect;
+use crate::sink::marts::Marts;
 use sea_orm::{ConnectionTrait, Statement};
 
 /// Something that depends on a relation.
@@ -19,7 +19,7 @@ pub(crate) struct Dependent {
     is_firm: bool,
 }
 
-impl Sink {
+impl Marts {
     /// What others have built on a column, or with `None` on a relation; what depends on others of it comes before them,
     /// so that the statements can be run in this order.
     pub(crate) async fn objects_on(
@@ -55,7 +55,7 @@ impl Sink {
         column: Option<&str>,
     ) -> Result<Vec<Dependent>, SyncError> {
         let column = column.map(str::to_owned);
-        let (query, binds) = match self.dialect {
+        let (query, binds) = match self.db.dialect {
             // Views are text there, and what is built on a table is set aside (`widen`).
             Dialect::Sqlite => return Ok(Vec::new()),
             Dialect::Mysql if column.is_none() => return Ok(Vec::new()),
@@ -65,7 +65,7 @@ impl Sink {
             }
             Dialect::Postgres => (POSTGRES_DEPENDENTS, vec![relation.into(), column.into()]),
         };
-        let query = Statement::from_sql_and_values(self.dialect.backend(), query, binds);
+        let query = Statement::from_sql_and_values(self.db.dialect.backend(), query, binds);
         let mut dependents = Vec::new();
         for row in connection.query_all_raw(query).await? {
             let own: Option<String> = row.try_get_by_index(2)?;

@@ -6,10 +6,11 @@
 
 use crate::error::SyncError;
 use crate::feed::dataset::{Dataset, Owner};
-use crate::sink::marts::definition::Mart;
-use crate::sink::Sink;
 use crate::sink::db::dialect::Dialect;
 use crate::sink::db::long_step::SAID_EVERY;
+use crate::sink::marts::Marts;
+use crate::sink::marts::definition::Mart;
+use crate::sink::tables::Tables;
 use sea_orm::ConnectionTrait;
 use sea_orm::sea_query::{Alias, Expr, IndexCreateStatement, Query};
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -105,7 +106,7 @@ impl Indexes {
     }
 }
 
-impl Sink {
+impl Tables {
     /// Says that a file of this dataset is about to be written.
     pub fn start_filling(&self, dataset: &Dataset, market: &str) -> Filling<'_> {
         let tables: BTreeSet<String> =
@@ -131,23 +132,6 @@ impl Sink {
         Ok(())
     }
 
-    /// The tables that these marts read without the indexes that they have to have.
-    pub(crate) async fn unindexed<'a>(
-        &self,
-        marts: impl IntoIterator<Item = &'a Mart>,
-    ) -> Result<Vec<String>, SyncError> {
-        let shapes = self.shapes();
-        let mut tables: BTreeSet<&String> = marts.into_iter().flat_map(|mart| mart.reads(&shapes)).collect();
-        tables.retain(|table| self.indexes.are_lacking(table));
-        let mut unindexed = Vec::new();
-        for table in tables {
-            if self.holds_rows(table).await? {
-                unindexed.push(table.clone());
-            }
-        }
-        Ok(unindexed)
-    }
-
     /// Makes the indexes of these tables once nobody fills them any more, or when that has taken too long.
     pub(crate) async fn make_indexes_in_time(&self, tables: &[String]) -> Result<(), SyncError> {
         let deadline = Instant::now() + filling_wait_max();
@@ -156,18 +140,6 @@ impl Sink {
                 tracing::warn!(table, "a table gets its indexes while it is filled, which then takes longer");
             }
             self.make_indexes_of(table).await?;
-        }
-        Ok(())
-    }
-
-    /// Waits for other files that change what marts of a market are computed from as a whole: they would have all of it
-    /// computed once more.
-    pub(crate) async fn wait_for_others(&self, whole: &[(&Mart, &str)]) -> Result<(), SyncError> {
-        let deadline = Instant::now() + filling_wait_max();
-        for &(mart, market) in whole {
-            for table in mart.touched_by.keys() {
-                self.wait_for_filling(table, Some(market), deadline).await?;
-            }
         }
         Ok(())
     }
@@ -185,26 +157,26 @@ impl Sink {
         };
         tokio::select! {
             filled = timeout_at(deadline, self.indexes.filled(table, market)) => Ok(filled.is_ok()),
-            () = self.stop.cancelled() => Err(SyncError::Stopped),
+            () = self.db.stop.cancelled() => Err(SyncError::Stopped),
             () = say => Ok(false),
         }
     }
 
     async fn make_indexes_of(&self, table: &str) -> Result<(), SyncError> {
-        let _writing = self.writing.lock().await;
+        let _writing = self.db.writing.lock().await;
         if !self.indexes.are_lacking(table) {
             // Another file was faster.
             return Ok(());
         }
         let started = Instant::now();
-        let write = self.begin_beside_others().await?;
+        let write = self.db.begin_beside_others().await?;
         let make = async {
             for index in self.indexes.of_tables.get(table).into_iter().flatten() {
                 write.transaction.execute(index).await?;
             }
             Ok::<_, SyncError>(())
         };
-        self.long_step(&format!("making the indexes of {table}"), write.transaction.session, make).await?;
+        self.db.long_step(&format!("making the indexes of {table}"), write.transaction.session, make).await?;
         write.commit().await?;
         tracing::debug!(table, elapsed_ms = started.elapsed().as_millis() as u64, "indexes made");
         self.indexes.state(|state| state.indexed.insert(table.to_owned()));
@@ -213,6 +185,37 @@ impl Sink {
 
     async fn holds_rows(&self, table: &str) -> Result<bool, SyncError> {
         let query = Query::select().expr(Expr::value(1)).from(Alias::new(table)).limit(1).to_owned();
-        Ok(self.connection.query_one(&query).await?.is_some())
+        Ok(self.db.connection.query_one(&query).await?.is_some())
+    }
+}
+
+impl Marts {
+    /// The tables that these marts read without the indexes that they have to have.
+    pub(crate) async fn unindexed<'a>(
+        &self,
+        marts: impl IntoIterator<Item = &'a Mart>,
+    ) -> Result<Vec<String>, SyncError> {
+        let shapes = self.tables.shapes();
+        let mut tables: BTreeSet<&String> = marts.into_iter().flat_map(|mart| mart.reads(&shapes)).collect();
+        tables.retain(|table| self.tables.indexes.are_lacking(table));
+        let mut unindexed = Vec::new();
+        for table in tables {
+            if self.tables.holds_rows(table).await? {
+                unindexed.push(table.clone());
+            }
+        }
+        Ok(unindexed)
+    }
+
+    /// Waits for other files that change what marts of a market are computed from as a whole: they would have all of it
+    /// computed once more.
+    pub(crate) async fn wait_for_others(&self, whole: &[(&Mart, &str)]) -> Result<(), SyncError> {
+        let deadline = Instant::now() + filling_wait_max();
+        for &(mart, market) in whole {
+            for table in mart.touched_by.keys() {
+                self.tables.wait_for_filling(table, Some(market), deadline).await?;
+            }
+        }
+        Ok(())
     }
 }

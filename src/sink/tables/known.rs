@@ -4,9 +4,9 @@
 use crate::error::SyncError;
 use crate::feed::dataset::{Dataset, Owner};
 use crate::feed::layout::{Kind, ROW_HASH, TableShape};
-use crate::sink::Sink;
 use crate::sink::db::dialect::Dialect;
 use crate::sink::db::transaction::not_acquired;
+use crate::sink::tables::Tables;
 use crate::sink::tables::bulk::sqlite::HashQueries;
 use crate::sink::tables::deletes::DELETED_AT;
 use crate::transform::clean::arrow_type;
@@ -38,7 +38,7 @@ pub(crate) const BOOKKEEPING: [&str; 3] = ["_row_hash", "_file_id", DELETED_AT];
 /// A key of a table of lines or of records: record key, and line number where there is one.
 type RowKey = (String, Option<i64>);
 
-impl Sink {
+impl Tables {
     /// Whether a table holds anything of a market: the first file of a market compares with nothing.
     ///
     /// # Errors
@@ -47,7 +47,7 @@ impl Sink {
     pub async fn has_rows(&self, table: &str, market: &str) -> Result<bool, SyncError> {
         let mut query = Query::select();
         query.expr(Expr::value(1)).from(Alias::new(table)).and_where(Expr::col("market").eq(market)).limit(1);
-        Ok(self.connection.query_one(&query).await?.is_some())
+        Ok(self.db.connection.query_one(&query).await?.is_some())
     }
 
     /// How many rows of this market the table holds.
@@ -58,7 +58,7 @@ impl Sink {
     pub async fn count_rows(&self, table: &str, market: &str) -> Result<u64, SyncError> {
         let mut query = Query::select();
         query.expr(Expr::cust("COUNT(*)")).from(Alias::new(table)).and_where(Expr::col("market").eq(market));
-        let row = self.connection.query_one(&query).await?;
+        let row = self.db.connection.query_one(&query).await?;
         let rows: i64 = row.map_or(Ok(0), |row| row.try_get_by_index(0))?;
         Ok(rows.unsigned_abs())
     }
@@ -72,16 +72,17 @@ impl Sink {
         if dataset.is_keyless() {
             return self.known_rows(dataset, market, keys).await;
         }
-        if self.dialect == Dialect::Sqlite {
+        if self.db.dialect == Dialect::Sqlite {
             let queries = self.hash_queries(dataset);
-            let mut connection = self.connection.get_sqlite_connection_pool().acquire().await.map_err(not_acquired)?;
+            let mut connection =
+                self.db.connection.get_sqlite_connection_pool().acquire().await.map_err(not_acquired)?;
             return crate::sink::tables::bulk::sqlite::stored_hashes(&mut connection, &queries, market, keys).await;
         }
         let records: HashMap<&str, usize> = keys.iter().map(String::as_str).zip(0..).collect();
         let mut known = Known::nothing(keys.len());
         for keys in keys.chunks(KEYS_PER_QUERY) {
             let query = select(&dataset.table, &dataset.key, market, keys, &[&dataset.key, "_row_hash", "_file_id"]);
-            for row in self.connection.query_all(&query).await? {
+            for row in self.db.connection.query_all(&query).await? {
                 let key: String = row.try_get_by_index(0)?;
                 let Some(&record) = records.get(key.as_str()) else { continue };
                 known.add_record(record, hash_at(&row, 1)?, row.try_get_by_index(2)?);
@@ -94,7 +95,7 @@ impl Sink {
             let keys: Vec<String> = stored.iter().map(|&record| keys[record].clone()).collect();
             let query = select(&lines.table, &dataset.key, market, &keys, &[&dataset.key, "line_no", "_row_hash"]);
             let mut of_records: HashMap<usize, Vec<(i64, RowHash)>> = HashMap::new();
-            for row in self.connection.query_all(&query).await? {
+            for row in self.db.connection.query_all(&query).await? {
                 let key: String = row.try_get_by_index(0)?;
                 let Some(&record) = records.get(key.as_str()) else { continue };
                 of_records.entry(record).or_default().push((row.try_get_by_index(1)?, hash_at(&row, 2)?));
@@ -114,7 +115,7 @@ impl Sink {
             query.from(Alias::new(&dataset.table)).columns([ROW_HASH, "_file_id"]);
             query.and_where(Expr::col("market").eq(market));
             query.and_where(Expr::col(ROW_HASH).is_in(hashes.iter().map(|hash| hash.to_vec())));
-            for row in self.connection.query_all(&query).await? {
+            for row in self.db.connection.query_all(&query).await? {
                 let hash = hash_at(&row, 0)?;
                 let Some(&record) = records.get(&hash) else { continue };
                 known.add_record(record, hash, row.try_get_by_index(1)?);
@@ -124,9 +125,9 @@ impl Sink {
     }
 
     fn hash_queries(&self, dataset: &Dataset) -> HashQueries {
-        let key = self.dialect.quote(&dataset.key);
+        let key = self.db.dialect.quote(&dataset.key);
         let query = |columns: &str, table: &str| {
-            format!("SELECT {columns} FROM {} WHERE market = ? AND {key} = ?", self.dialect.quote(table))
+            format!("SELECT {columns} FROM {} WHERE market = ? AND {key} = ?", self.db.dialect.quote(table))
         };
         HashQueries {
             records: query("_row_hash, _file_id", &dataset.table),
@@ -158,7 +159,7 @@ impl Sink {
         absent.add_rescued(&taken);
         let keys: Vec<RowKey> = (0..taken.batch.num_rows()).map(|row| row_key(&taken.batch, row)).collect();
         let stored = self.stored_rows(&taken.batch, &keys, &absent, dataset, shape).await?;
-        let batch = absent.fill(&taken.batch, &keys, &stored, shape, self.dialect)?;
+        let batch = absent.fill(&taken.batch, &keys, &stored, shape, self.db.dialect)?;
         let hashes = hash_rows(&batch);
         let stored_hash = |row: usize| {
             let record = taken.record[row] as usize;
@@ -193,7 +194,7 @@ impl Sink {
         let mut stored = HashMap::new();
         for records in records.chunks(KEYS_PER_QUERY) {
             let query = select(&shape.name, &dataset.key, &market, records, &columns);
-            for row in self.connection.query_all(&query).await? {
+            for row in self.db.connection.query_all(&query).await? {
                 let line_no = if has_lines { Some(row.try_get_by_index(1)?) } else { None };
                 stored.insert((row.try_get_by_index(0)?, line_no), row);
             }
