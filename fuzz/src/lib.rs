@@ -9,7 +9,7 @@ use tidegate::config::{Config, Limits, Overrides};
 use tidegate::feed::dataset::Dataset;
 use tidegate::transform::project::{Projected, TableRows, project};
 use tidegate::feed::layout::{Layout, Shapes};
-use tidegate::sink::tables::evolve::declared_shapes;
+use tidegate::sink::tables::declared_shapes;
 use tidegate::source::text::content::Content;
 use tidegate::source::reader::{Reader, decode};
 use tidegate::source::survey::{Survey, survey};

@@ -4,12 +4,16 @@
 //! one another, on every database: SQLite knows only one writer, and on the servers that leaves no
 //! deadlock to think about. The one exception are two marts that servers compute at a time (`refresh`).
 
+pub mod commit;
 pub mod db;
+pub mod deletes;
+pub mod evolve;
 pub mod ledger;
 pub mod marts;
 pub mod read_only;
 pub mod scratch;
 pub mod tables;
+pub mod widen;
 
 use crate::config::Config;
 use crate::error::SyncError;

@@ -34,7 +34,7 @@ impl Sink {
             return Ok(None);
         }
         sink.ledger.load_obstacles().await?;
-        let shapes = sink.existing_shapes(&sink.db.connection).await?;
+        let shapes = sink.marts.existing_shapes(&sink.db.connection).await?;
         *sink.tables.shapes.write().expect("no code panics while it holds the shapes") = Arc::new(shapes);
         Ok(Some(sink))
     }

@@ -6,7 +6,7 @@ use crate::feed::layout::{Kind, Shapes, TableShape};
 use crate::sink::Sink;
 use crate::sink::db::dialect::Dialect;
 use crate::sink::marts::views::Dropped;
-use crate::sink::tables::deletes::DELETED_AT;
+use crate::sink::tables::DELETED_AT;
 use crate::sink::tables::upsert::statements;
 use chrono::{DateTime, NaiveDate, Utc};
 use entity::{rejects, schema_changes};

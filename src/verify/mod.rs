@@ -107,7 +107,7 @@ impl Sink {
     pub async fn verify(&self, datasets: &[Arc<Dataset>]) -> Result<Verification, SyncError> {
         let snapshot = self.db.snapshot().await?;
         // A daemon may be adding columns: the shapes are those of the snapshot.
-        let shapes = Arc::new(self.existing_shapes(&snapshot).await?);
+        let shapes = Arc::new(self.marts.existing_shapes(&snapshot).await?);
         let mut checks = Vec::new();
         for mart in &self.marts.definitions.marts {
             let started = Instant::now();

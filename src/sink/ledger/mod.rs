@@ -5,6 +5,7 @@ pub mod attempts;
 pub mod files;
 pub mod generations;
 pub mod known_files;
+pub(crate) mod marks;
 pub mod now;
 pub mod obstacles;
 pub mod open_rejects;

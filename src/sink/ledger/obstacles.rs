@@ -3,7 +3,6 @@
 
 use crate::error::SyncError;
 use crate::sink::ledger::Ledger;
-use crate::sink::marts::objects::Dependent;
 use crate::values::moment::format_moment;
 use chrono::Utc;
 use entity::obstacles::{Column, Entity, Model};
@@ -46,6 +45,19 @@ impl Obstacle {
             since: format_moment(Utc::now().timestamp_millis()),
         }
     }
+}
+
+/// Something that depends on a relation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Dependent {
+    /// What it is, and its name.
+    pub object: String,
+    /// The statement that takes it out of the way.
+    pub run: String,
+    /// The view, where it is one that tidegate makes itself.
+    pub own_view: Option<String>,
+    /// Whether it is of the kinds that never let a column change, whatever it changes to.
+    pub is_firm: bool,
 }
 
 impl Ledger {

@@ -1,23 +1,64 @@
 //! Recorded: what the ledger says tables have, change by change, and how it is told another one.
 
 use crate::error::SyncError;
-use crate::feed::layout::{ColumnShape, Kind, SchemaChange, Shapes};
-use crate::sink::Sink;
+use crate::feed::dataset::Dataset;
+use crate::feed::layout::{Kind, SchemaChange};
 use crate::sink::db::dialect::Dialect;
 use crate::sink::ledger::Ledger;
-use crate::sink::marts::Marts;
-use crate::sink::tables::evolve::{Evolution, declared_shapes};
-use crate::sink::tables::widen::Blocked;
+use crate::sink::ledger::obstacles::Obstacle;
 use entity::{TableShape, schema_changes};
 use sea_orm::sea_query::{InsertStatement, Query};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder};
+use std::collections::BTreeSet;
 
 pub(crate) const CREATE_TABLE: &str = "create_table";
-const ADD_COLUMN: &str = "add_column";
-const WIDEN_COLUMN: &str = "widen_column";
+pub(crate) const ADD_COLUMN: &str = "add_column";
+pub(crate) const WIDEN_COLUMN: &str = "widen_column";
 const RENAME_COLUMN: &str = "rename_column";
 
+/// A column that keeps its kind: table, name, kind, and why.
+pub(crate) type Blocked = (String, String, Kind, Obstacle);
+
+/// What a file needs of the tables.
+pub(crate) struct Evolution<'a> {
+    /// Whose file it is.
+    pub dataset: &'a Dataset,
+    /// Tables that are not there yet.
+    pub lacking: &'a [TableShape],
+    /// Columns that tables lack, or that are to be wider.
+    pub changes: &'a [SchemaChange],
+    /// The file.
+    pub file_id: i64,
+    /// When that is.
+    pub now_ms: i64,
+}
+
+impl Evolution<'_> {
+    /// The tables that are made or changed.
+    pub(crate) fn tables(&self) -> BTreeSet<&str> {
+        let changed = self.changes.iter().map(|change| change.table.as_str());
+        self.lacking.iter().map(|shape| shape.name.as_str()).chain(changed).collect()
+    }
+}
+
 impl Ledger {
+    /// Has the ledger say again what columns are that could not take another kind.
+    pub(crate) async fn withdraw_widenings(&self, blocked: Vec<Blocked>) -> Result<(), SyncError> {
+        use schema_changes::Column as C;
+        let write = self.db.begin().await?;
+        for (table, column, kind, obstacle) in blocked {
+            schema_changes::Entity::delete_many()
+                .filter(C::ChangeKind.eq(WIDEN_COLUMN))
+                .filter(C::TableName.eq(table))
+                .filter(C::ColumnName.eq(column))
+                .filter(C::OldType.eq(kind.name()))
+                .exec(&write.transaction)
+                .await?;
+            self.raise(&write.transaction, obstacle).await?;
+        }
+        write.commit().await
+    }
+
     pub(crate) async fn last_change(&self) -> Result<i64, SyncError> {
         let last =
             schema_changes::Entity::find().order_by_desc(schema_changes::Column::Id).one(&self.db.connection).await?;
@@ -92,66 +133,6 @@ impl Ledger {
         }
         connection.execute(&insert).await?;
         Ok(())
-    }
-}
-
-impl Sink {
-    /// Has the ledger say again what columns are that could not take another kind.
-    pub(crate) async fn withdraw_widenings(&self, blocked: Vec<Blocked>) -> Result<(), SyncError> {
-        use schema_changes::Column as C;
-        let write = self.db.begin().await?;
-        for (table, column, kind, obstacle) in blocked {
-            schema_changes::Entity::delete_many()
-                .filter(C::ChangeKind.eq(WIDEN_COLUMN))
-                .filter(C::TableName.eq(table))
-                .filter(C::ColumnName.eq(column))
-                .filter(C::OldType.eq(kind.name()))
-                .exec(&write.transaction)
-                .await?;
-            self.ledger.raise(&write.transaction, obstacle).await?;
-        }
-        write.commit().await
-    }
-
-    /// The shapes that the ledger speaks of, as far as the database has them.
-    pub(crate) async fn existing_shapes(&self, connection: &impl ConnectionTrait) -> Result<Shapes, SyncError> {
-        let mut shapes = self.marts.recorded_shapes(connection).await?;
-        for shape in shapes.values_mut() {
-            let existing = self.db.columns_in(connection, &shape.name).await?;
-            shape.columns.retain(|column| existing.contains(&column.name));
-        }
-        shapes.retain(|_, shape| !shape.columns.is_empty());
-        Ok(shapes)
-    }
-}
-
-impl Marts {
-    /// What every table is to have: the declared columns, and what the ledger recorded.
-    pub(crate) async fn recorded_shapes(&self, connection: &impl ConnectionTrait) -> Result<Shapes, SyncError> {
-        let recorded = schema_changes::Entity::find()
-            .filter(schema_changes::Column::ChangeKind.is_in([CREATE_TABLE, ADD_COLUMN, WIDEN_COLUMN]))
-            .order_by_asc(schema_changes::Column::Id)
-            .all(connection)
-            .await?;
-        let mut shapes = declared_shapes();
-        for change in recorded {
-            if change.change_kind == CREATE_TABLE {
-                let key = change.new_type.unwrap_or_default();
-                let key = key.split(", ").map(str::to_owned).collect();
-                let shape = TableShape::found(&change.table_name, key);
-                shapes.entry(change.table_name).or_insert(shape);
-                continue;
-            }
-            let Some(shape) = shapes.get_mut(&change.table_name) else { continue };
-            let kind = change.new_type.as_deref().and_then(Kind::from_name).unwrap_or(Kind::Text);
-            match shape.columns.iter_mut().find(|column| column.name == change.column_name) {
-                Some(column) if change.change_kind == WIDEN_COLUMN => column.widen(kind),
-                Some(_) => {}
-                None => shape.columns.push(ColumnShape::found(change.column_name, kind)),
-            }
-        }
-        self.definitions.pin(&mut shapes);
-        Ok(shapes)
     }
 }
 

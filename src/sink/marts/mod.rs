@@ -5,9 +5,11 @@
 
 pub(crate) mod ahead;
 pub mod definition;
+mod inputs;
 pub(crate) mod objects;
 pub mod partial;
 pub mod refresh;
+mod shapes;
 pub mod summary;
 pub mod template;
 pub mod views;

@@ -3,21 +3,9 @@
 
 use crate::error::SyncError;
 use crate::sink::db::dialect::Dialect;
+use crate::sink::ledger::obstacles::Dependent;
 use crate::sink::marts::Marts;
 use sea_orm::{ConnectionTrait, Statement};
-
-/// Something that depends on a relation.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Dependent {
-    /// What it is, and its name.
-    pub object: String,
-    /// The statement that takes it out of the way.
-    pub run: String,
-    /// The view, where it is one that tidegate makes itself.
-    pub own_view: Option<String>,
-    /// Whether it is of the kinds that never let a column change, whatever it changes to.
-    is_firm: bool,
-}
 
 impl Marts {
     /// What others have built on a column, or with `None` on a relation; what depends on others of it comes before them,

@@ -16,7 +16,7 @@ use crate::sink::db::dialect::Dialect;
 use crate::sink::db::long_step::Session;
 use crate::sink::db::transaction::Transaction;
 use crate::sink::db::write::WriteTransaction;
-use crate::sink::ledger::Ledger;
+use crate::sink::ledger::marks::Marks;
 use crate::sink::marts::FileAtWork;
 use crate::sink::marts::Marts;
 use crate::sink::marts::ahead::{Ahead, Reader};
@@ -26,9 +26,7 @@ use crate::sink::marts::template::{Rendered, Scope, render, render_over};
 use crate::values::moment::parse_day;
 use entity::dirty_groups::{self, Column as Mark};
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, Query};
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Value,
-};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Value};
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
@@ -47,16 +45,6 @@ const GROUPS_PER_REFRESH: usize = 200;
 
 /// Parts that one transaction recomputes, and groups that one statement names: most parts touch the same groups.
 const PARTS_PER_REFRESH: usize = 2000;
-
-/// Marks of one mart and market.
-#[derive(FromQueryResult)]
-pub(crate) struct Marks {
-    pub mart: String,
-    pub market: String,
-    last_id: i64,
-    marks: i64,
-    group_marks: i64,
-}
 
 /// What is marked of one mart and market: parts where the mart has some, else groups.
 struct Due<'a> {
@@ -86,13 +74,6 @@ enum Turn {
 enum Rows<'a> {
     Query(Rendered),
     Ahead(&'a mut Reader, Ahead),
-}
-
-impl Marks {
-    /// How many marks there are of groups or parts; `None` when the market is marked as a whole.
-    pub fn groups(&self) -> Option<i64> {
-        (self.group_marks == self.marks).then_some(self.marks)
-    }
 }
 
 impl<'a> Queue<'a> {
@@ -484,23 +465,6 @@ impl Marts {
             (Kind::Day, Dialect::Mysql | Dialect::Postgres) => Value::ChronoDate(parse_day(group)),
             _ => group.into(),
         }
-    }
-}
-
-impl Ledger {
-    /// What is marked of the marts, in the order of their names and of the markets.
-    pub(crate) async fn marks(&self) -> Result<Vec<Marks>, SyncError> {
-        let marks = dirty_groups::Entity::find()
-            .select_only()
-            .columns([Mark::Mart, Mark::Market])
-            .column_as(Mark::Id.max(), "last_id")
-            .column_as(Mark::Id.count(), "marks")
-            .column_as(Mark::GroupKey.count(), "group_marks")
-            .group_by(Mark::Mart)
-            .group_by(Mark::Market)
-            .order_by_asc(Mark::Mart)
-            .order_by_asc(Mark::Market);
-        Ok(marks.into_model().all(&self.db.connection).await?)
     }
 }
 

@@ -8,8 +8,6 @@ use crate::error::SyncError;
 use crate::feed::dataset::{Dataset, Owner};
 use crate::sink::db::dialect::Dialect;
 use crate::sink::db::long_step::SAID_EVERY;
-use crate::sink::marts::Marts;
-use crate::sink::marts::definition::Mart;
 use crate::sink::tables::Tables;
 use sea_orm::ConnectionTrait;
 use sea_orm::sea_query::{Alias, Expr, IndexCreateStatement, Query};
@@ -62,7 +60,7 @@ impl Drop for Filling<'_> {
     }
 }
 
-fn filling_wait_max() -> Duration {
+pub(crate) fn filling_wait_max() -> Duration {
     fail::fail_point!("filling_wait_max", |_| Duration::ZERO);
     FILLING_WAIT_MAX
 }
@@ -81,7 +79,7 @@ impl Indexes {
         look(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn are_lacking(&self, table: &str) -> bool {
+    pub(crate) fn are_lacking(&self, table: &str) -> bool {
         self.of_tables.contains_key(table) && !self.state(|state| state.indexed.contains(table))
     }
 
@@ -145,7 +143,12 @@ impl Tables {
     }
 
     /// Whether it came to its end in time.
-    async fn wait_for_filling(&self, table: &str, market: Option<&str>, deadline: Instant) -> Result<bool, SyncError> {
+    pub(crate) async fn wait_for_filling(
+        &self,
+        table: &str,
+        market: Option<&str>,
+        deadline: Instant,
+    ) -> Result<bool, SyncError> {
         let say = async {
             sleep_until((Instant::now() + SAID_EVERY).min(deadline)).await;
             tracing::warn!(
@@ -183,39 +186,8 @@ impl Tables {
         Ok(())
     }
 
-    async fn holds_rows(&self, table: &str) -> Result<bool, SyncError> {
+    pub(crate) async fn holds_rows(&self, table: &str) -> Result<bool, SyncError> {
         let query = Query::select().expr(Expr::value(1)).from(Alias::new(table)).limit(1).to_owned();
         Ok(self.db.connection.query_one(&query).await?.is_some())
-    }
-}
-
-impl Marts {
-    /// The tables that these marts read without the indexes that they have to have.
-    pub(crate) async fn unindexed<'a>(
-        &self,
-        marts: impl IntoIterator<Item = &'a Mart>,
-    ) -> Result<Vec<String>, SyncError> {
-        let shapes = self.tables.shapes();
-        let mut tables: BTreeSet<&String> = marts.into_iter().flat_map(|mart| mart.reads(&shapes)).collect();
-        tables.retain(|table| self.tables.indexes.are_lacking(table));
-        let mut unindexed = Vec::new();
-        for table in tables {
-            if self.tables.holds_rows(table).await? {
-                unindexed.push(table.clone());
-            }
-        }
-        Ok(unindexed)
-    }
-
-    /// Waits for other files that change what marts of a market are computed from as a whole: they would have all of it
-    /// computed once more.
-    pub(crate) async fn wait_for_others(&self, whole: &[(&Mart, &str)]) -> Result<(), SyncError> {
-        let deadline = Instant::now() + filling_wait_max();
-        for &(mart, market) in whole {
-            for table in mart.touched_by.keys() {
-                self.tables.wait_for_filling(table, Some(market), deadline).await?;
-            }
-        }
-        Ok(())
     }
 }

@@ -1,24 +1,22 @@
 //! Tables: the markets' tables: their columns, indexes and rows.
 
 pub mod bulk;
-pub mod commit;
-pub mod deletes;
-pub mod evolve;
 pub mod indexes;
 pub mod known;
 pub mod stored_lines;
 pub mod upsert;
-pub mod widen;
 
 use crate::feed::layout::Shapes;
 use crate::sink::db::Db;
-use crate::sink::ledger::Ledger;
+pub(crate) use crate::sink::ledger::Ledger;
 use crate::sink::tables::bulk::encoder::Encoder;
-use crate::sink::tables::evolve::declared_shapes;
 use crate::sink::tables::indexes::Indexes;
 use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
 use tokio::sync::Mutex;
+
+/// The column that marks a record as deleted. No file has such a column: names of theirs begin with a letter.
+pub const DELETED_AT: &str = "_deleted_at";
 
 /// The tables of the markets.
 #[derive(Debug)]
@@ -64,4 +62,9 @@ impl Tables {
     pub fn encoder(&self, file_id: i64) -> Encoder {
         Encoder::new(self.db.dialect, file_id)
     }
+}
+
+/// The shapes of the market tables as the entities declare them.
+pub fn declared_shapes() -> Shapes {
+    entity::market_tables().into_iter().map(|shape| (shape.name.clone(), shape)).collect()
 }

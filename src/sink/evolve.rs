@@ -4,14 +4,15 @@
 use crate::error::{SyncError, Verdict};
 use crate::feed::dataset::{Dataset, Owner};
 use crate::feed::layout::{
-    ColumnShape, LAST_NAME_CHAR, Layout, NAME_BYTES_MAX, SchemaChange, Shapes, key_of, lacking_tables, shortened,
+    ColumnShape, LAST_NAME_CHAR, Layout, NAME_BYTES_MAX, SchemaChange, key_of, lacking_tables, shortened,
 };
 use crate::process::waiting::aloud;
 use crate::sink::Sink;
+use crate::sink::deletes::mark_column;
 use crate::sink::ledger::recorded::CREATE_TABLE;
+use crate::sink::ledger::recorded::Evolution;
 use crate::sink::marts::views::Dropped;
 use crate::sink::tables::Tables;
-use crate::sink::tables::deletes::mark_column;
 use entity::{TableShape, schema_changes};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, Statement};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -20,28 +21,6 @@ use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard};
 
 /// What tidegate's own tables begin with.
 const OWN_PREFIX: &str = "tidegate_";
-
-/// What a file needs of the tables.
-pub(crate) struct Evolution<'a> {
-    /// Whose file it is.
-    pub dataset: &'a Dataset,
-    /// Tables that are not there yet.
-    pub lacking: &'a [TableShape],
-    /// Columns that tables lack, or that are to be wider.
-    pub changes: &'a [SchemaChange],
-    /// The file.
-    pub file_id: i64,
-    /// When that is.
-    pub now_ms: i64,
-}
-
-impl Evolution<'_> {
-    /// The tables that are made or changed.
-    fn tables(&self) -> BTreeSet<&str> {
-        let changed = self.changes.iter().map(|change| change.table.as_str());
-        self.lacking.iter().map(|shape| shape.name.as_str()).chain(changed).collect()
-    }
-}
 
 /// The tables are as a file needs them, as far as nothing stands in the way.
 #[derive(Debug)]
@@ -72,11 +51,6 @@ fn as_refusal(error: SyncError) -> SyncError {
         _ => return error,
     };
     SyncError::Refused { reason }
-}
-
-/// The shapes of the market tables as the entities declare them.
-pub fn declared_shapes() -> Shapes {
-    entity::market_tables().into_iter().map(|shape| (shape.name.clone(), shape)).collect()
 }
 
 impl Sink {
@@ -421,7 +395,7 @@ impl Sink {
         }
         let blocked = self.finish_widening(&shapes).await?;
         if !blocked.is_empty() {
-            self.withdraw_widenings(blocked).await?;
+            self.ledger.withdraw_widenings(blocked).await?;
             shapes = self.marts.recorded_shapes(&self.db.connection).await?;
         }
         *self.tables.shapes.write().expect("no code panics while it holds the shapes") = Arc::new(shapes);

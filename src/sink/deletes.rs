@@ -6,18 +6,16 @@ use crate::error::SyncError;
 use crate::feed::dataset::{Dataset, Deletes};
 use crate::feed::layout::{ColumnShape, Kind, SchemaChange, Shapes};
 use crate::sink::Sink;
+use crate::sink::commit::{ChunkWrite, KEYS_PER_STATEMENT};
 use crate::sink::db::texts;
 use crate::sink::ledger::files::{FileRecord, FileState};
 use crate::sink::ledger::generations::new_generation;
+use crate::sink::tables::DELETED_AT;
 use crate::sink::tables::Tables;
-use crate::sink::tables::commit::{ChunkWrite, KEYS_PER_STATEMENT};
 use entity::files;
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, Order, Query, SelectStatement, UpdateStatement};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, Value};
 use std::collections::HashSet;
-
-/// The column that marks a record as deleted. No file has such a column: names of theirs begin with a letter.
-pub const DELETED_AT: &str = "_deleted_at";
 
 /// Keys of one page of stored records: long ones take a megabyte.
 pub const KEYS_PER_PAGE: usize = 5000;

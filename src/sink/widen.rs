@@ -11,10 +11,11 @@ use crate::feed::layout::{ColumnShape, Kind, SchemaChange, Shapes};
 use crate::sink::Sink;
 use crate::sink::db::connect::CONNECTIONS_MAX;
 use crate::sink::db::dialect::Dialect;
+use crate::sink::evolve::about;
 use crate::sink::ledger::obstacles::Obstacle;
+use crate::sink::ledger::recorded::Blocked;
 use crate::sink::marts::views::Dropped;
 use crate::sink::tables::Tables;
-use crate::sink::tables::evolve::about;
 use crate::values::canonical::push_double;
 use sea_orm::sqlx::Connection;
 use sea_orm::{ConnectionTrait, DbErr, RuntimeErr, Statement, Value};
@@ -32,9 +33,6 @@ const TEXTS_PER_STATEMENT: usize = 500;
 
 /// Whole numbers from here on have more digits than a decimal column keeps.
 const DECIMAL_WHOLE_LIMIT: &str = "1000000000000000";
-
-/// A column that keeps its kind: table, name, kind, and why.
-pub(crate) type Blocked = (String, String, Kind, Obstacle);
 
 /// One column that takes another kind.
 struct Widening<'a> {
