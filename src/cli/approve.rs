@@ -15,7 +15,7 @@ use crate::sink::ledger::approvals;
 use crate::sink::ledger::files::{FileRecord, FileState, UNHASHED};
 use crate::source::find::path_text::path_of;
 use crate::source::find::scan::SourceFile;
-use crate::sync::hash;
+use crate::sync::take::hash;
 use clap::Args;
 use serde_json::json;
 use std::path::Path;

@@ -4,10 +4,7 @@
 //! A row that nobody corrected must be a reject again, never other data: what of it fits into no column goes
 //! behind the notes, where it makes the row one cell too long.
 
-use crate::feed::correction::Header;
-use crate::feed::correction::OF_SAME_RECORD;
-use crate::feed::correction::OpenReject;
-use crate::feed::correction::split_cells;
+use crate::feed::correction::{Header, OF_SAME_RECORD, OpenReject, split_cells};
 use crate::feed::layout::{NOTES, column_name};
 use crate::values::spreadsheet::{guarded, unguarded};
 use serde_json::value::RawValue;

@@ -9,8 +9,7 @@
 use crate::config::Config;
 use crate::dispatch::lanes::lanes_of;
 use crate::error::SyncError;
-use crate::feed::stamp::Stamp;
-use crate::feed::stamp::inode;
+use crate::feed::stamp::{Stamp, inode};
 use crate::process::clock::now_ms;
 use crate::sink::Sink;
 use crate::sink::ledger::files::FileState;

@@ -4,9 +4,9 @@
 //! A kind is only taken when it holds all that the values say: what looks like a number and may be a name,
 //! such as `007`, `L7` or `+254700000000`, is text.
 
-use crate::feed::layout::Kind;
 use crate::values::moment::{parse_day, parse_moment};
 use crate::values::number::{DECIMAL_SCALE, count_digits, parse_decimal, parse_double, parse_integer};
+use entity::Kind;
 
 /// Significant digits that a binary floating point number of 64 bits gives back.
 const DOUBLE_DIGITS_MAX: u32 = 17;

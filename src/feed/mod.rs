@@ -4,5 +4,6 @@ pub mod correction;
 pub mod dataset;
 pub mod inference;
 pub mod layout;
+pub mod row_format;
 pub mod stamp;
 pub mod words;

@@ -4,15 +4,14 @@
 use crate::chunk::Counts;
 use crate::error::SyncError;
 use crate::feed::dataset::{Dataset, Deletes};
-use crate::feed::layout::{ColumnShape, Kind, SchemaChange, Shapes};
+use crate::feed::layout::{SchemaChange, Shapes};
 use crate::sink::Sink;
 use crate::sink::commit::{ChunkWrite, KEYS_PER_STATEMENT};
 use crate::sink::db::texts;
 use crate::sink::ledger::files::{FileRecord, FileState};
 use crate::sink::ledger::generations::new_generation;
-use crate::sink::tables::DELETED_AT;
-use crate::sink::tables::Tables;
-use entity::files;
+use crate::sink::tables::{DELETED_AT, Tables};
+use entity::{ColumnShape, Kind, files};
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, Order, Query, SelectStatement, UpdateStatement};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, Value};
 use std::collections::HashSet;

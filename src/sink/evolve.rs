@@ -3,17 +3,14 @@
 
 use crate::error::{SyncError, Verdict};
 use crate::feed::dataset::{Dataset, Owner};
-use crate::feed::layout::{
-    ColumnShape, LAST_NAME_CHAR, Layout, NAME_BYTES_MAX, SchemaChange, key_of, lacking_tables, shortened,
-};
+use crate::feed::layout::{LAST_NAME_CHAR, Layout, NAME_BYTES_MAX, SchemaChange, key_of, lacking_tables, shortened};
 use crate::process::waiting::aloud;
 use crate::sink::Sink;
 use crate::sink::deletes::mark_column;
-use crate::sink::ledger::recorded::CREATE_TABLE;
-use crate::sink::ledger::recorded::Evolution;
+use crate::sink::ledger::recorded::{CREATE_TABLE, Evolution};
 use crate::sink::marts::views::Dropped;
 use crate::sink::tables::Tables;
-use entity::{TableShape, schema_changes};
+use entity::{ColumnShape, TableShape, schema_changes};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, Statement};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Arc, PoisonError};

@@ -17,15 +17,12 @@ pub mod widen;
 
 use crate::config::Config;
 use crate::error::SyncError;
-use crate::sink::db::Db;
-use crate::sink::db::connect::Access;
-use crate::sink::db::connect::check_strictness;
-use crate::sink::db::connect::connect_for;
+use crate::sink::db::connect::{Access, check_strictness, connect_for};
 use crate::sink::db::connection::Connection;
 use crate::sink::db::dialect::Dialect;
 use crate::sink::db::lease::Lease;
 use crate::sink::db::long_step::Interrupt;
-use crate::sink::db::wal;
+use crate::sink::db::{Db, wal};
 use crate::sink::ledger::Ledger;
 use crate::sink::marts::Marts;
 use crate::sink::marts::definition::Definitions;

@@ -2,14 +2,14 @@
 //! sync can be tried on it. It notes the first rows that a file adds, changes or removes, by triggers.
 
 use crate::error::SyncError;
-use crate::feed::layout::{Kind, Shapes, TableShape};
+use crate::feed::layout::Shapes;
 use crate::sink::Sink;
 use crate::sink::db::dialect::Dialect;
 use crate::sink::marts::views::Dropped;
 use crate::sink::tables::DELETED_AT;
 use crate::sink::tables::upsert::statements;
 use chrono::{DateTime, NaiveDate, Utc};
-use entity::{rejects, schema_changes};
+use entity::{Kind, TableShape, rejects, schema_changes};
 use futures_util::TryStreamExt;
 use rust_decimal::Decimal;
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, Query};

@@ -7,7 +7,7 @@
 //! a column whose type is not the ledger's, which the next start sees and widens again.
 
 use crate::error::SyncError;
-use crate::feed::layout::{ColumnShape, Kind, SchemaChange, Shapes};
+use crate::feed::layout::{SchemaChange, Shapes};
 use crate::sink::Sink;
 use crate::sink::db::connect::CONNECTIONS_MAX;
 use crate::sink::db::dialect::Dialect;
@@ -17,6 +17,7 @@ use crate::sink::ledger::recorded::Blocked;
 use crate::sink::marts::views::Dropped;
 use crate::sink::tables::Tables;
 use crate::values::canonical::push_double;
+use entity::{ColumnShape, Kind};
 use sea_orm::sqlx::Connection;
 use sea_orm::{ConnectionTrait, DbErr, RuntimeErr, Statement, Value};
 use std::sync::Arc;

@@ -145,8 +145,9 @@ fn remove(path: &Path) -> Result<(), SyncError> {
 mod tests {
     use super::*;
     use crate::feed::dataset::Encoding;
-    use crate::source::format::{Format, RowFormat};
-    use crate::source::rows::cells::Dialect;
+    use crate::feed::row_format::Dialect;
+    use crate::feed::row_format::RowFormat;
+    use crate::source::format::Format;
     use crate::source::text::compression::Compression;
 
     fn checkpoint(position: Position) -> Checkpoint {

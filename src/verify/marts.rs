@@ -2,7 +2,7 @@
 //! sorted by the database, so that a row meets its counterpart without either side being kept.
 
 use crate::error::SyncError;
-use crate::feed::layout::{Kind, Shapes, TableShape};
+use crate::feed::layout::Shapes;
 use crate::sink::Sink;
 use crate::sink::db::dialect::Dialect;
 use crate::sink::marts::definition::Mart;
@@ -11,7 +11,7 @@ use crate::sink::marts::template::{Rendered, Scope, render, render_over};
 use crate::values::moment::format_moment;
 use crate::verify::{Check, Difference};
 use chrono::{DateTime, NaiveDate, Utc};
-use entity::{definitions, dirty_groups};
+use entity::{Kind, TableShape, definitions, dirty_groups};
 use futures_util::TryStreamExt;
 use rust_decimal::Decimal;
 use sea_orm::sea_query::{Alias, Query};

@@ -20,8 +20,7 @@ pub(crate) mod wal;
 pub(crate) mod write;
 
 use crate::config::Config;
-use crate::error::SyncError;
-use crate::error::Verdict;
+use crate::error::{SyncError, Verdict};
 use crate::process::waiting::aloud;
 use crate::sink::db::bounds::Bounds;
 use crate::sink::db::connection::Connection;

@@ -1,10 +1,11 @@
 //! Marks: the groups and parts of marts that are to be computed anew, as the ledger has them.
 
-use crate::sink::Ledger;
-use crate::sink::SyncError;
+use crate::error::SyncError;
+use crate::sink::ledger::Ledger;
 use entity::dirty_groups;
 use entity::dirty_groups::Column as Mark;
 use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, QueryOrder, QuerySelect};
+
 /// Marks of one mart and market.
 #[derive(FromQueryResult)]
 pub(crate) struct Marks {

@@ -3,9 +3,8 @@
 use crate::error::SyncError;
 use crate::feed::correction::OpenReject;
 use crate::feed::dataset::Dataset;
-use crate::sink::ledger::Ledger;
 use crate::sink::ledger::files::{FileRecord, FileState};
-use crate::sink::ledger::now;
+use crate::sink::ledger::{Ledger, now};
 use entity::{files, rejects};
 use sea_orm::sea_query::{ExprTrait, LikeExpr};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};

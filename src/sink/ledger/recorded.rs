@@ -2,11 +2,11 @@
 
 use crate::error::SyncError;
 use crate::feed::dataset::Dataset;
-use crate::feed::layout::{Kind, SchemaChange};
+use crate::feed::layout::SchemaChange;
 use crate::sink::db::dialect::Dialect;
 use crate::sink::ledger::Ledger;
 use crate::sink::ledger::obstacles::Obstacle;
-use entity::{TableShape, schema_changes};
+use entity::{Kind, TableShape, schema_changes};
 use sea_orm::sea_query::{InsertStatement, Query};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder};
 use std::collections::BTreeSet;

@@ -1,9 +1,10 @@
 //! Definitions: marts and views as files, a TOML header in a comment and a query below it.
 
 use crate::error::SyncError;
-use crate::feed::layout::{ColumnShape, Kind, Shapes, TableShape};
+use crate::feed::layout::Shapes;
 use crate::sink::marts::partial::{Partial, PartialHeader, TOTALS_VERSION};
 use crate::values::cell::hex;
+use entity::{ColumnShape, Kind, TableShape};
 use regex::Regex;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};

@@ -1,11 +1,12 @@
 //! Inputs: what must be there before a mart is computed: the indexes of its tables, and the files that are being written.
 
-use crate::sink::Marts;
-use crate::sink::SyncError;
-use crate::sink::marts::Mart;
+use crate::error::SyncError;
+use crate::sink::marts::Marts;
+use crate::sink::marts::definition::Mart;
 use crate::sink::tables::indexes::filling_wait_max;
 use std::collections::BTreeSet;
 use tokio::time::Instant;
+
 impl Marts {
     /// The tables that these marts read without the indexes that they have to have.
     pub(crate) async fn unindexed<'a>(

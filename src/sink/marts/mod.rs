@@ -16,21 +16,18 @@ pub mod views;
 
 use crate::error::SyncError;
 use crate::feed::dataset::Dataset;
-use crate::feed::layout::TableShape;
-use crate::sink::Definitions;
 use crate::sink::db::Db;
 use crate::sink::db::dialect::Dialect;
 use crate::sink::ledger::Ledger;
 use crate::sink::ledger::obstacles::Obstacle;
-use crate::sink::marts::definition::Mart;
+use crate::sink::marts::definition::{Definitions, Mart};
 use crate::sink::marts::template::{Scope, render};
 use crate::sink::marts::views::Dropped;
 use crate::sink::tables::Tables;
-use entity::{definitions, dirty_groups};
+use entity::{TableShape, definitions, dirty_groups};
 use sea_orm::sea_query::{Alias, OnConflict, Query, Table, TableDropStatement};
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, Set, Statement};
-use std::sync::Arc;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Records that one query finds the groups of.
 const RECORDS_PER_QUERY: usize = 500;

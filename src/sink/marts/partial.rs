@@ -11,11 +11,11 @@
 //! are put together from all parts of the group.
 
 use crate::error::SyncError;
-use crate::feed::layout::{ColumnShape, Kind, TableShape};
 use crate::sink::db::dialect::Dialect;
 use crate::sink::db::texts;
 use crate::sink::marts::Marts;
 use crate::sink::marts::definition::{Mart, columns_of};
+use entity::{ColumnShape, Kind, TableShape};
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, Query};
 use sea_orm::{ConnectionTrait, Value};
 use serde::Deserialize;

@@ -9,22 +9,21 @@
 //! one writer, reads for one of them ahead (`sink::ahead`) while it computes and writes the other.
 
 use crate::error::SyncError;
-use crate::feed::layout::{Kind, TableShape};
 use crate::process::clock::millis;
 use crate::process::progress::moved;
 use crate::sink::db::dialect::Dialect;
-use crate::sink::db::long_step::Session;
+use crate::sink::db::long_step::DbSession;
 use crate::sink::db::transaction::Transaction;
 use crate::sink::db::write::WriteTransaction;
 use crate::sink::ledger::marks::Marks;
-use crate::sink::marts::FileAtWork;
-use crate::sink::marts::Marts;
 use crate::sink::marts::ahead::{Ahead, Reader};
 use crate::sink::marts::definition::Mart;
 use crate::sink::marts::partial::{Change, Partial};
 use crate::sink::marts::template::{Rendered, Scope, render, render_over};
+use crate::sink::marts::{FileAtWork, Marts};
 use crate::values::moment::parse_day;
-use entity::dirty_groups::{self, Column as Mark};
+use entity::dirty_groups::Column as Mark;
+use entity::{Kind, TableShape, dirty_groups};
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, Query};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Value};
 use std::collections::{BTreeSet, VecDeque};
@@ -203,7 +202,7 @@ impl Marts {
                 None => (&due.mart.shape, self.groups_query(due.mart, &scope_of(&due.market, None))?),
             };
             let step = format!("computing {} of market {}", due.mart.shape.name, due.market);
-            let ahead = self.db.long_step(&step, Session::Sqlite, reader.compute(shape, query)).await;
+            let ahead = self.db.long_step(&step, DbSession::Sqlite, reader.compute(shape, query)).await;
             let ahead = ahead.map_err(|error| error.in_definition(&due.mart.file))?;
             let elapsed_ms = millis(started.elapsed());
             debug!(mart = due.mart.shape.name, market = due.market, elapsed_ms, "mart computed ahead");

@@ -1,14 +1,13 @@
 //! Shapes: what every table is to have, by its declaration, the ledger, and the marts that fix columns of it.
 
+use crate::error::SyncError;
 use crate::feed::layout::Shapes;
-use crate::feed::layout::{ColumnShape, Kind, TableShape};
-use crate::sink::Marts;
-use crate::sink::SyncError;
-use crate::sink::ledger::recorded::CREATE_TABLE;
-use crate::sink::ledger::recorded::{ADD_COLUMN, WIDEN_COLUMN};
+use crate::sink::ledger::recorded::{ADD_COLUMN, CREATE_TABLE, WIDEN_COLUMN};
+use crate::sink::marts::Marts;
 use crate::sink::tables::declared_shapes;
-use entity::schema_changes;
+use entity::{ColumnShape, Kind, TableShape, schema_changes};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder};
+
 impl Marts {
     /// What every table is to have: the declared columns, and what the ledger recorded.
     pub(crate) async fn recorded_shapes(&self, connection: &impl ConnectionTrait) -> Result<Shapes, SyncError> {

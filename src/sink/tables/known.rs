@@ -3,26 +3,24 @@
 
 use crate::error::SyncError;
 use crate::feed::dataset::{Dataset, Owner};
-use crate::feed::layout::{Kind, ROW_HASH, TableShape};
 use crate::sink::db::dialect::Dialect;
 use crate::sink::db::transaction::not_acquired;
-use crate::sink::tables::DELETED_AT;
-use crate::sink::tables::Tables;
 use crate::sink::tables::bulk::sqlite::HashQueries;
+use crate::sink::tables::{DELETED_AT, Tables};
 use crate::transform::clean::arrow_type;
 use crate::transform::diff::Known;
-use crate::transform::project::TableRows;
 use crate::transform::row_hash::{RowHash, hash_rows};
+use crate::transform::table_rows::{TableRows, take_rows};
 use crate::values::number::DECIMAL_SCALE;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Date32Type, Decimal128Type};
 use arrow_array::{
     Array, ArrayRef, Date32Array, Decimal128Array, Float64Array, Int64Array, RecordBatch, StringArray,
-    TimestampMillisecondArray, UInt32Array,
+    TimestampMillisecondArray,
 };
 use arrow_select::interleave::interleave;
-use arrow_select::take::take_record_batch;
 use chrono::{DateTime, NaiveDate, Utc};
+use entity::{Kind, ROW_HASH, TableShape};
 use rust_decimal::Decimal;
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, Query, SelectStatement};
 use sea_orm::{ConnectionTrait, DbErr, QueryResult};
@@ -200,24 +198,6 @@ impl Tables {
             }
         }
         Ok(stored)
-    }
-}
-
-/// The rows of these indices, which ascend.
-pub fn take_rows(rows: &TableRows, indices: &[usize]) -> TableRows {
-    if indices.len() == rows.hashes.len() {
-        // All of them, as in a first load: the columns are shared, not copied.
-        return rows.clone();
-    }
-    let taken: UInt32Array =
-        indices.iter().map(|&row| u32::try_from(row).expect("a chunk has fewer than 2^32 rows")).collect();
-    let position: HashMap<usize, usize> = indices.iter().enumerate().map(|(new, &old)| (old, new)).collect();
-    TableRows {
-        batch: take_record_batch(&rows.batch, &taken).expect("indices come from the same batch"),
-        record: indices.iter().map(|&row| rows.record[row]).collect(),
-        hashes: indices.iter().map(|&row| rows.hashes[row]).collect(),
-        absent: rows.absent.iter().filter_map(|&(row, column)| Some((*position.get(&row)?, column))).collect(),
-        encoded: None,
     }
 }
 

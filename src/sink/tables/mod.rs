@@ -8,6 +8,7 @@ pub mod upsert;
 
 use crate::feed::layout::Shapes;
 use crate::sink::db::Db;
+
 pub(crate) use crate::sink::ledger::Ledger;
 use crate::sink::tables::bulk::encoder::Encoder;
 use crate::sink::tables::indexes::Indexes;

@@ -2,11 +2,11 @@
 
 use crate::error::SyncError;
 use crate::feed::dataset::Dataset;
-use crate::feed::layout::Kind;
 use crate::sink::tables::Tables;
 use crate::sink::tables::known::{KEYS_PER_QUERY, select, stored_values};
 use crate::transform::kept_lines::StoredLines;
 use crate::transform::project::Projected;
+use entity::Kind;
 use sea_orm::{ConnectionTrait, QueryResult};
 use std::collections::HashMap;
 

@@ -1,19 +1,19 @@
 //! Upsert: table rows into their table, by the way that is fastest on each database.
 
 use crate::error::{SyncError, Verdict};
-use crate::feed::layout::TableShape;
 use crate::process::secret::conceal;
 use crate::sink::db::dialect::Dialect;
 use crate::sink::db::mysql::Connection;
 use crate::sink::db::transaction::{Driver, Transaction, exec_failed};
 use crate::sink::tables::Tables;
 use crate::sink::tables::bulk::{mysql, postgres, sqlite};
-use crate::transform::project::TableRows;
+use crate::transform::table_rows::TableRows;
 use arrow_array::cast::AsArray;
 use arrow_array::{RecordBatch, StringArray};
+use entity::TableShape;
 use sea_orm::sea_query::{Alias, Cond, Expr, ExprTrait, OnConflict, Query};
-use sea_orm::sqlx::{self, AssertSqlSafe, PgConnection};
-use sea_orm::{ConnectionTrait, DbErr, SqlErr};
+use sea_orm::sqlx::{AssertSqlSafe, PgConnection};
+use sea_orm::{ConnectionTrait, DbErr, SqlErr, sqlx};
 use std::ops::Range;
 
 /// Text of one statement: far below the 16 MiB that a MySQL server takes at once by default.
