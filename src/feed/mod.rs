@@ -6,4 +6,5 @@ pub mod inference;
 pub mod layout;
 pub mod row_format;
 pub mod stamp;
+pub mod version;
 pub mod words;
