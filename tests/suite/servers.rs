@@ -32,16 +32,31 @@ const PORT_COUNT: u32 = 12_000;
 const LOG_TAIL_LINES: usize = 40;
 const FOLDER_PREFIX: &str = "tidegate-servers-";
 
+static SHARED_POSTGRES: OnceLock<Server> = OnceLock::new();
+static SHARED_MARIADB: OnceLock<Server> = OnceLock::new();
+
 /// The PostgreSQL that the tests of this process share, started by the first that asks.
 pub fn postgres() -> &'static Server {
-    static SERVER: OnceLock<Server> = OnceLock::new();
-    SERVER.get_or_init(|| Server::start_private(Kind::Postgres))
+    SHARED_POSTGRES.get_or_init(|| Server::start_private(Kind::Postgres))
 }
 
 /// The MariaDB that the tests of this process share, started by the first that asks.
 pub fn mariadb() -> &'static Server {
-    static SERVER: OnceLock<Server> = OnceLock::new();
-    SERVER.get_or_init(|| Server::start_private(Kind::Mariadb))
+    SHARED_MARIADB.get_or_init(|| Server::start_private(Kind::Mariadb))
+}
+
+/// Removes a database of a shared server, by its URL; one elsewhere goes with its server.
+///
+/// A run makes hundreds of them, and those of tests that are over would fill the disk.
+pub fn remove_database(url: &str) {
+    let shared = [&SHARED_POSTGRES, &SHARED_MARIADB];
+    for server in shared.into_iter().filter_map(OnceLock::get) {
+        let address = format!("@127.0.0.1:{}/", server.port);
+        if let Some((_, name)) = url.split_once(&address) {
+            // What resists goes with the server.
+            let _ = run(server.client(&server.program.drop_database.replace("$name", name)));
+        }
+    }
 }
 
 /// One database server of ours. Dropping it stops it and removes its data.
@@ -74,15 +89,17 @@ struct Program {
     account: &'static str,
     /// A file that its commands read, and the text in it.
     file: (&'static str, &'static str),
-    /// Writes the data folder. Only this may leave out flushing: if the machine stops, nobody uses
-    /// what it wrote.
+    /// Writes the data folder.
     install: &'static str,
-    /// Runs the server, as durable as by default.
+    /// Runs the server, without waiting for the disk: a killed one loses nothing that it wrote to
+    /// its files, and if the machine stops, nobody uses them. What some versions lack is `loose`.
     serve: &'static str,
     /// Runs the SQL that follows, as administrator on the server's socket.
     client: &'static str,
     create_user: &'static str,
     create_database: &'static str,
+    /// Removes it, whoever is still connected.
+    drop_database: &'static str,
     url_scheme: &'static str,
     /// Ends the server at once, flushing nothing.
     stop_signal: libc::c_int,
@@ -96,10 +113,11 @@ static POSTGRES: Program = Program {
         --username=admin --pwfile=$folder/password --auth=scram-sha-256 --encoding=UTF8
         --locale=C.UTF-8 --no-sync",
     serve: "postgres -D $folder/data -k $folder --port=$port --listen-addresses=127.0.0.1
-        --timezone=UTC --max-connections=200 --shared-buffers=32MB",
+        --timezone=UTC --max-connections=200 --shared-buffers=32MB --fsync=off",
     client: "timeout --foreground 60 psql -XqAt -U admin -d postgres -h $folder -p $port -c",
     create_user: "CREATE ROLE tidegate LOGIN PASSWORD 'pw'",
     create_database: "CREATE DATABASE $name OWNER tidegate",
+    drop_database: "DROP DATABASE IF EXISTS $name WITH (FORCE)",
     url_scheme: "postgres",
     // Its "immediate shutdown" takes the processes of its connections along. Killed outright, it
     // would leave them behind, and no successor starts beside them.
@@ -121,11 +139,13 @@ static MARIADB: Program = Program {
         --port=$port --bind-address=127.0.0.1 --init-file=$folder/administrator.sql
         --default-time-zone=+00:00 --character-set-server=utf8mb4 --local-infile=1
         --skip-name-resolve --skip-log-bin --max-connections=200
-        --innodb-buffer-pool-size=32M --innodb-log-file-size=16M",
+        --innodb-buffer-pool-size=32M --innodb-log-file-size=16M
+        --loose-debug-no-sync --loose-innodb-flush-method=nosync",
     client: "timeout --foreground 60 mariadb --no-defaults --batch --skip-column-names --user=admin
         --socket=$folder/server.sock -e",
     create_user: "CREATE USER tidegate IDENTIFIED BY 'pw'",
     create_database: "CREATE DATABASE $name; GRANT ALL ON $name.* TO tidegate",
+    drop_database: "DROP DATABASE IF EXISTS $name",
     url_scheme: "mysql",
     stop_signal: libc::SIGKILL,
 };
