@@ -1,8 +1,10 @@
-//! Bounds: how long the database may take for anything, so that nothing of it is waited for without end.
+//! Bounds: time limits on everything that the database does, so that tidegate never waits without
+//! end.
 //!
-//! Each session of a server is told first, because the server's answer says what was in the way and lets go of its locks.
-//! What gives no answer at all, this process itself gives up a little later: a server, or something between, that has died
-//! without closing the connection. Both pass, and are tried again on another connection.
+//! Each session sets limits on the server first: the server then says what was in the way and
+//! releases its locks. If the server, or something between, died without closing the connection, no
+//! answer comes; then this process gives up a little later. Both errors are passing: the work is
+//! tried again on another connection.
 
 use crate::config::Config;
 use sea_orm::sqlx::{AssertSqlSafe, Executor, MySqlConnection, PgConnection};
@@ -12,16 +14,17 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// How much longer than the server's own bound an answer is waited for: what a loaded server may need to notice, and its
-/// answer to arrive.
+/// How much longer than the server's own limit this process waits: a loaded server may need this
+/// long to notice the timeout and send its answer.
 const ANSWER_GRACE: Duration = Duration::from_secs(5);
 
-/// How long a server keeps a transaction in which this process does nothing. Between two statements it writes a
-/// checkpoint, which takes a slow disk seconds; a process that is frozen, or cut off, must not keep its locks for hours.
+/// How long a server keeps an idle transaction. Between two statements this process may write a
+/// checkpoint, which takes seconds on a slow disk. A frozen or disconnected process must not keep
+/// its locks for hours.
 const IDLE_IN_TRANSACTION_MAX: Duration = Duration::from_secs(60);
 
-/// What a PostgreSQL server is asked to do where its version and platform can: to notice a client that is gone, by the
-/// connection's own means within half a minute, and in the middle of a long statement.
+/// PostgreSQL settings that let the server notice a lost client: within half a minute by TCP
+/// keepalive, and also during a long statement. Not every version and platform has them.
 const POSTGRES_OPTIONAL: [&str; 5] = [
     "SET tcp_keepalives_idle = 15",
     "SET tcp_keepalives_interval = 5",
@@ -30,17 +33,17 @@ const POSTGRES_OPTIONAL: [&str; 5] = [
     "SET client_connection_check_interval = 10000",
 ];
 
-/// How long a statement may take, and a lock may be waited for.
+/// Limits on the time of a statement and on the wait for a lock.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds {
     statement_max: Duration,
     lock_wait: Duration,
-    /// SQLite has no other side that could be silent: it waits for locks by itself, and so long.
+    /// SQLite has no server that could stop answering. It waits for locks itself, up to this limit.
     is_on_server: bool,
 }
 
 impl Bounds {
-    /// As they are configured.
+    /// The limits that the configuration sets.
     pub fn of(config: &Config) -> Self {
         let is_on_server = !config.database_url.reveal().starts_with("sqlite:");
         Self { statement_max: config.statement_max, lock_wait: config.lock_wait, is_on_server }
@@ -51,12 +54,12 @@ impl Bounds {
         self.lock_wait
     }
 
-    /// Waits for the answer to a statement.
+    /// Awaits a statement, within the statement limit.
     pub async fn keep<T, E: From<DbErr>>(&self, work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
         self.keep_or(work, || {}).await
     }
 
-    /// As [`Bounds::keep`]; `give_up` is told when there was no answer.
+    /// Like [`Bounds::keep`]; calls `give_up` if there was no answer.
     pub async fn keep_or<T, E: From<DbErr>>(
         &self,
         work: impl Future<Output = Result<T, E>>,
@@ -65,12 +68,12 @@ impl Bounds {
         self.answer_within(self.statement_max, "statement_max_ms", work, give_up).await
     }
 
-    /// Waits for the answer to a statement that takes no time once it has its lock.
+    /// Awaits a statement that is fast once it has its lock, within the shorter lock limit.
     pub async fn keep_short<T, E: From<DbErr>>(&self, work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
         self.keep_short_or(work, || {}).await
     }
 
-    /// As [`Bounds::keep_short`]; `give_up` is told when there was no answer.
+    /// Like [`Bounds::keep_short`]; calls `give_up` if there was no answer.
     pub async fn keep_short_or<T, E: From<DbErr>>(
         &self,
         work: impl Future<Output = Result<T, E>>,
@@ -99,7 +102,7 @@ impl Bounds {
         }
     }
 
-    /// Tells a session of PostgreSQL.
+    /// Sets the limits in a PostgreSQL session.
     pub async fn tell_postgres(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
         let set = format!(
             "SET statement_timeout = {}; SET lock_timeout = {}; SET idle_in_transaction_session_timeout = {}",
@@ -110,7 +113,7 @@ impl Bounds {
         sqlx::raw_sql(AssertSqlSafe(set)).execute(&mut *connection).await?;
         for set in POSTGRES_OPTIONAL {
             match sqlx::raw_sql(set).execute(&mut *connection).await {
-                // Not known, or not to be had on its platform.
+                // The server does not know the setting, or its platform does not support it.
                 Ok(_) | Err(sqlx::Error::Database(_)) => {}
                 Err(error) => return Err(error),
             }
@@ -118,7 +121,7 @@ impl Bounds {
         Ok(())
     }
 
-    /// Tells a session of the pool of a MySQL-like server.
+    /// Sets the limits in a pool session of MySQL or MariaDB.
     pub async fn tell_mysql(&self, connection: &mut MySqlConnection) -> Result<(), sqlx::Error> {
         let variables: Vec<(String, String)> = sqlx::query_as(MYSQL_VARIABLES).fetch_all(&mut *connection).await?;
         let names: Vec<String> = variables.into_iter().map(|(name, _)| name).collect();
@@ -126,7 +129,7 @@ impl Bounds {
         Ok(())
     }
 
-    /// What a session of a MySQL-like server is told that has these of [`MYSQL_VARIABLES`].
+    /// The `SET` values for a MySQL or MariaDB server that has these of [`MYSQL_VARIABLES`].
     pub fn mysql_statement(&self, names: &[String]) -> String {
         let has = |name: &str| names.iter().any(|known| known == name);
         let lock_seconds = self.lock_wait.as_secs().max(1);
@@ -136,21 +139,22 @@ impl Bounds {
             set.push(format!("max_statement_time = {}", self.statement_max.as_secs_f64()));
         }
         if has("max_execution_time") {
-            // MySQL bounds what only reads; this process bounds the rest.
+            // MySQL limits only statements that read; this process limits the rest.
             set.push(format!("max_execution_time = {}", self.statement_max.as_millis()));
         }
         let idle = if has("idle_transaction_timeout") { "idle_transaction_timeout" } else { "wait_timeout" };
-        // MySQL knows of no transactions there: it ends connections that the pool then opens anew.
+        // MySQL has no such limit on transactions; it closes idle connections, and the pool opens
+        // new ones.
         set.push(format!("{idle} = {}", IDLE_IN_TRANSACTION_MAX.as_secs()));
         format!("SET {}", set.iter().map(|set| format!("SESSION {set}")).collect::<Vec<_>>().join(", "))
     }
 }
 
-/// Which of the variables a MySQL-like server has that not all of them have.
+/// Variables that only some MySQL and MariaDB versions have, as found on this server.
 pub(crate) const MYSQL_VARIABLES: &str =
     "SHOW VARIABLES WHERE Variable_name IN ('max_statement_time', 'max_execution_time', 'idle_transaction_timeout')";
 
-/// The error of an answer that did not come within what a setting allows.
+/// The error for an answer that did not come within the limit that this setting gives.
 pub(crate) fn silence(longest: Duration, setting: &str) -> DbErr {
     let silence = format!("no answer within {:.1} s ({setting})", longest.as_secs_f64());
     let silence = io::Error::new(io::ErrorKind::TimedOut, silence);

@@ -1,4 +1,5 @@
-//! Connect: opens the pool of connections, each session with its bounds, for writing or for looking only.
+//! Connect: opens the connection pool, for writing or read-only, and sets the limits of each
+//! session.
 
 use crate::config::{AfterSync, Config};
 use crate::error::SyncError;
@@ -13,16 +14,17 @@ use sea_orm::{ConnectOptions, ConnectionTrait, Database, SqlxError, Statement};
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// Connections of the pool: one or two write, except on MySQL, the others answer health checks, read known hashes, and on
-/// SQLite compute marts ahead and move pages of the log.
+/// Connections of the pool. One or two write, except on MySQL, which has a separate connection for
+/// that. The others answer health checks and read stored hashes; on SQLite they also compute marts
+/// ahead and checkpoint the log.
 pub(crate) const CONNECTIONS_MAX: u32 = 4;
 
-/// How long one attempt to connect may take before the database counts as away; for a command that waits less, so long as
-/// it waits, but not so short that a server in the next room seems away.
+/// Connect timeouts: the usual one, and the least. A command that waits for less time shortens the
+/// timeout to its own wait, but never below the least, so that a nearby server does not seem away.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT_MIN: Duration = Duration::from_secs(1);
 
-/// Where servers listen unless the URL says otherwise.
+/// Default ports, for URLs without one.
 pub(crate) const POSTGRES_PORT: u16 = 5432;
 pub(crate) const MYSQL_PORT: u16 = 3306;
 
@@ -34,26 +36,27 @@ const SQLITE_CACHE_KIB: &str = "-8192";
 /// change many pages again and again, and each is moved once for all of them. 32 MiB of disk.
 const SQLITE_LOG_PAGES: &str = "8192";
 
-/// Rows that SQLite's thread may be ahead of who reads them: with few, the two wait for each other at every step.
+/// Rows that SQLite's thread may read ahead of the consumer. With few, the two wait for each other
+/// at every step.
 const SQLITE_ROWS_AHEAD: usize = 1000;
 
-/// Prepared statements that a SQLite connection keeps; one of many rows takes a megabyte.
+/// Prepared statements that a SQLite connection caches; a statement for many rows takes a megabyte.
 const SQLITE_STATEMENTS_MAX: usize = 40;
 
-/// What a connection is for.
+/// Whether a connection writes or only reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Access {
     Write,
-    /// SQLite creates no file and refuses changes. Not by its read-only mode, which leaves a `-wal` and
-    /// a `-shm` file behind; a file that may not be written is opened nevertheless.
+    /// SQLite creates no file and refuses changes. Its read-only mode is not used, because that
+    /// leaves a `-wal` and a `-shm` file behind. A write-protected file can still be opened.
     Look,
 }
 
-/// Connects without changing anything but, on SQLite, creating a missing file.
+/// Connects. Changes nothing, except that SQLite creates a missing file.
 ///
 /// # Errors
 ///
-/// When the database is away or refuses.
+/// When the database is away or refuses the connection.
 pub(crate) async fn connect(config: &Config) -> Result<Connection, SyncError> {
     connect_for(Access::Write, config, &Interrupt::default()).await
 }
@@ -68,8 +71,8 @@ pub(crate) async fn connect_for(
     if access == Access::Write {
         make_sqlite_file(config);
     }
-    // After a power loss NORMAL may lack the last commits, which then are made again from the file. That
-    // needs the file to be there still.
+    // With NORMAL, a power loss may undo the last commits. They are then made again from the file,
+    // so the file must still exist.
     let synchronous = if config.after_sync == AfterSync::Keep { "NORMAL" } else { "FULL" };
     let mut options = ConnectOptions::new(url.reveal());
     let interrupt = interrupt.clone();
@@ -97,7 +100,7 @@ pub(crate) async fn connect_for(
         options.map_sqlx_sqlite_pool_opts(read_only::leave_log);
     }
     let pool = Database::connect(options).await.map_err(|error| match error.to_string().contains(url.reveal()) {
-        // The library repeats a URL that it cannot read, with the password in it.
+        // The library's error repeats an unreadable URL, including the password.
         true => SyncError::Configuration(
             "database_url cannot be read; write special characters of user and password as %XX".to_owned(),
         ),
@@ -106,8 +109,8 @@ pub(crate) async fn connect_for(
     Ok(Connection::new(pool, bounds))
 }
 
-/// Tells each session of a server its bounds, and has the pool give up connections that do not answer when they come back
-/// to it: it would wait for them for ever.
+/// Sets the limits in each server session, and makes the pool drop connections that do not answer
+/// when they are returned; otherwise it would wait for them for ever.
 fn bound_sessions(options: &mut ConnectOptions, bounds: Bounds) {
     let port = options.get_url().parse().ok().and_then(|url: url::Url| url.port());
     let silent = |_| SqlxError::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, "no answer on a connection"));
@@ -131,18 +134,18 @@ fn bound_sessions(options: &mut ConnectOptions, bounds: Bounds) {
     });
 }
 
-/// The driver would make the file as the umask says. One that others may read was made so by an earlier release, or opened
-/// by somebody who wants it so: that is theirs to say.
+/// The driver would create the file with the umask's rights. The rights of an existing file stay:
+/// an earlier release or the operator chose them.
 fn make_sqlite_file(config: &Config) {
     let Some(file) = read_only::sqlite_file(config.database_url.reveal()) else { return };
     if is_open_to_others(&file) {
         tracing::warn!(path = %file.display(), "everybody may read the database; chmod o= it, unless that is meant");
     }
-    // What is in the way, connecting says.
+    // If this fails, connecting reports the reason.
     let _ = make_file(&file);
 }
 
-/// Without strict mode MySQL cuts values silently.
+/// Without strict mode MySQL truncates values silently.
 pub(crate) async fn check_strictness(connection: &Connection, dialect: Dialect) -> Result<(), SyncError> {
     if dialect != Dialect::Mysql {
         return Ok(());

@@ -1,4 +1,5 @@
-//! Connection: the pool, each of whose statements has a bound. Who needs more of it than statements reaches through to it.
+//! Connection: the connection pool, with a time limit on every statement. Code that needs more than
+//! statements can reach the pool itself.
 
 use crate::sink::db::bounds::Bounds;
 use crate::sink::db::lost::LostSessions;
@@ -7,7 +8,7 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult,
 use std::ops::Deref;
 use std::sync::Arc;
 
-/// The pool and its bounds.
+/// The pool and its time limits.
 #[derive(Clone, Debug)]
 pub(crate) struct Connection {
     pool: DatabaseConnection,
@@ -16,7 +17,7 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// A pool, under these bounds.
+    /// Wraps a pool with these limits.
     pub fn new(pool: DatabaseConnection, bounds: Bounds) -> Self {
         Self { pool, bounds, lost: Arc::default() }
     }

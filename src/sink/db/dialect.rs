@@ -1,4 +1,4 @@
-//! Dialect: everything in which the three databases differ, in one place.
+//! Dialect: the SQL differences between the three databases, in one place.
 
 use crate::values::moment::format_moment;
 use crate::values::number::DECIMAL_SCALE;
@@ -32,7 +32,7 @@ impl Dialect {
         }
     }
 
-    /// SeaORM's name of it.
+    /// SeaORM's name for it.
     pub const fn backend(self) -> DbBackend {
         match self {
             Self::Sqlite => DbBackend::Sqlite,
@@ -41,7 +41,7 @@ impl Dialect {
         }
     }
 
-    /// The name that marts and views ask for.
+    /// The name that templates of marts and views test for.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Sqlite => "sqlite",
@@ -50,12 +50,12 @@ impl Dialect {
         }
     }
 
-    /// Whether a transaction may change tables, and undo it.
+    /// Whether a transaction can change tables and roll that back.
     pub const fn rolls_back_ddl(self) -> bool {
         !matches!(self, Self::Mysql)
     }
 
-    /// An identifier, quoted so that nothing in it is SQL.
+    /// Quotes an identifier, so that nothing in it is read as SQL.
     pub fn quote(self, name: &str) -> String {
         match self {
             Self::Mysql => format!("`{}`", name.replace('`', "``")),
@@ -63,7 +63,7 @@ impl Dialect {
         }
     }
 
-    /// Most bound values of one statement.
+    /// Maximum number of bound values in one statement.
     pub const fn binds_max(self) -> usize {
         match self {
             Self::Sqlite => 32_766,
@@ -71,7 +71,8 @@ impl Dialect {
         }
     }
 
-    /// Rows of one statement beyond which longer ones gain nothing; SQLite compiles each row of one anew.
+    /// Maximum rows of one statement: longer statements are no faster, and SQLite compiles every
+    /// row of a statement.
     pub const fn rows_per_statement(self) -> usize {
         match self {
             Self::Sqlite => 64,
@@ -79,7 +80,7 @@ impl Dialect {
         }
     }
 
-    /// A placeholder for the bound value with that index, from 1.
+    /// The placeholder of the bound value with this index, from 1.
     pub fn placeholder(self, index: usize) -> String {
         match self {
             Self::Postgres => format!("${index}"),
@@ -100,7 +101,8 @@ impl Dialect {
         }
     }
 
-    /// One cell of an arrow column as a bound value, NULLs typed because PostgreSQL asks for it.
+    /// One cell of an arrow column as a bound value. NULLs are typed, because PostgreSQL needs the
+    /// type.
     pub fn value(self, values: &ArrayRef, row: usize) -> Value {
         let is_valid = values.is_valid(row);
         match values.data_type() {
@@ -126,11 +128,12 @@ impl Dialect {
         }
     }
 
-    /// Ten-thousandths as a bound value: SQLite has no decimals, and 15 digits survive as a real.
+    /// A number of ten-thousandths as a bound value. SQLite has no decimals; a real keeps 15 digits
+    /// exactly.
     fn decimal(self, ten_thousandths: Option<i128>) -> Value {
         let decimal = ten_thousandths.map(|units| Decimal::from_i128_with_scale(units, DECIMAL_SCALE));
         match self {
-            // Through the decimal text, so that the nearest real is taken rather than a quotient of reals.
+            // Parse the decimal text to get the nearest real; a division of reals could miss it.
             Self::Sqlite => {
                 Value::Double(decimal.map(|decimal| decimal.to_string().parse().expect("a decimal's text is a number")))
             }
@@ -138,7 +141,7 @@ impl Dialect {
         }
     }
 
-    /// The columns of a table or view, in order, as one text column.
+    /// Query for the columns of a table or view, in order, as one text column.
     pub const fn columns_query(self) -> &'static str {
         match self {
             Self::Sqlite => "SELECT name FROM pragma_table_info(?) ORDER BY cid",
@@ -146,7 +149,7 @@ impl Dialect {
                 "SELECT CAST(column_name AS CHAR) AS name FROM information_schema.columns \
                  WHERE table_schema = DATABASE() AND table_name = ? ORDER BY ordinal_position"
             }
-            // Not the information schema, which leaves out what this user has no right to.
+            // The information schema would omit objects that this user has no rights to.
             Self::Postgres => {
                 "SELECT a.attname::text AS name FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid \
                  WHERE c.relnamespace = current_schema()::regnamespace AND c.relname = $1 \
@@ -155,7 +158,8 @@ impl Dialect {
         }
     }
 
-    /// As [`Dialect::columns_query`], with the type of each column where the database ties views to it, in order.
+    /// Like [`Dialect::columns_query`], with the type of each column on databases where views
+    /// depend on it.
     pub const fn typed_columns_query(self) -> &'static str {
         match self {
             Self::Sqlite => "SELECT name, '' FROM pragma_table_info(?) ORDER BY cid",
@@ -172,8 +176,9 @@ impl Dialect {
         }
     }
 
-    /// The statement that compiles a view without reading anything. SQLite and PostgreSQL would compute subqueries for a
-    /// `LIMIT 0`; MySQL does not, and asks for more rights to explain.
+    /// The statement that compiles a view without reading rows. SQLite and PostgreSQL use EXPLAIN,
+    /// because they compute subqueries even for `LIMIT 0`. MySQL does not, and needs more rights
+    /// for EXPLAIN.
     pub fn compile(self, view: &str) -> String {
         let name = self.quote(view);
         match self {
@@ -182,7 +187,8 @@ impl Dialect {
         }
     }
 
-    /// What has a name already, whatever it is: on PostgreSQL and SQLite indexes and more share the names of tables.
+    /// Query for all names in use: on PostgreSQL and SQLite, indexes and other objects share one
+    /// namespace with tables.
     pub const fn taken_query(self) -> &'static str {
         match self {
             Self::Sqlite => "SELECT type || ' ' || name FROM sqlite_master WHERE name = ? COLLATE NOCASE",
@@ -199,11 +205,12 @@ impl Dialect {
         }
     }
 
-    /// Name, type and place in the primary key of a table's columns, in order; 0 is no place.
+    /// Query for the name, type and primary-key position of a table's columns, in order; position 0
+    /// means not in the key.
     pub const fn catalog_query(self) -> &'static str {
         match self {
             Self::Sqlite => "SELECT name, lower(type), pk FROM pragma_table_info(?) ORDER BY cid",
-            // MariaDB says how wide an integer is shown, MySQL does not.
+            // MariaDB adds a display width to integer types, MySQL does not.
             Self::Mysql => {
                 "SELECT CAST(c.column_name AS CHAR), CAST(IF(c.data_type = 'bigint', 'bigint', c.column_type) AS CHAR), \
                  CAST(COALESCE(k.ordinal_position, 0) AS SIGNED) \
@@ -212,7 +219,7 @@ impl Dialect {
                  AND k.constraint_name = 'PRIMARY' \
                  WHERE c.table_schema = DATABASE() AND c.table_name = ? ORDER BY c.ordinal_position"
             }
-            // The columns of an index are counted from 0.
+            // Index columns are counted from 0.
             Self::Postgres => {
                 "SELECT a.attname::text, format_type(a.atttypid, a.atttypmod), \
                  COALESCE(array_position(i.indkey::int2[], a.attnum) + 1, 0)::bigint \
@@ -223,7 +230,7 @@ impl Dialect {
         }
     }
 
-    /// How that query names the type of a kind.
+    /// The type of a kind, as that query returns it.
     pub const fn catalog_type(self, kind: Kind) -> &'static str {
         match (self, kind) {
             (Self::Postgres, Kind::Identifier) => "character varying(191)",
@@ -233,15 +240,15 @@ impl Dialect {
         }
     }
 
-    /// The statement that lets the planner know how full the tables have become, where it does not find
-    /// out by itself in time: PostgreSQL's own worker comes a minute after a first load, and until then
-    /// joins run in nested loops.
+    /// The statement that updates the planner's statistics, on databases that do not do it in time.
+    /// PostgreSQL's autovacuum comes a minute after a first load; until then joins run as nested
+    /// loops.
     pub fn gather_statistics(self, tables: &[&String]) -> Option<String> {
         let names: Vec<String> = tables.iter().map(|table| self.quote(table)).collect();
         (self == Self::Postgres).then(|| format!("ANALYZE {}", names.join(", ")))
     }
 
-    /// The UTC day of a moment, as the type that a day column holds.
+    /// SQL for the UTC day of a moment, in the type of a day column.
     pub fn day(self, moment: &str) -> String {
         match self {
             Self::Sqlite => format!("substr({moment}, 1, 10)"),
@@ -250,7 +257,7 @@ impl Dialect {
         }
     }
 
-    /// A value as a column of that kind would hold it.
+    /// SQL that casts a value to the type of this kind.
     pub fn as_stored(self, expression: &str, kind: Kind) -> String {
         let sql_type = match (self, kind) {
             (_, Kind::Identifier | Kind::Text | Kind::Hash) | (Self::Sqlite, Kind::Time | Kind::Day) => {
@@ -263,7 +270,7 @@ impl Dialect {
         format!("CAST({expression} AS {sql_type})")
     }
 
-    /// How a kind is written in DDL.
+    /// The DDL type of a kind.
     pub const fn sql_type(self, kind: Kind) -> &'static str {
         migration::ddl::sql_type(kind, self.backend())
     }

@@ -1,5 +1,5 @@
-//! Failure: a driver's error as the rest of the program sees it. Only here and in [`super::passing`] are the codes of
-//! databases known.
+//! Failure: turns driver errors into the program's own. Only this file and [`super::passing`] know
+//! error codes of databases.
 
 use crate::error::{DatabaseFailure, FailureKind, SyncError};
 use crate::sink::db::passing;
@@ -28,7 +28,7 @@ fn kind(error: &DbErr) -> FailureKind {
     }
     let Some(answer) = answer(error) else { return FailureKind::Other };
     let code = answer.code().unwrap_or_default();
-    // Too many columns, too large a row.
+    // Too many columns, row too large.
     let is_mysql = mysql_number(answer).is_some_and(|number| matches!(number, 1117 | 1118));
     // PostgreSQL: too many columns, row is too big. SQLite has no code for it.
     let is_too_wide = is_mysql
@@ -42,7 +42,7 @@ fn kind(error: &DbErr) -> FailureKind {
     }
 }
 
-/// What the database answered to a statement.
+/// Converts a driver's error on a statement.
 fn answer(error: &DbErr) -> Option<&(dyn DatabaseError + 'static)> {
     let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) = error else {
         return None;
@@ -50,13 +50,13 @@ fn answer(error: &DbErr) -> Option<&(dyn DatabaseError + 'static)> {
     if let SqlxError::Database(error) = error.as_ref() { Some(error.as_ref()) } else { None }
 }
 
-/// What PostgreSQL says beside an error, such as which objects depend on a table.
+/// PostgreSQL's detail of an error, such as which objects depend on a table.
 fn detail(error: &DbErr) -> String {
     let error = answer(error).and_then(|error| error.try_downcast_ref::<SqlxPostgresError>());
     error.and_then(SqlxPostgresError::detail).map(|detail| format!(" ({detail})")).unwrap_or_default()
 }
 
-/// Whether SQLite ended a statement because it was told to: only who stops the process tells it.
+/// Whether SQLite interrupted a statement; only the stop of the process does that.
 fn is_interrupt(error: &DbErr) -> bool {
     let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) = error else {
         return false;
@@ -70,7 +70,7 @@ fn is_interrupt(error: &DbErr) -> bool {
     }
 }
 
-/// Why a database error may be gone at the next attempt; `None` for one that stays.
+/// Why a database error is passing; `None` for a permanent one.
 fn why_passing(error: &DbErr) -> Option<&'static str> {
     const SILENT: &str = "the connection failed or is silent";
     let runtime = match error {
@@ -102,14 +102,14 @@ fn why_passing_by_code(error: &(dyn DatabaseError + 'static)) -> Option<&'static
     }
 }
 
-/// The number of a MySQL server's error, of either driver.
+/// The error number of a MySQL server, from either driver.
 fn mysql_number(error: &(dyn DatabaseError + 'static)) -> Option<u16> {
     let of_pool = error.try_downcast_ref::<SqlxMySqlError>().map(SqlxMySqlError::number);
     of_pool.or_else(|| error.try_downcast_ref::<ServerAnswer>().map(|answer| answer.number))
 }
 
-/// An error that a MySQL server answers on the connection that writes, in the form of the pool's driver, whose own
-/// nobody else can make.
+/// An error of the MySQL connection that writes, in the shape of the pool driver's errors, which
+/// only that driver can construct.
 #[derive(Debug, Error)]
 #[error("{number} ({state}): {message}")]
 pub struct ServerAnswer {
@@ -119,7 +119,7 @@ pub struct ServerAnswer {
 }
 
 impl ServerAnswer {
-    /// One with these parts of MySQL's error packet.
+    /// An error with these parts of MySQL's error packet.
     pub const fn new(number: u16, state: String, message: String) -> Self {
         Self { number, state, message }
     }

@@ -1,26 +1,27 @@
-//! Keepsakes: what people have said of a relation, which goes when it is dropped: rights, comments, options, an owner,
-//! triggers and rules. Taken down before, as the statements that give it back.
+//! Keepsakes: what operators set on a relation and a drop would lose: grants, comments, options,
+//! owner, triggers and rules. They are read before the drop, as the statements that restore them.
 //!
-//! PostgreSQL keeps all of it with the relation. MySQL keeps rights by name, and SQLite knows only triggers and indexes.
+//! PostgreSQL loses all of these with the relation. MySQL keeps grants by name, and SQLite has only
+//! triggers and indexes.
 
 use crate::error::SyncError;
 use crate::sink::db::Db;
 use crate::sink::db::dialect::Dialect;
 use sea_orm::{ConnectionTrait, Statement};
 
-/// The statements that make a new relation what the old one was to others.
+/// The statements that restore on a new relation what the old one had.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Keepsakes(Vec<String>);
 
 impl Keepsakes {
-    /// In the order in which they are to be run.
+    /// In the order to run them.
     pub(crate) fn statements(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(String::as_str)
     }
 }
 
 impl Db {
-    /// What is to be given back to a relation of that name once it is made anew.
+    /// Reads what must be restored once the relation of this name is made again.
     pub(crate) async fn keepsakes(
         &self,
         connection: &impl ConnectionTrait,
@@ -34,7 +35,7 @@ impl Db {
         Ok(Keepsakes(self.statements(connection, query, relation).await?))
     }
 
-    /// The options of a view, which PostgreSQL forgets also when a view is replaced in its place.
+    /// The options of a view. PostgreSQL loses them even on `CREATE OR REPLACE VIEW`.
     pub(crate) async fn options(
         &self,
         connection: &impl ConnectionTrait,
@@ -46,7 +47,7 @@ impl Db {
         }
     }
 
-    /// Gives a relation that was made anew what the old one had.
+    /// Restores on the new relation what the old one had.
     pub(crate) async fn give_back(
         &self,
         connection: &impl ConnectionTrait,
@@ -54,7 +55,7 @@ impl Db {
         keepsakes: &Keepsakes,
     ) -> Result<(), SyncError> {
         if self.dialect == Dialect::Postgres {
-            // What default privileges gave the new one was not everybody's with the old one.
+            // Revoke default privileges first: they may grant rights that the old relation did not.
             for revoke in self.statements(connection, POSTGRES_REVOKES, relation).await? {
                 connection.execute_unprepared(&revoke).await?;
             }
@@ -65,7 +66,7 @@ impl Db {
                 Ok(())
             };
             match self.attempt(connection, give).await? {
-                // What was said of a column that is no more.
+                // This statement is about a column that no longer exists.
                 Err(error) if error.is_about_missing_column() => {
                     tracing::warn!(relation, statement, "it has no such column any more, so this is left out");
                 }
@@ -75,7 +76,7 @@ impl Db {
         Ok(())
     }
 
-    /// The statements that a query gives about a relation.
+    /// Runs a query that returns statements about a relation.
     async fn statements(
         &self,
         connection: &impl ConnectionTrait,
@@ -102,7 +103,7 @@ SELECT DISTINCT format('REVOKE ALL ON TABLE %I.%I FROM %s', current_schema(), c.
 FROM   pg_class c, aclexplode(c.relacl) p
 WHERE  c.relnamespace = current_schema()::regnamespace AND c.relname = $1 AND p.grantee <> c.relowner";
 
-/// The owner last: rights are given by who made the relation.
+/// The owner comes last, because grants are made by the creator of the relation.
 const POSTGRES_KEEPSAKES: &str = r"
 WITH c AS (
     SELECT c.*, format('%I.%I', current_schema(), c.relname) AS place,

@@ -1,8 +1,10 @@
-//! Lease: one writer per database. A row of the ledger that the writer keeps changing while it lives.
+//! Lease: allows one writer per database. It is a ledger row that the writer keeps updating while
+//! it lives.
 //!
-//! Nobody compares clocks: who waits takes the lease over when the row has not changed for
-//! [`SILENCE_MAX`] on its own clock, or at once when the holder was a process of this machine that is
-//! gone. Every commit checks the token, so a holder that was only slow can't write after it lost.
+//! No clocks are compared. A waiting process takes the lease over if the row has not changed for
+//! [`SILENCE_MAX`] on the waiting process's own clock, or at once if the holder was a process of
+//! this machine that has ended. Every commit checks the token, so a holder that was only slow can't
+//! write after it lost the lease.
 
 use crate::error::{SyncError, Verdict};
 use crate::sink::db::bounds::silence;
@@ -18,15 +20,15 @@ use serde::Serialize;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
-/// A holder that has been silent for so long is dead or cut off.
+/// A holder that has not updated its row for this long counts as dead or disconnected.
 pub const SILENCE_MAX: Duration = Duration::from_secs(10);
 
-/// How often the holder shows that it lives: well below [`SILENCE_MAX`], so that a slow beat does no harm.
+/// Heartbeat interval: well below [`SILENCE_MAX`], so that a slow heartbeat does no harm.
 pub const BEAT_INTERVAL: Duration = Duration::from_secs(2);
 
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
-/// How long a take-over may take that is made when the wait is over already, as with no wait at all.
+/// Time limit of a take-over after the wait has ended, or without a wait.
 const TAKE_OVER_MIN: Duration = Duration::from_secs(1);
 const ROW: i64 = 1;
 
@@ -37,12 +39,12 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// Takes the lease, waiting for another holder at most `wait`, whatever the database does meanwhile: a holder that is
-    /// frozen in a transaction keeps the row locked.
+    /// Takes the lease. Waits for another holder at most `wait`, even while the row is locked: a
+    /// holder that is frozen in a transaction keeps it locked.
     ///
     /// # Errors
     ///
-    /// [`SyncError::LeaseHeld`] when the wait was in vain.
+    /// [`SyncError::LeaseHeld`] when another process still holds it after the wait.
     pub(crate) async fn take(
         connection: &Connection,
         collation: Option<&str>,
@@ -73,9 +75,9 @@ impl Lease {
             };
             match taken {
                 TakeOver::Won => return Ok(Self { token: this.token() }),
-                // Somebody else was faster.
+                // Another process was faster.
                 TakeOver::Lost if is_over && !rest.is_zero() => {}
-                // Nobody holds the lease: who has locked the database does something else there.
+                // Nobody holds the lease; the lock on the database has another purpose.
                 TakeOver::Locked(error) if is_free => return Err(error),
                 taken if started.elapsed() >= wait => {
                     return Err(SyncError::LeaseHeld { holder: description(&held, silent, &taken) });
@@ -91,11 +93,11 @@ impl Lease {
         }
     }
 
-    /// Shows that the holder lives.
+    /// Updates the row to show that the holder lives.
     ///
     /// # Errors
     ///
-    /// [`SyncError::LeaseLost`] when another one took over.
+    /// [`SyncError::LeaseLost`] when another process took it over.
     pub async fn beat(&self, connection: &impl ConnectionTrait) -> Result<(), SyncError> {
         let beat = lease::Entity::update_many()
             .col_expr(lease::Column::Beats, Expr::col(lease::Column::Beats).add(1))
@@ -107,7 +109,7 @@ impl Lease {
         if beat.rows_affected == 1 { Ok(()) } else { Err(SyncError::LeaseLost) }
     }
 
-    /// Lets the next one take it at once.
+    /// Gives the lease up, so that the next process can take it at once.
     ///
     /// # Errors
     ///
@@ -122,19 +124,19 @@ impl Lease {
     }
 }
 
-/// Who may write, as anybody can see it.
+/// The holder of the lease, as any process can read it.
 #[derive(Clone, Debug, Serialize)]
 pub struct LeaseStatus {
     /// Who holds the lease, or held it last.
     pub holder: String,
-    /// Whether somebody holds it: nobody does once it was given up, or its holder is known to be dead.
+    /// Whether the lease is held: not after it was given up, or if its holder is known to be dead.
     pub is_held: bool,
-    /// When the holder last showed that it lives, by its own clock; milliseconds since 1970.
+    /// Last heartbeat by the holder's clock, in milliseconds since 1970.
     #[serde(skip)]
     pub beat_ms: Option<i64>,
 }
 
-/// Who holds the lease of a database, without taking part; `None` when nobody ever did.
+/// Reads who holds the lease, without trying to take it; `None` if nobody ever did.
 ///
 /// # Errors
 ///
@@ -148,17 +150,17 @@ pub async fn look(connection: &impl ConnectionTrait) -> Result<Option<LeaseStatu
     }))
 }
 
-/// What came of trying to take the lease over.
+/// Result of an attempt to take the lease over.
 #[derive(Debug)]
 enum TakeOver {
     Won,
-    /// The row was not any more as it was seen.
+    /// The row had changed since it was read.
     Lost,
-    /// The row was locked all the time, as the database says.
+    /// The row stayed locked, with the error of the database.
     Locked(SyncError),
 }
 
-/// Tries for so long. A lock that is not let go of is no fault of the database.
+/// Tries for this long. A lock that is not released is no failure of the database.
 async fn within(
     longest: Duration,
     take_over: impl Future<Output = Result<bool, SyncError>>,
@@ -172,7 +174,7 @@ async fn within(
     }
 }
 
-/// Who holds the lease, and what is known of a holder that is silent.
+/// Says who holds the lease, and since when the holder is silent.
 fn description(held: &lease::Model, silent: Duration, taken: &TakeOver) -> String {
     let holder = &held.holder;
     match taken {
@@ -191,8 +193,8 @@ fn now(connection: &impl ConnectionTrait) -> Value {
     Dialect::of(connection.get_database_backend()).time(Some(Utc::now().timestamp_millis()))
 }
 
-/// The first migration makes this table too, but migrations are for who has the lease. Nothing is made where it is: that
-/// could wait for a lock of the holder.
+/// The first migration creates this table too, but only the lease holder runs migrations. An
+/// existing table is left alone: `CREATE` could wait for a lock of the holder.
 async fn make_table(connection: &Connection, collation: Option<&str>) -> Result<(), SyncError> {
     match connection.bounds.keep_short(find(connection)).await {
         Ok(_) => return Ok(()),
@@ -202,14 +204,14 @@ async fn make_table(connection: &Connection, collation: Option<&str>) -> Result<
     let shape = TableShape::of::<lease::Entity>();
     let table = migration::ddl::create_table(&shape, connection.get_database_backend(), collation);
     if connection.execute(&table).await.is_err() {
-        // PostgreSQL lets two that make it at the same moment collide; now it is there.
+        // On PostgreSQL, two simultaneous `CREATE`s collide; the table exists now.
         tokio::time::sleep(POLL_INTERVAL).await;
         connection.execute(&table).await?;
     }
     Ok(())
 }
 
-/// Whether the row was inserted; another process may have been faster.
+/// Inserts the row; `false` if another process was faster.
 async fn insert(connection: &impl ConnectionTrait, this: &Process) -> Result<bool, SyncError> {
     let row = lease::ActiveModel {
         id: Set(ROW),
@@ -223,7 +225,7 @@ async fn insert(connection: &impl ConnectionTrait, this: &Process) -> Result<boo
     Ok(matches!(inserted, 1))
 }
 
-/// Whether it was still as `held` says when it was taken.
+/// Takes the lease if the row is still as in `held`; `false` if it is not.
 async fn take_over(connection: &impl ConnectionTrait, held: &lease::Model, this: &Process) -> Result<bool, SyncError> {
     let taken = lease::Entity::update_many()
         .col_expr(lease::Column::Token, Expr::value(this.token()))
@@ -237,12 +239,13 @@ async fn take_over(connection: &impl ConnectionTrait, held: &lease::Model, this:
     Ok(taken.rows_affected == 1)
 }
 
-/// A process, identified so that another one on the same machine can tell whether it still runs.
+/// Identity of a process, by which another process of the same machine can tell whether it still
+/// runs.
 struct Process {
-    /// Boot and process namespace: outside of it, process numbers mean nothing.
+    /// Boot and process namespace; process numbers mean nothing outside of it.
     place: String,
     id: u32,
-    /// Clock ticks between boot and the start of the process: numbers are used again, this is not.
+    /// Start of the process in clock ticks since boot. Process numbers are reused, this is not.
     started: String,
 }
 
@@ -267,7 +270,7 @@ impl Process {
         format!("tidegate, process {} on {host}", self.id)
     }
 
-    /// Whether the holder of that token was a process of this machine that does not run any more.
+    /// Whether the holder of this token was a process of this machine that has ended.
     fn knows_dead(&self, token: &str) -> bool {
         let mut parts = token.split(' ');
         let (Some(place), Some(id), Some(started)) = (parts.next(), parts.next(), parts.next()) else { return false };
@@ -276,7 +279,8 @@ impl Process {
     }
 }
 
-/// Whether a process runs that `/proc` does not show, because it is another user's (`hidepid`, `ProtectProc=`).
+/// Whether a process runs that `/proc` hides because it belongs to another user (`hidepid`,
+/// `ProtectProc=`).
 fn is_hidden(id: u32) -> bool {
     let id = i32::try_from(id).ok().and_then(Pid::from_raw);
     id.is_some_and(|id| matches!(test_kill_process(id), Err(Errno::PERM)))
@@ -286,7 +290,7 @@ fn is_hidden(id: u32) -> bool {
 fn start_of(id: u32) -> Option<String> {
     let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
     let (_, after_command) = stat.rsplit_once(") ")?;
-    // A zombie holds nothing any more.
+    // A zombie no longer holds anything.
     let mut fields = after_command.split(' ');
     (fields.next()? != "Z").then(|| fields.nth(18).map(str::to_owned))?
 }

@@ -1,7 +1,8 @@
-//! Long step: what may keep a database busy for minutes, such as making an index or computing a mart.
+//! Long step: work that may keep a database busy for minutes, such as creating an index or
+//! computing a mart.
 //!
-//! It says in the log that it goes on, and it ends when the process is to stop: its statement is cut off, its
-//! transaction rolls back, and what it was to do is done at the next start.
+//! A long step logs that it is still running, and it ends when the process stops: its statement is
+//! cancelled, its transaction rolls back, and the next start does the work.
 
 use crate::error::SyncError;
 use crate::process::secret::conceal;
@@ -14,31 +15,33 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::time::{interval_at, sleep, timeout};
 
-/// How often a step that goes on says so: the first time when it takes longer than on a usual day, later often enough that
-/// nobody takes silence for a hang.
+/// When a running step logs: first when it takes longer than usual, then often enough that silence
+/// does not look like a hang.
 pub(crate) const SAID_EVERY: Duration = Duration::from_secs(10);
 
-/// How often a server is told to cut a statement off: a word that comes between two statements is lost.
+/// How often the cancel request to a server is repeated: one that arrives between two statements
+/// has no effect.
 const CUT_EVERY: Duration = Duration::from_millis(100);
 
-/// How long a server may take to hear it; one that is away has cut the statement off itself.
+/// Time limit of a cancel request. A server that is away has ended the statement anyway.
 const CUT_WAIT_MAX: Duration = Duration::from_secs(1);
 
-/// Steps of SQLite's machine between two looks at whether it is to end: some milliseconds, and too many for any look to
-/// be felt.
+/// Instructions of SQLite's virtual machine between two checks of the stop signal: some
+/// milliseconds, so that the checks cost nothing noticeable.
 const SQLITE_STEPS_PER_LOOK: i32 = 100_000;
 
-/// Has SQLite's connections end what they are at. Once set, it stays: the process stops.
+/// Tells SQLite connections to interrupt their statements. It is never unset, because the process
+/// stops.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
-    /// Ends what runs.
+    /// Interrupts the running statements.
     pub fn set(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    /// Has every connection of a pool look at it.
+    /// Makes every connection of a pool check it.
     pub fn watched_by(&self, pool: PoolOptions<Sqlite>) -> PoolOptions<Sqlite> {
         let interrupt = self.clone();
         pool.after_connect(move |connection, _| {
@@ -52,19 +55,19 @@ impl Interrupt {
     }
 }
 
-/// Whose statements are to be cut off.
+/// The session whose statements are to be cancelled.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum DbSession {
-    /// All of this process.
+    /// All connections of this process.
     Sqlite,
-    /// The server's thread.
+    /// The thread id on the server.
     Mysql(u32),
-    /// The server's process.
+    /// The process id on the server.
     Postgres(i32),
 }
 
 impl DbSession {
-    /// The server's number for it; SQLite has no server.
+    /// The server's id of the session; SQLite has none.
     pub fn number(self) -> Option<i64> {
         match self {
             Self::Sqlite => None,
@@ -75,12 +78,13 @@ impl DbSession {
 }
 
 impl Db {
-    /// Has SQLite end whatever it is still at. On the servers it ends when the process does.
+    /// Interrupts everything that SQLite still runs. Servers end their statements when the process
+    /// ends.
     pub fn interrupt(&self) {
         self.interrupt.set();
     }
 
-    /// Does a step, says that it goes on, and cuts it off when the process is to stop.
+    /// Runs a step, logs that it is still running, and cancels it when the process stops.
     pub(crate) async fn long_step<T, E: Into<SyncError>>(
         &self,
         step: &str,
@@ -108,7 +112,7 @@ impl Db {
         }
     }
 
-    /// Has the database end what a session is at.
+    /// Asks the database to cancel a session's statement.
     async fn cut_off(&self, session: DbSession) {
         let statement = match session {
             DbSession::Sqlite => {

@@ -1,20 +1,22 @@
-//! Lost: sessions of a server whose answer never came, and which may still be there with their locks. A server that waits
-//! for the rest of a COPY or LOAD DATA, behind a proxy that is silent, waits for it without end, and the lease's row with it.
+//! Lost: server sessions that never answered, and may still hold their locks. Behind a silent
+//! proxy, a server waits for the rest of a COPY or LOAD DATA without end, and keeps the lease's row
+//! locked.
 
 use crate::sink::db::connection::Connection;
 use crate::sink::db::dialect::Dialect;
 use sea_orm::{ConnectionTrait, DbErr, Statement, Value};
 use std::sync::{Mutex, PoisonError};
 
-/// How long such a session has done nothing, or one thing, at the least; another one that got its number since has not.
+/// A lost session has been idle, or in one statement, for at least this long. A new session that
+/// got the same id has not, so it is not ended.
 const SILENCE_SECONDS_MIN: i64 = 2;
 
-/// Sessions of transactions that were given up without an answer, by the server's number for them.
+/// Server ids of sessions whose transactions were given up without an answer.
 #[derive(Debug, Default)]
 pub(crate) struct LostSessions(Mutex<Vec<i64>>);
 
 impl LostSessions {
-    /// Notes one.
+    /// Adds one.
     pub fn note(&self, session: Option<i64>) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(session);
     }
@@ -23,7 +25,7 @@ impl LostSessions {
         std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Has the server end them, by another connection. Each user may end its own sessions.
+    /// Ends the lost sessions through another connection. Every user may end their own sessions.
     pub async fn end(&self, connection: &Connection, dialect: Dialect) -> Result<(), DbErr> {
         for session in self.take() {
             let ended = end(connection, dialect, session).await;
@@ -53,7 +55,7 @@ async fn end(connection: &Connection, dialect: Dialect, session: i64) -> Result<
         Dialect::Mysql => {
             let found = "SELECT 1 FROM information_schema.processlist WHERE id = ? AND time >= ? AND db = DATABASE()";
             if connection.query_one_raw(statement(found)).await?.is_some() {
-                // It may have ended just now.
+                // The session may have ended by itself.
                 let _ = connection.execute_unprepared(&format!("KILL {session}")).await;
             }
         }

@@ -47,25 +47,25 @@ pub struct Db {
     pub(crate) connection: Connection,
     pub(crate) dialect: Dialect,
     pub(crate) collation: Option<String>,
-    /// `None` when the database was opened for looking only; then nothing can be written.
+    /// `None` if the database was opened read-only.
     pub(crate) lease: Option<Lease>,
-    /// Held by who writes. It is the last lock that anybody asks for.
+    /// Held by the current writer. It is the last lock in the locking order.
     pub(crate) writing: Mutex<()>,
-    /// MySQL's connection for write transactions, between two of them.
+    /// MySQL's connection for write transactions, kept here between two of them.
     idle: Arc<Idle>,
-    /// Why the lease could not be kept, the last time that it was tried.
+    /// Why the last heartbeat of the lease failed; the health check reports it.
     beat_fault: std::sync::Mutex<Option<String>>,
-    /// When work was last committed: what tells a new outage from one that goes on.
+    /// Time of the last commit, to tell a new outage from one that continues.
     last_commit: std::sync::Mutex<Option<Instant>>,
-    /// Set when the process is to end: then long steps do.
+    /// Stop signal of the process; it cancels long steps.
     pub(crate) stop: CancellationToken,
     interrupt: Interrupt,
-    /// `None` where there is no log to move pages of.
+    /// `None` on databases without a write-ahead log to checkpoint.
     pub(crate) page_mover: Option<PageMover>,
 }
 
 impl Db {
-    /// A database to write to.
+    /// Opens a database for writing.
     pub(crate) fn of_writer(
         connection: Connection,
         config: &Config,
@@ -79,7 +79,7 @@ impl Db {
         Self { stop, interrupt, collation, lease: Some(lease), page_mover, ..looked_at }
     }
 
-    /// A database to look at.
+    /// Opens a database read-only.
     pub(crate) fn to_look(connection: Connection, config: &Config) -> Self {
         Self {
             dialect: Dialect::of(connection.get_database_backend()),
@@ -101,32 +101,34 @@ impl Db {
         *self.last_commit.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the database does its work: it answers a query of its ledger, and took the last sign of life. A server
-    /// that answers a ping may refuse everything else.
+    /// Checks that the database works: it answers a query of the ledger, and accepted the last
+    /// heartbeat. A ping is not enough, because a server that answers it may refuse everything
+    /// else.
     ///
     /// # Errors
     ///
-    /// What is in the way.
+    /// The reason why it does not work.
     pub async fn ask(&self) -> Result<(), SyncError> {
         let ledger = Query::select().column(files::Column::Id).from(files::Entity).limit(1).to_owned();
         self.connection.query_all(&ledger).await?;
         Ok(())
     }
 
-    /// Why the database did not take the last sign of life; `None` when it did.
+    /// Why the last heartbeat failed; `None` if it succeeded.
     pub fn beat_fault(&self) -> Option<String> {
         self.beat_fault.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Shows that this process lives, so that nobody takes its lease.
+    /// Sends a heartbeat, so that no other process takes the lease.
     ///
     /// # Errors
     ///
-    /// [`SyncError::LeaseLost`] when somebody has.
+    /// [`SyncError::LeaseLost`] when another process has taken it.
     pub async fn keep_lease(&self) -> Result<(), SyncError> {
-        // Not in turn with the writers: one that is long at it must not look dead to others.
+        // Does not wait for `writing`: a long write must not make this process look dead.
         let beat = self.connection.bounds.keep_short(self.lease()?.beat(&self.connection)).await;
-        // A transaction of this process keeps the row locked for as long as it takes; whether it moves is asked elsewhere.
+        // A transaction of this process may keep the row locked; whether that one makes progress is
+        // checked elsewhere.
         if beat.is_ok() || self.writing.try_lock().is_ok() {
             *self.beat_fault.lock().unwrap_or_else(PoisonError::into_inner) =
                 beat.as_ref().err().map(ToString::to_string);
@@ -139,7 +141,8 @@ impl Db {
         self.lease.as_ref().ok_or_else(looking_only)
     }
 
-    /// A write transaction. It fails at once if the lease is lost, and keeps it otherwise.
+    /// Begins a write transaction. It fails at once if the lease is lost, and renews the lease
+    /// otherwise.
     pub(crate) async fn begin(&self) -> Result<WriteTransaction<'_>, SyncError> {
         let writing = aloud("another file's transaction", self.writing.lock()).await;
         self.begin_holding(writing).await

@@ -1,4 +1,5 @@
-//! MySQL values: SeaORM's as the parameters of the driver that writes, and its rows as SeaORM's values.
+//! MySQL values: converts SeaORM values to parameters of the driver that writes, and its rows to
+//! SeaORM values.
 
 use chrono::{Datelike, NaiveDateTime, Timelike};
 use mysql_async::consts::{ColumnFlags, ColumnType};
@@ -6,10 +7,10 @@ use mysql_async::{Column, Params, Row, Value as Cell, from_value_opt};
 use sea_orm::{DbErr, Value, Values};
 use std::collections::BTreeMap;
 
-/// The number of the collation of columns that hold bytes.
+/// The collation id of binary columns.
 const BINARY: u16 = 63;
 
-/// A statement's values as its parameters.
+/// Converts a statement's values to parameters.
 pub(crate) fn params(values: Values) -> Result<Params, DbErr> {
     let cells = values.0.into_iter().map(param).collect::<Result<Vec<_>, _>>()?;
     Ok(if cells.is_empty() { Params::Empty } else { Params::Positional(cells) })
@@ -33,11 +34,11 @@ fn param(value: Value) -> Result<Cell, DbErr> {
     })
 }
 
-/// A day, at its midnight, or a moment. The driver's own conversion panics at a year before 1000, which MySQL stores
-/// nevertheless.
+/// A day (at midnight) or a moment. The driver's own conversion panics for years before 1000, which
+/// MySQL can store.
 fn moment_cell(moment: NaiveDateTime) -> Cell {
     let year = u16::try_from(moment.year()).expect("parse_moment and parse_day give years from 1 to 9999");
-    // The parts of a moment are far below 256.
+    // Month, day, hour, minute and second are below 256.
     let part = |number: u32| number as u8;
     Cell::Date(
         year,
@@ -50,8 +51,8 @@ fn moment_cell(moment: NaiveDateTime) -> Cell {
     )
 }
 
-/// A row by the names of its columns. SeaORM finds them by number, too, but counts in alphabetical order: a
-/// query for several columns must ask for them by their names.
+/// A row by column name. SeaORM can also read by index, but counts in alphabetical order: read
+/// several columns by name.
 pub(crate) fn row_values(mut row: Row) -> Result<BTreeMap<String, Value>, DbErr> {
     let columns = row.columns();
     let cells = columns.iter().enumerate().map(|(index, column)| {
@@ -72,7 +73,7 @@ fn value(column: &Column, cell: Cell) -> Result<Value, DbErr> {
         ColumnType::MYSQL_TYPE_DOUBLE => from_value_opt(cell).map(Value::Double),
         ColumnType::MYSQL_TYPE_NEWDECIMAL => from_value_opt(cell).map(Value::Decimal),
         ColumnType::MYSQL_TYPE_DATE => from_value_opt(cell).map(Value::ChronoDate),
-        // The session is in UTC, and so are the columns.
+        // Session and columns are in UTC.
         ColumnType::MYSQL_TYPE_DATETIME | ColumnType::MYSQL_TYPE_TIMESTAMP => from_value_opt(cell)
             .map(|moment: Option<NaiveDateTime>| Value::ChronoDateTimeUtc(moment.map(|moment| moment.and_utc()))),
         _ if is_binary => from_value_opt(cell).map(Value::Bytes),

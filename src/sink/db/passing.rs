@@ -1,9 +1,11 @@
-//! Passing: which errors of a database may be gone at the next attempt. The one table of them, by the codes that each
-//! database documents for its own state; what it says about a statement, a value or a right stays, and is not in it.
+//! Passing: the one table of database errors that may be gone at the next attempt. It has the codes
+//! that each database documents for its own state. Errors about a statement, a value or a right are
+//! permanent, and are not in it.
 //!
-//! What passes is waited for, and the log says `why`. docs/outages.md has the same table for operators.
+//! A passing error is waited out, and the log says `why`. docs/outages.md has the same table for
+//! operators.
 
-/// The database whose table an error is looked up in.
+/// An error code, with the database that it belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Coded<'a> {
     /// The error number of MySQL or MariaDB.
@@ -14,7 +16,8 @@ pub enum Coded<'a> {
     Sqlite(u32),
 }
 
-/// MySQL, MariaDB and Galera (mariadb.com/kb/en/mariadb-error-codes, dev.mysql.com/doc/mysql-errors).
+/// Codes of MySQL, MariaDB and Galera (mariadb.com/kb/en/mariadb-error-codes,
+/// dev.mysql.com/doc/mysql-errors).
 pub const MYSQL: [(u16, &str); 43] = [
     (3, "the server cannot write a temporary file"),
     (1020, "another transaction changed the row first"),
@@ -61,7 +64,7 @@ pub const MYSQL: [(u16, &str); 43] = [
     (4031, "the server closed a connection that was silent for too long"),
 ];
 
-/// PostgreSQL: codes, and the beginnings of classes of them (postgresql.org/docs/current/errcodes-appendix.html).
+/// Codes and class prefixes of PostgreSQL (postgresql.org/docs/current/errcodes-appendix.html).
 pub const POSTGRES: [(&str, &str); 16] = [
     ("08", "the connection failed"),
     ("25006", "the server takes no writes, as a standby or during a failover"),
@@ -81,7 +84,7 @@ pub const POSTGRES: [(&str, &str); 16] = [
     ("72000", "the snapshot is too old"),
 ];
 
-/// SQLite, by primary codes, of which all extended ones are kinds (sqlite.org/rescode.html).
+/// Primary codes of SQLite; each covers its extended codes (sqlite.org/rescode.html).
 pub const SQLITE: [(u32, &str); 9] = [
     (5, "another process has locked the database"),
     (6, "another connection has locked a table"),
@@ -94,7 +97,7 @@ pub const SQLITE: [(u32, &str); 9] = [
     (17, "the tables were changed meanwhile"),
 ];
 
-/// Why an error may be gone at the next attempt; `None` for one that stays.
+/// Why an error is passing; `None` for a permanent one.
 pub fn why(error: Coded<'_>) -> Option<&'static str> {
     match error {
         Coded::Mysql(number) => MYSQL.iter().find(|(known, _)| *known == number).map(|(_, why)| *why),

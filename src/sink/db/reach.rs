@@ -1,5 +1,5 @@
-//! Reach: one plain connection before the pool's first. A pool that cannot connect tries on until its time is up, and then
-//! only says that it was; a plain connection says at once what is in the way.
+//! Reach: tries one plain connection before the pool. A pool that cannot connect retries until its
+//! timeout and then reports only the timeout; a plain connection reports the cause at once.
 
 use crate::config::database_url::DatabaseUrl;
 use crate::error::SyncError;
@@ -13,11 +13,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
 
-/// Whether the server at a URL lets this process in. Of a file there is nothing to reach.
+/// Checks that the server at a URL accepts a connection. A SQLite file needs no check.
 ///
 /// # Errors
 ///
-/// What is in the way, or that there was no answer in time.
+/// The reason why it does not, or that there was no answer in time.
 pub(crate) async fn reach(url: &DatabaseUrl, longest: Duration) -> Result<(), SyncError> {
     let reached = match tokio::time::timeout(longest, connect_once(url.reveal())).await {
         Ok(reached) => reached,
@@ -32,7 +32,7 @@ pub(crate) async fn reach(url: &DatabaseUrl, longest: Duration) -> Result<(), Sy
     })
 }
 
-/// Host, port and name, also where the URL leaves the port to the driver.
+/// Host, port and database name; the default port if the URL has none.
 fn place(url: &DatabaseUrl) -> String {
     let place = url.to_string();
     match Url::parse(&place).is_ok_and(|place| place.port().is_none() && place.host().is_some()) {
@@ -42,7 +42,7 @@ fn place(url: &DatabaseUrl) -> String {
     }
 }
 
-/// A URL that cannot be read is for the pool to complain about.
+/// The pool reports a URL that cannot be parsed.
 async fn connect_once(url: &str) -> Result<(), SqlxError> {
     if url.starts_with("mysql://")
         && let Ok(options) = url.parse::<MySqlConnectOptions>()

@@ -1,5 +1,6 @@
-//! Sockets: the kernel is asked to notice that a server is gone. The pool's driver sets no option of its sockets and gives
-//! nobody a way to, so the process looks for its connections to the server among its own descriptors.
+//! Sockets: sets TCP options by which the kernel notices that a server is gone. The pool's driver
+//! neither sets socket options nor gives access to its sockets, so the process looks for its
+//! connections among its own descriptors.
 
 use rustix::fd::BorrowedFd;
 use rustix::net::sockopt::{
@@ -9,17 +10,18 @@ use rustix::net::{SocketAddrAny, getpeername};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// Silence after which the kernel asks whether the other side is there, how often it repeats that, and how many questions
-/// may stay unanswered: half a minute in all, longer than a switch of routes takes, and far below what a proxy or firewall forgets.
+/// TCP keepalive: idle time before the first probe, interval of probes, and how many may stay
+/// unanswered. Half a minute in all: longer than a change of routes takes, and far below the idle
+/// timeout of proxies and firewalls.
 const IDLE: Duration = Duration::from_secs(15);
 const INTERVAL: Duration = Duration::from_secs(5);
 const PROBES: u32 = 3;
 
-/// How long sent bytes may stay unacknowledged, in milliseconds: as long as all of that takes.
+/// How long sent bytes may stay unacknowledged, in milliseconds: the same half minute.
 const UNACKNOWLEDGED_MS: u32 = 30_000;
 
-/// Sets the options of every connection of this process to that port. What cannot be set is left: the bounds on statements hold
-/// without it, later.
+/// Sets the options of every connection of this process to this port. Failures are ignored, because
+/// the limits on statements notice a lost server too, only later.
 pub(crate) fn watch_over(port: u16) {
     let Ok(entries) = std::fs::read_dir("/proc/self/fd") else { return };
     let numbers: Vec<i32> = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
@@ -30,8 +32,9 @@ pub(crate) fn watch_over(port: u16) {
 
 #[expect(unsafe_code, reason = "the driver owns its sockets and lends them to nobody")]
 fn watch_over_descriptor(number: i32, port: u16) {
-    // SAFETY: the number was open a moment ago, and is used for nothing but options of sockets. If it was closed meanwhile
-    // the kernel says so; if it is another socket by now, no such option changes what that one sends or receives.
+    // SAFETY: the descriptor was open a moment ago, and is used only for socket options. If it was
+    // closed since, the kernel returns an error; if it is another socket now, these options do not
+    // change what that one sends or receives.
     let descriptor = unsafe { BorrowedFd::borrow_raw(number) };
     let peer = getpeername(descriptor).ok().flatten().and_then(|peer| address(&peer));
     if peer.is_none_or(|peer| peer.port() != port) {
@@ -44,7 +47,7 @@ fn watch_over_descriptor(number: i32, port: u16) {
     let _ = set_tcp_user_timeout(descriptor, UNACKNOWLEDGED_MS);
 }
 
-/// `None` for a socket of another family, which is of this machine.
+/// `None` for a socket of another family, which is local to this machine.
 fn address(peer: &SocketAddrAny) -> Option<SocketAddr> {
     SocketAddr::try_from(peer.clone()).ok()
 }

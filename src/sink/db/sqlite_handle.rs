@@ -1,5 +1,5 @@
-//! SQLite handle: the driver's own connection, lent to a library that runs compiled statements without a
-//! message to another thread and a copy of every value for each row.
+//! SQLite handle: lends the driver's connection to a second library, which runs compiled statements
+//! directly. The driver would send a message to another thread and copy every value for each row.
 
 use crate::sink::db::transaction::exec_failed;
 use rusqlite::Connection;
@@ -8,7 +8,7 @@ use sea_orm::sqlx::sqlite::LockedSqliteHandle;
 use sea_orm::{DbErr, RuntimeErr, sqlx};
 use std::io::ErrorKind;
 
-/// Works with the handle of a connection, in its transaction if there is one.
+/// Runs `work` with the handle of a connection, in its transaction if there is one.
 pub(crate) async fn with_handle<T>(
     connection: &mut SqliteConnection,
     work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
@@ -17,7 +17,7 @@ pub(crate) async fn with_handle<T>(
     tokio::task::block_in_place(|| lend(&mut handle, work)).map_err(failed)
 }
 
-/// Works with the handles of two connections.
+/// Runs `work` with the handles of two connections.
 pub(crate) async fn with_handles<T>(
     first: &mut SqliteConnection,
     second: &mut SqliteConnection,
@@ -41,13 +41,13 @@ fn lend<T>(
     work(&connection)
 }
 
-/// As the driver would have said it, as far as a verdict asks: whether it may pass.
+/// Converts to the driver's error, as far as the verdict needs it: whether it is passing.
 fn failed(error: rusqlite::Error) -> DbErr {
     let primary_code = error.sqlite_error().map(|error| error.extended_code & 0xff);
     // Busy, locked, out of memory, read-only, I/O, full, cannot open.
     let kind = match primary_code {
         Some(5 | 6 | 7 | 8 | 10 | 13 | 14) => ErrorKind::Other,
-        // It was told to end what it is at.
+        // The statement was interrupted.
         Some(9) => ErrorKind::Interrupted,
         _ => return DbErr::Exec(RuntimeErr::Internal(error.to_string())),
     };

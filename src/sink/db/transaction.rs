@@ -1,7 +1,7 @@
-//! Transaction: one write transaction on one connection, open to SeaORM's statements and to the
-//! database's own bulk path alike.
+//! Transaction: one write transaction on one connection, for SeaORM statements and for the
+//! database's bulk load.
 //!
-//! SeaORM's own transaction hides its connection, and a bulk load must be part of the same transaction
+//! SeaORM's own transaction hides its connection, but a bulk load must be in the same transaction
 //! as the ledger's statements.
 
 use crate::sink::db::bounds::Bounds;
@@ -20,10 +20,10 @@ use sea_query_sqlx::SqlxValues;
 use std::sync::Arc;
 use tokio::sync::{Mutex, MutexGuard};
 
-/// A transaction; dropped without a commit, it is rolled back.
+/// A transaction. It rolls back if it is dropped without a commit.
 pub(crate) struct Transaction {
     backend: DbBackend,
-    /// By which its statements are cut off.
+    /// Identifies the session, so that its statements can be cancelled.
     pub session: DbSession,
     driver: Mutex<Driver>,
     bounds: Bounds,
@@ -32,15 +32,15 @@ pub(crate) struct Transaction {
 
 /// The driver's transaction.
 pub(crate) enum Driver {
-    /// Of SQLite.
+    /// SQLite's transaction.
     Sqlite(sqlx::Transaction<'static, Sqlite>),
-    /// Of MySQL or MariaDB.
+    /// The connection to MySQL or MariaDB.
     Mysql(MysqlTransaction),
-    /// Of PostgreSQL.
+    /// PostgreSQL's transaction.
     Postgres(sqlx::Transaction<'static, Postgres>),
 }
 
-/// Two of the drivers are alike, the third one has the same work in its own words.
+/// Two of the drivers have the same interface; the third one does the same with its own.
 macro_rules! with_driver {
     ($driver:expr, $transaction:ident => $work:expr, $mysql:ident => $mysql_work:expr) => {
         match $driver {
@@ -52,7 +52,7 @@ macro_rules! with_driver {
 }
 
 impl Transaction {
-    /// Begins one. `idle` keeps MySQL's connection between transactions.
+    /// Begins a transaction. `idle` keeps MySQL's connection between transactions.
     pub async fn begin(connection: &Connection, dialect: Dialect, idle: &Arc<Idle>) -> Result<Self, DbErr> {
         connection.lost.end(connection, dialect).await?;
         let (driver, session) = connection.bounds.keep_short(open(connection, dialect, idle)).await?;
@@ -73,18 +73,19 @@ impl Transaction {
         bounds.keep_or(commit, || lost.note(session.number())).await
     }
 
-    /// Waits for the answers to what belongs to one statement. A transaction that got none is of no more use, and its session may
-    /// keep its locks until the server is told.
+    /// Awaits the work of one statement, within the time limit. Without an answer the transaction
+    /// is unusable; its session counts as lost, because it may keep its locks until the server ends
+    /// it.
     pub async fn keep<T, E: From<DbErr>>(&self, work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
         self.bounds.keep_or(work, || self.lost.note(self.session.number())).await
     }
 
-    /// As [`Transaction::keep`], of what takes no time once it has its lock.
+    /// Like [`Transaction::keep`], for work that is fast once it has its lock.
     pub async fn keep_short<T, E: From<DbErr>>(&self, work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
         self.bounds.keep_short_or(work, || self.lost.note(self.session.number())).await
     }
 
-    /// The driver, for a bulk path.
+    /// The driver's connection, for a bulk load.
     pub async fn driver(&self) -> MutexGuard<'_, Driver> {
         self.driver.lock().await
     }
@@ -158,7 +159,7 @@ impl ConnectionTrait for Transaction {
     }
 }
 
-/// A connection in a transaction, and the server's number for it.
+/// A connection with a begun transaction, and the server's id of the session.
 async fn open(connection: &Connection, dialect: Dialect, idle: &Arc<Idle>) -> Result<(Driver, DbSession), DbErr> {
     match dialect {
         Dialect::Sqlite => {
@@ -175,7 +176,8 @@ async fn open(connection: &Connection, dialect: Dialect, idle: &Arc<Idle>) -> Re
         Dialect::Postgres => {
             let connection = connection.get_postgres_connection_pool().acquire().await.map_err(not_acquired)?;
             let mut transaction = sqlx::Transaction::begin(connection, None).await.map_err(query_failed)?;
-            // Whatever the server's default is: a statement must see what others have committed.
+            // Set explicitly, whatever the server's default is: a statement must see what others
+            // have committed.
             let isolation = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; SELECT pg_backend_pid()";
             let row = sqlx::raw_sql(isolation).fetch_one(&mut *transaction).await.map_err(exec_failed)?;
             let id = row.try_get(0).map_err(exec_failed)?;
@@ -184,12 +186,12 @@ async fn open(connection: &Connection, dialect: Dialect, idle: &Arc<Idle>) -> Re
     }
 }
 
-/// Values never stand in the text: SeaORM and the templates bind them.
+/// The text never contains values: SeaORM and the templates bind them.
 fn parts(statement: Statement) -> (String, Values) {
     (statement.sql, statement.values.unwrap_or_else(|| Values(Vec::new())))
 }
 
-/// The error of a pool that has no connection to give.
+/// The error for a pool without a free connection.
 pub(crate) fn not_acquired(error: sqlx::Error) -> DbErr {
     match error {
         sqlx::Error::PoolTimedOut => DbErr::ConnectionAcquire(ConnAcquireErr::Timeout),
@@ -198,12 +200,12 @@ pub(crate) fn not_acquired(error: sqlx::Error) -> DbErr {
     }
 }
 
-/// The error of a statement that changes something.
+/// The error for a statement that changes rows.
 pub(crate) fn exec_failed(error: sqlx::Error) -> DbErr {
     DbErr::Exec(RuntimeErr::SqlxError(error.into()))
 }
 
-/// The error of a query.
+/// The error for a query.
 pub(crate) fn query_failed(error: sqlx::Error) -> DbErr {
     DbErr::Query(RuntimeErr::SqlxError(error.into()))
 }

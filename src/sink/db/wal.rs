@@ -1,10 +1,13 @@
-//! WAL: SQLite's write-ahead log, whose pages move into the database while the next rows are written.
+//! WAL: checkpoints SQLite's write-ahead log, that is, moves its pages into the database, while the
+//! next rows are written.
 //!
-//! SQLite itself moves them within a commit once there are [`crate::sink::SQLITE_LOG_PAGES`], and then the writer waits for all
-//! of them. Moved beside it before, few are left for that commit. What fails here that commit does.
+//! SQLite itself does this within a commit once the log has [`crate::sink::SQLITE_LOG_PAGES`], and
+//! the writer waits. An earlier checkpoint in parallel leaves few pages for that commit. If it
+//! fails, that commit does the work.
 //!
-//! A checkpoint beside a writer that begins the log anew could damage the database before SQLite 3.51.3
-//! (sqlite.org/wal.html#walresetbug). The one that is built in is newer; one of the system may not be.
+//! Before SQLite 3.51.3, a checkpoint in parallel with a writer that resets the log could damage
+//! the database (sqlite.org/wal.html#walresetbug). The bundled SQLite is newer; one of the system
+//! may not be.
 
 use crate::process::secret::conceal;
 use crate::sink::db::dialect::Dialect;
@@ -14,17 +17,18 @@ use sea_orm::{DatabaseConnection, DbErr, sqlx};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// Rows after which pages are moved: about what a chunk of a first load has, and far more than a small drop.
+/// Rows between two checkpoints: about one chunk of a first load, and far more than a small file
+/// has.
 const ROWS_PER_MOVE: u64 = 8_192;
 
-/// The first SQLite in which that is mended, as its number says it (sqlite.org/c3ref/libversion.html).
+/// The first SQLite version with the fix, as its version number (sqlite.org/c3ref/libversion.html).
 const SAFE_SINCE: i32 = 3_051_003;
 
-/// How long a clean end waits for others that read from the log.
+/// How long a clean shutdown waits for other readers of the log.
 const READERS_WAIT_MS: u32 = 1_000;
 
-/// Moves all pages into the database and empties the log, so that the main file is the database. Says so if another
-/// process keeps it from that.
+/// Moves all pages into the database and empties the log, so that the main file is complete. Logs
+/// if another process prevents it.
 pub(crate) async fn empty_log(connection: &DatabaseConnection) -> Result<(), DbErr> {
     let mut connection = connection.get_sqlite_connection_pool().acquire().await.map_err(not_acquired)?;
     let wait = AssertSqlSafe(format!("PRAGMA busy_timeout = {READERS_WAIT_MS}"));
@@ -40,17 +44,17 @@ pub(crate) async fn empty_log(connection: &DatabaseConnection) -> Result<(), DbE
     Ok(())
 }
 
-/// Moves pages, once at a time.
+/// Runs checkpoints, one at a time.
 #[derive(Debug)]
 pub(crate) struct PageMover {
     pool: SqlitePool,
-    /// Rows that were written since pages were moved last.
+    /// Rows written since the last checkpoint.
     rows: AtomicU64,
     is_moving: Arc<AtomicBool>,
 }
 
 impl PageMover {
-    /// For a SQLite database, and a library that does it safely.
+    /// `Some` only for SQLite, with a version that does it safely.
     pub fn of(connection: &DatabaseConnection, dialect: Dialect) -> Option<Self> {
         (dialect == Dialect::Sqlite && rusqlite::version_number() >= SAFE_SINCE).then(|| Self {
             pool: connection.get_sqlite_connection_pool().clone(),
@@ -59,7 +63,7 @@ impl PageMover {
         })
     }
 
-    /// Says that so many rows are committed.
+    /// Counts committed rows, and starts a checkpoint when there are enough.
     pub fn written(&self, rows: u64) {
         let is_due = self.rows.fetch_add(rows, Ordering::Relaxed) + rows >= ROWS_PER_MOVE;
         if !is_due || self.is_moving.swap(true, Ordering::Relaxed) {
@@ -68,7 +72,8 @@ impl PageMover {
         self.rows.store(0, Ordering::Relaxed);
         let (pool, is_moving) = (self.pool.clone(), Arc::clone(&self.is_moving));
         tokio::spawn(async move {
-            // Passive: it waits for nobody, and nobody waits for it (sqlite.org/c3ref/wal_checkpoint_v2.html).
+            // A passive checkpoint waits for nobody, and nobody waits for it
+            // (sqlite.org/c3ref/wal_checkpoint_v2.html).
             let moved = sqlx::raw_sql("PRAGMA wal_checkpoint(PASSIVE)").execute(&pool).await;
             if let Err(error) = moved {
                 tracing::debug!(error = %conceal(&error.to_string()), "pages of the write-ahead log stay there");
@@ -94,7 +99,7 @@ mod tests {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let file = directory.path().join("moved.db");
         let mut options = ConnectOptions::new(format!("sqlite://{}?mode=rwc", file.display()));
-        // SQLite itself moves none.
+        // SQLite's own checkpoints are off.
         options.map_sqlx_sqlite_opts(|options| options.pragma("journal_mode", "WAL").pragma("wal_autocheckpoint", "0"));
         let connection = Database::connect(options).await.expect("a new database");
         let rows = "CREATE TABLE t AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 9000) SELECT i FROM n";

@@ -1,4 +1,4 @@
-//! Write: a transaction together with the right to write, and the lease that it keeps.
+//! Write: a transaction that holds the right to write and renews the lease.
 
 use crate::error::SyncError;
 use crate::sink::db::lease::Lease;
@@ -7,13 +7,13 @@ use std::sync::PoisonError;
 use std::time::Instant;
 use tokio::sync::MutexGuard;
 
-/// A transaction, and the right to write.
+/// A transaction with the right to write.
 pub(crate) struct WriteTransaction<'a> {
     pub(crate) transaction: Transaction,
     pub(super) last_commit: &'a std::sync::Mutex<Option<Instant>>,
-    /// Set when the lease was not asked for at the beginning.
+    /// Set if the lease was not checked at the beginning; then the commit checks it.
     pub(super) late_lease: Option<&'a Lease>,
-    /// `None` when the one who began it holds `writing`.
+    /// `None` if the caller holds `writing`.
     pub(super) _guard: Option<MutexGuard<'a, ()>>,
 }
 
@@ -28,7 +28,8 @@ impl WriteTransaction<'_> {
         Ok(())
     }
 
-    /// Commits what an attempt begins with, each time anew: it says nothing of whether the attempt will get further.
+    /// Commits a statement that every attempt repeats at its start. It does not count as progress
+    /// of the attempt.
     pub(crate) async fn commit_without_progress(self) -> Result<(), SyncError> {
         Ok(self.transaction.commit().await?)
     }
