@@ -1,17 +1,17 @@
-//! Chunk: a bounded run of whole records as it came from a file, the unit of parallel work, of commit
+//! Chunk: a bounded run of whole records from a file. It is the unit of parallel work, of commit
 //! and of resume. Plain data.
 
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::ops::Range;
 
-/// Where reading goes on: everything before it is committed.
+/// Where reading continues; everything before it is committed.
 ///
-/// Records whose rows follow one another are read in file order, in pass 0. Records whose rows stand
-/// apart are gathered afterwards, in as many passes over the file as memory asks for.
+/// Pass 0 reads records with consecutive rows, in file order. Records with scattered rows are
+/// gathered afterwards, in as many passes over the file as the memory limit requires.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
-    /// 0 is the pass in file order; from 1 on, the gathering passes.
+    /// 0 is the pass in file order; 1 and above are gathering passes.
     pub pass: u32,
     /// Pass 0: byte offset of the next row.
     pub offset: u64,
@@ -19,147 +19,148 @@ pub struct Position {
     pub row: u64,
     /// Gathering passes: records of this pass that are done.
     pub records: u64,
-    /// Gathering passes: how many there are, which the memory limit decided when the first one began.
+    /// Number of gathering passes. The memory limit decided it when the first one began.
     pub passes: u32,
-    /// Whether nothing is left to read.
+    /// Whether the whole file is read.
     pub done: bool,
 }
 
 impl Position {
-    /// Whether more is done here than there.
+    /// Whether this position is further than the other one.
     pub fn is_after(self, other: Self) -> bool {
         let place = |position: Self| (position.done, position.pass, position.offset, position.records);
         place(self) > place(other)
     }
 }
 
-/// A row that cannot be loaded, kept as it was.
+/// A rejected row, kept as it was in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reject {
     /// 1 is the first row after the header.
     pub row_number: u64,
-    /// The row of the file that it corrects, where it stands in a corrected copy.
+    /// In a corrected copy: its row number in the file that the copy corrects.
     pub corrects_row: Option<u64>,
-    /// The record that it belongs to; empty when it is of none, `None` when that cannot be read.
+    /// Key of its record; empty if it belongs to none, `None` if the key cannot be read.
     pub record_key: Option<String>,
-    /// The column at fault, if one is.
+    /// The column with the fault, if there is one.
     pub column: Option<String>,
-    /// Why, and what to do.
+    /// Why it cannot be loaded, and what to do.
     pub reason: String,
-    /// The row as it was; bytes that are not text as `\xNN`.
+    /// The original row; bytes that are not text are written as `\xNN`.
     pub raw: String,
 }
 
-/// A row of a corrected copy that was loaded.
+/// A loaded row of a corrected copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CorrectedRow {
-    /// Its number in the file that the copy corrects.
+    /// Its row number in the file that the copy corrects.
     pub number: u64,
-    /// The record that it is in now.
+    /// Key of the record that it is in now.
     pub key: String,
-    /// Its cells: JSON, column to text.
+    /// Its cells: JSON, from column to text.
     pub cells: String,
 }
 
-/// Rows of other files that complete the records of a corrected copy.
+/// Rows from other files that complete the records of a corrected copy.
 #[derive(Debug, Default)]
 pub struct JoinedRows {
-    /// By the record's key, in the order of their numbers.
+    /// By record key, in the order of their row numbers.
     pub by_key: HashMap<String, Vec<JoinedRow>>,
-    /// Columns that they have and the copy has not, which stand behind its own.
+    /// Columns that these rows have and the copy lacks; they are appended to the copy's.
     pub columns_added: usize,
-    /// Column of the copy that has the numbers of its rows.
+    /// Column of the copy that holds row numbers.
     pub number_column: usize,
 }
 
-/// One of them.
+/// One such row.
 #[derive(Clone, Debug)]
 pub struct JoinedRow {
-    /// Its number in the file that the copy corrects.
+    /// Its row number in the file that the copy corrects.
     pub number: u64,
-    /// Its cells as the copy writes them, the added ones included.
+    /// Its cells in the copy's columns, including the appended ones.
     pub bytes: Vec<u8>,
-    /// Columns that it does not have.
+    /// Columns that the row lacks.
     pub absent: Vec<usize>,
 }
 
-/// Whole records, still as text.
+/// Whole records as text, before decoding.
 #[derive(Debug, Default)]
 pub struct Chunk {
-    /// The accepted rows, one after the other, in a form that arrow's decoder of the format takes.
+    /// The accepted rows in sequence, as input for arrow's decoder of the format.
     pub bytes: Vec<u8>,
     /// Key of each record.
     pub keys: Vec<String>,
     /// Rows of each record, as a range of the chunk's accepted rows.
     pub records: Vec<Range<usize>>,
-    /// JSON keys that single objects do not have: (row, column of the layout).
+    /// JSON keys that single objects lack: (row, column of the layout).
     pub absent: Vec<(usize, usize)>,
-    /// Of a corrected copy: accepted rows that are not its own, but stand in the file that it corrects.
+    /// In a corrected copy: accepted rows that come from the file that it corrects.
     pub joined: Vec<usize>,
-    /// Rows that cannot be loaded.
+    /// Rejected rows.
     pub rejects: Vec<Reject>,
-    /// Memory that the rejects take.
+    /// Memory size of the rejects, which counts towards the chunk's limit.
     pub reject_bytes: usize,
-    /// Of each record what an index keeps, where one is made.
+    /// For each record, its entry for the record index, if one is made.
     pub seen: Vec<SeenRecord>,
-    /// Unchanged records that were passed by, each run with the number of records of the chunk before it.
+    /// Runs of unchanged records that were skipped, each with the number of chunk records before
+    /// it.
     pub skips: Vec<(usize, Skip)>,
-    /// Rows of the file that this chunk accounts for.
+    /// Rows of the file that this chunk covers.
     pub rows_read: u64,
-    /// Rows whose shifted cells were put back.
+    /// Rows with shifted cells that were repaired.
     pub rows_repaired: u64,
-    /// Where reading goes on after this chunk.
+    /// Where reading continues after this chunk.
     pub next: Position,
 }
 
-/// A record as it stands in the file.
+/// A record's bytes in the file, for the record index.
 #[derive(Clone, Copy, Debug)]
 pub struct SeenRecord {
     /// Digest of its bytes.
     pub digest: RecordDigest,
     /// Part of the hash of its key.
     pub key_hash: u32,
-    /// Its bytes.
+    /// Its length in bytes.
     pub bytes: u64,
-    /// Rows whose shifted cells were put back.
+    /// Rows with shifted cells that were repaired.
     pub repaired: u32,
 }
 
-/// SHA-256 of the bytes of a record, from its first row to the end of its last one, cut to 128 bits: as good as
-/// never equal by chance.
+/// SHA-256 of a record's bytes, from the start of its first row to the end of its last, cut to 128
+/// bits: two never match by chance in practice.
 pub type RecordDigest = [u8; 16];
 
-/// A record of an export, and what it became.
+/// A record of an export, and the table rows it became.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Of its bytes.
+    /// Digest of its bytes.
     pub digest: RecordDigest,
-    /// Part of the hash of its key; two records that share it are only read without need.
+    /// Part of the hash of its key. Two records that share it are only read unnecessarily.
     pub key_hash: u32,
-    /// Its bytes.
+    /// Its length in bytes.
     pub bytes: u32,
-    /// Its rows.
+    /// Its number of rows in the file.
     pub rows: u32,
-    /// Rows of tables that it became: its own, and its lines.
+    /// Table rows that it became: the record and its lines.
     pub table_rows: u32,
-    /// Rows whose shifted cells were put back.
+    /// Rows with shifted cells that were repaired.
     pub repaired: u32,
-    /// Whether its rows disagree on what belongs to the record.
+    /// Whether its rows have different values in columns of the record.
     pub disagrees: bool,
 }
 
-/// What skipped records count as.
+/// Counts for skipped records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SkipCounts {
     /// Rows of the file.
     pub rows: u64,
-    /// Rows whose shifted cells were put back.
+    /// Rows with shifted cells that were repaired.
     pub repaired: u64,
-    /// Table rows that are as they were.
+    /// Unchanged table rows.
     pub table_rows: u64,
     /// Records.
     pub records: u64,
-    /// Records whose rows disagree.
+    /// Records whose rows have different values in columns of the record.
     pub disagreeing: u64,
 }
 
@@ -173,16 +174,16 @@ impl std::ops::AddAssign for SkipCounts {
     }
 }
 
-/// A run of unchanged records.
+/// A run of unchanged, skipped records.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Skip {
     /// Offset of its first byte in the file.
     pub start: u64,
-    /// Its bytes.
+    /// Its length in bytes.
     pub bytes: u64,
-    /// What it counts as.
+    /// Counts of its records.
     pub counts: SkipCounts,
-    /// Its records in the index.
+    /// Range of its records in the index.
     pub entries: Range<u32>,
 }
 
@@ -193,26 +194,26 @@ impl Chunk {
     }
 }
 
-/// Counts of a file's own rows, and of the table rows they became.
+/// Counts of a file's rows, and of the table rows they became.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
     /// Rows after the header.
     pub read: u64,
     /// Rows that reached the tables.
     pub accepted: u64,
-    /// Rows that repeat another one, or lost to a later one of the same key.
+    /// Rows that repeat another row, or lost to a later row of the same key.
     pub duplicate: u64,
-    /// Rows that could not be loaded.
+    /// Rejected rows.
     pub rejected: u64,
-    /// Rows whose shifted cells were put back.
+    /// Rows with shifted cells that were repaired.
     pub repaired: u64,
     /// Table rows inserted.
     pub new: u64,
     /// Table rows changed.
     pub modified: u64,
-    /// Table rows that already were so.
+    /// Table rows that were already up to date.
     pub unchanged: u64,
-    /// Table rows that lost to a newer file.
+    /// Table rows that were already newer in the table.
     pub stale: u64,
     /// Table rows removed.
     pub deleted: u64,

@@ -1,11 +1,11 @@
-//! SyncError: what can go wrong with a sync, and the one table of what becomes of it.
+//! SyncError: the errors of a sync, and the one table that decides what follows from each.
 
 use crate::process::secret::conceal;
 use rustix::io::Errno;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
-/// What can go wrong with a sync.
+/// An error of a sync.
 #[derive(Debug, Error)]
 pub enum SyncError {
     /// A file cannot be read.
@@ -25,10 +25,10 @@ pub enum SyncError {
     /// A file's structure is damaged.
     #[error("{reason}; correct the file and drop it again")]
     Damaged {
-        /// How.
+        /// What is damaged, and where.
         reason: String,
     },
-    /// The database does not change its tables as a file needs them.
+    /// The database refuses a change of tables that a file needs.
     #[error("{reason}; the file is tried again by the next `sync`, and by `run` at its next scan")]
     Refused {
         /// Why.
@@ -37,15 +37,16 @@ pub enum SyncError {
     /// The database failed or is away.
     #[error("database: {}", conceal(&.0.message))]
     Database(DatabaseFailure),
-    /// A server does not let this process in, or does not answer.
+    /// A server refuses the connection, or does not answer.
     #[error("cannot reach the database {place}: {}", conceal(source.message.trim_start_matches("Connection Error: ")))]
     Unreached {
-        /// Where it is meant to be: host, port and name.
+        /// Host, port and database name.
         place: String,
         /// Why.
         source: DatabaseFailure,
     },
-    /// The file of a SQLite database is not there, or is not to be seen, and is not to be made either.
+    /// The file of a SQLite database is missing or not accessible, and this command does not create
+    /// it.
     #[error("{}", no_database(path, source))]
     NoDatabase {
         /// The file.
@@ -59,13 +60,13 @@ pub enum SyncError {
     /// Another process holds the lease.
     #[error("{holder} writes to this database; stop it, or wait until it has finished")]
     LeaseHeld {
-        /// Who.
+        /// The holder.
         holder: String,
     },
     /// Something is wrong with the configuration, a profile, a mart or a view.
     #[error("{}", conceal(.0))]
     Configuration(String),
-    /// The database refuses what a mart or view asks of it.
+    /// The database refuses the query of a mart or view.
     #[error("{file}: the database refuses it: {}{}; correct the file", conceal(&source.message), source.detail)]
     Definition {
         /// The mart's or view's file.
@@ -81,7 +82,7 @@ pub enum SyncError {
         /// Why.
         source: std::io::Error,
     },
-    /// What a file unpacks or decodes to cannot be kept.
+    /// The unpacked or decoded content of a file cannot be stored.
     #[error("cannot unpack or decode it in {}: {source}; check the space left in state_dir", path.display())]
     Spool {
         /// The directory.
@@ -97,43 +98,43 @@ pub enum SyncError {
     Stopped,
 }
 
-/// What a database answered, without its driver's types.
+/// An error of the database, without its driver's types.
 #[derive(Debug, Error)]
 #[error("{message}")]
 pub struct DatabaseFailure {
-    /// As the driver words it.
+    /// The driver's message.
     pub message: String,
-    /// What the database says beside it, such as which objects depend on a table: ` (…)`, or nothing.
+    /// Further detail from the database, such as which objects depend on a table: ` (…)`, or empty.
     pub detail: String,
-    /// Why it may be gone at the next attempt; `None` for what stays.
+    /// Why it is passing; `None` for a permanent error.
     pub passing: Option<&'static str>,
-    /// What the code asks about it.
+    /// The kind of failure, as far as the code distinguishes it.
     pub kind: FailureKind,
 }
 
-/// The failures of a database that are answered by more than waiting.
+/// Kinds of database failures that need more than waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureKind {
     /// There is no connection.
     NotConnected,
-    /// A relation has no column of a name.
+    /// A relation lacks a column that the statement names.
     MissingColumn,
-    /// A table or a row of it would be wider than the database takes.
+    /// A table or row would be wider than the database allows.
     TooWide,
     /// Any other.
     Other,
 }
 
-/// What becomes of a failed sync.
+/// What follows from a failed sync.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Wait for the database, then go on where it stopped.
+    /// Wait for the database, then continue where it stopped.
     Retry,
-    /// Look at the file again when it has settled.
+    /// Look at the file again once it has stopped changing.
     Rescan,
     /// Refuse the file until its content changes.
     Quarantine,
-    /// Give up this file; it is tried again at the next scan that finds it changed.
+    /// Give up this file. It is tried again when a scan finds it changed.
     Fail,
     /// End the process.
     Fatal,
@@ -161,12 +162,12 @@ impl SyncError {
         Self::State { path: path.to_owned(), source }
     }
 
-    /// There is no room for what a file unpacks or decodes to.
+    /// There is no room for the unpacked or decoded content of a file.
     pub fn spool(path: &Path, source: std::io::Error) -> Self {
         Self::Spool { path: path.to_owned(), source }
     }
 
-    /// As the fault of a mart's or view's file, if the database refuses a statement rather than fails.
+    /// Blames the file of a mart or view, if the database refused the statement rather than failed.
     pub fn in_definition(self, file: &str) -> Self {
         match self {
             Self::Database(source) if source.passing.is_none() => Self::Definition { file: file.to_owned(), source },
@@ -174,22 +175,22 @@ impl SyncError {
         }
     }
 
-    /// Whether the database cannot be used as it was asked for: it refuses the user, or is not there.
+    /// Whether the database cannot be used at all: it refuses the user, or does not exist.
     pub const fn is_refusal(&self) -> bool {
         matches!(self, Self::Unreached { .. } | Self::Database(DatabaseFailure { kind: FailureKind::NotConnected, .. }))
     }
 
-    /// Whether PostgreSQL says that a relation has no column of a name.
+    /// Whether PostgreSQL reports a missing column.
     pub const fn is_about_missing_column(&self) -> bool {
         matches!(self, Self::Database(DatabaseFailure { kind: FailureKind::MissingColumn, .. }))
     }
 
-    /// Whether a table or a row of it would be wider than the database takes.
+    /// Whether a table or row would be wider than the database allows.
     pub const fn is_too_wide(&self) -> bool {
         matches!(self, Self::Database(DatabaseFailure { kind: FailureKind::TooWide, .. }))
     }
 
-    /// What is to be waited for, and why; `None` for what waiting does not mend.
+    /// What to wait for, and why; `None` if waiting does not help.
     pub fn awaited(&self) -> Option<(&'static str, &'static str)> {
         match self {
             Self::Database(error) | Self::Unreached { source: error, .. } => {
@@ -203,7 +204,7 @@ impl SyncError {
         }
     }
 
-    /// What becomes of it: the one policy table.
+    /// The policy table: what follows from each error.
     pub fn verdict(&self) -> Verdict {
         match self {
             _ if self.awaited().is_some() => Verdict::Retry,
@@ -230,7 +231,7 @@ fn is_full(error: &std::io::Error) -> bool {
     matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
 }
 
-/// Of the process's own descriptors, or of the machine's (open(2)).
+/// Out of file descriptors: of the process, or of the machine (open(2)).
 fn is_short(error: &std::io::Error) -> bool {
     [Errno::MFILE, Errno::NFILE].iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }

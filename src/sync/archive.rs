@@ -1,5 +1,5 @@
-//! Archive: what happens to a file once its rows are committed. Files are moved and removed in the folders that were
-//! opened, so that no link leads outside of the inbox or the archive.
+//! Archive: keeps, archives or deletes a file once its rows are committed. Files are moved and
+//! removed relative to opened folders, so that no link leads out of the inbox or the archive.
 
 use crate::config::{AfterSync, Config};
 use crate::error::SyncError;
@@ -18,11 +18,12 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-/// Archived versions of a file that are looked through for one.
+/// Maximum number of archived versions of a file that are searched for one content.
 const ARCHIVED_MAX: usize = 1000;
 
-/// Keeps, archives or deletes a synced file, as configured. A file that changed meanwhile stays, and so does
-/// one that cannot be moved: its rows are in the tables, so that is worth a line in the log and no more.
+/// Keeps, archives or deletes a synced file, as configured. A file that has changed since stays. A
+/// file that cannot be moved stays too, with only a line in the log, because its rows are in the
+/// tables.
 pub fn put_away(config: &Config, source_file: &SourceFile) {
     fail::fail_point!("before_put_away");
     let put_away = match config.after_sync {
@@ -56,13 +57,13 @@ fn archive(config: &Config, source_file: &SourceFile) -> io::Result<()> {
     Ok(())
 }
 
-/// The file's place, if it still holds what was synced.
+/// Opens the file's folder, if the file still has the synced content.
 fn unchanged(source_file: &SourceFile) -> Option<Entry<'_>> {
     let entry = Entry::of(&source_file.root, &source_file.path).ok()?;
     entry.stat().is_ok_and(|stat| Stamp::of(&stat) == source_file.stamp).then_some(entry)
 }
 
-/// The name, then `.1`, `.2`, … for one that an earlier version of the file has.
+/// The name, followed by `.1`, `.2`, … if an earlier version of the file already has it.
 fn names(name: &OsStr) -> impl Iterator<Item = OsString> {
     let numbered = |number: u32| {
         let mut numbered = name.to_owned();
@@ -75,7 +76,7 @@ fn names(name: &OsStr) -> impl Iterator<Item = OsString> {
 fn move_file(source_file: &SourceFile, from: &Entry<'_>, folder: &OwnedFd, name: &OsStr) -> io::Result<()> {
     let renamed = renameat_with(&from.folder, from.name, folder, name, RenameFlags::NOREPLACE);
     let renamed = match renamed {
-        // Some file systems cannot do it in one step.
+        // Some file systems cannot do this in one step.
         Err(Errno::INVAL | Errno::NOSYS) => match statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
             Err(Errno::NOENT) => renameat(&from.folder, from.name, folder, name),
             Err(error) => Err(error),
@@ -89,7 +90,7 @@ fn move_file(source_file: &SourceFile, from: &Entry<'_>, folder: &OwnedFd, name:
         Err(error) => Err(error.into()),
         Ok(()) => {
             let archived = openat(folder, name, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
-            // Only its owner may; the archive's folder is closed to others either way.
+            // Only the owner may set this; the archive's folder is closed to others anyway.
             let _ = fchmod(archived, Mode::from_bits_truncate(FILE_MODE));
             Ok(())
         }
@@ -105,7 +106,7 @@ fn copy(source_file: &SourceFile, from: &Entry<'_>, folder: &OwnedFd, name: &OsS
     let mut target = File::from(openat(folder, name, flags, Mode::from_bits_truncate(FILE_MODE))?);
     let copied = io::copy(&mut source, &mut target).and_then(|_| target.sync_all());
     if let Err(error) = copied {
-        // A part of it is no archived file.
+        // Remove the incomplete copy, so that it is not taken for an archived file.
         let _ = unlinkat(folder, name, AtFlags::empty());
         return Err(error);
     }
@@ -115,7 +116,7 @@ fn copy(source_file: &SourceFile, from: &Entry<'_>, folder: &OwnedFd, name: &OsS
     }
 }
 
-/// Where versions of a file may lie that were archived, below the archive.
+/// Paths in the archive where archived versions of a file may be.
 pub fn archived(config: &Config, path: &Path) -> impl Iterator<Item = PathBuf> + use<> {
     let below = path.strip_prefix(&config.inbox).ok().and_then(Path::parent).unwrap_or(Path::new(""));
     let folder = config.archive_dir.join(below);

@@ -1,16 +1,17 @@
-//! Checkpoint: a local file a synced file that saves looking at everything again after a restart.
+//! Checkpoint: a local file for each file at work. After a restart it saves a second survey.
 //!
 //! | ledger says | checkpoint says | what happens |
 //! |---|---|---|
-//! | syncing, at P | the same file, at P or before | the survey is taken from it, reading goes on at P |
-//! | syncing, at P | another version, or none, or unreadable | the file is hashed and surveyed again, reading goes on at P |
+//! | syncing, at P | same file, at P or before | the survey is taken from it, reading resumes at P |
+//! | syncing, at P | other version, missing, unreadable | hash and survey again, read on from P |
 //! | anything else | anything | the checkpoint is removed |
 //!
-//! The position of the ledger always wins. The checkpoint is written after the commit, so it may lag by
-//! a chunk; it leads only after the database was restored from a backup, and then it is not believed.
+//! The ledger's position always wins. The checkpoint is written after the commit, so it may be one
+//! chunk behind. It is ahead only after the database was restored from a backup, and then it is not
+//! used.
 //!
-//! It is a cache: where it cannot be kept (a full disk, a directory that is gone, no descriptor left), the work goes on
-//! without it, and the log says so.
+//! A checkpoint is a cache: if it cannot be written (full disk, missing directory, no file
+//! descriptor), the work continues without it, and the log says so.
 
 use crate::chunk::Position;
 use crate::error::SyncError;
@@ -24,25 +25,26 @@ use std::fs::File;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-/// Grows when the file's meaning changes; an older file is not read.
+/// Format version. Increase it when the meaning of the file changes; other versions are not read.
 const FORMAT_VERSION: u32 = 3;
 
-/// A survey with more scattered records than this costs more to write after every chunk than to repeat.
+/// With more scattered records than this, writing the survey after every chunk costs more than
+/// repeating it.
 const SCATTERED_MAX: usize = 10_000;
 
-/// What a restart needs beside the ledger.
+/// What a restart needs in addition to the ledger.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkpoint {
     format_version: u32,
     /// The ledger's file.
     pub file_id: i64,
-    /// What the file looked like.
+    /// Stamp of the file, to recognise a changed one.
     pub stamp: Stamp,
-    /// Digests of the blocks of its text.
+    /// Digests of the blocks of its text, to notice changed content.
     pub digests: Vec<u64>,
-    /// What the first look found.
+    /// The survey, which would otherwise be repeated.
     pub survey: Survey,
-    /// Everything before it was committed.
+    /// Position up to which everything was committed.
     pub position: Position,
 }
 
@@ -54,18 +56,19 @@ pub struct Checkpoints {
 }
 
 impl Checkpoint {
-    /// The state of a file that was just surveyed or resumed.
+    /// The checkpoint of a file that was just surveyed or resumed.
     pub const fn new(file_id: i64, stamp: Stamp, digests: Vec<u64>, survey: Survey, position: Position) -> Self {
         Self { format_version: FORMAT_VERSION, file_id, stamp, digests, survey, position }
     }
 }
 
 impl Checkpoints {
-    /// The checkpoints of a state directory, which is made if it is missing.
+    /// Opens the checkpoints of a state directory, and creates it if it is missing.
     ///
     /// # Errors
     ///
-    /// When there can be no state directory: that is a mistake of the configuration, not a disk that is full for a while.
+    /// When the state directory cannot exist: that is a mistake in the configuration, unlike a disk
+    /// that is full for a while.
     pub fn open(state_dir: &Path) -> Result<Self, SyncError> {
         make_folders(state_dir).map_err(|error| SyncError::state(state_dir, error))?;
         let checkpoints = Self { directory: state_dir.join("checkpoints"), episode: Episode::of("checkpoints") };
@@ -74,7 +77,7 @@ impl Checkpoints {
         Ok(checkpoints)
     }
 
-    /// The checkpoint of a file, if there is one that can be believed.
+    /// The checkpoint of a file, if there is a usable one.
     pub fn load(&self, file_id: i64, committed: Option<Position>) -> Option<Checkpoint> {
         let bytes = std::fs::read(self.path(file_id)).ok()?;
         let checkpoint: Checkpoint = serde_json::from_slice(&bytes).ok()?;
@@ -85,7 +88,7 @@ impl Checkpoints {
         is_believed.then_some(checkpoint)
     }
 
-    /// Replaces a file's checkpoint; a crash leaves the old one or the new one, never a part.
+    /// Replaces a file's checkpoint atomically: a crash leaves the old or the new one.
     pub fn advance(&self, checkpoint: &Checkpoint) {
         if checkpoint.survey.scattered.as_ref().is_none_or(|scattered| scattered.len() > SCATTERED_MAX) {
             return;
@@ -97,13 +100,14 @@ impl Checkpoints {
         }
     }
 
-    /// Removes a file's checkpoint. One that stays is removed by the next start, and no other file gets its number.
+    /// Removes a file's checkpoint. If that fails, the next start removes it; no other file gets
+    /// the same id.
     pub fn remove(&self, file_id: i64) {
         let path = self.path(file_id);
         self.episode.forgive(remove(&path));
     }
 
-    /// Removes what a crash left behind: resume files of files that are finished, and parts of a new one.
+    /// Removes what a crash left: checkpoints of finished files, and incomplete new ones.
     pub fn retain(&self, unfinished: &HashSet<i64>) {
         let kept: HashSet<PathBuf> = unfinished.iter().map(|&file_id| self.path(file_id)).collect();
         let entries = match std::fs::read_dir(&self.directory) {
@@ -119,11 +123,11 @@ impl Checkpoints {
     }
 
     fn replace(&self, path: &Path, checkpoint: &Checkpoint) -> std::io::Result<()> {
-        // Somebody may have removed it.
+        // The directory may have been removed.
         make_own_folder(&self.directory)?;
         let mut file = tempfile::NamedTempFile::new_in(&self.directory)?;
         file.write_all(&serde_json::to_vec(checkpoint)?)?;
-        // Without this the rename could reach the disk before the bytes do.
+        // Without this the rename could reach the disk before the content.
         file.as_file().sync_data()?;
         file.persist(path)?;
         File::open(&self.directory)?.sync_all()

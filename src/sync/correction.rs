@@ -1,8 +1,9 @@
-//! Correction: what a corrected copy of rejected rows is to the file that it corrects.
+//! Correction: how a corrected copy of rejected rows relates to the file that it corrects.
 //!
-//! A row whose key could not be read may be one of several rows of its record. Its record is then what it would have been if the
-//! file had had the key: the file is read again for the other rows, and what earlier copies corrected stands in the ledger. Where
-//! the file is gone, the row is added to what is stored. No line is deleted while anything may still belong to any record.
+//! A row whose key could not be read may be one of several rows of its record. The record is then
+//! built as if the file had had the key: the other rows are read from the file again, and rows of
+//! earlier copies from the ledger. If the file is gone, the row is added to what is stored. No line
+//! is deleted while a reject may still belong to any record.
 
 use crate::chunk::{JoinedRow, JoinedRows};
 use crate::config::Config;
@@ -27,25 +28,25 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// See the module.
+/// A corrected copy, with what completes its records; see the module.
 #[derive(Debug, Default)]
 pub struct Correction {
-    /// The files whose rejects it may close.
+    /// The files whose rejects the copy may close.
     pub files: CorrectedFiles,
-    /// Records that consist of its rows and those of other files.
+    /// Records with rows of the copy and of other files.
     pub joined: HashSet<String>,
-    /// Those rows.
+    /// The rows of other files.
     pub rows: JoinedRows,
-    /// Records that are not whole even so.
+    /// Records that are still incomplete.
     pub in_part: HashSet<String>,
-    /// Whether any record may lack rows.
+    /// Whether any record may lack rows, so that no line may be deleted.
     pub is_in_part: bool,
-    /// What an operator should know of it.
+    /// Warning for the operator.
     pub note: Option<String>,
 }
 
-/// Finds what there is beside a corrected copy, and adds the columns that only other files have to its layout. `None` for a
-/// file that is no corrected copy.
+/// Finds the rows that complete a corrected copy, and adds columns that only other files have to
+/// its layout. `None` if the file is not a corrected copy.
 ///
 /// # Errors
 ///
@@ -71,7 +72,7 @@ pub(crate) async fn correction(
         ..Correction::default()
     };
     let Some(export) = correction.files.newest.clone() else {
-        // Nobody can say what its rows belonged to.
+        // It is unknown which records its rows belonged to.
         correction.is_in_part = true;
         return Ok(Some(correction));
     };
@@ -96,12 +97,12 @@ pub(crate) async fn correction(
     Ok(Some(correction))
 }
 
-/// The rows of the copy that can be loaded.
+/// The loadable rows of the copy.
 #[derive(Default)]
 struct OwnRows {
-    /// By their numbers in the export, the record that each is in now.
+    /// From row number in the export to the record that the row is in now.
     by_number: HashMap<u64, String>,
-    /// Records with rows that have no number.
+    /// Records with unnumbered rows.
     unnumbered: HashSet<String>,
     keys: HashSet<String>,
 }
@@ -132,7 +133,7 @@ async fn own_rows(session: &Session, surveyed: &Surveyed, dataset: &Arc<Dataset>
             }
             own.keys.insert(key);
         }
-        // One row that is still wrong leaves its whole record a reject.
+        // One faulty row rejects its whole record again.
         own.by_number.retain(|_, key| !broken.contains(key));
         own.keys.retain(|key| !broken.contains(key));
         own.unnumbered.retain(|key| !broken.contains(key));
@@ -141,7 +142,7 @@ async fn own_rows(session: &Session, surveyed: &Surveyed, dataset: &Arc<Dataset>
     .await
 }
 
-/// Records of the copy with a row that was not known to be theirs.
+/// Records of the copy with a row whose record was unknown before.
 fn joined_keys(own: &OwnRows, rejected: &[RejectedRow]) -> HashSet<String> {
     let of_export = rejected.iter().filter(|row| row.is_of_export);
     let moved = of_export.filter_map(|row| {
@@ -151,7 +152,7 @@ fn joined_keys(own: &OwnRows, rejected: &[RejectedRow]) -> HashSet<String> {
     moved.collect()
 }
 
-/// Records of the copy that lack rows which are still rejects, or have rows of which nobody knows what they were.
+/// Records of the copy with rows that are still rejected, or with rows of unknown origin.
 fn keys_in_part(own: &OwnRows, rejected: &[RejectedRow]) -> HashSet<String> {
     let open = rejected.iter().filter(|row| row.is_open && !own.contains(row));
     let left_out = open.filter_map(|row| row.key.clone()).filter(|key| own.keys.contains(key));
@@ -160,13 +161,13 @@ fn keys_in_part(own: &OwnRows, rejected: &[RejectedRow]) -> HashSet<String> {
     left_out.chain(strange.cloned()).chain(own.unnumbered.iter().cloned()).collect()
 }
 
-/// What the export has of some records.
+/// The export's rows of some records.
 struct Others {
     layout: Layout,
     rows: HashMap<String, Vec<OtherRow>>,
 }
 
-/// Reads the export again, if it is still what it was.
+/// Reads the export again, if its content is unchanged.
 async fn read_export(
     session: &Session,
     root: &Arc<Path>,
@@ -186,7 +187,7 @@ async fn read_export(
     .await
 }
 
-/// The content of the export, at its path or in the archive. What cannot be read is as good as gone.
+/// Opens the export, at its path or in the archive. An unreadable one counts as gone.
 fn find_export(config: &Config, root: &Path, export: &FileRecord) -> Option<Content> {
     let path = PathBuf::from(&export.path);
     let folder = path.parent().unwrap_or(root);
@@ -202,7 +203,7 @@ fn find_export(config: &Config, root: &Path, export: &FileRecord) -> Option<Cont
     })
 }
 
-/// The other rows as the copy would have written them, behind columns that it has not.
+/// The other rows in the copy's columns, followed by columns that it lacks.
 fn joined_rows(
     others: Others,
     earlier: &[EarlierCorrection],

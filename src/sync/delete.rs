@@ -1,8 +1,9 @@
-//! Deletes: what becomes of stored records that the newest full export of their market does not mention.
+//! Deletes: marks or removes stored records that the newest full export of their market does not
+//! mention.
 //!
-//! The step comes after the file's last chunk, while the file is still `syncing`: a crash in it leaves what was
-//! deleted so far, and the next start repeats the step, which then finds less to do. A share above the limit can
-//! not come about that way, so what the guard let pass once, it lets pass again.
+//! The step comes after the file's last chunk, while the file is still `syncing`. After a crash the
+//! next start repeats it and finds fewer records to delete. The share can only shrink that way, so
+//! a deletion that passed the guard once passes it again.
 
 use crate::error::SyncError;
 use crate::feed::dataset::{Dataset, Deletes};
@@ -15,10 +16,10 @@ use crate::sync::look::Surveyed;
 use crate::sync::session::{Session, blocking};
 use std::sync::Arc;
 
-/// Records that one transaction deletes: a large deletion lets other writers have their turn in between.
+/// Records that one transaction deletes: other writers get their turn during a large deletion.
 const RECORDS_PER_COMMIT: usize = 2000;
 
-/// Makes the deletions that a file asks for, and returns why they are held back if they are.
+/// Makes the deletions of a file, or returns why they are held.
 ///
 /// # Errors
 ///
@@ -49,7 +50,7 @@ pub(crate) async fn delete_unmentioned(
     Ok(None)
 }
 
-/// The records of the market that may be deleted, and those of them that the file does not mention.
+/// Counts the market's records that may be deleted, and those that the file does not mention.
 #[derive(Default)]
 struct Tally {
     stored: u64,
@@ -57,7 +58,7 @@ struct Tally {
 }
 
 impl Tally {
-    /// What speaks against the deletion.
+    /// The reason against the deletion, if there is one.
     fn objection(&self, percent_max: f64, rows_without_key: u64) -> Option<String> {
         let percent = 100.0 * self.unmentioned as f64 / self.stored as f64;
         if percent > percent_max {
@@ -98,7 +99,7 @@ struct Step<'a> {
     session: &'a Session,
     surveyed: &'a Surveyed,
     dataset: &'a Arc<Dataset>,
-    /// Records that corrected copies put rows of the file in.
+    /// Records that got rows of the file by corrected copies.
     corrected: Arc<[String]>,
     mentions: Mentions,
 }
@@ -151,7 +152,7 @@ impl Step<'_> {
         Ok(())
     }
 
-    /// Takes up the range that starts at a hash, unless it is the one at hand.
+    /// Loads the range that starts at a hash, unless it is loaded already.
     async fn read_from(&mut self, first: u128) -> Result<(), SyncError> {
         if self.mentions.first != first {
             self.mentions = read_mentions(self.session, self.surveyed, self.dataset, &self.corrected, first).await?;

@@ -1,6 +1,6 @@
 //! Quarantine: decides, before the first commit, whether a file is refused as a whole.
 //!
-//! Damaged structure is found by the survey itself; what is left to decide here is the share of rejects.
+//! The survey itself finds a damaged structure; this decides by the share of rejects.
 
 use crate::config::{Config, Limits};
 use crate::error::SyncError;
@@ -9,13 +9,14 @@ use crate::source::survey::Survey;
 use crate::values::cell::hex;
 use sha2::{Digest, Sha256};
 
-/// Stands for the rules of a file that the database refused: whether it would again, only another try tells.
+/// Stored instead of the rules digest of a file that the database refused: only another try can
+/// tell whether it still does.
 pub const BY_DATABASE: &str = "database";
 
-/// Characters of a row's reason: three of them are to stand in a line.
+/// Maximum characters of a row's reason: three reasons must fit in a line.
 const REASON_CHARS_MAX: usize = 160;
 
-/// Refuses a file with too large a share of rejected rows.
+/// Refuses a file whose share of rejected rows is too large.
 ///
 /// # Errors
 ///
@@ -46,8 +47,8 @@ fn beginning(reason: &str) -> String {
     }
 }
 
-/// The rules that a refusal rests on: those of the dataset, and every limit that a file may be refused by. Under other
-/// ones the file is tried again.
+/// Digest of what a refusal depends on: the dataset's rules and every limit that can refuse a file.
+/// If it changes, the file is tried again.
 pub fn rules(fingerprint: &str, config: &Config) -> String {
     let Limits {
         file_bytes_max,

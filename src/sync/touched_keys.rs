@@ -1,4 +1,4 @@
-//! Touched keys: which records a chunk changes, so that the groups which they are in can be marked.
+//! Touched keys: the records that a chunk changes, so that their mart groups can be marked.
 
 use crate::feed::dataset::{Dataset, FeedKind};
 use crate::transform::diff::Diff;
@@ -9,16 +9,17 @@ use std::collections::{BTreeSet, HashSet};
 /// Keys of the records that a chunk touches.
 #[derive(Debug)]
 pub struct TouchedKeys {
-    /// Of records that were there before.
+    /// Keys of records that existed before.
     pub changed: Vec<String>,
-    /// Of the others.
+    /// Keys of new records.
     pub new: Vec<String>,
-    /// Of a delta: as they are stored, and now vouched for by this file.
+    /// In a delta: unchanged records that this file confirms.
     pub confirmed: Vec<String>,
 }
 
 impl TouchedKeys {
-    /// Those of a chunk whose modified records and written lines are these, and which brings back marked records.
+    /// Collects the keys of a chunk from its modified records, its written lines, and the marked
+    /// records that it restores.
     pub fn of(
         projected: &Projected,
         diff: &Diff,
@@ -35,7 +36,7 @@ impl TouchedKeys {
         new.sort_unstable();
         let of_lines = new_lines.into_iter().chain(modified_lines).flat_map(|lines| &lines.record);
         let records = modified.iter().chain(of_lines).map(|&record| record as usize);
-        // What was brought back or lost lines was there before.
+        // A record that was restored or lost lines existed before.
         let mut changed: BTreeSet<&String> =
             records.filter(|&record| !is_new[record]).map(|record| &keys[record]).collect();
         changed.extend(revived.iter().chain(diff.removed_lines.iter().map(|(key, _)| key)));
@@ -43,7 +44,7 @@ impl TouchedKeys {
             diff.records.new.iter().copied().chain(modified.iter().map(|&record| record as usize)).collect();
         let confirmed = match dataset.kind {
             FeedKind::Full => Vec::new(),
-            // A row that is its own key has nothing to confirm: no older one can differ from it.
+            // A row that is its own key needs no confirmation: no older version can differ from it.
             FeedKind::Delta if dataset.is_keyless() => Vec::new(),
             FeedKind::Delta => diff
                 .winners

@@ -1,5 +1,5 @@
-//! Unmatched: files that no dataset's paths match. Each has its line in the ledger all the same, or a table of
-//! its own, if the configuration says so.
+//! Unmatched: files whose path matches no dataset. Each still gets a line in the ledger, or its own
+//! table if the configuration says so.
 
 use crate::config::Limits;
 use crate::error::SyncError;
@@ -21,7 +21,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Lists one file, or notes that it was touched.
+/// Lists one file in the ledger, or stores its new stamp.
 ///
 /// # Errors
 ///
@@ -44,8 +44,8 @@ pub async fn list_unmatched(
     Ok(report(source_file, &file, Outcome::Unmatched, started))
 }
 
-/// Gives a dataset that was made for a file the table and key that it has, or is to have. Any other one is
-/// returned as it is.
+/// Gives a dataset that was made for a file its table and key, existing or new. Returns any other
+/// dataset as it is.
 ///
 /// # Errors
 ///
@@ -65,7 +65,7 @@ pub async fn settle_dataset(
     let config = Arc::clone(&session.config);
     let keyless = Arc::new(dataset.settled(&dataset.table, ROW_HASH));
     let of_file = Arc::clone(&keyless);
-    // What is hashed shows its encoding.
+    // Hashing also detects the encoding.
     let (content, _) = hash_in_turn(session, turn, source_file).await?;
     let columns = blocking(move || {
         let text = read_text(content, &of_file, None, &config.limits, &config.state_dir)?;
@@ -73,7 +73,7 @@ pub async fn settle_dataset(
     });
     let has_key = match columns.await {
         Ok(columns) => columns.contains(&dataset.key),
-        // What is damaged is found again, and told, when all of the file is looked at.
+        // A damaged file is reported when the survey reads all of it.
         Err(SyncError::Damaged { .. }) => false,
         Err(error) => return Err(error),
     };
@@ -82,8 +82,8 @@ pub async fn settle_dataset(
     Ok(Arc::new(dataset.settled(&table, key)))
 }
 
-/// Lists the files that the ledger does not know at all, in one transaction: thousands at once are mostly such
-/// files. Those it leaves out are for [`list_unmatched`].
+/// Lists all files that are new to the ledger in one transaction, because thousands at once are
+/// mostly new. [`list_unmatched`] takes the rest.
 ///
 /// # Errors
 ///
@@ -109,7 +109,7 @@ pub async fn list_new_unmatched(
     Ok(listed.collect())
 }
 
-/// Those that can be read as they are.
+/// Files that can be read as they are.
 fn read_all(source_files: Vec<SourceFile>, limits: &Limits) -> Vec<(SourceFile, NewFile)> {
     let read = source_files.into_iter().filter_map(|source_file| {
         let mut content = Content::open(&source_file.root, &source_file.path, limits).ok()?;

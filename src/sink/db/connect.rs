@@ -28,12 +28,13 @@ const CONNECT_TIMEOUT_MIN: Duration = Duration::from_secs(1);
 pub(crate) const POSTGRES_PORT: u16 = 5432;
 pub(crate) const MYSQL_PORT: u16 = 3306;
 
-/// Pages that a SQLite connection keeps: the inner pages of every index of a large table, so that a row
-/// costs few reads; negative means KiB (sqlite.org/pragma.html#pragma_cache_size).
+/// Page cache of a SQLite connection. It holds the inner pages of every index of a large table, so
+/// that a row costs few reads. A negative number means KiB
+/// (sqlite.org/pragma.html#pragma_cache_size).
 const SQLITE_CACHE_KIB: &str = "-8192";
 
-/// Pages of the write-ahead log after which SQLite moves them into the database: the chunks of a large file
-/// change many pages again and again, and each is moved once for all of them. 32 MiB of disk.
+/// Pages of the write-ahead log at which SQLite checkpoints it, 32 MiB of disk. The chunks of a
+/// large file change the same pages many times, and a late checkpoint moves each page only once.
 const SQLITE_LOG_PAGES: &str = "8192";
 
 /// Rows that SQLite's thread may read ahead of the consumer. With few, the two wait for each other

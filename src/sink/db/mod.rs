@@ -148,7 +148,7 @@ impl Db {
         self.begin_holding(writing).await
     }
 
-    /// As [`Db::begin`], for who has the right to write already.
+    /// Like [`Db::begin`], for a caller that already has the right to write.
     pub(crate) async fn begin_holding<'a>(
         &'a self,
         writing: MutexGuard<'a, ()>,
@@ -160,11 +160,13 @@ impl Db {
         Ok(WriteTransaction { transaction, last_commit: &self.last_commit, late_lease: None, _guard: Some(writing) })
     }
 
-    /// As [`Db::begin`], for who holds `writing` already and, on the servers, may have two such transactions at a time.
+    /// Like [`Db::begin`], for a caller that already holds `writing`. On servers it may have two
+    /// such transactions at a time.
     pub(crate) async fn begin_beside_others(&self) -> Result<WriteTransaction<'_>, SyncError> {
         let lease = self.lease()?;
         let transaction = Transaction::begin(&self.connection, self.dialect, &self.idle).await?;
-        // The lease's row stays locked from here on: asked for at the beginning, the two would follow one another.
+        // Checking the lease locks its row until the commit. If it were checked at the beginning,
+        // the two transactions could not run in parallel.
         let late_lease = (self.dialect != Dialect::Sqlite).then_some(lease);
         if late_lease.is_none() {
             transaction.keep_short(lease.beat(&transaction)).await?;
@@ -182,7 +184,8 @@ impl Db {
         Ok(connection.execute_raw(statement).await?.rows_affected())
     }
 
-    /// Ends the connections. A process that ends before its last SQLite connection does leaves a `-wal` file behind.
+    /// Closes the connections. A process that ends before its last SQLite connection is closed
+    /// leaves a `-wal` file behind.
     ///
     /// # Errors
     ///
@@ -191,10 +194,10 @@ impl Db {
         Ok(self.connection.close_by_ref().await?)
     }
 
-    /// A view of the database in which nothing changes while it is looked at.
+    /// A consistent snapshot of the database for reading.
     pub(crate) async fn snapshot(&self) -> Result<DatabaseTransaction, SyncError> {
         let (isolation, access) = match self.dialect {
-            // A SQLite transaction sees what was there at its first read.
+            // A SQLite snapshot begins with the first read.
             Dialect::Sqlite => (None, None),
             _ => (Some(IsolationLevel::RepeatableRead), Some(AccessMode::ReadOnly)),
         };
@@ -206,7 +209,7 @@ impl Db {
         self.columns_in(&self.connection, table).await
     }
 
-    /// As [`Db::columns_of`], as a transaction sees it.
+    /// Like [`Db::columns_of`], as a transaction sees it.
     pub(crate) async fn columns_in(
         &self,
         connection: &impl ConnectionTrait,
@@ -218,8 +221,9 @@ impl Db {
         Ok(rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>()?)
     }
 
-    /// Does what may fail without the transaction failing with it, where a transaction can take back what it did to
-    /// tables. The outer error is one that ends the transaction: a database that is away, or a fault of tidegate itself.
+    /// Runs work that may fail without ending the transaction, on databases that can roll back
+    /// changes of tables. The outer error ends the transaction: the database is away, or tidegate
+    /// has a fault.
     pub(crate) async fn attempt<T>(
         &self,
         connection: &impl ConnectionTrait,
@@ -243,7 +247,7 @@ impl Db {
     }
 }
 
-/// The texts that a query of one column gives.
+/// The texts that a query of one column returns.
 pub(crate) async fn texts(connection: &impl ConnectionTrait, query: &SelectStatement) -> Result<Vec<String>, DbErr> {
     connection.query_all(query).await?.iter().map(|row| row.try_get_by_index(0)).collect()
 }

@@ -1,5 +1,6 @@
-//! MySQL: the connections that write. The pool's driver knows no LOAD DATA LOCAL, so write transactions run on
-//! another driver's connection, which is set up as the pool's are and kept from one transaction to the next.
+//! MySQL: the connections that write. The pool's driver has no LOAD DATA LOCAL, so write
+//! transactions use a connection of another driver. It has the same settings as the pool's
+//! connections, and is kept between transactions.
 
 use crate::config::database_url::DatabaseUrl;
 use crate::sink::db::bounds::{Bounds, MYSQL_VARIABLES};
@@ -25,10 +26,11 @@ use std::time::Duration;
 use tokio::time::timeout;
 use url::Url;
 
-/// Prepared statements that the connection keeps, as many as one of the pool's.
+/// Prepared statements that the connection caches, as many as a connection of the pool.
 const STATEMENTS_MAX: usize = 100;
 
-/// The connections between transactions, as many as there were transactions at a time, and what another one is opened by.
+/// Idle connections between transactions, as many as there were parallel transactions, and the
+/// options for a new one.
 #[derive(Debug)]
 pub(crate) struct Idle {
     url: DatabaseUrl,
@@ -37,7 +39,7 @@ pub(crate) struct Idle {
 }
 
 impl Idle {
-    /// None yet.
+    /// Begins without a connection.
     pub fn new(url: DatabaseUrl, bounds: Bounds) -> Self {
         Self { url, bounds, connections: Mutex::default() }
     }
@@ -51,30 +53,31 @@ impl Idle {
     }
 }
 
-/// A transaction. Its connection is used again only after a commit; dropped, it is closed, which rolls back.
+/// A transaction. Its connection is reused only after a commit. If it is dropped, the connection is
+/// closed, which rolls back.
 pub(crate) struct MysqlTransaction {
     pub connection: Connection,
     idle: Arc<Idle>,
 }
 
 impl MysqlTransaction {
-    /// Begins one. `patience` is how long the server may take to let it.
+    /// Begins a transaction. `patience` is how long the server may take for it.
     pub async fn begin(pool: &MySqlPool, idle: &Arc<Idle>, patience: Duration) -> Result<Self, DbErr> {
         const BEGIN: &str = "START TRANSACTION";
         let too_long = |_| DbErr::ConnectionAcquire(ConnAcquireErr::Timeout);
         if let Some(mut connection) = idle.take() {
-            // The server may have closed it meanwhile; then another one is opened.
+            // The server may have closed the idle connection; then a new one is opened.
             if let Ok(Ok(())) = timeout(patience, connection.run(BEGIN)).await {
                 return Ok(Self { connection, idle: Arc::clone(idle) });
             }
         }
-        // The pool has a patience of its own for the question that this asks it.
+        // This asks the pool, which has its own time limit.
         let mut connection = timeout(patience * 2, Connection::open(pool, idle)).await.map_err(too_long)??;
         timeout(patience, connection.run(BEGIN)).await.map_err(too_long)??;
         Ok(Self { connection, idle: Arc::clone(idle) })
     }
 
-    /// Commits it.
+    /// Commits it, and keeps the connection.
     pub async fn commit(mut self) -> Result<(), DbErr> {
         self.connection.run("COMMIT").await?;
         self.idle.put(self.connection);
@@ -82,15 +85,15 @@ impl MysqlTransaction {
     }
 }
 
-/// A connection that knows LOAD DATA LOCAL.
+/// A connection that supports LOAD DATA LOCAL.
 #[derive(Debug)]
 pub(crate) struct Connection {
     connection: Conn,
-    /// Whether the server takes rows by LOAD DATA LOCAL, as far as it was asked.
+    /// Whether the server accepts LOAD DATA LOCAL; unknown until the first attempt.
     pub takes_files: bool,
 }
 
-/// What LOAD DATA says that it did.
+/// Counts that LOAD DATA reports.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Loaded {
     pub rows: u64,
@@ -99,7 +102,8 @@ pub(crate) struct Loaded {
 
 impl Connection {
     async fn open(pool: &MySqlPool, idle: &Idle) -> Result<Self, DbErr> {
-        // What the pool's driver set, the server's defaults and the URL's parameters all show in a session of it.
+        // Copy the settings from a pool session: it shows what the driver, the server's defaults
+        // and the URL's parameters set.
         let session: (String, String, String, String, String) = sqlx::query_as(
             "SELECT CAST(@@sql_mode AS CHAR), CAST(@@time_zone AS CHAR), CAST(@@character_set_client AS CHAR), \
              CAST(@@character_set_results AS CHAR), CAST(@@collation_connection AS CHAR)",
@@ -120,7 +124,7 @@ impl Connection {
         let set = "SET sql_mode = ?, time_zone = ?, character_set_client = ?, character_set_results = ?, \
                    collation_connection = ?";
         connection.exec_drop(set, session).await.map_err(failed)?;
-        // Readers elsewhere need no gap locks, and `INSERT … SELECT` must not take any.
+        // READ COMMITTED: no reader needs gap locks, and `INSERT … SELECT` must not take any.
         let isolation = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED";
         connection.query_drop(isolation).await.map_err(failed)?;
         sockets::watch_over(pool_options.get_port());
@@ -130,7 +134,7 @@ impl Connection {
         Ok(Self { connection, takes_files: true })
     }
 
-    /// The server's thread that serves it.
+    /// The server's thread id of the connection.
     pub fn id(&self) -> u32 {
         self.connection.id()
     }
@@ -140,13 +144,13 @@ impl Connection {
         self.connection.query_drop(sql).await.map_err(failed)
     }
 
-    /// As [`Connection::run`], and says what came of it.
+    /// Like [`Connection::run`], and returns the result.
     pub async fn execute_unprepared(&mut self, sql: &str) -> Result<ExecResult, DbErr> {
         self.run(sql).await?;
         self.executed().await
     }
 
-    /// Runs a statement that changes something.
+    /// Runs a statement that changes rows.
     pub async fn execute(&mut self, sql: &str, values: Values) -> Result<ExecResult, DbErr> {
         self.connection.exec_drop(sql, params(values)?).await.map_err(failed)?;
         self.executed().await
@@ -160,7 +164,7 @@ impl Connection {
         results().append_query_results([rows]).into_connection().query_all_raw(nothing()).await
     }
 
-    /// Runs a LOAD DATA LOCAL on a file of these blocks.
+    /// Runs a LOAD DATA LOCAL with these blocks as its file.
     pub async fn load(&mut self, sql: &str, blocks: Arc<[Bytes]>) -> Result<Loaded, DbErr> {
         let file = stream::iter((0..blocks.len()).map(move |at| Ok(blocks[at].clone()))).boxed();
         let file = Mutex::new(Some(file));
@@ -169,7 +173,7 @@ impl Connection {
             Ok(file.expect("a file is asked for once"))
         });
         let done = self.run(sql).await;
-        // One that was not asked for must not be there for another statement.
+        // Remove an unused file, so that no other statement can load it.
         self.connection.set_infile_handler(async { Ok(stream::empty().boxed()) });
         done?;
         Ok(Loaded { rows: self.connection.affected_rows(), warnings: self.connection.get_warnings() })
@@ -184,8 +188,8 @@ impl Connection {
     }
 }
 
-/// SeaORM lets nobody make its results but a connection of its own, and this is one that gives back what it is
-/// given. Its `proxy` is meant for that, but does not compile beside sqlx (2.0.4).
+/// Only a SeaORM connection can construct SeaORM results, so this mock connection returns what it
+/// is given. SeaORM's `proxy` is meant for that, but does not compile together with sqlx (2.0.4).
 fn results() -> MockDatabase {
     MockDatabase::new(Dialect::Mysql.backend())
 }
@@ -194,16 +198,16 @@ fn nothing() -> Statement {
     Statement::from_string(Dialect::Mysql.backend(), "")
 }
 
-/// The pool's options as this driver has them; some of them only the URL tells.
+/// Converts the pool's options to this driver's; some can only be read from the URL.
 fn options(pool_options: &MySqlConnectOptions, url: &str) -> Opts {
     let mut url = Url::parse(url).expect("the pool's driver has read it");
     let parameters: HashMap<String, String> = url.query_pairs().into_owned().collect();
     url.set_query(None);
     let password = Opts::from_url(url.as_str()).ok().and_then(|options| options.pass().map(str::to_owned));
     let socket = pool_options.get_socket().map(|path| path.to_string_lossy().into_owned());
-    // A socket needs no encryption, and this driver has none on it.
+    // A Unix socket needs no encryption, and this driver does not support it there.
     let ssl = if socket.is_some() { None } else { ssl(pool_options.get_ssl_mode(), &parameters) };
-    // The URL has brackets around an address of version 6.
+    // The URL has brackets around an IPv6 address.
     let host = pool_options.get_host().trim_start_matches('[').trim_end_matches(']');
     OptsBuilder::default()
         .ip_or_hostname(host)
@@ -212,11 +216,12 @@ fn options(pool_options: &MySqlConnectOptions, url: &str) -> Opts {
         .pass(password)
         .db_name(pool_options.get_database())
         .socket(socket)
-        // Otherwise a connection to this machine would leave the way that the URL says.
+        // Otherwise the driver would switch a connection to this machine to a socket, against the
+        // URL.
         .prefer_socket(false)
         .ssl_opts(ssl)
         .stmt_cache_size(STATEMENTS_MAX)
-        // A row that is found counts, whether it changes or not: as on the pool's connections.
+        // Count found rows, also unchanged ones, like the pool's connections.
         .client_found_rows(true)
         .into()
 }
@@ -240,12 +245,12 @@ fn ssl(mode: MySqlSslMode, parameters: &HashMap<String, String>) -> Option<SslOp
     )
 }
 
-/// The error of a statement.
+/// Converts the error of a statement.
 fn failed(error: Error) -> DbErr {
     DbErr::Exec(runtime(error))
 }
 
-/// As the pool's driver would have said it, so that one table says which errors pass.
+/// Use the shape of the pool driver's errors, so that one table decides which errors are passing.
 fn runtime(error: Error) -> RuntimeErr {
     let error = match error {
         Error::Server(answer) => {
