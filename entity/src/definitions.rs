@@ -1,4 +1,5 @@
-//! `tidegate_definitions`: which text of a mart or view the database was built from.
+//! `tidegate_definitions`: the definition that each mart or view was built from, to notice a
+//! changed one.
 
 use sea_orm::entity::prelude::*;
 
@@ -6,7 +7,7 @@ use sea_orm::entity::prelude::*;
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "tidegate_definitions")]
 pub struct Model {
-    /// Mart or view.
+    /// Name of the mart or view.
     #[sea_orm(primary_key, auto_increment = false)]
     pub name: String,
     /// SHA-256 of the rendered definition, hex.

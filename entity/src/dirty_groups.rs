@@ -1,4 +1,4 @@
-//! `tidegate_dirty_groups`: mart groups whose rows changed since they were computed.
+//! `tidegate_dirty_groups`: marks on mart groups whose rows changed since the last refresh.
 
 use sea_orm::entity::prelude::*;
 
@@ -6,7 +6,7 @@ use sea_orm::entity::prelude::*;
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "tidegate_dirty_groups")]
 pub struct Model {
-    /// Identity; a refresh clears only the marks it read.
+    /// Id; a refresh clears only the marks that it read.
     #[sea_orm(primary_key)]
     pub id: i64,
     /// The mart.

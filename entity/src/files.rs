@@ -6,13 +6,14 @@ use sea_orm::entity::prelude::*;
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "tidegate_files")]
 pub struct Model {
-    /// Identity of this version of the file.
+    /// Id of this version of the file.
     #[sea_orm(primary_key)]
     pub id: i64,
     /// Absolute path.
     #[sea_orm(column_type = "Text")]
     pub path: String,
-    /// SHA-256 of the path, hex: paths are too long to be indexed on every database.
+    /// SHA-256 of the path, hex; the index uses it because some databases cannot index paths of any
+    /// length.
     pub path_key: String,
     /// The feed it belongs to; NULL when unmatched.
     pub dataset: Option<String>,
@@ -22,7 +23,7 @@ pub struct Model {
     pub sha256: String,
     /// Size of the content.
     pub size_bytes: i64,
-    /// Orders the files of one dataset and market.
+    /// Version, which orders the files of one dataset and market.
     pub version: DateTimeUtc,
     /// `pending`, `syncing`, `synced`, `unmatched`, `quarantined`, `held` or `failed`.
     pub state: String,
@@ -30,23 +31,23 @@ pub struct Model {
     pub rows_read: i64,
     /// Rows that reached the tables.
     pub rows_accepted: i64,
-    /// Rows that repeat another row or lost to a later one.
+    /// Rows that repeat another row, or lost to a later one of the same key.
     pub rows_duplicate: i64,
     /// Rows kept in `tidegate_rejects`.
     pub rows_rejected: i64,
-    /// Rows whose shifted cells were put back.
+    /// Rows with shifted cells that were repaired.
     pub rows_repaired: i64,
     /// Table rows inserted.
     pub rows_new: i64,
     /// Table rows changed.
     pub rows_modified: i64,
-    /// Table rows that already were so.
+    /// Table rows that were already up to date.
     pub rows_unchanged: i64,
-    /// Table rows that lost to a newer file.
+    /// Table rows that were already newer in the table.
     pub rows_stale: i64,
     /// Table rows removed.
     pub rows_deleted: i64,
-    /// When this content was first taken.
+    /// When this content was first read.
     pub started_at: DateTimeUtc,
     /// When it reached a final state.
     pub finished_at: Option<DateTimeUtc>,
@@ -59,23 +60,25 @@ pub struct Model {
     pub inode: i64,
     /// Change time of the inode when it was read, nanoseconds since 1970.
     pub changed_ns: i64,
-    /// Fingerprint of the dataset's rules and the transform version it was read under. Of a quarantined file, of the
-    /// limits too; empty once an operator wants it tried again.
+    /// Digest of the dataset's rules and the transform version that it was read with; for a
+    /// quarantined file, also of the limits. Empty after an operator asked for another try.
     pub transform: String,
-    /// JSON of its columns and delimiter, where it has rejects: what a corrected copy of them is written with.
+    /// JSON of its columns and delimiter, if it has rejects: their export is written in the same
+    /// form.
     #[sea_orm(column_type = "Text", nullable)]
     pub header: Option<String>,
-    /// Name without extensions of the file whose rejects this one corrects.
+    /// For a corrected copy: name without extensions of the file that it corrects.
     #[sea_orm(column_type = "Text", nullable)]
     pub corrects: Option<String>,
-    /// When an operator approved the deletion that its state `held` held back.
+    /// When an operator approved the deletion that was held.
     pub approved_at: Option<DateTimeUtc>,
-    /// When it was found to be gone from its path, if it was stopped or has open rejects.
+    /// When a check found it gone from its path; checked only for stopped files and those with open
+    /// rejects.
     pub vanished_at: Option<DateTimeUtc>,
-    /// Where to go on: JSON, written in the transaction of the rows before it.
+    /// Position to resume at, as JSON, written in the same transaction as the rows before it.
     #[sea_orm(column_type = "Text", nullable)]
     pub position: Option<String>,
-    /// JSON: how many processes took it up since it last moved; NULL while nobody works on it.
+    /// JSON: how many processes took it up since its last commit; NULL while nobody works on it.
     #[sea_orm(column_type = "Text", nullable)]
     pub attempts: Option<String>,
 }

@@ -6,13 +6,13 @@ use sea_orm::entity::prelude::*;
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "tidegate_generations")]
 pub struct Model {
-    /// The table of records; its lines change with it.
+    /// The table of records; changes of its lines count too.
     #[sea_orm(primary_key, auto_increment = false)]
     pub table_name: String,
     /// The market.
     #[sea_orm(primary_key, auto_increment = false)]
     pub market: String,
-    /// Names the commit; no other one has or had this name.
+    /// Unique name of the commit; it is never used again.
     pub generation: String,
 }
 

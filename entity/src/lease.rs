@@ -1,4 +1,4 @@
-//! `tidegate_lease`: who writes to this database. One row.
+//! `tidegate_lease`: the holder of the right to write to this database. One row.
 
 use sea_orm::entity::prelude::*;
 
@@ -14,9 +14,9 @@ pub struct Model {
     pub holder: String,
     /// Identity of the holder; every commit checks it.
     pub token: String,
-    /// Grows while the holder lives.
+    /// Heartbeat counter; it grows while the holder lives.
     pub beats: i64,
-    /// When it last did, by the holder's clock: for people, nobody compares it.
+    /// Time of the last heartbeat by the holder's clock; only for people, it is never compared.
     pub beat_at: Option<DateTimeUtc>,
 }
 

@@ -1,5 +1,5 @@
-//! The declared schema: SeaORM entities of the market tables, the marts and the ledger, one file a
-//! table, and [`TableShape`], the plain form in which the rest of tidegate reads them.
+//! The declared schema: SeaORM entities of the market tables, the marts and the ledger, one file
+//! for each table. The rest of tidegate reads them as [`TableShape`]s, which are plain data.
 
 pub mod agent_metrics;
 pub mod customer_metrics;
@@ -34,7 +34,7 @@ pub fn market_tables() -> Vec<TableShape> {
     ]
 }
 
-/// The tables of metrics that the shipped profile keeps.
+/// The marts of the shipped profile.
 pub fn mart_tables() -> Vec<TableShape> {
     vec![
         TableShape::of::<customer_metrics::Entity>(),

@@ -1,4 +1,4 @@
-//! `tidegate_obstacles`: what cannot be changed as files or definitions need it, because something stands in the way.
+//! `tidegate_obstacles`: changes that files or definitions need and that something prevents.
 
 use sea_orm::entity::prelude::*;
 
@@ -6,19 +6,19 @@ use sea_orm::entity::prelude::*;
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "tidegate_obstacles")]
 pub struct Model {
-    /// What stays as it is: `table.column`, a view, or a mart.
+    /// The subject that cannot change: `table.column`, a view, or a mart.
     #[sea_orm(primary_key, auto_increment = false)]
     pub about: String,
-    /// Whose objects stand in the way; empty when only the database's reason is known.
+    /// The objects that prevent the change; empty if only the database's reason is known.
     #[sea_orm(column_type = "Text")]
     pub object: String,
-    /// What the database says, and what becomes of the data meanwhile.
+    /// The database's reason, and what happens to the data until then.
     #[sea_orm(column_type = "Text")]
     pub reason: String,
-    /// What takes the objects out of the way, as SQL.
+    /// SQL that removes the objects.
     #[sea_orm(column_type = "Text")]
     pub run: String,
-    /// Since when.
+    /// When it was first met.
     pub raised_at: DateTimeUtc,
 }
 

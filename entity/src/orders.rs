@@ -1,4 +1,4 @@
-//! `orders`: one row per order, what belongs to the order once.
+//! `orders`: one row per order, with the columns that all rows of an order share.
 
 use sea_orm::entity::prelude::*;
 

@@ -1,4 +1,4 @@
-//! `tidegate_rejects`: rows that could not be loaded, kept as they were.
+//! `tidegate_rejects`: rejected rows, kept as they were in the file.
 
 use sea_orm::entity::prelude::*;
 
@@ -13,23 +13,23 @@ pub struct Model {
     pub file_id: i64,
     /// 1 is the first row after the header.
     pub row_number: i64,
-    /// The `_row` of a corrected copy's row: its number in the file that it corrects.
+    /// `_row` in a corrected copy: the row number in the file that the copy corrects.
     pub corrects_row: Option<i64>,
-    /// The record that it belongs to; empty when it is of none, NULL when that cannot be read.
+    /// Key of its record; empty if it belongs to none, NULL if the key cannot be read.
     #[sea_orm(column_type = "Text", nullable)]
     pub record_key: Option<String>,
-    /// The record that a corrected copy put it in.
+    /// Key of the record that a corrected copy put it in.
     #[sea_orm(column_type = "Text", nullable)]
     pub corrected_key: Option<String>,
-    /// The row as a corrected copy has it: JSON, column to text.
+    /// The row in the corrected copy: JSON, from column to text.
     #[sea_orm(column_type = "Text", nullable)]
     pub corrected: Option<String>,
-    /// The column at fault, if one is.
+    /// The column with the fault, if there is one.
     pub column_name: Option<String>,
-    /// Why, and what to do.
+    /// Why it cannot be loaded, and what to do.
     #[sea_orm(column_type = "Text")]
     pub reason: String,
-    /// The row as it was; bytes that are not text as `\xNN`.
+    /// The original row; bytes that are not text are written as `\xNN`.
     #[sea_orm(column_type = "Text")]
     pub raw: String,
     /// When a corrected row was loaded.

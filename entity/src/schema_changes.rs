@@ -11,14 +11,14 @@ pub struct Model {
     pub id: i64,
     /// The table.
     pub table_name: String,
-    /// The column; of a new table the one that identifies a record.
+    /// The column; for a new table, the one that identifies a record.
     pub column_name: String,
     /// `create_table`, `add_column`, `widen_column` or `rename_column`.
     pub change_kind: String,
-    /// Type or name before; of a new table the dataset that it is for.
+    /// Type or name before; for a new table, its dataset.
     #[sea_orm(column_type = "Text", nullable)]
     pub old_type: Option<String>,
-    /// Type or name after; of a new table its key.
+    /// Type or name after; for a new table, its key.
     #[sea_orm(column_type = "Text", nullable)]
     pub new_type: Option<String>,
     /// The file that caused it.

@@ -1,13 +1,13 @@
 //! A table's shape as plain data: its columns, their kinds and its key.
 //!
-//! Declared tables get theirs from an entity, tables and columns that were found in files from the
-//! ledger. Statements, DDL and cleaning all read this one form.
+//! Declared tables get their shape from an entity; tables and columns found in files get it from
+//! the ledger. Statements, DDL and cleaning all read this one form.
 
 use sea_orm::{
     ColumnTrait, EntityTrait, IdenStatic, Iterable, PrimaryKeyToColumn, PrimaryKeyTrait, sea_query::ColumnType,
 };
 
-/// What a column holds. The name each has in the ledger is [`Kind::name`].
+/// The kind of values in a column. The ledger stores it as [`Kind::name`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// Text of at most [`IDENTIFIER_CHARS_MAX`] characters; may be part of a key.
@@ -18,7 +18,7 @@ pub enum Kind {
     Integer,
     /// Decimal with 19 digits, 4 of them after the point.
     Decimal,
-    /// Decimal with 28 digits, 4 of them after the point: a sum of decimals does not outgrow it.
+    /// Decimal with 28 digits, 4 of them after the point: wide enough for sums of decimals.
     Total,
     /// 64-bit binary floating point, for measures.
     Double,
@@ -34,10 +34,10 @@ pub enum Kind {
 pub const IDENTIFIER_CHARS_MAX: usize = 191;
 
 impl Kind {
-    /// The kinds that have a wider one.
+    /// Kinds that can be widened.
     pub const WIDENABLE: [Self; 5] = [Self::Integer, Self::Decimal, Self::Double, Self::Day, Self::Time];
 
-    /// The narrowest kind that holds what a column of this kind holds, and values of the other one too.
+    /// The narrowest kind for values of both kinds.
     #[must_use]
     pub const fn joined(self, other: Self) -> Self {
         match (self, other) {
@@ -68,7 +68,7 @@ impl Kind {
         }
     }
 
-    /// The kind with that name, if there is one.
+    /// The kind with this name, if there is one.
     pub fn from_name(name: &str) -> Option<Self> {
         const ALL: [Kind; 9] = [
             Kind::Identifier,
@@ -94,13 +94,13 @@ pub struct ColumnShape {
     pub kind: Kind,
     /// Whether it may be NULL.
     pub nullable: bool,
-    /// Whether an entity declares it; others were found in files.
+    /// Whether an entity declares it; other columns were found in files.
     pub is_declared: bool,
-    /// Whether it keeps its kind whatever files bring: it is part of a key, or a mart or view reads it.
+    /// Whether it is never widened, because it is part of a key, or a mart or view reads it.
     pub is_pinned: bool,
-    /// What it held before it became text, if it held something else.
+    /// Its kind before it was widened to text, if it had another one.
     pub was: Option<Kind>,
-    /// Whether it once was of a narrower kind.
+    /// Whether it was widened before.
     pub is_widened: bool,
 }
 
@@ -110,7 +110,7 @@ impl ColumnShape {
         Self { name, kind, nullable: true, is_declared: false, is_pinned: false, was: None, is_widened: false }
     }
 
-    /// A column that somebody declares.
+    /// A declared column.
     pub const fn declared(name: String, kind: Kind, nullable: bool) -> Self {
         Self { name, kind, nullable, is_declared: true, is_pinned: false, was: None, is_widened: false }
     }
@@ -136,14 +136,14 @@ pub struct TableShape {
     pub auto_increment: bool,
 }
 
-/// The column that holds a row's SHA-256, and that is its key where no other column is.
+/// The column with a row's SHA-256; it is the key if no other column is.
 pub const ROW_HASH: &str = "_row_hash";
 
 /// The column that counts a record's lines.
 const LINE_NO: &str = "line_no";
 
 impl TableShape {
-    /// A table that nobody declares, with that key and the columns that every table has.
+    /// A table without an entity, with this key and the columns that every table has.
     pub fn found(name: &str, key: Vec<String>) -> Self {
         let kind = |name: &str| if name == LINE_NO { Kind::Integer } else { Kind::Identifier };
         let own = [(ROW_HASH, Kind::Hash, false), ("_file_id", Kind::Integer, false), ("_rescued", Kind::Text, true)];
@@ -161,7 +161,7 @@ impl TableShape {
     ///
     /// # Panics
     ///
-    /// When the entity has a column type that is none of the [`Kind`]s, which is a mistake in `entity/`.
+    /// When the entity has a column type without a [`Kind`], which is a mistake in `entity/`.
     pub fn of<E: EntityTrait>() -> Self {
         let columns = E::Column::iter()
             .map(|column| {
@@ -179,7 +179,7 @@ impl TableShape {
         }
     }
 
-    /// The column with that name.
+    /// The column with this name.
     pub fn column(&self, name: &str) -> Option<&ColumnShape> {
         self.columns.iter().find(|column| column.name == name)
     }

@@ -1,4 +1,4 @@
-//! The ledger against itself: every row of a file is accounted for, and its rejects are there.
+//! Checks the ledger itself: the counts of a file add up to its rows, and its rejects are there.
 
 use crate::error::SyncError;
 use crate::sink::Sink;
@@ -7,7 +7,7 @@ use entity::{files, rejects};
 use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use std::collections::BTreeMap;
 
-/// Files that are compared at once: the ledger may hold millions.
+/// Files that one query compares: the ledger may hold millions.
 const FILES_PER_PAGE: u64 = 1000;
 
 /// Id, path, and the rows of a file: read, accepted, duplicate, rejected.
@@ -51,7 +51,7 @@ async fn counted_files_after(snapshot: &DatabaseTransaction, id: i64) -> Result<
     Ok(files.into_tuple().all(snapshot).await?)
 }
 
-/// Numbers of the rejects of files after one id, up to another.
+/// Numbers of rejects by file, for ids after the first bound up to the second.
 async fn kept_rejects(
     snapshot: &DatabaseTransaction,
     after: i64,

@@ -1,4 +1,5 @@
-//! Lines against their records: none without a record, as many as `line_count` says, numbered from 1.
+//! Checks lines against their records: every line has a record, `line_count` is their number, and
+//! they are numbered from 1.
 
 use crate::error::SyncError;
 use crate::feed::dataset::Dataset;
@@ -9,7 +10,7 @@ use futures_util::TryStreamExt;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, Statement, StreamTrait};
 
 impl Sink {
-    /// `None` when the tables are not there yet.
+    /// `None` if the tables do not exist yet.
     pub(crate) async fn verify_lines(
         &self,
         snapshot: &DatabaseTransaction,

@@ -1,5 +1,6 @@
-//! Marts against their own queries: both sides of a market come as one stream in the order of the key,
-//! sorted by the database, so that a row meets its counterpart without either side being kept.
+//! Checks marts against their own queries. Stored and computed rows of a market come as one stream,
+//! sorted by key in the database, so that each row meets its counterpart and neither side is held
+//! in memory.
 
 use crate::error::SyncError;
 use crate::feed::layout::Shapes;
@@ -22,22 +23,23 @@ use sea_orm::{
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
-/// SQLite has no decimals: sums of reals, rounded to 4 places, agree to their 15 digits however they were added up.
+/// SQLite has no decimals: sums of reals, rounded to 4 places, agree to 15 digits in any order of
+/// addition.
 const REAL_TOLERANCE: f64 = 1e-14;
 
-/// Marked parts that one query finds the groups of.
+/// Marked parts whose groups one query finds.
 const PARTS_PER_QUERY: usize = 500;
 
-/// Groups or parts of a market that wait for their refresh; `None` when all do.
+/// Marked groups or parts of a market; `None` if all are marked.
 type Pending = Option<HashSet<String>>;
 
-/// A table that is compared with its query: a mart, or what it is computed from.
+/// A table that is compared with its query: a mart, or its tables of parts and totals.
 struct Subject<'a> {
     shape: &'a TableShape,
-    /// The key column by whose values it is recomputed.
+    /// The key column whose values select what is recomputed.
     group: &'a str,
     query: String,
-    /// What the query reads as totals: not the stored ones, which may be wrong, but the query that they come from.
+    /// The query that replaces the stored totals, because those may be wrong.
     totals: Option<String>,
 }
 
@@ -56,7 +58,7 @@ impl<'a> Subject<'a> {
     }
 }
 
-/// The totals as the tables have them, without what is stored of the parts.
+/// The totals computed from the tables, without the stored parts.
 fn totals_query(partial: &Partial, dialect: Dialect) -> String {
     partial.totals_of(dialect, &format!("({})", partial.body), "1 = 1")
 }
@@ -117,7 +119,7 @@ impl Sink {
         Ok(is_current)
     }
 
-    /// The groups that marked parts are in, by what is stored of them and by what they would become.
+    /// The groups of marked parts, both as stored and as they would be recomputed.
     async fn groups_of_marked(
         &self,
         snapshot: &DatabaseTransaction,
@@ -142,7 +144,7 @@ impl Sink {
         Ok(groups)
     }
 
-    /// Every market that the mart or a table that it reads speaks of.
+    /// Every market in the mart or in a table that it reads.
     async fn markets_of(
         &self,
         snapshot: &DatabaseTransaction,
@@ -173,7 +175,7 @@ impl Sink {
         let statement = Statement::from_sql_and_values(self.db.dialect.backend(), query.sql, query.binds);
         let group = subject.shape.columns.iter().position(|column| column.name == subject.group);
         let mut rows = snapshot.stream_raw(statement).await?;
-        // A stored row, until its computed counterpart comes.
+        // A stored row that waits for its computed counterpart.
         let mut stored: Option<MartRow> = None;
         while let Some(row) = rows.try_next().await? {
             let is_computed = row.try_get_by_index::<i64>(0)? == 1;
@@ -206,7 +208,7 @@ impl Sink {
         Ok(())
     }
 
-    /// Stored and computed rows of a market, those with the same key next to one another, the stored one first.
+    /// Stored and computed rows of a market, sorted by key; the stored row of a key comes first.
     fn both_sides(&self, subject: &Subject<'_>, shapes: &Arc<Shapes>, market: &str) -> Result<Rendered, SyncError> {
         let Subject { shape, query, totals, .. } = subject;
         let scope = Scope::Market(market.to_owned());
@@ -253,7 +255,7 @@ async fn pending_marks(snapshot: &DatabaseTransaction, mart: &Mart) -> Result<BT
 impl MartRow {
     fn of(row: &QueryResult, shape: &TableShape, dialect: Dialect) -> Self {
         let cells = shape.columns.iter().enumerate().map(|(index, column)| {
-            // The side comes first. What cannot even be read differs from all that can be computed.
+            // The first column is the side. An unreadable cell differs from every computed one.
             cell(row, index + 1, column.kind, dialect).unwrap_or_else(|error| Some(format!("unreadable ({error})")))
         });
         Self { cells: cells.collect() }
@@ -299,7 +301,7 @@ fn is_close(one: Option<&str>, other: Option<&str>) -> bool {
     (one - other).abs() <= one.abs().max(other.abs()) * REAL_TOLERANCE
 }
 
-/// A cell as text, the same for the same value wherever it comes from.
+/// A cell as text: equal values give equal text, whatever their source.
 fn cell(row: &QueryResult, index: usize, kind: Kind, dialect: Dialect) -> Result<Option<String>, DbErr> {
     fn text<T: ToString>(value: Option<T>) -> Option<String> {
         value.map(|value| value.to_string())

@@ -1,8 +1,8 @@
-//! Verify: whether the database is what its own rows say. Everything is read from one snapshot, so it
-//! may run beside a writer, and nothing is written.
+//! Verify: checks that the database is consistent with its own rows. It reads one snapshot, so it
+//! can run in parallel with a writer, and it writes nothing.
 //!
-//! Marts are recomputed from the tables, row hashes from the stored values, counts from what is there.
-//! Rows are streamed: memory does not grow with the tables.
+//! It recomputes marts from the tables, row hashes from the stored values, and counts from the
+//! stored rows. Rows are streamed, so memory does not grow with the tables.
 
 pub(crate) mod ledger;
 pub(crate) mod lines;
@@ -17,13 +17,13 @@ use serde::Serialize;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Differences of each kind that are told in full: enough to see what they have in common.
+/// Differences of each kind that are listed: enough to see what they have in common.
 const EXAMPLES_MAX: usize = 5;
 
-/// What was checked, and what differs.
+/// The checks and their differences.
 #[derive(Debug, Default, Serialize)]
 pub struct Verification {
-    /// Each check with its findings.
+    /// One entry for each check of each table.
     pub checks: Vec<Check>,
 }
 
@@ -34,37 +34,37 @@ pub struct Check {
     pub table: String,
     /// What was compared.
     pub what: &'static str,
-    /// How many rows, records or files were.
+    /// Number of rows, records or files compared.
     pub checked: u64,
-    /// Groups and markets that wait for their refresh and were left out.
+    /// Groups and markets that were skipped because they wait for a refresh.
     pub pending: u64,
-    /// Why it could not be checked.
+    /// Why the check could not run, if it did not.
     pub skipped: Option<&'static str>,
-    /// How many differences there are.
+    /// Number of differences.
     pub differences: u64,
-    /// The first ones of each kind.
+    /// The first differences of each kind.
     pub examples: Vec<Difference>,
-    /// How long it took.
+    /// Duration of the check.
     pub elapsed_ms: u64,
 }
 
-/// Something that is not as it should be.
+/// A difference between stored and expected.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Difference {
     /// What is wrong.
     pub kind: &'static str,
-    /// The row: the values of its key.
+    /// The key values of the row.
     pub key: String,
-    /// The column, where it is one.
+    /// The column, if the difference is in one.
     pub column: Option<String>,
-    /// What is there; `None` for NULL, or when nothing is.
+    /// The stored value; `None` for NULL or if nothing is stored.
     pub stored: Option<String>,
-    /// What should be.
+    /// The expected value.
     pub expected: Option<String>,
 }
 
 impl Verification {
-    /// Differences over all checks.
+    /// Number of differences over all checks.
     pub fn differences(&self) -> u64 {
         self.checks.iter().map(|check| check.differences).sum()
     }
@@ -99,19 +99,19 @@ impl Check {
 }
 
 impl Sink {
-    /// Compares everything that can be computed with what is stored.
+    /// Compares all that can be recomputed with what is stored.
     ///
     /// # Errors
     ///
     /// When the database fails.
     pub async fn verify(&self, datasets: &[Arc<Dataset>]) -> Result<Verification, SyncError> {
         let snapshot = self.db.snapshot().await?;
-        // A daemon may be adding columns: the shapes are those of the snapshot.
+        // Read the shapes from the snapshot, because a daemon may be adding columns.
         let shapes = Arc::new(self.marts.existing_shapes(&snapshot).await?);
         let mut checks = Vec::new();
         for mart in &self.marts.definitions.marts {
             let started = Instant::now();
-            // The time of both is told with the mart.
+            // The mart's duration covers both.
             let mut of_mart = self.verify_mart(&snapshot, mart, &shapes).await?.into_iter();
             checks.extend(of_mart.next().map(|check| check.since(started)));
             checks.extend(of_mart);

@@ -1,4 +1,5 @@
-//! Stored rows against their hashes. One pass over a table: rows are streamed in batches, which rayon decodes and hashes.
+//! Checks stored rows against their hashes, in one pass over a table: rows are streamed in batches,
+//! which rayon decodes and hashes.
 
 use crate::error::SyncError;
 use crate::sink::Sink;
@@ -16,21 +17,21 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
-/// Rows that are decoded and hashed at once: with rows of the largest size still a few hundred MB, with
-/// ordinary ones enough that handing them over costs nothing.
+/// Rows in a batch: a few hundred MB with rows of the largest size, and with ordinary rows enough
+/// that passing them to another thread costs nothing noticeable.
 const ROWS_PER_BATCH: usize = 256;
 
-/// Batches that are hashed while more rows are read: one for each of a few cores.
+/// Batches that are hashed while more rows are read: enough for a few cores.
 const BATCHES_IN_FLIGHT: usize = 4;
 
-/// What a batch of rows said.
+/// Result of one batch.
 #[derive(Default)]
 struct Findings {
     rows: u64,
     differences: Vec<Difference>,
 }
 
-/// What is needed to check rows, wherever that is done.
+/// All that a thread needs to check rows.
 struct RowCheck {
     data: Vec<ColumnShape>,
     key: Vec<ColumnShape>,
@@ -92,7 +93,7 @@ impl RowCheck {
         let mut findings = Findings { rows: rows.len() as u64, ..Findings::default() };
         let all: Vec<&QueryResult> = rows.iter().collect();
         if self.check_hashes(&all, &mut findings).is_err() {
-            // One that cannot be read must not hide the others.
+            // An unreadable row must not hide the others.
             findings.differences.clear();
             for row in &all {
                 if let Err(error) = self.check_hashes(std::slice::from_ref(row), &mut findings) {

@@ -1,5 +1,5 @@
-//! Rows against the ledger's files that they say they come from. The database finds those that differ: of the others
-//! nothing is kept, however many files wrote to a table.
+//! Checks the `_file_id` of rows against the ledger. The database finds the wrong ones, so memory
+//! does not grow with the number of files that wrote to a table.
 
 use crate::error::SyncError;
 use crate::feed::dataset::Dataset;
@@ -11,18 +11,18 @@ use sea_orm::sea_query::{Alias, Condition, Expr, ExprTrait, JoinType, Query};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, StreamTrait};
 use std::sync::Arc;
 
-/// Rows of a market that say they come from a file that cannot have written them.
+/// Rows of a market whose `_file_id` names a file that cannot have written them.
 struct WrongWriter {
     market: String,
     file_id: i64,
     rows: u64,
-    /// Market of that file, if it is there.
+    /// Market of that file, if it is in the ledger.
     file_market: Option<String>,
     is_there: bool,
 }
 
 impl Sink {
-    /// Whether the files that rows say they come from are there, and of the same dataset and market.
+    /// Checks that the files in `_file_id` exist, with the same dataset and market as the rows.
     pub(crate) async fn verify_writers(
         &self,
         snapshot: &DatabaseTransaction,
@@ -40,7 +40,7 @@ impl Sink {
         let of_file = |column: C| Expr::col((files::Entity, column));
         let mut is_wrong =
             Condition::any().add(of_file(C::Market).is_null()).add(of_file(C::Market).ne(of_row("market")));
-        // A feed that is not configured any more says nothing of its tables.
+        // The tables of a dataset that is no longer configured are unknown.
         if !feeds.is_empty() {
             is_wrong =
                 is_wrong.add(of_file(C::Dataset).is_null()).add(of_file(C::Dataset).is_not_in(feeds.iter().copied()));
@@ -62,7 +62,7 @@ impl Sink {
         let mut stream = snapshot.stream(&query).await?;
         while let Some(row) = stream.try_next().await? {
             let wrong = WrongWriter {
-                // A value that is none is in no file either.
+                // An invalid value belongs to no file.
                 market: row.try_get_by_index(0).unwrap_or_default(),
                 file_id: row.try_get_by_index(1).unwrap_or_default(),
                 rows: row.try_get_by_index::<i64>(2)?.unsigned_abs(),
@@ -95,7 +95,7 @@ impl Sink {
     }
 }
 
-/// The key of one of the rows.
+/// Key of one of these rows, as an example.
 async fn first_key(
     snapshot: &DatabaseTransaction,
     shape: &TableShape,

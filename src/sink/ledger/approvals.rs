@@ -1,6 +1,6 @@
-//! Approvals: an operator lets a held deletion be made, or has a refused file tried again. The only thing that is written
-//! without the lease: one row of the ledger, from `held` to `pending`, or without the rules it was refused under, which
-//! whoever holds the lease then takes up.
+//! Approvals: an operator approves a held deletion, or another try of a quarantined file. This is
+//! the only write without the lease. It changes one ledger row: from `held` to `pending`, or it
+//! clears the rules digest of the refusal. The process that holds the lease then takes the file up.
 
 use crate::config::Config;
 use crate::error::SyncError;
@@ -12,7 +12,8 @@ use entity::files;
 use sea_orm::sea_query::{Expr, ExprTrait, Query};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
-/// Approves a held deletion, or another try of a quarantined file; `false` when it is that no more.
+/// Approves a held deletion, or another try of a quarantined file; `false` if the file is no longer
+/// held or quarantined.
 ///
 /// # Errors
 ///
@@ -33,8 +34,9 @@ pub async fn approve(config: &Config, file: &FileRecord, now_ms: i64) -> Result<
 }
 
 impl Ledger {
-    /// The files whose deletion is held back, and the quarantined ones that no newer version of their path has
-    /// superseded. Of these not those whose rows reached the tables before: they go on under another line of the ledger.
+    /// Held files, and quarantined files that no newer version of their path has superseded.
+    /// Quarantined files with rows in the tables are left out: they continue under another ledger
+    /// line.
     ///
     /// # Errors
     ///
@@ -59,7 +61,7 @@ impl Ledger {
         Ok(files::Entity::find_by_id(id).one(&self.db.connection).await?.map(FileRecord::from))
     }
 
-    /// Paths of files that an operator approved and nobody took up yet.
+    /// Paths of approved files that nobody has taken up yet.
     ///
     /// # Errors
     ///

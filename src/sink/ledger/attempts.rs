@@ -1,5 +1,6 @@
-//! Attempts: in whose hands a process died, as the ledger tells. Before a file is worked on, its line says so; the next
-//! start that finds it so knows that the process before it died, and stops when these are enough.
+//! Attempts: counts in the ledger the processes that died while working on a file. A file's ledger
+//! line is marked before the work begins. If the next start finds the mark, the process before it
+//! died; after enough deaths the file is refused.
 //!
 //! | what happens to the process | what the line says |
 //! |---|---|
@@ -9,11 +10,13 @@
 //! | it commits the last chunk, is done with the file, or ends in order | nothing |
 //! | it dies | what it said before |
 //!
-//! What a file does to a process it does again at the same place, after the same work. A process that was killed soon after
-//! it took the file up says less: that may be chance, as for a small file of many, so it takes more of these.
+//! A file that kills a process does so again at the same place, after the same work. A quick death
+//! says less, because it may be chance, as with one small file of many; so more quick deaths are
+//! needed.
 //!
-//! Two files may have been at work when it died, and both are suspects: each goes on alone until it has moved, so that
-//! another death is its own. What comes after the last chunk (indexes, marts) is no file's, and is not counted.
+//! Two files may have been at work when the process died, and both are suspects. Each then runs
+//! alone until its next commit, so that another death is clearly its own. Work after the last chunk
+//! (indexes, marts) belongs to no file, and is not counted.
 
 use crate::error::SyncError;
 use crate::process::waiting::aloud;
@@ -28,45 +31,47 @@ use std::time::Duration;
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard};
 use tokio::task::JoinHandle;
 
-/// Processes that may die with the same file in hand, at the same place, and after some work: one may be killed by chance,
-/// two by an operator who tries again, and three are what the file does.
+/// Slow deaths at the same place after which a file is refused: one may be chance, a second may be
+/// an operator's retry, and the third is caused by the file.
 const SLOW_DEATHS_MAX: u32 = 3;
 
-/// Processes that may die so at all: a restart takes seconds, so that this ends within minutes too.
+/// Deaths of any kind after which a file is refused. A restart takes seconds, so this also ends
+/// within minutes.
 const DEATHS_MAX: u32 = 10;
 
-/// Up to this a death is a quick one. What fills the memory takes longer; a small file is done by then.
+/// A death up to this time is a quick one. Filling the memory takes longer, and a small file is
+/// done by then.
 pub const QUICK_MAX: Duration = Duration::from_secs(1);
 
-/// What the ledger says of the processes that took a file up since it last moved, as if the last one were dead.
+/// Processes that took a file up since its last commit; the last one is counted as dead.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempts {
-    /// Those that had it for no longer than [`QUICK_MAX`].
+    /// Quick deaths: at work for no longer than [`QUICK_MAX`].
     pub quick: u32,
-    /// The others.
+    /// Slow deaths.
     pub slow: u32,
 }
 
-/// Whether a file is worked on in company, while this is held.
+/// Whether a file runs in parallel with others, while this is held.
 #[derive(Debug)]
 pub struct Company {
-    /// `None` only while one takes the place of the other.
+    /// `None` only while one guard replaces the other.
     beside: Option<Beside>,
-    /// Counts a slow death once it is one.
+    /// Timer that turns the quick death into a slow one.
     counting: Option<JoinHandle<()>>,
 }
 
 #[derive(Debug)]
 enum Beside {
-    /// Beside other files.
+    /// In parallel with other files.
     #[expect(dead_code, reason = "it is held until it is dropped")]
     Others(OwnedRwLockReadGuard<()>),
-    /// Alone, because a process may have died of it.
+    /// Alone, because a process may have died because of it.
     Nobody(OwnedRwLockWriteGuard<()>),
 }
 
 impl Company {
-    /// The file has moved: others may be worked on too.
+    /// The file has committed: other files may run too.
     #[must_use]
     pub fn moved(mut self) -> Self {
         self.stop_counting();
@@ -91,10 +96,10 @@ impl Drop for Company {
 }
 
 impl Attempts {
-    /// What the line of a file says that the first process takes up.
+    /// The mark for the first process that takes a file up.
     pub const FIRST: Self = Self { quick: 1, slow: 0 };
 
-    /// What it says once the file has moved.
+    /// The mark after a commit.
     pub const MOVED: Self = Self { quick: 0, slow: 1 };
 
     const fn deaths(self) -> u32 {
@@ -105,7 +110,7 @@ impl Attempts {
         self.slow >= SLOW_DEATHS_MAX || self.deaths() >= DEATHS_MAX
     }
 
-    /// As the ledger has it.
+    /// The form stored in the ledger.
     pub(crate) fn of_ledger(text: Option<&str>) -> Self {
         text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
     }
@@ -116,13 +121,13 @@ impl Attempts {
 }
 
 impl Ledger {
-    /// Notes that this process takes a file up, and waits until it may be worked on.
+    /// Marks a file as taken up by this process, and waits until it may run.
     ///
     /// # Errors
     ///
-    /// [`SyncError::Damaged`] when too many processes died with it in hand.
+    /// [`SyncError::Damaged`] when too many processes died while working on it.
     pub async fn take_up(self: &Arc<Self>, file: &FileRecord) -> Result<Company, SyncError> {
-        // What is left of a file whose rows are all there is no work on the file.
+        // Once all rows of a file are committed, the rest is not work on the file.
         let is_done = file.position.is_some_and(|position| position.done);
         let is_new = self.at_work.lock().unwrap_or_else(PoisonError::into_inner).contains(&file.id);
         let before = if is_done || is_new { Attempts::default() } else { file.attempts };
@@ -137,7 +142,7 @@ impl Ledger {
         let lock = Arc::clone(&self.beside);
         let beside = match before.deaths() {
             0 => Beside::Others(aloud("another file that a process may have died of", lock.read_owned()).await),
-            // Only who is at work is counted.
+            // Only files at work are counted.
             _ => Beside::Nobody(aloud("the files at work, to go on alone after a crash", lock.write_owned()).await),
         };
         if is_done {
@@ -156,7 +161,7 @@ impl Ledger {
         Ok(Company { beside: Some(beside), counting: Some(counting) })
     }
 
-    /// Notes that a process that dies now dies slowly, unless the file has moved.
+    /// Records that a death from now on is a slow one, unless the file has committed since.
     async fn count_slow(&self, file_id: i64, quick: Attempts) {
         let slow = Attempts { quick: quick.quick - 1, slow: quick.slow + 1 };
         let noted = files::Entity::update_many()
@@ -166,22 +171,22 @@ impl Ledger {
             .exec(&self.db.connection)
             .await;
         if let Err(error) = noted {
-            // Then it counts as a quick one.
+            // If this fails, a death counts as a quick one.
             tracing::debug!(file_id, reason = %SyncError::from(error), "an attempt was not noted");
         }
     }
 
-    /// Has a file that this process begins counted as its own.
+    /// Counts a file as begun by this process.
     pub(crate) fn count(&self, file_id: i64) {
         self.at_work.lock().unwrap_or_else(PoisonError::into_inner).insert(file_id);
     }
 
-    /// Has a file that is done with counted no more.
+    /// Removes the mark of a finished file.
     pub(crate) fn uncount(&self, file_id: i64) {
         self.at_work.lock().unwrap_or_else(PoisonError::into_inner).remove(&file_id);
     }
 
-    /// Says that this process dies of none of its files: it ends in order.
+    /// Removes all marks of this process, because it ends normally.
     pub(crate) async fn release_files(&self) -> Result<(), SyncError> {
         let ids: Vec<i64> = self.at_work.lock().unwrap_or_else(PoisonError::into_inner).drain().collect();
         if ids.is_empty() {

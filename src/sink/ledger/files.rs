@@ -1,4 +1,5 @@
-//! Ledger: what was synced, in the database. Every question about files is answered from here.
+//! Files: the ledger's lines, one for each version of a file. Every question about files is
+//! answered here.
 
 use crate::chunk::{Counts, Position};
 use crate::error::SyncError;
@@ -18,16 +19,17 @@ use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-/// Paths that one query asks for: far below every database's limit of bound values.
+/// Paths in one query: far below every database's limit of bound values.
 pub(crate) const PATHS_PER_QUERY: usize = 500;
 
-/// In place of the digest of a content that nobody has read: of a file that may not be read, is too large, or never settles.
+/// Stored instead of a content digest if the content was not read: the file is unreadable, too
+/// large, or keeps changing.
 pub const UNHASHED: &str = "";
 
 /// State of a file in the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FileState {
-    /// Known, and waiting for its turn.
+    /// Known, waiting for its turn.
     Pending,
     /// Its rows are being written.
     Syncing,
@@ -65,16 +67,17 @@ impl FileState {
         Self::ALL.into_iter().find(|state| state.name() == name)
     }
 
-    /// The state that a line of the ledger names. An unknown one can only come from a newer release: the file is left alone.
+    /// Parses a state from the ledger. An unknown one can only come from a newer release; then the
+    /// file is left alone.
     pub(crate) fn of_ledger(name: &str) -> Self {
         Self::from_name(name).unwrap_or(Self::Held)
     }
 }
 
-/// What the ledger knows of one version of a file.
+/// The ledger line of one version of a file.
 #[derive(Clone, Debug)]
 pub struct FileRecord {
-    /// Identity.
+    /// Id of the ledger line.
     pub id: i64,
     /// Absolute path.
     pub path: String,
@@ -84,32 +87,32 @@ pub struct FileRecord {
     pub market: Option<String>,
     /// SHA-256 of the content, hex.
     pub sha256: String,
-    /// Orders the files of a dataset and market; milliseconds since 1970.
+    /// Version, which orders the files of a dataset and market; milliseconds since 1970.
     pub version_ms: i64,
-    /// Where it stands.
+    /// Its state.
     pub state: FileState,
     /// Counts so far.
     pub counts: Counts,
-    /// What the file system said of it when it was read.
+    /// Its stamp when it was read, to recognise an unchanged file without hashing it.
     pub stamp: Stamp,
-    /// Digest of the rules that it was read under; of a quarantined file, of those that it was
-    /// refused under.
+    /// Digest of the rules that it was read with; for a quarantined file, of what the refusal
+    /// depends on.
     pub rules_digest: String,
-    /// Where to go on.
+    /// Position to resume at.
     pub position: Option<Position>,
-    /// Who took it up since it last moved.
+    /// Processes that took it up since its last commit.
     pub attempts: Attempts,
     /// Whether an operator approved its deletion.
     pub is_approved: bool,
-    /// Its columns and delimiter, where it has rejects.
+    /// Its columns and delimiter, kept for the export of its rejects.
     pub header: Option<Header>,
-    /// Name without extensions of the file whose rejects it corrects.
+    /// For a corrected copy: name without extensions of the file that it corrects.
     pub corrects: Option<String>,
     /// Why it is not synced.
     pub error: Option<String>,
 }
 
-/// A version of a file that the ledger does not know yet.
+/// A version of a file that is not in the ledger yet.
 #[derive(Clone, Debug)]
 pub struct NewFile {
     /// Absolute path.
@@ -120,28 +123,28 @@ pub struct NewFile {
     pub market: Option<String>,
     /// SHA-256 of the content, hex.
     pub sha256: String,
-    /// Orders the files of a dataset and market; milliseconds since 1970.
+    /// Version, which orders the files of a dataset and market; milliseconds since 1970.
     pub version_ms: i64,
-    /// Where it stands.
+    /// Its state.
     pub state: FileState,
-    /// What the file system said of it when it was read.
+    /// Its stamp when it was read, to recognise an unchanged file without hashing it.
     pub stamp: Stamp,
-    /// Rules it was read under.
+    /// Digest of the rules that it was read with.
     pub rules_digest: String,
-    /// Name without extensions of the file whose rejects it corrects.
+    /// For a corrected copy: name without extensions of the file that it corrects.
     pub corrects: Option<String>,
     /// Why it is not synced.
     pub error: Option<String>,
 }
 
 impl FileRecord {
-    /// Whether an operator wants a quarantined file tried again as it is: the ledger then names no
-    /// rules, so that none are the same.
+    /// Whether an operator asked for another try of a quarantined file: its rules digest is then
+    /// empty, so that it matches no rules.
     pub fn is_retry_requested(&self) -> bool {
         self.state == FileState::Quarantined && self.rules_digest.is_empty()
     }
 
-    /// What it is compared with other files by.
+    /// Version and path, by which files are ordered.
     pub fn version(&self) -> Version {
         Version { ms: self.version_ms, path: self.path.clone() }
     }
@@ -190,11 +193,12 @@ pub(crate) fn counts_of(file: &files::Model) -> Counts {
 /// Totals for metrics and status.
 #[derive(Clone, Debug, Default)]
 pub struct LedgerTotals {
-    /// Files by state: the newest version of each path; of stopped files, only those that are there and not replaced.
+    /// Files by state: the newest version of each path. Stopped files count only while they exist
+    /// and nothing newer replaces them.
     pub files: BTreeMap<&'static str, u64>,
     /// Counts over all files.
     pub counts: Counts,
-    /// Rejected rows that no corrected file has closed.
+    /// Rejected rows that nothing has closed yet.
     pub rejects_open: u64,
     /// Mart groups waiting for their refresh.
     pub dirty_groups: u64,
@@ -217,7 +221,7 @@ struct RowTotals {
 }
 
 impl Ledger {
-    /// Ids of the files that are not done with.
+    /// Ids of unfinished files.
     ///
     /// # Errors
     ///
@@ -258,7 +262,7 @@ impl Ledger {
         Ok(newest.map(FileRecord::from))
     }
 
-    /// The last version of the path whose rows reached the tables, if only in part.
+    /// The last version of the path with rows in the tables, even if only some.
     ///
     /// # Errors
     ///
@@ -275,7 +279,7 @@ impl Ledger {
         Ok(taken.map(FileRecord::from))
     }
 
-    /// The same of each of these paths.
+    /// The same for each of these paths.
     ///
     /// # Errors
     ///
@@ -296,7 +300,7 @@ impl Ledger {
         Ok(taken)
     }
 
-    /// Version and path of the newest file of a dataset and market whose rows reached the tables, this one aside.
+    /// Version and path of the newest other file of a dataset and market with rows in the tables.
     ///
     /// # Errors
     ///
@@ -305,9 +309,9 @@ impl Ledger {
         let newest = files::Entity::find()
             .filter(files::Column::Dataset.eq(file.dataset.clone()))
             .filter(files::Column::Market.eq(file.market.clone()))
-            // What corrects single rows of an export is none.
+            // A corrected copy does not count, because it has only single rows of an export.
             .filter(files::Column::Corrects.is_null())
-            // One that was given up half-way has rows in the tables too.
+            // A file that was given up half-way also has rows in the tables.
             .filter(files::Column::Position.is_not_null())
             .filter(files::Column::Id.ne(file.id))
             .order_by_desc(files::Column::Version)
@@ -328,7 +332,7 @@ impl Ledger {
         Ok(files.into_iter().map(|file| (file.id, version(file))).collect())
     }
 
-    /// Adds a version of a file; a predecessor at the same path that was not finished is given up.
+    /// Adds a version of a file, and gives up an unfinished predecessor at the same path.
     ///
     /// # Errors
     ///
@@ -353,7 +357,8 @@ impl Ledger {
         Ok(added.into())
     }
 
-    /// Adds files at paths that the ledger does not know yet, all or none, and returns their records by path.
+    /// Adds files at paths that are new to the ledger, all or none, and returns their lines by
+    /// path.
     ///
     /// # Errors
     ///
@@ -415,7 +420,7 @@ impl Ledger {
         ]
     }
 
-    /// Moves a file to a state, under these rules.
+    /// Sets the state and rules digest of a file.
     ///
     /// # Errors
     ///
@@ -449,7 +454,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// Notes that a path was touched without a change of its content.
+    /// Stores a new stamp for unchanged content.
     ///
     /// # Errors
     ///
@@ -473,7 +478,8 @@ impl Ledger {
     /// When the database fails.
     pub async fn totals(&self, datasets: &[Arc<Dataset>]) -> Result<LedgerTotals, SyncError> {
         use files::Column as C;
-        // PostgreSQL and MySQL add integers up to a wider type; the driver reads this one on all three.
+        // PostgreSQL and MySQL sum integers into a wider type. The driver can read this type on all
+        // three databases.
         let integer = if self.db.dialect == crate::sink::db::dialect::Dialect::Mysql { "SIGNED" } else { "BIGINT" };
         let sum = |column: C| Expr::expr(Expr::col(column).sum()).cast_as(integer);
         let rows = files::Entity::find()

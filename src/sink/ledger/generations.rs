@@ -1,5 +1,5 @@
-//! Generations: the name of the commit that last changed the rows of a table and market. What was noted about
-//! these rows elsewhere holds as long as the name is the one it was noted under.
+//! Generations: the name of the commit that last changed the rows of a table and market. A record
+//! index of these rows is valid as long as this name is the one that it was made under.
 
 use crate::error::SyncError;
 use crate::sink::ledger::Ledger;
@@ -9,8 +9,8 @@ use sea_orm::{ConnectionTrait, EntityTrait, Set};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// A name that no commit had before, on whatever database: a copy of one that is restored later must not come upon a
-/// name again that this one goes on to use.
+/// A unique name for a commit, across all databases: a backup that is restored later must never
+/// repeat a name that was used since.
 pub fn new_generation() -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -29,7 +29,7 @@ impl Ledger {
         Ok(row.map(|row| row.generation))
     }
 
-    /// Begins a generation, in the transaction that changes the rows.
+    /// Stores a new generation, in the transaction that changes the rows.
     pub(crate) async fn begin_generation(
         &self,
         connection: &impl ConnectionTrait,

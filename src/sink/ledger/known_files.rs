@@ -1,5 +1,5 @@
-//! Known files: the little of the ledger that a look at an inbox needs, of paths that are there. Of 100,000 files it is
-//! read at every start.
+//! Known files: the part of the ledger that a scan of an inbox needs, for existing paths. It is
+//! small, because every start reads it for perhaps 100,000 files.
 
 use crate::error::SyncError;
 use crate::feed::stamp::Stamp;
@@ -9,12 +9,12 @@ use entity::files;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use sha2::{Digest, Sha256};
 
-/// A path in little room: the first half of its SHA-256, by which the ledger finds it.
+/// A short form of a path: the first half of the SHA-256 by which the ledger finds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PathKey([u64; 2]);
 
 impl PathKey {
-    /// Of a path as the ledger has it.
+    /// The digest of a path as it is stored in the ledger.
     pub fn of(path: &str) -> Self {
         let digest = Sha256::digest(path.as_bytes());
         let half = |at: usize| u64::from_be_bytes(digest[at..at + 8].try_into().expect("eight bytes"));
@@ -32,11 +32,11 @@ impl PathKey {
 pub struct KnownFile {
     /// Its path.
     pub key: PathKey,
-    /// Where it stands.
+    /// Its state.
     pub state: FileState,
-    /// What the file system said of it.
+    /// Its stamp, to recognise an unchanged file.
     pub stamp: Stamp,
-    /// Rules it was read under.
+    /// Digest of the rules that it was read with.
     pub rules_digest: String,
 }
 
@@ -52,7 +52,7 @@ impl From<&FileRecord> for KnownFile {
 }
 
 impl Ledger {
-    /// Every version of the files at these paths, the newest one of a path after the others.
+    /// All versions of the files at these paths; the newest of a path comes last.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! Marks: the groups and parts of marts that are to be computed anew, as the ledger has them.
+//! Marks: the mart groups and parts that wait for a refresh.
 
 use crate::error::SyncError;
 use crate::sink::ledger::Ledger;
@@ -17,14 +17,14 @@ pub(crate) struct Marks {
 }
 
 impl Marks {
-    /// How many marks there are of groups or parts; `None` when the market is marked as a whole.
+    /// Number of marks on groups or parts; `None` if the whole market is marked.
     pub fn groups(&self) -> Option<i64> {
         (self.group_marks == self.marks).then_some(self.marks)
     }
 }
 
 impl Ledger {
-    /// What is marked of the marts, in the order of their names and of the markets.
+    /// All marks, ordered by mart and market.
     pub(crate) async fn marks(&self) -> Result<Vec<Marks>, SyncError> {
         let marks = dirty_groups::Entity::find()
             .select_only()

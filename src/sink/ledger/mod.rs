@@ -19,15 +19,16 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 use tokio::sync::RwLock;
 
-/// What was synced, refused and changed, as the database has it.
+/// The ledger: what was synced, refused and changed.
 #[derive(Debug)]
 pub struct Ledger {
     pub(crate) db: Arc<Db>,
-    /// What stands in the way of changes.
+    /// Known obstacles to changes of tables, views and marts.
     obstacles: Obstacles,
-    /// Files whose attempt is counted already for this process.
+    /// Files whose attempt by this process is already counted.
     at_work: Mutex<HashSet<i64>>,
-    /// Held for reading while a file is worked on, and for writing by one in whose hands a process may have died.
+    /// Held for reading by each file at work, and for writing by a file that may have killed a
+    /// process, so that it runs alone.
     beside: Arc<RwLock<()>>,
 }
 

@@ -1,5 +1,6 @@
-//! Now: which lines of the ledger count at the moment. A version of a file that was refused matters until its cause is gone:
-//! newer content at its path, a newer export of its dataset and market, or the file's own end.
+//! Now: which ledger lines currently count. A refused version of a file counts until newer content
+//! replaces it at its path, a newer export of its dataset and market is synced, or the file is
+//! gone.
 
 use crate::error::SyncError;
 use crate::feed::dataset::{Dataset, FeedKind};
@@ -10,27 +11,29 @@ use sea_orm::sea_query::{Alias, Condition, Expr, ExprTrait, Query, SelectStateme
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use std::sync::Arc;
 
-/// Files that are looked for at a time, and that one statement marks: few enough for every database's bound values.
+/// Files that are checked at a time, and updated by one statement: within every database's limit of
+/// bound values.
 const FILES_PER_LOOK: u64 = 500;
 
-/// States that somebody has to look after, as long as the file is there.
+/// States that need an operator, as long as the file exists.
 const STOPPED: [FileState; 4] = [FileState::Quarantined, FileState::Held, FileState::Failed, FileState::Unmatched];
 
-/// A file of the ledger that is to be looked for on disk.
+/// A file of the ledger whose existence on disk is checked.
 #[derive(Clone, Debug)]
 pub struct LookedFor {
-    /// Its line.
+    /// Id of its ledger line.
     pub id: i64,
     /// Absolute path.
     pub path: String,
-    /// Where it stands.
+    /// Its state.
     pub state: FileState,
-    /// Whether it was gone when it was looked for last.
+    /// Whether the last check found it gone.
     pub is_vanished: bool,
 }
 
 impl Ledger {
-    /// Files that count only while they are there, after that line of the ledger: stopped ones, and those with open rejects.
+    /// Files that count only while they exist (stopped ones, and those with open rejects), after
+    /// this ledger line.
     ///
     /// # Errors
     ///
@@ -58,7 +61,8 @@ impl Ledger {
         Ok(wanted.into_iter().map(file).collect())
     }
 
-    /// Notes that these files vanished, or are there again where there is no time; as many as are looked for at a time.
+    /// Records when these files vanished, or without a time that they exist again; one batch at a
+    /// time.
     ///
     /// # Errors
     ///
@@ -77,14 +81,14 @@ impl Ledger {
     }
 }
 
-/// The lines that count now: of stopped files those that are still there and that nothing has replaced, of others the
-/// newest of each path.
+/// The lines that currently count: stopped files that still exist and that nothing newer replaces,
+/// and the newest line of every other path.
 pub(crate) fn counts_now(datasets: &[Arc<Dataset>]) -> Condition {
     let matters = Condition::all().add(files::Column::VanishedAt.is_null()).add(is_superseded(datasets).not());
     Condition::all().add(is_newest()).add(Condition::any().add(is_stopped().not()).add(matters))
 }
 
-/// Open rejects of files that are still there.
+/// Open rejects of files that still exist.
 pub(crate) fn is_open_now() -> Condition {
     let file = (files::Entity, files::Column::Id);
     let vanished = Query::select()
@@ -109,8 +113,8 @@ fn open_rejects_of_file() -> SelectStatement {
         .to_owned()
 }
 
-/// Whether no later line has the same path. Asked row by row, by an index: to group the whole ledger for each page would
-/// read all of it.
+/// Whether no later line has the same path. Checked for each row through an index; grouping would
+/// read the whole ledger for every page.
 fn is_newest() -> SimpleExpr {
     use files::Column as C;
     let later = Alias::new("later");

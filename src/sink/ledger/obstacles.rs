@@ -1,5 +1,6 @@
-//! Obstacles: what stands in the way of a change that files or definitions need, most often somebody's object. Everything
-//! else goes on; the ledger has it for `status`, and it goes by itself once the change can be made.
+//! Obstacles: what prevents a change that files or definitions need, most often an object that
+//! somebody built. All other work continues. The ledger keeps obstacles for `status`; an obstacle
+//! disappears once the change can be made.
 
 use crate::error::SyncError;
 use crate::sink::ledger::Ledger;
@@ -12,26 +13,26 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-/// The obstacles that are known, by what they are about.
+/// The known obstacles, by subject.
 pub(crate) type Obstacles = Mutex<BTreeMap<String, Obstacle>>;
 
-/// Something that stays as it is although it should change.
+/// Why something cannot change as it should.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Obstacle {
-    /// What stays as it is: `table.column`, a view, or a mart.
+    /// The subject that cannot change: `table.column`, a view, or a mart.
     pub about: String,
-    /// Whose objects stand in the way; empty when only the database's reason is known.
+    /// The objects that prevent the change; empty if only the database's reason is known.
     pub object: String,
-    /// Why, and what becomes of the data meanwhile.
+    /// The reason, and what happens to the data until then.
     pub reason: String,
-    /// What takes the objects out of the way, as SQL; empty when nothing is known to.
+    /// SQL that removes the objects; empty if none is known.
     pub run: String,
-    /// Since when.
+    /// When it was first met.
     pub since: String,
 }
 
 impl Obstacle {
-    /// One that a failed change met, with what is built on what was to change.
+    /// Describes an obstacle of a failed change, with the objects that depend on its subject.
     pub(crate) fn new(about: String, consequence: &str, error: &SyncError, objects: &[Dependent]) -> Self {
         let list = |part: fn(&Dependent) -> &str, separator: &str| {
             let parts: Vec<&str> = objects.iter().map(part).filter(|part| !part.is_empty()).collect();
@@ -47,28 +48,29 @@ impl Obstacle {
     }
 }
 
-/// Something that depends on a relation.
+/// An object that depends on a relation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Dependent {
-    /// What it is, and its name.
+    /// Its type and name.
     pub object: String,
-    /// The statement that takes it out of the way.
+    /// The statement that removes it.
     pub run: String,
-    /// The view, where it is one that tidegate makes itself.
+    /// Its name, if it is a view that tidegate makes itself.
     pub own_view: Option<String>,
-    /// Whether it is of the kinds that never let a column change, whatever it changes to.
+    /// Whether it prevents every change of the column's type.
     pub is_firm: bool,
 }
 
 impl Ledger {
-    /// Reads what the ledger knows, also when a transaction that changed it may have failed.
+    /// Loads the obstacles from the ledger, also after a transaction that changed them may have
+    /// failed.
     pub(crate) async fn load_obstacles(&self) -> Result<(), SyncError> {
         let known = self.known_obstacles(&self.db.connection).await?;
         *self.obstacles() = known.into_iter().map(|obstacle| (obstacle.about.clone(), obstacle)).collect();
         Ok(())
     }
 
-    /// Forgets what stood in the way of marts and views that nobody defines any more.
+    /// Removes obstacles of marts and views that are no longer defined.
     pub(crate) async fn forget_obstacles_of_others(&self, defined: &[&String]) -> Result<(), SyncError> {
         for about in self.obstacles_about() {
             if !about.contains('.') && !defined.contains(&&about) {
@@ -78,7 +80,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// What the ledger knows.
+    /// The obstacles in the ledger.
     pub(crate) async fn known_obstacles(&self, connection: &impl ConnectionTrait) -> Result<Vec<Obstacle>, SyncError> {
         let known = Entity::find().order_by_asc(Column::About).all(connection).await?;
         let obstacle = |model: Model| Obstacle {
@@ -91,22 +93,22 @@ impl Ledger {
         Ok(known.into_iter().map(obstacle).collect())
     }
 
-    /// Whether anything is known to stand in the way of that.
+    /// Whether a subject has a known obstacle.
     pub(crate) fn has_obstacle(&self, about: &str) -> bool {
         self.obstacles().contains_key(about)
     }
 
-    /// What is known to stand in the way of that.
+    /// The known obstacle of a subject.
     pub(crate) fn obstacle(&self, about: &str) -> Option<Obstacle> {
         self.obstacles().get(about).cloned()
     }
 
-    /// What is known to stand in the way of anything.
+    /// All known obstacles.
     pub(crate) fn obstacles_about(&self) -> Vec<String> {
         self.obstacles().keys().cloned().collect()
     }
 
-    /// Notes an obstacle, and says it once.
+    /// Stores an obstacle, and logs it once.
     pub(crate) async fn raise(&self, connection: &impl ConnectionTrait, obstacle: Obstacle) -> Result<(), SyncError> {
         let Obstacle { about, object, reason, run, .. } = obstacle.clone();
         let is_same = |known: &Obstacle| (&known.object, &known.reason) == (&object, &reason);
@@ -135,7 +137,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// Notes that nothing stands in the way of that any more.
+    /// Removes the obstacle of a subject.
     pub(crate) async fn clear(&self, connection: &impl ConnectionTrait, about: &str) -> Result<(), SyncError> {
         if !self.has_obstacle(about) {
             return Ok(());

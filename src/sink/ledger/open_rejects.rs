@@ -1,4 +1,4 @@
-//! Open rejects for whoever lists or exports them: a page at a time, because the ledger may hold millions.
+//! Open rejects, for listing and export: read in pages, because the ledger may hold millions.
 
 use crate::error::SyncError;
 use crate::feed::correction::OpenReject;
@@ -14,11 +14,12 @@ use std::sync::Arc;
 /// Files of a page.
 const FILES_PER_PAGE: u64 = 100;
 
-/// Rows of a page: few at first, then as many as are small. A row may be as long as `row_bytes_max`.
+/// Rows of a page: few at first, then more if they are small. A row may be as long as
+/// `row_bytes_max`.
 const ROWS_PER_PAGE_MIN: u64 = 16;
 const ROWS_PER_PAGE_MAX: u64 = 4096;
 
-/// Text of a page that is large.
+/// Text size above which a page counts as large.
 const PAGE_BYTES: usize = 1 << 20;
 
 /// A file with open rejects.
@@ -31,7 +32,7 @@ pub struct RejectedFile {
 }
 
 impl Ledger {
-    /// Files with open rejects, oldest first, after the one with this id; none when there are no more.
+    /// Files with open rejects after this id, oldest first; empty at the end.
     ///
     /// # Errors
     ///
@@ -59,7 +60,7 @@ impl Ledger {
         Ok(rejected.collect())
     }
 
-    /// Hands over the open rejects of a file in the order of its rows, at most so many.
+    /// Passes on a file's open rejects in row order, up to a maximum number.
     ///
     /// # Errors
     ///
@@ -98,8 +99,8 @@ impl Ledger {
         Ok(())
     }
 
-    /// Quarantined files that are there and that nothing newer has replaced, oldest first, after the one with this id; none
-    /// when there are no more.
+    /// Quarantined files after this id that exist and that nothing newer replaces, oldest first;
+    /// empty at the end.
     ///
     /// # Errors
     ///
@@ -121,7 +122,7 @@ impl Ledger {
         Ok(quarantined.into_iter().map(FileRecord::from).collect())
     }
 
-    /// Some paths of the ledger that end like this, whatever the case.
+    /// Some paths of the ledger with this ending, ignoring case.
     ///
     /// # Errors
     ///

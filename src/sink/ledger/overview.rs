@@ -1,4 +1,5 @@
-//! Overview: all that the ledger tells about how the work goes, for `tidegate status` and `/api/status`.
+//! Overview: the progress and problems that the ledger knows, for `tidegate status` and
+//! `/api/status`.
 
 use crate::chunk::Counts;
 use crate::error::SyncError;
@@ -17,29 +18,30 @@ use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-/// Synced files that a rate is taken over: enough that one small file says little, few enough to be recent.
+/// Synced files that the rate is measured over: enough that one small file does not distort it, and
+/// few enough to be recent.
 const RATE_FILES: u64 = 50;
 
-/// Most entries of each list that somebody has to work through, and of the others, which are read at a glance. The ledger has
-/// the rest.
+/// Maximum entries of lists that need an operator's work, and of the others, which are only read at
+/// a glance. The ledger has the rest.
 const LISTED_MAX: u64 = 100;
 const LATEST_MAX: u64 = 10;
 
-/// How the work goes. Empty lists mean that there is nothing of the kind.
+/// Progress and problems. An empty list means that there is nothing to report.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Overview {
-    /// Files by state, as they are now: the newest version of each path; refused, held, failed and unmatched ones only while
-    /// they are there and nothing newer has replaced them.
+    /// Files by state: the newest version of each path. Quarantined, held, failed and unmatched
+    /// files count only while they exist and nothing newer replaces them.
     pub files: BTreeMap<&'static str, u64>,
     /// Counts over all files.
     pub rows: Counts,
-    /// Rejected rows of files that are there, that no corrected file has closed.
+    /// Open rejected rows of files that exist.
     pub rejects_open: u64,
     /// Marks of mart groups that wait for their refresh.
     pub dirty_groups: u64,
     /// When the last file was synced.
     pub last_synced_at: Option<String>,
-    /// How fast it went lately.
+    /// Recent speed.
     pub rates: Rates,
     /// The last files that were taken, newest first.
     pub latest: Vec<LatestFile>,
@@ -47,24 +49,24 @@ pub struct Overview {
     pub rejects: Vec<OpenRejects>,
     /// Files whose deletions wait for approval.
     pub held: Vec<StoppedFile>,
-    /// Files that were refused or given up, are there, and are not replaced by anything newer.
+    /// Quarantined and failed files that exist and that nothing newer replaces.
     pub refused: Vec<StoppedFile>,
-    /// What stands in the way of changes of tables, views and marts: most often somebody's object.
+    /// Obstacles to changes of tables, views and marts: most often objects that somebody built.
     pub objects_in_the_way: Vec<Obstacle>,
-    /// Who may write.
+    /// The holder of the lease.
     pub lease: Option<LeaseView>,
-    /// What changed last in the tables' columns.
+    /// The last changes of tables' columns.
     pub schema_changes: Vec<SchemaChangeView>,
     /// Marts that lag behind the tables.
     pub lag: Vec<MartLag>,
 }
 
-/// How fast it went lately.
+/// Recent speed.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct Rates {
-    /// Rows read per second of work, over the last synced files; `None` before the first one.
+    /// Rows per second of work, over the last synced files; `None` before the first one.
     pub rows_per_second: Option<f64>,
-    /// How many files that is.
+    /// Number of these files.
     pub files: u64,
     /// Files synced within the last hour.
     pub files_per_hour: u64,
@@ -79,14 +81,14 @@ pub struct LatestFile {
     pub dataset: Option<String>,
     /// The market; `None` when unmatched.
     pub market: Option<String>,
-    /// Where it stands.
+    /// Its state.
     pub state: String,
     /// Its counts.
     #[serde(flatten)]
     pub counts: Counts,
     /// When its content was first taken.
     pub started_at: String,
-    /// From then until it was done with.
+    /// Time from then until its final state.
     pub elapsed_ms: Option<i64>,
 }
 
@@ -97,30 +99,30 @@ pub struct OpenRejects {
     pub path: String,
     /// How many rows.
     pub rows: i64,
-    /// Why the first of them cannot be loaded.
+    /// Reason of the first one, as an example.
     pub reason: String,
 }
 
-/// A file that is not going on.
+/// A file that waits for an operator.
 #[derive(Clone, Debug, Serialize)]
 pub struct StoppedFile {
     /// Absolute path.
     pub path: String,
     /// `held`, `quarantined` or `failed`.
     pub state: String,
-    /// When it came to that.
+    /// When it came into this state.
     pub at: Option<String>,
     /// Why.
     pub reason: String,
 }
 
-/// Who may write.
+/// The holder of the lease.
 #[derive(Clone, Debug, Serialize)]
 pub struct LeaseView {
-    /// Who holds the lease, and when they last showed that they live, by their own clock.
+    /// The holder of the lease, with its last heartbeat by its own clock.
     #[serde(flatten)]
     pub status: lease::LeaseStatus,
-    /// That moment.
+    /// Time of the last heartbeat.
     pub beat_at: Option<String>,
 }
 
@@ -148,12 +150,12 @@ pub struct MartLag {
     pub mart: String,
     /// The market.
     pub market: String,
-    /// Marks of groups; `None` when the whole market is to be recomputed.
+    /// Number of marks; `None` if the whole market is to be recomputed.
     pub groups: Option<i64>,
 }
 
 impl Ledger {
-    /// How the work goes, at a moment that is called now.
+    /// Reads the overview; `now` is the current time.
     ///
     /// # Errors
     ///
@@ -254,7 +256,7 @@ impl Ledger {
         Ok(by_file.into_iter().map(view).collect())
     }
 
-    /// Files in these states that are there, and that nothing newer has replaced.
+    /// Files in these states that exist and that nothing newer replaces.
     async fn stopped_files(
         &self,
         states: &[FileState],

@@ -1,4 +1,4 @@
-//! Recorded: what the ledger says tables have, change by change, and how it is told another one.
+//! Recorded: the changes of tables that the ledger lists, and how a new one is added.
 
 use crate::error::SyncError;
 use crate::feed::dataset::Dataset;
@@ -16,25 +16,25 @@ pub(crate) const ADD_COLUMN: &str = "add_column";
 pub(crate) const WIDEN_COLUMN: &str = "widen_column";
 const RENAME_COLUMN: &str = "rename_column";
 
-/// A column that keeps its kind: table, name, kind, and why.
+/// A column that keeps its kind: table, name, kind, and the reason.
 pub(crate) type Blocked = (String, String, Kind, Obstacle);
 
-/// What a file needs of the tables.
+/// The tables and columns that a file needs.
 pub(crate) struct Evolution<'a> {
-    /// Whose file it is.
+    /// The file's dataset.
     pub dataset: &'a Dataset,
-    /// Tables that are not there yet.
+    /// Missing tables.
     pub lacking: &'a [TableShape],
-    /// Columns that tables lack, or that are to be wider.
+    /// Missing columns, and columns to widen.
     pub changes: &'a [SchemaChange],
     /// The file.
     pub file_id: i64,
-    /// When that is.
+    /// Time of the change.
     pub now_ms: i64,
 }
 
 impl Evolution<'_> {
-    /// The tables that are made or changed.
+    /// Names of the tables that are created or changed.
     pub(crate) fn tables(&self) -> BTreeSet<&str> {
         let changed = self.changes.iter().map(|change| change.table.as_str());
         self.lacking.iter().map(|shape| shape.name.as_str()).chain(changed).collect()
@@ -42,7 +42,7 @@ impl Evolution<'_> {
 }
 
 impl Ledger {
-    /// Has the ledger say again what columns are that could not take another kind.
+    /// Records the old kind again for columns that could not be widened.
     pub(crate) async fn withdraw_widenings(&self, blocked: Vec<Blocked>) -> Result<(), SyncError> {
         use schema_changes::Column as C;
         let write = self.db.begin().await?;
@@ -72,7 +72,7 @@ impl Ledger {
         write.commit().await
     }
 
-    /// Notes a table with its key, and the dataset that it is for.
+    /// Records a new table with its key and dataset.
     pub(crate) async fn record_table(
         &self,
         connection: &impl ConnectionTrait,

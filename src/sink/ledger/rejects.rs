@@ -1,4 +1,4 @@
-//! Rejects in the ledger: which are open, and what closes them: a corrected copy, or a newer export.
+//! Rejects: which rejects are open, and how a corrected copy or a newer export closes them.
 
 use crate::chunk::CorrectedRow;
 use crate::error::SyncError;
@@ -9,7 +9,7 @@ use entity::{files, rejects};
 use sea_orm::sea_query::{Condition, Expr, ExprTrait, Query};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
 
-/// Rows that one statement closes.
+/// Rows that one statement closes: within every database's limit of bound values.
 const ROWS_PER_STATEMENT: usize = 500;
 
 /// The files whose rejects a corrected copy may close.
@@ -19,53 +19,53 @@ pub struct CorrectedFiles {
     originals: Vec<i64>,
     /// Earlier corrected copies.
     pub corrections: Vec<i64>,
-    /// The newest of the exports: the one whose rows the copy means.
+    /// The newest export; the copy's row numbers refer to it.
     pub newest: Option<FileRecord>,
 }
 
-/// A reject, as a corrected copy sees it.
+/// A reject that a corrected copy may correct.
 #[derive(Debug)]
 pub struct RejectedRow {
-    /// Its number in the export; `None` where a corrected copy has it and does not say.
+    /// Its row number in the export; `None` if an earlier corrected copy has it without a number.
     pub number: Option<u64>,
-    /// The record that it belongs to; empty when it is of none, `None` when that cannot be read.
+    /// Key of its record; empty if it belongs to none, `None` if the key cannot be read.
     pub key: Option<String>,
-    /// Whether nothing has closed it.
+    /// Whether it is still open.
     pub is_open: bool,
-    /// Whether it is the export's own, rather than one of an earlier corrected copy.
+    /// Whether it comes from the export itself, not from an earlier corrected copy.
     pub is_of_export: bool,
 }
 
-/// What an earlier corrected copy made of a reject.
+/// A reject that an earlier corrected copy has loaded.
 #[derive(Debug)]
 pub struct EarlierCorrection {
-    /// Its number in the export.
+    /// Its row number in the export.
     pub number: u64,
-    /// The record that it was put in.
+    /// Key of the record that it went to.
     pub key: String,
-    /// Its cells: JSON, column to text.
+    /// Its cells: JSON, from column to text.
     pub cells: String,
 }
 
-/// Open rejects of a file that may belong to any record.
+/// Open rejects of a file whose record is unknown.
 #[derive(Debug, Default)]
 pub struct UnknownRecords {
-    /// How many.
+    /// Their number.
     pub rows: u64,
-    /// The first of them.
+    /// The first ones, as examples.
     pub first: Vec<OpenReject>,
 }
 
 /// Rejects that a chunk of a corrected copy closes.
 #[derive(Debug)]
 pub struct Corrected {
-    /// Whose.
+    /// Files whose rejects are closed.
     pub files: CorrectedFiles,
-    /// Rows that were loaded.
+    /// Loaded rows.
     pub loaded: Vec<CorrectedRow>,
-    /// Rows that are rejects again, by their numbers in the export.
+    /// Rows that were rejected again, by row number in the export.
     pub again: Vec<u64>,
-    /// When; milliseconds since 1970.
+    /// Time of closing, in milliseconds since 1970.
     pub now_ms: i64,
 }
 
@@ -86,7 +86,7 @@ impl From<rejects::Model> for OpenReject {
 }
 
 impl Ledger {
-    /// Open rejects of a file that may belong to any record, with the first of them, at most so many.
+    /// Counts open rejects of a file whose record is unknown, and returns the first ones.
     ///
     /// # Errors
     ///
@@ -104,7 +104,7 @@ impl Ledger {
         Ok(UnknownRecords { rows, first: first.into_iter().map(OpenReject::from).collect() })
     }
 
-    /// The rejects that a corrected copy may be about: those of the export, and those of earlier copies.
+    /// The rejects that a corrected copy may correct: those of the export, and of earlier copies.
     ///
     /// # Errors
     ///
@@ -129,7 +129,7 @@ impl Ledger {
         Ok(rows.into_iter().map(row).collect())
     }
 
-    /// What earlier corrected copies put into these records.
+    /// Rows that earlier corrected copies put into these records.
     ///
     /// # Errors
     ///
@@ -153,7 +153,7 @@ impl Ledger {
         Ok(earlier)
     }
 
-    /// The records that corrected copies put rows of a file in: the file mentions them.
+    /// Records that got rows of a file by corrected copies; the file counts as mentioning them.
     ///
     /// # Errors
     ///
@@ -171,13 +171,13 @@ impl Ledger {
         Ok(keys.into_iter().flatten().collect())
     }
 
-    /// Notes how a file with rejects is written, so that they can be exported.
+    /// Stores the columns and delimiter of a file with rejects, for their export.
     ///
     /// # Errors
     ///
     /// When the database fails.
     pub async fn set_header(&self, file_id: i64, header: &Header) -> Result<(), SyncError> {
-        // PostgreSQL stores no NUL in text, and JSON writes one as an escape.
+        // PostgreSQL stores no NUL in text, and JSON writes NUL as an escape.
         let header = serde_json::to_string(header).expect("names and a character are JSON");
         let write = self.db.begin().await?;
         files::Entity::update_many()
@@ -188,7 +188,7 @@ impl Ledger {
         write.commit().await
     }
 
-    /// The files that a corrected copy is of: those of its dataset and market that are named like it.
+    /// The files that a corrected copy corrects: those of its dataset and market with its name.
     ///
     /// # Errors
     ///
@@ -215,7 +215,7 @@ impl Ledger {
         Ok(corrected)
     }
 
-    /// Closes the rejects of rows that a corrected copy brought in, or has among its own rejects now.
+    /// Closes the rejects of rows that a corrected copy loaded or rejected again.
     pub(crate) async fn close_corrected(
         &self,
         connection: &impl ConnectionTrait,
@@ -238,7 +238,7 @@ impl Ledger {
         self.note_corrected(connection, corrected).await
     }
 
-    /// Keeps what became of rejects: rows of the same record may come back later, in another copy.
+    /// Keeps the corrected rows, because another copy may later bring rows of the same record.
     async fn note_corrected(&self, connection: &impl ConnectionTrait, corrected: &Corrected) -> Result<(), SyncError> {
         use rejects::Column as C;
         let Some(export) = &corrected.files.newest else { return Ok(()) };
@@ -254,7 +254,8 @@ impl Ledger {
         Ok(())
     }
 
-    /// Ends what the ledger says about rows of unknown records, once a corrected copy has brought in the last of them.
+    /// Clears the file's note about rows of unknown records, once a corrected copy has loaded the
+    /// last of them.
     pub(crate) async fn clear_notes_of_corrected(
         &self,
         connection: &impl ConnectionTrait,
@@ -274,8 +275,9 @@ impl Ledger {
         Ok(())
     }
 
-    /// Closes what a file says anew: the newest full export of a dataset and market the rejects of all others of them,
-    /// any other file those of earlier content at its path.
+    /// Closes rejects that a newer file supersedes. The newest full export closes those of all
+    /// other files of its dataset and market; any other file closes those of earlier content at its
+    /// path.
     pub(crate) async fn close_replaced_rejects(
         &self,
         connection: &impl ConnectionTrait,
@@ -293,7 +295,8 @@ impl Ledger {
         }
         let mut of_them = Condition::all().add(rejects::Column::FileId.in_subquery(replaced));
         if file.corrects.is_some() {
-            // The others are closed row by row: what an operator leaves out of his second copy stays open.
+            // A corrected copy closes row by row: rows that an operator leaves out of a second copy
+            // stay open.
             of_them = of_them.add(rejects::Column::CorrectsRow.is_null());
         }
         self.close(connection, of_them, now_ms).await
