@@ -1,8 +1,8 @@
 //! Commit: everything that one chunk changes, in one transaction.
 //!
-//! Rows, hashes, rejects, dirty groups and the file's position become visible together or not at all.
-//! A crash before the commit leaves the chunk undone and the position before it; a crash after it finds
-//! the position after it. Nothing is done twice, nothing is left out.
+//! Rows, hashes, rejects, dirty groups and the file's position become visible together or not at
+//! all. After a crash before the commit, the position is before the chunk; after a crash behind it,
+//! the position is after the chunk. Nothing is done twice, and nothing is left out.
 
 use crate::chunk::{Counts, Position, Reject};
 use crate::error::SyncError;
@@ -21,10 +21,10 @@ use entity::{files, rejects};
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, Query};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 
-/// Rejects of one statement.
+/// Rejects that one statement inserts.
 const REJECTS_PER_STATEMENT: usize = 500;
 
-/// Keys whose `_file_id` one statement moves.
+/// Keys whose `_file_id` one statement updates.
 pub(crate) const KEYS_PER_STATEMENT: usize = 500;
 
 /// Everything that one chunk changes.
@@ -36,37 +36,37 @@ pub struct ChunkWrite<'a> {
     pub dataset: &'a Dataset,
     /// Its market.
     pub market: String,
-    /// Records that are not in the table.
+    /// New records.
     pub new_records: TableRows,
-    /// Records that are in the table with another content.
+    /// Modified records.
     pub modified_records: TableRows,
-    /// Lines that are not in the table.
+    /// New lines.
     pub new_lines: Option<TableRows>,
-    /// Lines that are in the table with another content.
+    /// Modified lines.
     pub modified_lines: Option<TableRows>,
-    /// Lines that their record has no more.
+    /// Lines that their record no longer has.
     pub removed_lines: Vec<(String, i64)>,
-    /// Records that change in any way, and were there before.
+    /// Keys of existing records that change in any way; their marts' groups are marked.
     pub changed_keys: Vec<String>,
-    /// Records that were not there before.
+    /// Keys of new records.
     pub new_keys: Vec<String>,
-    /// Whether the marts of the whole market are to be computed anew, instead of the groups of these records.
+    /// Whether to mark the whole market in the marts instead of these records' groups.
     pub marks_market: bool,
     /// Unchanged records of a delta that this file confirms.
     pub confirmed_keys: Vec<String>,
-    /// Marked records that this file mentions: they are marked no more.
+    /// Records marked as deleted that this file mentions; their marks are cleared.
     pub revived_keys: Vec<String>,
-    /// When the new records count as deleted, because a newer export does not mention them.
+    /// Deletion time of the new records, if a newer export does not mention them.
     pub new_deleted_ms: Option<i64>,
-    /// Rows that cannot be loaded.
+    /// Rejected rows.
     pub rejects: Vec<Reject>,
-    /// Of a corrected copy: the rejects that it closes.
+    /// For a corrected copy: the rejects that it closes.
     pub corrected: Option<Corrected>,
-    /// What the rows' generation is called from now on; `None` when no row changes.
+    /// Name of the rows' new generation; `None` if no row changes.
     pub generation: Option<String>,
-    /// Counts of the file up to and with this chunk.
+    /// Counts of the file up to and including this chunk.
     pub counts: Counts,
-    /// Where reading goes on.
+    /// Position to continue reading at.
     pub next: Position,
 }
 
@@ -82,7 +82,7 @@ impl ChunkWrite<'_> {
     }
 }
 
-/// A chunk that is written; dropped without a commit, it never was.
+/// A written chunk. It rolls back if it is dropped without a commit.
 #[must_use]
 pub struct WrittenChunk<'a> {
     write: WriteTransaction<'a>,
@@ -107,17 +107,19 @@ impl WrittenChunk<'_> {
     }
 }
 
-/// Where a test may halt a file whose rows are compared and not yet written, while other files go on.
+/// Failpoint: halts a file after its rows are compared and before they are written, while other
+/// files continue.
 async fn stop_before_write() {
     #[cfg(feature = "failpoints")]
-    // A sleeping thread of the runtime would hold back tasks that are queued behind this one.
+    // Sleep on a blocking thread: a sleeping runtime thread would hold back the tasks queued behind
+    // this one.
     if let Err(panic) = tokio::task::spawn_blocking(|| fail::fail_point!("before_write")).await {
         std::panic::resume_unwind(panic.into_panic());
     }
 }
 
 impl Sink {
-    /// Writes a chunk, which nobody sees until it is committed.
+    /// Writes a chunk, which is invisible until its commit.
     ///
     /// # Errors
     ///
@@ -130,7 +132,8 @@ impl Sink {
         stop_before_write().await;
         let write = self.db.begin().await?;
         let transaction = &write.transaction;
-        // Groups that rows leave are found before the rows change, groups that they join after.
+        // Find the groups that rows leave before the rows change, and the groups that they join
+        // afterwards.
         self.marts
             .mark_groups(transaction, chunk.dataset, &chunk.market, &chunk.changed_keys, chunk.marks_market)
             .await?;

@@ -1,5 +1,5 @@
-//! Deletes: stored records that leave because the newest full export does not mention them, marked or removed
-//! in bounded transactions, and the end of a file whose deletion was made, held back, or superseded.
+//! Deletes: marks or removes stored records that the newest full export does not mention, in
+//! bounded transactions. Also ends a file whose deletion was made, held, or superseded.
 
 use crate::chunk::Counts;
 use crate::error::SyncError;
@@ -17,10 +17,10 @@ use sea_orm::sea_query::{Alias, Expr, ExprTrait, Order, Query, SelectStatement, 
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, Value};
 use std::collections::HashSet;
 
-/// Keys of one page of stored records: long ones take a megabyte.
+/// Keys in a page of stored records: a page of long keys takes a megabyte.
 pub const KEYS_PER_PAGE: usize = 5000;
 
-/// The column that a table lacks to mark its records, where the dataset has them marked.
+/// The column for deletion marks, if the dataset marks records and the table lacks it.
 pub(crate) fn mark_column(dataset: &Dataset, shapes: &Shapes) -> Option<SchemaChange> {
     let is_lacking = shapes.get(&dataset.table).is_some_and(|shape| shape.column(DELETED_AT).is_none());
     (dataset.deletes == Deletes::Mark && is_lacking).then(|| SchemaChange {
@@ -32,7 +32,8 @@ pub(crate) fn mark_column(dataset: &Dataset, shapes: &Shapes) -> Option<SchemaCh
 }
 
 impl Tables {
-    /// The next keys of a market's records after a key, in order; without marked ones where records are marked.
+    /// The next keys of a market's records after a key, in order, without those already marked as
+    /// deleted.
     ///
     /// # Errors
     ///
@@ -98,7 +99,7 @@ impl Tables {
         Ok(removed)
     }
 
-    /// What a chunk says about marks.
+    /// The deletion marks that a chunk sets or clears.
     pub(crate) async fn write_marks(
         &self,
         connection: &impl ConnectionTrait,
@@ -106,7 +107,7 @@ impl Tables {
     ) -> Result<(), SyncError> {
         for keys in chunk.revived_keys.chunks(KEYS_PER_STATEMENT) {
             let mut update = marking(chunk.dataset, &chunk.market, keys, self.db.dialect.time(None));
-            // To clear a mark is to write the row, also where nothing else of it changes.
+            // Clearing a mark writes the row, even if nothing else changes.
             update.value("_file_id", chunk.file_id);
             connection.execute(&update).await?;
         }
@@ -119,7 +120,7 @@ impl Tables {
         Ok(())
     }
 
-    /// Whether a full export of the file's dataset and market that is newer than it was written to its end.
+    /// Whether a newer full export of the file's dataset and market has been written completely.
     ///
     /// # Errors
     ///
@@ -147,8 +148,8 @@ impl Tables {
 }
 
 impl Sink {
-    /// Marks or removes records, as their dataset says, and counts the table rows in the ledger: all in one
-    /// transaction. Returns the file's counts with them.
+    /// Marks or removes records, as their dataset says, and adds them to the file's counts in the
+    /// ledger, in one transaction. Returns the new counts.
     ///
     /// # Errors
     ///
@@ -163,7 +164,8 @@ impl Sink {
         let market = file.market.as_deref().unwrap_or_default();
         let write = self.db.begin().await?;
         let transaction = &write.transaction;
-        // Before the rows go: afterwards nobody could tell their groups. They join none.
+        // Mark before the rows are removed, because their groups cannot be found afterwards.
+        // Removed rows join no groups.
         self.marts.mark_groups(transaction, dataset, market, keys, false).await?;
         let mut deleted = 0;
         for keys in keys.chunks(KEYS_PER_STATEMENT) {
@@ -187,8 +189,8 @@ impl Sink {
         Ok(counts)
     }
 
-    /// Ends a file: `synced`, or `held`, with what there is to say. The newest export of its dataset and market supersedes
-    /// those that are held.
+    /// Sets a file to `synced` or `held`, with its note. The newest export of a dataset and market
+    /// supersedes its held files.
     ///
     /// # Errors
     ///

@@ -1,5 +1,6 @@
-//! Evolve: tables get the columns that files bring, and columns the kinds that their values need. The ledger says first what a table is to have; the
-//! table follows, at once or, after a crash in between, at the next start.
+//! Evolve: adds the columns that files bring to tables, and widens columns to the kinds that their
+//! values need. The ledger is changed first, and the table follows: at once, or at the next start
+//! after a crash in between.
 
 use crate::error::{SyncError, Verdict};
 use crate::feed::dataset::{Dataset, Owner};
@@ -17,25 +18,25 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Arc, PoisonError};
 use tokio::sync::OwnedRwLockWriteGuard;
 
-/// What tidegate's own tables begin with.
+/// Name prefix of tidegate's own tables.
 const OWN_PREFIX: &str = "tidegate_";
 
-/// The tables are as a file needs them, as far as nothing stands in the way.
+/// The tables are ready for a file, except for changes with an obstacle.
 #[derive(Debug)]
 pub struct Evolved {
-    /// While it lives, no column takes another kind.
+    /// While this guard lives, no column is widened.
     pub kinds_stay: KindsStay,
-    /// Whether a column took another kind, so that records may now be stored otherwise that were not when they were read last.
+    /// Whether a column was widened, so that unchanged records may now be stored differently.
     pub has_widened: bool,
 }
 
-/// The name of a column among obstacles.
+/// The subject of an obstacle of this column.
 pub(crate) fn about(table: &str, column: &str) -> String {
     format!("{table}.{column}")
 }
 
-/// Why a file is not taken whose columns the database does not. What is too wide for it stays so; anything else may be
-/// otherwise with the next try.
+/// The error for a file whose columns the database refuses. Too wide a table is permanent; any
+/// other reason may be gone at the next try.
 fn as_refusal(error: SyncError) -> SyncError {
     let reason = match &error {
         SyncError::Database(_) if error.is_too_wide() => {
@@ -52,8 +53,8 @@ fn as_refusal(error: SyncError) -> SyncError {
 }
 
 impl Sink {
-    /// Checks that columns go where they are declared, and that tables have the keys that datasets say. A table
-    /// that is not declared is made from the data, unless somebody else's is there.
+    /// Checks that columns go to tables that declare them, and that tables have the keys of their
+    /// datasets. An undeclared table is created from the data, unless a foreign table has its name.
     pub(crate) async fn check_datasets(&self, datasets: &[Arc<Dataset>]) -> Result<(), SyncError> {
         let shapes = self.tables.shapes();
         for dataset in datasets.iter().filter(|dataset| !dataset.is_template()) {
@@ -71,7 +72,7 @@ impl Sink {
                         "table `{table}` has the key {is}, not {wanted}; name another table, or drop it with its lines in tidegate_schema_changes"
                     )));
                 }
-                // The marts and views of declared tables tell markets apart.
+                // Marts and views of declared tables distinguish markets.
                 let is_declared = shape.columns.iter().any(|column| column.is_declared);
                 if let Some(path) = dataset.path_without_market().filter(|_| is_declared) {
                     return Err(wrong(format!("paths: `{path}` has no group (?<market>…)")));
@@ -92,13 +93,13 @@ impl Sink {
         Ok(())
     }
 
-    /// A name for the table of a dataset that was made for a file: its own, unless somebody else has that.
+    /// Table name for a dataset that was made for a file: the dataset's name, unless it is taken.
     ///
     /// # Errors
     ///
     /// When the database fails.
     pub async fn free_table(&self, dataset: &Dataset) -> Result<String, SyncError> {
-        // Two files may ask at once, and neither table is there yet.
+        // Reserve the name: two files may ask at once, before either table exists.
         let _evolving = self.tables.evolving.lock().await;
         let promised = || self.tables.promised.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(table) = promised().get(&dataset.name) {
@@ -120,7 +121,7 @@ impl Sink {
         }
     }
 
-    /// Checks that a table may be made under this name.
+    /// Checks that a table may be created with this name.
     async fn check_free_name(&self, table: &str) -> Result<(), SyncError> {
         let why = match table {
             "" => "it is empty".to_owned(),
@@ -139,7 +140,7 @@ impl Sink {
         Err(SyncError::Configuration(format!("`{table}` cannot be the name of its table: {why}; set `table`")))
     }
 
-    /// Checks that no table gets more columns than it may have, before anything changes.
+    /// Checks the maximum number of columns, before anything changes.
     fn check_room(&self, lacking: &[TableShape], changes: &[SchemaChange]) -> Result<(), SyncError> {
         let shapes = self.tables.shapes();
         let allowed = self.tables.table_columns_max;
@@ -157,14 +158,15 @@ impl Sink {
         Ok(())
     }
 
-    /// Gives tables the columns that a file brings, and columns the kinds that its values need, and tells the
-    /// ledger. While the returned guard lives, no column takes another kind. A column that something stands in the way of
-    /// keeps its kind, so that what it does not hold is rescued.
+    /// Adds a file's columns to tables, widens columns for its values, and records this in the
+    /// ledger. While the returned guard lives, no column is widened. A column with an obstacle
+    /// keeps its kind, and values that do not fit are rescued.
     ///
     /// # Errors
     ///
-    /// When the database fails; [`SyncError::Damaged`] when the file brings more columns than its tables take,
-    /// [`SyncError::Refused`] when the database refuses the changes for another reason.
+    /// When the database fails; [`SyncError::Damaged`] when the file has more columns than its
+    /// tables allow, [`SyncError::Refused`] when the database refuses the changes for another
+    /// reason.
     pub async fn evolve(
         &self,
         layout: &Layout,
@@ -173,7 +175,8 @@ impl Sink {
         now_ms: i64,
         _in_company: &Company,
     ) -> Result<Evolved, SyncError> {
-        // Two markets often bring the same column at once: the second one compares with what the first one made.
+        // Two markets often bring the same column at once; the second one must see what the first
+        // one created.
         let mut is_behind = aloud("another file's change of tables", self.tables.evolving.lock()).await;
         let kinds = || Arc::clone(&self.tables.kinds);
         let mut alone = None;
@@ -191,7 +194,7 @@ impl Sink {
         changes.extend(mark_column(dataset, &self.tables.shapes()));
         self.check_room(&lacking, &changes)?;
         if changes.iter().any(|change| change.widened_from.is_some()) && alone.is_none() {
-            // Another file may be half written, with values of the old kind.
+            // Wait for other files: one may be half written, with values of the old kind.
             alone = Some(aloud("the files at work, to widen a column", kinds().write_owned()).await);
         }
         let mut has_widened = false;
@@ -201,7 +204,8 @@ impl Sink {
             *is_behind = true;
             has_widened = match self.change_tables(&evolution).await {
                 Err(error) if matches!(error.verdict(), Verdict::Retry | Verdict::Fatal) => return Err(error),
-                // Without its columns the file cannot be loaded, but the next one can, and the next start.
+                // Undo the ledger's change: this file cannot be loaded without its columns, but the
+                // next file and the next start must work.
                 Err(error) => {
                     self.follow_ledger().await?;
                     *is_behind = false;
@@ -218,7 +222,7 @@ impl Sink {
         Ok(Evolved { kinds_stay: KindsStay(kinds_stay), has_widened })
     }
 
-    /// Changes tables and views, or leaves all of it as it was; whether columns took another kind.
+    /// Changes tables and views, all or none; returns whether columns were widened.
     async fn change_tables(&self, evolution: &Evolution<'_>) -> Result<bool, SyncError> {
         if !self.db.dialect.rolls_back_ddl() {
             return self.change_step_by_step(evolution).await;
@@ -227,7 +231,8 @@ impl Sink {
         let widens = evolution.changes.iter().any(|change| change.widened_from.is_some());
         match changed {
             Err(error) if widens && matches!(error.verdict(), Verdict::Fail | Verdict::Quarantine) => {
-                // Perhaps only for a view that could not be made again: then the columns keep their kinds.
+                // The cause may be only a view that could not be made again; then retry without
+                // widening.
                 self.ledger.load_obstacles().await?;
                 self.change_at_once(evolution, Some(&error)).await
             }
@@ -235,7 +240,7 @@ impl Sink {
         }
     }
 
-    /// In one transaction. `refused` is why no column is to take another kind.
+    /// Does this in one transaction. `refused` is the reason why no column may be widened.
     async fn change_at_once(&self, evolution: &Evolution<'_>, refused: Option<&SyncError>) -> Result<bool, SyncError> {
         let write = self.db.begin().await?;
         let transaction = &write.transaction;
@@ -276,8 +281,8 @@ impl Sink {
         Ok(has_widened)
     }
 
-    /// On MySQL, which commits each change of a table by itself: the ledger says first what is to be, and what cannot be
-    /// is taken back.
+    /// Does this on MySQL, which commits each change of a table separately: the ledger is changed
+    /// first, and what the database refuses is undone there.
     async fn change_step_by_step(&self, evolution: &Evolution<'_>) -> Result<bool, SyncError> {
         let last_change = self.ledger.last_change().await?;
         let mut before = BTreeMap::new();
@@ -325,7 +330,7 @@ impl Sink {
         Ok(has_widened)
     }
 
-    /// Brings tables and views to what the ledger says they have; an error if a view would be lost by it.
+    /// Changes tables and views to match the ledger; an error if a view would be lost.
     async fn follow_changes(&self) -> Result<(), SyncError> {
         self.restore_columns().await?;
         let _writing = self.db.writing.lock().await;
@@ -337,7 +342,8 @@ impl Sink {
         self.marts.note_failures(&self.db.connection, failures).await
     }
 
-    /// Takes back what the ledger was told after its last change, and the columns and tables that are there for it.
+    /// Removes ledger entries after the given one, with the columns and tables that were made for
+    /// them.
     async fn take_back(&self, before: &BTreeMap<&str, Vec<String>>, last_change: i64) -> Result<(), SyncError> {
         self.ledger.withdraw_changes(last_change).await?;
         for (table, columns) in before {
@@ -357,7 +363,7 @@ impl Sink {
         Ok(())
     }
 
-    /// Looks whether what stood in the way is gone, if anything did.
+    /// Retries changes with an obstacle, if there are any.
     async fn look_at_obstacles(&self) -> Result<(), SyncError> {
         let abouts = self.ledger.obstacles_about();
         for (table, column) in abouts.iter().filter_map(|about| about.rsplit_once('.')) {
@@ -374,19 +380,19 @@ impl Sink {
         Ok(())
     }
 
-    /// Brings tables and views to what the ledger says they have.
+    /// Changes tables and views to match the ledger.
     async fn follow_ledger(&self) -> Result<(), SyncError> {
         self.ledger.load_obstacles().await?;
         self.restore_columns().await?;
         self.marts.define_views(Dropped::new()).await
     }
 
-    /// Gives every table the columns that the ledger says it has, of the kinds that the ledger says.
+    /// Gives every table the columns and kinds that the ledger lists.
     pub(crate) async fn restore_columns(&self) -> Result<(), SyncError> {
         let mut shapes = self.marts.recorded_shapes(&self.db.connection).await?;
         for shape in shapes.values() {
             if self.tables.lacks_columns(shape).await? {
-                // All of them or none: what the database does not take leaves the table as it was.
+                // All or none: if the database refuses, the table stays as it was.
                 let write = self.db.begin().await?;
                 self.tables.add_missing(&write.transaction, shape).await?;
                 write.commit().await?;
@@ -403,7 +409,7 @@ impl Sink {
 }
 
 impl Tables {
-    /// Table and key that were made for a dataset of that name.
+    /// Table and key that were created for the dataset of this name.
     ///
     /// # Errors
     ///
@@ -418,7 +424,7 @@ impl Tables {
         Ok(made.map(|made| (made.table_name, made.column_name)))
     }
 
-    /// What has a name in the database already.
+    /// All names in use in the database.
     async fn taken_by(&self, name: &str) -> Result<Option<String>, SyncError> {
         let backend = self.db.dialect.backend();
         let query = Statement::from_sql_and_values(backend, self.db.dialect.taken_query(), [name.into()]);
@@ -431,7 +437,7 @@ impl Tables {
         Ok(shape.columns.iter().any(|column| !existing.contains(&column.name)))
     }
 
-    /// Makes a table, or the columns that it lacks.
+    /// Creates a table, or its missing columns.
     async fn add_missing(&self, connection: &impl ConnectionTrait, shape: &TableShape) -> Result<(), SyncError> {
         let existing: HashSet<String> = self.db.columns_in(connection, &shape.name).await?.into_iter().collect();
         let backend = self.db.dialect.backend();

@@ -1,8 +1,8 @@
-//! Sink: the database. Connecting, and everything that a file's rows become there.
+//! Sink: the database, from the connection to the tables, the ledger and the marts.
 //!
-//! Reads and writes of the ledger and of the tables go through one [`Sink`]. Write transactions follow
-//! one another, on every database: SQLite knows only one writer, and on the servers that leaves no
-//! deadlock to think about. The one exception are two marts that servers compute at a time (`refresh`).
+//! All reads and writes of the ledger and of the tables go through one [`Sink`]. Write transactions
+//! run one after the other on every database: SQLite allows only one writer, and on servers this
+//! avoids deadlocks. The one exception: servers compute two marts at a time (`refresh`).
 
 pub mod commit;
 pub mod db;
@@ -35,8 +35,8 @@ use std::time::Duration;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-/// How long a database that could not be opened may take to be closed: one whose connection waits for another process's lock
-/// would hold up the end for as long as it waits.
+/// Time limit for closing a database that could not be opened. Without it, a connection that waits
+/// for another process's lock would delay the exit.
 const CLOSE_MAX: Duration = Duration::from_secs(2);
 
 /// The database: what was synced, the tables of the markets, and the metrics on them.
@@ -53,19 +53,19 @@ pub struct Sink {
 }
 
 impl Sink {
-    /// Connects, takes the lease, brings the schema up to date, and makes marts and views what the
-    /// configuration says.
+    /// Connects, takes the lease, migrates the schema, and creates the configured marts and views.
     ///
     /// # Errors
     ///
-    /// A passing one while the database is away; [`SyncError::LeaseHeld`] while another process writes.
+    /// A passing error while the database is away; [`SyncError::LeaseHeld`] while another process
+    /// writes.
     pub async fn open(config: &Config, stop: &CancellationToken) -> Result<Self, SyncError> {
         let interrupt = Interrupt::default();
         let connection = connect_for(Access::Write, config, &interrupt).await?;
         let opened = Self::open_on(connection.clone(), config, stop.clone(), interrupt).await;
         if opened.is_err() {
-            // A process that ends before its last SQLite connection does leaves a `-wal` file behind. What opening failed
-            // with is what matters.
+            // Close the connections, because a process that ends before its last SQLite connection
+            // leaves a `-wal` file behind. Ignore errors here: the error of opening matters.
             let _ = timeout(CLOSE_MAX, connection.close_by_ref()).await;
         }
         opened
@@ -88,7 +88,7 @@ impl Sink {
         let dialect = Dialect::of(connection.get_database_backend());
         check_strictness(&connection, dialect).await?;
         let collation = migration::ddl::text_collation(&connection).await?;
-        // The lease comes before everything else: two processes that start at once must not both migrate.
+        // Take the lease first: two processes that start at once must not both migrate.
         let lease = Lease::take(&connection, collation.as_deref(), config.lease_wait).await?;
         connection.bounds.keep(Migrator::up(&*connection, None)).await?;
         let db = Db::of_writer(connection, config, stop, interrupt, collation, lease);
@@ -107,14 +107,14 @@ impl Sink {
     ///
     /// # Errors
     ///
-    /// When the database does not answer; the lease then runs out by itself.
+    /// When the database does not answer; the lease then expires by itself.
     pub async fn give_up_lease(&self) -> Result<(), SyncError> {
         let _writing = self.db.writing.lock().await;
         self.ledger.release_files().await?;
         self.db.lease()?.give_up(&self.db.connection).await
     }
 
-    /// Ends the connections, with everything in SQLite's main file.
+    /// Closes the connections, after SQLite's log is moved into its main file.
     ///
     /// # Errors
     ///
@@ -127,12 +127,12 @@ impl Sink {
     }
 }
 
-/// Whether the database does its work for this user: it answers a query of its ledger, and a server lets it write there. It
-/// is asked to change a row that is not there.
+/// Checks that the database works for this user: it answers a query of the ledger, and a server
+/// allows writes to it. The check updates a row that does not exist.
 ///
 /// # Errors
 ///
-/// What is in the way.
+/// The reason why it does not work.
 pub async fn check(config: &Config) -> Result<(), SyncError> {
     let connection = read_only::connect_to_look(config).await?;
     check_ledger(&connection).await?;

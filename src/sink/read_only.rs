@@ -1,5 +1,5 @@
-//! Read-only: the database as the commands see it that only look. They need no lease, so they work
-//! beside a writer; they migrate nothing, add no column, and create no file.
+//! Read-only: opens the database for commands that only read. They need no lease, so they run in
+//! parallel with a writer. They migrate nothing, add no column, and create no file.
 
 use crate::config::Config;
 use crate::error::SyncError;
@@ -19,12 +19,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 impl Sink {
-    /// Opens the database for looking at it; `None` when nothing was ever synced into it.
+    /// Opens the database for reading; `None` if nothing was ever synced into it.
     ///
     /// # Errors
     ///
-    /// A passing one while the database is away; [`SyncError::NoDatabase`] when it is a file that is not there;
-    /// [`SyncError::Configuration`] when its tables are of another release.
+    /// A passing error while the database is away; [`SyncError::NoDatabase`] when its file is
+    /// missing; [`SyncError::Configuration`] when its tables are of another release.
     pub async fn open_read_only(config: &Config) -> Result<Option<Self>, SyncError> {
         let connection = connect_to_look(config).await?;
         let sink = Self::over(Db::to_look(connection, config), config)?;
@@ -38,7 +38,8 @@ impl Sink {
         Ok(Some(sink))
     }
 
-    /// Whether all tables are there; without any, or before anything was synced, there is nothing to see.
+    /// Checks that all tables exist. Without tables, or before the first sync, there is nothing to
+    /// read.
     async fn is_migrated(&self) -> Result<bool, SyncError> {
         let table = Migrator::migration_table_name().to_string();
         if self.db.columns_of(&table).await?.is_empty() {
@@ -62,7 +63,8 @@ impl Sink {
 
 pub(crate) async fn connect_to_look(config: &Config) -> Result<Connection, SyncError> {
     if let Some(path) = sqlite_file(config.database_url.reveal()) {
-        // Not whether it exists: a folder on the way may be closed to whoever looks.
+        // Try to read it instead of testing existence: a folder in its path may be closed to this
+        // user.
         std::fs::metadata(&path).map_err(|source| SyncError::NoDatabase { path, source })?;
     }
     connect_for(Access::Look, config, &Interrupt::default()).await
@@ -75,14 +77,15 @@ pub fn sqlite_file(url: &str) -> Option<PathBuf> {
     Some(options.get_filename().to_owned())
 }
 
-/// Whether a SQLite database has a write-ahead log with something in it: a writer runs, or it was killed.
+/// Whether a SQLite database has a non-empty write-ahead log: a writer is running or was killed.
 pub(crate) fn has_log(url: &str) -> bool {
     let Some(path) = sqlite_file(url) else { return false };
     let log = PathBuf::from(format!("{}-wal", path.display()));
     std::fs::metadata(log).is_ok_and(|log| log.len() > 0)
 }
 
-/// Leaves the log to whoever writes: the last connection that is closed would move it into the database.
+/// Keeps the log as it is for the writer; otherwise the last closed connection would move it into
+/// the database.
 pub(crate) fn leave_log(options: SqlitePoolOptions) -> SqlitePoolOptions {
     options.after_connect(|connection, _| {
         Box::pin(async move {

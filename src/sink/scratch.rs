@@ -1,5 +1,5 @@
-//! Scratch: a SQLite database of our own, filled with what another one holds of some markets, so that a
-//! sync can be tried on it. It notes the first rows that a file adds, changes or removes, by triggers.
+//! Scratch: a temporary SQLite database with a copy of some markets, to try a sync on. Triggers
+//! record the first rows that a file adds, changes or removes.
 
 use crate::error::SyncError;
 use crate::feed::layout::Shapes;
@@ -20,33 +20,33 @@ use sea_orm::{
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Examples of each kind, of each table: enough to see what a file does.
+/// Examples of each kind for each table: enough to see what a file does.
 pub const EXAMPLES_MAX: u64 = 3;
 
-/// Rows that are copied by one statement, and held in memory for it.
+/// Rows that one statement copies; they are held in memory for it.
 const ROWS_PER_COPY: usize = 512;
 
-/// Tables of the ledger that speak of the process and of the marts as they are stored.
+/// Ledger tables about the process and the stored marts, which are not copied.
 const OWN_TABLES: [&str; 4] = ["tidegate_lease", "tidegate_definitions", "tidegate_dirty_groups", "tidegate_obstacles"];
 
-/// Columns that every change touches.
+/// Columns that every change touches; they are not reported.
 const BOOKKEEPING: [&str; 2] = ["_row_hash", "_file_id"];
 
 const EXAMPLES: &str = "tidegate_examples";
 
-/// Between the values of a row, written as SQLite quotes them.
+/// Separator between a row's values, which are quoted as in SQLite.
 const SEPARATOR: char = '\u{1e}';
 
-/// What a file does to a row.
+/// A change of a row by the file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Example {
     /// `new`, `modified` or `deleted`.
     pub change: String,
     /// The table.
     pub table: String,
-    /// The values of its key.
+    /// Its key values.
     pub key: String,
-    /// What differs, of a modified row.
+    /// The changed cells of a modified row.
     pub differences: Vec<CellChange>,
 }
 
@@ -55,9 +55,9 @@ pub struct Example {
 pub struct CellChange {
     /// The column.
     pub column: String,
-    /// As SQLite writes it: text in quotes, `NULL` when there is none.
+    /// The value before, as SQLite quotes it: text in quotes, or `NULL`.
     pub before: String,
-    /// The same, of what the file says.
+    /// The value after, written in the same way.
     pub after: String,
 }
 
@@ -66,7 +66,7 @@ pub struct CellChange {
 pub struct RejectExample {
     /// 1 is the first row after the header.
     pub row: i64,
-    /// The column at fault, if one is.
+    /// The column with the fault, if there is one.
     pub column: Option<String>,
     /// Why.
     pub reason: String,
@@ -103,7 +103,7 @@ pub struct TotalKey {
 /// Columns: table and name.
 pub type Columns = BTreeSet<(String, String)>;
 
-/// Where the ledger ends, to tell what a sync added to it.
+/// The last ids of the ledger, to find what a sync added.
 #[derive(Clone, Copy, Debug)]
 pub struct LedgerEnd {
     change: i64,
@@ -111,7 +111,8 @@ pub struct LedgerEnd {
 }
 
 impl Sink {
-    /// Fills an empty scratch database with what `source` holds: the ledger, and the rows of these markets.
+    /// Copies the ledger and the rows of these markets from `source` into an empty scratch
+    /// database.
     ///
     /// # Errors
     ///
@@ -121,7 +122,7 @@ impl Sink {
         for shape in entity::ledger_tables().iter().filter(|shape| !OWN_TABLES.contains(&shape.name.as_str())) {
             self.copy_table(source, &snapshot, shape, None).await?;
         }
-        // Tables get the columns that the ledger speaks of.
+        // Add the columns that the ledger lists.
         self.restore_columns().await?;
         self.marts.define_views(Dropped::new()).await?;
         for shape in self.tables.shapes().values() {
@@ -184,14 +185,15 @@ impl Sink {
         write.commit().await
     }
 
-    /// Begins to note what happens to rows, and says where the ledger ends. The values of columns that are to
-    /// be widened, by table, are left out: SQLite makes such a column anew, and a trigger must not hold on to it.
+    /// Begins to record changes of rows, and returns the last ids of the ledger. Columns that will
+    /// be widened, by table, are left out: SQLite creates such a column again, and no trigger may
+    /// depend on it.
     ///
     /// # Errors
     ///
     /// When the database fails.
     pub async fn note_examples(&self, widened: &Columns) -> Result<LedgerEnd, SyncError> {
-        // On one connection: another one may not have seen yet which triggers there are.
+        // Use one connection: another one may not have seen the new triggers yet.
         let write = self.db.begin().await?;
         let connection = &write.transaction;
         let create = format!(
@@ -212,7 +214,7 @@ impl Sink {
                 let table = quote(&shape.name);
                 let key: Vec<String> = shape.key.iter().map(|column| format!("{alias}.{}", quote(column))).collect();
                 let text = shape.name.replace('\'', "''");
-                // A record that only confirms what is stored, as a delta's do, is no change.
+                // A record that only confirms the stored one, as in a delta, is no change.
                 let is_change = match (change, shape.column(DELETED_AT)) {
                     ("modified", None) => "OLD._row_hash <> NEW._row_hash AND ",
                     ("modified", Some(_)) => {
@@ -241,8 +243,8 @@ impl Sink {
         Ok(end)
     }
 
-    /// The first rows that changed since [`Sink::note_examples`], which was given the same columns; `before` are the
-    /// shapes of that moment.
+    /// The first rows that changed since [`Sink::note_examples`], which got the same columns;
+    /// `before` are the shapes at that time.
     ///
     /// # Errors
     ///
@@ -264,7 +266,7 @@ impl Sink {
         Ok(examples)
     }
 
-    /// What differs between a row as it was and as it is now, also in columns that it got meanwhile.
+    /// Differences between the old and the new row, including columns that were added since.
     async fn differences(
         &self,
         row_id: i64,
@@ -281,7 +283,7 @@ impl Sink {
             self.db.dialect.quote(&shape.name)
         );
         let row = self.db.connection.query_one_raw(Statement::from_string(self.db.dialect.backend(), select)).await?;
-        // It may be removed again.
+        // The row may have been removed since.
         let Some(row) = row else { return Ok(Vec::new()) };
         let after: String = row.try_get_by_index(0)?;
         let old: BTreeMap<&str, &str> = data_columns(before, widened).into_iter().zip(old.split(SEPARATOR)).collect();
@@ -303,7 +305,7 @@ impl Sink {
         cells.join(&format!(" || char({}) || ", u32::from(SEPARATOR)))
     }
 
-    /// The first rejects that came after that end of the ledger.
+    /// The first rejects that were added after these ids of the ledger.
     ///
     /// # Errors
     ///
@@ -323,7 +325,7 @@ impl Sink {
         Ok(added.into_iter().map(example).collect())
     }
 
-    /// What changed in the tables' columns after that end of the ledger.
+    /// Changes of tables' columns after these ids of the ledger.
     ///
     /// # Errors
     ///
@@ -344,7 +346,7 @@ impl Sink {
         Ok(added.into_iter().map(change).collect())
     }
 
-    /// Sums of the columns that the marts declare as additive, per market and currency.
+    /// Sums of the marts' additive columns, per market and currency.
     ///
     /// # Errors
     ///
@@ -380,14 +382,14 @@ impl Sink {
     }
 }
 
-/// What a row says, without what tidegate notes about it, and without some columns.
+/// A row's data, without tidegate's own columns and without some others.
 fn data_columns<'a>(shape: &'a TableShape, without: &Columns) -> Vec<&'a str> {
     let is_left_out = |name: &&str| without.iter().any(|(table, column)| *table == shape.name && column == name);
     let names = shape.columns.iter().map(|column| column.name.as_str());
     names.filter(|name| !BOOKKEEPING.contains(name) && !is_left_out(name)).collect()
 }
 
-/// The shortest text of a real is the decimal that it was stored from.
+/// The shortest text of a real is the decimal that was stored.
 fn number(row: &QueryResult, index: usize) -> Result<Decimal, DbErr> {
     if let Ok(integer) = row.try_get_by_index::<i64>(index) {
         return Ok(integer.into());
@@ -396,7 +398,7 @@ fn number(row: &QueryResult, index: usize) -> Result<Decimal, DbErr> {
     Ok(real.and_then(|real| real.to_string().parse().ok()).unwrap_or_default())
 }
 
-/// A cell of any of the three databases as SQLite is to store it.
+/// Converts a cell of any of the three databases for SQLite.
 fn copied(row: &QueryResult, index: usize, kind: Kind, dialect: Dialect) -> Result<Value, DbErr> {
     Ok(match kind {
         Kind::Identifier | Kind::Text => row.try_get_by_index::<Option<String>>(index)?.into(),

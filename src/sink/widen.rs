@@ -1,10 +1,10 @@
-//! Widen: a column takes a wider kind in place, its values as their canonical text or number, so that no
-//! row hash changes (`canonical`).
+//! Widen: changes a column to a wider kind in place. Values become their canonical text or number,
+//! so no row hash changes (`canonical`).
 //!
-//! SQLite and PostgreSQL do it in the transaction that tells the ledger. MySQL commits each change of a
-//! table by itself: there the ledger says first what the column is to hold, the values are copied into a
-//! second column, and one statement puts it in the first one's place. A crash before that statement leaves
-//! a column whose type is not the ledger's, which the next start sees and widens again.
+//! SQLite and PostgreSQL do this in the transaction that changes the ledger. MySQL commits each
+//! change of a table separately: the ledger is changed first, the values are copied into a second
+//! column, and one statement replaces the first column. After a crash before that statement, the
+//! column's type differs from the ledger's; the next start notices it and widens again.
 
 use crate::error::SyncError;
 use crate::feed::layout::{SchemaChange, Shapes};
@@ -22,20 +22,20 @@ use sea_orm::sqlx::Connection;
 use sea_orm::{ConnectionTrait, DbErr, RuntimeErr, Statement, Value};
 use std::sync::Arc;
 
-/// The column that values are copied into on databases that cannot convert one in place. No column of a
-/// file begins with `_`.
+/// The column that values are copied into, on databases that cannot convert in place. No column
+/// from a file begins with `_`.
 const COPY: &str = "_widened";
 
-/// Table that holds the texts of measures while their column becomes text.
+/// Temporary table with the texts of measures while their column becomes text.
 const TEXTS: &str = "tidegate_texts";
 
-/// Measures that are turned into text at once.
+/// Measures that one statement turns into text.
 const TEXTS_PER_STATEMENT: usize = 500;
 
-/// Whole numbers from here on have more digits than a decimal column keeps.
+/// Whole numbers from here have more digits than a decimal column keeps.
 const DECIMAL_WHOLE_LIMIT: &str = "1000000000000000";
 
-/// One column that takes another kind.
+/// One column to widen.
 struct Widening<'a> {
     table: &'a str,
     column: &'a str,
@@ -44,7 +44,7 @@ struct Widening<'a> {
 }
 
 impl Tables {
-    /// Numbers that are too long for a decimal column make it text.
+    /// The column becomes text if numbers are too long for a decimal.
     pub(crate) async fn widen_far_enough(&self, changes: &mut [SchemaChange]) -> Result<(), SyncError> {
         for change in changes {
             if change.widened_from != Some(Kind::Integer) || change.column.kind != Kind::Decimal {
@@ -63,11 +63,11 @@ impl Tables {
         Ok(())
     }
 
-    /// Has every connection forget the statements that it prepared: PostgreSQL goes on reading their values and
-    /// results by the types that the columns had.
+    /// Makes every connection drop its prepared statements: PostgreSQL would keep using the old
+    /// column types for their values and results.
     pub(crate) async fn forget_statements(&self) -> Result<(), SyncError> {
         let pool_error = |error| SyncError::from(DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))));
-        // Nobody else writes; who reads does not take long.
+        // No other writer runs, and reads are short.
         let _writing = self.db.writing.lock().await;
         match self.db.dialect {
             Dialect::Postgres => {
@@ -79,7 +79,7 @@ impl Tables {
                     connections.push(connection);
                 }
             }
-            // These compile their statements anew when a table changes.
+            // These databases recompile statements when a table changes.
             Dialect::Sqlite | Dialect::Mysql => {}
         }
         Ok(())
@@ -90,7 +90,7 @@ impl Tables {
         let sql_type = self.db.dialect.sql_type(widening.to);
         let converted = converted(self.db.dialect, widening.from, widening.to, &column);
         if self.db.dialect == Dialect::Postgres {
-            // Measures are written with all their digits, whatever the server's setting.
+            // Write measures with all digits, whatever the server's setting.
             connection.execute_unprepared("SET LOCAL extra_float_digits = 1").await?;
             let using = converted.unwrap_or_else(|| format!("trim_scale({column}::text::numeric)::text"));
             let alter = format!("ALTER TABLE {table} ALTER COLUMN {column} TYPE {sql_type} USING {using}");
@@ -126,7 +126,7 @@ impl Tables {
         Ok(())
     }
 
-    /// What somebody has said of a column on MySQL, as its definition says it.
+    /// Attributes that somebody set on a MySQL column, as in its definition.
     async fn comment_on(
         &self,
         connection: &impl ConnectionTrait,
@@ -142,15 +142,15 @@ impl Tables {
         Ok(row.map_or(Ok(String::new()), |row| row.try_get_by_index(0))?)
     }
 
-    /// Neither SQLite nor MySQL writes a measure with as few digits as tell it from every other one, so the
-    /// texts are made here, one for each distinct measure.
+    /// Neither SQLite nor MySQL can write the shortest text that identifies a measure, so the texts
+    /// are made here, one for each distinct measure.
     async fn copy_texts(&self, connection: &impl ConnectionTrait, widening: &Widening<'_>) -> Result<(), SyncError> {
         let (table, column) = (self.db.dialect.quote(widening.table), self.db.dialect.quote(widening.column));
         let copy = self.db.dialect.quote(COPY);
         let text_type = self.db.dialect.sql_type(Kind::Text);
         let measure_type = self.db.dialect.sql_type(Kind::Double);
         connection.execute_unprepared(&format!("DROP TABLE IF EXISTS {TEXTS}")).await?;
-        // Not a temporary one: on MySQL those belong to one connection of the pool.
+        // An ordinary table, because on MySQL a temporary one belongs to a single connection.
         let create = format!("CREATE TABLE {TEXTS} (measure {measure_type} NOT NULL PRIMARY KEY, words {text_type})");
         connection.execute_unprepared(&create).await?;
         let mut last = f64::NEG_INFINITY;
@@ -158,7 +158,7 @@ impl Tables {
             let page = format!(
                 "SELECT DISTINCT {column} FROM {table} WHERE {column} > ? ORDER BY {column} LIMIT {TEXTS_PER_STATEMENT}"
             );
-            // No database knows infinity: below every measure that is ever stored will do.
+            // Begin below every stored measure, because not every database has infinity.
             let bound = Value::Double(Some(last.max(f64::MIN)));
             let query = Statement::from_sql_and_values(self.db.dialect.backend(), page, [bound]);
             let rows = connection.query_all_raw(query).await?;
@@ -190,7 +190,7 @@ impl Tables {
         Ok(())
     }
 
-    /// The kinds of a table's columns by their types in the database; types of no kind are left out.
+    /// The kinds of a table's columns by their database types; types without a kind are left out.
     async fn kinds_of(&self, table: &str) -> Result<Vec<(String, Kind)>, SyncError> {
         let query = Statement::from_sql_and_values(
             self.db.dialect.backend(),
@@ -210,8 +210,9 @@ impl Tables {
 }
 
 impl Sink {
-    /// Widens a column in the transaction of a ledger entry, or says what stands in the way. Views of tidegate's own are
-    /// dropped, to be made again at the end; on SQLite what others have built is set aside meanwhile.
+    /// Widens a column in the transaction of its ledger entry, or returns the obstacle. tidegate's
+    /// own views are dropped and made again at the end; on SQLite objects of others are also set
+    /// aside until then.
     pub(crate) async fn widen_in(
         &self,
         transaction: &impl ConnectionTrait,
@@ -240,7 +241,7 @@ impl Sink {
         }
     }
 
-    /// Why a column is to keep its kind.
+    /// The obstacle, if a column must keep its kind.
     pub(crate) async fn obstacle_of(
         &self,
         connection: &impl ConnectionTrait,
@@ -252,7 +253,7 @@ impl Sink {
         self.obstacle_to(connection, &Widening { table, column, from, to: change.column.kind }, error).await
     }
 
-    /// Why a column keeps its kind, and what becomes of its values.
+    /// Why a column keeps its kind, and what happens to its values.
     async fn obstacle_to(
         &self,
         connection: &impl ConnectionTrait,
@@ -269,8 +270,9 @@ impl Sink {
         Ok(Obstacle::new(about(table, column), &consequence, error, &objects))
     }
 
-    /// Drops what others have built in a SQLite database, as far as a column could not leave its table beside it, and
-    /// returns the statements that make it again: views and triggers are checked there whatever they read.
+    /// Drops the views and triggers of a SQLite database that prevent dropping a column, and
+    /// returns the statements that make them again. SQLite checks all views and triggers then,
+    /// whatever they read.
     async fn set_aside(
         &self,
         transaction: &impl ConnectionTrait,
@@ -290,12 +292,13 @@ impl Sink {
             transaction.execute_unprepared(&format!("DROP {kind} {}", self.db.dialect.quote(&name))).await?;
             creates.push(row.try_get_by_index(2)?);
         }
-        // Triggers went first, because they go with their table or view, and come last.
+        // Triggers are dropped first, because they go with their table or view, and are made again
+        // last.
         creates.reverse();
         Ok(creates)
     }
 
-    /// Widens the columns whose type is not yet what the ledger says, and says which of them cannot be.
+    /// Widens columns whose type differs from the ledger, and returns those that cannot be widened.
     pub(crate) async fn finish_widening(&self, shapes: &Shapes) -> Result<Vec<Blocked>, SyncError> {
         let mut blocked = Vec::new();
         if self.db.dialect.rolls_back_ddl() {
@@ -325,7 +328,7 @@ impl Sink {
         Ok(blocked)
     }
 
-    /// What others have built on a column and MySQL would drop with it, or break, in silence.
+    /// Objects on a column that MySQL would drop or break silently.
     pub(crate) async fn obstacle_on_mysql(
         &self,
         change: &SchemaChange,
@@ -344,7 +347,7 @@ impl Sink {
     }
 }
 
-/// The value of a column as the wider kind; `None` when SQL cannot say it.
+/// SQL for a column's value in the wider kind; `None` if SQL cannot express it.
 fn converted(dialect: Dialect, from: Kind, to: Kind, column: &str) -> Option<String> {
     let text = match (from, to) {
         (Kind::Integer, Kind::Decimal) => match dialect {
@@ -361,7 +364,7 @@ fn converted(dialect: Dialect, from: Kind, to: Kind, column: &str) -> Option<Str
             _ => format!("CAST({column} AS TEXT)"),
         },
         (Kind::Decimal, _) => match dialect {
-            // At most 15 digits, four of them after the point: a real gives all of them back.
+            // At most 15 digits, four of them after the point: a real keeps them exactly.
             Dialect::Sqlite => format!("rtrim(rtrim(printf('%.4f', {column}), '0'), '.')"),
             Dialect::Mysql => {
                 format!("TRIM(TRAILING '.' FROM TRIM(TRAILING '0' FROM CAST({column} AS CHAR)))")

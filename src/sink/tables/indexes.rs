@@ -1,8 +1,8 @@
-//! Indexes: what marts and views read the market tables by, made when a table has been filled for the first
-//! time. Sorting all of its keys once costs a fraction of inserting each where it belongs.
+//! Indexes: the indexes that marts and views need on the market tables. They are created after a
+//! table's first load, because sorting all keys once costs a fraction of inserting each one.
 //!
-//! Without them a planner may compare each row of one table with all of another, so no mart is computed before the
-//! indexes of every table that it reads are there.
+//! Without them a planner may compare each row of one table with all rows of another. So no mart is
+//! computed before all tables that it reads have their indexes.
 
 use crate::error::SyncError;
 use crate::feed::dataset::{Dataset, Owner};
@@ -17,28 +17,29 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-/// How long a file that is written waits for others that fill a table which its marts read: then these are computed
-/// although more rows come, and the table gets its indexes. On two cores a million lines take less, and who waits holds up one of two lanes.
+/// How long a written file waits for other files that fill a table of its marts. After that the
+/// table gets its indexes and the marts are computed, although more rows are coming. A million
+/// lines take less time on two cores, and a waiting file occupies one of two lanes.
 const FILLING_WAIT_MAX: Duration = Duration::from_secs(60);
 
-/// The indexes that tables are to have, which tables have them, and which are being filled without.
+/// The indexes that tables need, which tables have them, and which are being loaded without them.
 #[derive(Debug)]
 pub(crate) struct Indexes {
-    /// None where they come with the tables.
+    /// Empty on databases where indexes are created with the tables.
     of_tables: HashMap<&'static str, Vec<IndexCreateStatement>>,
     state: Mutex<State>,
-    /// Told whenever a file has filled its tables.
+    /// Notified whenever a file has filled its tables.
     filled: Notify,
 }
 
 #[derive(Debug, Default)]
 struct State {
     indexed: HashSet<String>,
-    /// Market and table of what files are being written to, each as often as there are such files.
+    /// Market and table that files are being written to, once for each such file.
     fillings: Vec<(String, String)>,
 }
 
-/// A file that is being written to tables; while there is one, the indexes wait that they do not have yet.
+/// A file that is being written. While it exists, missing indexes of its tables are not created.
 #[derive(Debug)]
 pub struct Filling<'a> {
     indexes: &'a Indexes,
@@ -66,7 +67,7 @@ pub(crate) fn filling_wait_max() -> Duration {
 }
 
 impl Indexes {
-    /// Those of a database; none is there yet.
+    /// The indexes for a database; none is created yet.
     pub fn of(dialect: Dialect) -> Self {
         let mut of_tables: HashMap<&str, Vec<IndexCreateStatement>> = HashMap::new();
         for (table, index) in migration::market_indexes(dialect.backend()) {
@@ -83,18 +84,18 @@ impl Indexes {
         self.of_tables.contains_key(table) && !self.state(|state| state.indexed.contains(table))
     }
 
-    /// Whether a file is being written to a table, of one market or of any.
+    /// Whether a file is being written to a table, of one market or of any market.
     fn is_filled(&self, table: &str, market: Option<&str>) -> bool {
         let is_meant = |(of, filled): &(String, String)| filled == table && market.is_none_or(|market| market == of);
         self.state(|state| state.fillings.iter().any(is_meant))
     }
 
-    /// Until nobody does that any more.
+    /// Waits until no file is being written to it.
     async fn filled(&self, table: &str, market: Option<&str>) {
         loop {
             let filled = self.filled.notified();
             tokio::pin!(filled);
-            // Before the look: who fills it may end just after.
+            // Subscribe before the check, because the other file may end right after it.
             filled.as_mut().enable();
             if !self.is_filled(table, market) {
                 return;
@@ -105,7 +106,7 @@ impl Indexes {
 }
 
 impl Tables {
-    /// Says that a file of this dataset is about to be written.
+    /// Registers a file of this dataset before it is written.
     pub fn start_filling(&self, dataset: &Dataset, market: &str) -> Filling<'_> {
         let tables: BTreeSet<String> =
             [Owner::Record, Owner::Line].map(|owner| dataset.table_of(owner).to_owned()).into();
@@ -114,12 +115,12 @@ impl Tables {
         Filling { indexes: &self.indexes, market: market.to_owned(), tables }
     }
 
-    /// Makes the indexes of every table that holds something, unless another file is filling it: then that
-    /// file's end makes them. A start makes those that a crash left out.
+    /// Creates the indexes of every table with rows, unless another file is filling it; then that
+    /// file creates them at its end. A start creates those that a crash left out.
     ///
     /// # Errors
     ///
-    /// When the database fails, or the process is to stop.
+    /// When the database fails, or the process stops.
     pub async fn make_indexes(&self) -> Result<(), SyncError> {
         for table in self.indexes.of_tables.keys() {
             let is_due = self.indexes.are_lacking(table) && !self.indexes.is_filled(table, None);
@@ -130,7 +131,7 @@ impl Tables {
         Ok(())
     }
 
-    /// Makes the indexes of these tables once nobody fills them any more, or when that has taken too long.
+    /// Creates the indexes of these tables once no file fills them, or after waiting too long.
     pub(crate) async fn make_indexes_in_time(&self, tables: &[String]) -> Result<(), SyncError> {
         let deadline = Instant::now() + filling_wait_max();
         for table in tables {
@@ -142,7 +143,7 @@ impl Tables {
         Ok(())
     }
 
-    /// Whether it came to its end in time.
+    /// Whether the other files ended in time.
     pub(crate) async fn wait_for_filling(
         &self,
         table: &str,

@@ -1,5 +1,5 @@
-//! Known: what the tables hold of a chunk's records: hashes to compare with, and, where a file lacks a
-//! column, the stored values that stay.
+//! Known: reads what the tables hold of a chunk's records: hashes to compare with, and the stored
+//! values of columns that the file lacks.
 
 use crate::error::SyncError;
 use crate::feed::dataset::{Dataset, Owner};
@@ -27,17 +27,18 @@ use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-/// Keys that one query asks for: enough that round trips do not count, few enough for any planner.
+/// Keys in one query: enough that round trips do not matter, and few enough for every planner.
 pub(crate) const KEYS_PER_QUERY: usize = 500;
 
-/// Columns that a row has beside its data; they are neither hashed nor ever absent.
+/// Columns of a row that are not data; they are never hashed and never absent.
 pub(crate) const BOOKKEEPING: [&str; 3] = ["_row_hash", "_file_id", DELETED_AT];
 
-/// A key of a table of lines or of records: record key, and line number where there is one.
+/// Key of a record or line: record key, and line number if there is one.
 type RowKey = (String, Option<i64>);
 
 impl Tables {
-    /// Whether a table holds anything of a market: the first file of a market compares with nothing.
+    /// Whether a table has rows of a market; the first file of a market has nothing to compare
+    /// with.
     ///
     /// # Errors
     ///
@@ -48,7 +49,7 @@ impl Tables {
         Ok(self.db.connection.query_one(&query).await?.is_some())
     }
 
-    /// How many rows of this market the table holds.
+    /// Number of this market's rows in the table.
     ///
     /// # Errors
     ///
@@ -87,7 +88,7 @@ impl Tables {
             }
         }
         let Some(lines) = &dataset.lines else { return Ok(known) };
-        // Records commit whole: one that is not there has no lines.
+        // Records are committed whole, so a missing record has no lines.
         let stored: Vec<usize> = known.stored().collect();
         for stored in stored.chunks(KEYS_PER_QUERY) {
             let keys: Vec<String> = stored.iter().map(|&record| keys[record].clone()).collect();
@@ -103,7 +104,7 @@ impl Tables {
         Ok(known)
     }
 
-    /// Hashes of rows that are their own keys.
+    /// Hashes of rows whose hash is their key.
     async fn known_rows(&self, dataset: &Dataset, market: &str, keys: &[String]) -> Result<Known, SyncError> {
         let mut known = Known::nothing(keys.len());
         let hashes: Vec<RowHash> = keys.iter().map(|key| unhex(key)).collect();
@@ -133,8 +134,8 @@ impl Tables {
         }
     }
 
-    /// Takes the stored values of what the file lacks into rows whose hash differs. Rows that then are
-    /// as they are stored were not changed at all and are left out.
+    /// Fills in stored values for columns that the file lacks, in rows whose hash differs. Rows
+    /// that then equal the stored ones are unchanged and left out.
     ///
     /// # Errors
     ///
@@ -211,7 +212,7 @@ pub(crate) fn select(table: &str, key: &str, market: &str, keys: &[String], colu
     query
 }
 
-/// The hash that a key of `project` spells.
+/// The hash that a key from `project` contains.
 fn unhex(key: &str) -> RowHash {
     let mut hash = RowHash::default();
     for (byte, digits) in hash.iter_mut().zip(key.as_bytes().chunks(2)) {
@@ -223,7 +224,7 @@ fn unhex(key: &str) -> RowHash {
 
 fn hash_at(row: &QueryResult, index: usize) -> Result<RowHash, DbErr> {
     let bytes: Vec<u8> = row.try_get_by_index(index)?;
-    // A hash that is none equals no other, so the row is written again.
+    // An invalid hash equals no other, so the row is written again.
     Ok(RowHash::try_from(bytes).unwrap_or_default())
 }
 
@@ -255,7 +256,7 @@ impl AbsentCells {
         Self { by_column }
     }
 
-    /// What was rescued of an absent column stays rescued.
+    /// Rescued values of an absent column stay rescued.
     fn add_rescued(&mut self, rows: &TableRows) {
         self.by_column.insert("_rescued".to_owned(), (0..rows.batch.num_rows()).collect());
     }
@@ -304,13 +305,13 @@ impl AbsentCells {
     }
 }
 
-/// The stored value where the row lacks the column, the given one elsewhere.
+/// The stored value for rows that lack the column, the given one for others.
 fn choose(given: &ArrayRef, stored: &ArrayRef, absent: &BTreeSet<usize>) -> ArrayRef {
     let sources: Vec<(usize, usize)> = (0..given.len()).map(|row| (usize::from(absent.contains(&row)), row)).collect();
     interleave(&[given, stored], &sources).expect("both columns have the type of their kind")
 }
 
-/// Values of a column as they are stored, as the arrow column that cleaning makes of its kind.
+/// Stored values of a column, as the arrow type that cleaning uses for its kind.
 pub(crate) fn stored_values(
     rows: &[Option<&QueryResult>],
     name: &str,

@@ -1,4 +1,4 @@
-//! Tables: the markets' tables: their columns, indexes and rows.
+//! Tables: the market tables, with their columns, indexes and rows.
 
 pub mod bulk;
 pub mod indexes;
@@ -16,12 +16,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
 use tokio::sync::{Mutex, OwnedRwLockReadGuard};
 
-/// The column that marks a record as deleted. No file has such a column: names of theirs begin with a letter.
+/// The column that marks a record as deleted. No file can have this column, because names from
+/// files begin with a letter.
 pub const DELETED_AT: &str = "_deleted_at";
 
-/// While it lives, no column takes another kind. Locks are taken in this order: [`Company`] of the
-/// file, `evolving`, `kinds`, `writing` of the database. Each is asked for with the one before it: a
-/// file evolves in company, and its chunks are written while kinds stay.
+/// While this guard lives, no column is widened. Locks are taken in this order: the file's
+/// [`Company`], `evolving`, `kinds`, the database's `writing`. Each requires the one before it: a
+/// file evolves tables while it holds its company, and writes chunks while kinds are fixed.
 ///
 /// [`Company`]: crate::sink::ledger::attempts::Company
 #[derive(Debug)]
@@ -36,20 +37,20 @@ pub struct Tables {
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) shapes: RwLock<Arc<Shapes>>,
     pub(crate) indexes: Indexes,
-    /// Held while tables get columns. Whether the ledger may know of columns that tables or views lack,
-    /// because the database went away in between.
+    /// Held while tables get columns. The value says whether the ledger may list columns that
+    /// tables or views lack, because the database failed in between.
     pub(crate) evolving: Mutex<bool>,
-    /// Held for reading while a file's chunks are written, and for writing while a column takes
-    /// another kind: chunks hold values of the old kind. Asked for only while `evolving` is held.
+    /// Held for reading while a file's chunks are written, and for writing while a column is
+    /// widened, because chunks hold values of the old kind. Taken only while `evolving` is held.
     pub(crate) kinds: Arc<tokio::sync::RwLock<()>>,
-    /// Tables that files of unknown feeds are to get, by dataset: none of them may be there yet.
+    /// Table names reserved for files of unknown feeds, by dataset; the tables may not exist yet.
     pub(crate) promised: std::sync::Mutex<BTreeMap<String, String>>,
-    /// Most columns of a table.
+    /// Maximum number of columns of a table, from the configuration.
     pub(crate) table_columns_max: usize,
 }
 
 impl Tables {
-    /// The tables of a database, as they are declared.
+    /// The declared tables of a database.
     pub(crate) fn new(ledger: &Arc<Ledger>, table_columns_max: usize) -> Self {
         Self {
             db: Arc::clone(&ledger.db),
@@ -63,12 +64,12 @@ impl Tables {
         }
     }
 
-    /// The shapes of all tables, as they are now.
+    /// The current shapes of all tables.
     pub fn shapes(&self) -> Arc<Shapes> {
         Arc::clone(&self.shapes.read().expect("no code panics while it holds the shapes"))
     }
 
-    /// What makes rows of a file what this database's bulk path takes.
+    /// The encoder of a file's rows for this database's bulk load.
     pub fn encoder(&self, file_id: i64) -> Encoder {
         Encoder::new(self.db.dialect, file_id)
     }

@@ -1,4 +1,5 @@
-//! StoredLines: whole lines of some records, for those that are told by what they hold rather than by their numbers.
+//! StoredLines: whole stored lines of some records, for lines that are identified by content rather
+//! than by number.
 
 use crate::error::SyncError;
 use crate::feed::dataset::Dataset;
@@ -11,7 +12,7 @@ use sea_orm::{ConnectionTrait, QueryResult};
 use std::collections::HashMap;
 
 impl Tables {
-    /// The lines that are stored of these records of a chunk, in the columns that the chunk's lines have.
+    /// Reads the stored lines of these records of a chunk, in the columns of the chunk's lines.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! Upsert: table rows into their table, by the way that is fastest on each database.
+//! Upsert: writes rows into their table, in the fastest way for each database.
 
 use crate::error::{SyncError, Verdict};
 use crate::process::secret::conceal;
@@ -16,30 +16,31 @@ use sea_orm::sqlx::{AssertSqlSafe, PgConnection};
 use sea_orm::{ConnectionTrait, DbErr, SqlErr, sqlx};
 use std::ops::Range;
 
-/// Text of one statement: far below the 16 MiB that a MySQL server takes at once by default.
+/// Maximum text of one statement: far below MySQL's default packet limit of 16 MiB.
 const STATEMENT_BYTES_MAX: usize = 1 << 20;
 
-/// Removed lines of one statement.
+/// Lines that one statement removes.
 const REMOVALS_PER_STATEMENT: usize = 200;
 
-/// Rows from which on COPY is faster than a statement, although a merge needs a table of its own.
+/// From this number of rows, COPY is faster than a statement, although a merge needs a temporary
+/// table.
 const COPY_ROWS_MIN: usize = 128;
 
-/// Rows from which on LOAD DATA is faster than a statement: new rows gain from about 32 on, those that are merged from
-/// about 100.
+/// From this number of rows, LOAD DATA is faster than a statement: from about 32 for new rows, and
+/// about 100 for merged ones.
 const LOAD_ROWS_MIN: usize = 128;
 
-/// Whether the table may hold rows of these keys.
+/// Whether the table may have rows with these keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rows {
-    /// It held none when it was asked.
+    /// It had none when it was read.
     New,
-    /// It holds older versions of them.
+    /// It has older versions of them.
     Changed,
 }
 
 impl Tables {
-    /// Writes rows, replacing those that are there.
+    /// Writes rows, and replaces existing ones.
     pub(crate) async fn upsert(
         &self,
         transaction: &Transaction,
@@ -51,7 +52,7 @@ impl Tables {
         if rows.hashes.is_empty() {
             return Ok(());
         }
-        // The bulk paths know nothing of bounds.
+        // Bulk loads have no time limit of their own.
         transaction.keep(self.upsert_unbounded(transaction, shape, rows, are, file_id)).await
     }
 
@@ -116,8 +117,8 @@ impl Tables {
         Ok(())
     }
 
-    /// New rows go straight into the table. Another feed of the same table may have brought one of them since
-    /// it was asked; then all of them are merged.
+    /// New rows go directly into the table. If another feed of the same table has added one of them
+    /// since the read, all of them are merged instead.
     async fn copy(
         &self,
         postgres: &mut PgConnection,
@@ -149,8 +150,8 @@ impl Tables {
         Ok(run(postgres, "DROP TABLE tidegate_bulk").await?)
     }
 
-    /// Whether MySQL loaded the rows. If not, nothing of them is there, and statements either work or say why
-    /// they cannot: what a server takes by LOAD DATA, it takes silently.
+    /// Whether MySQL loaded the rows. If not, none of them is in the table, and statements are
+    /// used, which work or report the reason: LOAD DATA adjusts bad values silently.
     async fn load(
         &self,
         mysql: &mut Connection,
@@ -160,7 +161,7 @@ impl Tables {
         are: Rows,
         file_id: i64,
     ) -> Result<bool, SyncError> {
-        // A row larger than a statement may be larger than what the server takes at once.
+        // A row larger than a statement may exceed the server's packet limit.
         if !mysql.takes_files || text_bytes(&rows.batch).into_iter().any(|bytes| bytes > STATEMENT_BYTES_MAX) {
             return Ok(false);
         }
@@ -173,7 +174,7 @@ impl Tables {
             Ok(false) => {}
             Err(error) if error.verdict() == Verdict::Retry => return Err(error),
             Err(error) => {
-                // Such as `local_infile=0`, or no right to make temporary tables.
+                // For example `local_infile=0`, or no right to create temporary tables.
                 tracing::info!(error = %conceal(&error.to_string()), "the server takes no rows by LOAD DATA LOCAL; they go by slower statements");
                 mysql.takes_files = false;
             }
@@ -182,7 +183,7 @@ impl Tables {
         Ok(false)
     }
 
-    /// As [`Tables::copy`]; whether all rows arrived as they are.
+    /// Like [`Tables::copy`]; returns whether all rows arrived unchanged.
     async fn load_or_merge(
         &self,
         mysql: &mut Connection,
@@ -203,7 +204,7 @@ impl Tables {
             }
             mysql.run("ROLLBACK TO SAVEPOINT tidegate_bulk").await?;
         }
-        // With TEMPORARY, neither of them commits. No rollback takes such a table away.
+        // With TEMPORARY, neither statement commits. A rollback does not remove a temporary table.
         mysql.run("DROP TEMPORARY TABLE IF EXISTS tidegate_bulk").await?;
         mysql.run(&format!("CREATE TEMPORARY TABLE tidegate_bulk AS SELECT {columns} FROM {table} LIMIT 0")).await?;
         if !mysql::load_rows(mysql, "tidegate_bulk", &columns, rows, file_id).await? {
@@ -214,7 +215,7 @@ impl Tables {
         Ok(true)
     }
 
-    /// The statement that puts rows into a table, in place of those that are there.
+    /// The statement that inserts rows into a table or replaces existing ones.
     fn merge_text(&self, shape: &TableShape, names: &[String], source: &str) -> String {
         let (on_conflict, new) = match self.db.dialect {
             Dialect::Mysql => ("ON DUPLICATE KEY UPDATE".to_owned(), "tidegate_bulk"),
@@ -234,7 +235,7 @@ impl Tables {
         names.iter().map(|name| self.db.dialect.quote(name)).collect::<Vec<_>>().join(", ")
     }
 
-    /// Removes lines by their record's key and their number.
+    /// Removes lines by record key and line number.
     pub(crate) async fn remove_lines(
         &self,
         connection: &impl ConnectionTrait,
@@ -251,7 +252,8 @@ impl Tables {
             let delete = Query::delete()
                 .from_table(Alias::new(table))
                 .and_where(Expr::col("market").eq(market))
-                // Said twice, because SQLite looks no alternative up by the key, but a list it does.
+                // The key list is repeated, because SQLite uses the key's index for a list, but not
+                // for OR conditions.
                 .and_where(Expr::col(Alias::new(key)).is_in(removed.iter().map(|(record, _)| record.as_str())))
                 .cond_where(any)
                 .to_owned();
@@ -261,7 +263,7 @@ impl Tables {
     }
 }
 
-/// The columns that rows are written to: their own, the hash and the file.
+/// The columns to write: the row's own, the hash and the file id.
 fn column_names(rows: &TableRows) -> Vec<String> {
     let schema = rows.batch.schema();
     let own = schema.fields().iter().map(|field| field.name().clone());
@@ -273,8 +275,8 @@ async fn run(postgres: &mut PgConnection, sql: &str) -> Result<(), DbErr> {
     Ok(())
 }
 
-/// Cuts rows into statements whose numbers of rows are powers of two, so that the few texts they make stay
-/// prepared. `bytes` has the size of each row.
+/// Splits rows into statements with a power of two of rows each, so that the few different texts
+/// stay prepared. `bytes` has the size of each row.
 pub(crate) fn statements(bytes: &[usize], rows_max: usize) -> Vec<Range<usize>> {
     let mut statements = Vec::new();
     let mut start = 0;

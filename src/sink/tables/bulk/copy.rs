@@ -1,5 +1,6 @@
-//! Copy: rows in the binary format of PostgreSQL's COPY (its documentation, "COPY, binary format"; how a type is written, its
-//! `recv` function says). The server reads no number and no moment out of text.
+//! Copy: encodes rows in the binary format of PostgreSQL's COPY, so that the server need not parse
+//! numbers and times from text. The format is in PostgreSQL's documentation ("COPY, binary
+//! format"); the format of each type is in its `recv` function.
 
 use crate::sink::tables::bulk::encoder;
 use crate::transform::table_rows::TableRows;
@@ -8,20 +9,20 @@ use crate::values::number::DECIMAL_SCALE;
 use bytes::Bytes;
 use std::sync::Arc;
 
-/// Signature, flags, and the length of an extension that there is none of.
+/// Signature, flags, and length 0 of the header extension.
 const HEAD: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 
-/// In place of the number of a row's fields: there are no more.
+/// End marker, in place of a row's field count.
 const TAIL: &[u8] = &(-1_i16).to_be_bytes();
 
-/// Length of a field that is NULL.
+/// Field length that means NULL.
 const NULL: &[u8] = &(-1_i32).to_be_bytes();
 
-/// Its years begin with 2000, days and milliseconds after 1970.
+/// PostgreSQL counts from 2000: days and milliseconds after 1970.
 const EPOCH_DAYS: i32 = 10_957;
 const EPOCH_MS: i64 = EPOCH_DAYS as i64 * 86_400_000;
 
-/// Rows, their hashes and the file.
+/// Encodes rows, their hashes and the file id.
 pub(crate) fn blocks(rows: &TableRows, file_id: i64) -> Arc<[Bytes]> {
     let columns: Vec<Values<'_>> = rows.batch.columns().iter().map(Values::of).collect();
     let fields = i16::try_from(columns.len() + 2).expect("a table of PostgreSQL has at most 1600 columns");
@@ -33,7 +34,7 @@ pub(crate) fn blocks(rows: &TableRows, file_id: i64) -> Arc<[Bytes]> {
     })
 }
 
-/// The types that columns must have for what [`blocks`] makes of them, in the words of `format_type`.
+/// The column types that the output of [`blocks`] is for, as `format_type` names them.
 pub(crate) fn types(rows: &TableRows) -> impl Iterator<Item = &'static [&'static str]> {
     let own = rows.batch.columns().iter().map(|column| -> &[&str] {
         match Values::of(column) {
@@ -69,11 +70,12 @@ fn push_cell(block: &mut Vec<u8>, column: Values<'_>, row: usize) {
     }
 }
 
-/// Ten-thousandths as a numeric: its digits are of base 10,000, so that the last one is all of the fraction.
+/// Encodes ten-thousandths as a numeric. Its digits have base 10,000, so the last digit is the
+/// whole fraction.
 fn push_numeric(block: &mut Vec<u8>, ten_thousandths: i128) {
     const BASE: u64 = 10_u64.pow(DECIMAL_SCALE);
     const NEGATIVE: u16 = 0x4000;
-    // The last digit first; 39 decimal digits are at most 10 of these.
+    // Last digit first; 39 decimal digits need at most 10 of these.
     let mut digits = [0_u16; 10];
     let mut count = 0_u16;
     let mut push = |digit: u64| {
@@ -81,7 +83,7 @@ fn push_numeric(block: &mut Vec<u8>, ten_thousandths: i128) {
         count += 1;
     };
     let mut rest = ten_thousandths.unsigned_abs();
-    // Division of 128 bits is slow, and few numbers need it.
+    // 128-bit division is slow, and few numbers need it.
     while rest > u128::from(u64::MAX) {
         push((rest % u128::from(BASE)) as u64);
         rest /= u128::from(BASE);
@@ -91,7 +93,7 @@ fn push_numeric(block: &mut Vec<u8>, ten_thousandths: i128) {
         push(rest % BASE);
         rest /= BASE;
     }
-    // Of the first digit; one that stands right before the point has weight 0.
+    // Weight of the first digit; the digit right before the point has weight 0.
     let weight = count.cast_signed() - 2;
     let sign = if ten_thousandths < 0 { NEGATIVE } else { 0 };
     block.extend(i32::from(8 + 2 * count).to_be_bytes());

@@ -1,5 +1,5 @@
-//! Wire: rows as a server's bulk path takes them, in blocks. Workers make them of the rows of a first load while the server
-//! takes the rows before.
+//! Encoder: encodes rows in blocks for a server's bulk load. During a first load, workers encode
+//! rows while the server receives the rows before.
 
 use crate::sink::db::dialect::Dialect;
 use crate::sink::tables::bulk::{copy, tsv};
@@ -7,10 +7,10 @@ use crate::transform::table_rows::TableRows;
 use bytes::Bytes;
 use std::sync::Arc;
 
-/// Bytes of a block: enough that a message costs little, small beside a chunk.
+/// Bytes of a block: large enough that messages cost little, small compared with a chunk.
 const BLOCK_BYTES: usize = 1 << 18;
 
-/// Makes rows of a file what the server takes.
+/// Encodes the rows of a file for the server.
 #[derive(Clone, Copy, Debug)]
 pub struct Encoder {
     dialect: Dialect,
@@ -18,12 +18,13 @@ pub struct Encoder {
 }
 
 impl Encoder {
-    /// For rows of that file.
+    /// An encoder for rows of this file.
     pub const fn new(dialect: Dialect, file_id: i64) -> Self {
         Self { dialect, file_id }
     }
 
-    /// The rows with their hashes and the file; `None` on SQLite, which takes values one by one.
+    /// Encodes the rows with their hashes and the file id; `None` on SQLite, which binds values one
+    /// by one.
     pub fn encode(self, rows: &TableRows) -> Option<Arc<[Bytes]>> {
         match self.dialect {
             Dialect::Sqlite => None,
@@ -33,7 +34,7 @@ impl Encoder {
     }
 }
 
-/// Blocks of what `push_row` appends for each row, between a head and a tail.
+/// Collects in blocks what `push_row` appends for each row, between a head and a tail.
 pub(crate) fn blocks(
     head: &[u8],
     rows: usize,

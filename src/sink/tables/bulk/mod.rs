@@ -1,4 +1,4 @@
-//! Bulk: the fast path of each database, one file each.
+//! Bulk: the fastest way to write many rows, one file for each database.
 
 pub(crate) mod copy;
 pub mod encoder;

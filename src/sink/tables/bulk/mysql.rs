@@ -1,4 +1,4 @@
-//! Bulk rows into MySQL: LOAD DATA LOCAL, whose file is the rows as they are encoded.
+//! Bulk load into MySQL: LOAD DATA LOCAL, with the encoded rows as its file.
 
 use crate::sink::db::dialect::Dialect;
 use crate::sink::db::mysql::Connection;
@@ -6,10 +6,11 @@ use crate::sink::tables::bulk::tsv;
 use crate::transform::table_rows::TableRows;
 use sea_orm::{DbErr, Value, Values};
 
-/// Whether the columns take the file's bytes for what they are, and stay so until the transaction ends. In a text column of
-/// another encoding, which somebody gave it, other signs would arrive, and in one of bits other numbers.
+/// Whether the columns store the file's bytes as they are. The check also locks the table's
+/// definition until the transaction ends. In a text column that somebody gave another encoding,
+/// other characters would arrive, and in a bit column other numbers.
 pub(crate) async fn takes_rows(connection: &mut Connection, table: &str, names: &[String]) -> Result<bool, DbErr> {
-    // It waits for a change of the table that is under way, and lets none begin.
+    // This waits for a running change of the table, and lets no new one begin.
     let quoted = Dialect::Mysql.quote(table);
     connection.run(&format!("SELECT 1 FROM {quoted} LIMIT 0 FOR UPDATE")).await?;
     let query = format!(
@@ -24,8 +25,9 @@ pub(crate) async fn takes_rows(connection: &mut Connection, table: &str, names: 
     Ok(usize::try_from(fitting) == Ok(names.len()))
 }
 
-/// Loads rows, their hashes and the file into a table. Whether each of them is there now, as it was sent: LOCAL
-/// leaves out rows whose key is there and fits values that do not fit, and says so only by a count.
+/// Loads rows, their hashes and the file id into a table. Returns whether every row arrived
+/// unchanged: LOCAL skips rows with existing keys and adjusts values that do not fit, and reports
+/// that only by a count.
 pub(crate) async fn load_rows(
     connection: &mut Connection,
     table: &str,
@@ -33,8 +35,9 @@ pub(crate) async fn load_rows(
     rows: &TableRows,
     file_id: i64,
 ) -> Result<bool, DbErr> {
-    // Signs by their numbers: a server may take a backslash in a text for itself (NO_BACKSLASH_ESCAPES). Binary, because
-    // hashes are no text, and what is text is UTF-8 as its columns are.
+    // Separators are written as hex, because a server may read a backslash literally
+    // (NO_BACKSLASH_ESCAPES). The character set is binary, because hashes are not text, and all
+    // text is UTF-8 like its columns.
     let sql = format!(
         "LOAD DATA LOCAL INFILE 'rows' INTO TABLE {table} CHARACTER SET binary \
          FIELDS TERMINATED BY X'09' ESCAPED BY X'5C' LINES TERMINATED BY X'0A' ({columns})"

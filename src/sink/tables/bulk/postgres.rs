@@ -1,5 +1,5 @@
-//! Bulk rows into PostgreSQL: COPY in binary form, straight into the table or into one that lasts as long as
-//! the transaction.
+//! Bulk load into PostgreSQL: binary COPY, directly into the table or into a temporary one of the
+//! transaction.
 
 use crate::sink::db::transaction::{exec_failed, query_failed};
 use crate::sink::tables::bulk::copy;
@@ -8,7 +8,7 @@ use sea_orm::sqlx::{AssertSqlSafe, PgConnection};
 use sea_orm::{DbErr, sqlx};
 use std::collections::HashMap;
 
-/// Copies rows, their hashes and the file into a table's columns, which come in that order.
+/// Copies rows, their hashes and the file id into a table's columns, in this order.
 pub(crate) async fn copy_rows(
     connection: &mut PgConnection,
     table: &str,
@@ -26,8 +26,8 @@ pub(crate) async fn copy_rows(
     Ok(())
 }
 
-/// Whether the columns have the types that the binary form is of, and keep them until the transaction ends. In other ones, which
-/// somebody gave them, it may be read as other values.
+/// Whether the columns have the types of the binary format. The check also locks the types until
+/// the transaction ends. If somebody changed a type, the bytes could be read as other values.
 pub(crate) async fn takes_rows(
     connection: &mut PgConnection,
     table: &str,

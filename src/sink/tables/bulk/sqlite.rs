@@ -1,5 +1,5 @@
-//! Bulk rows into SQLite and hashes out of it: one compiled statement, run once a row, on the connection's own
-//! handle. Values are bound straight from the arrow columns.
+//! Bulk writes of rows and reads of hashes on SQLite: one compiled statement runs once for each
+//! row, on the connection's own handle. Values are bound directly from the arrow columns.
 
 use crate::error::SyncError;
 use crate::sink::db::sqlite_handle::with_handle;
@@ -15,11 +15,11 @@ use rusqlite::{Connection, Row, Statement};
 use rust_decimal::Decimal;
 use sea_orm::sqlx::SqliteConnection;
 
-/// Units up to which a decimal and its divisor are both exact as reals, so that their quotient is the real
-/// nearest to the decimal.
+/// Up to this number of units, a decimal and its divisor are both exact as reals, so their quotient
+/// is the real nearest to the decimal.
 const EXACT_UNITS_MAX: u128 = 1 << 53;
 
-/// Runs a statement once for each row: its columns, the hash and the file are the statement's parameters.
+/// Runs a statement once for each row, with its columns, hash and file id as parameters.
 pub(crate) async fn run_for_rows(
     connection: &mut SqliteConnection,
     sql: &str,
@@ -30,14 +30,14 @@ pub(crate) async fn run_for_rows(
     Ok(with_handle(connection, run).await?)
 }
 
-/// What to ask for stored hashes: by market and key, of records their hash and file, of lines their number
-/// and hash.
+/// Queries for stored hashes by market and key: hash and file id of records, number and hash of
+/// lines.
 pub(crate) struct HashQueries {
     pub records: String,
     pub lines: Option<String>,
 }
 
-/// The hashes of the records with these keys, and of their lines, by a lookup each.
+/// Looks up the hashes of the records with these keys, and of their lines, one by one.
 pub(crate) async fn stored_hashes(
     connection: &mut SqliteConnection,
     queries: &HashQueries,
@@ -45,7 +45,7 @@ pub(crate) async fn stored_hashes(
     keys: &[String],
 ) -> Result<Known, SyncError> {
     let look_up = |connection: &Connection| {
-        // One snapshot: without it SQLite locks and unlocks its files for each lookup.
+        // Read in one snapshot; otherwise SQLite locks and unlocks its files for each lookup.
         let _snapshot = connection.unchecked_transaction()?;
         let mut known = Known::nothing(keys.len());
         let mut records = connection.prepare(&queries.records)?;
@@ -58,7 +58,7 @@ pub(crate) async fn stored_hashes(
         for (record, key) in keys.iter().enumerate() {
             records.raw_bind_parameter(2, key)?;
             let mut rows = records.raw_query();
-            // Records commit whole: one that is not there has no lines.
+            // Records are committed whole, so a missing record has no lines.
             let Some(row) = rows.next()? else { continue };
             known.add_record(record, hash(row, 0)?, row.get(1)?);
             let Some(lines) = &mut lines else { continue };
@@ -74,7 +74,7 @@ pub(crate) async fn stored_hashes(
     Ok(with_handle(connection, look_up).await?)
 }
 
-/// A hash that is none equals no other, so the row is written again.
+/// An invalid hash equals no other, so the row is written again.
 fn hash(row: &Row<'_>, column: usize) -> rusqlite::Result<RowHash> {
     Ok(row.get_ref(column)?.as_blob().ok().and_then(|bytes| bytes.try_into().ok()).unwrap_or_default())
 }
@@ -82,7 +82,7 @@ fn hash(row: &Row<'_>, column: usize) -> rusqlite::Result<RowHash> {
 fn bind_and_run(statement: &mut Statement<'_>, rows: &TableRows, file_id: i64) -> rusqlite::Result<()> {
     let columns: Vec<Values<'_>> = rows.batch.columns().iter().map(Values::of).collect();
     let hash_at = columns.len() + 1;
-    // Parameters keep their values from one run to the next.
+    // Parameters keep their values between runs.
     statement.raw_bind_parameter(hash_at + 1, file_id)?;
     let mut text = String::new();
     for (row, hash) in rows.hashes.iter().enumerate() {
@@ -95,7 +95,7 @@ fn bind_and_run(statement: &mut Statement<'_>, rows: &TableRows, file_id: i64) -
     Ok(())
 }
 
-/// Binds one cell; `text` is scratch space for values that SQLite has as text only.
+/// Binds one cell; `text` is a buffer for values that SQLite stores as text.
 fn bind(
     column: Values<'_>,
     statement: &mut Statement<'_>,
@@ -123,7 +123,7 @@ fn bind(
     }
 }
 
-/// The real nearest to a decimal of that many ten-thousandths.
+/// The real nearest to this number of ten-thousandths.
 pub(crate) fn real(units: i128) -> f64 {
     if units.unsigned_abs() < EXACT_UNITS_MAX {
         return units as f64 / 10_f64.powi(DECIMAL_SCALE as i32);

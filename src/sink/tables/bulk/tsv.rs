@@ -1,4 +1,5 @@
-//! TSV: rows as the file that MySQL's LOAD DATA reads. Bytes stay what they are, so that a hash takes 32 of them.
+//! TSV: encodes rows as the file for MySQL's LOAD DATA. Bytes are written as they are, so a hash
+//! takes 32 bytes.
 
 use crate::sink::tables::bulk::encoder;
 use crate::transform::table_rows::TableRows;
@@ -9,11 +10,12 @@ use bytes::Bytes;
 use std::io::Write;
 use std::sync::Arc;
 
-/// Rows, their hashes and the file.
+/// Encodes rows, their hashes and the file id.
 pub(crate) fn blocks(rows: &TableRows, file_id: i64) -> Arc<[Bytes]> {
     let columns: Vec<Values<'_>> = rows.batch.columns().iter().map(Values::of).collect();
     let mut scratch = String::new();
-    // InnoDB keeps rows in the order of their key, and is faster when they come in it; exports begin with the newest.
+    // InnoDB stores rows in key order, and is faster if they arrive in that order; exports begin
+    // with the newest.
     let mut order: Vec<usize> = (0..rows.hashes.len()).collect();
     if let Some(Values::Text(keys)) = columns.get(1) {
         order.sort_by_key(|&row| keys.value(row));
@@ -49,13 +51,14 @@ fn push_cell(block: &mut Vec<u8>, column: Values<'_>, row: usize, scratch: &mut 
         Values::Moment(values) => {
             scratch.clear();
             write_moment(values.value(row), scratch);
-            // The column and the session are in UTC, and the server knows no name for it.
+            // Write no zone: column and session are in UTC, and the server may not know the zone's
+            // name.
             block.extend(scratch.trim_end_matches('Z').as_bytes());
         }
     }
 }
 
-/// The signs that end a cell or a row, or begin an escape (MySQL, LOAD DATA).
+/// Characters that end a cell or a row, or begin an escape (MySQL, LOAD DATA).
 fn push_escaped(block: &mut Vec<u8>, value: &[u8]) {
     let mut rest = value;
     while let Some(at) = memchr::memchr3(b'\\', b'\t', b'\n', rest) {
