@@ -204,8 +204,8 @@ impl Sink {
             *is_behind = true;
             has_widened = match self.change_tables(&evolution).await {
                 Err(error) if matches!(error.verdict(), Verdict::Retry | Verdict::Fatal) => return Err(error),
-                // Undo the ledger's change: this file cannot be loaded without its columns, but the
-                // next file and the next start must work.
+                // This file cannot be loaded without its columns. Bring the tables to what the
+                // ledger lists, so that the next file and the next start work.
                 Err(error) => {
                     self.follow_ledger().await?;
                     *is_behind = false;

@@ -1,5 +1,6 @@
-//! Ahead: SQLite has one writer, but while that computes and writes one mart, another connection can read for the next
-//! ones. What it computes waits in temporary tables of its own, on disk where it is much.
+//! Ahead: computes marts ahead on SQLite. While its one writer computes and writes a mart, another
+//! connection reads for the next ones. The results wait in temporary tables of that connection, on
+//! disk if they are large.
 
 use crate::error::SyncError;
 use crate::sink::db::sqlite_handle::with_handles;
@@ -19,14 +20,14 @@ pub(crate) struct Reader {
     computed: usize,
 }
 
-/// Rows of a query, in a temporary table of the reader that computed them.
+/// Result rows of a query, in a temporary table of the reader.
 pub(crate) struct Ahead {
     table: String,
     columns: usize,
 }
 
 impl Reader {
-    /// Takes a connection of the pool.
+    /// Takes a connection from the pool.
     pub async fn open(connection: &DatabaseConnection) -> Result<Self, DbErr> {
         let connection = connection.get_sqlite_connection_pool().acquire().await.map_err(not_acquired)?;
         Ok(Self { connection, computed: 0 })
@@ -34,10 +35,10 @@ impl Reader {
 
     /// Computes rows of a table.
     pub async fn compute(&mut self, shape: &TableShape, query: Rendered) -> Result<Ahead, DbErr> {
-        // There may be one of that name from a refresh that failed.
+        // A failed refresh may have left a table with this name.
         let table = format!("temp.tidegate_ahead_{}", self.computed);
         self.computed += 1;
-        // Without types, so that each value stays what it is.
+        // Columns have no types, so that values are not converted.
         let columns: Vec<String> = (0..shape.columns.len()).map(|column| format!("c{column}")).collect();
         self.run(format!("DROP TABLE IF EXISTS {table}; CREATE TABLE {table} ({})", columns.join(", "))).await?;
         let insert = AssertSqlSafe(format!("INSERT INTO {table} {}", query.sql));
@@ -46,7 +47,7 @@ impl Reader {
         Ok(Ahead { table, columns: columns.len() })
     }
 
-    /// Moves the rows to a table; `insert` is the statement up to its values.
+    /// Moves the rows to a table; `insert` is the statement without its values.
     pub async fn move_into(&mut self, transaction: &Transaction, insert: &str, ahead: Ahead) -> Result<(), SyncError> {
         let insert = format!("{insert} VALUES ({})", vec!["?"; ahead.columns].join(", "));
         let select = format!("SELECT * FROM {}", ahead.table);

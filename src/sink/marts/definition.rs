@@ -1,4 +1,5 @@
-//! Definitions: marts and views as files, a TOML header in a comment and a query below it.
+//! Definition: reads and checks the files of marts and views, each a TOML header in a comment and a
+//! query below it.
 
 use crate::error::SyncError;
 use crate::feed::layout::Shapes;
@@ -25,7 +26,7 @@ const SHIPPED: [(&str, &str); 9] = [
     ("cohort_retention.sql", include_str!("../../../etc/views/cohort_retention.sql")),
 ];
 
-/// What stands between the query of the parts and that of the groups.
+/// Separator between the query of the parts and the query of the groups.
 const BETWEEN_QUERIES: &str = "\n;\n";
 
 /// All marts and views.
@@ -33,35 +34,36 @@ const BETWEEN_QUERIES: &str = "\n;\n";
 pub struct Definitions {
     /// Tables of metrics.
     pub marts: Vec<Mart>,
-    /// Views, in the order in which they are made.
+    /// Views, in the order of creation: a view comes after those that it reads.
     pub views: Vec<View>,
 }
 
-/// A table of metrics that is kept exact as rows change.
+/// A mart: a table of metrics that is updated when rows change.
 #[derive(Debug)]
 pub struct Mart {
-    /// Its file, which an error names.
+    /// Its file, for error messages.
     pub file: String,
     /// Its table.
     pub shape: TableShape,
-    /// The key column by whose values it is recomputed.
+    /// The key column whose values select what is recomputed.
     pub group: String,
-    /// Columns whose sum over the groups means something.
+    /// Columns whose sum over all groups is meaningful.
     pub additive: Vec<String>,
-    /// Table of records to the query that gives what some of them mark: groups, or parts where the mart has a partial.
+    /// For each table of records, the query that finds what changed records mark: groups, or parts
+    /// if the mart has a partial.
     pub touched_by: BTreeMap<String, String>,
-    /// What it is computed from, if not from the tables themselves.
+    /// The parts that it is computed from, if not directly from the tables.
     pub partial: Option<Partial>,
     /// The query of the groups.
     pub body: String,
-    /// SHA-256 of the file, and of how totals are computed where it has some.
+    /// SHA-256 of the file, and of the format of totals if it has some.
     pub fingerprint: String,
 }
 
 /// A view.
 #[derive(Debug)]
 pub struct View {
-    /// Its file, which an error names.
+    /// Its file, for error messages.
     pub file: String,
     /// Its name.
     pub name: String,
@@ -86,17 +88,18 @@ struct MartHeader {
 #[serde(deny_unknown_fields)]
 struct ViewHeader {
     view: String,
-    /// Files of earlier releases have it; the query says what a view needs.
+    /// Accepted because files of earlier releases have it; the query itself shows what a view
+    /// needs.
     #[serde(default, rename = "needs")]
     _needs: Vec<String>,
 }
 
 impl Definitions {
-    /// The shipped files, and those of a directory.
+    /// Loads the shipped files, or those of a directory.
     ///
     /// # Errors
     ///
-    /// Says which file is wrong and why.
+    /// When a file is wrong; the error names it and the reason.
     pub fn load(directory: Option<&Path>) -> Result<Self, SyncError> {
         let mut definitions = Self { marts: Vec::new(), views: Vec::new() };
         for (file, text) in SHIPPED {
@@ -110,7 +113,7 @@ impl Definitions {
         Ok(definitions)
     }
 
-    /// Puts each view after those that its query reads.
+    /// Sorts each view after the views that it reads.
     fn sort_views(&mut self) -> Result<(), SyncError> {
         let mut waiting = std::mem::take(&mut self.views);
         while !waiting.is_empty() {
@@ -130,7 +133,7 @@ impl Definitions {
         Ok(())
     }
 
-    /// Marts are computed side by side, so that none may read what another one becomes.
+    /// Marts are computed in parallel, so no mart may read another one.
     fn check_sources(&self) -> Result<(), SyncError> {
         for mart in &self.marts {
             let partial = mart.partial.iter().map(|partial| partial.body.as_str());
@@ -147,14 +150,14 @@ impl Definitions {
         Ok(())
     }
 
-    /// What marts and views are called.
+    /// Names of all marts and views.
     pub fn names(&self) -> Vec<&String> {
         let marts = self.marts.iter().map(|mart| &mart.shape.name);
         marts.chain(self.views.iter().map(|view| &view.name)).collect()
     }
 
-    /// Pins the columns whose kinds must stay: those of keys, tidegate's own, and those that a mart or view
-    /// names, because it may count on what they hold.
+    /// Pins columns that must never be widened: key columns, tidegate's own columns, and columns
+    /// that a mart or view names, because it may depend on their kind.
     pub fn pin(&self, shapes: &mut Shapes) {
         let marts = self.marts.iter().map(Mart::words);
         let views = self.views.iter().map(|view| words(&view.body).collect());
@@ -234,7 +237,7 @@ impl Mart {
         })
     }
 
-    /// Its table and those that it is computed from, if they are not those of the market.
+    /// Its own table, and its tables of parts and totals.
     pub fn tables(&self) -> impl Iterator<Item = &TableShape> {
         [&self.shape].into_iter().chain(self.partial.iter().flat_map(|partial| [&partial.parts, &partial.totals]))
     }
@@ -271,8 +274,8 @@ fn words(query: &str) -> impl Iterator<Item = &str> {
     query.split(|c: char| !c.is_alphanumeric() && c != '_')
 }
 
-/// What a query names where tables are named: behind FROM, JOIN or a comma, and not before a point. Elsewhere, a view's
-/// name may be an alias.
+/// Names that a query uses as tables: after FROM, JOIN or a comma, and not before a point.
+/// Elsewhere a view's name may be an alias.
 fn tables_read(query: &str) -> impl Iterator<Item = &str> {
     static NAMED: LazyLock<Regex> =
         LazyLock::new(|| Regex::new(r#"(?i)(?:\b(?:from|join)\s|,)\s*["`]?(\w+)["`]?(\.?)"#).expect("a right pattern"));

@@ -1,4 +1,5 @@
-//! Inputs: what must be there before a mart is computed: the indexes of its tables, and the files that are being written.
+//! Inputs: what a mart waits for before it is computed: the indexes of its tables, and files that
+//! are being written.
 
 use crate::error::SyncError;
 use crate::sink::marts::Marts;
@@ -8,7 +9,7 @@ use std::collections::BTreeSet;
 use tokio::time::Instant;
 
 impl Marts {
-    /// The tables that these marts read without the indexes that they have to have.
+    /// Tables of these marts that still lack their indexes.
     pub(crate) async fn unindexed<'a>(
         &self,
         marts: impl IntoIterator<Item = &'a Mart>,
@@ -25,8 +26,8 @@ impl Marts {
         Ok(unindexed)
     }
 
-    /// Waits for other files that change what marts of a market are computed from as a whole: they would have all of it
-    /// computed once more.
+    /// Waits for other files that change the input of a whole market's marts; otherwise the whole
+    /// market would be computed again after them.
     pub(crate) async fn wait_for_others(&self, whole: &[(&Mart, &str)]) -> Result<(), SyncError> {
         let deadline = Instant::now() + filling_wait_max();
         for &(mart, market) in whole {

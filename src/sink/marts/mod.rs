@@ -1,7 +1,8 @@
 //! Marts: tables of metrics that are exact whenever a file is `synced`.
 //!
-//! A commit marks the groups that its rows touch, in its own transaction, or the parts where the mart has a
-//! [`Partial`](crate::sink::marts::partial::Partial). The refresh (`sink::refresh`) computes them anew.
+//! Each commit marks the groups that its rows touch, in its own transaction, or the parts if the
+//! mart has a [`Partial`](crate::sink::marts::partial::Partial). The refresh (`sink::refresh`)
+//! recomputes them.
 
 pub(crate) mod ahead;
 pub mod definition;
@@ -29,10 +30,10 @@ use sea_orm::sea_query::{Alias, OnConflict, Query, Table, TableDropStatement};
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, Set, Statement};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Records that one query finds the groups of.
+/// Records whose groups one query finds.
 const RECORDS_PER_QUERY: usize = 500;
 
-/// Files that are being synced, by the market and table that they change, each as often as there are such files.
+/// Market and table of the files that are being synced, once for each file.
 pub(crate) type FilesAtWork = Mutex<Vec<(String, String)>>;
 
 /// A file that is being synced.
@@ -44,7 +45,7 @@ pub struct FileAtWork<'a> {
 }
 
 impl FileAtWork<'_> {
-    /// Whether it changes what a mart of a market is computed from.
+    /// Whether it changes a table that the mart reads, in this market.
     pub(crate) fn touches(&self, mart: &Mart, market: &str) -> bool {
         touches(&self.changes, mart, market)
     }
@@ -63,7 +64,7 @@ impl Drop for FileAtWork<'_> {
     }
 }
 
-/// Tables of metrics, and views.
+/// The marts and views of a database.
 #[derive(Debug)]
 pub struct Marts {
     pub(crate) db: Arc<Db>,
@@ -74,7 +75,7 @@ pub struct Marts {
 }
 
 impl Marts {
-    /// The marts and views that are defined.
+    /// The defined marts and views.
     pub(crate) fn new(tables: &Arc<Tables>, definitions: Definitions) -> Self {
         Self {
             db: Arc::clone(&tables.db),
@@ -85,8 +86,9 @@ impl Marts {
         }
     }
 
-    /// Makes the marts' tables, and has them recomputed where their definition changed. Returns the views that had to go
-    /// for it. A mart that somebody's object keeps from being made stays as it is, and is left alone.
+    /// Creates the marts' tables, and marks them for recomputation if their definition changed.
+    /// Returns the views that were dropped for it. If an object that somebody built prevents this,
+    /// the mart stays as it is and is not refreshed.
     pub(crate) async fn define_marts(&self) -> Result<Dropped, SyncError> {
         let mut dropped = Dropped::new();
         for mart in &self.definitions.marts {
@@ -117,8 +119,8 @@ impl Marts {
         write.commit().await
     }
 
-    /// Has the database read each query of a mart: an error is told at the start, with its file, and not when a market's
-    /// first file comes.
+    /// Compiles each query of a mart in the database, so that an error is reported with its file at
+    /// the start, and not when a market's first file comes.
     async fn try_queries(&self, mart: &Mart) -> Result<(), SyncError> {
         let scopes = [Scope::Market(String::new()), Scope::Keys(String::new(), vec!["1970-01-01".to_owned()])];
         for scope in &scopes {
@@ -138,7 +140,7 @@ impl Marts {
         Ok(())
     }
 
-    /// Marks of marts that are not defined any more.
+    /// Remove marks of marts that are no longer defined.
     async fn forget_marks_of_others(&self) -> Result<(), SyncError> {
         let defined = self.definitions.marts.iter().map(|mart| mart.shape.name.as_str());
         let write = self.db.begin().await?;
@@ -149,11 +151,12 @@ impl Marts {
         write.commit().await
     }
 
-    /// Makes the tables of a mart anew; `false` if something stands in the way. Only metrics are lost, and they are computed
-    /// anew: the definition is forgotten first, so that a crash in between has it made again.
+    /// Recreates the tables of a mart; `false` if there is an obstacle. Only metrics are lost, and
+    /// they are recomputed. The stored definition is removed first, so that the next start repeats
+    /// the work after a crash.
     async fn make_tables(&self, mart: &Mart, dropped: &mut Dropped) -> Result<bool, SyncError> {
         if !self.db.dialect.rolls_back_ddl() {
-            // Outside of a transaction, because MySQL's DDL would end it.
+            // No transaction, because MySQL's DDL would end it.
             let _writing = self.db.writing.lock().await;
             self.define(&self.db.connection, &mart.shape.name, "").await?;
             self.replace_tables(&self.db.connection, mart, dropped).await?;
@@ -205,7 +208,7 @@ impl Marts {
         Ok(())
     }
 
-    /// Whether a table has the columns, types and key that it is to have.
+    /// Whether a table has the expected columns, types and key.
     pub(crate) async fn is_made(
         &self,
         connection: &impl ConnectionTrait,
@@ -226,12 +229,12 @@ impl Marts {
             && made.iter().all(|(name, kind, place)| wanted.next() == Some((name, kind.as_str(), *place))))
     }
 
-    /// Whether a mart or view was made from this text.
+    /// Whether a mart or view was created from this text.
     pub(crate) async fn is_defined(&self, name: &str, fingerprint: &str) -> Result<bool, SyncError> {
         self.is_defined_in(&self.db.connection, name, fingerprint).await
     }
 
-    /// As [`Marts::is_defined`], as a transaction sees it.
+    /// Like [`Marts::is_defined`], as a transaction sees it.
     pub(crate) async fn is_defined_in(
         &self,
         connection: &impl ConnectionTrait,
@@ -242,7 +245,7 @@ impl Marts {
         Ok(defined.is_some_and(|defined| defined.fingerprint == fingerprint))
     }
 
-    /// Notes which text a mart or view was made from.
+    /// Stores which text a mart or view was created from.
     pub(crate) async fn define(
         &self,
         connection: &impl ConnectionTrait,
@@ -256,7 +259,7 @@ impl Marts {
         Ok(())
     }
 
-    /// Marks the groups or parts that these records are in now, or the whole market.
+    /// Marks the groups or parts that currently contain these records, or the whole market.
     pub(crate) async fn mark_groups(
         &self,
         connection: &impl ConnectionTrait,
@@ -270,7 +273,7 @@ impl Marts {
         }
         let marts = self.definitions.marts.iter().filter_map(|mart| Some((mart, mart.touched_by.get(&dataset.table)?)));
         for (mart, query) in marts {
-            // No query finds the groups of rows that have no key.
+            // Rows without a key are marked by market, because no query can find their groups.
             if is_whole || dataset.is_keyless() {
                 self.mark_market(connection, mart, market).await?;
                 continue;
@@ -278,7 +281,7 @@ impl Marts {
             for keys in keys.chunks(RECORDS_PER_QUERY) {
                 let scope = Scope::Keys(market.to_owned(), keys.to_vec());
                 let groups = render(&mart.file, query, self.db.dialect, &self.tables.shapes(), &scope)?;
-                // Placeholders are numbered through, so the values of this line come after the query's.
+                // Placeholders are numbered in sequence, so these values come after the query's.
                 let (mart_at, market_at) = (groups.binds.len() + 1, groups.binds.len() + 2);
                 let (sql, binds) = match self.db.dialect {
                     Dialect::Postgres => (
@@ -304,15 +307,15 @@ impl Marts {
         Ok(())
     }
 
-    /// Says that a file of this table and market is being synced: until that ends, files that do not touch the same marts
-    /// leave these alone.
+    /// Registers a file of this table and market while it is synced. Until it ends, files that do
+    /// not touch the same marts do not refresh them.
     pub fn start_work(&self, market: &str, table: &str) -> FileAtWork<'_> {
         let (files, changes) = (&self.files_at_work, (market.to_owned(), table.to_owned()));
         files.lock().unwrap_or_else(PoisonError::into_inner).push(changes.clone());
         FileAtWork { files, changes }
     }
 
-    /// Whether a file that is being synced changes what a mart of a market is computed from.
+    /// Whether a file that is being synced changes a table that the mart reads, in this market.
     pub(crate) fn is_touched(&self, mart: &Mart, market: &str) -> bool {
         let files = self.files_at_work.lock().unwrap_or_else(PoisonError::into_inner);
         files.iter().any(|changes| touches(changes, mart, market))
@@ -326,7 +329,8 @@ impl Marts {
             .one(connection)
             .await?;
         if marked.is_some() {
-            // Set in this transaction, or before it and not yet refreshed: refreshes wait for this one's commit.
+            // The mark exists already, from this or an earlier transaction; it stays, because
+            // refreshes wait for this commit.
             return Ok(());
         }
         let mark = dirty_groups::ActiveModel {
@@ -339,7 +343,7 @@ impl Marts {
         Ok(())
     }
 
-    /// Has every mart computed anew.
+    /// Marks every mart for recomputation.
     pub(crate) async fn mark_everything(&self) -> Result<(), SyncError> {
         let write = self.db.begin().await?;
         for mart in &self.definitions.marts {

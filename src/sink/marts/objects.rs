@@ -1,5 +1,5 @@
-//! Objects: what others have built on a table, a column or a view, as far as the database would not let it change under
-//! them, or would lose them in silence.
+//! Objects: finds what others have built on a table, column or view, if the database would refuse a
+//! change because of it, or lose it silently.
 
 use crate::error::SyncError;
 use crate::sink::db::dialect::Dialect;
@@ -8,8 +8,8 @@ use crate::sink::marts::Marts;
 use sea_orm::{ConnectionTrait, Statement};
 
 impl Marts {
-    /// What others have built on a column, or with `None` on a relation; what depends on others of it comes before them,
-    /// so that the statements can be run in this order.
+    /// Objects of others on a column, or with `None` on a relation. Dependents come first, so that
+    /// their statements can be run in this order.
     pub(crate) async fn objects_on(
         &self,
         connection: &impl ConnectionTrait,
@@ -24,8 +24,8 @@ impl Marts {
         Ok(others)
     }
 
-    /// The views of tidegate's own that read a column, or with `None` a relation, themselves or through each other, in the
-    /// order in which they can be dropped.
+    /// tidegate's own views that read a column, or with `None` a relation, directly or through each
+    /// other, in the order in which they can be dropped.
     pub(crate) async fn own_views_on(
         &self,
         connection: &impl ConnectionTrait,
@@ -44,7 +44,8 @@ impl Marts {
     ) -> Result<Vec<Dependent>, SyncError> {
         let column = column.map(str::to_owned);
         let (query, binds) = match self.db.dialect {
-            // Views are text there, and what is built on a table is set aside (`widen`).
+            // Views are only text on SQLite, and objects on a table are set aside during a change
+            // (`widen`).
             Dialect::Sqlite => return Ok(Vec::new()),
             Dialect::Mysql if column.is_none() => return Ok(Vec::new()),
             Dialect::Mysql => {
@@ -69,8 +70,9 @@ impl Marts {
     }
 }
 
-/// Object, statement, name if it is a relation of the schema, firm or not; the last one to depend first. Views hide behind
-/// their rules. Of a table's own constraints and indexes most follow a change of type, so that they are no firm objects.
+/// Columns: object, statement, name if it is a relation of the schema, firm or not; dependents
+/// first. A view is found through its rules. Most constraints and indexes of a table follow a
+/// change of type, so they are not firm.
 const POSTGRES_DEPENDENTS: &str = r"
 WITH RECURSIVE found(classid, objid, relid, depth) AS (
     SELECT d.classid, d.objid, r.ev_class, 1
@@ -121,7 +123,8 @@ LEFT   JOIN pg_proc       pr ON pr.oid = f.objid AND f.classid = 'pg_proc'::regc
 WHERE  (ad.oid IS NULL OR g.attname IS NOT NULL) AND COALESCE(co.contype, '-') <> 'p' AND COALESCE(ix.relkind, 'i') = 'i'
 ORDER  BY f.depth DESC, 1";
 
-/// Views and triggers follow names there, so that none stands in the way; these would be lost with the column, or break.
+/// On MySQL views and triggers refer to names, so they prevent no change; these objects would be
+/// lost with the column, or break.
 const MYSQL_DEPENDENTS: &str = "
 SELECT CAST(CONCAT('index ', s.index_name, ' on ', s.table_name) AS CHAR),
        CAST(CONCAT('ALTER TABLE `', s.table_name, '` DROP INDEX `', s.index_name, '`') AS CHAR), CAST(NULL AS CHAR), 1

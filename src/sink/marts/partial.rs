@@ -1,14 +1,16 @@
-//! Partial results of a mart whose groups have rows all over the market, such as a product's.
+//! Partial: partial results of a mart whose groups have rows all over the market, such as those of
+//! a product.
 //!
-//! A record touches many of its groups, so that recomputing the touched ones would read nearly the whole market.
-//! Instead there are two tables beside the mart. *Parts* have a row for each group and part of the market, such as what
-//! a customer bought of a product; the parts of touched customers are recomputed from the tables. *Totals* have a
-//! row for each group: what its parts add up to. Recomputed parts are taken from the totals as they were and added
-//! as they are.
+//! A record touches many groups, so recomputing all of them would read nearly the whole market.
+//! Instead the mart has two more tables. *Parts* have a row for each group and part of the market,
+//! such as what a customer bought of a product; the parts of touched customers are recomputed from
+//! the tables. *Totals* have a row for each group, with the sum of its parts. For each recomputed
+//! part, the old values are subtracted from the totals and the new values added.
 //!
-//! Totals do not drift. What is added and taken away is exact: integers and decimals, and on SQLite whole numbers that
-//! a real holds exactly. An extreme that went with the part that held it, and a sum beyond what a real holds exactly,
-//! are put together from all parts of the group.
+//! Totals do not drift, because only exact values are added and subtracted: integers and decimals,
+//! and on SQLite whole numbers that a real holds exactly. Two cases are computed again from all
+//! parts of the group: a minimum or maximum whose part has gone, and a sum too large for exact
+//! reals.
 
 use crate::error::SyncError;
 use crate::sink::db::dialect::Dialect;
@@ -21,36 +23,38 @@ use sea_orm::{ConnectionTrait, Value};
 use serde::Deserialize;
 use std::collections::BTreeSet;
 
-/// Longest name of a mart with a partial: its other tables have longer ones, and databases keep 63 bytes.
+/// Longest name of a mart with a partial: its other tables have longer names, and databases keep 63
+/// bytes.
 const MART_BYTES_MAX: usize = 40;
 
-/// Extremes of one mart, each of which takes a bit.
+/// Maximum number of extremes (minimum and maximum columns) of a mart; each takes a bit.
 const EXTREMES_MAX: usize = 30;
 
-/// Grows when what totals hold, or how they are computed, changes: stored ones are then made anew.
+/// Format version of totals. Increase it when their content or computation changes; stored totals
+/// are then recreated.
 pub(crate) const TOTALS_VERSION: u32 = 2;
 
-/// How many parts a group has.
+/// Number of parts of a group.
 const PARTS: &str = "_parts";
 
-/// Bits of the extremes that no part is known to hold; 0 between refreshes.
+/// Bits of the extremes whose part has gone; 0 between refreshes.
 const LOST: &str = "_lost";
 
-/// The sum of what the parts' sums are without their signs, as far as they are reals.
+/// Sum of the absolute values of the parts' sums, for those that are reals.
 const MAGNITUDE: &str = "_magnitude";
 
-/// Half of the whole numbers that a real holds one by one. While all parts' reals together are below it, no
-/// addition of them rounds.
+/// Half of the range in which a real holds every whole number. While the parts' absolute sum is
+/// below it, no addition rounds.
 const EXACT_MAX: &str = "4503599627370496.0";
 
-/// See the module.
+/// The parts and totals of a mart; see the module.
 #[derive(Debug)]
 pub struct Partial {
-    /// The table of parts, those of one part of the market next to one another.
+    /// The table of parts, with the rows of one part stored together.
     pub parts: TableShape,
     /// The table of totals, with the key of the mart.
     pub totals: TableShape,
-    /// The key column of the parts by whose values they are recomputed.
+    /// The key column of the parts whose values select what is recomputed.
     pub by: String,
     /// The query of the parts.
     pub body: String,
@@ -59,27 +63,27 @@ pub struct Partial {
     highest: Vec<String>,
 }
 
-/// What a mart's header says of it.
+/// The section for it in a mart's header.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PartialHeader {
     by: String,
-    /// Columns whose values add up over parts, with their types.
+    /// Columns that are summed over parts, with their types.
     sums: toml::Table,
-    /// Columns of which the least over parts counts.
+    /// Columns whose minimum over parts counts.
     #[serde(default)]
     lowest: toml::Table,
-    /// Columns of which the greatest over parts counts.
+    /// Columns whose maximum over parts counts.
     #[serde(default)]
     highest: toml::Table,
 }
 
-/// What happens to totals.
+/// The direction of a change of totals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
-    /// Parts are about to go.
+    /// Parts are about to be removed.
     Take,
-    /// Parts have come.
+    /// Parts have been added.
     Add,
 }
 
@@ -144,7 +148,8 @@ impl Partial {
     fn signed_totals_of(&self, dialect: Dialect, parts: &str, condition: &str, sign: &str) -> String {
         let quote = |name: &str| dialect.quote(name);
         let mut key: Vec<String> = self.totals.key.iter().map(|key| format!("p.{}", quote(key))).collect();
-        // The market, which is the same everywhere, last: sorting compares the first ones most.
+        // The market comes last, because it is always the same and sorting compares the first
+        // columns most.
         key.rotate_left(1);
         let value = |column: &ColumnShape| {
             let name = quote(&column.name);
@@ -175,7 +180,7 @@ impl Partial {
         format!("{sign}COALESCE(SUM({}), 0)", sums.join(" + "))
     }
 
-    /// The statement that changes totals by what some parts add up to.
+    /// The statement that changes totals by the sum of some parts.
     fn change_text(&self, dialect: Dialect, condition: &str, change: Change) -> String {
         let quote = |name: &str| dialect.quote(name);
         let (parts, totals) = (quote(&self.parts.name), quote(&self.totals.name));
@@ -196,12 +201,13 @@ impl Partial {
                 old(name)
             ),
         });
-        // What was not exact before is not exact after.
+        // A sum that was not exact before is not exact afterwards.
         let inexact = (change == Change::Take).then(|| {
             format!(" + CASE WHEN {} > {EXACT_MAX} THEN {} ELSE 0 END", old(MAGNITUDE), 1_u64 << EXTREMES_MAX)
         });
         let lost = format!("{}{}", old(LOST), lost.chain(inexact).collect::<String>());
-        // First, because MySQL goes from left to right and would see the extremes as changed already.
+        // This assignment comes first, because MySQL evaluates from left to right and would already
+        // see changed extremes.
         let mut sets = vec![format!("{} = {lost}", quote(LOST))];
         if change == Change::Add {
             sets.extend(extremes.iter().map(|(name, better, _)| {
@@ -231,7 +237,7 @@ impl Partial {
 }
 
 impl Marts {
-    /// Changes the totals by what some parts add up to.
+    /// Changes the totals by the sum of some parts.
     pub(crate) async fn change_totals(
         &self,
         connection: &impl ConnectionTrait,
@@ -246,7 +252,7 @@ impl Marts {
         Ok(())
     }
 
-    /// Puts totals together from all parts; without groups, those of the whole market.
+    /// Recomputes totals from all parts, for some groups or for the whole market.
     pub(crate) async fn compute_totals(
         &self,
         connection: &impl ConnectionTrait,
@@ -270,7 +276,7 @@ impl Marts {
         Ok(())
     }
 
-    /// The groups whose totals cannot be told from what was taken and added.
+    /// Groups whose totals cannot be derived from the subtracted and added values.
     pub(crate) async fn groups_of_lost(
         &self,
         connection: &impl ConnectionTrait,
@@ -289,7 +295,7 @@ impl Marts {
         Ok(texts(connection, &query).await?)
     }
 
-    /// The groups that some parts are in, as far as the table of parts says.
+    /// The groups of some parts, according to the table of parts.
     pub(crate) async fn groups_of_parts(
         &self,
         connection: &impl ConnectionTrait,
@@ -309,7 +315,7 @@ impl Marts {
     }
 }
 
-/// The condition for some keys of a market, or for the whole market, on rows that go by `p`.
+/// The condition for some keys of a market, or for the whole market, on rows with the alias `p`.
 fn condition(dialect: Dialect, market: &str, column: &str, keys: Option<&[String]>) -> (String, Vec<Value>) {
     let mut binds: Vec<Value> = vec![market.into()];
     let mut condition = format!("p.market = {}", dialect.placeholder(1));

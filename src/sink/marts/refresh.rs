@@ -1,12 +1,12 @@
-//! Refresh: what is marked of the marts is computed anew.
+//! Refresh: recomputes what is marked in the marts.
 //!
-//! Marked groups are recomputed from the tables and the marks that were read are cleared, in one transaction: a crash
-//! before the commit leaves the marks, and a mark set meanwhile has a higher id and stays. Of a mart with a [`Partial`],
-//! the marked parts are recomputed, the totals changed by the difference, and the groups that these parts were or are in
-//! computed from the totals.
+//! One transaction recomputes marked groups from the tables and clears the marks that it read. A
+//! crash before the commit leaves the marks; a mark that was set in between has a higher id and
+//! stays. In a mart with a [`Partial`], the marked parts are recomputed, the totals change by the
+//! difference, and all groups of these parts, old and new, are computed from the totals.
 //!
-//! Where much is to be computed, two marts are at a time: the servers compute them in two transactions, SQLite, which has
-//! one writer, reads for one of them ahead (`sink::ahead`) while it computes and writes the other.
+//! Large refreshes compute two marts at a time. Servers use two transactions. SQLite has one
+//! writer, so it reads ahead for one mart (`sink::ahead`) while it computes and writes the other.
 
 use crate::error::SyncError;
 use crate::process::clock::millis;
@@ -32,44 +32,46 @@ use std::time::Instant;
 use tokio::sync::MutexGuard;
 use tracing::debug;
 
-/// Marks up to which nobody counts of how many groups or parts they are.
+/// Up to this number of marks, their distinct groups or parts are not counted.
 const GROUPS_UNCOUNTED_MAX: u64 = 500;
 
-/// A market is recomputed as a whole once more than one of so many of its groups or parts are marked: reckoned from 300 of
-/// 34,000 customers and from all of them, of whom some 10,000 would cost by themselves what all cost at once.
+/// Recompute a whole market once more than one in this many of its groups or parts are marked.
+/// Extrapolated from measurements of 300 and of all 34,000 customers: about 10,000 single ones cost
+/// as much as all at once.
 const GROUPS_SHARE: u64 = 4;
 
 /// Groups that one transaction recomputes.
 const GROUPS_PER_REFRESH: usize = 200;
 
-/// Parts that one transaction recomputes, and groups that one statement names: most parts touch the same groups.
+/// Parts that one transaction recomputes, and groups that one statement names; most parts touch the
+/// same groups.
 const PARTS_PER_REFRESH: usize = 2000;
 
-/// What is marked of one mart and market: parts where the mart has some, else groups.
+/// The marks of one mart and market: on parts if the mart has them, otherwise on groups.
 struct Due<'a> {
     mart: &'a Mart,
     market: String,
-    /// The last mark that there was.
+    /// The last mark that was read.
     last_id: i64,
-    /// Marks, of which several may be of one group.
+    /// Number of marks; several may be for the same group.
     marks: u64,
     /// Whether the market is recomputed as a whole.
     is_whole: bool,
 }
 
-/// What is due, taken from both ends.
+/// Marts to refresh, taken from both ends of the queue.
 struct Queue<'a>(Mutex<VecDeque<Due<'a>>>);
 
-/// Whose turn to write it is.
+/// Who controls the turn to write.
 #[derive(Clone, Copy)]
 enum Turn {
-    /// Each transaction waits for its own.
+    /// Each transaction waits for its own turn.
     EachItsOwn,
-    /// The caller's, who holds `writing`.
+    /// The caller holds `writing` for all of them.
     Callers,
 }
 
-/// Where rows of a mart come from.
+/// Source of a mart's rows.
 enum Rows<'a> {
     Query(Rendered),
     Ahead(&'a mut Reader, Ahead),
@@ -82,14 +84,15 @@ impl<'a> Queue<'a> {
 }
 
 impl Marts {
-    /// Recomputes what is marked of the marts that a file touches, and of those that no file at work touches, which a
-    /// file that failed may have left. Without a file, everything that is marked.
+    /// Recomputes what is marked in the marts that a file touches, and in those that no file at
+    /// work touches, which a failed file may have left. Without a file, recomputes everything that
+    /// is marked.
     ///
     /// # Errors
     ///
-    /// When the database fails, or the process is to stop; the marks that are left are taken up by the next refresh.
+    /// When the database fails, or the process stops; the next refresh takes the remaining marks.
     pub async fn refresh_marts(&self, file: Option<&FileAtWork<'_>>) -> Result<(), SyncError> {
-        // Before the statistics: they count what another file, which may be waited for, has written.
+        // Wait before the statistics, so that they include what another file has written.
         self.make_indexes_for_marts(file).await?;
         let due = self.due(file).await?;
         if due.iter().all(|due| !due.is_whole && due.marks <= GROUPS_UNCOUNTED_MAX) {
@@ -109,12 +112,12 @@ impl Marts {
         Ok(())
     }
 
-    /// Makes the indexes that the marts are computed by which a file is to refresh, once nobody fills their tables, and waits
-    /// for files that would have a whole market of them computed once more.
+    /// Creates the indexes for the marts that a file refreshes, once no file fills their tables.
+    /// Also waits for files that would cause a whole market to be computed again.
     ///
     /// # Errors
     ///
-    /// When the database fails, or the process is to stop.
+    /// When the database fails, or the process stops.
     pub async fn make_indexes_for_marts(&self, file: Option<&FileAtWork<'_>>) -> Result<(), SyncError> {
         let due = self.due(file).await?;
         let whole: Vec<(&Mart, &str)> =
@@ -126,8 +129,9 @@ impl Marts {
 
     async fn refresh_market(&self, market: &str, file: Option<&FileAtWork<'_>>) -> Result<(), SyncError> {
         loop {
-            // No chunk is committed meanwhile: it would not mark again what is marked as a whole, and what is read ahead
-            // lacks its rows. Others have their turn between two markets.
+            // No chunk may be committed now: it would not add a mark to a market that is marked as
+            // a whole, and the rows read ahead would lack its changes. Other writers get their turn
+            // between two markets.
             let writing = self.db.writing.lock().await;
             // Another file's refresh may have been faster.
             let mut due = self.due(file).await?;
@@ -141,7 +145,7 @@ impl Marts {
         }
     }
 
-    /// The right to write, while a mart can be computed.
+    /// The right to write while marts are computed.
     async fn turn_for(&self, mart: &Mart) -> Result<MutexGuard<'_, ()>, SyncError> {
         loop {
             let writing = self.db.writing.lock().await;
@@ -154,9 +158,10 @@ impl Marts {
         }
     }
 
-    /// Refreshes what is due of a market.
+    /// Refreshes the due marts of a market.
     async fn refresh_two_at_a_time(&self, mut due: Vec<Due<'_>>) -> Result<(), SyncError> {
-        // Those with parts have most rows to write: SQLite's writer takes them first, and its reader the others.
+        // Marts with parts write the most rows: SQLite's writer takes them first, and its reader
+        // takes the others.
         due.sort_by_key(|due| due.mart.partial.is_some());
         let queue = Queue(Mutex::new(due.into()));
         let all_from_back = self.refresh_all(&queue, VecDeque::pop_back);
@@ -164,7 +169,7 @@ impl Marts {
             tokio::try_join!(all_from_back, self.refresh_all(&queue, VecDeque::pop_front))?;
             return Ok(());
         }
-        // The writer first: what is due alone needs nobody who reads ahead.
+        // The writer comes first: a single due mart needs no reading ahead.
         let ((), (mut reader, all_ahead)) = tokio::try_join!(all_from_back, self.compute_ahead(&queue))?;
         for (due, ahead) in all_ahead {
             let rows = reader.as_mut().map(|reader| Rows::Ahead(reader, ahead));
@@ -184,7 +189,8 @@ impl Marts {
         Ok(())
     }
 
-    /// Computes what is due as a whole for as long as there is some; gives the reader too, which has it.
+    /// Computes whole markets from the queue until it is empty; also returns the reader that holds
+    /// the rows.
     async fn compute_ahead<'a>(&self, queue: &Queue<'a>) -> Result<(Option<Reader>, Vec<(Due<'a>, Ahead)>), SyncError> {
         let take = |due: &mut VecDeque<Due<'a>>| {
             let at = due.iter().position(|due| due.is_whole)?;
@@ -211,7 +217,7 @@ impl Marts {
         Ok((reader, all))
     }
 
-    /// Large changes leave the planner with a wrong picture of the tables.
+    /// After large changes the planner's statistics are wrong.
     async fn gather_statistics(&self) -> Result<(), SyncError> {
         let shapes = self.tables.shapes();
         let tables: Vec<&String> = shapes.keys().collect();
@@ -229,7 +235,8 @@ impl Marts {
         if due.is_whole {
             return self.refresh_step(due, None, turn, None).await;
         }
-        // Of one mart at a time: after many small changes of a large market they are many.
+        // Read one mart at a time: after many small changes of a large market there are many
+        // groups.
         let marked = self.marked(due).await?;
         let at_once = if due.mart.partial.is_some() { PARTS_PER_REFRESH } else { GROUPS_PER_REFRESH };
         for marked in marked.chunks(at_once) {
@@ -238,8 +245,8 @@ impl Marts {
         Ok(())
     }
 
-    /// Recomputes these groups or parts, or the whole market. Parts, groups and marks change in one transaction: a crash
-    /// leaves all three as they were.
+    /// Recomputes these groups or parts, or the whole market. Parts, groups and marks change in one
+    /// transaction, so a crash leaves all three unchanged.
     async fn refresh_step(
         &self,
         due: &Due<'_>,
@@ -251,7 +258,7 @@ impl Marts {
         let started = Instant::now();
         let write = self.begin_in(turn, mart).await?;
         if !due.is_marked(&write.transaction, marked).await? {
-            // Another file's refresh has seen to them meanwhile.
+            // Another file's refresh has already done this.
             return Ok(());
         }
         let step = format!("computing {} of market {market}", mart.shape.name);
@@ -287,7 +294,8 @@ impl Marts {
                 self.compute_groups(transaction, mart, market, groups, None).await?;
             }
         }
-        // At the end: MySQL would have another transaction that looks for its own marks wait for this one.
+        // Clear the marks last: on MySQL another transaction that reads its own marks would
+        // otherwise wait for this one.
         due.clear(transaction, marked).await
     }
 
@@ -298,7 +306,7 @@ impl Marts {
         }
     }
 
-    /// Recomputes parts and has the totals follow; gives the groups that these parts were in, and are in now.
+    /// Recomputes parts and updates the totals; returns the old and new groups of these parts.
     async fn replace_parts(
         &self,
         transaction: &Transaction,
@@ -381,7 +389,7 @@ impl Marts {
         Ok(())
     }
 
-    /// The beginning of the statement that inserts rows of a query.
+    /// The beginning of the statement that inserts a query's rows.
     pub(crate) fn insert_into(&self, shape: &TableShape) -> String {
         let columns: Vec<String> = shape.columns.iter().map(|column| self.db.dialect.quote(&column.name)).collect();
         format!("INSERT INTO {} ({})", self.db.dialect.quote(&shape.name), columns.join(", "))
@@ -403,7 +411,7 @@ impl Marts {
         Ok(())
     }
 
-    /// What is due of the marts that a file touches and of those that no file at work does, in the order of their names.
+    /// The due marts that a file touches or that no file at work touches, sorted by name.
     async fn due(&self, file: Option<&FileAtWork<'_>>) -> Result<Vec<Due<'_>>, SyncError> {
         let mut all = Vec::new();
         for marks in self.ledger.marks().await? {
@@ -422,7 +430,7 @@ impl Marts {
         Ok(all)
     }
 
-    /// Whether the marked groups or parts cost more than all of the market's at once.
+    /// Whether the marked groups or parts cost more than the whole market at once.
     async fn is_large_share(&self, due: &Due<'_>) -> Result<bool, SyncError> {
         if due.marks <= GROUPS_UNCOUNTED_MAX {
             return Ok(false);
@@ -447,7 +455,7 @@ impl Marts {
         Ok(marked * GROUPS_SHARE > groups)
     }
 
-    /// The groups or parts that are marked, each once.
+    /// The distinct marked groups or parts.
     async fn marked(&self, due: &Due<'_>) -> Result<Vec<String>, SyncError> {
         let groups = dirty_groups::Entity::find()
             .select_only()
@@ -468,7 +476,7 @@ impl Marts {
 }
 
 impl Due<'_> {
-    /// Which marks are read: all up to the last one, or those of some groups or parts.
+    /// The condition for the marks: all up to the last one, or those of some groups or parts.
     fn condition(&self, marked: Option<&[String]>) -> sea_orm::Condition {
         sea_orm::Condition::all()
             .add(Mark::Mart.eq(self.mart.shape.name.as_str()))

@@ -1,4 +1,5 @@
-//! Shapes: what every table is to have, by its declaration, the ledger, and the marts that fix columns of it.
+//! Shapes: the expected shape of every table, from its declaration, the ledger, and the marts that
+//! pin its columns.
 
 use crate::error::SyncError;
 use crate::feed::layout::Shapes;
@@ -9,7 +10,7 @@ use entity::{ColumnShape, Kind, TableShape, schema_changes};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder};
 
 impl Marts {
-    /// What every table is to have: the declared columns, and what the ledger recorded.
+    /// The expected shapes: declared columns, and those that the ledger recorded.
     pub(crate) async fn recorded_shapes(&self, connection: &impl ConnectionTrait) -> Result<Shapes, SyncError> {
         let recorded = schema_changes::Entity::find()
             .filter(schema_changes::Column::ChangeKind.is_in([CREATE_TABLE, ADD_COLUMN, WIDEN_COLUMN]))
@@ -37,7 +38,7 @@ impl Marts {
         Ok(shapes)
     }
 
-    /// The shapes that the ledger speaks of, as far as the database has them.
+    /// The shapes in the ledger, limited to what the database has.
     pub(crate) async fn existing_shapes(&self, connection: &impl ConnectionTrait) -> Result<Shapes, SyncError> {
         let mut shapes = self.recorded_shapes(connection).await?;
         for shape in shapes.values_mut() {

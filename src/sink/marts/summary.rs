@@ -1,4 +1,4 @@
-//! Summary: the few numbers that a sync ends with, read from the marts.
+//! Summary: the few figures that a sync prints at its end, read from the marts.
 
 use crate::error::SyncError;
 use crate::sink::db::dialect::Dialect;
@@ -11,7 +11,7 @@ use serde::Serialize;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-/// Customers that are listed of each market.
+/// Number of customers listed for each market.
 const TOP_CUSTOMERS: usize = 3;
 
 /// Revenue of a market in one currency.
@@ -25,18 +25,18 @@ pub struct Revenue {
     pub orders_count: i64,
     /// Σ total_amount of the customers.
     pub total_amount: Decimal,
-    /// Those who spent most.
+    /// The customers who spent most.
     pub top_customers: Vec<TopCustomer>,
 }
 
-/// A customer and what they spent.
+/// A customer, with the amount spent.
 #[derive(Debug, Serialize)]
 pub struct TopCustomer {
-    /// Who.
+    /// The customer's id.
     pub customer_id: String,
     /// Orders of every status.
     pub orders_count: i64,
-    /// Σ order_total of what was sold.
+    /// Σ order_total of sold orders.
     pub total_amount: Decimal,
 }
 
@@ -52,8 +52,9 @@ impl Marts {
             .columns(["market", "currency_symbol", "customer_id", "orders_count", "total_amount"])
             .from("customer_metrics");
         let mut summary: BTreeMap<(String, String), Revenue> = BTreeMap::new();
-        // One by one: of a large market, all of them take hundreds of megabytes. Added up here, because sums of integers
-        // and decimals have other types than their terms, and because the database would sort all customers for it.
+        // Read row by row, because all customers of a large market take hundreds of megabytes.
+        // Summed here, because SQL sums of integers and decimals have other types than their terms,
+        // and because the database would sort all customers.
         let mut customers = self.db.connection.stream(&query).await?;
         while let Some(row) = customers.try_next().await? {
             let (market, currency): (String, String) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
@@ -91,7 +92,7 @@ impl Revenue {
 
 fn decimal_at(row: &QueryResult, index: usize, dialect: Dialect) -> Result<Decimal, DbErr> {
     match dialect {
-        // The shortest text of a real is the decimal it was stored from.
+        // The shortest text of a real is the decimal that was stored.
         Dialect::Sqlite => Ok(row.try_get_by_index::<f64>(index)?.to_string().parse().unwrap_or_default()),
         _ => row.try_get_by_index(index),
     }

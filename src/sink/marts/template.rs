@@ -1,5 +1,5 @@
-//! Template: the functions that a mart's or view's query is written with, so that one text serves all
-//! three databases. Values become bound parameters, in the order in which the text mentions them.
+//! Template: the functions for queries of marts and views, so that one text works on all three
+//! databases. Values become bound parameters, in the order of the text.
 
 use crate::error::SyncError;
 use crate::feed::layout::{Shapes, shortened};
@@ -11,10 +11,10 @@ use sea_orm::Value;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// What a query is asked about.
+/// The scope of a query.
 #[derive(Clone, Debug)]
 pub enum Scope {
-    /// Nothing: a view.
+    /// No restriction: a view.
     View,
     /// Every group of a market.
     Market(String),
@@ -31,7 +31,7 @@ pub struct Rendered {
     pub binds: Vec<Value>,
 }
 
-/// Writes a query in a dialect.
+/// Renders a query in a dialect.
 ///
 /// # Errors
 ///
@@ -46,7 +46,8 @@ pub fn render(
     render_over(name, template, None, dialect, shapes, scope)
 }
 
-/// As [`render`], for a query that reads the totals of parts; `totals` is a template that says where from.
+/// Like [`render`], for a query that reads totals of parts; `totals` is a template for their
+/// source.
 ///
 /// # Errors
 ///
@@ -69,7 +70,8 @@ pub fn render_over(
     add_expressions(&mut environment, dialect);
     add_column_functions(&mut environment, dialect, shapes);
     if let Some(totals) = totals {
-        // Rendered where it stands, by the same environment, so that values stay in the order of their placeholders.
+        // Rendered in place by the same environment, so that values keep the order of their
+        // placeholders.
         environment.add_function("totals", move |state: &State<'_, '_>| state.env().render_str(&totals, ()));
     }
     let sql = environment
@@ -80,7 +82,7 @@ pub fn render_over(
     Ok(Rendered { sql, binds: values })
 }
 
-/// Collects bound values while the text is written.
+/// Collects bound values while the text is rendered.
 #[derive(Clone)]
 struct Binds {
     dialect: Dialect,
@@ -109,7 +111,8 @@ impl Binds {
         }
     }
 
-    /// As [`Binds::keyed`] for a column whose NULLs are the key `''`. Not by `COALESCE`, which no index serves.
+    /// Like [`Binds::keyed`], for a column whose NULLs are the key `''`. It avoids `COALESCE`,
+    /// because that cannot use an index.
     fn keyed_or_null(&self, scope: &Scope, market_column: &str, key_column: &str) -> String {
         match scope {
             Scope::Keys(market, keys) if keys.iter().any(String::is_empty) => format!(
@@ -121,7 +124,7 @@ impl Binds {
         }
     }
 
-    /// As [`Binds::keyed`] for groups that are days, with bounds that an index on the moment serves.
+    /// Like [`Binds::keyed`], for groups by day, with bounds that can use an index on the moment.
     fn keyed_days(&self, scope: &Scope, market_column: &str, moment: &str) -> String {
         let (Scope::Keys(market, days), Some(first), Some(last)) = (scope, scope.first(), scope.last()) else {
             return self.keyed(scope, market_column, moment);
@@ -129,7 +132,8 @@ impl Binds {
         let market = self.bind(market);
         let (first, last) = (self.bind(first), self.bind(last));
         let bounds = match self.dialect {
-            // Text: every moment of a day begins with the day and a T. There may be no day after the last one.
+            // Compare as text: every moment of a day begins with the day and a T. The next day is
+            // not used, because the last possible day has none.
             Dialect::Sqlite => format!("{moment} >= {first} AND {moment} < {last} || 'U'"),
             Dialect::Postgres => format!(
                 "{moment} >= CAST(CAST({first} AS text) AS date)::timestamp AT TIME ZONE 'UTC' \
@@ -171,16 +175,16 @@ fn add_scope_functions(environment: &mut Environment<'_>, binds: &Binds, scope: 
         .add_function("touched_days", move |market: &str, moment: &str| binds.keyed_days(&scope, market, moment));
 }
 
-/// Where rows are read from: a table and the name it goes by. All rows of a market SQLite would read by whichever index
-/// serves a grouping, from a place of its own each; by the key they stand together, as those of other tables do that are
-/// looked up for them.
+/// A table and its alias in FROM. For a whole market SQLite would choose the index that fits the
+/// grouping, and read each row from another place. The primary key keeps the rows together, and
+/// also the rows of other tables that are looked up for them.
 fn add_sources(environment: &mut Environment<'_>, dialect: Dialect, shapes: &Arc<Shapes>, scope: &Scope) {
     let reads_by_key = dialect == Dialect::Sqlite && matches!(scope, Scope::Market(_));
     let of = Arc::clone(shapes);
     environment.add_function("source", move |table: &str, alias: &str| {
         let is_keyed_by_market = |shape: &TableShape| shape.key.first().is_some_and(|first| first == "market");
         match reads_by_key && of.get(table).is_some_and(is_keyed_by_market) {
-            // The name that SQLite gives the index of a primary key (its fileformat2.html, section 2.6.1).
+            // SQLite's name for the index of a primary key (fileformat2.html, section 2.6.1).
             true => {
                 let index = dialect.quote(&format!("sqlite_autoindex_{table}_1"));
                 format!("{} {alias} INDEXED BY {index}", dialect.quote(table))
@@ -234,7 +238,8 @@ fn add_expressions(environment: &mut Environment<'_>, dialect: Dialect) {
     environment.add_function("month_text", move |moment: &str| match dialect {
         Dialect::Sqlite => format!("substr({moment}, 1, 7)"),
         Dialect::Postgres => format!("to_char({moment} AT TIME ZONE 'UTC', 'YYYY-MM')"),
-        // Alone it would have the collation of whoever reads the view; the literal has that of the one who made it.
+        // Without the literal, the collation would be that of the view's reader; the literal has
+        // that of its creator.
         Dialect::Mysql => format!("CONCAT(DATE_FORMAT({moment}, '%Y-%m'), '')"),
     });
     environment.add_function("month_number", move |moment: &str| match dialect {
@@ -251,7 +256,7 @@ fn add_expressions(environment: &mut Environment<'_>, dialect: Dialect) {
         Dialect::Postgres => format!("(({to} AT TIME ZONE 'UTC')::date - ({from} AT TIME ZONE 'UTC')::date)"),
         Dialect::Mysql => format!("DATEDIFF({to}, {from})"),
     });
-    // Binary floating point as a decimal, so that sums do not depend on the order of rows.
+    // Converts floating point to a decimal, so that sums do not depend on row order.
     environment.add_function("exact", move |number: &str| match dialect {
         Dialect::Sqlite => number.to_owned(),
         Dialect::Postgres => format!("({number})::numeric"),
@@ -259,8 +264,9 @@ fn add_expressions(environment: &mut Environment<'_>, dialect: Dialect) {
             "CAST(CASE WHEN {number} > 1e18 THEN 1e18 WHEN {number} < -1e18 THEN -1e18 ELSE {number} END AS DECIMAL(30,10))"
         ),
     });
-    // Decimals whose sum is the same in any order, so that sums of sums are too. SQLite adds reals: whole ten-thousandths
-    // add up exactly below 2^53. They stay reals, because a sum of SQLite's integers that is too large is an error.
+    // Converts decimals to values with the same sum in any order, also for sums of sums. SQLite
+    // adds reals: whole ten-thousandths are exact below 2^53. They stay reals, because an integer
+    // overflow in SQLite's sum is an error.
     environment.add_function("units", move |decimal: &str| match dialect {
         Dialect::Sqlite => format!("ROUND(({decimal}) * 10000.0)"),
         Dialect::Postgres | Dialect::Mysql => decimal.to_owned(),
@@ -290,7 +296,8 @@ fn day_text(dialect: Dialect, moment: &str) -> String {
 /// Rounds to 4 places, half away from zero.
 fn round4(dialect: Dialect, number: &str) -> String {
     match dialect {
-        // A real that stands for x.xxxx5 may lie just below it: a few units in its last place put it back.
+        // The real for x.xxxx5 may be slightly below it; adding a few units in the last place
+        // corrects that.
         Dialect::Sqlite => format!("ROUND(({number}) + MAX(MIN(({number}) * 4e-16, 2e-5), -2e-5), 4)"),
         Dialect::Postgres => format!("ROUND(({number})::numeric, 4)"),
         Dialect::Mysql => format!("ROUND(CAST({number} AS DECIMAL(55,10)), 4)"),

@@ -1,8 +1,8 @@
-//! Views: made anew whenever their text changes, which it does when a table gets a column. Columns that come later stand
-//! behind those that are there, so that a view can be replaced under what others have built on it.
+//! Views: recreated whenever their text changes, for example when a table gets a column. New
+//! columns are appended, so that a view can be replaced although others have built on it.
 //!
-//! A view is prepared under another name before it replaces the one that is there: what the database cannot compile never
-//! takes the place of what it can.
+//! A view is first created under another name, so that a view that does not compile never replaces
+//! a working one.
 
 use crate::error::SyncError;
 use crate::feed::layout::Shapes;
@@ -17,35 +17,37 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// The name that a view is prepared under.
+/// The name of a draft view.
 const DRAFT: &str = "tidegate_draft";
 
-/// Name and type of a view's column, as far as the database ties one to it.
+/// Name of a view's column, and its type on databases where dependents rely on it.
 type ViewColumn = (String, String);
 
-/// A view that is there, or was until it was dropped for a change of a table.
+/// A view that exists, or was dropped for a change of a table.
 #[derive(Clone, Debug)]
 pub(crate) struct Standing {
     columns: Vec<ViewColumn>,
     keepsakes: Keepsakes,
 }
 
-/// Views that were dropped so that a table below them can change; they are to be made again.
+/// Views that were dropped so that a table below them can change; they must be made again.
 pub(crate) type Dropped = BTreeMap<String, Standing>;
 
-/// A view that could not be made.
+/// A view that could not be created.
 #[derive(Debug)]
 pub(crate) struct ViewFailure {
     view: String,
     error: SyncError,
-    /// The database cannot compile it as the tables are now; else it cannot take the place of the one that is there.
+    /// Whether it does not compile with the current tables; otherwise it cannot replace the
+    /// existing one.
     is_unusable: bool,
-    /// It was dropped before, so that nothing of it is left.
+    /// Whether it was dropped before, so that no version of it is left.
     was_dropped: bool,
 }
 
 impl Marts {
-    /// Makes the views that are missing, outdated or unusable. What cannot be made is noted, and the rest goes on.
+    /// Creates views that are missing, outdated or unusable. A failure is stored as an obstacle,
+    /// and the others continue.
     pub(crate) async fn define_views(&self, dropped: Dropped) -> Result<(), SyncError> {
         let shapes = self.tables.shapes();
         if self.db.dialect.rolls_back_ddl() {
@@ -54,14 +56,15 @@ impl Marts {
             self.note_failures(&write.transaction, failures).await?;
             return write.commit().await;
         }
-        // MySQL commits each step by itself.
+        // MySQL commits each step separately.
         let _writing = self.db.writing.lock().await;
         self.db.lease()?.beat(&self.db.connection).await?;
         let failures = self.define_views_in(&self.db.connection, &shapes, dropped).await?;
         self.note_failures(&self.db.connection, failures).await
     }
 
-    /// As [`Marts::define_views`] for tables of these shapes; says what could not be made.
+    /// Like [`Marts::define_views`], for tables of these shapes; returns the views that could not
+    /// be created.
     pub(crate) async fn define_views_in(
         &self,
         connection: &impl ConnectionTrait,
@@ -71,7 +74,7 @@ impl Marts {
         let mut failures = Vec::new();
         for view in &self.definitions.views {
             let query = render(&view.file, &view.body, self.db.dialect, shapes, &Scope::View)?.sql;
-            // Where the collation is part of how a view is made, it is made anew for it.
+            // If the collation is part of the view, a view with another one is recreated.
             let fingerprint = hex(&Sha256::digest(self.in_binary(&query).as_bytes()));
             let before = dropped.remove(&view.name);
             let was_dropped = before.is_some();
@@ -104,14 +107,14 @@ impl Marts {
         Ok(failures)
     }
 
-    /// The first failure that no change of a table may leave behind: a view that was usable before it.
+    /// The first failure that a change of tables must not cause: the view was usable before.
     pub(crate) fn new_failure<'f>(&self, failures: &'f [ViewFailure]) -> Option<&'f ViewFailure> {
         failures
             .iter()
             .find(|failure| failure.was_dropped || failure.is_unusable && !self.ledger.has_obstacle(&failure.view))
     }
 
-    /// Notes what could not be made, for `status` and the log.
+    /// Stores the views that could not be created, for `status` and the log.
     pub(crate) async fn note_failures(
         &self,
         connection: &impl ConnectionTrait,
@@ -130,7 +133,7 @@ impl Marts {
         Ok(())
     }
 
-    /// Compiles a query as a view of another name; its columns.
+    /// Creates a query's draft view, and returns its columns.
     async fn prepare(&self, connection: &impl ConnectionTrait, query: &str) -> Result<Vec<ViewColumn>, SyncError> {
         let draft = self.db.dialect.quote(DRAFT);
         connection.execute_unprepared(&format!("DROP VIEW IF EXISTS {draft}")).await?;
@@ -139,20 +142,20 @@ impl Marts {
             Ok(()) => self.view_columns(connection, DRAFT).await,
             Err(error) => Err(error),
         };
-        // Where the transaction can, it takes the draft of a failed attempt back by itself.
+        // If the transaction can undo DDL, it also removes the draft of a failed attempt.
         if columns.is_ok() || !self.db.dialect.rolls_back_ddl() {
             connection.execute_unprepared(&format!("DROP VIEW {draft}")).await?;
         }
         columns
     }
 
-    /// Whether a view can be read: SQLite and MySQL also keep those that cannot.
+    /// Whether a view can be read: SQLite and MySQL also keep broken views.
     async fn try_view(&self, connection: &impl ConnectionTrait, view: &str) -> Result<(), SyncError> {
         connection.execute_unprepared(&self.db.dialect.compile(view)).await?;
         Ok(())
     }
 
-    /// Puts a prepared view in its place, and gives it what the one before had.
+    /// Replaces a view by its draft, and restores what the old one had.
     async fn put_view(
         &self,
         connection: &impl ConnectionTrait,
@@ -174,7 +177,7 @@ impl Marts {
             Dialect::Postgres if keeps_columns && !was_dropped => {
                 let options = self.db.options(connection, view).await?;
                 connection.execute_unprepared(&format!("CREATE OR REPLACE VIEW {name} AS {query}")).await?;
-                // The rights stay; this says nothing of them.
+                // This keeps the grants.
                 for option in options.statements() {
                     connection.execute_unprepared(option).await?;
                 }
@@ -189,7 +192,7 @@ impl Marts {
         self.db.give_back(connection, view, &before.keepsakes).await
     }
 
-    /// MySQL keeps rights by name; whose rights a view is read with is said again.
+    /// MySQL keeps grants by name, but the view's definer must be set again.
     async fn replace_on_mysql(
         &self,
         connection: &impl ConnectionTrait,
@@ -212,7 +215,7 @@ impl Marts {
             |definer: &str| self.in_binary(&format!("CREATE OR REPLACE {definer} {security} VIEW {name} AS {query}"));
         let kept = connection.execute_unprepared(&create(&definer)).await;
         if kept.is_err() && !definer.is_empty() {
-            // Not everybody may name another one; then the view is read with the rights of who makes it.
+            // Not every user may set another definer; then the view runs with the creator's rights.
             connection.execute_unprepared(&create("")).await?;
             tracing::warn!(view, definer, "the view's definer could not be kept");
             return Ok(());
@@ -221,7 +224,7 @@ impl Marts {
         Ok(())
     }
 
-    /// The query with the columns that are there already before the others, in their order.
+    /// The query with existing columns first, in their old order, and new ones after them.
     fn ordered(&self, query: &str, columns: &[ViewColumn], before: &[ViewColumn]) -> String {
         let has = |columns: &[ViewColumn], name: &str| columns.iter().any(|(other, _)| other == name);
         let kept = before.iter().filter(|(name, _)| has(columns, name));
@@ -234,7 +237,7 @@ impl Marts {
         format!("SELECT {} FROM ({query}) v", list.join(", "))
     }
 
-    /// What is there under a view's name. Nothing is known of the columns of one that cannot be read.
+    /// Reads the existing view of this name. The columns of an unreadable view are unknown.
     async fn standing(&self, connection: &impl ConnectionTrait, view: &str) -> Result<Standing, SyncError> {
         let columns = self.db.attempt(connection, self.view_columns(connection, view)).await?.unwrap_or_default();
         Ok(Standing { columns, keepsakes: self.db.keepsakes(connection, view).await? })
@@ -250,8 +253,8 @@ impl Marts {
         Ok(columns)
     }
 
-    /// Drops the views of tidegate's own that stand on a column, or with `None` on a table, the last one first: it may read
-    /// the others.
+    /// Drops tidegate's own views that read a column, or with `None` a table; the last one first,
+    /// because it may read the others.
     pub(crate) async fn drop_views_on(
         &self,
         connection: &impl ConnectionTrait,
@@ -261,7 +264,7 @@ impl Marts {
     ) -> Result<(), SyncError> {
         let on_column = match self.db.dialect {
             Dialect::Postgres => self.own_views_on(connection, table, column).await?,
-            // A column cannot leave a table while any view of the database names it.
+            // A column cannot be dropped while any view of the database names it.
             Dialect::Sqlite => self.definitions.views.iter().rev().map(|view| view.name.clone()).collect(),
             Dialect::Mysql => Vec::new(),
         };
@@ -277,8 +280,9 @@ impl Marts {
         Ok(())
     }
 
-    /// A literal of a view, and what is made of it, has the collation of the connection that made the view: on MySQL one that
-    /// folds case, unless it is told otherwise. In one text with the view, because each may go to another connection.
+    /// Literals of a view, and expressions of them, have the collation of the connection that
+    /// created the view; MySQL's default ignores case. Both statements are sent as one text,
+    /// because each could go to another connection.
     fn in_binary(&self, create: &str) -> String {
         match &self.db.collation {
             None => create.to_owned(),
@@ -291,7 +295,7 @@ impl Marts {
 }
 
 impl ViewFailure {
-    /// Why a change of tables that leads to it is refused.
+    /// The reason for refusing a change of tables that would cause this.
     pub(crate) fn reason(&self) -> String {
         format!("the view {} could not be made of the changed tables: {}", self.view, self.error)
     }
