@@ -216,6 +216,9 @@ async fn look(
     dataset: &Arc<Dataset>,
 ) -> Result<Looked, SyncError> {
     let dataset = settle_dataset(context, turn, source_file, dataset).await?;
+    let market = source_file.route.as_ref().map_or("", |(_, route)| route.market.as_str());
+    let number_forms = context.sink.number_forms(&dataset.name, market).await?;
+    let dataset = Arc::new(dataset.with_number_forms(number_forms));
     let (content, _) = hash_in_turn(context, turn, source_file).await?;
     let (config, shapes) = (Arc::clone(&context.config), context.sink.shapes());
     blocking(move || {

@@ -2,6 +2,7 @@
 
 pub mod correction;
 pub mod dataset;
+pub mod decimals;
 pub mod inference;
 pub mod layout;
 pub mod stamp;

@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::error::SyncError;
 use crate::feed::correction::row_note;
 use crate::feed::dataset::Dataset;
-use crate::feed::layout::{Layout, Role, Shapes};
+use crate::feed::layout::{Kind, Layout, Role, Shapes};
 use crate::sink::ledger::files::FileRecord;
 use crate::sink::ledger::rejects::{CorrectedFiles, EarlierCorrection, RejectedRow};
 use crate::source::find::scan::SourceFile;
@@ -214,8 +214,14 @@ fn joined_rows(
     let own_columns = layout.columns.len();
     for column in others.layout.columns.iter().filter(|column| matches!(column.role, Role::Column(_))) {
         if !layout.columns.iter().any(|own| own.name == column.name) {
-            layout.push(&column.raw_name, dataset, shapes);
+            let index = layout.push(&column.raw_name, dataset, shapes);
+            layout.columns[index].rules = column.rules.clone();
+            layout.columns[index].kind = column.kind;
         }
+    }
+    // What the other rows have in a column without a value in the copy, nobody has looked at.
+    for column in layout.columns.iter_mut().filter(|column| matches!(column.role, Role::Column(_))) {
+        column.kind = column.kind.or(Some(Kind::Text));
     }
     let mut by_key: HashMap<String, BTreeMap<u64, BTreeMap<String, String>>> = HashMap::new();
     for (key, rows) in others.rows {

@@ -14,7 +14,7 @@ use crate::chunk::{Counts, Position};
 use crate::config::Config;
 use crate::error::SyncError;
 use crate::feed::correction::{Header, OpenReject};
-use crate::feed::dataset::{Dataset, FeedKind, Route};
+use crate::feed::dataset::{Dataset, FeedKind, NumberForm, Route};
 use crate::feed::layout::Layout;
 use crate::feed::stamp::Stamp;
 use crate::feed::stamp::inode;
@@ -133,7 +133,9 @@ pub async fn sync_file(context: &Context, turn: &Turn, source_file: &SourceFile)
     let Some((dataset, route)) = &source_file.route else {
         return list_unmatched(context, turn, source_file, started).await;
     };
-    let dataset = &settle_dataset(context, turn, source_file, dataset).await?;
+    let dataset = settle_dataset(context, turn, source_file, dataset).await?;
+    let number_forms = context.sink.number_forms(&dataset.name, &route.market).await?;
+    let dataset = &Arc::new(dataset.with_number_forms(number_forms));
     // From here on: a smaller file beside this one would else make the indexes just before this one fills the table.
     let mut filling = context.sink.start_filling(dataset, &route.market);
     let mut at_work = context.sink.start_work(&route.market, &dataset.table);
@@ -164,6 +166,7 @@ pub async fn sync_file(context: &Context, turn: &Turn, source_file: &SourceFile)
     tracing::debug!(file_id = surveyed.file.id, taken_ms, looked_ms, "file looked at");
     let correction = correction(context, source_file, &mut surveyed, dataset).await?.map(Arc::new);
     step("giving its tables new columns");
+    surveyed.record_number_forms(context, dataset).await?;
     let evolved = context.sink.evolve(&surveyed.layout, dataset, surveyed.file.id, now_ms()).await?;
     if evolved.has_widened {
         // What did not fit its column in the last export, because the column could not take another kind then, may fit now.
@@ -296,6 +299,17 @@ impl Surveyed {
         may_have_index(context, &self.file, dataset)
             && matches!(self.survey.format.rows, RowFormat::Csv(_))
             && self.content.size_bytes() >= context.config.limits.record_index_bytes_min
+    }
+
+    /// Tells the ledger what the file is the first to prove of how numbers are written. Before its rows: should they be cut
+    /// off, they are read again as they were read now.
+    async fn record_number_forms(&self, context: &Context, dataset: &Dataset) -> Result<(), SyncError> {
+        let market = self.file.market.as_deref().unwrap_or_default();
+        let proved = self.survey.numbers.proved.iter();
+        let proved: Vec<_> = proved
+            .map(|(column, form)| (column.clone(), NumberForm { file_id: self.file.id, ..form.clone() }))
+            .collect();
+        context.sink.record_number_forms(&dataset.name, market, &proved, now_ms()).await
     }
 
     /// What the rows of this file become rests on this.
@@ -513,7 +527,8 @@ async fn look(
         let mut text = read_text(content, &dataset, encoding, &config.limits, &config.state_dir)?;
         if let Some(Checkpoint { survey, digests, .. }) = checkpoint {
             text.content.expect_digests(digests)?;
-            let layout = Layout::of_header(&survey.header, &dataset, &shapes);
+            let mut layout = Layout::of_header(&survey.header, &dataset, &shapes);
+            survey.numbers.apply(&mut layout);
             // A restored database may lack a column again; what it holds, only the file tells.
             if layout.reconcile(&dataset, &shapes).is_empty() {
                 return Ok((text.content, survey, layout, Skips::default()));
@@ -522,6 +537,7 @@ async fn look(
         let (survey, layout, skips) = survey_with(&text, &dataset, &shapes, &config.limits, place.as_ref())?;
         // Of rejected rows, not all may be correct yet.
         if !layout.is_correction() {
+            quarantine::check_decimals(&survey, &dataset, file_market.as_deref().unwrap_or_default())?;
             quarantine::check_rejects(&survey, config.rejects_max_percent)?;
         }
         Ok((text.content, survey, layout, skips))

@@ -6,6 +6,7 @@ pub mod files;
 pub mod generations;
 pub mod known_files;
 pub mod now;
+pub mod number_forms;
 pub mod obstacles;
 pub mod open_rejects;
 pub mod overview;

@@ -7,8 +7,8 @@ use crate::sink::db::dialect::Dialect;
 use crate::sink::tables::evolve::{Evolution, declared_shapes};
 use crate::sink::tables::widen::Blocked;
 use entity::{TableShape, schema_changes};
-use sea_orm::sea_query::{InsertStatement, Query};
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder};
+use sea_orm::sea_query::{Expr, InsertStatement, Query};
+use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder};
 
 pub(crate) const CREATE_TABLE: &str = "create_table";
 const ADD_COLUMN: &str = "add_column";
@@ -34,13 +34,18 @@ impl Sink {
         use schema_changes::Column as C;
         let write = self.begin().await?;
         for (table, column, kind, obstacle) in blocked {
-            schema_changes::Entity::delete_many()
-                .filter(C::ChangeKind.eq(WIDEN_COLUMN))
-                .filter(C::TableName.eq(table))
-                .filter(C::ColumnName.eq(column))
-                .filter(C::OldType.eq(kind.name()))
-                .exec(&write.transaction)
-                .await?;
+            let of_column = Condition::all()
+                .add(C::ChangeKind.eq(WIDEN_COLUMN))
+                .add(C::TableName.eq(table))
+                .add(C::ColumnName.eq(column))
+                .add(C::OldType.eq(kind.name()));
+            if kind == Kind::Text {
+                // It has no value yet, and is text from now on: the next file is not to try again with values in it.
+                let text = schema_changes::Entity::update_many().col_expr(C::NewType, Expr::value(kind.name()));
+                text.filter(of_column).exec(&write.transaction).await?;
+            } else {
+                schema_changes::Entity::delete_many().filter(of_column).exec(&write.transaction).await?;
+            }
             self.raise(&write.transaction, obstacle).await?;
         }
         write.commit().await
@@ -74,10 +79,12 @@ impl Sink {
                 continue;
             }
             let Some(shape) = shapes.get_mut(&change.table_name) else { continue };
+            let is_empty = change.new_type.is_none();
             let kind = change.new_type.as_deref().and_then(Kind::from_name).unwrap_or(Kind::Text);
             match shape.columns.iter_mut().find(|column| column.name == change.column_name) {
                 Some(column) if change.change_kind == WIDEN_COLUMN => column.widen(kind),
                 Some(_) => {}
+                None if is_empty => shape.columns.push(ColumnShape::found_empty(change.column_name)),
                 None => shape.columns.push(ColumnShape::found(change.column_name, kind)),
             }
         }
@@ -125,24 +132,25 @@ impl Sink {
         let &Evolution { file_id, now_ms, .. } = evolution;
         let dialect: Dialect = self.dialect;
         let mut insert = insert_of_changes();
-        let mut push = |kind: &str, old: Option<&str>, new: &str| {
+        let mut push = |kind: &str, old: Option<&str>, new: Option<&str>| {
             insert.values_panic([
                 change.table.as_str().into(),
                 change.column.name.as_str().into(),
                 kind.into(),
                 old.map(str::to_owned).into(),
-                new.into(),
+                new.map(str::to_owned).into(),
                 file_id.into(),
                 dialect.time(Some(now_ms)).into(),
             ]);
         };
         match change.widened_from {
-            None => push(ADD_COLUMN, None, change.column.kind.name()),
-            Some(from) => push(WIDEN_COLUMN, Some(from.name()), change.column.kind.name()),
+            // Of a column without a value nobody knows what it is to hold.
+            None => push(ADD_COLUMN, None, (!change.column.is_empty).then(|| change.column.kind.name())),
+            Some(from) => push(WIDEN_COLUMN, Some(from.name()), Some(change.column.kind.name())),
         }
         if let Some(raw_name) = &change.renamed_from {
             // PostgreSQL stores no NUL in text.
-            push(RENAME_COLUMN, Some(&raw_name.replace('\0', "\\x00")), &change.column.name);
+            push(RENAME_COLUMN, Some(&raw_name.replace('\0', "\\x00")), Some(&change.column.name));
         }
         connection.execute(&insert).await?;
         Ok(())

@@ -4,15 +4,16 @@
 use crate::error::{SyncError, Verdict};
 use crate::feed::dataset::{Dataset, Owner};
 use crate::feed::layout::{
-    ColumnShape, LAST_NAME_CHAR, Layout, NAME_BYTES_MAX, SchemaChange, Shapes, key_of, lacking_tables, shortened,
+    ColumnShape, Kind, LAST_NAME_CHAR, Layout, NAME_BYTES_MAX, SchemaChange, Shapes, key_of, lacking_tables, shortened,
 };
-use crate::sink::marts::views::Dropped;
 use crate::process::waiting::aloud;
 use crate::sink::Sink;
 use crate::sink::ledger::recorded::CREATE_TABLE;
+use crate::sink::marts::views::Dropped;
 use crate::sink::tables::deletes::mark_column;
 use entity::{TableShape, schema_changes};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, Statement};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Arc, PoisonError};
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard};
@@ -54,6 +55,13 @@ pub struct Evolved {
 /// The name of a column among obstacles.
 pub(crate) fn about(table: &str, column: &str) -> String {
     format!("{table}.{column}")
+}
+
+/// What becomes of a column without values that cannot take the kind of the first ones: the text that it is in the database.
+fn as_text(change: &SchemaChange) -> Option<SchemaChange> {
+    let mut text = change.clone();
+    text.column.widen(Kind::Text);
+    (change.widened_from == Some(Kind::Text)).then_some(text)
 }
 
 /// Why a file is not taken whose columns the database does not. What is too wide for it stays so; anything else may be
@@ -297,6 +305,9 @@ impl Sink {
                 };
                 if let Some(obstacle) = obstacle {
                     self.raise(transaction, obstacle).await?;
+                    if let Some(text) = as_text(change) {
+                        self.record_change(transaction, &text, evolution).await?;
+                    }
                     continue;
                 }
                 has_widened = true;
@@ -334,10 +345,13 @@ impl Sink {
         for change in evolution.changes {
             match change.widened_from {
                 Some(from) => match self.obstacle_on_mysql(change, from).await? {
-                    Some(obstacle) => obstacles.push(obstacle),
-                    None => changes.push(change),
+                    Some(obstacle) => {
+                        obstacles.push(obstacle);
+                        changes.extend(as_text(change).map(Cow::Owned));
+                    }
+                    None => changes.push(Cow::Borrowed(change)),
                 },
-                None => changes.push(change),
+                None => changes.push(Cow::Borrowed(change)),
             }
         }
         let write = self.begin().await?;

@@ -8,9 +8,9 @@
 
 use crate::error::SyncError;
 use crate::feed::layout::{ColumnShape, Kind, SchemaChange, Shapes};
-use crate::sink::marts::views::Dropped;
 use crate::sink::db::dialect::Dialect;
 use crate::sink::ledger::obstacles::Obstacle;
+use crate::sink::marts::views::Dropped;
 use crate::sink::tables::evolve::about;
 use crate::sink::{CONNECTIONS_MAX, Sink};
 use crate::values::canonical::push_double;
@@ -216,6 +216,12 @@ impl Sink {
     }
 
     async fn widen(&self, connection: &impl ConnectionTrait, widening: &Widening<'_>) -> Result<(), SyncError> {
+        if widening.from == Kind::Text {
+            if widening.to == Kind::Text {
+                return Ok(());
+            }
+            self.check_without_values(connection, widening).await?;
+        }
         let (table, column) = (self.dialect.quote(widening.table), self.dialect.quote(widening.column));
         let sql_type = self.dialect.sql_type(widening.to);
         let converted = converted(self.dialect, widening.from, widening.to, &column);
@@ -254,6 +260,20 @@ impl Sink {
             connection.execute_unprepared(&statement).await?;
         }
         Ok(())
+    }
+
+    /// A column takes another kind than text only while nothing is in it.
+    async fn check_without_values(
+        &self,
+        connection: &impl ConnectionTrait,
+        widening: &Widening<'_>,
+    ) -> Result<(), SyncError> {
+        let (table, column) = (self.dialect.quote(widening.table), self.dialect.quote(widening.column));
+        let query = format!("SELECT 1 FROM {table} WHERE {column} IS NOT NULL LIMIT 1");
+        match connection.query_one_raw(Statement::from_string(self.dialect.backend(), query)).await? {
+            None => Ok(()),
+            Some(_) => Err(SyncError::Refused { reason: "it has values, which are text".to_owned() }),
+        }
     }
 
     /// What somebody has said of a column on MySQL, as its definition says it.
@@ -342,6 +362,8 @@ impl Sink {
 /// The value of a column as the wider kind; `None` when SQL cannot say it.
 fn converted(dialect: Dialect, from: Kind, to: Kind, column: &str) -> Option<String> {
     let text = match (from, to) {
+        // It has no value.
+        (Kind::Text, _) => "NULL".to_owned(),
         (Kind::Integer, Kind::Decimal) => match dialect {
             Dialect::Sqlite => format!("CAST({column} AS REAL)"),
             _ => column.to_owned(),

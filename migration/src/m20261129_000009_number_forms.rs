@@ -1,0 +1,23 @@
+//! What files have proved of how numbers are written.
+
+use entity::TableShape;
+use sea_orm_migration::prelude::*;
+
+/// See the module.
+#[derive(DeriveMigrationName)]
+pub struct Migration;
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        crate::create_tables(manager, &shapes(), &[]).await
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        crate::drop_tables(manager, &shapes()).await
+    }
+}
+
+fn shapes() -> [TableShape; 1] {
+    [TableShape::of::<entity::number_forms::Entity>()]
+}
