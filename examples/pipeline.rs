@@ -10,18 +10,16 @@ use std::hint::black_box;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
-use tidegate::chunk::Chunk;
 use tidegate::config::{Config, Overrides};
 use tidegate::error::SyncError;
 use tidegate::feed::dataset::{Dataset, Route};
 use tidegate::feed::layout::{Layout, Shapes};
-use tidegate::source::reader::{Reader, decode};
+use tidegate::source::reader::Reader;
 use tidegate::source::survey::{Survey, survey};
 use tidegate::source::text::content::Content;
 use tidegate::source::text::read_text;
-use tidegate::transform::clean::clean;
-use tidegate::transform::project::project;
 use tidegate::transform::row_hash::hash_rows;
+use tidegate::transform::{Step, transform, transform_by_steps};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let config = Config::load(&Overrides::default())?;
@@ -78,8 +76,7 @@ fn run(path: &Path, config: &Config, shapes: &Shapes) -> Result<(), Box<dyn Erro
     let Surveyed { dataset, market, survey, layout, .. } = &file;
     chunks.par_bridge().try_for_each(|chunk| {
         let chunk = chunk?;
-        let cleaned = clean(&decode(&chunk, survey.format.rows, layout), layout, dataset);
-        black_box(project(chunk, &cleaned, layout, dataset, market));
+        black_box(transform(chunk, survey.format.rows, layout, dataset, market));
         Ok::<(), SyncError>(())
     })?;
     Ok(())
@@ -90,10 +87,17 @@ fn print_stages(path: &Path, config: &Config, shapes: &Shapes) -> Result<(), Box
     let mut reader = file.reader()?;
     let [mut split, mut parsed, mut cleaned_in, mut projected_in, mut rows_hashed] = [Duration::ZERO; 5];
     while let Some(chunk) = timed(&mut split, || reader.next_chunk())? {
-        let chunk: Chunk = chunk;
-        let batch = timed(&mut parsed, || decode(&chunk, file.survey.format.rows, &file.layout));
-        let cleaned = timed(&mut cleaned_in, || clean(&batch, &file.layout, file.dataset));
-        let projected = timed(&mut projected_in, || project(chunk, &cleaned, &file.layout, file.dataset, &file.market));
+        let mut started = Instant::now();
+        let projected =
+            transform_by_steps(chunk, file.survey.format.rows, &file.layout, file.dataset, &file.market, |step| {
+                let total = match step {
+                    Step::Decoded => &mut parsed,
+                    Step::Cleaned => &mut cleaned_in,
+                    Step::Projected => &mut projected_in,
+                };
+                *total += started.elapsed();
+                started = Instant::now();
+            });
         // Projecting hashed them already: once more, to know what of it that was.
         let tables = [Some(&projected.records), projected.lines.as_ref()];
         timed(&mut rows_hashed, || {

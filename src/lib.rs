@@ -1,9 +1,16 @@
 //! tidegate keeps a database exactly at what the exports of e-commerce markets say.
 //!
-//! A file is noticed by [`inbox`], taken and looked at by [`sync`], read by [`source`] as chunks of whole
-//! records, which [`clean`], [`project`] and [`row_hash`] turn into table rows; [`diff`] compares them with
-//! what is stored, [`sink`] commits what changed with the file's position, and [`checkpoint`] notes it on
-//! disk. `ARCHITECTURE.md` has the same map with reasons.
+//! The modules are the stages of a file's way, from the top floor down:
+//!
+//! - [`cli`] and [`http`]: what people and monitoring ask for.
+//! - [`dispatch`]: who starts a sync and when.
+//! - [`sync`]: one file's way, read first; [`verify`] computes again and compares.
+//! - [`source`]: finds files and reads them as chunks of whole records.
+//! - [`sink`]: the database: ledger, tables, marts.
+//! - [`transform`]: pure functions from a chunk to table rows and their hashes.
+//! - [`config`], [`feed`], [`values`]: what is declared, what a file is, what a cell means.
+//!
+//! `ARCHITECTURE.md` has the same map with reasons.
 
 pub mod chunk;
 pub mod cli;

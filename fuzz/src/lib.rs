@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use tidegate::chunk::{Chunk, Position};
-use tidegate::transform::clean::clean;
 use tidegate::config::{Config, Limits, Overrides};
 use tidegate::feed::dataset::Dataset;
-use tidegate::transform::project::{Projected, TableRows, project};
+use tidegate::transform::project::Projected;
+use tidegate::transform::transform;
+use tidegate::transform::table_rows::TableRows;
 use tidegate::feed::layout::{Layout, Shapes};
-use tidegate::sink::tables::evolve::declared_shapes;
+use tidegate::sink::tables::declared_shapes;
 use tidegate::source::text::content::Content;
-use tidegate::source::reader::{Reader, decode};
+use tidegate::source::reader::Reader;
 use tidegate::source::survey::{Survey, survey};
 use tidegate::source::text::read_text;
 
@@ -129,9 +130,7 @@ impl File<'_> {
     }
 
     fn transform(&self, chunk: Chunk) -> Projected {
-        let batch = decode(&chunk, self.survey.format.rows, self.layout);
-        let cleaned = clean(&batch, self.layout, self.dataset);
-        project(chunk, &cleaned, self.layout, self.dataset, "1")
+        transform(chunk, self.survey.format.rows, self.layout, self.dataset, "1")
     }
 }
 

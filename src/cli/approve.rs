@@ -15,7 +15,7 @@ use crate::sink::ledger::approvals;
 use crate::sink::ledger::files::{FileRecord, FileState, UNHASHED};
 use crate::source::find::path_text::path_of;
 use crate::source::find::scan::SourceFile;
-use crate::sync::hash;
+use crate::sync::take::hash;
 use clap::Args;
 use serde_json::json;
 use std::path::Path;
@@ -47,7 +47,7 @@ pub(super) fn execute(shared: &Shared, own: &ApproveArguments) -> Result<Exit, C
 async fn approve(config: Config, wanted: &str, is_json: bool) -> Result<Exit, CommandError> {
     let patience = Patience::Limited(config.database_wait);
     let shutdown = CancellationToken::new();
-    let stopped = look_at_database(&config, async |sink| sink.approvable_files().await).await?;
+    let stopped = look_at_database(&config, async |sink| sink.ledger.approvable_files().await).await?;
     let file = choose(stopped.unwrap_or_default(), wanted)?;
     let source_file = unchanged(&file, &Arc::new(config.clone())).await?;
     if !patiently(patience, &shutdown, async || approvals::approve(&config, &file, now_ms()).await).await? {
@@ -67,7 +67,7 @@ async fn approve(config: Config, wanted: &str, is_json: bool) -> Result<Exit, Co
             Err(CommandError::Sync(SyncError::LeaseHeld { holder })) => holder,
             ended => return ended,
         };
-        let now = look_at_database(&config, async |sink| sink.file(file.id).await).await?.flatten();
+        let now = look_at_database(&config, async |sink| sink.ledger.file(file.id).await).await?.flatten();
         let is_done = now.as_ref().is_some_and(|now| !waits(now));
         if let Some(now) = now.filter(|_| is_done || started.elapsed() >= lease_wait) {
             return Ok(print(&now, is_retried, &holder, is_json));

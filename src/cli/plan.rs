@@ -7,7 +7,7 @@ use crate::cli::sync::{Found, find, print_report};
 use crate::cli::{CommandError, Exit, Shared, THREADS_GRACE, runtime, say, say_json, say_whose, with_whose};
 use crate::dispatch::plan::{Plan, PlannedColumn, PlannedFile, plan};
 use crate::error::SyncError;
-use crate::sync::Outcome;
+use crate::sync::report::Outcome;
 use clap::Args;
 use std::collections::BTreeMap;
 use std::path::PathBuf;

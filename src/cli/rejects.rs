@@ -71,7 +71,7 @@ async fn tell(config: &Config, own: &RejectsArguments, is_json: bool) -> Result<
         return Err(unknown(file));
     }
     let told = tell_all(&sink, config, own, is_json).await;
-    sink.end_connections().await?;
+    sink.db.end_connections().await?;
     told
 }
 
@@ -82,7 +82,7 @@ async fn tell_all(sink: &Sink, config: &Config, own: &RejectsArguments, is_json:
     let mut teller = Teller::new(is_json, export.is_some());
     let mut last = i64::MIN;
     loop {
-        let page = sink.rejected_files_after(last).await?;
+        let page = sink.ledger.rejected_files_after(last).await?;
         let Some(end) = page.last() else { break };
         last = end.file.id;
         for rejected in page.iter().filter(|rejected| is_wanted(&rejected.file)) {
@@ -93,7 +93,7 @@ async fn tell_all(sink: &Sink, config: &Config, own: &RejectsArguments, is_json:
             }
             teller.begin_file(rejected);
             if teller.lists_rows() {
-                sink.each_open_reject(rejected.file.id, rows_max, |row| teller.row(&row)).await?;
+                sink.ledger.each_open_reject(rejected.file.id, rows_max, |row| teller.row(&row)).await?;
             }
             teller.end_file(rejected.open);
         }
@@ -101,7 +101,7 @@ async fn tell_all(sink: &Sink, config: &Config, own: &RejectsArguments, is_json:
     teller.begin_quarantined();
     let mut last = i64::MIN;
     loop {
-        let page = sink.quarantined_files_after(last, &config.datasets).await?;
+        let page = sink.ledger.quarantined_files_after(last, &config.datasets).await?;
         let Some(end) = page.last() else { break };
         last = end.id;
         page.iter().filter(|file| is_wanted(file)).for_each(|file| teller.quarantined(file));
@@ -116,11 +116,11 @@ fn unknown(file: &str) -> CommandError {
 
 async fn is_known(sink: &Sink, wanted: &str) -> Result<bool, SyncError> {
     let path = path_text(&absolute(wanted));
-    if sink.newest_file(&path).await?.is_some() {
+    if sink.ledger.newest_file(&path).await?.is_some() {
         return Ok(true);
     }
     let name = Path::new(wanted).file_name().map(|name| path_text(Path::new(name))).unwrap_or_default();
-    Ok(sink.paths_like(&format!("/{name}")).await?.iter().any(|path| is_named(path, wanted)))
+    Ok(sink.ledger.paths_like(&format!("/{name}")).await?.iter().any(|path| is_named(path, wanted)))
 }
 
 fn is_named(path: &str, wanted: &str) -> bool {
@@ -154,18 +154,19 @@ impl<'a> Export<'a> {
         let failed = |error| CommandError::Usage(format!("cannot write {}: {error}", target.display()));
         let mut in_use = ColumnsInUse::default();
         if header.delimiter.is_none() {
-            sink.each_open_reject(file.id, u64::MAX, |row| in_use.observe(&row, header)).await?;
+            sink.ledger.each_open_reject(file.id, u64::MAX, |row| in_use.observe(&row, header)).await?;
         }
         let csv = RejectsCsv::new(header, &in_use);
         let mut part = Part::begin(self.directory, &below).map_err(failed)?;
         let mut written = part.file.write_all(&csv.head());
         let written_rows = &mut written;
-        sink.each_open_reject(file.id, u64::MAX, |row| {
-            if written_rows.is_ok() {
-                *written_rows = part.file.write_all(&csv.row(&row));
-            }
-        })
-        .await?;
+        sink.ledger
+            .each_open_reject(file.id, u64::MAX, |row| {
+                if written_rows.is_ok() {
+                    *written_rows = part.file.write_all(&csv.row(&row));
+                }
+            })
+            .await?;
         written.and_then(|()| part.finish(&below)).map_err(failed)?;
         Ok(Some(target))
     }

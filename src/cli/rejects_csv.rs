@@ -4,14 +4,9 @@
 //! A row that nobody corrected must be a reject again, never other data: what of it fits into no column goes
 //! behind the notes, where it makes the row one cell too long.
 
-use crate::feed::correction::Header;
-use crate::feed::correction::OF_SAME_RECORD;
-use crate::feed::correction::OpenReject;
-use crate::feed::correction::split_cells;
+use crate::feed::correction::{Header, OF_SAME_RECORD, OpenReject, split_cells};
 use crate::feed::layout::{NOTES, column_name};
 use crate::values::spreadsheet::{guarded, unguarded};
-use arrow_array::Array;
-use arrow_array::cast::AsArray;
 use serde_json::value::RawValue;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -204,15 +199,6 @@ mod tests {
         let csv = RejectsCsv::new(&header, &in_use);
         let rows = rejects.iter().flat_map(|reject| csv.row(reject));
         String::from_utf8_lossy(&csv.head().into_iter().chain(rows).collect::<Vec<u8>>()).into_owned()
-    }
-
-    #[test]
-    fn names_are_the_same_for_a_file_and_its_rejects() {
-        for path in ["/in/Market 1 Orders.csv", "Market 1 Orders.JSON.gz", "/x/Market 1 Orders.rejects.csv"] {
-            assert_eq!(stem(path), "Market 1 Orders");
-        }
-        assert_eq!(corrected_paths("/in/a.Rejects.csv").map(|paths| paths[0].clone()), Some("/in/a.csv".to_owned()));
-        assert_eq!(corrected_paths("/in/rejects.csv"), None);
     }
 
     #[test]

@@ -47,7 +47,7 @@ struct Backlog {
 
 async fn look(config: &Arc<Config>) -> Result<(Overview, Option<Backlog>), SyncError> {
     let looked = look_at_database(config, async |sink| {
-        Ok((sink.overview(&config.datasets, now_ms()).await?, backlog(config, Some(sink)).await?))
+        Ok((sink.ledger.overview(&config.datasets, now_ms()).await?, backlog(config, Some(sink)).await?))
     });
     match looked.await? {
         Some(looked) => Ok(looked),

@@ -10,15 +10,16 @@ use crate::dispatch::lanes::{LaneEnd, lanes_of, sync_lane};
 use crate::dispatch::retry::{Patience, open_sink, patiently};
 use crate::dispatch::vanished::note_vanished;
 use crate::error::SyncError;
-use crate::sink::marts::summary::Revenue;
 use crate::process::progress::Board;
 use crate::process::turns::Turns;
 use crate::sink::ledger::files::{FileRecord, FileState};
+use crate::sink::marts::summary::Revenue;
 use crate::source::find::blind_spots::{BlindSpots, Places};
 use crate::source::find::scan::{SourceFile, scan};
 use crate::source::unchanged::record_index::RecordIndexes;
 use crate::sync::checkpoint::Checkpoints;
-use crate::sync::{Context, FileReport, Outcome, clear_up};
+use crate::sync::report::{FileReport, Outcome};
+use crate::sync::session::{Session, clear_up};
 use clap::Args;
 use rust_decimal::Decimal;
 use serde_json::json;
@@ -101,38 +102,38 @@ pub(super) async fn sync(config: Config, found: Found, is_json: bool) -> Result<
     let opening = unless_stopped(open_sink(&config, patience, &shutdown), &shutdown).await?;
     let sink = Arc::new(opening.ok_or(SyncError::Stopped)?);
     let (config, turns, board) = (Arc::new(config), Turns::default(), Board::default());
-    let context = Context { config, sink: Arc::clone(&sink), checkpoints, indexes, turns, board, shutdown };
-    let keeper = tokio::spawn(keep_lease(context.clone()));
-    let result = sync_all(&context, found, patience, is_json).await;
+    let session = Session { config, sink: Arc::clone(&sink), checkpoints, indexes, turns, board, shutdown };
+    let keeper = tokio::spawn(keep_lease(session.clone()));
+    let result = sync_all(&session, found, patience, is_json).await;
     keeper.abort();
     say_farewell(&sink).await;
     result
 }
 
 async fn sync_all(
-    context: &Context,
+    session: &Session,
     Found { files, unread, folders }: Found,
     patience: Patience,
     is_json: bool,
 ) -> Result<Exit, CommandError> {
-    let clearing_up = patiently(patience, &context.shutdown, async || clear_up(context).await);
-    unless_stopped(clearing_up, &context.shutdown).await?.ok_or(SyncError::Stopped)?;
+    let clearing_up = patiently(patience, &session.shutdown, async || clear_up(session).await);
+    unless_stopped(clearing_up, &session.shutdown).await?.ok_or(SyncError::Stopped)?;
     for folder in &folders {
-        patiently(patience, &context.shutdown, async || note_vanished(context, folder).await).await?;
+        patiently(patience, &session.shutdown, async || note_vanished(session, folder).await).await?;
     }
     let mut lanes = JoinSet::new();
     for (lane, files) in lanes_of(files) {
-        lanes.spawn(sync_lane(context.clone(), lane, files, patience));
+        lanes.spawn(sync_lane(session.clone(), lane, files, patience));
     }
     let mut reports: Vec<FileReport> = Vec::new();
     let mut left: Vec<String> = Vec::new();
     let mut fatal = None;
-    while let Some(end) = next_end(&mut lanes, &context.shutdown).await {
+    while let Some(end) = next_end(&mut lanes, &session.shutdown).await {
         let end = end.map_err(|panic| SyncError::Internal(panic.to_string()))?;
         fatal = fatal.or(end.fatal);
         for (file, mut report) in end.files {
             if let Some(report) = report.as_mut().filter(|report| report.outcome == Outcome::Held) {
-                let file = context.sink.newest_file(&report.path).await?;
+                let file = session.sink.ledger.newest_file(&report.path).await?;
                 file.iter().for_each(|file| release(report, file));
             }
             match &report {
@@ -146,14 +147,14 @@ async fn sync_all(
             reports.extend(report);
         }
     }
-    if let Some(error) = fatal.or_else(|| context.shutdown.is_cancelled().then_some(SyncError::Stopped)) {
+    if let Some(error) = fatal.or_else(|| session.shutdown.is_cancelled().then_some(SyncError::Stopped)) {
         // The keeper of the lease stops the work when it is lost; then this says so.
-        let kept = tokio::time::timeout(FAREWELL_MAX, context.sink.keep_lease()).await;
+        let kept = tokio::time::timeout(FAREWELL_MAX, session.sink.db.keep_lease()).await;
         let is_lost = matches!((&error, kept), (SyncError::Stopped, Ok(Err(SyncError::LeaseLost))));
         return Err(if is_lost { SyncError::LeaseLost } else { error }.into());
     }
-    let summary = patiently(patience, &context.shutdown, async || context.sink.summary().await);
-    let revenues = unless_stopped(summary, &context.shutdown).await?.ok_or(SyncError::Stopped)?;
+    let summary = patiently(patience, &session.shutdown, async || session.sink.marts.summary().await);
+    let revenues = unless_stopped(summary, &session.shutdown).await?.ok_or(SyncError::Stopped)?;
     if is_json {
         say_json(&json!({ "files": reports, "left": left, "markets": revenues, "unread": unread }));
     } else {

@@ -14,7 +14,7 @@ use crate::sink::db::lease::BEAT_INTERVAL;
 use crate::source::find::watch::{Hint, Watch};
 use crate::source::unchanged::record_index::RecordIndexes;
 use crate::sync::checkpoint::Checkpoints;
-use crate::sync::{Context, clear_up};
+use crate::sync::session::{Session, clear_up};
 use sd_notify::NotifyState;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
@@ -79,7 +79,7 @@ pub async fn run(config: Config, health: Arc<Health>, shutdown: CancellationToke
     let Some(sink) = unless_stopped(beating(&health, opening), &shutdown).await? else { return Ok(()) };
     let sink = Arc::new(sink);
     tracing::info!(inbox = %config.inbox.display(), database = %config.database_url, "watching");
-    let context = Context {
+    let session = Session {
         config,
         sink: Arc::clone(&sink),
         checkpoints,
@@ -88,8 +88,8 @@ pub async fn run(config: Config, health: Arc<Health>, shutdown: CancellationToke
         board: health.board.clone(),
         shutdown: shutdown.clone(),
     };
-    let keeper = tokio::spawn(keep_lease(context.clone()));
-    let result = run_loop(context, watch, &health).await;
+    let keeper = tokio::spawn(keep_lease(session.clone()));
+    let result = run_loop(session, watch, &health).await;
     keeper.abort();
     health.set_sink(None);
     say_farewell(&sink).await;
@@ -104,10 +104,10 @@ fn with_real_inbox(config: Config) -> Result<Config, SyncError> {
     Ok(Config { inbox, ..config })
 }
 
-async fn run_loop(context: Context, watch: Watch, health: &Arc<Health>) -> Result<(), SyncError> {
-    let shutdown = context.shutdown.clone();
-    let sink = Arc::clone(&context.sink);
-    let starting = beating(health, Loop::start(context, watch, Arc::clone(health)));
+async fn run_loop(session: Session, watch: Watch, health: &Arc<Health>) -> Result<(), SyncError> {
+    let shutdown = session.shutdown.clone();
+    let sink = Arc::clone(&session.sink);
+    let starting = beating(health, Loop::start(session, watch, Arc::clone(health)));
     let result = match unless_stopped(starting, &shutdown).await? {
         None => Ok(()),
         Some(started) => {
@@ -116,7 +116,7 @@ async fn run_loop(context: Context, watch: Watch, health: &Arc<Health>) -> Resul
         }
     };
     // The keeper stops the loop when the lease is lost; then this says so.
-    match tokio::time::timeout(FAREWELL_MAX, sink.keep_lease()).await {
+    match tokio::time::timeout(FAREWELL_MAX, sink.db.keep_lease()).await {
         Ok(Err(SyncError::LeaseLost)) => Err(SyncError::LeaseLost),
         _ => result,
     }
@@ -125,7 +125,7 @@ async fn run_loop(context: Context, watch: Watch, health: &Arc<Health>) -> Resul
 /// Gives the lease up, so that the next process need not wait, and leaves SQLite's database whole in its main file.
 pub async fn say_farewell(sink: &Sink) {
     // What still runs was given its time, and would hold up both.
-    sink.interrupt();
+    sink.db.interrupt();
     if let Some(reason) = in_time(sink.give_up_lease()).await {
         tracing::warn!(reason, "the lease was not given up and runs out by itself");
     }
@@ -172,26 +172,26 @@ pub async fn unless_stopped<T>(
 }
 
 /// Keeps the lease between commits; ends the process when it is lost.
-pub async fn keep_lease(context: Context) {
+pub async fn keep_lease(session: Session) {
     let mut interval = tokio::time::interval(BEAT_INTERVAL);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         interval.tick().await;
-        if let Err(error @ SyncError::LeaseLost) = context.sink.keep_lease().await {
+        if let Err(error @ SyncError::LeaseLost) = session.sink.db.keep_lease().await {
             tracing::error!(reason = %error, "stopping");
-            context.shutdown.cancel();
+            session.shutdown.cancel();
         }
     }
 }
 
 /// Passes on the paths of files that an operator approved, as long as nobody has taken them up.
-async fn look_for_approvals(context: Context, approved: mpsc::Sender<Vec<String>>) {
+async fn look_for_approvals(session: Session, approved: mpsc::Sender<Vec<String>>) {
     let mut interval = tokio::time::interval(APPROVALS_INTERVAL);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         interval.tick().await;
         // A database that is away is noticed, and reported, by those who write.
-        let paths = context.sink.approved_paths().await.unwrap_or_default();
+        let paths = session.sink.ledger.approved_paths().await.unwrap_or_default();
         if !paths.is_empty() && approved.send(paths).await.is_err() {
             return;
         }
@@ -199,7 +199,7 @@ async fn look_for_approvals(context: Context, approved: mpsc::Sender<Vec<String>
 }
 
 struct Loop {
-    context: Context,
+    session: Session,
     watch: Watch,
     approved: mpsc::Receiver<Vec<String>>,
     health: Arc<Health>,
@@ -212,17 +212,17 @@ struct Loop {
 }
 
 impl Loop {
-    async fn start(context: Context, watch: Watch, health: Arc<Health>) -> Result<Self, SyncError> {
-        patiently(Patience::Endless, &context.shutdown, async || clear_up(&context).await).await?;
+    async fn start(session: Session, watch: Watch, health: Arc<Health>) -> Result<Self, SyncError> {
+        patiently(Patience::Endless, &session.shutdown, async || clear_up(&session).await).await?;
         let now = Instant::now();
         let (sender, approved) = mpsc::channel(1);
-        tokio::spawn(look_for_approvals(context.clone(), sender));
-        tokio::spawn(watch_for_vanished(context.clone()));
+        tokio::spawn(look_for_approvals(session.clone(), sender));
+        tokio::spawn(watch_for_vanished(session.clone()));
         Ok(Self {
             approved,
-            inbox: Inbox::new(Arc::clone(&context.config)),
-            watched: identity_of(&context.config),
-            context,
+            inbox: Inbox::new(Arc::clone(&session.config)),
+            watched: identity_of(&session.config),
+            session,
             watch,
             health,
             lanes: JoinSet::new(),
@@ -259,7 +259,7 @@ impl Loop {
             }
         };
         tell_systemd(&[NotifyState::Stopping]);
-        self.context.shutdown.cancel();
+        self.session.shutdown.cancel();
         let drained = tokio::time::timeout(DRAIN_MAX, beating(&health, drain(&mut self.lanes))).await;
         result.and(drained.unwrap_or(Ok(())))
     }
@@ -267,7 +267,7 @@ impl Loop {
     async fn next_event(&mut self) -> Event {
         let wake_at = self.scan_at.min(self.look_at).min(Instant::now() + TURN_MAX);
         tokio::select! {
-            () = self.context.shutdown.cancelled() => Event::Shutdown,
+            () = self.session.shutdown.cancelled() => Event::Shutdown,
             hints = self.watch.next() => Event::Hints(hints),
             Some(paths) = self.approved.recv() => Event::Approved(paths),
             Some(end) = self.lanes.join_next() => match end {
@@ -284,13 +284,13 @@ impl Loop {
         }
         let watcher = Some(self.watch.watcher());
         let looked = tokio::select! {
-            () = self.context.shutdown.cancelled() => return Ok(()),
-            looked = self.inbox.look_at_everything(Some(&self.context.sink), watcher) => looked,
+            () = self.session.shutdown.cancelled() => return Ok(()),
+            looked = self.inbox.look_at_everything(Some(&self.session.sink), watcher) => looked,
         };
         match looked {
             Ok(blind_spots) => {
                 self.health.set_blind_spots(&blind_spots);
-                self.scan_at = Instant::now() + self.context.config.scan_interval;
+                self.scan_at = Instant::now() + self.session.config.scan_interval;
                 Ok(())
             }
             Err(error) if matches!(error.verdict(), Verdict::Retry | Verdict::Fail) => {
@@ -304,12 +304,12 @@ impl Loop {
 
     /// A directory that was removed and made anew is silent until it is watched again.
     fn check_watch(&mut self) {
-        let identity = identity_of(&self.context.config);
+        let identity = identity_of(&self.session.config);
         if identity.is_some() && identity == self.watched && !self.watch.is_lost() {
             return;
         }
         let state = match identity {
-            None => Err(format!("the inbox {} is gone; make it again", self.context.config.inbox.display())),
+            None => Err(format!("the inbox {} is gone; make it again", self.session.config.inbox.display())),
             Some(_) => self.watch.renew().map_err(|error| cannot_watch(&error)),
         };
         self.watched = identity.filter(|_| state.is_ok());
@@ -348,17 +348,17 @@ impl Loop {
         let ready = self.inbox.take_ready();
         self.look_at = ready.look_at.unwrap_or_else(|| Instant::now() + TURN_MAX);
         for (lane, files) in ready.lanes {
-            self.lanes.spawn(sync_lane(self.context.clone(), lane, files, Patience::Endless));
+            self.lanes.spawn(sync_lane(self.session.clone(), lane, files, Patience::Endless));
         }
         for file in ready.restless {
-            list_restless(&self.context, &file).await;
+            list_restless(&self.session, &file).await;
         }
     }
 
     async fn end_lane(&mut self, end: LaneEnd) -> Result<(), SyncError> {
         self.inbox.free(&end.lane);
         let paths = end.files.iter().map(|(file, _)| file.path_text()).collect();
-        let ledger = self.context.sink.newest_files_at(paths).await;
+        let ledger = self.session.sink.ledger.newest_files_at(paths).await;
         if let Err(error) = &ledger {
             // What the ledger did not tell now, the next look asks again.
             tracing::warn!(reason = %error, "the ledger did not answer");

@@ -101,8 +101,8 @@ impl Health {
         obstacles.extend(self.board.stuck(self.stuck_after));
         match self.sink() {
             None => obstacles.push("the database was not reached yet".to_owned()),
-            Some(sink) => match tokio::time::timeout(PING_TIMEOUT, sink.ask()).await {
-                Ok(Ok(())) => obstacles.extend(sink.beat_fault()),
+            Some(sink) => match tokio::time::timeout(PING_TIMEOUT, sink.db.ask()).await {
+                Ok(Ok(())) => obstacles.extend(sink.db.beat_fault()),
                 Ok(Err(error)) => obstacles.push(error.to_string()),
                 Err(_) => obstacles.push(format!("the database did not answer in {} s", PING_TIMEOUT.as_secs())),
             },

@@ -9,8 +9,7 @@
 use crate::config::Config;
 use crate::dispatch::lanes::lanes_of;
 use crate::error::SyncError;
-use crate::feed::stamp::Stamp;
-use crate::feed::stamp::inode;
+use crate::feed::stamp::{Stamp, inode};
 use crate::process::clock::now_ms;
 use crate::sink::Sink;
 use crate::sink::ledger::files::FileState;
@@ -125,7 +124,7 @@ impl Inbox {
                 let paths: Vec<String> = unknown.iter().map(SourceFile::path_text).collect();
                 let is_room = self.known.len() < self.config.limits.known_files_max;
                 let ledger = match sink {
-                    Some(sink) => sink.known_files_at(&paths).await?,
+                    Some(sink) => sink.ledger.known_files_at(&paths).await?,
                     None => Vec::new(),
                 };
                 ledger.iter().for_each(|file| self.note(file));

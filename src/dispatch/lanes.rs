@@ -7,8 +7,9 @@ use crate::process::clock::now_ms;
 use crate::process::waiting::aloud;
 use crate::sink::ledger::files::{FileRecord, FileState};
 use crate::source::find::scan::{Lane, SourceFile};
+use crate::sync::report::{FileReport, Outcome};
+use crate::sync::session::Session;
 use crate::sync::unmatched::list_new_unmatched;
-use crate::sync::{Context, FileReport, Outcome};
 use std::collections::{BTreeMap, HashMap};
 
 /// What became of the files of a lane.
@@ -38,13 +39,13 @@ pub fn lanes_of(files: Vec<SourceFile>) -> BTreeMap<Lane, Vec<SourceFile>> {
 /// The files of a lane in the order of the versions that the ledger will give them: new content at a known path is
 /// newer than what was there, whatever its date, so it may have to wait for others.
 pub(crate) async fn in_order_of_versions(
-    context: &Context,
+    session: &Session,
     patience: Patience,
     mut files: Vec<SourceFile>,
 ) -> Result<Vec<SourceFile>, SyncError> {
     if files.len() > 1 {
         let paths: Vec<String> = files.iter().map(SourceFile::path_text).collect();
-        let taken = last_taken_patiently(context, &paths, patience).await?;
+        let taken = last_taken_patiently(session, &paths, patience).await?;
         let now_ms = now_ms();
         files.sort_by_cached_key(|file| {
             let path = file.path_text();
@@ -65,18 +66,18 @@ fn expected_version(own: i64, last_taken: Option<&FileRecord>) -> i64 {
 }
 
 /// Syncs the files of a lane.
-pub async fn sync_lane(context: Context, lane: Lane, files: Vec<SourceFile>, patience: Patience) -> LaneEnd {
-    let turn = context.turns.turn();
+pub async fn sync_lane(session: Session, lane: Lane, files: Vec<SourceFile>, patience: Patience) -> LaneEnd {
+    let turn = session.turns.turn();
     aloud("other feeds' files", turn.begin()).await;
     let mut listed = match &lane {
         Some(_) => HashMap::new(),
         // What fails here is tried below one by one, with all the patience there is.
-        None => list_new_unmatched(&context, &turn, &files).await.unwrap_or_default(),
+        None => list_new_unmatched(&session, &turn, &files).await.unwrap_or_default(),
     };
     let mut end = LaneEnd { lane, files: Vec::with_capacity(files.len()), fatal: None };
     let files = match &end.lane {
         None => files,
-        Some(_) => match in_order_of_versions(&context, patience, files).await {
+        Some(_) => match in_order_of_versions(&session, patience, files).await {
             Ok(files) => files,
             Err(error) => return LaneEnd { fatal: Some(error), ..end },
         },
@@ -87,11 +88,11 @@ pub async fn sync_lane(context: Context, lane: Lane, files: Vec<SourceFile>, pat
             end.files.push((file, Some(report)));
             continue;
         }
-        if context.shutdown.is_cancelled() {
+        if session.shutdown.is_cancelled() {
             end.fatal = Some(SyncError::Stopped);
             break;
         }
-        match sync_patiently(&context, &turn, &file, patience).await {
+        match sync_patiently(&session, &turn, &file, patience).await {
             Ok(Tried::Ended(report)) => {
                 log(&report);
                 end.files.push((file, Some(*report)));

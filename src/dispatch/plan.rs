@@ -7,7 +7,8 @@ use crate::dispatch::lanes::{in_order_of_versions, lanes_of};
 use crate::dispatch::retry::{Patience, Tried, look_at_database, sync_patiently, unknown_report};
 use crate::error::SyncError;
 use crate::feed::dataset::Dataset;
-use crate::feed::layout::{Kind, Layout, Role, SchemaChange, Shapes};
+use crate::feed::layout::{Layout, Role, SchemaChange, Shapes};
+use crate::feed::row_format::RowFormat;
 use crate::process::modes::make_folders;
 use crate::process::progress::Board;
 use crate::process::turns::{Turn, Turns};
@@ -15,14 +16,17 @@ use crate::sink::Sink;
 use crate::sink::scratch::{Columns, EXAMPLES_MAX, Example, PlannedChange, RejectExample, TotalKey};
 use crate::source::find::blind_spots::Places;
 use crate::source::find::scan::SourceFile;
-use crate::source::format::{Format, RowFormat};
+use crate::source::format::Format;
 use crate::source::rows::repaired::{RepairedRow, repaired_rows};
 use crate::source::survey::survey;
 use crate::source::text::{Text, read_text};
 use crate::source::unchanged::record_index::RecordIndexes;
 use crate::sync::checkpoint::Checkpoints;
+use crate::sync::report::{FileReport, Outcome};
+use crate::sync::session::{Session, blocking};
+use crate::sync::take::hash_in_turn;
 use crate::sync::unmatched::settle_dataset;
-use crate::sync::{Context, FileReport, Outcome, blocking, hash_in_turn};
+use entity::Kind;
 use rust_decimal::Decimal;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -120,7 +124,7 @@ pub async fn plan(config: &Config, files: Vec<SourceFile>, shutdown: &Cancellati
         }
         Err(error) => return Err(error),
     };
-    let context = Context {
+    let session = Session {
         checkpoints: Checkpoints::open(&scratch_config.state_dir)?,
         indexes: RecordIndexes::of(&scratch_config.state_dir),
         config: Arc::new(scratch_config),
@@ -129,23 +133,23 @@ pub async fn plan(config: &Config, files: Vec<SourceFile>, shutdown: &Cancellati
         board: Board::default(),
         shutdown: shutdown.clone(),
     };
-    let turn = context.turns.turn();
+    let turn = session.turns.turn();
     turn.begin().await;
-    let before = context.sink.totals_of_marts().await?;
+    let before = session.sink.totals_of_marts().await?;
     let mut planned = Vec::new();
     for (lane, files) in lanes_of(files) {
         let files = match lane {
             None => files,
-            Some(_) => in_order_of_versions(&context, PATIENCE, files).await?,
+            Some(_) => in_order_of_versions(&session, PATIENCE, files).await?,
         };
         for file in files {
             if shutdown.is_cancelled() {
                 return Err(SyncError::Stopped);
             }
-            planned.push(plan_file(&context, &turn, &file).await?);
+            planned.push(plan_file(&session, &turn, &file).await?);
         }
     }
-    let totals = changes(&before, &context.sink.totals_of_marts().await?);
+    let totals = changes(&before, &session.sink.totals_of_marts().await?);
     Ok(Plan { files: planned, totals, unread: Places::default() })
 }
 
@@ -165,33 +169,33 @@ fn failed(scratch_config: &Config, error: std::io::Error) -> SyncError {
     SyncError::state(&scratch_config.state_dir, error)
 }
 
-async fn plan_file(context: &Context, turn: &Arc<Turn>, source_file: &SourceFile) -> Result<PlannedFile, SyncError> {
-    let before = context.sink.shapes();
+async fn plan_file(session: &Session, turn: &Arc<Turn>, source_file: &SourceFile) -> Result<PlannedFile, SyncError> {
+    let before = session.sink.tables.shapes();
     let looked = match &source_file.route {
         None => None,
         // What cannot be read as a whole cannot be described either; the report says why.
-        Some((dataset, _)) => look(context, turn, source_file, dataset).await.ok(),
+        Some((dataset, _)) => look(session, turn, source_file, dataset).await.ok(),
     };
     let widened = looked.as_ref().map(Looked::widened).unwrap_or_default();
-    let ledger_end = context.sink.note_examples(&widened).await?;
-    let report = match sync_patiently(context, turn, source_file, PATIENCE).await? {
+    let ledger_end = session.sink.note_examples(&widened).await?;
+    let report = match sync_patiently(session, turn, source_file, PATIENCE).await? {
         Tried::Ended(report) => *report,
         Tried::Later => {
             let reason = SyncError::changed_while_read(&source_file.path).to_string();
             unknown_report(source_file, Outcome::Failed, reason, Instant::now())
         }
     };
-    let after = context.sink.shapes();
+    let after = session.sink.tables.shapes();
     let looked = looked.filter(|_| report.outcome != Outcome::Unchanged);
     Ok(PlannedFile {
         format: looked.as_ref().map(|looked| looked.format.to_string()),
         columns: looked.as_ref().map(|looked| columns(&looked.layout, &looked.dataset, &after)).unwrap_or_default(),
-        schema_changes: context.sink.changes_after(ledger_end).await?,
-        examples: context.sink.examples(&before, &widened).await?,
-        rejects: context.sink.rejects_after(ledger_end).await?,
+        schema_changes: session.sink.changes_after(ledger_end).await?,
+        examples: session.sink.examples(&before, &widened).await?,
+        rejects: session.sink.rejects_after(ledger_end).await?,
         repairs: match looked {
             Some(looked) if report.counts.repaired > 0 => {
-                looked.repairs(context.config.limits.clone(), report.counts.repaired).await?
+                looked.repairs(session.config.limits.clone(), report.counts.repaired).await?
             }
             _ => Vec::new(),
         },
@@ -210,17 +214,17 @@ struct Looked {
 }
 
 async fn look(
-    context: &Context,
+    session: &Session,
     turn: &Turn,
     source_file: &SourceFile,
     dataset: &Arc<Dataset>,
 ) -> Result<Looked, SyncError> {
-    let dataset = settle_dataset(context, turn, source_file, dataset).await?;
+    let dataset = settle_dataset(session, turn, source_file, dataset).await?;
     let market = source_file.route.as_ref().map_or("", |(_, route)| route.market.as_str());
-    let number_forms = context.sink.number_forms(&dataset.name, market).await?;
+    let number_forms = session.sink.ledger.number_forms(&dataset.name, market).await?;
     let dataset = Arc::new(dataset.with_number_forms(number_forms));
-    let (content, _) = hash_in_turn(context, turn, source_file).await?;
-    let (config, shapes) = (Arc::clone(&context.config), context.sink.shapes());
+    let (content, _) = hash_in_turn(session, turn, source_file).await?;
+    let (config, shapes) = (Arc::clone(&session.config), session.sink.tables.shapes());
     blocking(move || {
         let text = read_text(content, &dataset, None, &config.limits, &config.state_dir)?;
         let (survey, layout) = survey(&text, &dataset, &shapes, &config.limits)?;

@@ -8,8 +8,10 @@ use crate::process::turns::Turn;
 use crate::sink::Sink;
 use crate::sink::ledger::files::{FileRecord, FileState, NewFile, UNHASHED};
 use crate::source::find::scan::SourceFile;
-use crate::sync::quarantine;
-use crate::sync::{Context, FileReport, Outcome, new_file, note_stamp, report, sync_file};
+use crate::sync::report::{FileReport, Outcome, report};
+use crate::sync::session::Session;
+use crate::sync::take::{new_file, note_stamp};
+use crate::sync::{quarantine, sync_file};
 use backon::{BackoffBuilder, ExponentialBuilder};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -74,16 +76,16 @@ pub async fn patiently<T>(
 ///
 /// When waiting does not help, or patience ended.
 pub async fn last_taken_patiently(
-    context: &Context,
+    session: &Session,
     paths: &[String],
     patience: Patience,
 ) -> Result<HashMap<String, FileRecord>, SyncError> {
     // Not `patiently`: the compiler cannot see that its future may go to another thread when lanes wait in it.
     let mut pauses = Pauses::new(patience);
     loop {
-        match context.sink.last_taken_files_at(paths).await {
+        match session.sink.ledger.last_taken_files_at(paths).await {
             Ok(taken) => return Ok(taken),
-            Err(error) => pauses.after(error, None, &context.shutdown).await?,
+            Err(error) => pauses.after(error, None, &session.shutdown).await?,
         }
     }
 }
@@ -94,7 +96,7 @@ pub async fn last_taken_patiently(
 ///
 /// When the process cannot go on.
 pub async fn sync_patiently(
-    context: &Context,
+    session: &Session,
     turn: &Arc<Turn>,
     source_file: &SourceFile,
     patience: Patience,
@@ -102,16 +104,16 @@ pub async fn sync_patiently(
     let started = Instant::now();
     let mut pauses = Pauses::new(patience);
     loop {
-        let error = match sync_contained(context, turn, source_file).await {
+        let error = match sync_contained(session, turn, source_file).await {
             Ok(report) => return Ok(Tried::Ended(Box::new(report))),
             Err(error) => error,
         };
         match error.verdict() {
-            Verdict::Retry => match pauses.after(error, context.sink.last_commit(), &context.shutdown).await {
+            Verdict::Retry => match pauses.after(error, session.sink.db.last_commit(), &session.shutdown).await {
                 Ok(()) => {}
                 // Another file may need less room than this one.
                 Err(error @ (SyncError::Spool { .. } | SyncError::Read { .. })) => {
-                    return Ok(Tried::Ended(Box::new(give_up(context, source_file, &error, started).await?)));
+                    return Ok(Tried::Ended(Box::new(give_up(session, source_file, &error, started).await?)));
                 }
                 Err(error) => return Err(error),
             },
@@ -122,10 +124,10 @@ pub async fn sync_patiently(
             Verdict::Fatal => return Err(error),
             Verdict::Quarantine | Verdict::Fail => {
                 // The state of the file goes to the same database, which may be gone by now.
-                match give_up(context, source_file, &error, started).await {
+                match give_up(session, source_file, &error, started).await {
                     Ok(report) => return Ok(Tried::Ended(Box::new(report))),
                     Err(away) if matches!(away.verdict(), Verdict::Retry | Verdict::Fatal) => {
-                        pauses.after(away, context.sink.last_commit(), &context.shutdown).await?;
+                        pauses.after(away, session.sink.db.last_commit(), &session.shutdown).await?;
                     }
                     // The ledger could not be told, but one file's fault is no reason to stop.
                     Err(refused) => {
@@ -141,19 +143,19 @@ pub async fn sync_patiently(
 
 /// A panic costs the file, not the process.
 async fn sync_contained(
-    context: &Context,
+    session: &Session,
     turn: &Arc<Turn>,
     source_file: &SourceFile,
 ) -> Result<FileReport, SyncError> {
-    let entry = context.board.begin(&source_file.path);
-    let (context, turn, source_file) = (context.clone(), Arc::clone(turn), source_file.clone());
+    let entry = session.board.begin(&source_file.path);
+    let (session, turn, source_file) = (session.clone(), Arc::clone(turn), source_file.clone());
     let work = entry.work();
-    let syncing = tokio::spawn(work.scope(async move { sync_file(&context, &turn, &source_file).await }));
+    let syncing = tokio::spawn(work.scope(async move { sync_file(&session, &turn, &source_file).await }));
     syncing.await.unwrap_or_else(|panic| Err(SyncError::Internal(panic.to_string())))
 }
 
 async fn give_up(
-    context: &Context,
+    session: &Session,
     source_file: &SourceFile,
     error: &SyncError,
     started: Instant,
@@ -163,12 +165,12 @@ async fn give_up(
         _ => (FileState::Failed, Outcome::Failed),
     };
     let reason = error.to_string();
-    let newest = context.sink.newest_file(&source_file.path_text()).await?;
+    let newest = session.sink.ledger.newest_file(&source_file.path_text()).await?;
     let mut file = match newest {
         Some(file) if file.state == FileState::Syncing => file,
         // It did not come as far as a line of its own.
         newest if matches!(error, SyncError::Read { .. } | SyncError::Damaged { .. }) => {
-            let (file, is_old_news) = list_unhashed(context, source_file, newest, state, &reason).await?;
+            let (file, is_old_news) = list_unhashed(session, source_file, newest, state, &reason).await?;
             return Ok(FileReport { is_old_news, ..report(source_file, &file, outcome, started) });
         }
         _ => return Ok(unknown_report(source_file, outcome, reason, started)),
@@ -176,26 +178,26 @@ async fn give_up(
     if state == FileState::Quarantined {
         file.transform = match error {
             SyncError::Refused { .. } => quarantine::BY_DATABASE.to_owned(),
-            _ => quarantine::rules(&file.transform, &context.config),
+            _ => quarantine::rules(&file.transform, &session.config),
         };
     }
-    context.sink.set_state(file.id, state, &file.transform, Some(&reason), now_ms()).await?;
-    context.checkpoints.remove(file.id);
+    session.sink.ledger.set_state(file.id, state, &file.transform, Some(&reason), now_ms()).await?;
+    session.checkpoints.remove(file.id);
     file.error = Some(reason);
     Ok(report(source_file, &file, outcome, started))
 }
 
 /// Tells of a file that changes all the time and is passed by: files of its lane do not wait for it any longer.
-pub async fn list_restless(context: &Context, source_file: &SourceFile) {
+pub async fn list_restless(session: &Session, source_file: &SourceFile) {
     let reason = format!(
         "it has changed all the time for settle_max_ms ({}): newer files of its market do not wait for it any longer; it is \
          taken when it settles",
-        context.config.settle_max.as_millis()
+        session.config.settle_max.as_millis()
     );
     tracing::warn!(path = source_file.path_text(), reason, "file passed by");
     let listed = async {
-        let newest = context.sink.newest_file(&source_file.path_text()).await?;
-        list_unhashed(context, source_file, newest, FileState::Failed, &reason).await
+        let newest = session.sink.ledger.newest_file(&source_file.path_text()).await?;
+        list_unhashed(session, source_file, newest, FileState::Failed, &reason).await
     };
     if let Err(error) = listed.await {
         tracing::warn!(path = source_file.path_text(), reason = %error, "the ledger was not told");
@@ -205,7 +207,7 @@ pub async fn list_restless(context: &Context, source_file: &SourceFile) {
 /// Gives a file whose content nobody knows a line in the ledger, with why; whether that is what the line said before. Without
 /// a digest it is the same as no content.
 async fn list_unhashed(
-    context: &Context,
+    session: &Session,
     source_file: &SourceFile,
     newest: Option<FileRecord>,
     state: FileState,
@@ -219,7 +221,7 @@ async fn list_unhashed(
         market: route.map(|(_, route)| route.market.clone()),
         state,
         transform: match state {
-            FileState::Quarantined => quarantine::rules(fingerprint, &context.config),
+            FileState::Quarantined => quarantine::rules(fingerprint, &session.config),
             _ => fingerprint.to_owned(),
         },
         corrects: route.and_then(|(_, route)| route.corrects.clone()),
@@ -231,13 +233,13 @@ async fn list_unhashed(
             && (file.size_bytes, &file.dataset, &file.market) == (new.size_bytes, &new.dataset, &new.market)
     };
     let Some(mut file) = newest.filter(is_of_it) else {
-        return Ok((context.sink.add_file(&new, now_ms()).await?, false));
+        return Ok((session.sink.ledger.add_file(&new, now_ms()).await?, false));
     };
     let is_old_news = file.state == state && file.error == new.error;
     if !is_old_news || file.transform != new.transform {
-        context.sink.set_state(file.id, state, &new.transform, Some(reason), now_ms()).await?;
+        session.sink.ledger.set_state(file.id, state, &new.transform, Some(reason), now_ms()).await?;
     }
-    note_stamp(&context.sink, &file, source_file.stamp).await?;
+    note_stamp(&session.sink, &file, source_file.stamp).await?;
     file = FileRecord {
         state,
         transform: new.transform,
@@ -340,7 +342,7 @@ pub async fn look_at_database<T>(
     patiently(patience, &CancellationToken::new(), async || match Box::pin(Sink::open_read_only(config)).await? {
         Some(sink) => {
             let answer = ask(&sink).await;
-            sink.end_connections().await?;
+            sink.db.end_connections().await?;
             answer.map(Some)
         }
         None => Ok(None),

@@ -7,20 +7,20 @@ use crate::process::clock::now_ms;
 use crate::sink::ledger::files::FileState;
 use crate::sink::ledger::now::LookedFor;
 use crate::source::find::path_text::path_of;
-use crate::sync::{Context, blocking};
+use crate::sync::session::{Session, blocking};
 use std::io::ErrorKind;
 use std::path::Path;
 use tokio::time::MissedTickBehavior;
 
 /// Looks for such files below the inbox as often as it is scanned.
-pub async fn watch_for_vanished(context: Context) {
-    let mut interval = tokio::time::interval(context.config.scan_interval);
+pub async fn watch_for_vanished(session: Session) {
+    let mut interval = tokio::time::interval(session.config.scan_interval);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         interval.tick().await;
-        let inbox = context.config.inbox.clone();
+        let inbox = session.config.inbox.clone();
         // A database that is away is noticed, and reported, by those who write rows.
-        if let Err(error) = note_vanished(&context, &inbox).await {
+        if let Err(error) = note_vanished(&session, &inbox).await {
             tracing::debug!(reason = %error, "files that are gone were not noted");
         }
     }
@@ -31,16 +31,16 @@ pub async fn watch_for_vanished(context: Context) {
 /// # Errors
 ///
 /// When the database fails.
-pub async fn note_vanished(context: &Context, folder: &Path) -> Result<(), SyncError> {
+pub async fn note_vanished(session: &Session, folder: &Path) -> Result<(), SyncError> {
     let mut after_id = 0;
     loop {
-        let page = context.sink.files_to_look_for(after_id).await?;
+        let page = session.sink.ledger.files_to_look_for(after_id).await?;
         let Some(last) = page.last() else { return Ok(()) };
         after_id = last.id;
-        let (config, folder) = (context.config.clone(), folder.to_owned());
+        let (config, folder) = (session.config.clone(), folder.to_owned());
         let changed = blocking(move || Ok(changes(page, &folder, &config))).await?;
-        context.sink.set_vanished(&changed.gone, Some(now_ms())).await?;
-        context.sink.set_vanished(&changed.back, None).await?;
+        session.sink.ledger.set_vanished(&changed.gone, Some(now_ms())).await?;
+        session.sink.ledger.set_vanished(&changed.back, None).await?;
     }
 }
 

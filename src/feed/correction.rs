@@ -163,3 +163,17 @@ fn quoted_cell(inner: &str, delimiter: char, quote: char) -> Option<(String, Opt
         };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_the_same_for_a_file_and_its_rejects() {
+        for path in ["/in/Market 1 Orders.csv", "Market 1 Orders.JSON.gz", "/x/Market 1 Orders.rejects.csv"] {
+            assert_eq!(stem(path), "Market 1 Orders");
+        }
+        assert_eq!(corrected_paths("/in/a.Rejects.csv").map(|paths| paths[0].clone()), Some("/in/a.csv".to_owned()));
+        assert_eq!(corrected_paths("/in/rejects.csv"), None);
+    }
+}

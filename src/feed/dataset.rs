@@ -1,14 +1,14 @@
 //! Dataset: one validated feed. What kind of file it is, how its paths look, which columns it has, and
 //! which tables they go to. Made from the profile by `config`, never from anywhere else.
 
-use crate::feed::layout::{ColumnShape, IDENTIFIER_CHARS_MAX, Kind, ROW_HASH, column_name, declared_name, shortened};
+use crate::feed::layout::{column_name, declared_name, shortened};
 use crate::feed::words::{one_of, one_of_or_none};
-use crate::values::cell::NullTokens;
-use crate::values::cell::hex;
+use crate::values::cell::{NullTokens, hex};
 use crate::values::currency::{Currencies, CurrencyCodes};
 use crate::values::moment::parse_day;
 use crate::values::number::{DecimalSign, Decimals, NumberRules};
 use chrono::NaiveDate;
+use entity::{ColumnShape, IDENTIFIER_CHARS_MAX, Kind, ROW_HASH};
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};

@@ -5,9 +5,9 @@
 //! such as `007`, `L7` or `+254700000000`, is text. Which number a text is may only show at the end of the file: until then
 //! every reading of `.` and `,` is kept count of.
 
-use crate::feed::layout::Kind;
 use crate::values::moment::{parse_day, parse_moment};
 use crate::values::number::{DecimalSign, Decimals, Number, NumberRules, Spelling, clear_text, parse_decimal};
+use entity::Kind;
 
 /// Digits of whole numbers that every kind of number holds.
 const SHORT_DIGITS_MAX: usize = 15;

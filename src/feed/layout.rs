@@ -5,6 +5,7 @@ use crate::feed::dataset::{Dataset, OnTypeChange, Owner};
 use crate::feed::inference::Inference;
 use crate::values::number::NumberRules;
 use crate::values::spreadsheet::unguarded;
+
 pub use entity::{ColumnShape, IDENTIFIER_CHARS_MAX, Kind, ROW_HASH, TableShape};
 use regex::Regex;
 use std::borrow::Cow;

@@ -5,5 +5,6 @@ pub mod dataset;
 pub mod decimals;
 pub mod inference;
 pub mod layout;
+pub mod row_format;
 pub mod stamp;
 pub mod words;

@@ -52,7 +52,7 @@ pub async fn exposition(config: &Config, health: &Health) -> Result<String, Sync
     );
     // Without a database there is no ledger; that the scrape still works is how monitoring sees it.
     if let Some(sink) = health.sink().filter(|_| obstacles.is_empty()) {
-        let totals = sink.totals(&config.datasets).await?;
+        let totals = sink.ledger.totals(&config.datasets).await?;
         let files = Family::<Labels, Gauge>::default();
         for (&state, &number) in &totals.files {
             files.get_or_create(&[("state", state)]).set(signed(number));

@@ -21,7 +21,7 @@ pub async fn status(config: &Config, health: &Health) -> Result<Value, SyncError
         "unwatched": health.blind_spots().unwatched,
     });
     let Some(sink) = health.sink().filter(|_| obstacles.is_empty()) else { return Ok(status) };
-    let overview = json!(sink.overview(&config.datasets, now_ms()).await?);
+    let overview = json!(sink.ledger.overview(&config.datasets, now_ms()).await?);
     if let (Value::Object(status), Value::Object(overview)) = (&mut status, overview) {
         status.extend(overview);
     }

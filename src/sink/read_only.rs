@@ -3,29 +3,20 @@
 
 use crate::config::Config;
 use crate::error::SyncError;
-use crate::sink::marts::definition::Definitions;
-use crate::sink::db::bounds::Bounds;
+use crate::sink::Sink;
+use crate::sink::db::Db;
+use crate::sink::db::connect::{Access, connect_for};
 use crate::sink::db::connection::Connection;
-use crate::sink::db::dialect::Dialect;
 use crate::sink::db::long_step::Interrupt;
-use crate::sink::db::mysql;
 use crate::sink::db::sqlite_handle::with_handle;
-use crate::sink::ledger::obstacles;
-use crate::sink::tables::{evolve, indexes};
-use crate::sink::{Access, Sink, connect_for};
 use entity::files;
 use migration::{Migrator, MigratorTrait};
 use rusqlite::config::DbConfig;
-use sea_orm::sqlx;
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
-use sea_orm::{
-    AccessMode, ConnectionTrait, DatabaseTransaction, EntityTrait, IsolationLevel, Statement, TransactionTrait,
-};
+use sea_orm::{ConnectionTrait, EntityTrait, Statement, sqlx};
 use std::collections::HashSet;
 use std::path::PathBuf;
-use std::sync::{Arc, RwLock};
-use tokio::sync::Mutex;
-use tokio_util::sync::CancellationToken;
+use std::sync::Arc;
 
 impl Sink {
     /// Opens the database for looking at it; `None` when nothing was ever synced into it.
@@ -36,74 +27,31 @@ impl Sink {
     /// [`SyncError::Configuration`] when its tables are of another release.
     pub async fn open_read_only(config: &Config) -> Result<Option<Self>, SyncError> {
         let connection = connect_to_look(config).await?;
-        let dialect = Dialect::of(connection.get_database_backend());
-        let sink = Self {
-            dialect,
-            definitions: Definitions::load(config.marts_dir.as_deref())?,
-            shapes: RwLock::new(Arc::new(evolve::declared_shapes())),
-            indexes: indexes::Indexes::of(dialect),
-            writing: Mutex::new(()),
-            idle: Arc::new(mysql::Idle::new(config.database_url.clone(), Bounds::of(config))),
-            evolving: Mutex::new(false),
-            kinds: Arc::default(),
-            promised: std::sync::Mutex::default(),
-            obstacles: obstacles::Obstacles::default(),
-            table_columns_max: config.limits.table_columns_max,
-            at_work: std::sync::Mutex::default(),
-            beside: Arc::default(),
-            beat_fault: std::sync::Mutex::default(),
-            last_commit: std::sync::Mutex::new(None),
-            files_at_work: Default::default(),
-            stop: CancellationToken::new(),
-            interrupt: Interrupt::default(),
-            page_mover: None,
-            collation: None,
-            lease: None,
-            connection,
-        };
+        let sink = Self::over(Db::to_look(connection, config), config)?;
         if !sink.is_migrated().await? {
-            sink.end_connections().await?;
+            sink.db.end_connections().await?;
             return Ok(None);
         }
-        sink.load_obstacles().await?;
-        let shapes = sink.existing_shapes(&sink.connection).await?;
-        *sink.shapes.write().expect("no code panics while it holds the shapes") = Arc::new(shapes);
+        sink.ledger.load_obstacles().await?;
+        let shapes = sink.marts.existing_shapes(&sink.db.connection).await?;
+        *sink.tables.shapes.write().expect("no code panics while it holds the shapes") = Arc::new(shapes);
         Ok(Some(sink))
-    }
-
-    /// Ends the connections. A process that ends before its last SQLite connection does leaves a `-wal` file behind.
-    ///
-    /// # Errors
-    ///
-    /// When the database fails.
-    pub async fn end_connections(&self) -> Result<(), SyncError> {
-        Ok(self.connection.close_by_ref().await?)
-    }
-
-    /// A view of the database in which nothing changes while it is looked at.
-    pub(crate) async fn snapshot(&self) -> Result<DatabaseTransaction, SyncError> {
-        let (isolation, access) = match self.dialect {
-            // A SQLite transaction sees what was there at its first read.
-            Dialect::Sqlite => (None, None),
-            _ => (Some(IsolationLevel::RepeatableRead), Some(AccessMode::ReadOnly)),
-        };
-        Ok(self.connection.begin_with_config(isolation, access).await?)
     }
 
     /// Whether all tables are there; without any, or before anything was synced, there is nothing to see.
     async fn is_migrated(&self) -> Result<bool, SyncError> {
         let table = Migrator::migration_table_name().to_string();
-        if self.columns_of(&table).await?.is_empty() {
+        if self.db.columns_of(&table).await?.is_empty() {
             return Ok(false);
         }
-        let versions = Statement::from_string(self.dialect.backend(), format!("SELECT version FROM {table}"));
-        let rows = self.connection.query_all_raw(versions).await?;
+        let versions = Statement::from_string(self.db.dialect.backend(), format!("SELECT version FROM {table}"));
+        let rows = self.db.connection.query_all_raw(versions).await?;
         let done = rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<HashSet<String>, _>>()?;
         if Migrator::migrations().iter().all(|step| done.contains(step.name())) {
             return Ok(true);
         }
-        let has_ledger = !self.columns_of("tidegate_files").await?.is_empty();
-        if has_ledger && files::Entity::find().one(&self.connection).await?.is_some() {
+        let has_ledger = !self.db.columns_of("tidegate_files").await?.is_empty();
+        if has_ledger && files::Entity::find().one(&self.db.connection).await?.is_some() {
             let reason =
                 "the tables were made by an older release; `tidegate sync` or `tidegate run` brings them up to date";
             return Err(SyncError::Configuration(reason.to_owned()));

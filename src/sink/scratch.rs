@@ -2,14 +2,14 @@
 //! sync can be tried on it. It notes the first rows that a file adds, changes or removes, by triggers.
 
 use crate::error::SyncError;
-use crate::feed::layout::{Kind, Shapes, TableShape};
-use crate::sink::marts::views::Dropped;
+use crate::feed::layout::Shapes;
 use crate::sink::Sink;
 use crate::sink::db::dialect::Dialect;
-use crate::sink::tables::deletes::DELETED_AT;
+use crate::sink::marts::views::Dropped;
+use crate::sink::tables::DELETED_AT;
 use crate::sink::tables::upsert::statements;
 use chrono::{DateTime, NaiveDate, Utc};
-use entity::{rejects, schema_changes};
+use entity::{Kind, TableShape, rejects, schema_changes};
 use futures_util::TryStreamExt;
 use rust_decimal::Decimal;
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, Query};
@@ -117,19 +117,19 @@ impl Sink {
     ///
     /// When one of the two databases fails.
     pub async fn copy_markets(&self, source: &Self, markets: &[String]) -> Result<(), SyncError> {
-        let snapshot = source.snapshot().await?;
+        let snapshot = source.db.snapshot().await?;
         for shape in entity::ledger_tables().iter().filter(|shape| !OWN_TABLES.contains(&shape.name.as_str())) {
             self.copy_table(source, &snapshot, shape, None).await?;
         }
         // Tables get the columns that the ledger speaks of.
         self.restore_columns().await?;
-        self.define_views(Dropped::new()).await?;
-        for shape in self.shapes().values() {
+        self.marts.define_views(Dropped::new()).await?;
+        for shape in self.tables.shapes().values() {
             self.copy_table(source, &snapshot, shape, Some(markets)).await?;
         }
         snapshot.rollback().await?;
-        self.mark_everything().await?;
-        self.refresh_marts(None).await
+        self.marts.mark_everything().await?;
+        self.marts.refresh_marts(None).await
     }
 
     async fn copy_table(
@@ -139,7 +139,7 @@ impl Sink {
         shape: &TableShape,
         markets: Option<&[String]>,
     ) -> Result<(), SyncError> {
-        let existing = source.columns_in(snapshot, &shape.name).await?;
+        let existing = source.db.columns_in(snapshot, &shape.name).await?;
         let columns: Vec<(&String, Kind)> = shape
             .columns
             .iter()
@@ -155,15 +155,16 @@ impl Sink {
             query.and_where(Expr::col("market").is_in(markets));
         }
         let mut rows = snapshot.stream(&query).await?;
-        let write = self.begin().await?;
-        let rows_max = self.dialect.rows_per_statement().min(self.dialect.binds_max() / columns.len());
+        let write = self.db.begin().await?;
+        let rows_max = self.db.dialect.rows_per_statement().min(self.db.dialect.binds_max() / columns.len());
         loop {
             let mut batch: Vec<Vec<Value>> = Vec::with_capacity(ROWS_PER_COPY);
             while batch.len() < ROWS_PER_COPY
                 && let Some(row) = rows.try_next().await?
             {
                 let cells = columns.iter().enumerate();
-                let cell = |(index, (_, kind)): (usize, &(&String, Kind))| copied(&row, index, *kind, source.dialect);
+                let cell =
+                    |(index, (_, kind)): (usize, &(&String, Kind))| copied(&row, index, *kind, source.db.dialect);
                 batch.push(cells.map(cell).collect::<Result<_, _>>()?);
             }
             let is_last = batch.len() < ROWS_PER_COPY;
@@ -191,7 +192,7 @@ impl Sink {
     /// When the database fails.
     pub async fn note_examples(&self, widened: &Columns) -> Result<LedgerEnd, SyncError> {
         // On one connection: another one may not have seen yet which triggers there are.
-        let write = self.begin().await?;
+        let write = self.db.begin().await?;
         let connection = &write.transaction;
         let create = format!(
             "CREATE TABLE IF NOT EXISTS {EXAMPLES} \
@@ -199,14 +200,14 @@ impl Sink {
         );
         connection.execute_unprepared(&create).await?;
         connection.execute_unprepared(&format!("DELETE FROM {EXAMPLES}")).await?;
-        for shape in self.shapes().values() {
+        for shape in self.tables.shapes().values() {
             let cells = self.quoted_cells(&data_columns(shape, widened), "OLD");
             for (change, event, alias, old) in [
                 ("new", "INSERT", "NEW", "NULL"),
                 ("modified", "UPDATE", "NEW", cells.as_str()),
                 ("deleted", "DELETE", "OLD", "NULL"),
             ] {
-                let quote = |name: &str| self.dialect.quote(name);
+                let quote = |name: &str| self.db.dialect.quote(name);
                 let name = quote(&format!("{EXAMPLES}_{change}_{}", shape.name));
                 let table = quote(&shape.name);
                 let key: Vec<String> = shape.key.iter().map(|column| format!("{alias}.{}", quote(column))).collect();
@@ -248,7 +249,7 @@ impl Sink {
     /// When the database fails.
     pub async fn examples(&self, before: &Shapes, widened: &Columns) -> Result<Vec<Example>, SyncError> {
         let noted = format!("SELECT change, table_name, row, row_key, old FROM {EXAMPLES} ORDER BY id");
-        let noted = self.connection.query_all_raw(Statement::from_string(self.dialect.backend(), noted)).await?;
+        let noted = self.db.connection.query_all_raw(Statement::from_string(self.db.dialect.backend(), noted)).await?;
         let mut examples = Vec::with_capacity(noted.len());
         for row in noted {
             let (change, table): (String, String) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
@@ -271,15 +272,15 @@ impl Sink {
         before: &TableShape,
         widened: &Columns,
     ) -> Result<Vec<CellChange>, SyncError> {
-        let shapes = self.shapes();
+        let shapes = self.tables.shapes();
         let Some(shape) = shapes.get(&before.name) else { return Ok(Vec::new()) };
         let columns = data_columns(shape, widened);
         let select = format!(
             "SELECT {} FROM {} t WHERE t.rowid = {row_id}",
             self.quoted_cells(&columns, "t"),
-            self.dialect.quote(&shape.name)
+            self.db.dialect.quote(&shape.name)
         );
-        let row = self.connection.query_one_raw(Statement::from_string(self.dialect.backend(), select)).await?;
+        let row = self.db.connection.query_one_raw(Statement::from_string(self.db.dialect.backend(), select)).await?;
         // It may be removed again.
         let Some(row) = row else { return Ok(Vec::new()) };
         let after: String = row.try_get_by_index(0)?;
@@ -298,7 +299,7 @@ impl Sink {
 
     fn quoted_cells(&self, columns: &[&str], alias: &str) -> String {
         let cells: Vec<String> =
-            columns.iter().map(|column| format!("quote({alias}.{})", self.dialect.quote(column))).collect();
+            columns.iter().map(|column| format!("quote({alias}.{})", self.db.dialect.quote(column))).collect();
         cells.join(&format!(" || char({}) || ", u32::from(SEPARATOR)))
     }
 
@@ -312,7 +313,7 @@ impl Sink {
             .filter(rejects::Column::Id.gt(end.reject))
             .order_by_asc(rejects::Column::RowNumber)
             .limit(EXAMPLES_MAX)
-            .all(&self.connection)
+            .all(&self.db.connection)
             .await?;
         let example = |reject: rejects::Model| RejectExample {
             row: reject.row_number,
@@ -331,7 +332,7 @@ impl Sink {
         let added = schema_changes::Entity::find()
             .filter(schema_changes::Column::Id.gt(end.change))
             .order_by_asc(schema_changes::Column::Id)
-            .all(&self.connection)
+            .all(&self.db.connection)
             .await?;
         let change = |change: schema_changes::Model| PlannedChange {
             table: change.table_name,
@@ -351,7 +352,7 @@ impl Sink {
     pub async fn totals_of_marts(&self) -> Result<BTreeMap<TotalKey, Decimal>, SyncError> {
         const CURRENCY: &str = "currency_symbol";
         let mut totals = BTreeMap::new();
-        for mart in self.definitions.marts.iter().filter(|mart| !mart.additive.is_empty()) {
+        for mart in self.marts.definitions.marts.iter().filter(|mart| !mart.additive.is_empty()) {
             let has_currency = mart.shape.column(CURRENCY).is_some();
             let mut query = Query::select();
             query.column("market").from(Alias::new(&mart.shape.name));
@@ -359,7 +360,7 @@ impl Sink {
                 query.column(CURRENCY);
             }
             query.columns(mart.additive.iter().map(Alias::new));
-            let mut rows = self.connection.stream(&query).await?;
+            let mut rows = self.db.connection.stream(&query).await?;
             while let Some(row) = rows.try_next().await? {
                 let market: String = row.try_get_by_index(0)?;
                 let currency: Option<String> = if has_currency { Some(row.try_get_by_index(1)?) } else { None };

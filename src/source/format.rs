@@ -6,7 +6,8 @@ use crate::error::SyncError;
 use crate::feed::correction::corrected_paths;
 use crate::feed::dataset::{Dataset, Encoding};
 use crate::feed::layout::declared_name;
-use crate::source::rows::cells::{Cell, Dialect, Split, split_row};
+use crate::feed::row_format::{Dialect, RowFormat};
+use crate::source::rows::cells::{Cell, Split, split_row};
 use crate::source::text::compression::Compression;
 use crate::source::text::content::{BLOCK_BYTES, Content, Window};
 use serde::{Deserialize, Serialize};
@@ -33,16 +34,6 @@ pub struct Format {
     pub encoding: Encoding,
     /// How its rows are written as characters.
     pub rows: RowFormat,
-}
-
-/// How rows are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum RowFormat {
-    /// Delimited cells under a header.
-    Csv(Dialect),
-    /// Objects, in an array or not.
-    Json,
 }
 
 impl std::fmt::Display for Format {

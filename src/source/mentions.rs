@@ -5,7 +5,7 @@ use crate::config::Limits;
 use crate::error::SyncError;
 use crate::feed::dataset::Dataset;
 use crate::feed::layout::Layout;
-use crate::source::format::RowFormat;
+use crate::feed::row_format::RowFormat;
 use crate::source::reader::rows_at;
 use crate::source::text::content::Content;
 use xxhash_rust::xxh3::xxh3_128;

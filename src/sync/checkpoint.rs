@@ -146,8 +146,9 @@ mod tests {
     use super::*;
     use crate::feed::dataset::Encoding;
     use crate::feed::decimals::NumberReadings;
-    use crate::source::format::{Format, RowFormat};
-    use crate::source::rows::cells::Dialect;
+    use crate::feed::row_format::Dialect;
+    use crate::feed::row_format::RowFormat;
+    use crate::source::format::Format;
     use crate::source::text::compression::Compression;
     use crate::values::number::Decimals;
 

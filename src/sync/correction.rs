@@ -9,20 +9,21 @@ use crate::config::Config;
 use crate::error::SyncError;
 use crate::feed::correction::row_note;
 use crate::feed::dataset::Dataset;
-use crate::feed::layout::{Kind, Layout, Role, Shapes};
+use crate::feed::layout::{Layout, Role, Shapes};
+use crate::feed::row_format::{Dialect, RowFormat};
 use crate::sink::ledger::files::FileRecord;
 use crate::sink::ledger::rejects::{CorrectedFiles, EarlierCorrection, RejectedRow};
 use crate::source::find::scan::SourceFile;
-use crate::source::format::RowFormat;
 use crate::source::other_rows::{OtherRow, read_other_rows};
 use crate::source::reader::rows_at;
 use crate::source::rows::Form;
-use crate::source::rows::cells::Dialect;
 use crate::source::survey::survey;
 use crate::source::text::content::Content;
 use crate::source::text::read_text;
 use crate::sync::archive::archived;
-use crate::sync::{Context, Surveyed, blocking};
+use crate::sync::look::Surveyed;
+use crate::sync::session::{Session, blocking};
+use entity::Kind;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -51,7 +52,7 @@ pub struct Correction {
 ///
 /// When the database fails, or a file cannot be read.
 pub(crate) async fn correction(
-    context: &Context,
+    session: &Session,
     source_file: &SourceFile,
     surveyed: &mut Surveyed,
     dataset: &Arc<Dataset>,
@@ -59,9 +60,9 @@ pub(crate) async fn correction(
     if surveyed.file.corrects.is_none() {
         return Ok(None);
     }
-    let files = context.sink.corrected_files(&surveyed.file).await?;
-    let rejected = context.sink.rejected_rows(&files).await?;
-    let own = own_rows(context, surveyed, dataset).await?;
+    let files = session.sink.ledger.corrected_files(&surveyed.file).await?;
+    let rejected = session.sink.ledger.rejected_rows(&files).await?;
+    let own = own_rows(session, surveyed, dataset).await?;
     let mut correction = Correction {
         joined: joined_keys(&own, &rejected),
         in_part: keys_in_part(&own, &rejected),
@@ -79,9 +80,11 @@ pub(crate) async fn correction(
         return Ok(Some(correction));
     }
     let keys: Vec<String> = correction.joined.iter().cloned().collect();
-    let earlier = context.sink.earlier_corrections(export.id, &keys).await?;
-    match read_export(context, &source_file.root, &export, dataset, &correction.joined).await? {
-        Some(others) => correction.rows = joined_rows(others, &earlier, surveyed, dataset, &context.sink.shapes()),
+    let earlier = session.sink.ledger.earlier_corrections(export.id, &keys).await?;
+    match read_export(session, &source_file.root, &export, dataset, &correction.joined).await? {
+        Some(others) => {
+            correction.rows = joined_rows(others, &earlier, surveyed, dataset, &session.sink.tables.shapes())
+        }
         None => {
             correction.in_part.extend(correction.joined.iter().cloned());
             correction.note = Some(format!(
@@ -110,10 +113,10 @@ impl OwnRows {
     }
 }
 
-async fn own_rows(context: &Context, surveyed: &Surveyed, dataset: &Arc<Dataset>) -> Result<OwnRows, SyncError> {
+async fn own_rows(session: &Session, surveyed: &Surveyed, dataset: &Arc<Dataset>) -> Result<OwnRows, SyncError> {
     let (content, layout, format) =
         (Arc::clone(&surveyed.content), Arc::clone(&surveyed.layout), surveyed.survey.format.rows);
-    let (config, dataset) = (Arc::clone(&context.config), Arc::clone(dataset));
+    let (config, dataset) = (Arc::clone(&session.config), Arc::clone(dataset));
     blocking(move || {
         let (mut own, mut broken) = (OwnRows::default(), HashSet::new());
         let (Some(column), RowFormat::Csv(dialect)) = (row_note(&layout), format) else { return Ok(own) };
@@ -166,14 +169,14 @@ struct Others {
 
 /// Reads the export again, if it is still what it was.
 async fn read_export(
-    context: &Context,
+    session: &Session,
     root: &Arc<Path>,
     export: &FileRecord,
     dataset: &Arc<Dataset>,
     keys: &HashSet<String>,
 ) -> Result<Option<Others>, SyncError> {
-    let (config, dataset, keys) = (Arc::clone(&context.config), Arc::clone(dataset), keys.clone());
-    let (shapes, root, export) = (context.sink.shapes(), Arc::clone(root), export.clone());
+    let (config, dataset, keys) = (Arc::clone(&session.config), Arc::clone(dataset), keys.clone());
+    let (shapes, root, export) = (session.sink.tables.shapes(), Arc::clone(root), export.clone());
     blocking(move || {
         let Some(content) = find_export(&config, &root, &export) else { return Ok(None) };
         let text = read_text(content, &dataset, None, &config.limits, &config.state_dir)?;

@@ -11,7 +11,8 @@ use crate::process::progress::moved;
 use crate::process::terminal::quoted;
 use crate::sink::ledger::files::FileRecord;
 use crate::source::mentions::Mentions;
-use crate::sync::{Context, Surveyed, blocking};
+use crate::sync::look::Surveyed;
+use crate::sync::session::{Session, blocking};
 use std::sync::Arc;
 
 /// Records that one transaction deletes: a large deletion lets other writers have their turn in between.
@@ -23,7 +24,7 @@ const RECORDS_PER_COMMIT: usize = 2000;
 ///
 /// When the file or the database fails.
 pub(crate) async fn delete_unmentioned(
-    context: &Context,
+    session: &Session,
     surveyed: &Surveyed,
     dataset: &Arc<Dataset>,
     file: &mut FileRecord,
@@ -31,14 +32,14 @@ pub(crate) async fn delete_unmentioned(
     if dataset.deletes == Deletes::Keep {
         return Ok(None);
     }
-    let corrected: Arc<[String]> = context.sink.corrected_keys(file.id).await?.into();
-    let mentions = read_mentions(context, surveyed, dataset, &corrected, 0).await?;
-    let mut step = Step { context, surveyed, dataset, corrected, mentions };
+    let corrected: Arc<[String]> = session.sink.ledger.corrected_keys(file.id).await?.into();
+    let mentions = read_mentions(session, surveyed, dataset, &corrected, 0).await?;
+    let mut step = Step { session, surveyed, dataset, corrected, mentions };
     let tally = step.count(file).await?;
     if tally.unmentioned == 0 {
         return Ok(None);
     }
-    let percent_max = dataset.deletes_max_percent.unwrap_or(context.config.deletes_max_percent);
+    let percent_max = dataset.deletes_max_percent.unwrap_or(session.config.deletes_max_percent);
     if !file.is_approved
         && let Some(objection) = tally.objection(percent_max, step.mentions.rows_without_key)
     {
@@ -81,7 +82,7 @@ fn held_reason(tally: &Tally, dataset: &Dataset, file: &FileRecord, objection: &
 }
 
 async fn read_mentions(
-    context: &Context,
+    session: &Session,
     surveyed: &Surveyed,
     dataset: &Arc<Dataset>,
     corrected: &Arc<[String]>,
@@ -89,12 +90,12 @@ async fn read_mentions(
 ) -> Result<Mentions, SyncError> {
     let (content, layout, format) =
         (Arc::clone(&surveyed.content), Arc::clone(&surveyed.layout), surveyed.survey.format.rows);
-    let (config, dataset, corrected) = (Arc::clone(&context.config), Arc::clone(dataset), Arc::clone(corrected));
+    let (config, dataset, corrected) = (Arc::clone(&session.config), Arc::clone(dataset), Arc::clone(corrected));
     blocking(move || Mentions::read(&content, format, &layout, &dataset, &config.limits, &corrected, first)).await
 }
 
 struct Step<'a> {
-    context: &'a Context,
+    session: &'a Session,
     surveyed: &'a Surveyed,
     dataset: &'a Arc<Dataset>,
     /// Records that corrected copies put rows of the file in.
@@ -142,10 +143,10 @@ impl Step<'_> {
 
     async fn commit(&self, file: &mut FileRecord, unmentioned: &[String]) -> Result<(), SyncError> {
         for keys in unmentioned.chunks(RECORDS_PER_COMMIT) {
-            if self.context.shutdown.is_cancelled() {
+            if self.session.shutdown.is_cancelled() {
                 return Err(SyncError::Stopped);
             }
-            file.counts = self.context.sink.delete_records(file, self.dataset, keys, now_ms()).await?;
+            file.counts = self.session.sink.delete_records(file, self.dataset, keys, now_ms()).await?;
         }
         Ok(())
     }
@@ -153,7 +154,7 @@ impl Step<'_> {
     /// Takes up the range that starts at a hash, unless it is the one at hand.
     async fn read_from(&mut self, first: u128) -> Result<(), SyncError> {
         if self.mentions.first != first {
-            self.mentions = read_mentions(self.context, self.surveyed, self.dataset, &self.corrected, first).await?;
+            self.mentions = read_mentions(self.session, self.surveyed, self.dataset, &self.corrected, first).await?;
         }
         Ok(())
     }
@@ -161,7 +162,7 @@ impl Step<'_> {
     /// The next page of stored keys; moves `after` to its end.
     async fn next_keys(&self, file: &FileRecord, after: &mut String) -> Result<Option<Vec<String>>, SyncError> {
         let market = file.market.as_deref().unwrap_or_default();
-        let keys = self.context.sink.stored_keys(self.dataset, market, after).await?;
+        let keys = self.session.sink.tables.stored_keys(self.dataset, market, after).await?;
         moved();
         let Some(last) = keys.last() else { return Ok(None) };
         last.clone_into(after);

@@ -3,7 +3,7 @@
 use crate::error::SyncError;
 use crate::feed::dataset::{Dataset, Deletes, FeedKind};
 use crate::sink::ledger::files::FileRecord;
-use crate::sync::Context;
+use crate::sync::session::Session;
 use std::collections::HashMap;
 
 /// Which stored records this file's ones replace.
@@ -32,17 +32,17 @@ pub(crate) enum Unknown {
 
 impl Precedence {
     /// That of a file which is no corrected copy.
-    pub(crate) async fn of(context: &Context, file: &FileRecord, dataset: &Dataset) -> Result<Self, SyncError> {
+    pub(crate) async fn of(session: &Session, file: &FileRecord, dataset: &Dataset) -> Result<Self, SyncError> {
         let own = (file.version_ms, file.path.clone());
         if dataset.kind == FeedKind::Delta {
             return Ok(Self::Delta { own, others: HashMap::new() });
         }
-        Ok(match context.sink.newest_synced(file).await? {
+        Ok(match session.sink.ledger.newest_synced(file).await? {
             Some(newest) if newest > own => Self::OnlyUnknown(match dataset.deletes {
                 Deletes::Keep => Unknown::Added,
                 // Until a newer export is there as a whole nobody knows what it does not mention; once it is, it
                 // has what is not mentioned deleted.
-                _ if !context.sink.is_followed_by_whole(file).await? => Unknown::Added,
+                _ if !session.sink.tables.is_followed_by_whole(file).await? => Unknown::Added,
                 Deletes::Mark => Unknown::Marked,
                 Deletes::Remove => Unknown::Stale,
             }),

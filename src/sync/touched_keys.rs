@@ -2,7 +2,8 @@
 
 use crate::feed::dataset::{Dataset, FeedKind};
 use crate::transform::diff::Diff;
-use crate::transform::project::{Projected, TableRows};
+use crate::transform::project::Projected;
+use crate::transform::table_rows::TableRows;
 use std::collections::{BTreeSet, HashSet};
 
 /// Keys of the records that a chunk touches.

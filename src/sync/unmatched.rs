@@ -4,7 +4,6 @@
 use crate::config::Limits;
 use crate::error::SyncError;
 use crate::feed::dataset::Dataset;
-use crate::feed::layout::ROW_HASH;
 use crate::feed::stamp::Stamp;
 use crate::process::clock::now_ms;
 use crate::process::turns::Turn;
@@ -13,7 +12,10 @@ use crate::source::find::scan::SourceFile;
 use crate::source::survey::first_columns;
 use crate::source::text::content::Content;
 use crate::source::text::read_text;
-use crate::sync::{Context, FileReport, Outcome, blocking, hash_in_turn, new_file, note_stamp, report};
+use crate::sync::report::{FileReport, Outcome, report};
+use crate::sync::session::{Session, blocking};
+use crate::sync::take::{hash_in_turn, new_file, note_stamp};
+use entity::ROW_HASH;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,19 +27,19 @@ use std::time::Instant;
 ///
 /// When the file cannot be read, or the database fails.
 pub async fn list_unmatched(
-    context: &Context,
+    session: &Session,
     turn: &Turn,
     source_file: &SourceFile,
     started: Instant,
 ) -> Result<FileReport, SyncError> {
-    let newest = context.sink.newest_file(&source_file.path_text()).await?;
-    let (content, sha256) = hash_in_turn(context, turn, source_file).await?;
+    let newest = session.sink.ledger.newest_file(&source_file.path_text()).await?;
+    let (content, sha256) = hash_in_turn(session, turn, source_file).await?;
     let file = match newest.filter(|file| file.sha256 == sha256 && file.state == FileState::Unmatched) {
         Some(file) => {
-            note_stamp(&context.sink, &file, content.stamp()).await?;
+            note_stamp(&session.sink, &file, content.stamp()).await?;
             file
         }
-        None => context.sink.add_file(&unmatched(source_file, sha256, content.stamp()), now_ms()).await?,
+        None => session.sink.ledger.add_file(&unmatched(source_file, sha256, content.stamp()), now_ms()).await?,
     };
     Ok(report(source_file, &file, Outcome::Unmatched, started))
 }
@@ -49,7 +51,7 @@ pub async fn list_unmatched(
 ///
 /// When the file cannot be read, or the database fails.
 pub async fn settle_dataset(
-    context: &Context,
+    session: &Session,
     turn: &Turn,
     source_file: &SourceFile,
     dataset: &Arc<Dataset>,
@@ -57,14 +59,14 @@ pub async fn settle_dataset(
     if !dataset.is_made {
         return Ok(Arc::clone(dataset));
     }
-    if let Some((table, key)) = context.sink.made_table(dataset).await? {
+    if let Some((table, key)) = session.sink.tables.made_table(dataset).await? {
         return Ok(Arc::new(dataset.settled(&table, &key)));
     }
-    let config = Arc::clone(&context.config);
+    let config = Arc::clone(&session.config);
     let keyless = Arc::new(dataset.settled(&dataset.table, ROW_HASH));
     let of_file = Arc::clone(&keyless);
     // What is hashed shows its encoding.
-    let (content, _) = hash_in_turn(context, turn, source_file).await?;
+    let (content, _) = hash_in_turn(session, turn, source_file).await?;
     let columns = blocking(move || {
         let text = read_text(content, &of_file, None, &config.limits, &config.state_dir)?;
         first_columns(&text, &of_file, &config.limits)
@@ -75,7 +77,7 @@ pub async fn settle_dataset(
         Err(SyncError::Damaged { .. }) => false,
         Err(error) => return Err(error),
     };
-    let table = context.sink.free_table(dataset).await?;
+    let table = session.sink.free_table(dataset).await?;
     let key = if has_key { &dataset.key } else { &keyless.key };
     Ok(Arc::new(dataset.settled(&table, key)))
 }
@@ -87,19 +89,19 @@ pub async fn settle_dataset(
 ///
 /// When the database fails.
 pub async fn list_new_unmatched(
-    context: &Context,
+    session: &Session,
     turn: &Turn,
     source_files: &[SourceFile],
 ) -> Result<HashMap<PathBuf, FileReport>, SyncError> {
     let started = Instant::now();
     let paths = source_files.iter().map(SourceFile::path_text).collect();
-    let known = context.sink.newest_files_at(paths).await?;
+    let known = session.sink.ledger.newest_files_at(paths).await?;
     let unknown: Vec<SourceFile> =
         source_files.iter().filter(|file| !known.contains_key(&file.path_text())).cloned().collect();
-    let config = Arc::clone(&context.config);
+    let config = Arc::clone(&session.config);
     let read = turn.hash(blocking(move || Ok(read_all(unknown, &config.limits)))).await?;
     let new_files: Vec<NewFile> = read.iter().map(|(_, new_file)| new_file.clone()).collect();
-    let records = context.sink.add_files(&new_files, now_ms()).await?;
+    let records = session.sink.ledger.add_files(&new_files, now_ms()).await?;
     let listed = read.iter().filter_map(|(source_file, new_file)| {
         let record: &FileRecord = records.get(&new_file.path)?;
         Some((source_file.path.clone(), report(source_file, record, Outcome::Unmatched, started)))

@@ -1,44 +1,34 @@
 //! Writer: what is left of a file, chunk by chunk: compared with the tables and committed, while the
 //! next chunks are read and transformed.
 
-use crate::chunk::{Chunk, Counts, Entry, JoinedRows, Position, Skip, SkipCounts};
+use crate::chunk::{Counts, Entry, Position, Skip, SkipCounts};
 use crate::error::SyncError;
-use crate::feed::correction::{corrected_rows, note_corrected_rows};
 use crate::feed::dataset::{Dataset, Owner};
-use crate::feed::layout::Layout;
 use crate::process::clock::{millis, now_ms};
-use crate::process::progress;
 use crate::process::progress::moved;
+use crate::sink::commit::ChunkWrite;
 use crate::sink::ledger::attempts::Company;
 use crate::sink::ledger::files::FileRecord;
 use crate::sink::ledger::generations::new_generation;
 use crate::sink::ledger::rejects::Corrected;
-use crate::sink::tables::bulk::encoder::Encoder;
-use crate::sink::tables::commit::ChunkWrite;
-use crate::sink::tables::known::take_rows;
-use crate::source::format::RowFormat;
-use crate::source::reader::{Reader, decode};
 use crate::source::unchanged::record_index::RecordIndexWriter;
 use crate::source::unchanged::skips::Skips;
 use crate::sync::checkpoint::Checkpoint;
 use crate::sync::correction::Correction;
+use crate::sync::look::Surveyed;
+use crate::sync::pipeline::{PendingChunk, Reading, start_reading};
 use crate::sync::precedence::{Precedence, Unknown};
+use crate::sync::session::{Session, blocking};
 use crate::sync::touched_keys::TouchedKeys;
-use crate::sync::{Context, Surveyed, blocking};
-use crate::transform::clean::clean;
 use crate::transform::diff::{Diff, Known, diff};
 use crate::transform::kept_lines::{differing, keep};
-use crate::transform::project::{Projected, project};
+use crate::transform::project::Projected;
+use crate::transform::table_rows::take_rows;
 use std::collections::HashSet;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-
-/// Chunks that are being cleaned or wait to be written while one is written: enough to keep two cores
-/// busy behind a slow database, few enough for the memory limit.
-const CHUNKS_IN_FLIGHT: usize = 2;
 
 /// Records that a file changes up to which the groups they are in are marked one by one, and nobody counts what is stored.
 const MARKED_RECORDS_UNCOUNTED_MAX: u64 = 1000;
@@ -61,15 +51,22 @@ pub(crate) struct Written {
 
 /// Writes what is left of the file, chunk by chunk, while the next ones are read and cleaned.
 pub(crate) async fn write_chunks(
-    context: &Context,
+    session: &Session,
     surveyed: &Surveyed,
     skips: Skips,
     dataset: &Arc<Dataset>,
     correction: Option<Arc<Correction>>,
     company: Company,
 ) -> Result<Written, SyncError> {
-    let mut writer = Writer::new(context, surveyed, skips, dataset, correction, company).await?;
-    let mut chunks = start_reading(context, surveyed, dataset, &writer);
+    let mut writer = Writer::new(session, surveyed, skips, dataset, correction, company).await?;
+    let reading = Reading {
+        skips: Arc::clone(&writer.skips),
+        digests: writer.index.is_some(),
+        correction: writer.correction.clone(),
+        // Of rows that may be known, only the few that changed are written.
+        encoder: (!writer.may_be_known).then(|| session.sink.tables.encoder(surveyed.file.id)),
+    };
+    let mut chunks = start_reading(&session.config, surveyed, dataset, reading);
     let written = writer.write_all(&mut chunks).await;
     // Also after a failure: nobody is to write to the checkpoint of a file that is given up.
     let noted = writer.noted().await;
@@ -79,97 +76,9 @@ pub(crate) async fn write_chunks(
     Ok(Written { file, records_disagreeing, is_newest, index })
 }
 
-type PendingChunk = oneshot::Receiver<Result<Projected, SyncError>>;
-
-/// Reads on one thread and hands each chunk to rayon; the chunks come out in the order of the file.
-fn start_reading(
-    context: &Context,
-    surveyed: &Surveyed,
-    dataset: &Arc<Dataset>,
-    writer: &Writer<'_>,
-) -> mpsc::Receiver<PendingChunk> {
-    let (sender, receiver) = mpsc::channel(CHUNKS_IN_FLIGHT);
-    let (content, layout, survey) =
-        (Arc::clone(&surveyed.content), Arc::clone(&surveyed.layout), surveyed.survey.clone());
-    let (format, position) = (surveyed.survey.format.rows, surveyed.file.position.unwrap_or_default());
-    let (config, dataset, market) = (Arc::clone(&context.config), Arc::clone(dataset), writer.market().to_owned());
-    let (skips, digests) = (Arc::clone(&writer.skips), writer.index.is_some());
-    let correction = writer.correction.clone();
-    let own_layout = Arc::clone(&surveyed.own_layout);
-    // Of rows that may be known, only the few that changed are written.
-    let encoder = (!writer.may_be_known).then(|| context.sink.encoder(surveyed.file.id));
-    let current = progress::current();
-    let read = move || {
-        let pass_on = |chunk: Result<Chunk, SyncError>| {
-            let (done, pending) = oneshot::channel();
-            match chunk {
-                // Nobody waits for a chunk once the file is given up.
-                Err(error) => drop(done.send(Err(error))),
-                Ok(chunk) => {
-                    let (layout, dataset, market) = (Arc::clone(&layout), Arc::clone(&dataset), market.clone());
-                    rayon::spawn(move || {
-                        drop(done.send(transform(chunk, format, &layout, &dataset, &market, encoder)));
-                    });
-                }
-            }
-            sender.blocking_send(pending).is_ok()
-        };
-        let joined: Option<&JoinedRows> = correction.as_ref().map(|correction| &correction.rows);
-        let mut reader = match Reader::new(&content, &own_layout, &dataset, &config.limits, &survey, position) {
-            Ok(reader) => reader.skipping(&skips.runs).digesting(digests).joining(joined),
-            Err(error) => {
-                pass_on(Err(error));
-                return;
-            }
-        };
-        while let Some(chunk) = reader.next_chunk().transpose() {
-            let is_broken = chunk.is_err();
-            if !pass_on(chunk) || is_broken {
-                return;
-            }
-        }
-    };
-    tokio::task::spawn_blocking(move || progress::on_behalf_of(current, read));
-    receiver
-}
-
-/// What turns a chunk of text into table rows. A panic in it costs the file, not the process.
-fn transform(
-    chunk: Chunk,
-    format: RowFormat,
-    layout: &Layout,
-    dataset: &Dataset,
-    market: &str,
-    encoder: Option<Encoder>,
-) -> Result<Projected, SyncError> {
-    catch_unwind(AssertUnwindSafe(|| {
-        let batch = decode(&chunk, format, layout);
-        let cleaned = clean(&batch, layout, dataset);
-        let corrected_rows = corrected_rows(&chunk, &batch, layout);
-        let mut projected = project(chunk, &cleaned, layout, dataset, market);
-        if let RowFormat::Csv(dialect) = format {
-            let (delimiter, quote) = (char::from(dialect.delimiter), char::from(dialect.quote));
-            note_corrected_rows(&mut projected.rejects, layout, delimiter, quote);
-        }
-        if let Some(encoder) = encoder {
-            for rows in [Some(&mut projected.records), projected.lines.as_mut()].into_iter().flatten() {
-                rows.encoded = encoder.encode(rows);
-            }
-        }
-        Projected { corrected_rows, ..projected }
-    }))
-    .map_err(|panic| {
-        let what = panic
-            .downcast_ref::<String>()
-            .cloned()
-            .or_else(|| panic.downcast_ref::<&str>().map(|&text| text.to_owned()));
-        SyncError::Internal(what.unwrap_or_else(|| "a panic without a message".to_owned()))
-    })
-}
-
 /// Writes the chunks of one file.
 struct Writer<'a> {
-    context: &'a Context,
+    session: &'a Session,
     dataset: &'a Dataset,
     file: FileRecord,
     checkpoint: Checkpoint,
@@ -199,7 +108,7 @@ struct Writer<'a> {
 
 impl<'a> Writer<'a> {
     async fn new(
-        context: &'a Context,
+        session: &'a Session,
         surveyed: &Surveyed,
         skips: Skips,
         dataset: &'a Dataset,
@@ -209,9 +118,9 @@ impl<'a> Writer<'a> {
         let file = surveyed.file.clone();
         let position = file.position.unwrap_or_default();
         let precedence = match &correction {
-            None => Precedence::of(context, &file, dataset).await?,
+            None => Precedence::of(session, &file, dataset).await?,
             Some(correction) => Precedence::Correction(Box::new(match &correction.files.newest {
-                Some(export) => Precedence::of(context, export, dataset).await?,
+                Some(export) => Precedence::of(session, export, dataset).await?,
                 None => Precedence::Newest,
             })),
         };
@@ -222,18 +131,18 @@ impl<'a> Writer<'a> {
         // Without a key a row of the file may come out as an earlier one did.
         let may_be_known = dataset.is_keyless()
             || position != Position::default()
-            || context.sink.has_rows(&dataset.table, file.market.as_deref().unwrap_or_default()).await?;
+            || session.sink.tables.has_rows(&dataset.table, file.market.as_deref().unwrap_or_default()).await?;
         let market = file.market.clone().unwrap_or_default();
-        let generation = context.sink.generation(&dataset.table, &market).await?;
+        let generation = session.sink.ledger.generation(&dataset.table, &market).await?;
         // Only the newest export leaves every record as it stands in it, and only a reading from its start meets all.
         let is_whole = matches!(precedence, Precedence::Newest) && position == Position::default();
         let is_believed = is_whole
             && skips.known.as_ref().is_some_and(|(known, _)| {
-                generation.as_ref().is_some_and(|generation| *known == surveyed.origin(context, dataset, generation))
+                generation.as_ref().is_some_and(|generation| *known == surveyed.origin(session, dataset, generation))
             });
         // A record that has lines which are not in the file is not as it stands in it.
-        let index = match is_whole && !keeps_lines && surveyed.leaves_index(context, dataset) {
-            true => context.indexes.begin(&dataset.table, &market),
+        let index = match is_whole && !keeps_lines && surveyed.leaves_index(session, dataset) {
+            true => session.indexes.begin(&dataset.table, &market),
             false => None,
         };
         let skips = Arc::new(if is_believed { skips } else { Skips::default() });
@@ -241,7 +150,7 @@ impl<'a> Writer<'a> {
         let checkpoint =
             Checkpoint::new(file.id, content.stamp(), content.digests().to_vec(), surveyed.survey.clone(), position);
         let writer = Self {
-            context,
+            session,
             dataset,
             file,
             checkpoint,
@@ -258,7 +167,7 @@ impl<'a> Writer<'a> {
             noting: None,
             company: Some(company),
         };
-        let (checkpoints, checkpoint) = (context.checkpoints.clone(), writer.checkpoint.clone());
+        let (checkpoints, checkpoint) = (session.checkpoints.clone(), writer.checkpoint.clone());
         blocking(move || {
             checkpoints.advance(&checkpoint);
             Ok(())
@@ -277,7 +186,7 @@ impl<'a> Writer<'a> {
 
     async fn write_all(&mut self, chunks: &mut mpsc::Receiver<PendingChunk>) -> Result<(), SyncError> {
         while let Some(projected) = chunks.recv().await {
-            if self.context.shutdown.is_cancelled() {
+            if self.session.shutdown.is_cancelled() {
                 return Err(SyncError::Stopped);
             }
             let projected =
@@ -294,7 +203,7 @@ impl<'a> Writer<'a> {
     async fn write(&mut self, mut projected: Projected) -> Result<(), SyncError> {
         let started = Instant::now();
         let known = match self.may_be_known {
-            true => self.context.sink.known(self.dataset, self.market(), &projected.keys).await?,
+            true => self.session.sink.tables.known(self.dataset, self.market(), &projected.keys).await?,
             false => Known::nothing(projected.keys.len()),
         };
         self.meet_files(&known).await?;
@@ -312,7 +221,7 @@ impl<'a> Writer<'a> {
         let (entries, skips) = (projected.entries.clone(), projected.skips.clone());
         let chunk = self.chunk_write(projected, diff, &known, skipped).await?;
         let compared = started.elapsed();
-        let written = self.context.sink.write_chunk(&chunk).await?;
+        let written = self.session.sink.write_chunk(&chunk).await?;
         // What is on disk may lag by a chunk, no more.
         self.noted().await?;
         written.commit().await?;
@@ -360,9 +269,9 @@ impl<'a> Writer<'a> {
             return Ok(());
         }
         let differing = differing(projected, known, &kept);
-        let sink = &self.context.sink;
-        let stored = sink.stored_lines(self.dataset, self.market(), projected, &differing).await?;
-        keep(projected, &kept, &stored, &sink.shapes()[&lines.table]);
+        let sink = &self.session.sink;
+        let stored = sink.tables.stored_lines(self.dataset, self.market(), projected, &differing).await?;
+        keep(projected, &kept, &stored, &sink.tables.shapes()[&lines.table]);
         Ok(())
     }
 
@@ -378,7 +287,7 @@ impl<'a> Writer<'a> {
         unmet.sort_unstable();
         unmet.dedup();
         if !unmet.is_empty() {
-            others.extend(self.context.sink.versions_of(unmet).await?);
+            others.extend(self.session.sink.ledger.versions_of(unmet).await?);
         }
         Ok(())
     }
@@ -437,7 +346,7 @@ impl<'a> Writer<'a> {
         let winners = diff.winners.iter().filter(|&&record| known.record(record).is_some());
         let mut stored: Vec<String> = winners.map(|&record| projected.keys[record].clone()).collect();
         stored.sort_unstable();
-        let marked = self.context.sink.marked_keys(self.dataset, self.market(), &stored).await?;
+        let marked = self.session.sink.tables.marked_keys(self.dataset, self.market(), &stored).await?;
         stored.retain(|key| marked.contains(key));
         Ok(stored)
     }
@@ -450,7 +359,9 @@ impl<'a> Writer<'a> {
         }
         let max = match self.records_marked_max {
             Some(max) => max,
-            None => self.context.sink.count_rows(&self.dataset.table, self.market()).await? / MARKED_RECORDS_SHARE,
+            None => {
+                self.session.sink.tables.count_rows(&self.dataset.table, self.market()).await? / MARKED_RECORDS_SHARE
+            }
         };
         self.records_marked_max = Some(max);
         Ok(self.records_touched > max)
@@ -463,13 +374,16 @@ impl<'a> Writer<'a> {
         known: &Known,
         skipped: SkipCounts,
     ) -> Result<ChunkWrite<'a>, SyncError> {
-        let sink = &self.context.sink;
-        let modified_records =
-            sink.fill_absent(&projected.records, &diff.records.changed, known, self.dataset, Owner::Record).await?;
+        let sink = &self.session.sink;
+        let modified_records = sink
+            .tables
+            .fill_absent(&projected.records, &diff.records.changed, known, self.dataset, Owner::Record)
+            .await?;
         let (new_lines, modified_lines) = match &projected.lines {
             None => (None, None),
             Some(lines) => {
-                let modified = sink.fill_absent(lines, &diff.lines.changed, known, self.dataset, Owner::Line).await?;
+                let modified =
+                    sink.tables.fill_absent(lines, &diff.lines.changed, known, self.dataset, Owner::Line).await?;
                 (Some(take_rows(lines, &diff.lines.new)), Some(modified))
             }
         };
@@ -545,7 +459,7 @@ impl<'a> Writer<'a> {
 
     /// Begins to note how far the committed chunks go: disks are slow at it, and the next chunk can be written meanwhile.
     fn note(&mut self, position: Position) {
-        let checkpoints = self.context.checkpoints.clone();
+        let checkpoints = self.session.checkpoints.clone();
         let mut checkpoint = self.checkpoint.clone();
         checkpoint.position = position;
         self.noting = Some(tokio::task::spawn_blocking(move || {

@@ -3,15 +3,17 @@
 
 use crate::feed::dataset::{Dataset, OnTypeChange};
 use crate::feed::inference::is_kept_by;
-use crate::feed::layout::{IDENTIFIER_CHARS_MAX, Kind, Layout, LayoutColumn, Role};
+use crate::feed::layout::{Layout, LayoutColumn, Role};
 use crate::values::cell::{NullTokens, trimmed};
 use crate::values::moment::{parse_day, parse_moment};
 use crate::values::number::{DECIMAL_SCALE, NumberRules, Spelling, parse_decimal, parse_double, parse_integer};
 use arrow_array::builder::{PrimitiveBuilder, StringBuilder};
+use arrow_array::cast::AsArray;
 use arrow_array::types::{Date32Type, Decimal128Type, Float64Type, Int64Type, TimestampMillisecondType};
-use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, PrimitiveArray, RecordBatch, StringArray, cast::AsArray};
+use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, PrimitiveArray, RecordBatch, StringArray};
 use arrow_buffer::NullBuffer;
 use arrow_schema::{DataType, TimeUnit};
+use entity::{IDENTIFIER_CHARS_MAX, Kind};
 use rayon::prelude::*;
 use regex::Regex;
 use std::borrow::Cow;

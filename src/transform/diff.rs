@@ -1,8 +1,9 @@
 //! Diff: which rows of a projected chunk are new, modified, unchanged or stale, by comparing their
 //! hashes with the stored ones. Rows that did not change go no further than this.
 
-use crate::transform::project::{Projected, TableRows};
+use crate::transform::project::Projected;
 use crate::transform::row_hash::RowHash;
+use crate::transform::table_rows::TableRows;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use std::ops::Range;

@@ -6,15 +6,16 @@
 //! rows, they are numbered as in any file. Else those that no row takes stay where they are, with new ones behind them. So do
 //! values of the record that only the missing row may have.
 
-use crate::feed::layout::{Kind, TableShape};
 use crate::transform::diff::Known;
-use crate::transform::project::{Projected, TableRows};
+use crate::transform::project::Projected;
 use crate::transform::row_hash::{RowHash, hash_rows};
+use crate::transform::table_rows::TableRows;
 use crate::values::canonical::Values;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch};
 use arrow_select::concat::concat;
+use entity::{Kind, TableShape};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;

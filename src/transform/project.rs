@@ -6,13 +6,13 @@ use crate::chunk::{Chunk, CorrectedRow, Entry, Position, Reject, Skip};
 use crate::feed::dataset::{Dataset, DuplicateLines, Owner};
 use crate::feed::layout::{Layout, Role};
 use crate::transform::clean::Cleaned;
-use crate::transform::row_hash::{RowHash, hash_rows};
+use crate::transform::row_hash::hash_rows;
+use crate::transform::table_rows::TableRows;
 use crate::values::canonical::Values;
 use crate::values::cell::hex;
 use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch, StringArray, UInt32Array};
 use arrow_row::{RowConverter, SortField};
 use arrow_select::take::{take, take_record_batch};
-use bytes::Bytes;
 use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
@@ -20,21 +20,6 @@ use std::sync::Arc;
 /// Rows of a record up to which each is compared with each other one: few columns tell most of them apart, where
 /// making all of them comparable as bytes reads every column of every row.
 const COMPARED_ROWS_MAX: usize = 32;
-
-/// Rows of one table.
-#[derive(Clone, Debug)]
-pub struct TableRows {
-    /// Columns by their names in the table, key first, without the bookkeeping ones.
-    pub batch: RecordBatch,
-    /// Record of the chunk that each row belongs to.
-    pub record: Vec<u32>,
-    /// SHA-256 of each row.
-    pub hashes: Vec<RowHash>,
-    /// Cells whose column the row's JSON object did not have: (row, column of the batch).
-    pub absent: Vec<(usize, usize)>,
-    /// The rows as the database's bulk path takes them, where a worker has made that of them.
-    pub encoded: Option<Arc<[Bytes]>>,
-}
 
 /// A chunk as table rows.
 #[derive(Debug)]

@@ -21,9 +21,9 @@ impl Sink {
             return Ok(None);
         }
         let mut check = Check::of(&lines.table, "lines of records");
-        let quote = |name: &str| self.dialect.quote(name);
+        let quote = |name: &str| self.db.dialect.quote(name);
         let (records, lines, key) = (quote(&dataset.table), quote(&lines.table), quote(&dataset.key));
-        let statement = |sql: String| Statement::from_string(self.dialect.backend(), sql);
+        let statement = |sql: String| Statement::from_string(self.db.dialect.backend(), sql);
         let count = snapshot.query_one_raw(statement(format!("SELECT COUNT(*) FROM {records}"))).await?;
         check.checked = count.map_or(Ok(0), |row| row.try_get_by_index::<i64>(0))?.unsigned_abs();
 

@@ -2,16 +2,16 @@
 //! sorted by the database, so that a row meets its counterpart without either side being kept.
 
 use crate::error::SyncError;
-use crate::feed::layout::{Kind, Shapes, TableShape};
+use crate::feed::layout::Shapes;
+use crate::sink::Sink;
+use crate::sink::db::dialect::Dialect;
 use crate::sink::marts::definition::Mart;
 use crate::sink::marts::partial::Partial;
 use crate::sink::marts::template::{Rendered, Scope, render, render_over};
-use crate::sink::Sink;
-use crate::sink::db::dialect::Dialect;
 use crate::values::moment::format_moment;
 use crate::verify::{Check, Difference};
 use chrono::{DateTime, NaiveDate, Utc};
-use entity::{definitions, dirty_groups};
+use entity::{Kind, TableShape, definitions, dirty_groups};
 use futures_util::TryStreamExt;
 use rust_decimal::Decimal;
 use sea_orm::sea_query::{Alias, Query};
@@ -97,11 +97,11 @@ impl Sink {
                 pending_groups = self.groups_of_marked(snapshot, mart, partial, shapes, &market, &marked).await?;
                 parts.pending += marked.len() as u64;
                 self.compare(snapshot, &Subject::parts(partial), shapes, &market, &marked, parts).await?;
-                let subject = Subject::totals(mart, partial, self.dialect);
+                let subject = Subject::totals(mart, partial, self.db.dialect);
                 totals.pending += pending_groups.len() as u64;
                 self.compare(snapshot, &subject, shapes, &market, &pending_groups, totals).await?;
             }
-            let subject = Subject::mart(mart, self.dialect);
+            let subject = Subject::mart(mart, self.db.dialect);
             groups.pending += pending_groups.len() as u64;
             self.compare(snapshot, &subject, shapes, &market, &pending_groups, &mut groups).await?;
         }
@@ -112,7 +112,7 @@ impl Sink {
         let defined = definitions::Entity::find_by_id(mart.shape.name.as_str()).one(snapshot).await?;
         let mut is_current = defined.is_some_and(|defined| defined.fingerprint == mart.fingerprint);
         for shape in mart.tables() {
-            is_current &= self.is_made(snapshot, shape).await?;
+            is_current &= self.marts.is_made(snapshot, shape).await?;
         }
         Ok(is_current)
     }
@@ -130,11 +130,11 @@ impl Sink {
         let mut groups = HashSet::new();
         let marked: Vec<String> = marked.iter().cloned().collect();
         for parts in marked.chunks(PARTS_PER_QUERY) {
-            groups.extend(self.groups_of_parts(snapshot, mart, partial, market, parts).await?);
+            groups.extend(self.marts.groups_of_parts(snapshot, mart, partial, market, parts).await?);
             let scope = Scope::Keys(market.to_owned(), parts.to_vec());
-            let computed = render(&partial.parts.name, &partial.body, self.dialect, shapes, &scope)?;
-            let sql = format!("SELECT DISTINCT c.{} FROM ({}) c", self.dialect.quote(&mart.group), computed.sql);
-            let statement = Statement::from_sql_and_values(self.dialect.backend(), sql, computed.binds);
+            let computed = render(&partial.parts.name, &partial.body, self.db.dialect, shapes, &scope)?;
+            let sql = format!("SELECT DISTINCT c.{} FROM ({}) c", self.db.dialect.quote(&mart.group), computed.sql);
+            let statement = Statement::from_sql_and_values(self.db.dialect.backend(), sql, computed.binds);
             for row in snapshot.query_all_raw(statement).await? {
                 groups.insert(row.try_get_by_index(0)?);
             }
@@ -170,14 +170,14 @@ impl Sink {
         check: &mut Check,
     ) -> Result<(), SyncError> {
         let query = self.both_sides(subject, shapes, market)?;
-        let statement = Statement::from_sql_and_values(self.dialect.backend(), query.sql, query.binds);
+        let statement = Statement::from_sql_and_values(self.db.dialect.backend(), query.sql, query.binds);
         let group = subject.shape.columns.iter().position(|column| column.name == subject.group);
         let mut rows = snapshot.stream_raw(statement).await?;
         // A stored row, until its computed counterpart comes.
         let mut stored: Option<MartRow> = None;
         while let Some(row) = rows.try_next().await? {
             let is_computed = row.try_get_by_index::<i64>(0)? == 1;
-            let row = MartRow::of(&row, subject.shape, self.dialect);
+            let row = MartRow::of(&row, subject.shape, self.db.dialect);
             if group.is_some_and(|group| row.cells[group].as_ref().is_some_and(|group| pending.contains(group))) {
                 continue;
             }
@@ -190,7 +190,7 @@ impl Sink {
             check.checked += 1;
             match stored.take() {
                 Some(stored) if stored.has_key_of(&row, subject.shape) => {
-                    stored.compare(&row, subject.shape, self.dialect, check);
+                    stored.compare(&row, subject.shape, self.db.dialect, check);
                 }
                 other => {
                     if let Some(superfluous) = other {
@@ -210,27 +210,26 @@ impl Sink {
     fn both_sides(&self, subject: &Subject<'_>, shapes: &Arc<Shapes>, market: &str) -> Result<Rendered, SyncError> {
         let Subject { shape, query, totals, .. } = subject;
         let scope = Scope::Market(market.to_owned());
-        let computed = render_over(&shape.name, query, totals.clone(), self.dialect, shapes, &scope)?;
-        let quote = |name: &str| self.dialect.quote(name);
+        let computed = render_over(&shape.name, query, totals.clone(), self.db.dialect, shapes, &scope)?;
+        let quote = |name: &str| self.db.dialect.quote(name);
         let columns = &shape.columns;
         let names: Vec<String> = columns.iter().map(|column| quote(&column.name)).collect();
-        let as_stored = columns
-            .iter()
-            .zip(&names)
-            .map(|(column, name)| format!("{} AS {name}", self.dialect.as_stored(&format!("c.{name}"), column.kind)));
+        let as_stored = columns.iter().zip(&names).map(|(column, name)| {
+            format!("{} AS {name}", self.db.dialect.as_stored(&format!("c.{name}"), column.kind))
+        });
         let mut binds = computed.binds;
         binds.push(market.into());
         let sql = format!(
             "SELECT {integer_1} AS side, {computed_columns} FROM ({body}) c \
              UNION ALL SELECT {integer_0}, {stored_columns} FROM {table} WHERE market = {market} \
              ORDER BY {key}, side",
-            integer_1 = self.dialect.as_stored("1", Kind::Integer),
-            integer_0 = self.dialect.as_stored("0", Kind::Integer),
+            integer_1 = self.db.dialect.as_stored("1", Kind::Integer),
+            integer_0 = self.db.dialect.as_stored("0", Kind::Integer),
             computed_columns = as_stored.collect::<Vec<_>>().join(", "),
             body = computed.sql,
             stored_columns = names.join(", "),
             table = quote(&shape.name),
-            market = self.dialect.placeholder(binds.len()),
+            market = self.db.dialect.placeholder(binds.len()),
             key = shape.key.iter().map(|key| quote(key)).collect::<Vec<_>>().join(", "),
         );
         Ok(Rendered { sql, binds })

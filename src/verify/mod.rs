@@ -105,11 +105,11 @@ impl Sink {
     ///
     /// When the database fails.
     pub async fn verify(&self, datasets: &[Arc<Dataset>]) -> Result<Verification, SyncError> {
-        let snapshot = self.snapshot().await?;
+        let snapshot = self.db.snapshot().await?;
         // A daemon may be adding columns: the shapes are those of the snapshot.
-        let shapes = Arc::new(self.existing_shapes(&snapshot).await?);
+        let shapes = Arc::new(self.marts.existing_shapes(&snapshot).await?);
         let mut checks = Vec::new();
-        for mart in &self.definitions.marts {
+        for mart in &self.marts.definitions.marts {
             let started = Instant::now();
             // The time of both is told with the mart.
             let mut of_mart = self.verify_mart(&snapshot, mart, &shapes).await?.into_iter();

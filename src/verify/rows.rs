@@ -1,7 +1,6 @@
 //! Stored rows against their hashes. One pass over a table: rows are streamed in batches, which rayon decodes and hashes.
 
 use crate::error::SyncError;
-use crate::feed::layout::{ColumnShape, TableShape};
 use crate::sink::Sink;
 use crate::sink::db::dialect::Dialect;
 use crate::sink::tables::known::{BOOKKEEPING, stored_values};
@@ -9,6 +8,7 @@ use crate::transform::row_hash::hash_rows;
 use crate::values::cell::hex;
 use crate::verify::{Check, Difference};
 use arrow_array::RecordBatch;
+use entity::{ColumnShape, TableShape};
 use futures_util::TryStreamExt;
 use sea_orm::sea_query::{Alias, Query};
 use sea_orm::{DatabaseTransaction, DbErr, QueryResult, StreamTrait};
@@ -48,7 +48,7 @@ impl Sink {
             hashes.checked += findings.rows;
             findings.differences.into_iter().for_each(|difference| hashes.differ(difference));
         };
-        let row_check = Arc::new(RowCheck::of(shape, self.dialect));
+        let row_check = Arc::new(RowCheck::of(shape, self.db.dialect));
         let mut query = Query::select();
         query.columns(shape.columns.iter().map(|column| Alias::new(&column.name))).from(Alias::new(&shape.name));
         let mut stream = snapshot.stream(&query).await?;

@@ -3,10 +3,9 @@
 
 use crate::error::SyncError;
 use crate::feed::dataset::Dataset;
-use crate::feed::layout::TableShape;
 use crate::sink::Sink;
 use crate::verify::{Check, Difference, EXAMPLES_MAX};
-use entity::files;
+use entity::{TableShape, files};
 use futures_util::TryStreamExt;
 use sea_orm::sea_query::{Alias, Condition, Expr, ExprTrait, JoinType, Query};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, StreamTrait};

@@ -9,10 +9,10 @@ use std::fs;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tidegate::sink::db::dialect::Dialect;
 use tidegate::sink::marts::definition::Definitions;
 use tidegate::sink::marts::template::{Rendered, Scope, render, render_over};
-use tidegate::sink::db::dialect::Dialect;
-use tidegate::sink::tables::evolve::declared_shapes;
+use tidegate::sink::tables::declared_shapes;
 
 /// The longest that a stop may take: `daemon::DRAIN_MAX`.
 const STOP_MAX: Duration = Duration::from_secs(5);

@@ -5,8 +5,8 @@
 //! without closing the connection. Both pass, and are tried again on another connection.
 
 use crate::config::Config;
-use sea_orm::sqlx::{self, AssertSqlSafe, Executor, MySqlConnection, PgConnection};
-use sea_orm::{DbErr, RuntimeErr};
+use sea_orm::sqlx::{AssertSqlSafe, Executor, MySqlConnection, PgConnection};
+use sea_orm::{DbErr, RuntimeErr, sqlx};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;

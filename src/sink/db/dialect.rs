@@ -1,16 +1,15 @@
 //! Dialect: everything in which the three databases differ, in one place.
 
+use crate::values::moment::format_moment;
+use crate::values::number::DECIMAL_SCALE;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Date32Type, Decimal128Type, Float64Type, Int64Type, TimestampMillisecondType};
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::DataType;
 use chrono::{DateTime, Utc};
+use entity::Kind;
 use rust_decimal::Decimal;
 use sea_orm::{DbBackend, Value};
-
-use crate::feed::layout::Kind;
-use crate::values::moment::format_moment;
-use crate::values::number::DECIMAL_SCALE;
 
 /// Which of the three databases it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@
 //! PostgreSQL keeps all of it with the relation. MySQL keeps rights by name, and SQLite knows only triggers and indexes.
 
 use crate::error::SyncError;
-use crate::sink::Sink;
+use crate::sink::db::Db;
 use crate::sink::db::dialect::Dialect;
 use sea_orm::{ConnectionTrait, Statement};
 
@@ -19,7 +19,7 @@ impl Keepsakes {
     }
 }
 
-impl Sink {
+impl Db {
     /// What is to be given back to a relation of that name once it is made anew.
     pub(crate) async fn keepsakes(
         &self,

@@ -5,10 +5,10 @@
 
 use crate::error::SyncError;
 use crate::process::secret::conceal;
-use crate::sink::Sink;
-use sea_orm::ConnectionTrait;
+use crate::sink::db::Db;
+use sea_orm::sqlx::Sqlite;
 use sea_orm::sqlx::pool::PoolOptions;
-use sea_orm::sqlx::{self, Sqlite};
+use sea_orm::{ConnectionTrait, sqlx};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -54,7 +54,7 @@ impl Interrupt {
 
 /// Whose statements are to be cut off.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Session {
+pub(crate) enum DbSession {
     /// All of this process.
     Sqlite,
     /// The server's thread.
@@ -63,7 +63,7 @@ pub(crate) enum Session {
     Postgres(i32),
 }
 
-impl Session {
+impl DbSession {
     /// The server's number for it; SQLite has no server.
     pub fn number(self) -> Option<i64> {
         match self {
@@ -74,7 +74,7 @@ impl Session {
     }
 }
 
-impl Sink {
+impl Db {
     /// Has SQLite end whatever it is still at. On the servers it ends when the process does.
     pub fn interrupt(&self) {
         self.interrupt.set();
@@ -84,7 +84,7 @@ impl Sink {
     pub(crate) async fn long_step<T, E: Into<SyncError>>(
         &self,
         step: &str,
-        session: Session,
+        session: DbSession,
         work: impl Future<Output = Result<T, E>>,
     ) -> Result<T, SyncError> {
         tracing::debug!(step, "step begun");
@@ -109,14 +109,14 @@ impl Sink {
     }
 
     /// Has the database end what a session is at.
-    async fn cut_off(&self, session: Session) {
+    async fn cut_off(&self, session: DbSession) {
         let statement = match session {
-            Session::Sqlite => {
+            DbSession::Sqlite => {
                 self.interrupt.set();
                 None
             }
-            Session::Mysql(id) => Some(format!("KILL QUERY {id}")),
-            Session::Postgres(id) => Some(format!("SELECT pg_cancel_backend({id})")),
+            DbSession::Mysql(id) => Some(format!("KILL QUERY {id}")),
+            DbSession::Postgres(id) => Some(format!("SELECT pg_cancel_backend({id})")),
         };
         if let Some(statement) = statement {
             let told = timeout(CUT_WAIT_MAX, self.connection.execute_unprepared(&statement)).await;

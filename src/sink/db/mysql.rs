@@ -12,11 +12,11 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use mysql_async::prelude::Queryable;
 use mysql_async::{ClientIdentity, Conn, DriverError, Error, IoError, Opts, OptsBuilder, SslOpts};
+use sea_orm::sqlx::MySqlPool;
 use sea_orm::sqlx::mysql::{MySqlConnectOptions, MySqlSslMode};
-use sea_orm::sqlx::{self, MySqlPool};
 use sea_orm::{
     ConnAcquireErr, ConnectionTrait, DbErr, ExecResult, MockDatabase, MockExecResult, QueryResult, RuntimeErr,
-    Statement, Values,
+    Statement, Values, sqlx,
 };
 use std::collections::HashMap;
 use std::path::PathBuf;

@@ -3,7 +3,7 @@
 
 use crate::config::database_url::DatabaseUrl;
 use crate::error::SyncError;
-use crate::sink::{MYSQL_PORT, POSTGRES_PORT};
+use crate::sink::db::connect::{MYSQL_PORT, POSTGRES_PORT};
 use sea_orm::sqlx::mysql::MySqlConnectOptions;
 use sea_orm::sqlx::postgres::PgConnectOptions;
 use sea_orm::sqlx::{ConnectOptions, Connection};

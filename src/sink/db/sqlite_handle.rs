@@ -3,9 +3,9 @@
 
 use crate::sink::db::transaction::exec_failed;
 use rusqlite::Connection;
+use sea_orm::sqlx::SqliteConnection;
 use sea_orm::sqlx::sqlite::LockedSqliteHandle;
-use sea_orm::sqlx::{self, SqliteConnection};
-use sea_orm::{DbErr, RuntimeErr};
+use sea_orm::{DbErr, RuntimeErr, sqlx};
 use std::io::ErrorKind;
 
 /// Works with the handle of a connection, in its transaction if there is one.

@@ -4,17 +4,17 @@
 //! SeaORM's own transaction hides its connection, and a bulk load must be part of the same transaction
 //! as the ledger's statements.
 
-use crate::sink::CONNECT_TIMEOUT;
 use crate::sink::db::bounds::Bounds;
+use crate::sink::db::connect::CONNECT_TIMEOUT;
 use crate::sink::db::connection::Connection;
 use crate::sink::db::dialect::Dialect;
-use crate::sink::db::long_step::Session;
+use crate::sink::db::long_step::DbSession;
 use crate::sink::db::lost::LostSessions;
 use crate::sink::db::mysql::{Idle, MysqlTransaction};
 use async_trait::async_trait;
-use sea_orm::sqlx::{self, AssertSqlSafe, Postgres, Row, Sqlite};
+use sea_orm::sqlx::{AssertSqlSafe, Postgres, Row, Sqlite};
 use sea_orm::{
-    ConnAcquireErr, ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, Statement, Values,
+    ConnAcquireErr, ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, Statement, Values, sqlx,
 };
 use sea_query_sqlx::SqlxValues;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use tokio::sync::{Mutex, MutexGuard};
 pub(crate) struct Transaction {
     backend: DbBackend,
     /// By which its statements are cut off.
-    pub session: Session,
+    pub session: DbSession,
     driver: Mutex<Driver>,
     bounds: Bounds,
     lost: Arc<LostSessions>,
@@ -159,17 +159,17 @@ impl ConnectionTrait for Transaction {
 }
 
 /// A connection in a transaction, and the server's number for it.
-async fn open(connection: &Connection, dialect: Dialect, idle: &Arc<Idle>) -> Result<(Driver, Session), DbErr> {
+async fn open(connection: &Connection, dialect: Dialect, idle: &Arc<Idle>) -> Result<(Driver, DbSession), DbErr> {
     match dialect {
         Dialect::Sqlite => {
             let connection = connection.get_sqlite_connection_pool().acquire().await.map_err(not_acquired)?;
             let transaction = sqlx::Transaction::begin(connection, None).await.map_err(query_failed)?;
-            Ok((Driver::Sqlite(transaction), Session::Sqlite))
+            Ok((Driver::Sqlite(transaction), DbSession::Sqlite))
         }
         Dialect::Mysql => {
             let pool = connection.get_mysql_connection_pool();
             let transaction = MysqlTransaction::begin(pool, idle, CONNECT_TIMEOUT).await?;
-            let session = Session::Mysql(transaction.connection.id());
+            let session = DbSession::Mysql(transaction.connection.id());
             Ok((Driver::Mysql(transaction), session))
         }
         Dialect::Postgres => {
@@ -179,7 +179,7 @@ async fn open(connection: &Connection, dialect: Dialect, idle: &Arc<Idle>) -> Re
             let isolation = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; SELECT pg_backend_pid()";
             let row = sqlx::raw_sql(isolation).fetch_one(&mut *transaction).await.map_err(exec_failed)?;
             let id = row.try_get(0).map_err(exec_failed)?;
-            Ok((Driver::Postgres(transaction), Session::Postgres(id)))
+            Ok((Driver::Postgres(transaction), DbSession::Postgres(id)))
         }
     }
 }

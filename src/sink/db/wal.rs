@@ -9,8 +9,8 @@
 use crate::process::secret::conceal;
 use crate::sink::db::dialect::Dialect;
 use crate::sink::db::transaction::{exec_failed, not_acquired, query_failed};
-use sea_orm::sqlx::{self, AssertSqlSafe, Row, SqlitePool};
-use sea_orm::{DatabaseConnection, DbErr};
+use sea_orm::sqlx::{AssertSqlSafe, Row, SqlitePool};
+use sea_orm::{DatabaseConnection, DbErr, sqlx};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 

@@ -4,9 +4,10 @@
 
 use crate::config::Config;
 use crate::error::SyncError;
+use crate::sink::db::connect::connect;
 use crate::sink::db::dialect::Dialect;
+use crate::sink::ledger::Ledger;
 use crate::sink::ledger::files::{FileRecord, FileState};
-use crate::sink::{Sink, connect};
 use entity::files;
 use sea_orm::sea_query::{Expr, ExprTrait, Query};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
@@ -31,7 +32,7 @@ pub async fn approve(config: &Config, file: &FileRecord, now_ms: i64) -> Result<
     Ok(approved?.rows_affected == 1)
 }
 
-impl Sink {
+impl Ledger {
     /// The files whose deletion is held back, and the quarantined ones that no newer version of their path has
     /// superseded. Of these not those whose rows reached the tables before: they go on under another line of the ledger.
     ///
@@ -45,7 +46,7 @@ impl Sink {
         let is_refused = C::State.eq(FileState::Quarantined.name()).and(C::Position.is_null());
         let is_refused = is_refused.and(C::Id.in_subquery(newest));
         let stopped = files::Entity::find().filter(C::State.eq(FileState::Held.name()).or(is_refused));
-        let stopped = stopped.order_by_asc(C::Path).all(&self.connection).await?;
+        let stopped = stopped.order_by_asc(C::Path).all(&self.db.connection).await?;
         Ok(stopped.into_iter().map(FileRecord::from).collect())
     }
 
@@ -55,7 +56,7 @@ impl Sink {
     ///
     /// When the database fails.
     pub async fn file(&self, id: i64) -> Result<Option<FileRecord>, SyncError> {
-        Ok(files::Entity::find_by_id(id).one(&self.connection).await?.map(FileRecord::from))
+        Ok(files::Entity::find_by_id(id).one(&self.db.connection).await?.map(FileRecord::from))
     }
 
     /// Paths of files that an operator approved and nobody took up yet.
@@ -68,6 +69,6 @@ impl Sink {
         let is_approved = C::State.eq(FileState::Pending.name()).and(C::ApprovedAt.is_not_null());
         let is_retried = C::State.eq(FileState::Quarantined.name()).and(C::Transform.eq(""));
         let approved = files::Entity::find().select_only().column(C::Path).filter(is_approved.or(is_retried));
-        Ok(approved.into_tuple().all(&self.connection).await?)
+        Ok(approved.into_tuple().all(&self.db.connection).await?)
     }
 }

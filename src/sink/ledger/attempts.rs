@@ -17,7 +17,7 @@
 
 use crate::error::SyncError;
 use crate::process::waiting::aloud;
-use crate::sink::Sink;
+use crate::sink::ledger::Ledger;
 use crate::sink::ledger::files::FileRecord;
 use entity::files;
 use sea_orm::sea_query::Expr;
@@ -115,7 +115,7 @@ impl Attempts {
     }
 }
 
-impl Sink {
+impl Ledger {
     /// Notes that this process takes a file up, and waits until it may be worked on.
     ///
     /// # Errors
@@ -148,10 +148,10 @@ impl Sink {
             self.write_attempts(file.id, now).await?;
             self.count(file.id);
         }
-        let (sink, file_id) = (Arc::clone(self), file.id);
+        let (ledger, file_id) = (Arc::clone(self), file.id);
         let counting = tokio::spawn(async move {
             tokio::time::sleep(QUICK_MAX).await;
-            sink.count_slow(file_id, now).await;
+            ledger.count_slow(file_id, now).await;
         });
         Ok(Company { beside: Some(beside), counting: Some(counting) })
     }
@@ -163,7 +163,7 @@ impl Sink {
             .col_expr(files::Column::Attempts, Expr::value(slow.to_ledger()))
             .filter(files::Column::Id.eq(file_id))
             .filter(files::Column::Attempts.eq(quick.to_ledger()))
-            .exec(&self.connection)
+            .exec(&self.db.connection)
             .await;
         if let Err(error) = noted {
             // Then it counts as a quick one.
@@ -190,13 +190,13 @@ impl Sink {
         files::Entity::update_many()
             .col_expr(files::Column::Attempts, Expr::value(None::<String>))
             .filter(files::Column::Id.is_in(ids))
-            .exec(&self.connection)
+            .exec(&self.db.connection)
             .await?;
         Ok(())
     }
 
     async fn write_attempts(&self, file_id: i64, attempts: Attempts) -> Result<(), SyncError> {
-        let write = self.begin().await?;
+        let write = self.db.begin().await?;
         files::Entity::update_many()
             .col_expr(files::Column::Attempts, Expr::value(attempts.to_ledger()))
             .filter(files::Column::Id.eq(file_id))

@@ -4,9 +4,8 @@ use crate::chunk::{Counts, Position};
 use crate::error::SyncError;
 use crate::feed::correction::Header;
 use crate::feed::dataset::Dataset;
-use crate::sink::Sink;
 use crate::sink::ledger::attempts::Attempts;
-use crate::sink::ledger::now;
+use crate::sink::ledger::{Ledger, now};
 use crate::values::cell::hex;
 use entity::files;
 use sea_orm::sea_query::{Condition, Expr, ExprTrait, InsertStatement, Query};
@@ -217,7 +216,7 @@ struct RowTotals {
     deleted: Option<i64>,
 }
 
-impl Sink {
+impl Ledger {
     /// Ids of the files that are not done with.
     ///
     /// # Errors
@@ -227,7 +226,7 @@ impl Sink {
         let open = [FileState::Pending, FileState::Syncing].map(FileState::name);
         let ids =
             files::Entity::find().select_only().column(files::Column::Id).filter(files::Column::State.is_in(open));
-        Ok(ids.into_tuple::<i64>().all(&self.connection).await?.into_iter().collect())
+        Ok(ids.into_tuple::<i64>().all(&self.db.connection).await?.into_iter().collect())
     }
 
     /// The newest record of each of these paths.
@@ -241,7 +240,7 @@ impl Sink {
             let files = files::Entity::find()
                 .filter(files::Column::PathKey.is_in(paths.iter().map(|path| path_key(path))))
                 .order_by_asc(files::Column::Id)
-                .all(&self.connection)
+                .all(&self.db.connection)
                 .await?;
             newest.extend(files.into_iter().map(|file| (file.path.clone(), FileRecord::from(file))));
         }
@@ -255,7 +254,7 @@ impl Sink {
     /// When the database fails.
     pub async fn newest_file(&self, path: &str) -> Result<Option<FileRecord>, SyncError> {
         let newest =
-            files::Entity::find().filter(is_at(path)).order_by_desc(files::Column::Id).one(&self.connection).await?;
+            files::Entity::find().filter(is_at(path)).order_by_desc(files::Column::Id).one(&self.db.connection).await?;
         Ok(newest.map(FileRecord::from))
     }
 
@@ -271,7 +270,7 @@ impl Sink {
             .filter(files::Column::State.ne(FileState::Quarantined.name()))
             .filter(files::Column::Sha256.ne(UNHASHED))
             .order_by_desc(files::Column::Id)
-            .one(&self.connection)
+            .one(&self.db.connection)
             .await?;
         Ok(taken.map(FileRecord::from))
     }
@@ -290,7 +289,7 @@ impl Sink {
                 .filter(files::Column::State.ne(FileState::Quarantined.name()))
                 .filter(files::Column::Sha256.ne(UNHASHED))
                 .order_by_asc(files::Column::Id)
-                .all(&self.connection)
+                .all(&self.db.connection)
                 .await?;
             taken.extend(files.into_iter().map(|file| (file.path.clone(), FileRecord::from(file))));
         }
@@ -313,7 +312,7 @@ impl Sink {
             .filter(files::Column::Id.ne(file.id))
             .order_by_desc(files::Column::Version)
             .order_by_desc(files::Column::Path)
-            .one(&self.connection)
+            .one(&self.db.connection)
             .await?;
         Ok(newest.map(|newest| (newest.version.timestamp_millis(), newest.path)))
     }
@@ -324,7 +323,7 @@ impl Sink {
     ///
     /// When the database fails.
     pub async fn versions_of(&self, ids: Vec<i64>) -> Result<HashMap<i64, (i64, String)>, SyncError> {
-        let files = files::Entity::find().filter(files::Column::Id.is_in(ids)).all(&self.connection).await?;
+        let files = files::Entity::find().filter(files::Column::Id.is_in(ids)).all(&self.db.connection).await?;
         Ok(files.into_iter().map(|file| (file.id, (file.version.timestamp_millis(), file.path))).collect())
     }
 
@@ -335,11 +334,11 @@ impl Sink {
     /// When the database fails.
     pub async fn add_file(&self, file: &NewFile, now_ms: i64) -> Result<FileRecord, SyncError> {
         use files::Column as C;
-        let write = self.begin().await?;
+        let write = self.db.begin().await?;
         files::Entity::update_many()
             .col_expr(C::State, Expr::value(FileState::Failed.name()))
             .col_expr(C::Error, Expr::value("newer content came to its path before it was finished"))
-            .col_expr(C::FinishedAt, Expr::value(self.dialect.time(Some(now_ms))))
+            .col_expr(C::FinishedAt, Expr::value(self.db.dialect.time(Some(now_ms))))
             .filter(is_at(&file.path))
             .filter(C::State.is_in([FileState::Pending.name(), FileState::Syncing.name()]))
             .exec(&write.transaction)
@@ -362,7 +361,7 @@ impl Sink {
         if files.is_empty() {
             return Ok(HashMap::new());
         }
-        let write = self.begin().await?;
+        let write = self.db.begin().await?;
         for files in files.chunks(PATHS_PER_QUERY) {
             write.transaction.execute(&self.insert_files(files, now_ms)).await?;
         }
@@ -391,7 +390,7 @@ impl Sink {
             (C::Market, file.market.clone().into()),
             (C::Sha256, file.sha256.as_str().into()),
             (C::SizeBytes, file.size_bytes.into()),
-            (C::Version, self.dialect.time(Some(file.version_ms))),
+            (C::Version, self.db.dialect.time(Some(file.version_ms))),
             (C::State, file.state.name().into()),
             (C::RowsRead, zero()),
             (C::RowsAccepted, zero()),
@@ -403,8 +402,8 @@ impl Sink {
             (C::RowsUnchanged, zero()),
             (C::RowsStale, zero()),
             (C::RowsDeleted, zero()),
-            (C::StartedAt, self.dialect.time(Some(now_ms))),
-            (C::FinishedAt, self.dialect.time(is_final.then_some(now_ms))),
+            (C::StartedAt, self.db.dialect.time(Some(now_ms))),
+            (C::FinishedAt, self.db.dialect.time(is_final.then_some(now_ms))),
             (C::Error, file.error.clone().into()),
             (C::ModifiedNs, file.modified_ns.into()),
             (C::Inode, file.inode.into()),
@@ -430,12 +429,12 @@ impl Sink {
     ) -> Result<(), SyncError> {
         use files::Column as C;
         let is_final = !matches!(state, FileState::Pending | FileState::Syncing);
-        let write = self.begin().await?;
+        let write = self.db.begin().await?;
         let mut update = files::Entity::update_many()
             .col_expr(C::State, Expr::value(state.name()))
             .col_expr(C::Transform, Expr::value(transform))
             .col_expr(C::Error, Expr::value(error.map(str::to_owned)))
-            .col_expr(C::FinishedAt, Expr::value(self.dialect.time(is_final.then_some(now_ms))))
+            .col_expr(C::FinishedAt, Expr::value(self.db.dialect.time(is_final.then_some(now_ms))))
             .filter(C::Id.eq(id));
         if is_final {
             update = update.col_expr(C::Attempts, Expr::value(None::<String>));
@@ -455,7 +454,7 @@ impl Sink {
     ///
     /// When the database fails.
     pub async fn set_stamp(&self, id: i64, modified_ns: i64, inode: i64, changed_ns: i64) -> Result<(), SyncError> {
-        let write = self.begin().await?;
+        let write = self.db.begin().await?;
         files::Entity::update_many()
             .col_expr(files::Column::ModifiedNs, Expr::value(modified_ns))
             .col_expr(files::Column::Inode, Expr::value(inode))
@@ -474,7 +473,7 @@ impl Sink {
     pub async fn totals(&self, datasets: &[Arc<Dataset>]) -> Result<LedgerTotals, SyncError> {
         use files::Column as C;
         // PostgreSQL and MySQL add integers up to a wider type; the driver reads this one on all three.
-        let integer = if self.dialect == crate::sink::db::dialect::Dialect::Mysql { "SIGNED" } else { "BIGINT" };
+        let integer = if self.db.dialect == crate::sink::db::dialect::Dialect::Mysql { "SIGNED" } else { "BIGINT" };
         let sum = |column: C| Expr::expr(Expr::col(column).sum()).cast_as(integer);
         let rows = files::Entity::find()
             .select_only()
@@ -489,7 +488,7 @@ impl Sink {
             .column_as(sum(C::RowsStale), "stale")
             .column_as(sum(C::RowsDeleted), "deleted")
             .into_model::<RowTotals>()
-            .all(&self.connection)
+            .all(&self.db.connection)
             .await?;
         let mut totals =
             LedgerTotals { files: FileState::ALL.map(|state| (state.name(), 0)).into(), ..LedgerTotals::default() };
@@ -521,7 +520,7 @@ impl Sink {
             .filter(now::counts_now(datasets))
             .group_by(C::State)
             .into_tuple()
-            .all(&self.connection)
+            .all(&self.db.connection)
             .await?;
         for (state, files) in states {
             if let Some(state) = FileState::from_name(&state) {
@@ -534,12 +533,12 @@ impl Sink {
     async fn add_open_totals(&self, totals: &mut LedgerTotals) -> Result<(), SyncError> {
         use sea_orm::PaginatorTrait;
         let open = entity::rejects::Entity::find().filter(now::is_open_now());
-        totals.rejects_open = open.count(&self.connection).await?;
-        totals.dirty_groups = entity::dirty_groups::Entity::find().count(&self.connection).await?;
+        totals.rejects_open = open.count(&self.db.connection).await?;
+        totals.dirty_groups = entity::dirty_groups::Entity::find().count(&self.db.connection).await?;
         let last = files::Entity::find()
             .filter(files::Column::State.eq(FileState::Synced.name()))
             .order_by_desc(files::Column::FinishedAt)
-            .one(&self.connection)
+            .one(&self.db.connection)
             .await?;
         totals.last_synced_ms = last.and_then(|file| file.finished_at).map(|at| at.timestamp_millis());
         Ok(())

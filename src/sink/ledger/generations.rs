@@ -2,7 +2,7 @@
 //! these rows elsewhere holds as long as the name is the one it was noted under.
 
 use crate::error::SyncError;
-use crate::sink::Sink;
+use crate::sink::ledger::Ledger;
 use entity::generations;
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{ConnectionTrait, EntityTrait, Set};
@@ -17,7 +17,7 @@ pub fn new_generation() -> String {
     format!("{}-{}-{}", now.as_nanos(), std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
-impl Sink {
+impl Ledger {
     /// The generation of a table's rows of a market; `None` before the first commit.
     ///
     /// # Errors
@@ -25,7 +25,7 @@ impl Sink {
     /// When the database fails.
     pub async fn generation(&self, table: &str, market: &str) -> Result<Option<String>, SyncError> {
         let key = (table.to_owned(), market.to_owned());
-        let row = generations::Entity::find_by_id(key).one(&self.connection).await?;
+        let row = generations::Entity::find_by_id(key).one(&self.db.connection).await?;
         Ok(row.map(|row| row.generation))
     }
 

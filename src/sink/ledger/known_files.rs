@@ -2,7 +2,7 @@
 //! read at every start.
 
 use crate::error::SyncError;
-use crate::sink::Sink;
+use crate::sink::ledger::Ledger;
 use crate::sink::ledger::files::{FileRecord, FileState, PATHS_PER_QUERY, path_key};
 use entity::files;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
@@ -59,7 +59,7 @@ impl From<&FileRecord> for KnownFile {
     }
 }
 
-impl Sink {
+impl Ledger {
     /// Every version of the files at these paths, the newest one of a path after the others.
     ///
     /// # Errors
@@ -75,7 +75,7 @@ impl Sink {
                 .filter(C::PathKey.is_in(paths.iter().map(|path| path_key(path))))
                 .order_by_asc(C::Id)
                 .into_tuple()
-                .all(&self.connection)
+                .all(&self.db.connection)
                 .await?;
             known.extend(rows.into_iter().map(
                 |(path_key, state, size_bytes, modified_ns, inode, changed_ns, transform)| {

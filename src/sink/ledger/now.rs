@@ -3,7 +3,7 @@
 
 use crate::error::SyncError;
 use crate::feed::dataset::{Dataset, FeedKind};
-use crate::sink::Sink;
+use crate::sink::ledger::Ledger;
 use crate::sink::ledger::files::FileState;
 use entity::{files, rejects};
 use sea_orm::sea_query::{Alias, Condition, Expr, ExprTrait, Query, SelectStatement, SimpleExpr};
@@ -29,7 +29,7 @@ pub struct LookedFor {
     pub is_vanished: bool,
 }
 
-impl Sink {
+impl Ledger {
     /// Files that count only while they are there, after that line of the ledger: stopped ones, and those with open rejects.
     ///
     /// # Errors
@@ -47,7 +47,7 @@ impl Sink {
             .order_by_asc(C::Id)
             .limit(FILES_PER_LOOK)
             .into_tuple()
-            .all(&self.connection)
+            .all(&self.db.connection)
             .await?;
         let file = |(id, path, state, vanished_at): (i64, String, String, Option<_>)| LookedFor {
             id,
@@ -67,9 +67,9 @@ impl Sink {
         if ids.is_empty() {
             return Ok(());
         }
-        let write = self.begin().await?;
+        let write = self.db.begin().await?;
         files::Entity::update_many()
-            .col_expr(files::Column::VanishedAt, Expr::value(self.dialect.time(vanished_ms)))
+            .col_expr(files::Column::VanishedAt, Expr::value(self.db.dialect.time(vanished_ms)))
             .filter(files::Column::Id.is_in(ids.iter().copied()))
             .exec(&write.transaction)
             .await?;

@@ -2,13 +2,13 @@
 
 use crate::error::SyncError;
 use crate::feed::dataset::{NumberForm, NumberForms};
-use crate::sink::Sink;
+use crate::sink::ledger::Ledger;
 use crate::values::number::DecimalSign;
 use entity::number_forms;
 use sea_orm::sea_query::Query;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder};
 
-impl Sink {
+impl Ledger {
     /// What earlier files have proved.
     ///
     /// # Errors
@@ -20,7 +20,7 @@ impl Sink {
             .filter(C::Dataset.eq(dataset))
             .filter(C::Market.eq(market))
             .order_by_asc(C::Id)
-            .all(&self.connection)
+            .all(&self.db.connection)
             .await?;
         let mut forms = NumberForms::new();
         for row in rows {
@@ -61,10 +61,10 @@ impl Sink {
                 form.decimal.map(|sign| sign.as_str().to_owned()).into(),
                 form.currency.clone().into(),
                 form.file_id.into(),
-                self.dialect.time(Some(now_ms)).into(),
+                self.db.dialect.time(Some(now_ms)).into(),
             ]);
         }
-        let write = self.begin().await?;
+        let write = self.db.begin().await?;
         write.transaction.execute(&insert).await?;
         write.commit().await
     }

@@ -1,9 +1,8 @@
 //! Obstacles: what stands in the way of a change that files or definitions need, most often somebody's object. Everything
 //! else goes on; the ledger has it for `status`, and it goes by itself once the change can be made.
 
-use crate::error::{SyncError, Verdict};
-use crate::sink::Sink;
-use crate::sink::marts::objects::Dependent;
+use crate::error::SyncError;
+use crate::sink::ledger::Ledger;
 use crate::values::moment::format_moment;
 use chrono::Utc;
 use entity::obstacles::{Column, Entity, Model};
@@ -48,21 +47,32 @@ impl Obstacle {
     }
 }
 
-impl Sink {
+/// Something that depends on a relation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Dependent {
+    /// What it is, and its name.
+    pub object: String,
+    /// The statement that takes it out of the way.
+    pub run: String,
+    /// The view, where it is one that tidegate makes itself.
+    pub own_view: Option<String>,
+    /// Whether it is of the kinds that never let a column change, whatever it changes to.
+    pub is_firm: bool,
+}
+
+impl Ledger {
     /// Reads what the ledger knows, also when a transaction that changed it may have failed.
     pub(crate) async fn load_obstacles(&self) -> Result<(), SyncError> {
-        let known = self.known_obstacles(&self.connection).await?;
+        let known = self.known_obstacles(&self.db.connection).await?;
         *self.obstacles() = known.into_iter().map(|obstacle| (obstacle.about.clone(), obstacle)).collect();
         Ok(())
     }
 
     /// Forgets what stood in the way of marts and views that nobody defines any more.
-    pub(crate) async fn forget_obstacles_of_others(&self) -> Result<(), SyncError> {
-        let marts = self.definitions.marts.iter().map(|mart| &mart.shape.name);
-        let defined: Vec<&String> = marts.chain(self.definitions.views.iter().map(|view| &view.name)).collect();
+    pub(crate) async fn forget_obstacles_of_others(&self, defined: &[&String]) -> Result<(), SyncError> {
         for about in self.obstacles_about() {
             if !about.contains('.') && !defined.contains(&&about) {
-                self.clear(&self.connection, &about).await?;
+                self.clear(&self.db.connection, &about).await?;
             }
         }
         Ok(())
@@ -113,7 +123,7 @@ impl Sink {
                 object.into(),
                 reason.into(),
                 run.into(),
-                self.dialect.time(Some(Utc::now().timestamp_millis())).into(),
+                self.db.dialect.time(Some(Utc::now().timestamp_millis())).into(),
             ])
             .on_conflict(
                 OnConflict::column(Column::About)
@@ -138,29 +148,5 @@ impl Sink {
 
     fn obstacles(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Obstacle>> {
         self.obstacles.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Does what may fail without the transaction failing with it, where a transaction can take back what it did to
-    /// tables. The outer error is one that ends the transaction: a database that is away, or a fault of tidegate itself.
-    pub(crate) async fn attempt<T>(
-        &self,
-        connection: &impl ConnectionTrait,
-        work: impl Future<Output = Result<T, SyncError>>,
-    ) -> Result<Result<T, SyncError>, SyncError> {
-        let is_nested = self.dialect.rolls_back_ddl();
-        if is_nested {
-            connection.execute_unprepared("SAVEPOINT tidegate_attempt").await?;
-        }
-        let done = match work.await {
-            Err(error @ SyncError::Database(_)) if error.verdict() == Verdict::Fail => Err(error),
-            done => Ok(done?),
-        };
-        if is_nested {
-            if done.is_err() {
-                connection.execute_unprepared("ROLLBACK TO SAVEPOINT tidegate_attempt").await?;
-            }
-            connection.execute_unprepared("RELEASE SAVEPOINT tidegate_attempt").await?;
-        }
-        Ok(done)
     }
 }

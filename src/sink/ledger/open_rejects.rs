@@ -3,9 +3,8 @@
 use crate::error::SyncError;
 use crate::feed::correction::OpenReject;
 use crate::feed::dataset::Dataset;
-use crate::sink::Sink;
 use crate::sink::ledger::files::{FileRecord, FileState};
-use crate::sink::ledger::now;
+use crate::sink::ledger::{Ledger, now};
 use entity::{files, rejects};
 use sea_orm::sea_query::{ExprTrait, LikeExpr};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
@@ -31,7 +30,7 @@ pub struct RejectedFile {
     pub open: u64,
 }
 
-impl Sink {
+impl Ledger {
     /// Files with open rejects, oldest first, after the one with this id; none when there are no more.
     ///
     /// # Errors
@@ -49,10 +48,10 @@ impl Sink {
             .order_by_asc(C::FileId)
             .limit(FILES_PER_PAGE)
             .into_tuple()
-            .all(&self.connection)
+            .all(&self.db.connection)
             .await?;
         let ids = open.iter().map(|&(file_id, _)| file_id);
-        let files = files::Entity::find().filter(files::Column::Id.is_in(ids)).all(&self.connection).await?;
+        let files = files::Entity::find().filter(files::Column::Id.is_in(ids)).all(&self.db.connection).await?;
         let mut files: HashMap<i64, files::Model> = files.into_iter().map(|file| (file.id, file)).collect();
         let rejected = open.into_iter().filter_map(|(file_id, open)| {
             Some(RejectedFile { file: files.remove(&file_id)?.into(), open: u64::try_from(open).unwrap_or(0) })
@@ -84,7 +83,7 @@ impl Sink {
                 .order_by_asc(C::RowNumber)
                 .order_by_asc(C::Id)
                 .limit(asked)
-                .all(&self.connection)
+                .all(&self.db.connection)
                 .await?;
             let Some(end) = page.last() else { break };
             last = (end.row_number, end.id);
@@ -117,7 +116,7 @@ impl Sink {
             .filter(now::counts_now(datasets))
             .order_by_asc(C::Id)
             .limit(FILES_PER_PAGE)
-            .all(&self.connection)
+            .all(&self.db.connection)
             .await?;
         Ok(quarantined.into_iter().map(FileRecord::from).collect())
     }
@@ -135,6 +134,6 @@ impl Sink {
         let like = LikeExpr::new(format!("%{escaped}")).escape('|');
         let paths =
             files::Entity::find().select_only().column(files::Column::Path).filter(files::Column::Path.like(like));
-        Ok(paths.limit(FILES_PER_PAGE).into_tuple().all(&self.connection).await?)
+        Ok(paths.limit(FILES_PER_PAGE).into_tuple().all(&self.db.connection).await?)
     }
 }

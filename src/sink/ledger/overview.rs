@@ -3,12 +3,11 @@
 use crate::chunk::Counts;
 use crate::error::SyncError;
 use crate::feed::dataset::Dataset;
-use crate::sink::marts::refresh::Marks;
-use crate::sink::Sink;
 use crate::sink::db::lease;
 use crate::sink::ledger::files::FileState;
-use crate::sink::ledger::now;
+use crate::sink::ledger::marks::Marks;
 use crate::sink::ledger::obstacles::Obstacle;
+use crate::sink::ledger::{Ledger, now};
 use crate::values::moment::format_moment;
 use chrono::{DateTime, TimeDelta, Utc};
 use entity::{files, rejects, schema_changes};
@@ -153,7 +152,7 @@ pub struct MartLag {
     pub groups: Option<i64>,
 }
 
-impl Sink {
+impl Ledger {
     /// How the work goes, at a moment that is called now.
     ///
     /// # Errors
@@ -172,8 +171,8 @@ impl Sink {
             rejects: self.open_rejects().await?,
             held: self.stopped_files(&[FileState::Held], datasets).await?,
             refused: self.stopped_files(&[FileState::Quarantined, FileState::Failed], datasets).await?,
-            objects_in_the_way: self.known_obstacles(&self.connection).await?,
-            lease: lease::look(&self.connection)
+            objects_in_the_way: self.known_obstacles(&self.db.connection).await?,
+            lease: lease::look(&self.db.connection)
                 .await?
                 .map(|status| LeaseView { beat_at: status.beat_ms.map(format_moment), status }),
             schema_changes: self.latest_schema_changes().await?,
@@ -191,19 +190,19 @@ impl Sink {
             .order_by_desc(C::Id)
             .limit(RATE_FILES)
             .into_tuple()
-            .all(&self.connection)
+            .all(&self.db.connection)
             .await?;
         let rows: i64 = recent.iter().map(|(rows, ..)| rows).sum();
         let took = |(_, started, finished): &(i64, DateTime<Utc>, Option<DateTime<Utc>>)| {
             finished.map_or(TimeDelta::zero(), |finished| finished - *started).max(TimeDelta::zero())
         };
         let seconds = recent.iter().map(took).sum::<TimeDelta>().num_milliseconds() as f64 / 1000.0;
-        let hour_ago = self.dialect.time(Some(now_ms - TimeDelta::hours(1).num_milliseconds()));
+        let hour_ago = self.db.dialect.time(Some(now_ms - TimeDelta::hours(1).num_milliseconds()));
         let in_hour = files::Entity::find().filter(is_synced()).filter(Expr::col(C::FinishedAt).gte(hour_ago));
         Ok(Rates {
             rows_per_second: (seconds > 0.0).then(|| (rows as f64 / seconds).round()),
             files: recent.len() as u64,
-            files_per_hour: in_hour.count(&self.connection).await?,
+            files_per_hour: in_hour.count(&self.db.connection).await?,
         })
     }
 
@@ -218,7 +217,7 @@ impl Sink {
             market: file.market,
             state: file.state,
         };
-        Ok(latest.all(&self.connection).await?.into_iter().map(view).collect())
+        Ok(latest.all(&self.db.connection).await?.into_iter().map(view).collect())
     }
 
     async fn open_rejects(&self) -> Result<Vec<OpenRejects>, SyncError> {
@@ -233,20 +232,20 @@ impl Sink {
             .order_by_desc(C::FileId)
             .limit(LISTED_MAX)
             .into_tuple()
-            .all(&self.connection)
+            .all(&self.db.connection)
             .await?;
         let paths: HashMap<i64, String> = files::Entity::find()
             .select_only()
             .columns([files::Column::Id, files::Column::Path])
             .filter(files::Column::Id.is_in(by_file.iter().map(|&(file_id, ..)| file_id)))
             .into_tuple::<(i64, String)>()
-            .all(&self.connection)
+            .all(&self.db.connection)
             .await?
             .into_iter()
             .collect();
         let first = rejects::Entity::find().filter(C::Id.is_in(by_file.iter().map(|&(_, _, first)| first)));
         let reasons: HashMap<i64, String> =
-            first.all(&self.connection).await?.into_iter().map(|reject| (reject.id, reject.reason)).collect();
+            first.all(&self.db.connection).await?.into_iter().map(|reject| (reject.id, reject.reason)).collect();
         let view = |(file_id, rows, first): (i64, i64, i64)| OpenRejects {
             path: paths.get(&file_id).cloned().unwrap_or_default(),
             rows,
@@ -273,7 +272,7 @@ impl Sink {
             at: file.finished_at.map(|at| format_moment(at.timestamp_millis())),
             reason: file.error.unwrap_or_default(),
         };
-        Ok(stopped.all(&self.connection).await?.into_iter().map(view).collect())
+        Ok(stopped.all(&self.db.connection).await?.into_iter().map(view).collect())
     }
 
     async fn latest_schema_changes(&self) -> Result<Vec<SchemaChangeView>, SyncError> {
@@ -286,7 +285,7 @@ impl Sink {
             new: change.new_type,
             at: format_moment(change.changed_at.timestamp_millis()),
         };
-        Ok(latest.all(&self.connection).await?.into_iter().map(view).collect())
+        Ok(latest.all(&self.db.connection).await?.into_iter().map(view).collect())
     }
 
     async fn lag(&self) -> Result<Vec<MartLag>, SyncError> {

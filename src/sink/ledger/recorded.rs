@@ -1,38 +1,51 @@
 //! Recorded: what the ledger says tables have, change by change, and how it is told another one.
 
 use crate::error::SyncError;
-use crate::feed::layout::{ColumnShape, Kind, SchemaChange, Shapes};
-use crate::sink::Sink;
+use crate::feed::dataset::Dataset;
+use crate::feed::layout::SchemaChange;
 use crate::sink::db::dialect::Dialect;
-use crate::sink::tables::evolve::{Evolution, declared_shapes};
-use crate::sink::tables::widen::Blocked;
-use entity::{TableShape, schema_changes};
+use crate::sink::ledger::Ledger;
+use crate::sink::ledger::obstacles::Obstacle;
+use entity::{Kind, TableShape, schema_changes};
 use sea_orm::sea_query::{Expr, InsertStatement, Query};
 use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder};
+use std::collections::BTreeSet;
 
 pub(crate) const CREATE_TABLE: &str = "create_table";
-const ADD_COLUMN: &str = "add_column";
-const WIDEN_COLUMN: &str = "widen_column";
+pub(crate) const ADD_COLUMN: &str = "add_column";
+pub(crate) const WIDEN_COLUMN: &str = "widen_column";
 const RENAME_COLUMN: &str = "rename_column";
 
-impl Sink {
-    pub(crate) async fn last_change(&self) -> Result<i64, SyncError> {
-        let last =
-            schema_changes::Entity::find().order_by_desc(schema_changes::Column::Id).one(&self.connection).await?;
-        Ok(last.map_or(0, |change| change.id))
-    }
+/// A column that keeps its kind: table, name, kind, and why.
+pub(crate) type Blocked = (String, String, Kind, Obstacle);
 
-    pub(crate) async fn withdraw_changes(&self, last_change: i64) -> Result<(), SyncError> {
-        let write = self.begin().await?;
-        let later = schema_changes::Entity::delete_many().filter(schema_changes::Column::Id.gt(last_change));
-        later.exec(&write.transaction).await?;
-        write.commit().await
-    }
+/// What a file needs of the tables.
+pub(crate) struct Evolution<'a> {
+    /// Whose file it is.
+    pub dataset: &'a Dataset,
+    /// Tables that are not there yet.
+    pub lacking: &'a [TableShape],
+    /// Columns that tables lack, or that are to be wider.
+    pub changes: &'a [SchemaChange],
+    /// The file.
+    pub file_id: i64,
+    /// When that is.
+    pub now_ms: i64,
+}
 
+impl Evolution<'_> {
+    /// The tables that are made or changed.
+    pub(crate) fn tables(&self) -> BTreeSet<&str> {
+        let changed = self.changes.iter().map(|change| change.table.as_str());
+        self.lacking.iter().map(|shape| shape.name.as_str()).chain(changed).collect()
+    }
+}
+
+impl Ledger {
     /// Has the ledger say again what columns are that could not take another kind.
     pub(crate) async fn withdraw_widenings(&self, blocked: Vec<Blocked>) -> Result<(), SyncError> {
         use schema_changes::Column as C;
-        let write = self.begin().await?;
+        let write = self.db.begin().await?;
         for (table, column, kind, obstacle) in blocked {
             let of_column = Condition::all()
                 .add(C::ChangeKind.eq(WIDEN_COLUMN))
@@ -51,45 +64,17 @@ impl Sink {
         write.commit().await
     }
 
-    /// The shapes that the ledger speaks of, as far as the database has them.
-    pub(crate) async fn existing_shapes(&self, connection: &impl ConnectionTrait) -> Result<Shapes, SyncError> {
-        let mut shapes = self.recorded_shapes(connection).await?;
-        for shape in shapes.values_mut() {
-            let existing = self.columns_in(connection, &shape.name).await?;
-            shape.columns.retain(|column| existing.contains(&column.name));
-        }
-        shapes.retain(|_, shape| !shape.columns.is_empty());
-        Ok(shapes)
+    pub(crate) async fn last_change(&self) -> Result<i64, SyncError> {
+        let last =
+            schema_changes::Entity::find().order_by_desc(schema_changes::Column::Id).one(&self.db.connection).await?;
+        Ok(last.map_or(0, |change| change.id))
     }
 
-    /// What every table is to have: the declared columns, and what the ledger recorded.
-    pub(crate) async fn recorded_shapes(&self, connection: &impl ConnectionTrait) -> Result<Shapes, SyncError> {
-        let recorded = schema_changes::Entity::find()
-            .filter(schema_changes::Column::ChangeKind.is_in([CREATE_TABLE, ADD_COLUMN, WIDEN_COLUMN]))
-            .order_by_asc(schema_changes::Column::Id)
-            .all(connection)
-            .await?;
-        let mut shapes = declared_shapes();
-        for change in recorded {
-            if change.change_kind == CREATE_TABLE {
-                let key = change.new_type.unwrap_or_default();
-                let key = key.split(", ").map(str::to_owned).collect();
-                let shape = TableShape::found(&change.table_name, key);
-                shapes.entry(change.table_name).or_insert(shape);
-                continue;
-            }
-            let Some(shape) = shapes.get_mut(&change.table_name) else { continue };
-            let is_empty = change.new_type.is_none();
-            let kind = change.new_type.as_deref().and_then(Kind::from_name).unwrap_or(Kind::Text);
-            match shape.columns.iter_mut().find(|column| column.name == change.column_name) {
-                Some(column) if change.change_kind == WIDEN_COLUMN => column.widen(kind),
-                Some(_) => {}
-                None if is_empty => shape.columns.push(ColumnShape::found_empty(change.column_name)),
-                None => shape.columns.push(ColumnShape::found(change.column_name, kind)),
-            }
-        }
-        self.definitions.pin(&mut shapes);
-        Ok(shapes)
+    pub(crate) async fn withdraw_changes(&self, last_change: i64) -> Result<(), SyncError> {
+        let write = self.db.begin().await?;
+        let later = schema_changes::Entity::delete_many().filter(schema_changes::Column::Id.gt(last_change));
+        later.exec(&write.transaction).await?;
+        write.commit().await
     }
 
     /// Notes a table with its key, and the dataset that it is for.
@@ -108,7 +93,7 @@ impl Sink {
             dataset.name.as_str().into(),
             shape.key.join(", ").into(),
             file_id.into(),
-            self.dialect.time(Some(now_ms)).into(),
+            self.db.dialect.time(Some(now_ms)).into(),
         ]);
         connection.execute(&insert).await?;
         for column in shape.columns.iter().filter(|column| column.name == "line_count") {
@@ -130,7 +115,7 @@ impl Sink {
         evolution: &Evolution<'_>,
     ) -> Result<(), SyncError> {
         let &Evolution { file_id, now_ms, .. } = evolution;
-        let dialect: Dialect = self.dialect;
+        let dialect: Dialect = self.db.dialect;
         let mut insert = insert_of_changes();
         let mut push = |kind: &str, old: Option<&str>, new: Option<&str>| {
             insert.values_panic([

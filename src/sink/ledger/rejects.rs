@@ -3,7 +3,7 @@
 use crate::chunk::CorrectedRow;
 use crate::error::SyncError;
 use crate::feed::correction::{Header, OpenReject, stem};
-use crate::sink::Sink;
+use crate::sink::ledger::Ledger;
 use crate::sink::ledger::files::{FileRecord, FileState};
 use entity::{files, rejects};
 use sea_orm::sea_query::{Condition, Expr, ExprTrait, Query};
@@ -85,7 +85,7 @@ impl From<rejects::Model> for OpenReject {
     }
 }
 
-impl Sink {
+impl Ledger {
     /// Open rejects of a file that may belong to any record, with the first of them, at most so many.
     ///
     /// # Errors
@@ -99,8 +99,8 @@ impl Sink {
                 .filter(C::ClosedAt.is_null())
                 .filter(C::RecordKey.is_null())
         };
-        let rows = open().count(&self.connection).await?;
-        let first = open().order_by_asc(C::RowNumber).limit(first_max).all(&self.connection).await?;
+        let rows = open().count(&self.db.connection).await?;
+        let first = open().order_by_asc(C::RowNumber).limit(first_max).all(&self.db.connection).await?;
         Ok(UnknownRecords { rows, first: first.into_iter().map(OpenReject::from).collect() })
     }
 
@@ -118,7 +118,7 @@ impl Sink {
             .columns([C::FileId, C::RowNumber, C::CorrectsRow, C::RecordKey, C::ClosedAt])
             .filter(C::FileId.is_in(files))
             .into_tuple()
-            .all(&self.connection)
+            .all(&self.db.connection)
             .await?;
         let row = |(file_id, row_number, corrects_row, key, closed_at): RejectColumns| {
             let is_of_export = file_id == export;
@@ -144,7 +144,7 @@ impl Sink {
                 .filter(C::FileId.eq(export))
                 .filter(C::CorrectedKey.is_in(keys))
                 .into_tuple()
-                .all(&self.connection)
+                .all(&self.db.connection)
                 .await?;
             earlier.extend(rows.into_iter().filter_map(|(number, key, cells)| {
                 Some(EarlierCorrection { number: u64::try_from(number).ok()?, key: key?, cells: cells? })
@@ -166,7 +166,7 @@ impl Sink {
             .filter(C::FileId.eq(file_id))
             .filter(C::CorrectedKey.is_not_null())
             .into_tuple()
-            .all(&self.connection)
+            .all(&self.db.connection)
             .await?;
         Ok(keys.into_iter().flatten().collect())
     }
@@ -179,7 +179,7 @@ impl Sink {
     pub async fn set_header(&self, file_id: i64, header: &Header) -> Result<(), SyncError> {
         // PostgreSQL stores no NUL in text, and JSON writes one as an escape.
         let header = serde_json::to_string(header).expect("names and a character are JSON");
-        let write = self.begin().await?;
+        let write = self.db.begin().await?;
         files::Entity::update_many()
             .col_expr(files::Column::Header, Expr::value(header))
             .filter(files::Column::Id.eq(file_id))
@@ -201,7 +201,7 @@ impl Sink {
             .filter(C::RowsRejected.gt(0).or(C::Corrects.is_not_null()))
             .filter(C::Id.ne(file.id))
             .order_by_asc(C::Id)
-            .all(&self.connection)
+            .all(&self.db.connection)
             .await?;
         let mut corrected = CorrectedFiles::default();
         for candidate in candidates.into_iter().filter(|other| Some(stem(&other.path)) == file.corrects.as_deref()) {
@@ -301,7 +301,7 @@ impl Sink {
 
     async fn close(&self, connection: &impl ConnectionTrait, which: Condition, now_ms: i64) -> Result<(), SyncError> {
         rejects::Entity::update_many()
-            .col_expr(rejects::Column::ClosedAt, Expr::value(self.dialect.time(Some(now_ms))))
+            .col_expr(rejects::Column::ClosedAt, Expr::value(self.db.dialect.time(Some(now_ms))))
             .filter(rejects::Column::ClosedAt.is_null())
             .filter(which)
             .exec(connection)

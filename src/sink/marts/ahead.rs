@@ -2,15 +2,15 @@
 //! ones. What it computes waits in temporary tables of its own, on disk where it is much.
 
 use crate::error::SyncError;
-use crate::feed::layout::TableShape;
-use crate::sink::marts::template::Rendered;
 use crate::sink::db::sqlite_handle::with_handles;
 use crate::sink::db::transaction::{Driver, Transaction, exec_failed, not_acquired};
+use crate::sink::marts::template::Rendered;
+use entity::TableShape;
 use rusqlite::Connection;
 use rusqlite::types::ToSqlOutput;
 use sea_orm::sqlx::pool::PoolConnection;
-use sea_orm::sqlx::{self, AssertSqlSafe, Sqlite};
-use sea_orm::{DatabaseConnection, DbErr, Values};
+use sea_orm::sqlx::{AssertSqlSafe, Sqlite};
+use sea_orm::{DatabaseConnection, DbErr, Values, sqlx};
 use sea_query_sqlx::SqlxValues;
 
 /// A connection that reads.

@@ -1,9 +1,10 @@
 //! Definitions: marts and views as files, a TOML header in a comment and a query below it.
 
 use crate::error::SyncError;
-use crate::feed::layout::{ColumnShape, Kind, Shapes, TableShape};
+use crate::feed::layout::Shapes;
 use crate::sink::marts::partial::{Partial, PartialHeader, TOTALS_VERSION};
 use crate::values::cell::hex;
+use entity::{ColumnShape, Kind, TableShape};
 use regex::Regex;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -144,6 +145,12 @@ impl Definitions {
             }
         }
         Ok(())
+    }
+
+    /// What marts and views are called.
+    pub fn names(&self) -> Vec<&String> {
+        let marts = self.marts.iter().map(|mart| &mart.shape.name);
+        marts.chain(self.views.iter().map(|view| &view.name)).collect()
     }
 
     /// Pins the columns whose kinds must stay: those of keys, tidegate's own, and those that a mart or view

@@ -5,26 +5,29 @@
 
 pub(crate) mod ahead;
 pub mod definition;
+mod inputs;
 pub(crate) mod objects;
 pub mod partial;
 pub mod refresh;
+mod shapes;
 pub mod summary;
 pub mod template;
 pub mod views;
 
 use crate::error::SyncError;
 use crate::feed::dataset::Dataset;
-use crate::feed::layout::TableShape;
-use crate::sink::marts::definition::Mart;
+use crate::sink::db::Db;
+use crate::sink::db::dialect::Dialect;
+use crate::sink::ledger::Ledger;
+use crate::sink::ledger::obstacles::Obstacle;
+use crate::sink::marts::definition::{Definitions, Mart};
 use crate::sink::marts::template::{Scope, render};
 use crate::sink::marts::views::Dropped;
-use crate::sink::Sink;
-use crate::sink::db::dialect::Dialect;
-use crate::sink::ledger::obstacles::Obstacle;
-use entity::{definitions, dirty_groups};
+use crate::sink::tables::Tables;
+use entity::{TableShape, definitions, dirty_groups};
 use sea_orm::sea_query::{Alias, OnConflict, Query, Table, TableDropStatement};
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, Set, Statement};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Records that one query finds the groups of.
 const RECORDS_PER_QUERY: usize = 500;
@@ -60,7 +63,28 @@ impl Drop for FileAtWork<'_> {
     }
 }
 
-impl Sink {
+/// Tables of metrics, and views.
+#[derive(Debug)]
+pub struct Marts {
+    pub(crate) db: Arc<Db>,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) tables: Arc<Tables>,
+    pub(crate) definitions: Definitions,
+    files_at_work: FilesAtWork,
+}
+
+impl Marts {
+    /// The marts and views that are defined.
+    pub(crate) fn new(tables: &Arc<Tables>, definitions: Definitions) -> Self {
+        Self {
+            db: Arc::clone(&tables.db),
+            ledger: Arc::clone(&tables.ledger),
+            tables: Arc::clone(tables),
+            definitions,
+            files_at_work: FilesAtWork::default(),
+        }
+    }
+
     /// Makes the marts' tables, and has them recomputed where their definition changed. Returns the views that had to go
     /// for it. A mart that somebody's object keeps from being made stays as it is, and is left alone.
     pub(crate) async fn define_marts(&self) -> Result<Dropped, SyncError> {
@@ -75,7 +99,7 @@ impl Sink {
     async fn define_mart(&self, mart: &Mart, dropped: &mut Dropped) -> Result<(), SyncError> {
         let mut is_current = true;
         for shape in mart.tables() {
-            is_current &= self.is_made(&self.connection, shape).await?;
+            is_current &= self.is_made(&self.db.connection, shape).await?;
         }
         if is_current && self.is_defined(&mart.shape.name, &mart.fingerprint).await? {
             return Ok(());
@@ -84,12 +108,12 @@ impl Sink {
             return Ok(());
         }
         self.try_queries(mart).await?;
-        let write = self.begin().await?;
+        let write = self.db.begin().await?;
         self.define(&write.transaction, &mart.shape.name, &mart.fingerprint).await?;
         for table in mart.touched_by.keys() {
             self.mark_markets(&write.transaction, mart, table).await?;
         }
-        self.clear(&write.transaction, &mart.shape.name).await?;
+        self.ledger.clear(&write.transaction, &mart.shape.name).await?;
         write.commit().await
     }
 
@@ -104,12 +128,12 @@ impl Sink {
             }
             for (shape, query) in queries {
                 let sql = format!("EXPLAIN {} {}", self.insert_into(shape), query.sql);
-                self.execute_sql(&self.connection, sql, query.binds).await?;
+                self.db.execute_sql(&self.db.connection, sql, query.binds).await?;
             }
         }
         for query in mart.touched_by.values() {
-            let touched = render(&mart.file, query, self.dialect, &self.shapes(), &scopes[1])?;
-            self.execute_sql(&self.connection, format!("EXPLAIN {}", touched.sql), touched.binds).await?;
+            let touched = render(&mart.file, query, self.db.dialect, &self.tables.shapes(), &scopes[1])?;
+            self.db.execute_sql(&self.db.connection, format!("EXPLAIN {}", touched.sql), touched.binds).await?;
         }
         Ok(())
     }
@@ -117,7 +141,7 @@ impl Sink {
     /// Marks of marts that are not defined any more.
     async fn forget_marks_of_others(&self) -> Result<(), SyncError> {
         let defined = self.definitions.marts.iter().map(|mart| mart.shape.name.as_str());
-        let write = self.begin().await?;
+        let write = self.db.begin().await?;
         dirty_groups::Entity::delete_many()
             .filter(dirty_groups::Column::Mart.is_not_in(defined))
             .exec(&write.transaction)
@@ -128,18 +152,18 @@ impl Sink {
     /// Makes the tables of a mart anew; `false` if something stands in the way. Only metrics are lost, and they are computed
     /// anew: the definition is forgotten first, so that a crash in between has it made again.
     async fn make_tables(&self, mart: &Mart, dropped: &mut Dropped) -> Result<bool, SyncError> {
-        if !self.dialect.rolls_back_ddl() {
+        if !self.db.dialect.rolls_back_ddl() {
             // Outside of a transaction, because MySQL's DDL would end it.
-            let _writing = self.writing.lock().await;
-            self.define(&self.connection, &mart.shape.name, "").await?;
-            self.replace_tables(&self.connection, mart, dropped).await?;
+            let _writing = self.db.writing.lock().await;
+            self.define(&self.db.connection, &mart.shape.name, "").await?;
+            self.replace_tables(&self.db.connection, mart, dropped).await?;
             return Ok(true);
         }
-        let write = self.begin().await?;
+        let write = self.db.begin().await?;
         let transaction = &write.transaction;
         self.define(transaction, &mart.shape.name, "").await?;
         let mut also_dropped = dropped.clone();
-        let made = self.attempt(transaction, self.replace_tables(transaction, mart, &mut also_dropped)).await?;
+        let made = self.db.attempt(transaction, self.replace_tables(transaction, mart, &mut also_dropped)).await?;
         let is_made = made.is_ok();
         match made {
             Ok(()) => *dropped = also_dropped,
@@ -151,7 +175,7 @@ impl Sink {
                     objects.extend(self.objects_on(transaction, &shape.name, None).await?);
                 }
                 let obstacle = Obstacle::new(mart.shape.name.clone(), consequence, &error, &objects);
-                self.raise(transaction, obstacle).await?;
+                self.ledger.raise(transaction, obstacle).await?;
             }
         }
         write.commit().await?;
@@ -164,19 +188,19 @@ impl Sink {
         mart: &Mart,
         dropped: &mut Dropped,
     ) -> Result<(), SyncError> {
-        let (backend, collation) = (self.dialect.backend(), self.collation.as_deref());
+        let (backend, collation) = (self.db.dialect.backend(), self.db.collation.as_deref());
         for shape in mart.tables() {
-            if self.dialect == Dialect::Postgres {
+            if self.db.dialect == Dialect::Postgres {
                 self.drop_views_on(connection, &shape.name, None, dropped).await?;
             }
-            let keepsakes = self.keepsakes(connection, &shape.name).await?;
+            let keepsakes = self.db.keepsakes(connection, &shape.name).await?;
             connection.execute(&drop_table(&shape.name)).await?;
             let create = match &mart.partial {
                 Some(partial) if partial.parts.name == shape.name => migration::ddl::create_clustered_table,
                 _ => migration::ddl::create_table,
             };
             connection.execute(&create(shape, backend, collation)).await?;
-            self.give_back(connection, &shape.name, &keepsakes).await?;
+            self.db.give_back(connection, &shape.name, &keepsakes).await?;
         }
         Ok(())
     }
@@ -187,8 +211,8 @@ impl Sink {
         connection: &impl ConnectionTrait,
         shape: &TableShape,
     ) -> Result<bool, SyncError> {
-        let (backend, name) = (self.dialect.backend(), shape.name.as_str());
-        let catalog = Statement::from_sql_and_values(backend, self.dialect.catalog_query(), [name.into()]);
+        let (backend, name) = (self.db.dialect.backend(), shape.name.as_str());
+        let catalog = Statement::from_sql_and_values(backend, self.db.dialect.catalog_query(), [name.into()]);
         let rows = connection.query_all_raw(catalog).await?;
         let made = rows
             .iter()
@@ -197,17 +221,17 @@ impl Sink {
         let place = |column: &str| shape.key.iter().position(|key| key == column).map_or(0, |place| place as i64 + 1);
         let wanted = shape.columns.iter();
         let mut wanted =
-            wanted.map(|column| (&column.name, self.dialect.catalog_type(column.kind), place(&column.name)));
+            wanted.map(|column| (&column.name, self.db.dialect.catalog_type(column.kind), place(&column.name)));
         Ok(made.len() == shape.columns.len()
             && made.iter().all(|(name, kind, place)| wanted.next() == Some((name, kind.as_str(), *place))))
     }
 
     /// Whether a mart or view was made from this text.
     pub(crate) async fn is_defined(&self, name: &str, fingerprint: &str) -> Result<bool, SyncError> {
-        self.is_defined_in(&self.connection, name, fingerprint).await
+        self.is_defined_in(&self.db.connection, name, fingerprint).await
     }
 
-    /// As [`Sink::is_defined`], as a transaction sees it.
+    /// As [`Marts::is_defined`], as a transaction sees it.
     pub(crate) async fn is_defined_in(
         &self,
         connection: &impl ConnectionTrait,
@@ -253,10 +277,10 @@ impl Sink {
             }
             for keys in keys.chunks(RECORDS_PER_QUERY) {
                 let scope = Scope::Keys(market.to_owned(), keys.to_vec());
-                let groups = render(&mart.file, query, self.dialect, &self.shapes(), &scope)?;
+                let groups = render(&mart.file, query, self.db.dialect, &self.tables.shapes(), &scope)?;
                 // Placeholders are numbered through, so the values of this line come after the query's.
                 let (mart_at, market_at) = (groups.binds.len() + 1, groups.binds.len() + 2);
-                let (sql, binds) = match self.dialect {
+                let (sql, binds) = match self.db.dialect {
                     Dialect::Postgres => (
                         format!(
                             "INSERT INTO tidegate_dirty_groups (mart, market, group_key) \
@@ -273,7 +297,7 @@ impl Sink {
                         [vec![mart.shape.name.as_str().into(), market.into()], groups.binds].concat(),
                     ),
                 };
-                let marked = self.execute_sql(connection, sql, binds).await;
+                let marked = self.db.execute_sql(connection, sql, binds).await;
                 marked.map_err(|error| SyncError::from(error).in_definition(&mart.file))?;
             }
         }
@@ -317,7 +341,7 @@ impl Sink {
 
     /// Has every mart computed anew.
     pub(crate) async fn mark_everything(&self) -> Result<(), SyncError> {
-        let write = self.begin().await?;
+        let write = self.db.begin().await?;
         for mart in &self.definitions.marts {
             for table in mart.touched_by.keys() {
                 self.mark_markets(&write.transaction, mart, table).await?;

@@ -2,24 +2,12 @@
 //! them, or would lose them in silence.
 
 use crate::error::SyncError;
-use crate::sink::Sink;
 use crate::sink::db::dialect::Dialect;
+use crate::sink::ledger::obstacles::Dependent;
+use crate::sink::marts::Marts;
 use sea_orm::{ConnectionTrait, Statement};
 
-/// Something that depends on a relation.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Dependent {
-    /// What it is, and its name.
-    pub object: String,
-    /// The statement that takes it out of the way.
-    pub run: String,
-    /// The view, where it is one that tidegate makes itself.
-    pub own_view: Option<String>,
-    /// Whether it is of the kinds that never let a column change, whatever it changes to.
-    is_firm: bool,
-}
-
-impl Sink {
+impl Marts {
     /// What others have built on a column, or with `None` on a relation; what depends on others of it comes before them,
     /// so that the statements can be run in this order.
     pub(crate) async fn objects_on(
@@ -55,7 +43,7 @@ impl Sink {
         column: Option<&str>,
     ) -> Result<Vec<Dependent>, SyncError> {
         let column = column.map(str::to_owned);
-        let (query, binds) = match self.dialect {
+        let (query, binds) = match self.db.dialect {
             // Views are text there, and what is built on a table is set aside (`widen`).
             Dialect::Sqlite => return Ok(Vec::new()),
             Dialect::Mysql if column.is_none() => return Ok(Vec::new()),
@@ -65,7 +53,7 @@ impl Sink {
             }
             Dialect::Postgres => (POSTGRES_DEPENDENTS, vec![relation.into(), column.into()]),
         };
-        let query = Statement::from_sql_and_values(self.dialect.backend(), query, binds);
+        let query = Statement::from_sql_and_values(self.db.dialect.backend(), query, binds);
         let mut dependents = Vec::new();
         for row in connection.query_all_raw(query).await? {
             let own: Option<String> = row.try_get_by_index(2)?;

@@ -11,10 +11,11 @@
 //! are put together from all parts of the group.
 
 use crate::error::SyncError;
-use crate::feed::layout::{ColumnShape, Kind, TableShape};
-use crate::sink::marts::definition::{Mart, columns_of};
 use crate::sink::db::dialect::Dialect;
-use crate::sink::{Sink, texts};
+use crate::sink::db::texts;
+use crate::sink::marts::Marts;
+use crate::sink::marts::definition::{Mart, columns_of};
+use entity::{ColumnShape, Kind, TableShape};
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, Query};
 use sea_orm::{ConnectionTrait, Value};
 use serde::Deserialize;
@@ -229,7 +230,7 @@ impl Partial {
     }
 }
 
-impl Sink {
+impl Marts {
     /// Changes the totals by what some parts add up to.
     pub(crate) async fn change_totals(
         &self,
@@ -239,8 +240,8 @@ impl Sink {
         parts: &[String],
         change: Change,
     ) -> Result<(), SyncError> {
-        let (condition, binds) = condition(self.dialect, market, &partial.by, Some(parts));
-        self.execute_sql(connection, partial.change_text(self.dialect, &condition, change), binds).await?;
+        let (condition, binds) = condition(self.db.dialect, market, &partial.by, Some(parts));
+        self.db.execute_sql(connection, partial.change_text(self.db.dialect, &condition, change), binds).await?;
         fail::fail_point!("during_parts", |_| std::process::abort());
         Ok(())
     }
@@ -257,15 +258,15 @@ impl Sink {
         let keys = groups.map(|groups| groups.iter().map(|group| group.as_str().into()).collect());
         self.delete_keys(connection, &partial.totals, market, &mart.group, keys).await?;
         fail::fail_point!("during_parts", |_| std::process::abort());
-        let (condition, binds) = condition(self.dialect, market, &mart.group, groups);
-        let parts = self.dialect.quote(&partial.parts.name);
+        let (condition, binds) = condition(self.db.dialect, market, &mart.group, groups);
+        let parts = self.db.dialect.quote(&partial.parts.name);
         let insert = format!(
             "INSERT INTO {} ({}) {}",
-            self.dialect.quote(&partial.totals.name),
-            partial.totals_columns(self.dialect),
-            partial.totals_of(self.dialect, &parts, &condition)
+            self.db.dialect.quote(&partial.totals.name),
+            partial.totals_columns(self.db.dialect),
+            partial.totals_of(self.db.dialect, &parts, &condition)
         );
-        self.execute_sql(connection, insert, binds).await?;
+        self.db.execute_sql(connection, insert, binds).await?;
         Ok(())
     }
 

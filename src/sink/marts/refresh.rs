@@ -9,24 +9,23 @@
 //! one writer, reads for one of them ahead (`sink::ahead`) while it computes and writes the other.
 
 use crate::error::SyncError;
-use crate::feed::layout::{Kind, TableShape};
-use crate::sink::marts::FileAtWork;
+use crate::process::clock::millis;
+use crate::process::progress::moved;
+use crate::sink::db::dialect::Dialect;
+use crate::sink::db::long_step::DbSession;
+use crate::sink::db::transaction::Transaction;
+use crate::sink::db::write::WriteTransaction;
+use crate::sink::ledger::marks::Marks;
 use crate::sink::marts::ahead::{Ahead, Reader};
 use crate::sink::marts::definition::Mart;
 use crate::sink::marts::partial::{Change, Partial};
 use crate::sink::marts::template::{Rendered, Scope, render, render_over};
-use crate::process::clock::millis;
-use crate::process::progress::moved;
-use crate::sink::db::dialect::Dialect;
-use crate::sink::db::long_step::Session;
-use crate::sink::db::transaction::Transaction;
-use crate::sink::{Sink, WriteTransaction};
+use crate::sink::marts::{FileAtWork, Marts};
 use crate::values::moment::parse_day;
-use entity::dirty_groups::{self, Column as Mark};
+use entity::dirty_groups::Column as Mark;
+use entity::{Kind, TableShape, dirty_groups};
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, Query};
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Value,
-};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Value};
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
@@ -45,16 +44,6 @@ const GROUPS_PER_REFRESH: usize = 200;
 
 /// Parts that one transaction recomputes, and groups that one statement names: most parts touch the same groups.
 const PARTS_PER_REFRESH: usize = 2000;
-
-/// Marks of one mart and market.
-#[derive(FromQueryResult)]
-pub(crate) struct Marks {
-    pub mart: String,
-    pub market: String,
-    last_id: i64,
-    marks: i64,
-    group_marks: i64,
-}
 
 /// What is marked of one mart and market: parts where the mart has some, else groups.
 struct Due<'a> {
@@ -86,20 +75,13 @@ enum Rows<'a> {
     Ahead(&'a mut Reader, Ahead),
 }
 
-impl Marks {
-    /// How many marks there are of groups or parts; `None` when the market is marked as a whole.
-    pub fn groups(&self) -> Option<i64> {
-        (self.group_marks == self.marks).then_some(self.marks)
-    }
-}
-
 impl<'a> Queue<'a> {
     fn take<T>(&self, take: impl FnOnce(&mut VecDeque<Due<'a>>) -> T) -> T {
         take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-impl Sink {
+impl Marts {
     /// Recomputes what is marked of the marts that a file touches, and of those that no file at work touches, which a
     /// file that failed may have left. Without a file, everything that is marked.
     ///
@@ -139,14 +121,14 @@ impl Sink {
             due.iter().filter(|due| due.is_whole).map(|due| (due.mart, due.market.as_str())).collect();
         self.wait_for_others(&whole).await?;
         let marts: Vec<&Mart> = due.iter().map(|due| due.mart).collect();
-        self.make_indexes_in_time(&self.unindexed(marts).await?).await
+        self.tables.make_indexes_in_time(&self.unindexed(marts).await?).await
     }
 
     async fn refresh_market(&self, market: &str, file: Option<&FileAtWork<'_>>) -> Result<(), SyncError> {
         loop {
             // No chunk is committed meanwhile: it would not mark again what is marked as a whole, and what is read ahead
             // lacks its rows. Others have their turn between two markets.
-            let writing = self.writing.lock().await;
+            let writing = self.db.writing.lock().await;
             // Another file's refresh may have been faster.
             let mut due = self.due(file).await?;
             due.retain(|due| due.market == *market);
@@ -155,20 +137,20 @@ impl Sink {
                 return self.refresh_two_at_a_time(due).await;
             }
             drop(writing);
-            self.make_indexes_in_time(&unindexed).await?;
+            self.tables.make_indexes_in_time(&unindexed).await?;
         }
     }
 
     /// The right to write, while a mart can be computed.
     async fn turn_for(&self, mart: &Mart) -> Result<MutexGuard<'_, ()>, SyncError> {
         loop {
-            let writing = self.writing.lock().await;
+            let writing = self.db.writing.lock().await;
             let unindexed = self.unindexed([mart]).await?;
             if unindexed.is_empty() {
                 return Ok(writing);
             }
             drop(writing);
-            self.make_indexes_in_time(&unindexed).await?;
+            self.tables.make_indexes_in_time(&unindexed).await?;
         }
     }
 
@@ -178,7 +160,7 @@ impl Sink {
         due.sort_by_key(|due| due.mart.partial.is_some());
         let queue = Queue(Mutex::new(due.into()));
         let all_from_back = self.refresh_all(&queue, VecDeque::pop_back);
-        if self.dialect != Dialect::Sqlite {
+        if self.db.dialect != Dialect::Sqlite {
             tokio::try_join!(all_from_back, self.refresh_all(&queue, VecDeque::pop_front))?;
             return Ok(());
         }
@@ -213,14 +195,14 @@ impl Sink {
             let started = Instant::now();
             let reader = match &mut reader {
                 Some(reader) => reader,
-                none => none.insert(Reader::open(&self.connection).await?),
+                none => none.insert(Reader::open(&self.db.connection).await?),
             };
             let (shape, query) = match &due.mart.partial {
                 Some(partial) => (&partial.parts, self.parts_query(due.mart, partial, &scope_of(&due.market, None))?),
                 None => (&due.mart.shape, self.groups_query(due.mart, &scope_of(&due.market, None))?),
             };
             let step = format!("computing {} of market {}", due.mart.shape.name, due.market);
-            let ahead = self.long_step(&step, Session::Sqlite, reader.compute(shape, query)).await;
+            let ahead = self.db.long_step(&step, DbSession::Sqlite, reader.compute(shape, query)).await;
             let ahead = ahead.map_err(|error| error.in_definition(&due.mart.file))?;
             let elapsed_ms = millis(started.elapsed());
             debug!(mart = due.mart.shape.name, market = due.market, elapsed_ms, "mart computed ahead");
@@ -231,13 +213,13 @@ impl Sink {
 
     /// Large changes leave the planner with a wrong picture of the tables.
     async fn gather_statistics(&self) -> Result<(), SyncError> {
-        let shapes = self.shapes();
+        let shapes = self.tables.shapes();
         let tables: Vec<&String> = shapes.keys().collect();
-        if let Some(statement) = self.dialect.gather_statistics(&tables) {
-            let _writing = self.writing.lock().await;
-            let write = self.begin_beside_others().await?;
+        if let Some(statement) = self.db.dialect.gather_statistics(&tables) {
+            let _writing = self.db.writing.lock().await;
+            let write = self.db.begin_beside_others().await?;
             let gather = write.transaction.execute_unprepared(&statement);
-            self.long_step("counting rows for the planner", write.transaction.session, gather).await?;
+            self.db.long_step("counting rows for the planner", write.transaction.session, gather).await?;
             write.commit().await?;
         }
         Ok(())
@@ -274,7 +256,7 @@ impl Sink {
         }
         let step = format!("computing {} of market {market}", mart.shape.name);
         let compute = self.compute(&write.transaction, due, marked, ahead);
-        let computed = self.long_step(&step, write.transaction.session, compute).await;
+        let computed = self.db.long_step(&step, write.transaction.session, compute).await;
         computed.map_err(|error| error.in_definition(&mart.file))?;
         write.commit().await?;
         moved();
@@ -311,8 +293,8 @@ impl Sink {
 
     async fn begin_in(&self, turn: Turn, mart: &Mart) -> Result<WriteTransaction<'_>, SyncError> {
         match turn {
-            Turn::EachItsOwn => self.begin_holding(self.turn_for(mart).await?).await,
-            Turn::Callers => self.begin_beside_others().await,
+            Turn::EachItsOwn => self.db.begin_holding(self.turn_for(mart).await?).await,
+            Turn::Callers => self.db.begin_beside_others().await,
         }
     }
 
@@ -374,12 +356,12 @@ impl Sink {
     }
 
     pub(crate) fn groups_query(&self, mart: &Mart, scope: &Scope) -> Result<Rendered, SyncError> {
-        let totals = mart.partial.as_ref().map(|partial| self.dialect.quote(&partial.totals.name));
-        render_over(&mart.file, &mart.body, totals, self.dialect, &self.shapes(), scope)
+        let totals = mart.partial.as_ref().map(|partial| self.db.dialect.quote(&partial.totals.name));
+        render_over(&mart.file, &mart.body, totals, self.db.dialect, &self.tables.shapes(), scope)
     }
 
     pub(crate) fn parts_query(&self, mart: &Mart, partial: &Partial, scope: &Scope) -> Result<Rendered, SyncError> {
-        render(&mart.file, &partial.body, self.dialect, &self.shapes(), scope)
+        render(&mart.file, &partial.body, self.db.dialect, &self.tables.shapes(), scope)
     }
 
     pub(crate) async fn delete_keys(
@@ -401,8 +383,8 @@ impl Sink {
 
     /// The beginning of the statement that inserts rows of a query.
     pub(crate) fn insert_into(&self, shape: &TableShape) -> String {
-        let columns: Vec<String> = shape.columns.iter().map(|column| self.dialect.quote(&column.name)).collect();
-        format!("INSERT INTO {} ({})", self.dialect.quote(&shape.name), columns.join(", "))
+        let columns: Vec<String> = shape.columns.iter().map(|column| self.db.dialect.quote(&column.name)).collect();
+        format!("INSERT INTO {} ({})", self.db.dialect.quote(&shape.name), columns.join(", "))
     }
 
     async fn insert_computed(
@@ -414,7 +396,7 @@ impl Sink {
         let insert = self.insert_into(shape);
         match rows {
             Rows::Query(query) => {
-                self.execute_sql(transaction, format!("{insert} {}", query.sql), query.binds).await?;
+                self.db.execute_sql(transaction, format!("{insert} {}", query.sql), query.binds).await?;
             }
             Rows::Ahead(reader, ahead) => reader.move_into(transaction, &insert, ahead).await?,
         }
@@ -424,12 +406,12 @@ impl Sink {
     /// What is due of the marts that a file touches and of those that no file at work does, in the order of their names.
     async fn due(&self, file: Option<&FileAtWork<'_>>) -> Result<Vec<Due<'_>>, SyncError> {
         let mut all = Vec::new();
-        for marks in self.marks().await? {
+        for marks in self.ledger.marks().await? {
             let is_others = |mart: &Mart| {
                 file.is_some_and(|file| !file.touches(mart, &marks.market) && self.is_touched(mart, &marks.market))
             };
             let mart = self.definitions.marts.iter().find(|mart| mart.shape.name == marks.mart);
-            let is_left_alone = |mart: &Mart| is_others(mart) || self.has_obstacle(&marks.mart);
+            let is_left_alone = |mart: &Mart| is_others(mart) || self.ledger.has_obstacle(&marks.mart);
             let Some(mart) = mart.filter(|mart| !is_left_alone(mart)) else { continue };
             let is_whole = marks.groups().is_none();
             let Marks { market, last_id, marks, .. } = marks;
@@ -438,21 +420,6 @@ impl Sink {
             all.push(due);
         }
         Ok(all)
-    }
-
-    /// What is marked of the marts, in the order of their names and of the markets.
-    pub(crate) async fn marks(&self) -> Result<Vec<Marks>, SyncError> {
-        let marks = dirty_groups::Entity::find()
-            .select_only()
-            .columns([Mark::Mart, Mark::Market])
-            .column_as(Mark::Id.max(), "last_id")
-            .column_as(Mark::Id.count(), "marks")
-            .column_as(Mark::GroupKey.count(), "group_marks")
-            .group_by(Mark::Mart)
-            .group_by(Mark::Market)
-            .order_by_asc(Mark::Mart)
-            .order_by_asc(Mark::Market);
-        Ok(marks.into_model().all(&self.connection).await?)
     }
 
     /// Whether the marked groups or parts cost more than all of the market's at once.
@@ -473,7 +440,7 @@ impl Sink {
         marked.and_where(Expr::col("mart").eq(due.mart.shape.name.as_str()));
         let mut counts = [0, 0];
         for (query, count) in [marked, count(table, column)].iter().zip(&mut counts) {
-            let row = self.connection.query_one(query).await?;
+            let row = self.db.connection.query_one(query).await?;
             *count = row.map_or(Ok(0), |row| row.try_get_by_index::<i64>(0))?.unsigned_abs();
         }
         let [marked, groups] = counts;
@@ -489,11 +456,11 @@ impl Sink {
             .filter(due.condition(None))
             .filter(Mark::GroupKey.is_not_null())
             .order_by_asc(Mark::GroupKey);
-        Ok(groups.into_tuple().all(&self.connection).await?)
+        Ok(groups.into_tuple().all(&self.db.connection).await?)
     }
 
     fn group_value(&self, mart: &Mart, group: &str) -> Value {
-        match (mart.group_kind(), self.dialect) {
+        match (mart.group_kind(), self.db.dialect) {
             (Kind::Day, Dialect::Mysql | Dialect::Postgres) => Value::ChronoDate(parse_day(group)),
             _ => group.into(),
         }

@@ -1,8 +1,8 @@
 //! Summary: the few numbers that a sync ends with, read from the marts.
 
 use crate::error::SyncError;
-use crate::sink::Sink;
 use crate::sink::db::dialect::Dialect;
+use crate::sink::marts::Marts;
 use futures_util::TryStreamExt;
 use rust_decimal::Decimal;
 use sea_orm::sea_query::Query;
@@ -40,7 +40,7 @@ pub struct TopCustomer {
     pub total_amount: Decimal,
 }
 
-impl Sink {
+impl Marts {
     /// Revenue and top customers per market and currency.
     ///
     /// # Errors
@@ -54,7 +54,7 @@ impl Sink {
         let mut summary: BTreeMap<(String, String), Revenue> = BTreeMap::new();
         // One by one: of a large market, all of them take hundreds of megabytes. Added up here, because sums of integers
         // and decimals have other types than their terms, and because the database would sort all customers for it.
-        let mut customers = self.connection.stream(&query).await?;
+        let mut customers = self.db.connection.stream(&query).await?;
         while let Some(row) = customers.try_next().await? {
             let (market, currency): (String, String) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
             let revenue = summary.entry((market, currency)).or_insert_with_key(|(market, currency_symbol)| Revenue {
@@ -67,7 +67,7 @@ impl Sink {
             revenue.add(TopCustomer {
                 customer_id: row.try_get_by_index(2)?,
                 orders_count: row.try_get_by_index(3)?,
-                total_amount: decimal_at(&row, 4, self.dialect)?,
+                total_amount: decimal_at(&row, 4, self.db.dialect)?,
             });
         }
         Ok(summary.into_values().collect())

@@ -2,8 +2,9 @@
 //! three databases. Values become bound parameters, in the order in which the text mentions them.
 
 use crate::error::SyncError;
-use crate::feed::layout::{Shapes, TableShape, shortened};
+use crate::feed::layout::{Shapes, shortened};
 use crate::sink::db::dialect::Dialect;
+use entity::TableShape;
 use minijinja::value::Rest;
 use minijinja::{Environment, State, UndefinedBehavior};
 use sea_orm::Value;

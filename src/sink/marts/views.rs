@@ -6,11 +6,11 @@
 
 use crate::error::SyncError;
 use crate::feed::layout::Shapes;
-use crate::sink::marts::template::{Scope, render};
-use crate::sink::Sink;
 use crate::sink::db::dialect::Dialect;
 use crate::sink::db::keepsakes::Keepsakes;
 use crate::sink::ledger::obstacles::Obstacle;
+use crate::sink::marts::Marts;
+use crate::sink::marts::template::{Scope, render};
 use crate::values::cell::hex;
 use sea_orm::{ConnectionTrait, Statement};
 use sha2::{Digest, Sha256};
@@ -44,24 +44,24 @@ pub(crate) struct ViewFailure {
     was_dropped: bool,
 }
 
-impl Sink {
+impl Marts {
     /// Makes the views that are missing, outdated or unusable. What cannot be made is noted, and the rest goes on.
     pub(crate) async fn define_views(&self, dropped: Dropped) -> Result<(), SyncError> {
-        let shapes = self.shapes();
-        if self.dialect.rolls_back_ddl() {
-            let write = self.begin().await?;
+        let shapes = self.tables.shapes();
+        if self.db.dialect.rolls_back_ddl() {
+            let write = self.db.begin().await?;
             let failures = self.define_views_in(&write.transaction, &shapes, dropped).await?;
             self.note_failures(&write.transaction, failures).await?;
             return write.commit().await;
         }
         // MySQL commits each step by itself.
-        let _writing = self.writing.lock().await;
-        self.lease()?.beat(&self.connection).await?;
-        let failures = self.define_views_in(&self.connection, &shapes, dropped).await?;
-        self.note_failures(&self.connection, failures).await
+        let _writing = self.db.writing.lock().await;
+        self.db.lease()?.beat(&self.db.connection).await?;
+        let failures = self.define_views_in(&self.db.connection, &shapes, dropped).await?;
+        self.note_failures(&self.db.connection, failures).await
     }
 
-    /// As [`Sink::define_views`] for tables of these shapes; says what could not be made.
+    /// As [`Marts::define_views`] for tables of these shapes; says what could not be made.
     pub(crate) async fn define_views_in(
         &self,
         connection: &impl ConnectionTrait,
@@ -70,30 +70,30 @@ impl Sink {
     ) -> Result<Vec<ViewFailure>, SyncError> {
         let mut failures = Vec::new();
         for view in &self.definitions.views {
-            let query = render(&view.file, &view.body, self.dialect, shapes, &Scope::View)?.sql;
+            let query = render(&view.file, &view.body, self.db.dialect, shapes, &Scope::View)?.sql;
             // Where the collation is part of how a view is made, it is made anew for it.
             let fingerprint = hex(&Sha256::digest(self.in_binary(&query).as_bytes()));
             let before = dropped.remove(&view.name);
             let was_dropped = before.is_some();
             if !was_dropped
                 && self.is_defined_in(connection, &view.name, &fingerprint).await?
-                && self.attempt(connection, self.try_view(connection, &view.name)).await?.is_ok()
+                && self.db.attempt(connection, self.try_view(connection, &view.name)).await?.is_ok()
             {
-                self.clear(connection, &view.name).await?;
+                self.ledger.clear(connection, &view.name).await?;
                 continue;
             }
-            let prepared = self.attempt(connection, self.prepare(connection, &query)).await?;
+            let prepared = self.db.attempt(connection, self.prepare(connection, &query)).await?;
             let is_unusable = prepared.is_err();
             let made = match prepared {
                 Ok(columns) => {
-                    self.attempt(connection, self.put_view(connection, &view.name, &query, columns, before)).await?
+                    self.db.attempt(connection, self.put_view(connection, &view.name, &query, columns, before)).await?
                 }
                 Err(error) => Err(error),
             };
             match made {
                 Ok(()) => {
                     self.define(connection, &view.name, &fingerprint).await?;
-                    self.clear(connection, &view.name).await?;
+                    self.ledger.clear(connection, &view.name).await?;
                 }
                 Err(error) => {
                     let error = error.in_definition(&view.file);
@@ -106,7 +106,9 @@ impl Sink {
 
     /// The first failure that no change of a table may leave behind: a view that was usable before it.
     pub(crate) fn new_failure<'f>(&self, failures: &'f [ViewFailure]) -> Option<&'f ViewFailure> {
-        failures.iter().find(|failure| failure.was_dropped || failure.is_unusable && !self.has_obstacle(&failure.view))
+        failures
+            .iter()
+            .find(|failure| failure.was_dropped || failure.is_unusable && !self.ledger.has_obstacle(&failure.view))
     }
 
     /// Notes what could not be made, for `status` and the log.
@@ -123,14 +125,14 @@ impl Sink {
                     "the view stays as it was, without what is new in its tables; everything else goes on",
                 ),
             };
-            self.raise(connection, Obstacle::new(failure.view, consequence, &failure.error, &objects)).await?;
+            self.ledger.raise(connection, Obstacle::new(failure.view, consequence, &failure.error, &objects)).await?;
         }
         Ok(())
     }
 
     /// Compiles a query as a view of another name; its columns.
     async fn prepare(&self, connection: &impl ConnectionTrait, query: &str) -> Result<Vec<ViewColumn>, SyncError> {
-        let draft = self.dialect.quote(DRAFT);
+        let draft = self.db.dialect.quote(DRAFT);
         connection.execute_unprepared(&format!("DROP VIEW IF EXISTS {draft}")).await?;
         connection.execute_unprepared(&self.in_binary(&format!("CREATE VIEW {draft} AS {query}"))).await?;
         let columns = match self.try_view(connection, DRAFT).await {
@@ -138,7 +140,7 @@ impl Sink {
             Err(error) => Err(error),
         };
         // Where the transaction can, it takes the draft of a failed attempt back by itself.
-        if columns.is_ok() || !self.dialect.rolls_back_ddl() {
+        if columns.is_ok() || !self.db.dialect.rolls_back_ddl() {
             connection.execute_unprepared(&format!("DROP VIEW {draft}")).await?;
         }
         columns
@@ -146,7 +148,7 @@ impl Sink {
 
     /// Whether a view can be read: SQLite and MySQL also keep those that cannot.
     async fn try_view(&self, connection: &impl ConnectionTrait, view: &str) -> Result<(), SyncError> {
-        connection.execute_unprepared(&self.dialect.compile(view)).await?;
+        connection.execute_unprepared(&self.db.dialect.compile(view)).await?;
         Ok(())
     }
 
@@ -165,12 +167,12 @@ impl Sink {
             None => self.standing(connection, view).await?,
         };
         let query = self.ordered(query, &columns, &before.columns);
-        let name = self.dialect.quote(view);
+        let name = self.db.dialect.quote(view);
         let keeps_columns = before.columns.iter().all(|column| columns.contains(column));
-        match self.dialect {
+        match self.db.dialect {
             Dialect::Mysql => return self.replace_on_mysql(connection, view, &query).await,
             Dialect::Postgres if keeps_columns && !was_dropped => {
-                let options = self.options(connection, view).await?;
+                let options = self.db.options(connection, view).await?;
                 connection.execute_unprepared(&format!("CREATE OR REPLACE VIEW {name} AS {query}")).await?;
                 // The rights stay; this says nothing of them.
                 for option in options.statements() {
@@ -184,7 +186,7 @@ impl Sink {
             connection.execute_unprepared(&format!("DROP VIEW IF EXISTS {name}")).await?;
         }
         connection.execute_unprepared(&format!("CREATE VIEW {name} AS {query}")).await?;
-        self.give_back(connection, view, &before.keepsakes).await
+        self.db.give_back(connection, view, &before.keepsakes).await
     }
 
     /// MySQL keeps rights by name; whose rights a view is read with is said again.
@@ -194,15 +196,15 @@ impl Sink {
         view: &str,
         query: &str,
     ) -> Result<(), SyncError> {
-        let name = self.dialect.quote(view);
+        let name = self.db.dialect.quote(view);
         let of_view = "SELECT CAST(definer AS CHAR), CAST(security_type AS CHAR) FROM information_schema.views \
                        WHERE table_schema = DATABASE() AND table_name = ?";
-        let of_view = Statement::from_sql_and_values(self.dialect.backend(), of_view, [view.into()]);
+        let of_view = Statement::from_sql_and_values(self.db.dialect.backend(), of_view, [view.into()]);
         let (mut definer, mut security) = (String::new(), String::new());
         if let Some(row) = connection.query_one_raw(of_view).await? {
             let (account, rights): (String, String) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
             if let Some((user, host)) = account.rsplit_once('@') {
-                definer = format!("DEFINER = {}@{}", self.dialect.quote(user), self.dialect.quote(host));
+                definer = format!("DEFINER = {}@{}", self.db.dialect.quote(user), self.db.dialect.quote(host));
             }
             security = format!("SQL SECURITY {rights}");
         }
@@ -228,19 +230,19 @@ impl Sink {
         if names.iter().copied().eq(columns.iter().map(|(name, _)| name.as_str())) {
             return query.to_owned();
         }
-        let list: Vec<String> = names.iter().map(|name| format!("v.{}", self.dialect.quote(name))).collect();
+        let list: Vec<String> = names.iter().map(|name| format!("v.{}", self.db.dialect.quote(name))).collect();
         format!("SELECT {} FROM ({query}) v", list.join(", "))
     }
 
     /// What is there under a view's name. Nothing is known of the columns of one that cannot be read.
     async fn standing(&self, connection: &impl ConnectionTrait, view: &str) -> Result<Standing, SyncError> {
-        let columns = self.attempt(connection, self.view_columns(connection, view)).await?.unwrap_or_default();
-        Ok(Standing { columns, keepsakes: self.keepsakes(connection, view).await? })
+        let columns = self.db.attempt(connection, self.view_columns(connection, view)).await?.unwrap_or_default();
+        Ok(Standing { columns, keepsakes: self.db.keepsakes(connection, view).await? })
     }
 
     async fn view_columns(&self, connection: &impl ConnectionTrait, view: &str) -> Result<Vec<ViewColumn>, SyncError> {
-        let query = self.dialect.typed_columns_query();
-        let query = Statement::from_sql_and_values(self.dialect.backend(), query, [view.into()]);
+        let query = self.db.dialect.typed_columns_query();
+        let query = Statement::from_sql_and_values(self.db.dialect.backend(), query, [view.into()]);
         let mut columns = Vec::new();
         for row in connection.query_all_raw(query).await? {
             columns.push((row.try_get_by_index(0)?, row.try_get_by_index(1)?));
@@ -257,7 +259,7 @@ impl Sink {
         column: Option<&str>,
         dropped: &mut Dropped,
     ) -> Result<(), SyncError> {
-        let on_column = match self.dialect {
+        let on_column = match self.db.dialect {
             Dialect::Postgres => self.own_views_on(connection, table, column).await?,
             // A column cannot leave a table while any view of the database names it.
             Dialect::Sqlite => self.definitions.views.iter().rev().map(|view| view.name.clone()).collect(),
@@ -268,7 +270,7 @@ impl Sink {
                 continue;
             }
             let standing = self.standing(connection, &view).await?;
-            let name = self.dialect.quote(&view);
+            let name = self.db.dialect.quote(&view);
             connection.execute_unprepared(&format!("DROP VIEW IF EXISTS {name}")).await?;
             dropped.insert(view, standing);
         }
@@ -278,7 +280,7 @@ impl Sink {
     /// A literal of a view, and what is made of it, has the collation of the connection that made the view: on MySQL one that
     /// folds case, unless it is told otherwise. In one text with the view, because each may go to another connection.
     fn in_binary(&self, create: &str) -> String {
-        match &self.collation {
+        match &self.db.collation {
             None => create.to_owned(),
             Some(collation) => format!(
                 "SET @before = @@collation_connection; SET collation_connection = {collation}; {create}; \

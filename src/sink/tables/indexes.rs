@@ -6,10 +6,9 @@
 
 use crate::error::SyncError;
 use crate::feed::dataset::{Dataset, Owner};
-use crate::sink::marts::definition::Mart;
-use crate::sink::Sink;
 use crate::sink::db::dialect::Dialect;
 use crate::sink::db::long_step::SAID_EVERY;
+use crate::sink::tables::Tables;
 use sea_orm::ConnectionTrait;
 use sea_orm::sea_query::{Alias, Expr, IndexCreateStatement, Query};
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -61,7 +60,7 @@ impl Drop for Filling<'_> {
     }
 }
 
-fn filling_wait_max() -> Duration {
+pub(crate) fn filling_wait_max() -> Duration {
     fail::fail_point!("filling_wait_max", |_| Duration::ZERO);
     FILLING_WAIT_MAX
 }
@@ -80,7 +79,7 @@ impl Indexes {
         look(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn are_lacking(&self, table: &str) -> bool {
+    pub(crate) fn are_lacking(&self, table: &str) -> bool {
         self.of_tables.contains_key(table) && !self.state(|state| state.indexed.contains(table))
     }
 
@@ -105,7 +104,7 @@ impl Indexes {
     }
 }
 
-impl Sink {
+impl Tables {
     /// Says that a file of this dataset is about to be written.
     pub fn start_filling(&self, dataset: &Dataset, market: &str) -> Filling<'_> {
         let tables: BTreeSet<String> =
@@ -131,23 +130,6 @@ impl Sink {
         Ok(())
     }
 
-    /// The tables that these marts read without the indexes that they have to have.
-    pub(crate) async fn unindexed<'a>(
-        &self,
-        marts: impl IntoIterator<Item = &'a Mart>,
-    ) -> Result<Vec<String>, SyncError> {
-        let shapes = self.shapes();
-        let mut tables: BTreeSet<&String> = marts.into_iter().flat_map(|mart| mart.reads(&shapes)).collect();
-        tables.retain(|table| self.indexes.are_lacking(table));
-        let mut unindexed = Vec::new();
-        for table in tables {
-            if self.holds_rows(table).await? {
-                unindexed.push(table.clone());
-            }
-        }
-        Ok(unindexed)
-    }
-
     /// Makes the indexes of these tables once nobody fills them any more, or when that has taken too long.
     pub(crate) async fn make_indexes_in_time(&self, tables: &[String]) -> Result<(), SyncError> {
         let deadline = Instant::now() + filling_wait_max();
@@ -160,20 +142,13 @@ impl Sink {
         Ok(())
     }
 
-    /// Waits for other files that change what marts of a market are computed from as a whole: they would have all of it
-    /// computed once more.
-    pub(crate) async fn wait_for_others(&self, whole: &[(&Mart, &str)]) -> Result<(), SyncError> {
-        let deadline = Instant::now() + filling_wait_max();
-        for &(mart, market) in whole {
-            for table in mart.touched_by.keys() {
-                self.wait_for_filling(table, Some(market), deadline).await?;
-            }
-        }
-        Ok(())
-    }
-
     /// Whether it came to its end in time.
-    async fn wait_for_filling(&self, table: &str, market: Option<&str>, deadline: Instant) -> Result<bool, SyncError> {
+    pub(crate) async fn wait_for_filling(
+        &self,
+        table: &str,
+        market: Option<&str>,
+        deadline: Instant,
+    ) -> Result<bool, SyncError> {
         let say = async {
             sleep_until((Instant::now() + SAID_EVERY).min(deadline)).await;
             tracing::warn!(
@@ -185,34 +160,34 @@ impl Sink {
         };
         tokio::select! {
             filled = timeout_at(deadline, self.indexes.filled(table, market)) => Ok(filled.is_ok()),
-            () = self.stop.cancelled() => Err(SyncError::Stopped),
+            () = self.db.stop.cancelled() => Err(SyncError::Stopped),
             () = say => Ok(false),
         }
     }
 
     async fn make_indexes_of(&self, table: &str) -> Result<(), SyncError> {
-        let _writing = self.writing.lock().await;
+        let _writing = self.db.writing.lock().await;
         if !self.indexes.are_lacking(table) {
             // Another file was faster.
             return Ok(());
         }
         let started = Instant::now();
-        let write = self.begin_beside_others().await?;
+        let write = self.db.begin_beside_others().await?;
         let make = async {
             for index in self.indexes.of_tables.get(table).into_iter().flatten() {
                 write.transaction.execute(index).await?;
             }
             Ok::<_, SyncError>(())
         };
-        self.long_step(&format!("making the indexes of {table}"), write.transaction.session, make).await?;
+        self.db.long_step(&format!("making the indexes of {table}"), write.transaction.session, make).await?;
         write.commit().await?;
         tracing::debug!(table, elapsed_ms = started.elapsed().as_millis() as u64, "indexes made");
         self.indexes.state(|state| state.indexed.insert(table.to_owned()));
         Ok(())
     }
 
-    async fn holds_rows(&self, table: &str) -> Result<bool, SyncError> {
+    pub(crate) async fn holds_rows(&self, table: &str) -> Result<bool, SyncError> {
         let query = Query::select().expr(Expr::value(1)).from(Alias::new(table)).limit(1).to_owned();
-        Ok(self.connection.query_one(&query).await?.is_some())
+        Ok(self.db.connection.query_one(&query).await?.is_some())
     }
 }

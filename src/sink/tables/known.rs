@@ -3,26 +3,24 @@
 
 use crate::error::SyncError;
 use crate::feed::dataset::{Dataset, Owner};
-use crate::feed::layout::{Kind, ROW_HASH, TableShape};
-use crate::sink::Sink;
 use crate::sink::db::dialect::Dialect;
 use crate::sink::db::transaction::not_acquired;
 use crate::sink::tables::bulk::sqlite::HashQueries;
-use crate::sink::tables::deletes::DELETED_AT;
+use crate::sink::tables::{DELETED_AT, Tables};
 use crate::transform::clean::arrow_type;
 use crate::transform::diff::Known;
-use crate::transform::project::TableRows;
 use crate::transform::row_hash::{RowHash, hash_rows};
+use crate::transform::table_rows::{TableRows, take_rows};
 use crate::values::number::DECIMAL_SCALE;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Date32Type, Decimal128Type};
 use arrow_array::{
     Array, ArrayRef, Date32Array, Decimal128Array, Float64Array, Int64Array, RecordBatch, StringArray,
-    TimestampMillisecondArray, UInt32Array,
+    TimestampMillisecondArray,
 };
 use arrow_select::interleave::interleave;
-use arrow_select::take::take_record_batch;
 use chrono::{DateTime, NaiveDate, Utc};
+use entity::{Kind, ROW_HASH, TableShape};
 use rust_decimal::Decimal;
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, Query, SelectStatement};
 use sea_orm::{ConnectionTrait, DbErr, QueryResult};
@@ -38,7 +36,7 @@ pub(crate) const BOOKKEEPING: [&str; 3] = ["_row_hash", "_file_id", DELETED_AT];
 /// A key of a table of lines or of records: record key, and line number where there is one.
 type RowKey = (String, Option<i64>);
 
-impl Sink {
+impl Tables {
     /// Whether a table holds anything of a market: the first file of a market compares with nothing.
     ///
     /// # Errors
@@ -47,7 +45,7 @@ impl Sink {
     pub async fn has_rows(&self, table: &str, market: &str) -> Result<bool, SyncError> {
         let mut query = Query::select();
         query.expr(Expr::value(1)).from(Alias::new(table)).and_where(Expr::col("market").eq(market)).limit(1);
-        Ok(self.connection.query_one(&query).await?.is_some())
+        Ok(self.db.connection.query_one(&query).await?.is_some())
     }
 
     /// How many rows of this market the table holds.
@@ -58,7 +56,7 @@ impl Sink {
     pub async fn count_rows(&self, table: &str, market: &str) -> Result<u64, SyncError> {
         let mut query = Query::select();
         query.expr(Expr::cust("COUNT(*)")).from(Alias::new(table)).and_where(Expr::col("market").eq(market));
-        let row = self.connection.query_one(&query).await?;
+        let row = self.db.connection.query_one(&query).await?;
         let rows: i64 = row.map_or(Ok(0), |row| row.try_get_by_index(0))?;
         Ok(rows.unsigned_abs())
     }
@@ -72,16 +70,17 @@ impl Sink {
         if dataset.is_keyless() {
             return self.known_rows(dataset, market, keys).await;
         }
-        if self.dialect == Dialect::Sqlite {
+        if self.db.dialect == Dialect::Sqlite {
             let queries = self.hash_queries(dataset);
-            let mut connection = self.connection.get_sqlite_connection_pool().acquire().await.map_err(not_acquired)?;
+            let mut connection =
+                self.db.connection.get_sqlite_connection_pool().acquire().await.map_err(not_acquired)?;
             return crate::sink::tables::bulk::sqlite::stored_hashes(&mut connection, &queries, market, keys).await;
         }
         let records: HashMap<&str, usize> = keys.iter().map(String::as_str).zip(0..).collect();
         let mut known = Known::nothing(keys.len());
         for keys in keys.chunks(KEYS_PER_QUERY) {
             let query = select(&dataset.table, &dataset.key, market, keys, &[&dataset.key, "_row_hash", "_file_id"]);
-            for row in self.connection.query_all(&query).await? {
+            for row in self.db.connection.query_all(&query).await? {
                 let key: String = row.try_get_by_index(0)?;
                 let Some(&record) = records.get(key.as_str()) else { continue };
                 known.add_record(record, hash_at(&row, 1)?, row.try_get_by_index(2)?);
@@ -94,7 +93,7 @@ impl Sink {
             let keys: Vec<String> = stored.iter().map(|&record| keys[record].clone()).collect();
             let query = select(&lines.table, &dataset.key, market, &keys, &[&dataset.key, "line_no", "_row_hash"]);
             let mut of_records: HashMap<usize, Vec<(i64, RowHash)>> = HashMap::new();
-            for row in self.connection.query_all(&query).await? {
+            for row in self.db.connection.query_all(&query).await? {
                 let key: String = row.try_get_by_index(0)?;
                 let Some(&record) = records.get(key.as_str()) else { continue };
                 of_records.entry(record).or_default().push((row.try_get_by_index(1)?, hash_at(&row, 2)?));
@@ -114,7 +113,7 @@ impl Sink {
             query.from(Alias::new(&dataset.table)).columns([ROW_HASH, "_file_id"]);
             query.and_where(Expr::col("market").eq(market));
             query.and_where(Expr::col(ROW_HASH).is_in(hashes.iter().map(|hash| hash.to_vec())));
-            for row in self.connection.query_all(&query).await? {
+            for row in self.db.connection.query_all(&query).await? {
                 let hash = hash_at(&row, 0)?;
                 let Some(&record) = records.get(&hash) else { continue };
                 known.add_record(record, hash, row.try_get_by_index(1)?);
@@ -124,9 +123,9 @@ impl Sink {
     }
 
     fn hash_queries(&self, dataset: &Dataset) -> HashQueries {
-        let key = self.dialect.quote(&dataset.key);
+        let key = self.db.dialect.quote(&dataset.key);
         let query = |columns: &str, table: &str| {
-            format!("SELECT {columns} FROM {} WHERE market = ? AND {key} = ?", self.dialect.quote(table))
+            format!("SELECT {columns} FROM {} WHERE market = ? AND {key} = ?", self.db.dialect.quote(table))
         };
         HashQueries {
             records: query("_row_hash, _file_id", &dataset.table),
@@ -158,7 +157,7 @@ impl Sink {
         absent.add_rescued(&taken);
         let keys: Vec<RowKey> = (0..taken.batch.num_rows()).map(|row| row_key(&taken.batch, row)).collect();
         let stored = self.stored_rows(&taken.batch, &keys, &absent, dataset, shape).await?;
-        let batch = absent.fill(&taken.batch, &keys, &stored, shape, self.dialect)?;
+        let batch = absent.fill(&taken.batch, &keys, &stored, shape, self.db.dialect)?;
         let hashes = hash_rows(&batch);
         let stored_hash = |row: usize| {
             let record = taken.record[row] as usize;
@@ -193,30 +192,12 @@ impl Sink {
         let mut stored = HashMap::new();
         for records in records.chunks(KEYS_PER_QUERY) {
             let query = select(&shape.name, &dataset.key, &market, records, &columns);
-            for row in self.connection.query_all(&query).await? {
+            for row in self.db.connection.query_all(&query).await? {
                 let line_no = if has_lines { Some(row.try_get_by_index(1)?) } else { None };
                 stored.insert((row.try_get_by_index(0)?, line_no), row);
             }
         }
         Ok(stored)
-    }
-}
-
-/// The rows of these indices, which ascend.
-pub fn take_rows(rows: &TableRows, indices: &[usize]) -> TableRows {
-    if indices.len() == rows.hashes.len() {
-        // All of them, as in a first load: the columns are shared, not copied.
-        return rows.clone();
-    }
-    let taken: UInt32Array =
-        indices.iter().map(|&row| u32::try_from(row).expect("a chunk has fewer than 2^32 rows")).collect();
-    let position: HashMap<usize, usize> = indices.iter().enumerate().map(|(new, &old)| (old, new)).collect();
-    TableRows {
-        batch: take_record_batch(&rows.batch, &taken).expect("indices come from the same batch"),
-        record: indices.iter().map(|&row| rows.record[row]).collect(),
-        hashes: indices.iter().map(|&row| rows.hashes[row]).collect(),
-        absent: rows.absent.iter().filter_map(|&(row, column)| Some((*position.get(&row)?, column))).collect(),
-        encoded: None,
     }
 }
 

@@ -2,15 +2,15 @@
 
 use crate::error::SyncError;
 use crate::feed::dataset::Dataset;
-use crate::feed::layout::Kind;
-use crate::sink::Sink;
+use crate::sink::tables::Tables;
 use crate::sink::tables::known::{KEYS_PER_QUERY, select, stored_values};
 use crate::transform::kept_lines::StoredLines;
 use crate::transform::project::Projected;
+use entity::Kind;
 use sea_orm::{ConnectionTrait, QueryResult};
 use std::collections::HashMap;
 
-impl Sink {
+impl Tables {
     /// The lines that are stored of these records of a chunk, in the columns that the chunk's lines have.
     ///
     /// # Errors
@@ -34,7 +34,9 @@ impl Sink {
         let mut found: Vec<(usize, i64, QueryResult)> = Vec::new();
         for records in records.chunks(KEYS_PER_QUERY) {
             let keys: Vec<String> = records.iter().map(|&record| projected.keys[record].clone()).collect();
-            for row in self.connection.query_all(&select(&lines.table, &dataset.key, market, &keys, &selected)).await? {
+            for row in
+                self.db.connection.query_all(&select(&lines.table, &dataset.key, market, &keys, &selected)).await?
+            {
                 let key: String = row.try_get_by_index(0)?;
                 let Some(&record) = by_key.get(key.as_str()) else { continue };
                 found.push((record, row.try_get_by_index(1)?, row));
@@ -46,7 +48,7 @@ impl Sink {
         let found_rows: Vec<Option<&QueryResult>> = found.iter().map(|(_, _, row)| Some(row)).collect();
         for column in columns {
             let kind = shape.column(column).map_or(Kind::Text, |column| column.kind);
-            stored.columns.push(stored_values(&found_rows, column, kind, self.dialect)?);
+            stored.columns.push(stored_values(&found_rows, column, kind, self.db.dialect)?);
         }
         stored.record = found.iter().map(|&(record, ..)| record).collect();
         stored.line_no = found.iter().map(|&(_, line_no, _)| line_no).collect();

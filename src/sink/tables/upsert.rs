@@ -1,19 +1,19 @@
 //! Upsert: table rows into their table, by the way that is fastest on each database.
 
 use crate::error::{SyncError, Verdict};
-use crate::feed::layout::TableShape;
 use crate::process::secret::conceal;
-use crate::sink::Sink;
 use crate::sink::db::dialect::Dialect;
 use crate::sink::db::mysql::Connection;
 use crate::sink::db::transaction::{Driver, Transaction, exec_failed};
+use crate::sink::tables::Tables;
 use crate::sink::tables::bulk::{mysql, postgres, sqlite};
-use crate::transform::project::TableRows;
+use crate::transform::table_rows::TableRows;
 use arrow_array::cast::AsArray;
 use arrow_array::{RecordBatch, StringArray};
+use entity::TableShape;
 use sea_orm::sea_query::{Alias, Cond, Expr, ExprTrait, OnConflict, Query};
-use sea_orm::sqlx::{self, AssertSqlSafe, PgConnection};
-use sea_orm::{ConnectionTrait, DbErr, SqlErr};
+use sea_orm::sqlx::{AssertSqlSafe, PgConnection};
+use sea_orm::{ConnectionTrait, DbErr, SqlErr, sqlx};
 use std::ops::Range;
 
 /// Text of one statement: far below the 16 MiB that a MySQL server takes at once by default.
@@ -38,7 +38,7 @@ pub(crate) enum Rows {
     Changed,
 }
 
-impl Sink {
+impl Tables {
     /// Writes rows, replacing those that are there.
     pub(crate) async fn upsert(
         &self,
@@ -70,7 +70,7 @@ impl Sink {
                 return sqlite::run_for_rows(sqlite, &sql, rows, file_id).await;
             }
             Driver::Postgres(postgres) => {
-                let table = self.dialect.quote(&shape.name);
+                let table = self.db.dialect.quote(&shape.name);
                 if rows.hashes.len() >= COPY_ROWS_MIN && postgres::takes_rows(postgres, &table, &names, rows).await? {
                     return self.copy(postgres, shape, &names, rows, are, file_id).await;
                 }
@@ -97,7 +97,7 @@ impl Sink {
         let on_conflict = OnConflict::columns(shape.key.iter().map(Alias::new))
             .update_columns(columns.iter().filter(|column| !shape.key.contains(column)).map(Alias::new))
             .to_owned();
-        let rows_max = self.dialect.rows_per_statement().min(self.dialect.binds_max() / columns.len());
+        let rows_max = self.db.dialect.rows_per_statement().min(self.db.dialect.binds_max() / columns.len());
         for batch in statements(&text_bytes(&rows.batch), rows_max) {
             let mut insert = Query::insert();
             insert
@@ -106,7 +106,7 @@ impl Sink {
                 .on_conflict(on_conflict.clone());
             for row in batch {
                 let mut values: Vec<Expr> =
-                    rows.batch.columns().iter().map(|column| Expr::value(self.dialect.value(column, row))).collect();
+                    rows.batch.columns().iter().map(|column| Expr::value(self.db.dialect.value(column, row))).collect();
                 values.push(Expr::value(rows.hashes[row].to_vec()));
                 values.push(Expr::value(file_id));
                 insert.values_panic(values);
@@ -127,7 +127,7 @@ impl Sink {
         are: Rows,
         file_id: i64,
     ) -> Result<(), SyncError> {
-        let table = self.dialect.quote(&shape.name);
+        let table = self.db.dialect.quote(&shape.name);
         let columns = self.quoted(names);
         if are == Rows::New {
             run(postgres, "SAVEPOINT tidegate_bulk").await?;
@@ -182,7 +182,7 @@ impl Sink {
         Ok(false)
     }
 
-    /// As [`Sink::copy`]; whether all rows arrived as they are.
+    /// As [`Tables::copy`]; whether all rows arrived as they are.
     async fn load_or_merge(
         &self,
         mysql: &mut Connection,
@@ -195,7 +195,7 @@ impl Sink {
         if !mysql::takes_rows(mysql, &shape.name, names).await? {
             return Ok(false);
         }
-        let table = self.dialect.quote(&shape.name);
+        let table = self.db.dialect.quote(&shape.name);
         let columns = self.quoted(names);
         if are == Rows::New {
             if mysql::load_rows(mysql, &table, &columns, rows, file_id).await? {
@@ -216,22 +216,22 @@ impl Sink {
 
     /// The statement that puts rows into a table, in place of those that are there.
     fn merge_text(&self, shape: &TableShape, names: &[String], source: &str) -> String {
-        let (on_conflict, new) = match self.dialect {
+        let (on_conflict, new) = match self.db.dialect {
             Dialect::Mysql => ("ON DUPLICATE KEY UPDATE".to_owned(), "tidegate_bulk"),
             _ => (format!("ON CONFLICT ({}) DO UPDATE SET", self.quoted(&shape.key)), "excluded"),
         };
-        let replaced = names.iter().filter(|name| !shape.key.contains(name)).map(|name| self.dialect.quote(name));
+        let replaced = names.iter().filter(|name| !shape.key.contains(name)).map(|name| self.db.dialect.quote(name));
         let replaced: Vec<String> = replaced.map(|name| format!("{name} = {new}.{name}")).collect();
         format!(
             "INSERT INTO {} ({}) {source} {on_conflict} {}",
-            self.dialect.quote(&shape.name),
+            self.db.dialect.quote(&shape.name),
             self.quoted(names),
             replaced.join(", ")
         )
     }
 
     fn quoted(&self, names: &[String]) -> String {
-        names.iter().map(|name| self.dialect.quote(name)).collect::<Vec<_>>().join(", ")
+        names.iter().map(|name| self.db.dialect.quote(name)).collect::<Vec<_>>().join(", ")
     }
 
     /// Removes lines by their record's key and their number.

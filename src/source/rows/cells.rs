@@ -2,23 +2,12 @@
 //!
 //! A quote opens a quoted cell only at the cell's start: `6" pipe` is text.
 
+use crate::feed::row_format::Dialect;
 use memchr::{memchr, memchr2, memchr3};
-use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
 /// Bytes of a cell that are looked at one by one: most cells are empty or short, and calling a search costs more.
 const NEAR_BYTES: usize = 8;
-
-/// How the cells of a file are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Dialect {
-    /// What stands between cells.
-    pub delimiter: u8,
-    /// What stands around cells that hold a delimiter or a line end.
-    pub quote: u8,
-    /// Longest row.
-    pub row_bytes_max: usize,
-}
 
 /// One cell of a row, as offsets from the row's start, quotes included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,13 +6,14 @@ use crate::error::SyncError;
 use crate::feed::dataset::Dataset;
 use crate::feed::decimals::Observer;
 use crate::feed::layout::{Layout, Role};
-use crate::source::rows::cells::{Cell, Dialect, Split, split_row};
-use crate::source::rows::repair;
+use crate::feed::row_format::Dialect;
+use crate::source::rows::cells::{Cell, Split, split_row};
 use crate::source::rows::repair::Repair;
-use crate::source::rows::{Fault, Form, RowRef, text_key};
+use crate::source::rows::{Fault, Form, RowRef, repair, text_key};
 use crate::source::text::content::Window;
 use crate::transform::clean::{clean_key, conforms, misfit};
 use crate::values::spreadsheet::is_guarded;
+use entity::Kind;
 use memchr::{memchr, memchr2};
 
 /// Lines of a quoted cell that are looked at for rows: enough to tell rows from text, few enough that a hostile file

@@ -3,7 +3,7 @@
 use crate::error::SyncError;
 use crate::feed::dataset::Dataset;
 use crate::feed::layout::Layout;
-use crate::source::rows::cells::Dialect;
+use crate::feed::row_format::Dialect;
 use crate::source::rows::csv::{CsvRows, read_header};
 use crate::source::rows::{Form, printable};
 use crate::source::text::content::{Content, Window};

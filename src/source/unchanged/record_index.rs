@@ -12,8 +12,8 @@
 
 use crate::chunk::{Entry, RecordDigest};
 use crate::error::SyncError;
-use crate::source::unchanged::episode::Episode;
 use crate::process::modes::make_own_folder;
+use crate::source::unchanged::episode::Episode;
 use crate::values::cell::hex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};

@@ -4,7 +4,7 @@
 use crate::chunk::{Entry, RecordDigest, Skip, SkipCounts};
 use crate::feed::dataset::Dataset;
 use crate::feed::layout::Shapes;
-use crate::source::format::RowFormat;
+use crate::feed::row_format::RowFormat;
 use crate::source::seen_keys::{Scattered, short_key_hash};
 use crate::source::unchanged::record_index::{Lookup, Origin, RecordIndex, RecordIndexes};
 use std::collections::HashSet;

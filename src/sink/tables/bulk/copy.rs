@@ -2,7 +2,7 @@
 //! `recv` function says). The server reads no number and no moment out of text.
 
 use crate::sink::tables::bulk::encoder;
-use crate::transform::project::TableRows;
+use crate::transform::table_rows::TableRows;
 use crate::values::canonical::Values;
 use crate::values::number::DECIMAL_SCALE;
 use bytes::Bytes;

@@ -3,7 +3,7 @@
 
 use crate::sink::db::dialect::Dialect;
 use crate::sink::tables::bulk::{copy, tsv};
-use crate::transform::project::TableRows;
+use crate::transform::table_rows::TableRows;
 use bytes::Bytes;
 use std::sync::Arc;
 

@@ -3,7 +3,7 @@
 use crate::sink::db::dialect::Dialect;
 use crate::sink::db::mysql::Connection;
 use crate::sink::tables::bulk::tsv;
-use crate::transform::project::TableRows;
+use crate::transform::table_rows::TableRows;
 use sea_orm::{DbErr, Value, Values};
 
 /// Whether the columns take the file's bytes for what they are, and stay so until the transaction ends. In a text column of

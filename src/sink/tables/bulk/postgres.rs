@@ -3,9 +3,9 @@
 
 use crate::sink::db::transaction::{exec_failed, query_failed};
 use crate::sink::tables::bulk::copy;
-use crate::transform::project::TableRows;
-use sea_orm::DbErr;
-use sea_orm::sqlx::{self, AssertSqlSafe, PgConnection};
+use crate::transform::table_rows::TableRows;
+use sea_orm::sqlx::{AssertSqlSafe, PgConnection};
+use sea_orm::{DbErr, sqlx};
 use std::collections::HashMap;
 
 /// Copies rows, their hashes and the file into a table's columns, which come in that order.

@@ -4,8 +4,8 @@
 use crate::error::SyncError;
 use crate::sink::db::sqlite_handle::with_handle;
 use crate::transform::diff::Known;
-use crate::transform::project::TableRows;
 use crate::transform::row_hash::RowHash;
+use crate::transform::table_rows::TableRows;
 use crate::values::canonical::Values;
 use crate::values::moment::write_moment;
 use crate::values::number::DECIMAL_SCALE;

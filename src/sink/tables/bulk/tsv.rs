@@ -1,7 +1,7 @@
 //! TSV: rows as the file that MySQL's LOAD DATA reads. Bytes stay what they are, so that a hash takes 32 of them.
 
 use crate::sink::tables::bulk::encoder;
-use crate::transform::project::TableRows;
+use crate::transform::table_rows::TableRows;
 use crate::values::canonical::{Values, push_decimal, push_integer};
 use crate::values::moment::write_moment;
 use arrow_array::types::Date32Type;

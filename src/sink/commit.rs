@@ -7,13 +7,16 @@
 use crate::chunk::{Counts, Position, Reject};
 use crate::error::SyncError;
 use crate::feed::dataset::Dataset;
+use crate::sink::Sink;
 use crate::sink::db::transaction::Transaction;
 use crate::sink::db::wal::PageMover;
+use crate::sink::db::write::WriteTransaction;
+use crate::sink::ledger::Ledger;
 use crate::sink::ledger::attempts::Attempts;
 use crate::sink::ledger::rejects::Corrected;
+use crate::sink::tables::Tables;
 use crate::sink::tables::upsert::{Rows, statements};
-use crate::sink::{Sink, WriteTransaction};
-use crate::transform::project::TableRows;
+use crate::transform::table_rows::TableRows;
 use entity::{files, rejects};
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, Query};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
@@ -121,25 +124,31 @@ impl Sink {
     /// When the database fails or the lease is lost; then nothing of the chunk is written.
     pub async fn write_chunk(&self, chunk: &ChunkWrite<'_>) -> Result<WrittenChunk<'_>, SyncError> {
         stop_before_write().await;
-        let write = self.begin().await?;
+        let write = self.db.begin().await?;
         let transaction = &write.transaction;
         // Groups that rows leave are found before the rows change, groups that they join after.
-        self.mark_groups(transaction, chunk.dataset, &chunk.market, &chunk.changed_keys, chunk.marks_market).await?;
-        self.write_rows(transaction, chunk).await?;
-        self.write_marks(transaction, chunk).await?;
-        self.mark_groups(transaction, chunk.dataset, &chunk.market, &chunk.changed_keys, chunk.marks_market).await?;
-        self.mark_groups(transaction, chunk.dataset, &chunk.market, &chunk.new_keys, chunk.marks_market).await?;
+        self.marts
+            .mark_groups(transaction, chunk.dataset, &chunk.market, &chunk.changed_keys, chunk.marks_market)
+            .await?;
+        self.tables.write_rows(transaction, chunk).await?;
+        self.tables.write_marks(transaction, chunk).await?;
+        self.marts
+            .mark_groups(transaction, chunk.dataset, &chunk.market, &chunk.changed_keys, chunk.marks_market)
+            .await?;
+        self.marts.mark_groups(transaction, chunk.dataset, &chunk.market, &chunk.new_keys, chunk.marks_market).await?;
         if let Some(generation) = &chunk.generation {
-            self.begin_generation(transaction, &chunk.dataset.table, &chunk.market, generation).await?;
+            self.ledger.begin_generation(transaction, &chunk.dataset.table, &chunk.market, generation).await?;
         }
-        self.write_rejects(transaction, chunk.file_id, &chunk.rejects).await?;
+        self.ledger.write_rejects(transaction, chunk.file_id, &chunk.rejects).await?;
         if let Some(corrected) = &chunk.corrected {
-            self.close_corrected(transaction, corrected).await?;
+            self.ledger.close_corrected(transaction, corrected).await?;
         }
-        self.write_position(transaction, chunk.file_id, chunk.counts, chunk.next).await?;
-        Ok(WrittenChunk { write, page_mover: self.page_mover.as_ref(), rows: chunk.rows() })
+        self.ledger.write_position(transaction, chunk.file_id, chunk.counts, chunk.next).await?;
+        Ok(WrittenChunk { write, page_mover: self.db.page_mover.as_ref(), rows: chunk.rows() })
     }
+}
 
+impl Tables {
     async fn write_rows(&self, connection: &Transaction, chunk: &ChunkWrite<'_>) -> Result<(), SyncError> {
         let shapes = self.shapes();
         let records = &shapes[&chunk.dataset.table];
@@ -167,7 +176,9 @@ impl Sink {
         }
         Ok(())
     }
+}
 
+impl Ledger {
     async fn write_rejects(
         &self,
         connection: &impl ConnectionTrait,

@@ -7,13 +7,17 @@
 //! a column whose type is not the ledger's, which the next start sees and widens again.
 
 use crate::error::SyncError;
-use crate::feed::layout::{ColumnShape, Kind, SchemaChange, Shapes};
+use crate::feed::layout::{SchemaChange, Shapes};
+use crate::sink::Sink;
+use crate::sink::db::connect::CONNECTIONS_MAX;
 use crate::sink::db::dialect::Dialect;
+use crate::sink::evolve::about;
 use crate::sink::ledger::obstacles::Obstacle;
+use crate::sink::ledger::recorded::Blocked;
 use crate::sink::marts::views::Dropped;
-use crate::sink::tables::evolve::about;
-use crate::sink::{CONNECTIONS_MAX, Sink};
+use crate::sink::tables::Tables;
 use crate::values::canonical::push_double;
+use entity::{ColumnShape, Kind};
 use sea_orm::sqlx::Connection;
 use sea_orm::{ConnectionTrait, DbErr, RuntimeErr, Statement, Value};
 use std::sync::Arc;
@@ -31,9 +35,6 @@ const TEXTS_PER_STATEMENT: usize = 500;
 /// Whole numbers from here on have more digits than a decimal column keeps.
 const DECIMAL_WHOLE_LIMIT: &str = "1000000000000000";
 
-/// A column that keeps its kind: table, name, kind, and why.
-pub(crate) type Blocked = (String, String, Kind, Obstacle);
-
 /// One column that takes another kind.
 struct Widening<'a> {
     table: &'a str,
@@ -42,18 +43,19 @@ struct Widening<'a> {
     to: Kind,
 }
 
-impl Sink {
+impl Tables {
     /// Numbers that are too long for a decimal column make it text.
     pub(crate) async fn widen_far_enough(&self, changes: &mut [SchemaChange]) -> Result<(), SyncError> {
         for change in changes {
             if change.widened_from != Some(Kind::Integer) || change.column.kind != Kind::Decimal {
                 continue;
             }
-            let (table, column) = (self.dialect.quote(&change.table), self.dialect.quote(&change.column.name));
+            let (table, column) = (self.db.dialect.quote(&change.table), self.db.dialect.quote(&change.column.name));
             let query = format!(
                 "SELECT 1 FROM {table} WHERE {column} >= {DECIMAL_WHOLE_LIMIT} OR {column} <= -{DECIMAL_WHOLE_LIMIT} LIMIT 1"
             );
-            let found = self.connection.query_one_raw(Statement::from_string(self.dialect.backend(), query)).await?;
+            let found =
+                self.db.connection.query_one_raw(Statement::from_string(self.db.dialect.backend(), query)).await?;
             if found.is_some() {
                 change.column.widen(Kind::Text);
             }
@@ -61,6 +63,173 @@ impl Sink {
         Ok(())
     }
 
+    /// Has every connection forget the statements that it prepared: PostgreSQL goes on reading their values and
+    /// results by the types that the columns had.
+    pub(crate) async fn forget_statements(&self) -> Result<(), SyncError> {
+        let pool_error = |error| SyncError::from(DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))));
+        // Nobody else writes; who reads does not take long.
+        let _writing = self.db.writing.lock().await;
+        match self.db.dialect {
+            Dialect::Postgres => {
+                let pool = self.db.connection.get_postgres_connection_pool();
+                let mut connections = Vec::new();
+                for _ in 0..CONNECTIONS_MAX {
+                    let mut connection = pool.acquire().await.map_err(pool_error)?;
+                    connection.clear_cached_statements().await.map_err(pool_error)?;
+                    connections.push(connection);
+                }
+            }
+            // These compile their statements anew when a table changes.
+            Dialect::Sqlite | Dialect::Mysql => {}
+        }
+        Ok(())
+    }
+
+    async fn widen(&self, connection: &impl ConnectionTrait, widening: &Widening<'_>) -> Result<(), SyncError> {
+        if widening.from == Kind::Text {
+            if widening.to == Kind::Text {
+                return Ok(());
+            }
+            self.check_without_values(connection, widening).await?;
+        }
+        let (table, column) = (self.db.dialect.quote(widening.table), self.db.dialect.quote(widening.column));
+        let sql_type = self.db.dialect.sql_type(widening.to);
+        let converted = converted(self.db.dialect, widening.from, widening.to, &column);
+        if self.db.dialect == Dialect::Postgres {
+            // Measures are written with all their digits, whatever the server's setting.
+            connection.execute_unprepared("SET LOCAL extra_float_digits = 1").await?;
+            let using = converted.unwrap_or_else(|| format!("trim_scale({column}::text::numeric)::text"));
+            let alter = format!("ALTER TABLE {table} ALTER COLUMN {column} TYPE {sql_type} USING {using}");
+            connection.execute_unprepared(&alter).await?;
+            fail::fail_point!("during_widening", |_| std::process::abort());
+            return Ok(());
+        }
+        let copy = self.db.dialect.quote(COPY);
+        connection.execute_unprepared(&format!("ALTER TABLE {table} ADD COLUMN {copy} {sql_type}")).await?;
+        match converted {
+            Some(converted) => {
+                let update = format!("UPDATE {table} SET {copy} = {converted} WHERE {column} IS NOT NULL");
+                connection.execute_unprepared(&update).await?;
+            }
+            None => self.copy_texts(connection, widening).await?,
+        }
+        fail::fail_point!("during_widening", |_| std::process::abort());
+        let replace = match self.db.dialect {
+            Dialect::Mysql => {
+                let comment = self.comment_on(connection, widening).await?;
+                vec![format!(
+                    "ALTER TABLE {table} DROP COLUMN {column}, CHANGE COLUMN {copy} {column} {sql_type}{comment}"
+                )]
+            }
+            _ => vec![
+                format!("ALTER TABLE {table} DROP COLUMN {column}"),
+                format!("ALTER TABLE {table} RENAME COLUMN {copy} TO {column}"),
+            ],
+        };
+        for statement in replace {
+            connection.execute_unprepared(&statement).await?;
+        }
+        Ok(())
+    }
+
+    /// A column takes another kind than text only while nothing is in it.
+    async fn check_without_values(
+        &self,
+        connection: &impl ConnectionTrait,
+        widening: &Widening<'_>,
+    ) -> Result<(), SyncError> {
+        let (table, column) = (self.db.dialect.quote(widening.table), self.db.dialect.quote(widening.column));
+        let query = format!("SELECT 1 FROM {table} WHERE {column} IS NOT NULL LIMIT 1");
+        match connection.query_one_raw(Statement::from_string(self.db.dialect.backend(), query)).await? {
+            None => Ok(()),
+            Some(_) => Err(SyncError::Refused { reason: "it has values, which are text".to_owned() }),
+        }
+    }
+
+    /// What somebody has said of a column on MySQL, as its definition says it.
+    async fn comment_on(
+        &self,
+        connection: &impl ConnectionTrait,
+        widening: &Widening<'_>,
+    ) -> Result<String, SyncError> {
+        let query = Statement::from_sql_and_values(
+            self.db.dialect.backend(),
+            "SELECT CAST(CASE column_comment WHEN '' THEN '' ELSE CONCAT(' COMMENT ', QUOTE(column_comment)) END AS CHAR) \
+             FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = ? AND column_name = ?",
+            [widening.table.into(), widening.column.into()],
+        );
+        let row = connection.query_one_raw(query).await?;
+        Ok(row.map_or(Ok(String::new()), |row| row.try_get_by_index(0))?)
+    }
+
+    /// Neither SQLite nor MySQL writes a measure with as few digits as tell it from every other one, so the
+    /// texts are made here, one for each distinct measure.
+    async fn copy_texts(&self, connection: &impl ConnectionTrait, widening: &Widening<'_>) -> Result<(), SyncError> {
+        let (table, column) = (self.db.dialect.quote(widening.table), self.db.dialect.quote(widening.column));
+        let copy = self.db.dialect.quote(COPY);
+        let text_type = self.db.dialect.sql_type(Kind::Text);
+        let measure_type = self.db.dialect.sql_type(Kind::Double);
+        connection.execute_unprepared(&format!("DROP TABLE IF EXISTS {TEXTS}")).await?;
+        // Not a temporary one: on MySQL those belong to one connection of the pool.
+        let create = format!("CREATE TABLE {TEXTS} (measure {measure_type} NOT NULL PRIMARY KEY, words {text_type})");
+        connection.execute_unprepared(&create).await?;
+        let mut last = f64::NEG_INFINITY;
+        loop {
+            let page = format!(
+                "SELECT DISTINCT {column} FROM {table} WHERE {column} > ? ORDER BY {column} LIMIT {TEXTS_PER_STATEMENT}"
+            );
+            // No database knows infinity: below every measure that is ever stored will do.
+            let bound = Value::Double(Some(last.max(f64::MIN)));
+            let query = Statement::from_sql_and_values(self.db.dialect.backend(), page, [bound]);
+            let rows = connection.query_all_raw(query).await?;
+            let measures: Vec<f64> = rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>()?;
+            let Some(&largest) = measures.last() else { break };
+            last = largest;
+            let places = vec!["(?, ?)"; measures.len()].join(", ");
+            let binds = measures.iter().flat_map(|&measure| {
+                let mut text = Vec::new();
+                push_double(&mut text, measure);
+                [Value::from(measure), Value::from(String::from_utf8_lossy(&text).into_owned())]
+            });
+            let insert = format!("INSERT INTO {TEXTS} (measure, words) VALUES {places}");
+            self.db.execute_sql(connection, insert, binds.collect()).await?;
+        }
+        let update = format!(
+            "UPDATE {table} SET {copy} = (SELECT words FROM {TEXTS} WHERE measure = {column}) WHERE {column} IS NOT NULL"
+        );
+        connection.execute_unprepared(&update).await?;
+        connection.execute_unprepared(&format!("DROP TABLE {TEXTS}")).await?;
+        Ok(())
+    }
+
+    async fn drop_column(&self, table: &str, column: &str) -> Result<(), SyncError> {
+        if self.db.columns_of(table).await?.iter().any(|existing| existing == column) {
+            let (table, column) = (self.db.dialect.quote(table), self.db.dialect.quote(column));
+            self.db.connection.execute_unprepared(&format!("ALTER TABLE {table} DROP COLUMN {column}")).await?;
+        }
+        Ok(())
+    }
+
+    /// The kinds of a table's columns by their types in the database; types of no kind are left out.
+    async fn kinds_of(&self, table: &str) -> Result<Vec<(String, Kind)>, SyncError> {
+        let query = Statement::from_sql_and_values(
+            self.db.dialect.backend(),
+            "SELECT CAST(column_name AS CHAR), CAST(data_type AS CHAR) FROM information_schema.columns \
+             WHERE table_schema = DATABASE() AND table_name = ?",
+            [table.into()],
+        );
+        let mut kinds = Vec::new();
+        for row in self.db.connection.query_all_raw(query).await? {
+            let data_type: String = row.try_get_by_index(1)?;
+            let is_type = |kind: &Kind| self.db.dialect.sql_type(*kind).split('(').next() == Some(data_type.as_str());
+            let kind = Kind::WIDENABLE.into_iter().chain([Kind::Text]).find(is_type);
+            kinds.extend(kind.map(|kind| Ok::<_, SyncError>((row.try_get_by_index(0)?, kind))).transpose()?);
+        }
+        Ok(kinds)
+    }
+}
+
+impl Sink {
     /// Widens a column in the transaction of a ledger entry, or says what stands in the way. Views of tidegate's own are
     /// dropped, to be made again at the end; on SQLite what others have built is set aside meanwhile.
     pub(crate) async fn widen_in(
@@ -73,10 +242,10 @@ impl Sink {
         let (table, column) = (change.table.as_str(), change.column.name.as_str());
         let widening = Widening { table, column, from, to: change.column.kind };
         let mut also_dropped = dropped.clone();
-        let widened = self.attempt(transaction, async {
-            self.drop_views_on(transaction, table, Some(column), &mut also_dropped).await?;
+        let widened = self.db.attempt(transaction, async {
+            self.marts.drop_views_on(transaction, table, Some(column), &mut also_dropped).await?;
             let aside = self.set_aside(transaction, table, column).await?;
-            self.widen(transaction, &widening).await?;
+            self.tables.widen(transaction, &widening).await?;
             for create in aside {
                 transaction.execute_unprepared(&create).await?;
             }
@@ -111,7 +280,7 @@ impl Sink {
         error: &SyncError,
     ) -> Result<Obstacle, SyncError> {
         let Widening { table, column, from, .. } = widening;
-        let objects = self.objects_on(connection, table, Some(column)).await?;
+        let objects = self.marts.objects_on(connection, table, Some(column)).await?;
         let consequence = format!(
             "the column stays {}, and values that it does not hold go to _rescued; the next file that needs it widens the \
              column once nothing is in the way",
@@ -131,14 +300,14 @@ impl Sink {
         const BUILT: &str = "SELECT m.type, m.name, m.sql FROM sqlite_master m WHERE m.sql IS NOT NULL AND (m.type IN ('view', 'trigger') \
              OR m.type = 'index' AND m.tbl_name = ? AND EXISTS (SELECT 1 FROM pragma_index_info(m.name) i WHERE i.name = ?)) \
              ORDER BY m.type = 'trigger' DESC, m.rowid";
-        if self.dialect != Dialect::Sqlite {
+        if self.db.dialect != Dialect::Sqlite {
             return Ok(Vec::new());
         }
-        let query = Statement::from_sql_and_values(self.dialect.backend(), BUILT, [table.into(), column.into()]);
+        let query = Statement::from_sql_and_values(self.db.dialect.backend(), BUILT, [table.into(), column.into()]);
         let mut creates = Vec::new();
         for row in transaction.query_all_raw(query).await? {
             let (kind, name): (String, String) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
-            transaction.execute_unprepared(&format!("DROP {kind} {}", self.dialect.quote(&name))).await?;
+            transaction.execute_unprepared(&format!("DROP {kind} {}", self.db.dialect.quote(&name))).await?;
             creates.push(row.try_get_by_index(2)?);
         }
         // Triggers went first, because they go with their table or view, and come last.
@@ -146,32 +315,10 @@ impl Sink {
         Ok(creates)
     }
 
-    /// Has every connection forget the statements that it prepared: PostgreSQL goes on reading their values and
-    /// results by the types that the columns had.
-    pub(crate) async fn forget_statements(&self) -> Result<(), SyncError> {
-        let pool_error = |error| SyncError::from(DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))));
-        // Nobody else writes; who reads does not take long.
-        let _writing = self.writing.lock().await;
-        match self.dialect {
-            Dialect::Postgres => {
-                let pool = self.connection.get_postgres_connection_pool();
-                let mut connections = Vec::new();
-                for _ in 0..CONNECTIONS_MAX {
-                    let mut connection = pool.acquire().await.map_err(pool_error)?;
-                    connection.clear_cached_statements().await.map_err(pool_error)?;
-                    connections.push(connection);
-                }
-            }
-            // These compile their statements anew when a table changes.
-            Dialect::Sqlite | Dialect::Mysql => {}
-        }
-        Ok(())
-    }
-
     /// Widens the columns whose type is not yet what the ledger says, and says which of them cannot be.
     pub(crate) async fn finish_widening(&self, shapes: &Shapes) -> Result<Vec<Blocked>, SyncError> {
         let mut blocked = Vec::new();
-        if self.dialect.rolls_back_ddl() {
+        if self.db.dialect.rolls_back_ddl() {
             return Ok(blocked);
         }
         for shape in shapes.values() {
@@ -179,17 +326,18 @@ impl Sink {
             if widened.is_empty() {
                 continue;
             }
-            for (name, from) in self.kinds_of(&shape.name).await? {
+            for (name, from) in self.tables.kinds_of(&shape.name).await? {
                 let Some(column) = widened.iter().find(|column| column.name == name && column.kind != from) else {
                     continue;
                 };
                 let widening = Widening { table: &shape.name, column: &column.name, from, to: column.kind };
-                let _writing = self.writing.lock().await;
-                self.drop_column(&shape.name, COPY).await?;
-                let widened = self.attempt(&self.connection, self.widen(&self.connection, &widening)).await?;
+                let _writing = self.db.writing.lock().await;
+                self.tables.drop_column(&shape.name, COPY).await?;
+                let widened =
+                    self.db.attempt(&self.db.connection, self.tables.widen(&self.db.connection, &widening)).await?;
                 if let Err(error) = widened {
-                    self.drop_column(&shape.name, COPY).await?;
-                    let obstacle = self.obstacle_to(&self.connection, &widening, &error).await?;
+                    self.tables.drop_column(&shape.name, COPY).await?;
+                    let obstacle = self.obstacle_to(&self.db.connection, &widening, &error).await?;
                     blocked.push((shape.name.clone(), column.name.clone(), from, obstacle));
                 }
             }
@@ -204,7 +352,7 @@ impl Sink {
         from: Kind,
     ) -> Result<Option<Obstacle>, SyncError> {
         let (table, column) = (change.table.as_str(), change.column.name.as_str());
-        let objects = self.objects_on(&self.connection, table, Some(column)).await?;
+        let objects = self.marts.objects_on(&self.db.connection, table, Some(column)).await?;
         if objects.is_empty() {
             return Ok(None);
         }
@@ -212,150 +360,7 @@ impl Sink {
         let lost = SyncError::Configuration(
             "it would be lost with the column that the wider one takes the place of".to_owned(),
         );
-        Ok(Some(self.obstacle_to(&self.connection, &widening, &lost).await?))
-    }
-
-    async fn widen(&self, connection: &impl ConnectionTrait, widening: &Widening<'_>) -> Result<(), SyncError> {
-        if widening.from == Kind::Text {
-            if widening.to == Kind::Text {
-                return Ok(());
-            }
-            self.check_without_values(connection, widening).await?;
-        }
-        let (table, column) = (self.dialect.quote(widening.table), self.dialect.quote(widening.column));
-        let sql_type = self.dialect.sql_type(widening.to);
-        let converted = converted(self.dialect, widening.from, widening.to, &column);
-        if self.dialect == Dialect::Postgres {
-            // Measures are written with all their digits, whatever the server's setting.
-            connection.execute_unprepared("SET LOCAL extra_float_digits = 1").await?;
-            let using = converted.unwrap_or_else(|| format!("trim_scale({column}::text::numeric)::text"));
-            let alter = format!("ALTER TABLE {table} ALTER COLUMN {column} TYPE {sql_type} USING {using}");
-            connection.execute_unprepared(&alter).await?;
-            fail::fail_point!("during_widening", |_| std::process::abort());
-            return Ok(());
-        }
-        let copy = self.dialect.quote(COPY);
-        connection.execute_unprepared(&format!("ALTER TABLE {table} ADD COLUMN {copy} {sql_type}")).await?;
-        match converted {
-            Some(converted) => {
-                let update = format!("UPDATE {table} SET {copy} = {converted} WHERE {column} IS NOT NULL");
-                connection.execute_unprepared(&update).await?;
-            }
-            None => self.copy_texts(connection, widening).await?,
-        }
-        fail::fail_point!("during_widening", |_| std::process::abort());
-        let replace = match self.dialect {
-            Dialect::Mysql => {
-                let comment = self.comment_on(connection, widening).await?;
-                vec![format!(
-                    "ALTER TABLE {table} DROP COLUMN {column}, CHANGE COLUMN {copy} {column} {sql_type}{comment}"
-                )]
-            }
-            _ => vec![
-                format!("ALTER TABLE {table} DROP COLUMN {column}"),
-                format!("ALTER TABLE {table} RENAME COLUMN {copy} TO {column}"),
-            ],
-        };
-        for statement in replace {
-            connection.execute_unprepared(&statement).await?;
-        }
-        Ok(())
-    }
-
-    /// A column takes another kind than text only while nothing is in it.
-    async fn check_without_values(
-        &self,
-        connection: &impl ConnectionTrait,
-        widening: &Widening<'_>,
-    ) -> Result<(), SyncError> {
-        let (table, column) = (self.dialect.quote(widening.table), self.dialect.quote(widening.column));
-        let query = format!("SELECT 1 FROM {table} WHERE {column} IS NOT NULL LIMIT 1");
-        match connection.query_one_raw(Statement::from_string(self.dialect.backend(), query)).await? {
-            None => Ok(()),
-            Some(_) => Err(SyncError::Refused { reason: "it has values, which are text".to_owned() }),
-        }
-    }
-
-    /// What somebody has said of a column on MySQL, as its definition says it.
-    async fn comment_on(
-        &self,
-        connection: &impl ConnectionTrait,
-        widening: &Widening<'_>,
-    ) -> Result<String, SyncError> {
-        let query = Statement::from_sql_and_values(
-            self.dialect.backend(),
-            "SELECT CAST(CASE column_comment WHEN '' THEN '' ELSE CONCAT(' COMMENT ', QUOTE(column_comment)) END AS CHAR) \
-             FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = ? AND column_name = ?",
-            [widening.table.into(), widening.column.into()],
-        );
-        let row = connection.query_one_raw(query).await?;
-        Ok(row.map_or(Ok(String::new()), |row| row.try_get_by_index(0))?)
-    }
-
-    /// Neither SQLite nor MySQL writes a measure with as few digits as tell it from every other one, so the
-    /// texts are made here, one for each distinct measure.
-    async fn copy_texts(&self, connection: &impl ConnectionTrait, widening: &Widening<'_>) -> Result<(), SyncError> {
-        let (table, column) = (self.dialect.quote(widening.table), self.dialect.quote(widening.column));
-        let copy = self.dialect.quote(COPY);
-        let text_type = self.dialect.sql_type(Kind::Text);
-        let measure_type = self.dialect.sql_type(Kind::Double);
-        connection.execute_unprepared(&format!("DROP TABLE IF EXISTS {TEXTS}")).await?;
-        // Not a temporary one: on MySQL those belong to one connection of the pool.
-        let create = format!("CREATE TABLE {TEXTS} (measure {measure_type} NOT NULL PRIMARY KEY, words {text_type})");
-        connection.execute_unprepared(&create).await?;
-        let mut last = f64::NEG_INFINITY;
-        loop {
-            let page = format!(
-                "SELECT DISTINCT {column} FROM {table} WHERE {column} > ? ORDER BY {column} LIMIT {TEXTS_PER_STATEMENT}"
-            );
-            // No database knows infinity: below every measure that is ever stored will do.
-            let bound = Value::Double(Some(last.max(f64::MIN)));
-            let query = Statement::from_sql_and_values(self.dialect.backend(), page, [bound]);
-            let rows = connection.query_all_raw(query).await?;
-            let measures: Vec<f64> = rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>()?;
-            let Some(&largest) = measures.last() else { break };
-            last = largest;
-            let places = vec!["(?, ?)"; measures.len()].join(", ");
-            let binds = measures.iter().flat_map(|&measure| {
-                let mut text = Vec::new();
-                push_double(&mut text, measure);
-                [Value::from(measure), Value::from(String::from_utf8_lossy(&text).into_owned())]
-            });
-            let insert = format!("INSERT INTO {TEXTS} (measure, words) VALUES {places}");
-            self.execute_sql(connection, insert, binds.collect()).await?;
-        }
-        let update = format!(
-            "UPDATE {table} SET {copy} = (SELECT words FROM {TEXTS} WHERE measure = {column}) WHERE {column} IS NOT NULL"
-        );
-        connection.execute_unprepared(&update).await?;
-        connection.execute_unprepared(&format!("DROP TABLE {TEXTS}")).await?;
-        Ok(())
-    }
-
-    async fn drop_column(&self, table: &str, column: &str) -> Result<(), SyncError> {
-        if self.columns_of(table).await?.iter().any(|existing| existing == column) {
-            let (table, column) = (self.dialect.quote(table), self.dialect.quote(column));
-            self.connection.execute_unprepared(&format!("ALTER TABLE {table} DROP COLUMN {column}")).await?;
-        }
-        Ok(())
-    }
-
-    /// The kinds of a table's columns by their types in the database; types of no kind are left out.
-    async fn kinds_of(&self, table: &str) -> Result<Vec<(String, Kind)>, SyncError> {
-        let query = Statement::from_sql_and_values(
-            self.dialect.backend(),
-            "SELECT CAST(column_name AS CHAR), CAST(data_type AS CHAR) FROM information_schema.columns \
-             WHERE table_schema = DATABASE() AND table_name = ?",
-            [table.into()],
-        );
-        let mut kinds = Vec::new();
-        for row in self.connection.query_all_raw(query).await? {
-            let data_type: String = row.try_get_by_index(1)?;
-            let is_type = |kind: &Kind| self.dialect.sql_type(*kind).split('(').next() == Some(data_type.as_str());
-            let kind = Kind::WIDENABLE.into_iter().chain([Kind::Text]).find(is_type);
-            kinds.extend(kind.map(|kind| Ok::<_, SyncError>((row.try_get_by_index(0)?, kind))).transpose()?);
-        }
-        Ok(kinds)
+        Ok(Some(self.obstacle_to(&self.db.connection, &widening, &lost).await?))
     }
 }
 

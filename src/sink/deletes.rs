@@ -4,18 +4,17 @@
 use crate::chunk::Counts;
 use crate::error::SyncError;
 use crate::feed::dataset::{Dataset, Deletes};
-use crate::feed::layout::{ColumnShape, Kind, SchemaChange, Shapes};
+use crate::feed::layout::{SchemaChange, Shapes};
+use crate::sink::Sink;
+use crate::sink::commit::{ChunkWrite, KEYS_PER_STATEMENT};
+use crate::sink::db::texts;
 use crate::sink::ledger::files::{FileRecord, FileState};
 use crate::sink::ledger::generations::new_generation;
-use crate::sink::tables::commit::{ChunkWrite, KEYS_PER_STATEMENT};
-use crate::sink::{Sink, texts};
-use entity::files;
+use crate::sink::tables::{DELETED_AT, Tables};
+use entity::{ColumnShape, Kind, files};
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, Order, Query, SelectStatement, UpdateStatement};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, Value};
 use std::collections::HashSet;
-
-/// The column that marks a record as deleted. No file has such a column: names of theirs begin with a letter.
-pub const DELETED_AT: &str = "_deleted_at";
 
 /// Keys of one page of stored records: long ones take a megabyte.
 pub const KEYS_PER_PAGE: usize = 5000;
@@ -31,7 +30,7 @@ pub(crate) fn mark_column(dataset: &Dataset, shapes: &Shapes) -> Option<SchemaCh
     })
 }
 
-impl Sink {
+impl Tables {
     /// The next keys of a market's records after a key, in order; without marked ones where records are marked.
     ///
     /// # Errors
@@ -46,7 +45,7 @@ impl Sink {
         if dataset.deletes == Deletes::Mark && self.has_marks(dataset) {
             query.and_where(Expr::col(DELETED_AT).is_null());
         }
-        Ok(texts(&self.connection, &query).await?)
+        Ok(texts(&self.db.connection, &query).await?)
     }
 
     /// Which of these records are marked as deleted.
@@ -69,53 +68,13 @@ impl Sink {
             query
                 .and_where(Expr::col(Alias::new(&dataset.key)).is_in(keys))
                 .and_where(Expr::col(DELETED_AT).is_not_null());
-            marked.extend(texts(&self.connection, &query).await?);
+            marked.extend(texts(&self.db.connection, &query).await?);
         }
         Ok(marked)
     }
 
     fn has_marks(&self, dataset: &Dataset) -> bool {
         self.shapes().get(&dataset.table).is_some_and(|shape| shape.column(DELETED_AT).is_some())
-    }
-
-    /// Marks or removes records, as their dataset says, and counts the table rows in the ledger: all in one
-    /// transaction. Returns the file's counts with them.
-    ///
-    /// # Errors
-    ///
-    /// When the database fails or the lease is lost; then nothing is deleted.
-    pub async fn delete_records(
-        &self,
-        file: &FileRecord,
-        dataset: &Dataset,
-        keys: &[String],
-        now_ms: i64,
-    ) -> Result<Counts, SyncError> {
-        let market = file.market.as_deref().unwrap_or_default();
-        let write = self.begin().await?;
-        let transaction = &write.transaction;
-        // Before the rows go: afterwards nobody could tell their groups. They join none.
-        self.mark_groups(transaction, dataset, market, keys, false).await?;
-        let mut deleted = 0;
-        for keys in keys.chunks(KEYS_PER_STATEMENT) {
-            deleted += match dataset.deletes {
-                Deletes::Keep => 0,
-                Deletes::Mark => {
-                    let mut update = marking(dataset, market, keys, self.dialect.time(Some(now_ms)));
-                    update.and_where(Expr::col(DELETED_AT).is_null());
-                    transaction.execute(&update).await?.rows_affected()
-                }
-                Deletes::Remove => self.remove_records(transaction, dataset, market, keys).await?,
-            };
-        }
-        self.begin_generation(transaction, &dataset.table, market, &new_generation()).await?;
-        let mut counts = file.counts;
-        counts.deleted += deleted;
-        self.write_position(transaction, file.id, counts, file.position.unwrap_or_default()).await?;
-        fail::fail_point!("before_delete", |_| std::process::abort());
-        write.commit().await?;
-        fail::fail_point!("during_deletes", |_| std::process::abort());
-        Ok(counts)
     }
 
     async fn remove_records(
@@ -145,60 +104,17 @@ impl Sink {
         chunk: &ChunkWrite<'_>,
     ) -> Result<(), SyncError> {
         for keys in chunk.revived_keys.chunks(KEYS_PER_STATEMENT) {
-            let mut update = marking(chunk.dataset, &chunk.market, keys, self.dialect.time(None));
+            let mut update = marking(chunk.dataset, &chunk.market, keys, self.db.dialect.time(None));
             // To clear a mark is to write the row, also where nothing else of it changes.
             update.value("_file_id", chunk.file_id);
             connection.execute(&update).await?;
         }
         if let Some(deleted_ms) = chunk.new_deleted_ms {
             for keys in chunk.new_keys.chunks(KEYS_PER_STATEMENT) {
-                let update = marking(chunk.dataset, &chunk.market, keys, self.dialect.time(Some(deleted_ms)));
+                let update = marking(chunk.dataset, &chunk.market, keys, self.db.dialect.time(Some(deleted_ms)));
                 connection.execute(&update).await?;
             }
         }
-        Ok(())
-    }
-
-    /// Ends a file: `synced`, or `held`, with what there is to say. The newest export of its dataset and market supersedes
-    /// those that are held.
-    ///
-    /// # Errors
-    ///
-    /// When the database fails.
-    pub async fn finish_file(
-        &self,
-        file: &FileRecord,
-        state: FileState,
-        is_newest: bool,
-        now_ms: i64,
-    ) -> Result<(), SyncError> {
-        use files::Column as C;
-        let write = self.begin().await?;
-        if is_newest {
-            let note = format!("superseded by {} before it was approved: its deletion was never made", file.path);
-            files::Entity::update_many()
-                .col_expr(C::State, Expr::value(FileState::Synced.name()))
-                .col_expr(C::Error, Expr::value(note))
-                .filter(C::State.eq(FileState::Held.name()))
-                .filter(C::Dataset.eq(file.dataset.clone()))
-                .filter(C::Market.eq(file.market.clone()))
-                .filter(C::Id.ne(file.id))
-                .exec(&write.transaction)
-                .await?;
-        }
-        self.close_replaced_rejects(&write.transaction, file, is_newest, now_ms).await?;
-        if file.corrects.is_some() {
-            self.clear_notes_of_corrected(&write.transaction, file).await?;
-        }
-        files::Entity::update_many()
-            .col_expr(C::State, Expr::value(state.name()))
-            .col_expr(C::Error, Expr::value(file.error.clone()))
-            .col_expr(C::FinishedAt, Expr::value(self.dialect.time(Some(now_ms))))
-            .filter(C::Id.eq(file.id))
-            .exec(&write.transaction)
-            .await?;
-        write.commit().await?;
-        self.uncount(file.id);
         Ok(())
     }
 
@@ -218,13 +134,98 @@ impl Sink {
             .filter(C::Position.is_not_null())
             .filter(C::State.is_in(whole))
             .filter(C::Corrects.is_null())
-            .filter(C::Version.gte(self.dialect.time(Some(file.version_ms))))
+            .filter(C::Version.gte(self.db.dialect.time(Some(file.version_ms))))
             .filter(C::Id.ne(file.id))
             .into_tuple()
-            .all(&self.connection)
+            .all(&self.db.connection)
             .await?;
         let own = (file.version_ms, &file.path);
         Ok(newer.iter().any(|(_, version, path)| (version.timestamp_millis(), path) > own))
+    }
+}
+
+impl Sink {
+    /// Marks or removes records, as their dataset says, and counts the table rows in the ledger: all in one
+    /// transaction. Returns the file's counts with them.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails or the lease is lost; then nothing is deleted.
+    pub async fn delete_records(
+        &self,
+        file: &FileRecord,
+        dataset: &Dataset,
+        keys: &[String],
+        now_ms: i64,
+    ) -> Result<Counts, SyncError> {
+        let market = file.market.as_deref().unwrap_or_default();
+        let write = self.db.begin().await?;
+        let transaction = &write.transaction;
+        // Before the rows go: afterwards nobody could tell their groups. They join none.
+        self.marts.mark_groups(transaction, dataset, market, keys, false).await?;
+        let mut deleted = 0;
+        for keys in keys.chunks(KEYS_PER_STATEMENT) {
+            deleted += match dataset.deletes {
+                Deletes::Keep => 0,
+                Deletes::Mark => {
+                    let mut update = marking(dataset, market, keys, self.db.dialect.time(Some(now_ms)));
+                    update.and_where(Expr::col(DELETED_AT).is_null());
+                    transaction.execute(&update).await?.rows_affected()
+                }
+                Deletes::Remove => self.tables.remove_records(transaction, dataset, market, keys).await?,
+            };
+        }
+        self.ledger.begin_generation(transaction, &dataset.table, market, &new_generation()).await?;
+        let mut counts = file.counts;
+        counts.deleted += deleted;
+        self.ledger.write_position(transaction, file.id, counts, file.position.unwrap_or_default()).await?;
+        fail::fail_point!("before_delete", |_| std::process::abort());
+        write.commit().await?;
+        fail::fail_point!("during_deletes", |_| std::process::abort());
+        Ok(counts)
+    }
+
+    /// Ends a file: `synced`, or `held`, with what there is to say. The newest export of its dataset and market supersedes
+    /// those that are held.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn finish_file(
+        &self,
+        file: &FileRecord,
+        state: FileState,
+        is_newest: bool,
+        now_ms: i64,
+    ) -> Result<(), SyncError> {
+        use files::Column as C;
+        let write = self.db.begin().await?;
+        if is_newest {
+            let note = format!("superseded by {} before it was approved: its deletion was never made", file.path);
+            files::Entity::update_many()
+                .col_expr(C::State, Expr::value(FileState::Synced.name()))
+                .col_expr(C::Error, Expr::value(note))
+                .filter(C::State.eq(FileState::Held.name()))
+                .filter(C::Dataset.eq(file.dataset.clone()))
+                .filter(C::Market.eq(file.market.clone()))
+                .filter(C::Id.ne(file.id))
+                .exec(&write.transaction)
+                .await?;
+        }
+        self.ledger.close_replaced_rejects(&write.transaction, file, is_newest, now_ms).await?;
+        if file.corrects.is_some() {
+            self.ledger.clear_notes_of_corrected(&write.transaction, file).await?;
+        }
+        files::Entity::update_many()
+            .col_expr(C::State, Expr::value(state.name()))
+            .col_expr(C::Error, Expr::value(file.error.clone()))
+            .col_expr(C::FinishedAt, Expr::value(self.db.dialect.time(Some(now_ms))))
+            .filter(C::Id.eq(file.id))
+            .exec(&write.transaction)
+            .await?;
+        write.commit().await?;
+        self.ledger.uncount(file.id);
+        Ok(())
     }
 }
 
