@@ -399,6 +399,23 @@ impl Dataset {
         Self { number_forms: Arc::new(number_forms), ..self.clone() }
     }
 
+    /// What files have shown of all of its columns' numbers.
+    pub fn number_forms(&self) -> &NumberForms {
+        &self.number_forms
+    }
+
+    /// The same, with what one more file has shown.
+    #[must_use]
+    pub fn with_proofs(&self, proved: &[(String, NumberForm)]) -> Self {
+        let mut forms = (*self.number_forms).clone();
+        for (column, form) in proved {
+            let known = forms.entry(column.clone()).or_default();
+            known.decimal = known.decimal.or(form.decimal);
+            known.currency = known.currency.take().or_else(|| form.currency.clone());
+        }
+        self.with_number_forms(forms)
+    }
+
     /// What files have shown of a column's numbers.
     pub fn number_form(&self, column: &str) -> Option<&NumberForm> {
         self.number_forms.get(column)

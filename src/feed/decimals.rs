@@ -28,7 +28,7 @@ impl Observer {
 
     /// Takes a value that is not a null token into account; only a row that fits as it stands proves anything.
     pub fn observe(&mut self, value: &str, is_json_number: bool, is_proof: bool, column: &LayoutColumn) {
-        if is_proof && !is_json_number && self.inference.as_ref().is_none_or(Inference::may_be_number) {
+        if is_proof && !is_json_number && self.inference.as_ref().is_none_or(Inference::is_numeric) {
             self.evidence.observe(value, &column.rules);
         }
         if let Some(inference) = &mut self.inference {
@@ -79,6 +79,8 @@ pub struct NumberReadings {
     pub decimals: Vec<Decimals>,
     /// Columns with two currencies, none of whose amounts are believed.
     pub two_currencies: Vec<usize>,
+    /// Whether only this file says how some of its values are read: the same text may mean something else in the next one.
+    pub is_of_file: bool,
     /// What the file is the first to prove, by column.
     #[serde(skip)]
     pub proved: Vec<(String, NumberForm)>,
@@ -157,11 +159,17 @@ pub fn settle(layout: &mut Layout, observers: &[Observer], delimiter: Option<u8>
         }
         readings.proved.extend(newly_proved(observer, column, decimals, dataset));
     }
+    let is_undecided = |observer: &&&Observer| match readings.decimals[observer.column] {
+        Decimals::Point | Decimals::Comma => observer.proof() == Proof::Nothing,
+        _ => true,
+    };
+    readings.is_of_file = unknown.iter().filter(is_undecided).any(|observer| observer.evidence.has_separators);
     let symbol = layout.columns.iter().any(LayoutColumn::is_currency_symbol);
     if symbol {
         // Each row says itself which of them is right.
         readings.two_currencies.clear();
     }
+    readings.is_of_file |= !readings.two_currencies.is_empty();
     readings.apply(layout);
     readings
 }

@@ -27,8 +27,8 @@ pub struct Inference {
     rules: NumberRules,
     /// What they would be as numbers, by each reading; only by the first if the reading is known.
     views: [View; READINGS.len()],
-    /// Whether each can be read as a number one way or the other.
-    may_be_number: bool,
+    /// Whether each can be read as a number one way or the other, be it not as the column's are to be read.
+    is_numeric: bool,
     may_be_day: bool,
     may_be_time: bool,
     has_values: bool,
@@ -94,7 +94,7 @@ impl Inference {
             stored,
             rules,
             views: [view; READINGS.len()],
-            may_be_number: !is_identifier && view.is_open(),
+            is_numeric: !is_identifier && view.is_open(),
             may_be_day: may_be(&[Kind::Day]),
             may_be_time: may_be(&[Kind::Day, Kind::Time]),
             // An amount with letters beside plain numbers is text, and stored whole numbers had none.
@@ -112,14 +112,14 @@ impl Inference {
             self.has_values = true;
             return;
         }
-        let is_text = !self.may_be_number && !self.may_be_day && !self.may_be_time;
+        let is_text = !self.is_numeric && !self.may_be_day && !self.may_be_time;
         if is_text && self.has_values {
             return;
         }
         self.may_be_day = self.may_be_day && is_held_by(Kind::Day, value);
         self.may_be_time = self.may_be_time && is_held_by(Kind::Time, value);
         match is_json_number {
-            _ if !self.may_be_number => {}
+            _ if !self.is_numeric => {}
             true => self.observe_clear(value),
             false => self.observe_number(value),
         }
@@ -132,16 +132,16 @@ impl Inference {
         let number = text.as_ref().and_then(|text| Spelling::of(text, &rules)?.number(Decimals::Point));
         let view = number.map_or(View::NOTHING, |number| View::of(&number, Beside::Nothing));
         self.views.iter_mut().for_each(|own| own.join(view));
-        self.may_be_number = self.views.iter().any(|view| view.is_open());
     }
 
     fn observe_number(&mut self, value: &str) {
         let spelling = Spelling::of(value, &self.rules).filter(|spelling| !spelling.is_code());
         let Some(spelling) = spelling else {
             self.views = [View::NOTHING; READINGS.len()];
-            self.may_be_number = false;
+            self.is_numeric = false;
             return;
         };
+        self.is_numeric = spelling.is_number_of_either();
         let currency = match spelling.currency {
             None => Beside::Nothing,
             Some(currency) => {
@@ -162,17 +162,16 @@ impl Inference {
                 own.join(spelling.number(*reading).map_or(View::NOTHING, |number| View::of(&number, currency)));
             }
         }
-        self.may_be_number = self.views.iter().any(|view| view.is_open());
     }
 
-    /// Whether all values so far may be numbers, one way or the other.
-    pub const fn may_be_number(&self) -> bool {
-        self.may_be_number
+    /// Whether all values so far are numbers, one way or the other.
+    pub const fn is_numeric(&self) -> bool {
+        self.is_numeric
     }
 
-    /// Whether there are values, and each of them may be a number.
+    /// Whether there are values, and each of them is a number, one way or the other.
     pub const fn has_numbers(&self) -> bool {
-        self.has_values && self.may_be_number
+        self.has_values && self.is_numeric
     }
 
     /// The narrowest kind that holds every value seen and stored, by this reading; `None` when there was none.
@@ -208,6 +207,8 @@ pub struct Evidence {
     comma: u64,
     /// The first value of each.
     first: [Option<String>; 2],
+    /// Whether a point or comma stands in any value.
+    pub has_separators: bool,
     currency: Option<String>,
     /// Whether two currencies contradict each other.
     pub has_two_currencies: bool,
@@ -223,6 +224,7 @@ impl Evidence {
             self.observe_currency(value, rules);
         }
         if value.bytes().any(|byte| matches!(byte, b'.' | b',')) {
+            self.has_separators = true;
             match proof(value, rules) {
                 Some(DecimalSign::Point) => self.point += 1,
                 Some(DecimalSign::Comma) => self.comma += 1,

@@ -163,6 +163,7 @@ fn look(
             tally.numbers = settled(&mut layout, &observers, Some(dialect.delimiter), dataset, numbers);
             let survey = tally.finish(format, &layout, content, limits);
             let runs = match (candidates, &known) {
+                _ if survey.numbers.is_of_file => Vec::new(),
                 // What cannot be read is read the long way.
                 (Some(candidates), Some((_, index))) => candidates.runs(index, &survey.scattered()).unwrap_or_default(),
                 _ => Vec::new(),

@@ -39,6 +39,7 @@ impl Surveyed {
     /// writes to its table: files of another one are not synced in turn with this one's.
     pub fn leaves_index(&self, session: &Session, dataset: &Dataset) -> bool {
         may_have_index(session, &self.file, dataset)
+            && !self.survey.numbers.is_of_file
             && matches!(self.survey.format.rows, RowFormat::Csv(_))
             && self.content.size_bytes() >= session.config.limits.record_index_bytes_min
     }

@@ -84,6 +84,7 @@ pub async fn sync_file(session: &Session, turn: &Turn, source_file: &SourceFile)
     let correction = correction(session, source_file, &mut surveyed, dataset).await?.map(Arc::new);
     step("giving its tables new columns");
     surveyed.record_number_forms(session, dataset).await?;
+    let dataset = &Arc::new(dataset.with_proofs(&surveyed.survey.numbers.proved));
     let evolved = session.sink.evolve(&surveyed.layout, dataset, surveyed.file.id, now_ms()).await?;
     if evolved.has_widened {
         // What did not fit its column in the last export, because the column could not take another kind then, may fit now.

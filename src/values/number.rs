@@ -308,6 +308,11 @@ impl<'t> Spelling<'t> {
         }
     }
 
+    /// Whether it is a number one way or the other.
+    pub fn is_number_of_either(&self) -> bool {
+        self.is_number('.') || self.is_number(',')
+    }
+
     /// The number that it is to such a column.
     pub fn number(&self, decimals: Decimals) -> Option<Number> {
         let has = |sign: char| self.separators.signs().contains(&sign);

@@ -13,7 +13,6 @@ use crate::source::rows::{Fault, Form, RowRef, repair, text_key};
 use crate::source::text::content::Window;
 use crate::transform::clean::{clean_key, conforms, misfit};
 use crate::values::spreadsheet::is_guarded;
-use entity::Kind;
 use memchr::{memchr, memchr2};
 
 /// Lines of a quoted cell that are looked at for rows: enough to tell rows from text, few enough that a hostile file
