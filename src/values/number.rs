@@ -252,7 +252,12 @@ impl<'t> Spelling<'t> {
                     body = body[1..body.len() - 1].trim_matches(is_space);
                     continue;
                 }
-                '(' if sign.is_none() => return None,
+                '(' if sign.is_none() => {
+                    let (rest, found) = currencies.split_back(body, is_declared).filter(|_| currency.is_none())?;
+                    currency = Some(found);
+                    body = rest.trim_end_matches(is_space);
+                    continue;
+                }
                 '+' | '-' | '\u{2212}' if sign.is_none() => Some(first),
                 _ => None,
             };
@@ -452,7 +457,8 @@ impl Number {
         self.places() <= DECIMAL_SCALE && self.ten_thousandths().is_some()
     }
 
-    /// Whether a measure holds it: 17 digits of the measure are those of the number.
+    /// Whether a measure holds it: the digits that tell the measure from every other one, 17 at most, are those of the
+    /// number, so that it has them wherever it is written.
     pub fn is_exact_measure(&self) -> bool {
         let start = self.digits.iter().take_while(|&&digit| digit == b'0').count();
         let significant = self.digits[start..].trim_ascii_end();
@@ -468,7 +474,7 @@ impl Number {
             let zeros = digits.iter().rev().take_while(|&&digit| digit == b'0').count();
             digits[..digits.len() - zeros] == *significant
         };
-        has_same_digits(format!("{measure:e}")) || has_same_digits(format!("{measure:.16e}"))
+        has_same_digits(format!("{measure:e}"))
     }
 }
 

@@ -31,6 +31,10 @@ fn money_is_read_with_its_dirt() {
         ("(5.00)", Some(-50_000)),
         ("(KSh 5.00)", Some(-50_000)),
         ("KSh (5.00)", Some(-50_000)),
+        ("(5.00) KSh", Some(-50_000)),
+        ("(5.00)₦", Some(-50_000)),
+        ("(5.00) km", None),
+        ("KSh (5.00) KSh", None),
         ("$.5", Some(5_000)),
         ("Rs. 12", Some(120_000)),
         ("Rs.500", Some(5_000_000)),
@@ -194,6 +198,8 @@ fn places_are_counted_and_measures_known_that_hold_all_digits() {
         ("0.1234567890123456", 16, true),
         ("0.123456789012345678", 18, false),
         ("1234567890123456.5", 1, false),
+        ("33868731567991.441", 3, false),
+        ("36.821946012345675", 15, true),
     ] {
         let number = Spelling::of(text, &rules).and_then(|spelling| spelling.number(Decimals::Point)).expect(text);
         assert_eq!((number.places(), number.is_exact_measure()), (places, is_measure), "{text}");

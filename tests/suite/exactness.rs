@@ -176,13 +176,21 @@ fn is_right(column: &str, cell: &Written, value: Option<&(String, bool)>, rescue
         (None, Meaning::Nothing) => rescued.is_none(),
         (None, _) => rescued.is_some_and(|text| text == cell.text || cell.is_json_number),
         (Some((text, true)), _) => *text == cell.text.trim() || *text == cell.text,
-        (Some(_), Meaning::Nothing | Meaning::Other) => false,
+        // A code in a column that somebody declared to hold numbers is one.
+        (Some((text, false)), Meaning::Other) => DECLARED.contains(&column) && is_same_code(text, &cell.text),
+        (Some(_), Meaning::Nothing) => false,
         (Some((text, false)), Meaning::Number(number)) => match DECLARED.contains(&column) {
             true if column == "distance_in_km" => text.parse::<f64>() == number.parse::<f64>(),
             true => *text == rounded(number),
             false => text == number,
         },
     }
+}
+
+fn is_same_code(text: &str, code: &str) -> bool {
+    // TOP is the code of a currency, too.
+    let digits = code.strip_prefix("TOP ").or_else(|| code.strip_prefix('+')).unwrap_or(code);
+    digits.bytes().all(|byte| byte.is_ascii_digit()) && digits.parse::<u64>().ok() == text.parse().ok()
 }
 
 /// A number to four places, half away from zero.
