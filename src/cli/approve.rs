@@ -78,8 +78,7 @@ async fn approve(config: Config, wanted: &str, is_json: bool) -> Result<Exit, Co
 
 /// Whether an approved file is yet to be taken up, or worked on.
 fn waits(file: &FileRecord) -> bool {
-    matches!(file.state, FileState::Pending | FileState::Syncing)
-        || (file.state == FileState::Quarantined && file.transform.is_empty())
+    matches!(file.state, FileState::Pending | FileState::Syncing) || file.is_retry_requested()
 }
 
 /// The held or quarantined file with that path, or the only one with that name.

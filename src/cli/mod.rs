@@ -3,6 +3,7 @@
 mod approve;
 mod check;
 mod descriptors;
+mod find;
 mod init;
 mod log_text;
 mod logging;

@@ -1,10 +1,11 @@
 //! `tidegate plan`: what a sync of files or directories would do.
 
+use crate::cli::find::find;
 use crate::cli::logging::{OF_COMMAND, start_logging};
-use crate::cli::print::{counted, grouped};
+use crate::cli::print::{counted, grouped, print_report};
 use crate::cli::signals::{Hangup, cancel_on_signal};
-use crate::cli::sync::{Found, find, print_report};
 use crate::cli::{CommandError, Exit, Shared, THREADS_GRACE, runtime, say, say_json, say_whose, with_whose};
+use crate::dispatch::once::Found;
 use crate::dispatch::plan::{Plan, PlannedColumn, PlannedFile, plan};
 use crate::error::SyncError;
 use crate::sync::report::Outcome;

@@ -1,5 +1,10 @@
 //! Print: numbers as people read them.
 
+use crate::cli::say;
+use crate::sink::marts::summary::Revenue;
+use crate::sync::report::{FileReport, Outcome};
+use rust_decimal::Decimal;
+
 /// With a comma between groups of three digits.
 pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
@@ -19,9 +24,87 @@ pub(super) fn plural(number: u64, what: &str) -> String {
     format!("{what}{end}")
 }
 
+pub(super) fn print_report(report: &FileReport) {
+    let dataset = report.dataset.as_deref().unwrap_or("-");
+    let name = &report.name;
+    let counts = &report.counts;
+    match report.outcome {
+        Outcome::Synced => say(format_args!(
+            "{dataset:<11} {name:<42}  +{} ~{} −{} ={} !{}  {:.1} s{}{}{}",
+            grouped(counts.new),
+            grouped(counts.modified),
+            grouped(counts.deleted),
+            grouped(counts.unchanged),
+            grouped(counts.rejected),
+            report.elapsed_ms as f64 / 1000.0,
+            stale(counts.stale),
+            report.warning.as_ref().map(|warning| format!("  warning: {warning}")).unwrap_or_default(),
+            report.error.as_ref().map(|note| format!("  {note}")).unwrap_or_default()
+        )),
+        Outcome::Held => {
+            say(format_args!(
+                "{dataset:<11} {name:<42}  +{} ~{} −{} ={} !{}  {:.1} s{}  held: {}",
+                grouped(counts.new),
+                grouped(counts.modified),
+                grouped(counts.deleted),
+                grouped(counts.unchanged),
+                grouped(counts.rejected),
+                report.elapsed_ms as f64 / 1000.0,
+                stale(counts.stale),
+                report.error.as_deref().unwrap_or("no reason is known")
+            ));
+        }
+        Outcome::Unchanged => say(format_args!("{dataset:<11} {name:<42}  unchanged")),
+        outcome => {
+            let reason = report.error.as_deref().unwrap_or("no reason is known");
+            say(format_args!("{dataset:<11} {name:<42}  {}: {reason}", format!("{outcome:?}").to_lowercase()));
+        }
+    }
+}
+
+/// Table rows that lost to a newer file, where there are any.
+pub(super) fn stale(rows: u64) -> String {
+    if rows == 0 { String::new() } else { format!("  <{}", grouped(rows)) }
+}
+
+pub(super) fn print_summary(revenues: &[Revenue]) {
+    for revenue in revenues {
+        say(format_args!(
+            "\nmarket {}: {} {} from {}; top customers",
+            revenue.market,
+            money(revenue.total_amount),
+            revenue.currency_symbol,
+            counted(u64::try_from(revenue.orders_count).unwrap_or(0), "order")
+        ));
+        for customer in &revenue.top_customers {
+            say(format_args!(
+                "  {:<12} {:>16} {}  {:>4} {}",
+                customer.customer_id,
+                money(customer.total_amount),
+                revenue.currency_symbol,
+                customer.orders_count,
+                plural(customer.orders_count.unsigned_abs(), "order")
+            ));
+        }
+    }
+}
+
+fn money(amount: Decimal) -> String {
+    let text = format!("{:.2}", amount.round_dp(2));
+    let (whole, cents) = text.split_once('.').unwrap_or((&text, "00"));
+    let (sign, digits) = whole.strip_prefix('-').map_or(("", whole), |digits| ("-", digits));
+    format!("{sign}{}.{cents}", grouped(digits.parse().unwrap_or(0)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn money_is_grouped() {
+        assert_eq!(money("31539596.44".parse().expect("a decimal")), "31,539,596.44");
+        assert_eq!(money("-1234.5".parse().expect("a decimal")), "-1,234.50");
+    }
 
     #[test]
     fn numbers_are_grouped_and_one_is_no_more_than_one() {

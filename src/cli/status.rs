@@ -1,8 +1,7 @@
 //! `tidegate status`: how the work goes, from the ledger, whether or not the daemon runs.
 
 use crate::cli::logging::{OF_COMMAND, start_logging};
-use crate::cli::print::{counted, grouped};
-use crate::cli::sync::stale;
+use crate::cli::print::{counted, grouped, stale};
 use crate::cli::{CommandError, Exit, Shared, runtime, say, say_json, with_whose};
 use crate::config::Config;
 use crate::dispatch::inbox::Inbox;

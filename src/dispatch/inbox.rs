@@ -9,7 +9,7 @@
 use crate::config::Config;
 use crate::dispatch::lanes::lanes_of;
 use crate::error::SyncError;
-use crate::feed::stamp::{Stamp, inode};
+use crate::feed::stamp::Stamp;
 use crate::process::clock::now_ms;
 use crate::sink::Sink;
 use crate::sink::ledger::files::FileState;
@@ -205,7 +205,7 @@ impl Inbox {
             return Vec::new();
         }
         let now_ms = now_ms();
-        let rank = |file: &SourceFile| (file.version_ms(now_ms), file.path_text());
+        let version = |file: &SourceFile| file.version(now_ms);
         let unsettled = lanes_of(unsettled);
         let mut lanes = Vec::new();
         for (lane, mut files) in lanes_of(settled) {
@@ -214,8 +214,8 @@ impl Inbox {
             }
             // A newer export does not overtake an older one that is about to settle.
             if let Some(first) = unsettled.get(&lane).and_then(|files| files.first()) {
-                let first = rank(first);
-                files.retain(|file| lane.is_none() || rank(file) < first);
+                let first = version(first);
+                files.retain(|file| lane.is_none() || version(file) < first);
             }
             files.truncate(LANE_FILES_MAX);
             if files.is_empty() {
@@ -257,7 +257,7 @@ impl Inbox {
             return;
         }
         let known = Known {
-            digest: digest((file.size_bytes, file.modified_ns, file.inode, file.changed_ns), &file.transform),
+            digest: digest(file.stamp, &file.rules_digest),
             scan: self.scan,
             retry_at_s: if file.state == FileState::Failed { self.retry_at_s() } else { 0 },
             is_refused: file.state == FileState::Quarantined,
@@ -268,7 +268,7 @@ impl Inbox {
     /// Notes a file that failed before the ledger knew it.
     pub fn note_unreadable(&mut self, file: &SourceFile) {
         let known = Known {
-            digest: digest(seen(file.stamp), transform(file)),
+            digest: digest(file.stamp, rules_digest(file)),
             scan: self.scan,
             retry_at_s: self.retry_at_s(),
             is_refused: false,
@@ -330,13 +330,13 @@ impl Inbox {
 
     fn is_known(&self, file: &SourceFile) -> bool {
         let Some(known) = self.known.get(&PathKey::of(&file.path_text())) else { return false };
-        known.digest == digest(seen(file.stamp), &self.rules(file, known.is_refused))
+        known.digest == digest(file.stamp, &self.rules(file, known.is_refused))
             && (known.retry_at_s == 0 || u64::from(known.retry_at_s) > self.started.elapsed().as_secs())
     }
 
     /// What the ledger has for its rules when they are those of now.
     fn rules<'a>(&self, file: &'a SourceFile, is_refused: bool) -> Cow<'a, str> {
-        match transform(file) {
+        match rules_digest(file) {
             fingerprint if is_refused => quarantine::rules(fingerprint, &self.config).into(),
             fingerprint => fingerprint.into(),
         }
@@ -376,24 +376,17 @@ fn scan_in_batches(
     blind_spots
 }
 
-fn transform(file: &SourceFile) -> &str {
+fn rules_digest(file: &SourceFile) -> &str {
     file.route.as_ref().map_or("", |(dataset, _)| &dataset.fingerprint)
 }
 
-/// Size, modification time, inode and change time, as the ledger has them.
-type Seen = (i64, i64, i64, i64);
-
-fn seen(stamp: Stamp) -> Seen {
-    (i64::try_from(stamp.size_bytes).unwrap_or(i64::MAX), stamp.modified_ns, inode(stamp), stamp.changed_ns)
-}
-
 /// 64 bits are enough to tell one version of a path from the next one.
-fn digest((size_bytes, modified_ns, inode, changed_ns): Seen, transform: &str) -> u64 {
+fn digest(stamp: Stamp, rules_digest: &str) -> u64 {
     let mut digest = Xxh3::new();
-    for number in [size_bytes, modified_ns, inode, changed_ns] {
+    for number in [stamp.ledger_size(), stamp.modified_ns, stamp.ledger_inode(), stamp.changed_ns] {
         digest.update(&number.to_le_bytes());
     }
-    digest.update(transform.as_bytes());
+    digest.update(rules_digest.as_bytes());
     digest.digest()
 }
 

@@ -3,6 +3,8 @@
 
 use crate::dispatch::retry::{Patience, Tried, last_taken_patiently, sync_patiently};
 use crate::error::SyncError;
+use crate::feed::version;
+use crate::feed::version::Version;
 use crate::process::clock::now_ms;
 use crate::process::waiting::aloud;
 use crate::sink::ledger::files::{FileRecord, FileState};
@@ -31,7 +33,7 @@ pub fn lanes_of(files: Vec<SourceFile>) -> BTreeMap<Lane, Vec<SourceFile>> {
         lanes.entry(file.lane()).or_default().push(file);
     }
     for files in lanes.values_mut() {
-        files.sort_by_cached_key(|file| (file.version_ms(now_ms), file.path_text()));
+        files.sort_by_cached_key(|file| file.version(now_ms));
     }
     lanes
 }
@@ -48,21 +50,23 @@ pub(crate) async fn in_order_of_versions(
         let taken = last_taken_patiently(session, &paths, patience).await?;
         let now_ms = now_ms();
         files.sort_by_cached_key(|file| {
-            let path = file.path_text();
-            (expected_version(file.version_ms(now_ms), taken.get(&path)), path)
+            let own = file.version(now_ms);
+            let last_taken = taken.get(&own.path);
+            expected_version(own, last_taken)
         });
     }
     Ok(files)
 }
 
 /// The version of a file at whose path this one was taken last.
-fn expected_version(own: i64, last_taken: Option<&FileRecord>) -> i64 {
-    match last_taken {
+fn expected_version(own: Version, last_taken: Option<&FileRecord>) -> Version {
+    let ms = match last_taken {
         // Most likely it is the one that was interrupted.
         Some(last) if matches!(last.state, FileState::Pending | FileState::Syncing) => last.version_ms,
-        Some(last) => own.max(last.version_ms + 1),
-        None => own,
-    }
+        Some(last) => version::after(own.ms, last.version_ms),
+        None => own.ms,
+    };
+    Version { ms, ..own }
 }
 
 /// Syncs the files of a lane.

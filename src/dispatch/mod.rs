@@ -4,6 +4,7 @@ pub mod daemon;
 pub mod health;
 pub mod inbox;
 pub mod lanes;
+pub mod once;
 pub mod plan;
 pub mod retry;
 pub mod vanished;

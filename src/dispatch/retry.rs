@@ -176,12 +176,12 @@ async fn give_up(
         _ => return Ok(unknown_report(source_file, outcome, reason, started)),
     };
     if state == FileState::Quarantined {
-        file.transform = match error {
+        file.rules_digest = match error {
             SyncError::Refused { .. } => quarantine::BY_DATABASE.to_owned(),
-            _ => quarantine::rules(&file.transform, &session.config),
+            _ => quarantine::rules(&file.rules_digest, &session.config),
         };
     }
-    session.sink.ledger.set_state(file.id, state, &file.transform, Some(&reason), now_ms()).await?;
+    session.sink.ledger.set_state(file.id, state, &file.rules_digest, Some(&reason), now_ms()).await?;
     session.checkpoints.remove(file.id);
     file.error = Some(reason);
     Ok(report(source_file, &file, outcome, started))
@@ -216,11 +216,11 @@ async fn list_unhashed(
     let route = source_file.route.as_ref();
     let fingerprint = route.map_or("", |(dataset, _)| &dataset.fingerprint);
     let new = NewFile {
-        version_ms: source_file.version_ms(now_ms()),
+        version_ms: source_file.version(now_ms()).ms,
         dataset: route.map(|(dataset, _)| dataset.name.clone()),
         market: route.map(|(_, route)| route.market.clone()),
         state,
-        transform: match state {
+        rules_digest: match state {
             FileState::Quarantined => quarantine::rules(fingerprint, &session.config),
             _ => fingerprint.to_owned(),
         },
@@ -230,25 +230,17 @@ async fn list_unhashed(
     };
     let is_of_it = |file: &FileRecord| {
         file.sha256 == UNHASHED
-            && (file.size_bytes, &file.dataset, &file.market) == (new.size_bytes, &new.dataset, &new.market)
+            && (file.stamp.size_bytes, &file.dataset, &file.market) == (new.stamp.size_bytes, &new.dataset, &new.market)
     };
     let Some(mut file) = newest.filter(is_of_it) else {
         return Ok((session.sink.ledger.add_file(&new, now_ms()).await?, false));
     };
     let is_old_news = file.state == state && file.error == new.error;
-    if !is_old_news || file.transform != new.transform {
-        session.sink.ledger.set_state(file.id, state, &new.transform, Some(reason), now_ms()).await?;
+    if !is_old_news || file.rules_digest != new.rules_digest {
+        session.sink.ledger.set_state(file.id, state, &new.rules_digest, Some(reason), now_ms()).await?;
     }
     note_stamp(&session.sink, &file, source_file.stamp).await?;
-    file = FileRecord {
-        state,
-        transform: new.transform,
-        error: new.error,
-        modified_ns: new.modified_ns,
-        inode: new.inode,
-        changed_ns: new.changed_ns,
-        ..file
-    };
+    file = FileRecord { state, rules_digest: new.rules_digest, error: new.error, stamp: new.stamp, ..file };
     Ok((file, is_old_news))
 }
 

@@ -7,4 +7,5 @@ pub mod inference;
 pub mod layout;
 pub mod row_format;
 pub mod stamp;
+pub mod version;
 pub mod words;

@@ -31,7 +31,20 @@ impl Stamp {
     }
 }
 
-/// Inodes are unsigned, and databases have no such integers: the bits are kept.
-pub const fn inode(stamp: Stamp) -> i64 {
-    stamp.inode.cast_signed()
+impl Stamp {
+    /// As the ledger has it. Databases have no unsigned integers: the bits of an inode are kept.
+    pub fn of_ledger(size_bytes: i64, modified_ns: i64, inode: i64, changed_ns: i64) -> Self {
+        let size_bytes = u64::try_from(size_bytes).unwrap_or(0);
+        Self { size_bytes, modified_ns, inode: inode.cast_unsigned(), changed_ns }
+    }
+
+    /// Size as the ledger has it.
+    pub fn ledger_size(self) -> i64 {
+        i64::try_from(self.size_bytes).unwrap_or(i64::MAX)
+    }
+
+    /// Inode as the ledger has it.
+    pub const fn ledger_inode(self) -> i64 {
+        self.inode.cast_signed()
+    }
 }

@@ -5,6 +5,7 @@ use crate::chunk::Counts;
 use crate::error::SyncError;
 use crate::feed::dataset::{Dataset, Deletes};
 use crate::feed::layout::{SchemaChange, Shapes};
+use crate::feed::version::Version;
 use crate::sink::Sink;
 use crate::sink::commit::{ChunkWrite, KEYS_PER_STATEMENT};
 use crate::sink::db::texts;
@@ -126,9 +127,9 @@ impl Tables {
     pub async fn is_followed_by_whole(&self, file: &FileRecord) -> Result<bool, SyncError> {
         use files::Column as C;
         let whole = [FileState::Synced, FileState::Held, FileState::Pending].map(FileState::name);
-        let newer: Vec<(i64, chrono::DateTime<chrono::Utc>, String)> = files::Entity::find()
+        let others: Vec<(chrono::DateTime<chrono::Utc>, String)> = files::Entity::find()
             .select_only()
-            .columns([C::Id, C::Version, C::Path])
+            .columns([C::Version, C::Path])
             .filter(C::Dataset.eq(file.dataset.clone()))
             .filter(C::Market.eq(file.market.clone()))
             .filter(C::Position.is_not_null())
@@ -139,8 +140,9 @@ impl Tables {
             .into_tuple()
             .all(&self.db.connection)
             .await?;
-        let own = (file.version_ms, &file.path);
-        Ok(newer.iter().any(|(_, version, path)| (version.timestamp_millis(), path) > own))
+        let version =
+            |(time, path): (chrono::DateTime<chrono::Utc>, String)| Version { ms: time.timestamp_millis(), path };
+        Ok(others.into_iter().map(version).any(|other| other > file.version()))
     }
 }
 

@@ -83,7 +83,7 @@ pub(crate) async fn correction(
     let earlier = session.sink.ledger.earlier_corrections(export.id, &keys).await?;
     match read_export(session, &source_file.root, &export, dataset, &correction.joined).await? {
         Some(others) => {
-            correction.rows = joined_rows(others, &earlier, surveyed, dataset, &session.sink.tables.shapes())
+            correction.rows = joined_rows(others, &earlier, surveyed, dataset, &session.sink.tables.shapes());
         }
         None => {
             correction.in_part.extend(correction.joined.iter().cloned());
@@ -195,7 +195,7 @@ fn find_export(config: &Config, root: &Path, export: &FileRecord) -> Option<Cont
     let archive = archived(config, &path).map(|place| (config.archive_dir.as_path(), place));
     std::iter::once((own_root, path.clone())).chain(archive).find_map(|(root, place)| {
         let size = std::fs::symlink_metadata(&place).ok()?.len();
-        if i64::try_from(size).ok() != Some(export.size_bytes) {
+        if size != export.stamp.size_bytes {
             return None;
         }
         let mut content = Content::open(root, &place, &config.limits).ok()?;

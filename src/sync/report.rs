@@ -3,6 +3,7 @@
 use crate::chunk::Counts;
 use crate::error::SyncError;
 use crate::feed::correction::OpenReject;
+use crate::feed::version::Version;
 use crate::process::clock::millis;
 use crate::sink::ledger::files::FileRecord;
 use crate::sink::ledger::rejects::UnknownRecords;
@@ -88,7 +89,8 @@ pub(crate) async fn warning_of_stale(session: &Session, file: &FileRecord) -> Re
         return Ok(None);
     }
     let newer = session.sink.ledger.newest_synced(file).await?;
-    let newer = newer.map_or_else(String::new, |(_, path)| format!(": {path} is newer and was synced before"));
+    let newer =
+        newer.map_or_else(String::new, |Version { path, .. }| format!(": {path} is newer and was synced before"));
     Ok(Some(format!(
         "all of its rows are older than what is stored, so it changed nothing{newer}; if it is the right one, write it again \
          under a path that is known, or with a later time or date in its name"

@@ -4,7 +4,8 @@ use crate::chunk::Position;
 use crate::config::Config;
 use crate::error::SyncError;
 use crate::feed::dataset::{Dataset, Route};
-use crate::feed::stamp::{Stamp, inode};
+use crate::feed::stamp::Stamp;
+use crate::feed::version;
 use crate::process::clock::now_ms;
 use crate::process::turns::Turn;
 use crate::sink::Sink;
@@ -54,7 +55,7 @@ pub(crate) async fn take(
     let (content, sha256) = hash_in_turn(session, turn, source_file).await?;
     let stamp = content.stamp();
     if let Some(file) = newest.as_ref().filter(|file| file.sha256 == sha256 && file.state == FileState::Quarantined) {
-        if file.transform == quarantine::rules(&dataset.fingerprint, &session.config) {
+        if file.rules_digest == quarantine::rules(&dataset.fingerprint, &session.config) {
             note_stamp(sink, file, stamp).await?;
             return Ok(Taken::Quarantined(file.clone()));
         }
@@ -63,7 +64,7 @@ pub(crate) async fn take(
             return Ok(Taken::Work(Box::new(TakenFile { file, content, checkpoint: None, company })));
         }
     }
-    let is_same = |file: &&FileRecord| file.sha256 == sha256 && file.transform == dataset.fingerprint;
+    let is_same = |file: &&FileRecord| file.sha256 == sha256 && file.rules_digest == dataset.fingerprint;
     if let Some(file) = newest.as_ref().filter(is_same) {
         match file.state {
             FileState::Held => {
@@ -71,7 +72,7 @@ pub(crate) async fn take(
                 return Ok(Taken::Held(file.clone()));
             }
             FileState::Pending | FileState::Syncing | FileState::Failed => {
-                sink.ledger.set_state(file.id, FileState::Syncing, &file.transform, None, now_ms()).await?;
+                sink.ledger.set_state(file.id, FileState::Syncing, &file.rules_digest, None, now_ms()).await?;
                 let company = sink.ledger.take_up(file).await?;
                 return Ok(Taken::Work(Box::new(TakenFile { file: file.clone(), content, checkpoint: None, company })));
             }
@@ -85,11 +86,11 @@ pub(crate) async fn take(
     }
     let now_ms = now_ms();
     let new_file = NewFile {
-        version_ms: version(source_file, &sha256, last_taken.as_ref(), now_ms),
+        version_ms: version_ms(source_file, &sha256, last_taken.as_ref(), now_ms),
         dataset: Some(dataset.name.clone()),
         market: Some(route.market.clone()),
         state: FileState::Syncing,
-        transform: dataset.fingerprint.clone(),
+        rules_digest: dataset.fingerprint.clone(),
         corrects: route.corrects.clone(),
         ..new_file(path, sha256, stamp)
     };
@@ -119,8 +120,8 @@ async fn try_again(
     }
     note_stamp(sink, file, stamp).await?;
     sink.ledger.set_state(file.id, FileState::Syncing, &dataset.fingerprint, None, now_ms()).await?;
-    let transform = dataset.fingerprint.clone();
-    Ok(Some(FileRecord { state: FileState::Syncing, transform, error: None, ..file.clone() }))
+    let rules_digest = dataset.fingerprint.clone();
+    Ok(Some(FileRecord { state: FileState::Syncing, rules_digest, error: None, ..file.clone() }))
 }
 
 /// A file that a restart interrupted, when its checkpoint still describes it: nothing is read again.
@@ -130,7 +131,7 @@ async fn resume(
     dataset: &Dataset,
     file: &FileRecord,
 ) -> Result<Option<TakenFile>, SyncError> {
-    if file.state != FileState::Syncing || file.transform != dataset.fingerprint {
+    if file.state != FileState::Syncing || file.rules_digest != dataset.fingerprint {
         return Ok(None);
     }
     let Some(checkpoint) = session.checkpoints.load(file.id, file.position.or(Some(Position::default()))) else {
@@ -172,23 +173,22 @@ pub async fn hash(source_file: &SourceFile, config: &Arc<Config>) -> Result<(Con
     .await
 }
 
-/// New content at a known path is newer than what was there; the same content under other rules is as old as it was.
-fn version(source_file: &SourceFile, sha256: &str, last_taken: Option<&FileRecord>, now_ms: i64) -> i64 {
-    let own = source_file.version_ms(now_ms);
+/// The time of a version: the same content under other rules is as old as it was.
+fn version_ms(source_file: &SourceFile, sha256: &str, last_taken: Option<&FileRecord>, now_ms: i64) -> i64 {
+    let own = source_file.version(now_ms);
     match last_taken {
         Some(last) if last.sha256 == sha256 => last.version_ms,
-        Some(last) => own.max(last.version_ms + 1),
-        None => own,
+        Some(last) => version::after(own.ms, last.version_ms),
+        None => own.ms,
     }
 }
 
 /// Notes that a path was touched, so that no scan takes it for another version.
 pub async fn note_stamp(sink: &Sink, file: &FileRecord, stamp: Stamp) -> Result<(), SyncError> {
-    let (modified_ns, inode, changed_ns) = (stamp.modified_ns, inode(stamp), stamp.changed_ns);
-    if (file.modified_ns, file.inode, file.changed_ns) == (modified_ns, inode, changed_ns) {
+    if file.stamp == stamp {
         return Ok(());
     }
-    sink.ledger.set_stamp(file.id, modified_ns, inode, changed_ns).await
+    sink.ledger.set_stamp(file.id, stamp).await
 }
 
 /// A version of a file as it was read, before anybody knows what it is.
@@ -198,13 +198,10 @@ pub fn new_file(path: String, sha256: String, stamp: Stamp) -> NewFile {
         dataset: None,
         market: None,
         sha256,
-        size_bytes: i64::try_from(stamp.size_bytes).unwrap_or(i64::MAX),
         version_ms: 0,
         state: FileState::Pending,
-        modified_ns: stamp.modified_ns,
-        inode: inode(stamp),
-        changed_ns: stamp.changed_ns,
-        transform: String::new(),
+        stamp,
+        rules_digest: String::new(),
         corrects: None,
         error: None,
     }

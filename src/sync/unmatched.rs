@@ -122,7 +122,7 @@ fn read_all(source_files: Vec<SourceFile>, limits: &Limits) -> Vec<(SourceFile, 
 
 fn unmatched(source_file: &SourceFile, sha256: String, stamp: Stamp) -> NewFile {
     NewFile {
-        version_ms: source_file.version_ms(now_ms()),
+        version_ms: source_file.version(now_ms()).ms,
         state: FileState::Unmatched,
         error: Some("no dataset's paths match it; rename it, or add a pattern to the profile".to_owned()),
         ..new_file(source_file.path_text(), sha256, stamp)

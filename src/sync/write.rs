@@ -303,21 +303,17 @@ impl<'a> Writer<'a> {
 
     /// Whether a record that is not stored is added.
     fn adds_unknown(&self, key: &str) -> bool {
-        // A corrected copy marks nothing: what a newer export would have marked is left out with what it would have removed.
-        let is_correction = self.correction.is_some();
-        !matches!(self.precedence_of(key), Precedence::OnlyUnknown(unknown)
-            if *unknown == Unknown::Stale || (is_correction && *unknown == Unknown::Marked))
+        self.precedence_of(key).adds_unknown(self.correction.is_some())
     }
 
     /// Whether a record replaces the stored one, which the given file wrote.
     fn wins(&self, key: &str, file_id: i64) -> bool {
-        match self.precedence_of(key) {
-            Precedence::Newest | Precedence::Correction(_) => true,
-            Precedence::OnlyUnknown(_) => file_id == self.file.id,
-            Precedence::Delta { own, others } => {
-                self.is_own(file_id) || others.get(&file_id).is_none_or(|other| own >= other)
-            }
-        }
+        let precedence = self.precedence_of(key);
+        let is_own = match precedence {
+            Precedence::Delta { .. } => self.is_own(file_id),
+            _ => file_id == self.file.id,
+        };
+        is_own || precedence.wins_over(file_id)
     }
 
     /// Whether a stored record was last written by this file, or by an earlier copy of the same rejects.

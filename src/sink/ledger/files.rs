@@ -4,6 +4,8 @@ use crate::chunk::{Counts, Position};
 use crate::error::SyncError;
 use crate::feed::correction::Header;
 use crate::feed::dataset::Dataset;
+use crate::feed::stamp::Stamp;
+use crate::feed::version::Version;
 use crate::sink::ledger::attempts::Attempts;
 use crate::sink::ledger::{Ledger, now};
 use crate::values::cell::hex;
@@ -82,23 +84,17 @@ pub struct FileRecord {
     pub market: Option<String>,
     /// SHA-256 of the content, hex.
     pub sha256: String,
-    /// Size of the content.
-    pub size_bytes: i64,
     /// Orders the files of a dataset and market; milliseconds since 1970.
     pub version_ms: i64,
     /// Where it stands.
     pub state: FileState,
     /// Counts so far.
     pub counts: Counts,
-    /// Modification time of the path when it was read.
-    pub modified_ns: i64,
-    /// Inode of the path when it was read.
-    pub inode: i64,
-    /// Change time of the inode when it was read.
-    pub changed_ns: i64,
-    /// Rules it was read under; of a quarantined file, those it was refused under, and nothing once an operator wants
-    /// it tried again.
-    pub transform: String,
+    /// What the file system said of it when it was read.
+    pub stamp: Stamp,
+    /// Digest of the rules that it was read under; of a quarantined file, of those that it was
+    /// refused under.
+    pub rules_digest: String,
     /// Where to go on.
     pub position: Option<Position>,
     /// Who took it up since it last moved.
@@ -124,24 +120,31 @@ pub struct NewFile {
     pub market: Option<String>,
     /// SHA-256 of the content, hex.
     pub sha256: String,
-    /// Size of the content.
-    pub size_bytes: i64,
     /// Orders the files of a dataset and market; milliseconds since 1970.
     pub version_ms: i64,
     /// Where it stands.
     pub state: FileState,
-    /// Modification time of the path when it was read.
-    pub modified_ns: i64,
-    /// Inode of the path when it was read.
-    pub inode: i64,
-    /// Change time of the inode when it was read.
-    pub changed_ns: i64,
+    /// What the file system said of it when it was read.
+    pub stamp: Stamp,
     /// Rules it was read under.
-    pub transform: String,
+    pub rules_digest: String,
     /// Name without extensions of the file whose rejects it corrects.
     pub corrects: Option<String>,
     /// Why it is not synced.
     pub error: Option<String>,
+}
+
+impl FileRecord {
+    /// Whether an operator wants a quarantined file tried again as it is: the ledger then names no
+    /// rules, so that none are the same.
+    pub fn is_retry_requested(&self) -> bool {
+        self.state == FileState::Quarantined && self.rules_digest.is_empty()
+    }
+
+    /// What it is compared with other files by.
+    pub fn version(&self) -> Version {
+        Version { ms: self.version_ms, path: self.path.clone() }
+    }
 }
 
 impl From<files::Model> for FileRecord {
@@ -153,13 +156,10 @@ impl From<files::Model> for FileRecord {
             dataset: file.dataset,
             market: file.market,
             sha256: file.sha256,
-            size_bytes: file.size_bytes,
             version_ms: file.version.timestamp_millis(),
             state: FileState::of_ledger(&file.state),
-            modified_ns: file.modified_ns,
-            inode: file.inode,
-            changed_ns: file.changed_ns,
-            transform: file.transform,
+            stamp: Stamp::of_ledger(file.size_bytes, file.modified_ns, file.inode, file.changed_ns),
+            rules_digest: file.transform,
             position: file.position.and_then(|position| serde_json::from_str(&position).ok()),
             attempts: Attempts::of_ledger(file.attempts.as_deref()),
             header: file.header.and_then(|header| serde_json::from_str(&header).ok()),
@@ -301,7 +301,7 @@ impl Ledger {
     /// # Errors
     ///
     /// When the database fails.
-    pub async fn newest_synced(&self, file: &FileRecord) -> Result<Option<(i64, String)>, SyncError> {
+    pub async fn newest_synced(&self, file: &FileRecord) -> Result<Option<Version>, SyncError> {
         let newest = files::Entity::find()
             .filter(files::Column::Dataset.eq(file.dataset.clone()))
             .filter(files::Column::Market.eq(file.market.clone()))
@@ -314,7 +314,7 @@ impl Ledger {
             .order_by_desc(files::Column::Path)
             .one(&self.db.connection)
             .await?;
-        Ok(newest.map(|newest| (newest.version.timestamp_millis(), newest.path)))
+        Ok(newest.map(|newest| Version { ms: newest.version.timestamp_millis(), path: newest.path }))
     }
 
     /// Version and path of these files.
@@ -322,9 +322,10 @@ impl Ledger {
     /// # Errors
     ///
     /// When the database fails.
-    pub async fn versions_of(&self, ids: Vec<i64>) -> Result<HashMap<i64, (i64, String)>, SyncError> {
+    pub async fn versions_of(&self, ids: Vec<i64>) -> Result<HashMap<i64, Version>, SyncError> {
         let files = files::Entity::find().filter(files::Column::Id.is_in(ids)).all(&self.db.connection).await?;
-        Ok(files.into_iter().map(|file| (file.id, (file.version.timestamp_millis(), file.path))).collect())
+        let version = |file: files::Model| Version { ms: file.version.timestamp_millis(), path: file.path };
+        Ok(files.into_iter().map(|file| (file.id, version(file))).collect())
     }
 
     /// Adds a version of a file; a predecessor at the same path that was not finished is given up.
@@ -389,7 +390,7 @@ impl Ledger {
             (C::Dataset, file.dataset.clone().into()),
             (C::Market, file.market.clone().into()),
             (C::Sha256, file.sha256.as_str().into()),
-            (C::SizeBytes, file.size_bytes.into()),
+            (C::SizeBytes, file.stamp.ledger_size().into()),
             (C::Version, self.db.dialect.time(Some(file.version_ms))),
             (C::State, file.state.name().into()),
             (C::RowsRead, zero()),
@@ -405,10 +406,10 @@ impl Ledger {
             (C::StartedAt, self.db.dialect.time(Some(now_ms))),
             (C::FinishedAt, self.db.dialect.time(is_final.then_some(now_ms))),
             (C::Error, file.error.clone().into()),
-            (C::ModifiedNs, file.modified_ns.into()),
-            (C::Inode, file.inode.into()),
-            (C::ChangedNs, file.changed_ns.into()),
-            (C::Transform, file.transform.as_str().into()),
+            (C::ModifiedNs, file.stamp.modified_ns.into()),
+            (C::Inode, file.stamp.ledger_inode().into()),
+            (C::ChangedNs, file.stamp.changed_ns.into()),
+            (C::Transform, file.rules_digest.as_str().into()),
             (C::Corrects, file.corrects.clone().into()),
             (C::Attempts, (file.state == FileState::Syncing).then(|| Attempts::FIRST.to_ledger()).into()),
         ]
@@ -423,7 +424,7 @@ impl Ledger {
         &self,
         id: i64,
         state: FileState,
-        transform: &str,
+        rules_digest: &str,
         error: Option<&str>,
         now_ms: i64,
     ) -> Result<(), SyncError> {
@@ -432,7 +433,7 @@ impl Ledger {
         let write = self.db.begin().await?;
         let mut update = files::Entity::update_many()
             .col_expr(C::State, Expr::value(state.name()))
-            .col_expr(C::Transform, Expr::value(transform))
+            .col_expr(C::Transform, Expr::value(rules_digest))
             .col_expr(C::Error, Expr::value(error.map(str::to_owned)))
             .col_expr(C::FinishedAt, Expr::value(self.db.dialect.time(is_final.then_some(now_ms))))
             .filter(C::Id.eq(id));
@@ -453,12 +454,12 @@ impl Ledger {
     /// # Errors
     ///
     /// When the database fails.
-    pub async fn set_stamp(&self, id: i64, modified_ns: i64, inode: i64, changed_ns: i64) -> Result<(), SyncError> {
+    pub async fn set_stamp(&self, id: i64, stamp: Stamp) -> Result<(), SyncError> {
         let write = self.db.begin().await?;
         files::Entity::update_many()
-            .col_expr(files::Column::ModifiedNs, Expr::value(modified_ns))
-            .col_expr(files::Column::Inode, Expr::value(inode))
-            .col_expr(files::Column::ChangedNs, Expr::value(changed_ns))
+            .col_expr(files::Column::ModifiedNs, Expr::value(stamp.modified_ns))
+            .col_expr(files::Column::Inode, Expr::value(stamp.ledger_inode()))
+            .col_expr(files::Column::ChangedNs, Expr::value(stamp.changed_ns))
             .filter(files::Column::Id.eq(id))
             .exec(&write.transaction)
             .await?;

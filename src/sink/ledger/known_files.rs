@@ -2,6 +2,7 @@
 //! read at every start.
 
 use crate::error::SyncError;
+use crate::feed::stamp::Stamp;
 use crate::sink::ledger::Ledger;
 use crate::sink::ledger::files::{FileRecord, FileState, PATHS_PER_QUERY, path_key};
 use entity::files;
@@ -33,16 +34,10 @@ pub struct KnownFile {
     pub key: PathKey,
     /// Where it stands.
     pub state: FileState,
-    /// Size of the content.
-    pub size_bytes: i64,
-    /// Modification time of the path.
-    pub modified_ns: i64,
-    /// Inode of the path.
-    pub inode: i64,
-    /// Change time of the inode.
-    pub changed_ns: i64,
+    /// What the file system said of it.
+    pub stamp: Stamp,
     /// Rules it was read under.
-    pub transform: String,
+    pub rules_digest: String,
 }
 
 impl From<&FileRecord> for KnownFile {
@@ -50,11 +45,8 @@ impl From<&FileRecord> for KnownFile {
         Self {
             key: PathKey::of(&file.path),
             state: file.state,
-            size_bytes: file.size_bytes,
-            modified_ns: file.modified_ns,
-            inode: file.inode,
-            changed_ns: file.changed_ns,
-            transform: file.transform.clone(),
+            stamp: file.stamp,
+            rules_digest: file.rules_digest.clone(),
         }
     }
 }
@@ -78,9 +70,10 @@ impl Ledger {
                 .all(&self.db.connection)
                 .await?;
             known.extend(rows.into_iter().map(
-                |(path_key, state, size_bytes, modified_ns, inode, changed_ns, transform)| {
+                |(path_key, state, size_bytes, modified_ns, inode, changed_ns, rules_digest)| {
                     let (key, state) = (PathKey::of_hex(&path_key), FileState::of_ledger(&state));
-                    KnownFile { key, state, size_bytes, modified_ns, inode, changed_ns, transform }
+                    let stamp = Stamp::of_ledger(size_bytes, modified_ns, inode, changed_ns);
+                    KnownFile { key, state, stamp, rules_digest }
                 },
             ));
         }

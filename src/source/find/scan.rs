@@ -3,12 +3,12 @@
 use crate::feed::correction::{corrected_paths, stem};
 use crate::feed::dataset::{Dataset, Route};
 use crate::feed::stamp::Stamp;
+use crate::feed::version::{Version, own_ms};
 use crate::source::find::beneath::Entry;
 use crate::source::find::blind_spots::BlindSpots;
 use crate::source::find::path_text::path_text;
 use crate::source::find::walk::Walk;
 use crate::source::find::watch::Watcher;
-use crate::values::moment::DAY_MS;
 use rustix::fs::FileType;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -51,18 +51,10 @@ impl SourceFile {
         self.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
     }
 
-    /// The modification time, within the day (UTC) that the name gives, and never later than now; milliseconds since 1970.
-    pub fn version_ms(&self, now_ms: i64) -> i64 {
-        let modified_ms = self.stamp.modified_ns.div_euclid(1_000_000);
-        let date = self.route.as_ref().and_then(|(_, route)| route.date);
-        let version = match date.and_then(|date| date.and_hms_opt(0, 0, 0)) {
-            Some(midnight) => {
-                let start_ms = midnight.and_utc().timestamp_millis();
-                modified_ms.clamp(start_ms, start_ms + DAY_MS - 1)
-            }
-            None => modified_ms,
-        };
-        version.min(now_ms)
+    /// Its version if its path was never taken before.
+    pub fn version(&self, now_ms: i64) -> Version {
+        let day = self.route.as_ref().and_then(|(_, route)| route.date);
+        Version { ms: own_ms(self.stamp.modified_ns, day, now_ms), path: self.path_text() }
     }
 
     /// Files with the same lane are synced one after the other.

@@ -66,7 +66,7 @@ impl RecordHasher {
 pub struct Origin {
     format_version: u32,
     /// Dataset and transform version.
-    pub transform: String,
+    pub rules_digest: String,
     /// Digest of the shapes of the tables, and of the file's columns and dialect.
     pub shapes: String,
     /// The stored rows.
@@ -75,10 +75,10 @@ pub struct Origin {
 
 impl Origin {
     /// With the digest of anything that prints all it is.
-    pub fn new(transform: &str, shapes: &impl std::fmt::Debug, generation: &str) -> Self {
+    pub fn new(rules_digest: &str, shapes: &impl std::fmt::Debug, generation: &str) -> Self {
         Self {
             format_version: FORMAT_VERSION,
-            transform: transform.to_owned(),
+            rules_digest: rules_digest.to_owned(),
             shapes: hex(&Sha256::digest(format!("{shapes:?}"))),
             generation: generation.to_owned(),
         }

@@ -1,0 +1,143 @@
+//! Once: syncs the files that somebody named, and ends.
+
+use crate::config::Config;
+use crate::dispatch::daemon::{DRAIN_MAX, FAREWELL_MAX, keep_lease, say_farewell, unless_stopped};
+use crate::dispatch::lanes::{LaneEnd, lanes_of, sync_lane};
+use crate::dispatch::retry::{Patience, open_sink, patiently};
+use crate::dispatch::vanished::note_vanished;
+use crate::error::SyncError;
+use crate::process::progress::Board;
+use crate::process::turns::Turns;
+use crate::sink::ledger::files::{FileRecord, FileState};
+use crate::sink::marts::summary::Revenue;
+use crate::source::find::blind_spots::Places;
+use crate::source::find::scan::SourceFile;
+use crate::source::unchanged::record_index::RecordIndexes;
+use crate::sync::checkpoint::Checkpoints;
+use crate::sync::report::{FileReport, Outcome};
+use crate::sync::session::{Session, clear_up};
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// What the paths of a command line name.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// The files.
+    pub files: Vec<SourceFile>,
+    /// What cannot be read, and is passed by.
+    pub unread: Places,
+    /// The folders that were looked through.
+    pub folders: Vec<PathBuf>,
+}
+
+/// What became of the files.
+#[derive(Debug, Default)]
+pub struct Once {
+    /// The files that were tried.
+    pub reports: Vec<FileReport>,
+    /// Paths of files that changed while they were read.
+    pub left: Vec<String>,
+    /// What could not be read.
+    pub unread: Places,
+    /// What the markets sold, once all files are done.
+    pub revenues: Vec<Revenue>,
+}
+
+impl Once {
+    /// Whether every file is done with and none needs somebody.
+    pub fn is_whole(&self) -> bool {
+        let is_bad =
+            |report: &FileReport| matches!(report.outcome, Outcome::Quarantined | Outcome::Held | Outcome::Failed);
+        self.left.is_empty() && self.unread.count == 0 && !self.reports.iter().any(is_bad)
+    }
+}
+
+/// Syncs these files; what the ledger says of files that are gone from the folders is noted. `tell`
+/// hears of each file when it is done, or left as it changed.
+///
+/// # Errors
+///
+/// What ends the process: a passing error that lasted longer than `database_wait`, or a fatal one.
+pub async fn sync_once(
+    config: Config,
+    found: Found,
+    shutdown: CancellationToken,
+    tell: &mut (dyn FnMut(&SourceFile, Option<&FileReport>) + Send),
+) -> Result<Once, SyncError> {
+    let patience = Patience::Limited(config.database_wait);
+    let checkpoints = Checkpoints::open(&config.state_dir)?;
+    let indexes = RecordIndexes::of(&config.state_dir);
+    let opening = unless_stopped(open_sink(&config, patience, &shutdown), &shutdown).await?;
+    let sink = Arc::new(opening.ok_or(SyncError::Stopped)?);
+    let (config, turns, board) = (Arc::new(config), Turns::default(), Board::default());
+    let session = Session { config, sink: Arc::clone(&sink), checkpoints, indexes, turns, board, shutdown };
+    let keeper = tokio::spawn(keep_lease(session.clone()));
+    let result = sync_all(&session, found, patience, tell).await;
+    keeper.abort();
+    say_farewell(&sink).await;
+    result
+}
+
+async fn sync_all(
+    session: &Session,
+    Found { files, unread, folders }: Found,
+    patience: Patience,
+    tell: &mut (dyn FnMut(&SourceFile, Option<&FileReport>) + Send),
+) -> Result<Once, SyncError> {
+    let clearing_up = patiently(patience, &session.shutdown, async || clear_up(session).await);
+    unless_stopped(clearing_up, &session.shutdown).await?.ok_or(SyncError::Stopped)?;
+    for folder in &folders {
+        patiently(patience, &session.shutdown, async || note_vanished(session, folder).await).await?;
+    }
+    let mut lanes = JoinSet::new();
+    for (lane, files) in lanes_of(files) {
+        lanes.spawn(sync_lane(session.clone(), lane, files, patience));
+    }
+    let mut done = Once { unread, ..Once::default() };
+    let mut fatal = None;
+    while let Some(end) = next_end(&mut lanes, &session.shutdown).await {
+        let end = end.map_err(|panic| SyncError::Internal(panic.to_string()))?;
+        fatal = fatal.or(end.fatal);
+        for (file, mut report) in end.files {
+            if let Some(report) = report.as_mut().filter(|report| report.outcome == Outcome::Held) {
+                let file = session.sink.ledger.newest_file(&report.path).await?;
+                file.iter().for_each(|file| release(report, file));
+            }
+            tell(&file, report.as_ref());
+            if report.is_none() {
+                done.left.push(file.path_text());
+            }
+            done.reports.extend(report);
+        }
+    }
+    if let Some(error) = fatal.or_else(|| session.shutdown.is_cancelled().then_some(SyncError::Stopped)) {
+        // The keeper of the lease stops the work when it is lost; then this says so.
+        let kept = tokio::time::timeout(FAREWELL_MAX, session.sink.db.keep_lease()).await;
+        let is_lost = matches!((&error, kept), (SyncError::Stopped, Ok(Err(SyncError::LeaseLost))));
+        return Err(if is_lost { SyncError::LeaseLost } else { error });
+    }
+    let summary = patiently(patience, &session.shutdown, async || session.sink.marts.summary().await);
+    done.revenues = unless_stopped(summary, &session.shutdown).await?.ok_or(SyncError::Stopped)?;
+    Ok(done)
+}
+
+/// A later file of the lane may have superseded one that was held: then nothing is left to approve.
+fn release(report: &mut FileReport, file: &FileRecord) {
+    if file.state == FileState::Synced {
+        report.outcome = Outcome::Synced;
+        report.error.clone_from(&file.error);
+    }
+}
+
+/// The next lane that ends. Once the work is to stop, a lane has only so long for the chunk in hand.
+async fn next_end(
+    lanes: &mut JoinSet<LaneEnd>,
+    shutdown: &CancellationToken,
+) -> Option<Result<LaneEnd, tokio::task::JoinError>> {
+    tokio::select! {
+        end = lanes.join_next() => end,
+        () = async { shutdown.cancelled().await; tokio::time::sleep(DRAIN_MAX).await } => None,
+    }
+}
