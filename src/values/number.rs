@@ -270,8 +270,11 @@ impl<'t> Spelling<'t> {
                 continue;
             }
             let (found, rest) = currencies.split_front(body, is_declared).filter(|_| currency.is_none())?;
-            // `Tsh.5` may be half of one, or five.
-            if found.ends_with(char::is_alphabetic) && rest.starts_with(['.', ',']) {
+            // `Tsh.5` may be half of one, or five; so may `Rs.5`, if `Rs` is a currency, too.
+            let is_short = found.strip_suffix('.').is_some_and(|short| currencies.is_currency(short));
+            if found.ends_with(char::is_alphabetic) && rest.starts_with(['.', ','])
+                || is_short && rest.starts_with(|c: char| c.is_ascii_digit())
+            {
                 return None;
             }
             currency = Some(found);
@@ -461,13 +464,17 @@ impl Number {
     /// number, so that it has them wherever it is written.
     pub fn is_exact_measure(&self) -> bool {
         let start = self.digits.iter().take_while(|&&digit| digit == b'0').count();
-        let significant = self.digits[start..].trim_ascii_end();
+        let significant = &self.digits[start..];
         let zeros_at_end = significant.iter().rev().take_while(|&&digit| digit == b'0').count();
         let significant = &significant[..significant.len() - zeros_at_end];
         if significant.len() > DOUBLE_DIGITS_MAX {
             return false;
         }
         let Some(measure) = self.measure() else { return false };
+        // So few are given back by every measure.
+        if significant.len() <= SIGNIFICANT_DIGITS_MAX as usize {
+            return true;
+        }
         let has_same_digits = |text: String| {
             let mantissa = text.split('e').next().unwrap_or_default();
             let digits: Vec<u8> = mantissa.bytes().filter(u8::is_ascii_digit).collect();

@@ -4,7 +4,7 @@ use crate::values::number::*;
 use std::collections::BTreeMap;
 
 fn rules(decimals: Decimals, is_declared: bool) -> NumberRules {
-    let codes = [("KSh", vec!["KES"]), ("Rs.", vec!["INR"]), ("$", vec!["USD"])];
+    let codes = [("KSh", vec!["KES"]), ("Rs.", vec!["INR"]), ("Sh", vec!["KES"]), ("Sh.", vec!["KES"]), ("$", vec!["USD"])];
     let codes: BTreeMap<String, Vec<String>> = codes
         .into_iter()
         .map(|(sign, codes)| (sign.to_owned(), codes.into_iter().map(str::to_owned).collect()))
@@ -38,6 +38,8 @@ fn money_is_read_with_its_dirt() {
         ("$.5", Some(5_000)),
         ("Rs. 12", Some(120_000)),
         ("Rs.500", Some(5_000_000)),
+        ("Sh.500", None),
+        ("Sh. 500", Some(5_000_000)),
         ("-KSh.5", None),
         ("₦.5", Some(5_000)),
         ("1 250 000", Some(12_500_000_000)),
