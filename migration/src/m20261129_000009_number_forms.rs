@@ -1,4 +1,4 @@
-//! What files have proved of how numbers are written.
+//! What files have proved of how numbers are written, and which columns have had no value yet.
 
 use entity::TableShape;
 use sea_orm_migration::prelude::*;
@@ -10,7 +10,8 @@ pub struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        crate::create_tables(manager, &shapes(), &[]).await
+        crate::create_tables(manager, &shapes(), &[]).await?;
+        crate::add_ledger_columns(manager, "tidegate_schema_changes", &["undecided"]).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {

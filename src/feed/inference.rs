@@ -5,6 +5,7 @@
 //! such as `007`, `L7` or `+254700000000`, is text. Which number a text is may only show at the end of the file: until then
 //! every reading of `.` and `,` is kept count of.
 
+use crate::values::currency::may_have_currency;
 use crate::values::moment::{parse_day, parse_moment};
 use crate::values::number::{DecimalSign, Decimals, Number, NumberRules, Spelling, clear_text, parse_decimal};
 use entity::Kind;
@@ -218,9 +219,7 @@ impl Evidence {
     /// Takes one value into account.
     pub fn observe(&mut self, value: &str, rules: &NumberRules) {
         let value = value.trim();
-        let (Some(first), Some(last)) = (value.bytes().next(), value.bytes().last()) else { return };
-        let begins_as_number = first.is_ascii_digit() || matches!(first, b'-' | b'+' | b'(');
-        if !begins_as_number || !last.is_ascii_digit() {
+        if may_have_currency(value) {
             self.observe_currency(value, rules);
         }
         if value.bytes().any(|byte| matches!(byte, b'.' | b',')) {
@@ -245,13 +244,9 @@ impl Evidence {
 
     fn observe_currency(&mut self, value: &str, rules: &NumberRules) {
         // Nearly every amount of a column stands beside the same currency.
-        if self.currency.as_ref().is_some_and(|currency| value.starts_with(currency.as_str()))
-            && value.is_char_boundary(1)
-        {
-            let rest = self.currency.as_ref().map_or("", |currency| &value[currency.len()..]);
-            if rest.starts_with(|c: char| c == ' ' || c.is_ascii_digit()) {
-                return;
-            }
+        let rest = self.currency.as_ref().and_then(|currency| value.strip_prefix(currency.as_str()));
+        if rest.is_some_and(|rest| rest.starts_with(|c: char| c == ' ' || c.is_ascii_digit())) {
+            return;
         }
         let Some(currency) = Spelling::of(value, rules).and_then(|spelling| spelling.currency) else { return };
         match &self.currency {

@@ -6,6 +6,7 @@ use crate::feed::inference::is_kept_by;
 use crate::feed::layout::{Layout, LayoutColumn, Role};
 use crate::values::cell::{NullTokens, trimmed};
 use crate::values::moment::{parse_day, parse_moment};
+use crate::values::currency::may_have_currency;
 use crate::values::number::{DECIMAL_SCALE, NumberRules, Spelling, parse_decimal, parse_double, parse_integer};
 use arrow_array::builder::{PrimitiveBuilder, StringBuilder};
 use arrow_array::cast::AsArray;
@@ -233,13 +234,13 @@ impl ColumnCleaner<'_> {
             return self.numbers::<T>(cells, rules, |_| None);
         }
         let numbers = self.numbers::<T>(cells, rules, |cell| parse(cell, rules));
-        let Some(symbols) = self.symbols.filter(|_| cells.iter().flatten().any(has_sign_or_letter)) else {
+        let Some(symbols) = self.symbols.filter(|_| cells.iter().flatten().any(may_have_currency)) else {
             return numbers;
         };
         let mut amounts = PrimitiveBuilder::<T>::with_capacity(cells.len());
         for (row, (cell, number)) in cells.iter().zip(&numbers).enumerate() {
             let symbol = if symbols.is_valid(row) { symbols.value(row) } else { "" };
-            let contradicts = |cell: &str| has_sign_or_letter(cell) && contradicts(cell, symbol, rules);
+            let contradicts = |cell: &str| may_have_currency(cell) && contradicts(cell, symbol, rules);
             let is_believed = number.is_none() || !cell.is_some_and(contradicts);
             if !is_believed {
                 self.rescue(row, cell);
@@ -284,12 +285,6 @@ impl ColumnCleaner<'_> {
         let raw = cell.unwrap_or_default().to_owned();
         self.rescued.push(Rescued { row, column: self.index, raw });
     }
-}
-
-/// Whether anything but digits stands at an end of a cell, as a currency does.
-fn has_sign_or_letter(cell: &str) -> bool {
-    matches!(cell.as_bytes(), [first, ..] if !first.is_ascii_digit() && *first != b'-')
-        || matches!(cell.as_bytes(), [.., last] if !last.is_ascii_digit())
 }
 
 /// Whether an amount is in another currency than its row.

@@ -126,6 +126,14 @@ impl Currencies {
     }
 }
 
+/// Whether anything but digits and signs of numbers stands at an end of a text, as a currency does. Nearly nothing does, and
+/// its first and last byte show that.
+pub fn may_have_currency(text: &str) -> bool {
+    let inner = text.trim_matches(['-', '+', '(', ')', '\u{2212}', ' ']).as_bytes();
+    let is_other = |byte: &u8| !byte.is_ascii_digit() && *byte != b'.';
+    inner.first().is_some_and(is_other) || inner.last().is_some_and(is_other)
+}
+
 /// Whether it is a code of ISO 4217, in capitals.
 pub fn is_iso_code(text: &str) -> bool {
     text.len() == CODE_CHARS && text.bytes().all(|byte| byte.is_ascii_uppercase()) && ISO_CODES.contains(&text)

@@ -161,7 +161,7 @@ fn amounts_in_another_currency_than_their_row_are_rescued() {
         let orders = [
             "Order ID,SKU,Order Total,Tip,Currency Symbol",
             "1,A,KSh 10.50,KES 1,KSh",
-            "2,A,₦ 10.50,1,KSh",
+            "2,A,-₦ 10.50,1,KSh",
             "3,A,10.50,$ 1,",
             "4,A,1.2M,250 CR,KSh",
         ];
@@ -171,7 +171,7 @@ fn amounts_in_another_currency_than_their_row_are_rescued() {
             sandbox.rows(rows),
             [
                 "1|10.5|1|-",
-                r#"2|-|1|{"order_total":"₦ 10.50"}"#,
+                r#"2|-|1|{"order_total":"-₦ 10.50"}"#,
                 "3|10.5|1|-",
                 r#"4|-|-|{"order_total":"1.2M","tip":"250 CR"}"#,
             ]
@@ -231,8 +231,8 @@ fn a_column_without_values_takes_its_type_from_the_first_ones() {
         assert_eq!(
             sandbox.rows(changes),
             [
-                "refunded|add_column|-|-",
-                "never|add_column|-|-",
+                "refunded|add_column|-|text",
+                "never|add_column|-|text",
                 "refunded|widen_column|text|bigint",
                 "refunded|widen_column|bigint|text",
             ]

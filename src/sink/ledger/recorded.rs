@@ -94,6 +94,7 @@ impl Ledger {
             shape.key.join(", ").into(),
             file_id.into(),
             self.db.dialect.time(Some(now_ms)).into(),
+            None::<i64>.into(),
         ]);
         connection.execute(&insert).await?;
         for column in shape.columns.iter().filter(|column| column.name == "line_count") {
@@ -117,25 +118,25 @@ impl Ledger {
         let &Evolution { file_id, now_ms, .. } = evolution;
         let dialect: Dialect = self.db.dialect;
         let mut insert = insert_of_changes();
-        let mut push = |kind: &str, old: Option<&str>, new: Option<&str>| {
+        let mut push = |kind: &str, old: Option<&str>, new: &str| {
             insert.values_panic([
                 change.table.as_str().into(),
                 change.column.name.as_str().into(),
                 kind.into(),
                 old.map(str::to_owned).into(),
-                new.map(str::to_owned).into(),
+                new.into(),
                 file_id.into(),
                 dialect.time(Some(now_ms)).into(),
+                change.column.is_empty.then_some(1_i64).into(),
             ]);
         };
         match change.widened_from {
-            // Of a column without a value nobody knows what it is to hold.
-            None => push(ADD_COLUMN, None, (!change.column.is_empty).then(|| change.column.kind.name())),
-            Some(from) => push(WIDEN_COLUMN, Some(from.name()), Some(change.column.kind.name())),
+            None => push(ADD_COLUMN, None, change.column.kind.name()),
+            Some(from) => push(WIDEN_COLUMN, Some(from.name()), change.column.kind.name()),
         }
         if let Some(raw_name) = &change.renamed_from {
             // PostgreSQL stores no NUL in text.
-            push(RENAME_COLUMN, Some(&raw_name.replace('\0', "\\x00")), Some(&change.column.name));
+            push(RENAME_COLUMN, Some(&raw_name.replace('\0', "\\x00")), &change.column.name);
         }
         connection.execute(&insert).await?;
         Ok(())
@@ -144,6 +145,15 @@ impl Ledger {
 
 fn insert_of_changes() -> InsertStatement {
     use schema_changes::Column as C;
-    let columns = [C::TableName, C::ColumnName, C::ChangeKind, C::OldType, C::NewType, C::FileId, C::ChangedAt];
+    let columns = [
+        C::TableName,
+        C::ColumnName,
+        C::ChangeKind,
+        C::OldType,
+        C::NewType,
+        C::FileId,
+        C::ChangedAt,
+        C::Undecided,
+    ];
     Query::insert().into_table(schema_changes::Entity).columns(columns).to_owned()
 }
