@@ -46,7 +46,7 @@ pub struct Cleaned {
 /// Cleans every column of a batch that holds a text column per column of the layout.
 pub fn clean(batch: &RecordBatch, layout: &Layout, dataset: &Dataset) -> Cleaned {
     let symbols = layout.columns.iter().position(LayoutColumn::is_currency_symbol);
-    let symbols = symbols.and_then(|column| batch.columns().get(column)).map(|cells| cells.as_string::<i32>());
+    let symbols = symbols.and_then(|column| batch.columns().get(column)).map(AsArray::as_string::<i32>);
     let cleaned: Vec<(Option<ArrayRef>, Vec<Rescued>)> = layout
         .columns
         .par_iter()
