@@ -3,7 +3,8 @@
 
 use crate::config::keys::has_key;
 use crate::config::{Settings, Unmatched};
-use crate::feed::dataset::{Dataset, DatasetSettings, decimal};
+use crate::feed::dataset::{Dataset, DatasetSettings};
+use crate::feed::number_form::decimal;
 use crate::values::cell::NullTokens;
 use crate::values::currency::CurrencyCodes;
 use serde::Deserialize;

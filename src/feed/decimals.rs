@@ -1,9 +1,10 @@
 //! Decimals: which sign stands before the decimals of each column of a file. A declaration says so, or what earlier files
 //! proved, or the file's own values; where nothing does, nothing is guessed.
 
-use crate::feed::dataset::{Dataset, NumberForm};
+use crate::feed::dataset::Dataset;
 use crate::feed::inference::{Evidence, Inference};
 use crate::feed::layout::{Layout, LayoutColumn};
+use crate::feed::number_form::NumberForm;
 use crate::values::number::{DecimalSign, Decimals};
 use serde::{Deserialize, Serialize};
 

@@ -5,6 +5,7 @@ pub mod dataset;
 pub mod decimals;
 pub mod inference;
 pub mod layout;
+pub mod number_form;
 pub mod row_format;
 pub mod stamp;
 pub mod version;

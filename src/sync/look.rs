@@ -2,8 +2,9 @@
 
 use crate::error::SyncError;
 use crate::feed::correction::Header;
-use crate::feed::dataset::{Dataset, FeedKind, NumberForm};
+use crate::feed::dataset::{Dataset, FeedKind};
 use crate::feed::layout::Layout;
+use crate::feed::number_form::NumberForm;
 use crate::feed::row_format::RowFormat;
 use crate::process::clock::now_ms;
 use crate::sink::ledger::attempts;

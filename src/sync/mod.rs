@@ -50,9 +50,7 @@ pub async fn sync_file(session: &Session, turn: &Turn, source_file: &SourceFile)
     let Some((dataset, route)) = &source_file.route else {
         return list_unmatched(session, turn, source_file, started).await;
     };
-    let dataset = settle_dataset(session, turn, source_file, dataset).await?;
-    let number_forms = session.sink.ledger.number_forms(&dataset.name, &route.market).await?;
-    let dataset = &Arc::new(dataset.with_number_forms(number_forms));
+    let dataset = &settle_dataset(session, turn, source_file, dataset).await?;
     // From here on: a smaller file beside this one would else make the indexes just before this one fills the table.
     let mut filling = session.sink.tables.start_filling(dataset, &route.market);
     let mut at_work = session.sink.marts.start_work(&route.market, &dataset.table);
@@ -77,6 +75,8 @@ pub async fn sync_file(session: &Session, turn: &Turn, source_file: &SourceFile)
         Taken::Work(taken) => *taken,
     };
     let taken_ms = millis(started.elapsed());
+    let number_forms = session.sink.ledger.number_forms(&dataset.name, &route.market).await?;
+    let dataset = &Arc::new(dataset.with_number_forms(number_forms));
     step("looking at it");
     let (mut surveyed, mut skips, company) = look(session, taken, dataset).await?;
     let looked_ms = millis(started.elapsed()) - taken_ms;

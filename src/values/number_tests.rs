@@ -4,7 +4,8 @@ use crate::values::number::*;
 use std::collections::BTreeMap;
 
 fn rules(decimals: Decimals, is_declared: bool) -> NumberRules {
-    let codes = [("KSh", vec!["KES"]), ("Rs.", vec!["INR"]), ("Sh", vec!["KES"]), ("Sh.", vec!["KES"]), ("$", vec!["USD"])];
+    let codes =
+        [("KSh", vec!["KES"]), ("Rs.", vec!["INR"]), ("Sh", vec!["KES"]), ("Sh.", vec!["KES"]), ("$", vec!["USD"])];
     let codes: BTreeMap<String, Vec<String>> = codes
         .into_iter()
         .map(|(sign, codes)| (sign.to_owned(), codes.into_iter().map(str::to_owned).collect()))

@@ -175,7 +175,7 @@ fn every_key_of_the_configuration_is_explained() {
     let lines: Vec<&str> = text.lines().collect();
     for key in keys.keys() {
         let is_key = |line: &&str| line.starts_with(&format!("{key} = ")) || **line == format!("[{key}]");
-        let at = lines.iter().position(|line| is_key(&line));
+        let at = lines.iter().position(is_key);
         let at = at.unwrap_or_else(|| panic!("{key} does not stand on a line of its own"));
         // A comment may speak for the few keys below it, then it names them, or they follow at once.
         let above = lines[..at].iter().rev().take_while(|line| !line.is_empty());

@@ -1,7 +1,7 @@
 //! Number forms: what files of a dataset and market have proved of how the numbers of a column are written.
 
 use crate::error::SyncError;
-use crate::feed::dataset::{NumberForm, NumberForms};
+use crate::feed::number_form::{NumberForm, NumberForms};
 use crate::sink::ledger::Ledger;
 use crate::values::number::DecimalSign;
 use entity::number_forms;
