@@ -52,7 +52,10 @@ async fn approve(config: Config, wanted: &str, is_json: bool) -> Result<Exit, Co
     let source_file = unchanged(&file, &Arc::new(config.clone())).await?;
     if !patiently(patience, &shutdown, async || approvals::approve(&config, &file, now_ms()).await).await? {
         let state = file.state.name();
-        return Err(CommandError::Usage(format!("{} is not {state} any more; see what became of it", file.path)));
+        return Err(CommandError::Usage(format!(
+            "{} is no longer {state}; `tidegate status` shows its state",
+            file.path
+        )));
     }
     let is_retried = file.state == FileState::Quarantined;
     if is_retried && !is_json {
@@ -109,7 +112,7 @@ fn choose(stopped: Vec<FileRecord>, wanted: &str) -> Result<FileRecord, CommandE
 async fn unchanged(file: &FileRecord, config: &Arc<Config>) -> Result<SourceFile, CommandError> {
     let path = path_of(&file.path);
     let gone =
-        || CommandError::Failed(format!("{} is gone, and only its content says what to do; put it back", file.path));
+        || CommandError::Failed(format!("{} is gone, and the approval needs its content; put it back", file.path));
     // A file from below the inbox must still be reachable there without following a link.
     let root = if path.starts_with(&config.inbox) { &config.inbox } else { path.parent().unwrap_or(&path) };
     let source_file = SourceFile::at(&Arc::from(root), &path, &config.datasets).ok_or_else(gone)?;

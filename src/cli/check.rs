@@ -62,10 +62,11 @@ fn configuration(shared: &Shared, config: &Config) -> Finding {
 fn service(config: &Config) -> Option<Finding> {
     let service = config.service.as_ref()?;
     let is = match is_service_user(config) {
-        true => Is::Note(format!("what follows is what its user {} can do", user_name())),
-        false => {
-            Is::Note(format!("what follows is what {} can do; root is told what the service's user can", user_name()))
-        }
+        true => Is::Note(format!("the checks below show what its user {} can do", user_name())),
+        false => Is::Note(format!(
+            "the checks below show what {} can do; as root, they show what the service's user can do",
+            user_name()
+        )),
     };
     Some(Finding { what: "service", subject: format!("installed: {service}"), is })
 }

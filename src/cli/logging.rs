@@ -56,7 +56,7 @@ pub(super) fn start_logging(config: &Config, default_filter: &str) -> Result<(),
     }
     // A panic may quote anything: the text of a driver or the content of a file.
     std::panic::set_hook(Box::new(|panic| {
-        tracing::error!(reason = %conceal(&panic.to_string()), "tidegate made a mistake; please report it");
+        tracing::error!(reason = %conceal(&panic.to_string()), "internal error in tidegate; please report it");
     }));
     Ok(())
 }

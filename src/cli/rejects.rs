@@ -311,7 +311,7 @@ impl Teller {
         } else if !self.is_export {
             say(format_args!("{}: quarantined: {}", file.path, file.error.as_deref().unwrap_or("no reason is known")));
             say(format_args!(
-                "  None of its rows is in the tables; the ones of its earlier version stay. Correct it and drop it again."
+                "  None of its rows are in the tables; the rows of its earlier version stay. Correct it and drop it again."
             ));
             say(format_args!(""));
         }
@@ -326,12 +326,12 @@ impl Teller {
                 say(format_args!(""));
             }
             (false, true) if self.exported_files > 0 => say(format_args!(
-                "\nCorrect the rows, empty the cells behind _reason, leave _row as it is, and drop the file into the inbox: what \
-                 can be loaded then is closed here."
+                "\nCorrect the rows, empty the cells after _reason, leave _row as it is, and drop the file into the inbox. Rows \
+                 that can be loaded then are no longer listed here."
             )),
             (false, false) if self.files > 0 => say(format_args!(
                 "Row 1 is the first after the header. Write them with `tidegate rejects --export DIR`, correct them, and drop the \
-                 files into the inbox; or drop a right export of the same dataset and market."
+                 files into the inbox; or drop a correct export of the same dataset and market."
             )),
             (false, _) => say(format_args!("no open rejects")),
         }

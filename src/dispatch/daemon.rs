@@ -137,7 +137,7 @@ pub async fn say_farewell(sink: &Sink) {
     // Statements that still run had their time to end, and would delay the next two steps.
     sink.db.interrupt();
     if let Some(reason) = in_time(sink.give_up_lease()).await {
-        tracing::warn!(reason, "the lease was not given up and runs out by itself");
+        tracing::warn!(reason, "the lease was not given up; it expires by itself");
     }
     if let Some(reason) = in_time(sink.close_database()).await {
         tracing::warn!(reason, "the database was not closed");
