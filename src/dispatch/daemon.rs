@@ -9,11 +9,9 @@ use crate::dispatch::retry::{Patience, list_restless, open_sink, patiently};
 use crate::dispatch::vanished::watch_for_vanished;
 use crate::error::{SyncError, Verdict};
 use crate::process::modes::make_folders;
-use crate::process::turns::Turns;
 use crate::sink::Sink;
 use crate::sink::db::lease::BEAT_INTERVAL;
 use crate::source::find::watch::{Hint, Watch};
-use crate::source::unchanged::record_index::RecordIndexes;
 use crate::sync::checkpoint::Checkpoints;
 use crate::sync::session::{Session, clear_up};
 use sd_notify::NotifyState;
@@ -71,7 +69,6 @@ enum Event {
 pub async fn run(config: Config, health: Arc<Health>, shutdown: CancellationToken) -> Result<(), SyncError> {
     let config = Arc::new(with_real_inbox(config)?);
     let checkpoints = Checkpoints::open(&config.state_dir)?;
-    let indexes = RecordIndexes::of(&config.state_dir);
     // If the inbox cannot be watched, it is only scanned; `/readyz` and the log say why.
     let (watch, started) = Watch::start(&config.inbox);
     let started = started.map_err(|error| cannot_watch(&error));
@@ -86,15 +83,7 @@ pub async fn run(config: Config, health: Arc<Health>, shutdown: CancellationToke
     let Some(sink) = unless_stopped(beating(&health, opening), &shutdown).await? else { return Ok(()) };
     let sink = Arc::new(sink);
     tracing::info!(inbox = %config.inbox.display(), database = %config.database_url, "watching");
-    let session = Session {
-        config,
-        sink: Arc::clone(&sink),
-        checkpoints,
-        indexes,
-        turns: Turns::default(),
-        board: health.board.clone(),
-        shutdown: shutdown.clone(),
-    };
+    let session = Session::new(config, checkpoints, Arc::clone(&sink), health.board.clone(), shutdown.clone());
     let keeper = tokio::spawn(keep_lease(session.clone()));
     let result = run_loop(session, watch, &health).await;
     keeper.abort();

@@ -7,12 +7,10 @@ use crate::dispatch::retry::{Patience, open_sink, patiently};
 use crate::dispatch::vanished::note_vanished;
 use crate::error::SyncError;
 use crate::process::progress::Board;
-use crate::process::turns::Turns;
 use crate::sink::ledger::files::{FileRecord, FileState};
 use crate::sink::marts::summary::Revenue;
 use crate::source::find::blind_spots::Places;
 use crate::source::find::scan::SourceFile;
-use crate::source::unchanged::record_index::RecordIndexes;
 use crate::sync::checkpoint::Checkpoints;
 use crate::sync::report::{FileReport, Outcome};
 use crate::sync::session::{Session, clear_up};
@@ -68,11 +66,9 @@ pub async fn sync_once(
 ) -> Result<Once, SyncError> {
     let patience = Patience::Limited(config.database_wait);
     let checkpoints = Checkpoints::open(&config.state_dir)?;
-    let indexes = RecordIndexes::of(&config.state_dir);
     let opening = unless_stopped(open_sink(&config, patience, &shutdown), &shutdown).await?;
     let sink = Arc::new(opening.ok_or(SyncError::Stopped)?);
-    let (config, turns, board) = (Arc::new(config), Turns::default(), Board::default());
-    let session = Session { config, sink: Arc::clone(&sink), checkpoints, indexes, turns, board, shutdown };
+    let session = Session::new(Arc::new(config), checkpoints, Arc::clone(&sink), Board::default(), shutdown);
     let keeper = tokio::spawn(keep_lease(session.clone()));
     let result = sync_all(&session, found, patience, tell).await;
     keeper.abort();

@@ -12,7 +12,7 @@ use crate::feed::layout::{Layout, Role, SchemaChange, Shapes};
 use crate::feed::row_format::RowFormat;
 use crate::process::modes::make_folders;
 use crate::process::progress::Board;
-use crate::process::turns::{Turn, Turns};
+use crate::process::turns::Turn;
 use crate::sink::Sink;
 use crate::sink::scratch::{Columns, EXAMPLES_MAX, Example, PlannedChange, RejectExample, TotalKey};
 use crate::source::find::blind_spots::Places;
@@ -21,7 +21,6 @@ use crate::source::format::Format;
 use crate::source::rows::repaired::{RepairedRow, repaired_rows};
 use crate::source::survey::survey;
 use crate::source::text::{Text, read_text};
-use crate::source::unchanged::record_index::RecordIndexes;
 use crate::sync::checkpoint::Checkpoints;
 use crate::sync::report::{FileReport, Outcome};
 use crate::sync::session::{Session, blocking};
@@ -125,15 +124,9 @@ pub async fn plan(config: &Config, files: Vec<SourceFile>, shutdown: &Cancellati
         }
         Err(error) => return Err(error),
     };
-    let session = Session {
-        checkpoints: Checkpoints::open(&scratch_config.state_dir)?,
-        indexes: RecordIndexes::of(&scratch_config.state_dir),
-        config: Arc::new(scratch_config),
-        sink: Arc::new(sink),
-        turns: Turns::default(),
-        board: Board::default(),
-        shutdown: shutdown.clone(),
-    };
+    let checkpoints = Checkpoints::open(&scratch_config.state_dir)?;
+    let config = Arc::new(scratch_config);
+    let session = Session::new(config, checkpoints, Arc::new(sink), Board::default(), shutdown.clone());
     let turn = session.turns.turn();
     turn.begin().await;
     let before = session.sink.totals_of_marts().await?;

@@ -82,7 +82,7 @@ pub async fn sync_file(session: &Session, turn: &Turn, source_file: &SourceFile)
     tracing::debug!(file_id = surveyed.file.id, taken_ms, looked_ms, "file looked at");
     let correction = correction(session, source_file, &mut surveyed, dataset).await?.map(Arc::new);
     step("giving its tables new columns");
-    let evolved = session.sink.evolve(&surveyed.layout, dataset, surveyed.file.id, now_ms()).await?;
+    let evolved = session.sink.evolve(&surveyed.layout, dataset, surveyed.file.id, now_ms(), &company).await?;
     if evolved.has_widened {
         // A column became wider, so values that were rescued in the last export may fit now: read
         // every record again.
@@ -95,7 +95,7 @@ pub async fn sync_file(session: &Session, turn: &Turn, source_file: &SourceFile)
     }
     step("writing its rows");
     let Written { mut file, records_disagreeing, is_newest, index } =
-        write_chunks(session, &surveyed, skips, dataset, correction.clone(), company).await?;
+        write_chunks(session, &surveyed, skips, dataset, correction.clone(), company, &evolved.kinds_stay).await?;
     drop(filling);
     let indexes_started = Instant::now();
     step("making indexes");

@@ -30,6 +30,21 @@ pub struct Session {
     pub shutdown: CancellationToken,
 }
 
+impl Session {
+    /// A session over an open database. `checkpoints` are opened before it: a state directory that
+    /// cannot be used is a mistake of the configuration, and said before anything is waited for.
+    pub fn new(
+        config: Arc<Config>,
+        checkpoints: Checkpoints,
+        sink: Arc<Sink>,
+        board: Board,
+        shutdown: CancellationToken,
+    ) -> Self {
+        let indexes = RecordIndexes::of(&config.state_dir);
+        Self { config, sink, checkpoints, indexes, turns: Turns::default(), board, shutdown }
+    }
+}
+
 /// Cleans up after a crash: refreshes marked marts and removes checkpoints of finished files.
 ///
 /// # Errors

@@ -11,6 +11,7 @@ use crate::sink::ledger::attempts::Company;
 use crate::sink::ledger::files::FileRecord;
 use crate::sink::ledger::generations::new_generation;
 use crate::sink::ledger::rejects::Corrected;
+use crate::sink::tables::KindsStay;
 use crate::source::unchanged::record_index::RecordIndexWriter;
 use crate::source::unchanged::skips::Skips;
 use crate::sync::checkpoint::Checkpoint;
@@ -58,8 +59,9 @@ pub(crate) async fn write_chunks(
     dataset: &Arc<Dataset>,
     correction: Option<Arc<Correction>>,
     company: Company,
+    kinds_stay: &KindsStay,
 ) -> Result<Written, SyncError> {
-    let mut writer = Writer::new(session, surveyed, skips, dataset, correction, company).await?;
+    let mut writer = Writer::new(session, surveyed, skips, dataset, correction, company, kinds_stay).await?;
     let reading = Reading {
         skips: Arc::clone(&writer.skips),
         digests: writer.index.is_some(),
@@ -107,6 +109,8 @@ struct Writer<'a> {
     checkpointing: Option<JoinHandle<()>>,
     /// Held alone until the first commit if a process may have died of this file.
     company: Option<Company>,
+    /// Columns keep their kinds until the last chunk is written.
+    kinds_stay: &'a KindsStay,
 }
 
 impl<'a> Writer<'a> {
@@ -117,6 +121,7 @@ impl<'a> Writer<'a> {
         dataset: &'a Dataset,
         correction: Option<Arc<Correction>>,
         company: Company,
+        kinds_stay: &'a KindsStay,
     ) -> Result<Self, SyncError> {
         let file = surveyed.file.clone();
         let position = file.position.unwrap_or_default();
@@ -170,6 +175,7 @@ impl<'a> Writer<'a> {
             generation,
             checkpointing: None,
             company: Some(company),
+            kinds_stay,
         };
         let (checkpoints, checkpoint) = (session.checkpoints.clone(), writer.checkpoint.clone());
         blocking(move || {
@@ -225,7 +231,7 @@ impl<'a> Writer<'a> {
         let (entries, skips) = (projected.entries.clone(), projected.skips.clone());
         let chunk = self.chunk_write(projected, diff, &known, skipped).await?;
         let compared = started.elapsed();
-        let written = self.session.sink.write_chunk(&chunk).await?;
+        let written = self.session.sink.write_chunk(&chunk, self.kinds_stay).await?;
         // The checkpoint may lag by one chunk at most.
         self.wait_for_checkpoint().await?;
         written.commit().await?;
