@@ -65,7 +65,7 @@ enum Event {
 ///
 /// # Errors
 ///
-/// When the process cannot go on.
+/// When the process cannot continue.
 pub async fn run(config: Config, health: Arc<Health>, shutdown: CancellationToken) -> Result<(), SyncError> {
     let config = Arc::new(with_real_inbox(config)?);
     let checkpoints = Checkpoints::open(&config.state_dir)?;
