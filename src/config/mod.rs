@@ -473,7 +473,7 @@ fn environment() -> Result<Map<String, String>, ConfigurationError> {
             _ if OTHER_VARIABLES.contains(&name.as_str()) => {}
             Ok(value) => drop(environment.insert(name, value)),
             Err(_) if name.starts_with("TIDEGATE_") => {
-                return Err(ConfigurationError::Invalid(format!("{name} is no UTF-8; write it anew")));
+                return Err(ConfigurationError::Invalid(format!("{name} is no UTF-8; set it again")));
             }
             Err(_) => {}
         }

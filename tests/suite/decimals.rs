@@ -70,10 +70,7 @@ fn what_nothing_proves_stays_as_it_is_written(sandbox: &Sandbox) {
     assert_eq!(sandbox.rows(rows), ["A|12.5|7,8|101,102", "B|1.25|9,1|103"]);
     let both = ["sku;price;weight", "A;12.50;0,350", "B;12,50;1.250"];
     synced(sandbox, PRICES, "two_signs.csv", &table(&both));
-    assert_eq!(
-        sandbox.rows("SELECT sku, price, weight FROM two_signs ORDER BY sku"),
-        ["A|12.50|0.35", "B|12,50|1250"]
-    );
+    assert_eq!(sandbox.rows("SELECT sku, price, weight FROM two_signs ORDER BY sku"), ["A|12.50|0.35", "B|12,50|1250"]);
 }
 
 scenario!(declared_columns_rescue_what_nothing_proves);
@@ -168,22 +165,14 @@ fn amounts_in_another_currency_than_their_row_are_rescued(sandbox: &Sandbox) {
 scenario!(a_column_with_two_currencies_is_not_believed);
 fn a_column_with_two_currencies_is_not_believed(sandbox: &Sandbox) {
     // No column says which one a row is in.
-    let orders =
-        ["Order ID,SKU,Order Total,Tip,Fee", "1,A,KSh 10.50,$ 1,KSh 5", "2,A,₦ 10.50,US$ 2,₦ 5", "3,A,7,3,"];
+    let orders = ["Order ID,SKU,Order Total,Tip,Fee", "1,A,KSh 10.50,$ 1,KSh 5", "2,A,₦ 10.50,US$ 2,₦ 5", "3,A,7,3,"];
     synced(sandbox, "", ORDERS, &table(&orders));
     let rows = "SELECT order_id, order_total, tip, _rescued FROM orders ORDER BY order_id";
     assert_eq!(
         sandbox.rows(rows),
-        [
-            r#"1|-|1|{"order_total":"KSh 10.50"}"#,
-            r#"2|-|2|{"order_total":"₦ 10.50"}"#,
-            r#"3|-|3|{"order_total":"7"}"#,
-        ]
+        [r#"1|-|1|{"order_total":"KSh 10.50"}"#, r#"2|-|2|{"order_total":"₦ 10.50"}"#, r#"3|-|3|{"order_total":"7"}"#,]
     );
-    assert_eq!(
-        sandbox.rows("SELECT order_id, fee FROM order_items ORDER BY order_id"),
-        ["1|KSh 5", "2|₦ 5", "3|-"]
-    );
+    assert_eq!(sandbox.rows("SELECT order_id, fee FROM order_items ORDER BY order_id"), ["1|KSh 5", "2|₦ 5", "3|-"]);
     // A later file with another currency makes a column text that was found with one.
     synced(sandbox, PRICES, "fees.csv", &table(&["sku,fee", "A,KSh 5.00", "B,KSh 7.50"]));
     assert_eq!(sandbox.rows("SELECT sku, fee FROM fees ORDER BY sku"), ["A|5", "B|7.5"]);
@@ -199,8 +188,7 @@ scenario!(a_column_without_values_takes_its_type_from_the_first_ones);
 fn a_column_without_values_takes_its_type_from_the_first_ones(sandbox: &Sandbox) {
     let none = ["sku,refunded,cancelled_at,note,never", "1,,,,", "2,-,,,"];
     synced(sandbox, PRICES, "sales.csv", &table(&none));
-    let first =
-        ["sku,refunded,cancelled_at,note,never", "1,20.00,2024-03-02 10:00:00,late,", "2,,,,", "3,150.00,,,"];
+    let first = ["sku,refunded,cancelled_at,note,never", "1,20.00,2024-03-02 10:00:00,late,", "2,,,,", "3,150.00,,,"];
     synced(sandbox, PRICES, "sales.csv", &table(&first));
     assert_eq!(sandbox.rows("SELECT sku FROM sales WHERE refunded > 100"), ["3"]);
     let rows = "SELECT sku, refunded, cancelled_at, note, never FROM sales ORDER BY sku";

@@ -2,7 +2,7 @@
 //! stood, NULL with the text in `_rescued`, a reject, or the file is refused. Random tables in random locales, without any
 //! declaration, read as a sync reads them.
 
-use crate::sandbox::{Sandbox, on_every_database};
+use crate::sandbox::Sandbox;
 use crate::written::{Locale, Meaning, Written, WrittenTable};
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, RecordBatch};
@@ -206,42 +206,40 @@ fn rounded(number: &str) -> String {
     if text == "0" { text.to_owned() } else { format!("{sign}{text}") }
 }
 
-/// The same through the built program, so that what the databases hold is known as well.
-#[test]
-fn no_database_holds_another_value_than_the_files() {
+// The same through the built program, so that what the databases hold is known as well.
+scenario!(no_database_holds_another_value_than_the_files);
+fn no_database_holds_another_value_than_the_files(sandbox: &Sandbox) {
     let seed = fastrand::u64(..);
     println!("seed {seed}");
-    on_every_database(|sandbox: &Sandbox| {
-        let configuration = sandbox.path("tidegate.toml");
-        std::fs::write(&configuration, "unmatched = 'create'\nunmatched_key = 'code'").expect("writable");
-        let mut tables = Vec::new();
-        for number in 0..STORED_TABLES {
-            let mut random = Rng::with_seed(seed.wrapping_add(number));
-            let table = Locale::any(&mut random).table(&mut random, "code", &["a", "b", "c"]);
-            sandbox.drop_file(&format!("t{number}x.{}", table.extension), &table.text);
-            tables.push(table);
+    let configuration = sandbox.path("tidegate.toml");
+    std::fs::write(&configuration, "unmatched = 'create'\nunmatched_key = 'code'").expect("writable");
+    let mut tables = Vec::new();
+    for number in 0..STORED_TABLES {
+        let mut random = Rng::with_seed(seed.wrapping_add(number));
+        let table = Locale::any(&mut random).table(&mut random, "code", &["a", "b", "c"]);
+        sandbox.drop_file(&format!("t{number}x.{}", table.extension), &table.text);
+        tables.push(table);
+    }
+    let configuration = configuration.to_string_lossy().into_owned();
+    let report = sandbox.sync_with(&[("TIDEGATE_CONFIG", configuration.as_str())]);
+    assert_eq!(report.exit, 0, "{} {report:?}", report.stderr);
+    for (number, table) in tables.iter().enumerate() {
+        let rows = sandbox.rows(&format!("SELECT a, b, c FROM t{number}x ORDER BY code"));
+        assert_eq!(rows.len(), table.rows.len(), "seed {seed} table {number}");
+        for (row, cells) in rows.iter().zip(&table.rows) {
+            let is_same = |(value, cell): (&str, &Written)| match &cell.meaning {
+                Meaning::Nothing => value == "-",
+                Meaning::Number(number) => value == cell.text || is_same_number(value, number),
+                Meaning::Other => value == cell.text,
+            };
+            let values: Vec<&str> = row.split('|').collect();
+            assert!(
+                values.len() == cells.len() && values.iter().copied().zip(cells).all(is_same),
+                "seed {seed} table {number}: {row}\n{}",
+                table.text
+            );
         }
-        let configuration = configuration.to_string_lossy().into_owned();
-        let report = sandbox.sync_with(&[("TIDEGATE_CONFIG", configuration.as_str())]);
-        assert_eq!(report.exit, 0, "{} {report:?}", report.stderr);
-        for (number, table) in tables.iter().enumerate() {
-            let rows = sandbox.rows(&format!("SELECT a, b, c FROM t{number}x ORDER BY code"));
-            assert_eq!(rows.len(), table.rows.len(), "seed {seed} table {number}");
-            for (row, cells) in rows.iter().zip(&table.rows) {
-                let is_same = |(value, cell): (&str, &Written)| match &cell.meaning {
-                    Meaning::Nothing => value == "-",
-                    Meaning::Number(number) => value == cell.text || is_same_number(value, number),
-                    Meaning::Other => value == cell.text,
-                };
-                let values: Vec<&str> = row.split('|').collect();
-                assert!(
-                    values.len() == cells.len() && values.iter().copied().zip(cells).all(is_same),
-                    "seed {seed} table {number}: {row}\n{}",
-                    table.text
-                );
-            }
-        }
-    });
+    }
 }
 
 /// Drivers write measures in their own ways.

@@ -16,7 +16,8 @@ fn synced(sandbox: &Sandbox, name: &str, content: &(impl AsRef<[u8]> + ?Sized)) 
 
 scenario!(numbers_that_no_database_holds_are_rescued);
 fn numbers_that_no_database_holds_are_rescued(sandbox: &Sandbox) {
-    let totals = ["999999999999999", "1000000000000000", "-1000000000000000", "1E17", "1E40", "1E-40", "0.00000000000001"];
+    let totals =
+        ["999999999999999", "1000000000000000", "-1000000000000000", "1E17", "1E40", "1E-40", "0.00000000000001"];
     let rows: Vec<String> = totals.iter().zip(11..).map(|(total, order)| format!("{order},A,c,{total}")).collect();
     synced(sandbox, ORDERS, &format!("Order ID,SKU,Customer ID,Order Total\n{}", rows.join("\n")));
     let stored = sandbox.rows("SELECT order_total, _rescued FROM orders ORDER BY order_id");

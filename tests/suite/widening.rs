@@ -184,7 +184,7 @@ fn declared_columns_widen_only_when_told_to_and_never_under_a_mart(sandbox: &San
     assert_eq!(sandbox.rows(orders), ["11|1.50|-", "12|generous|-"]);
     assert_eq!(sandbox.rows(items), ["11|2|-", r#"12|-|{"quantity":"a few"}"#]);
     assert_eq!(widenings(sandbox), ["orders|tip|decimal|text|3"]);
-    assert_eq!(sandbox.rows("SELECT order_id, tip FROM enriched_orders ORDER BY order_id"), ["11|1.5", "12|generous"]);
+    assert_eq!(sandbox.rows("SELECT order_id, tip FROM enriched_orders ORDER BY order_id"), ["11|1.50", "12|generous"]);
     // And it stays what it is now, whatever the next start is told.
     assert_eq!(synced(sandbox, ORDERS, &table(&[&odd[..], &[""]].concat())).changes(), (0, 0, 4, 0));
 }
