@@ -12,8 +12,9 @@ use crate::sink::ledger::attempts::Company;
 use crate::sink::ledger::recorded::{CREATE_TABLE, Evolution};
 use crate::sink::marts::views::Dropped;
 use crate::sink::tables::{KindsStay, Tables};
-use entity::{ColumnShape, TableShape, schema_changes};
+use entity::{ColumnShape, Kind, TableShape, schema_changes};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, Statement};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Arc, PoisonError};
 use tokio::sync::OwnedRwLockWriteGuard;
@@ -33,6 +34,13 @@ pub struct Evolved {
 /// The subject of an obstacle of this column.
 pub(crate) fn about(table: &str, column: &str) -> String {
     format!("{table}.{column}")
+}
+
+/// What becomes of a column without values that cannot take the kind of the first ones: the text that it is in the database.
+fn as_text(change: &SchemaChange) -> Option<SchemaChange> {
+    let mut text = change.clone();
+    text.column.widen(Kind::Text);
+    (change.widened_from == Some(Kind::Text)).then_some(text)
 }
 
 /// The error for a file whose columns the database refuses. Too wide a table is permanent; any
@@ -256,6 +264,9 @@ impl Sink {
                 };
                 if let Some(obstacle) = obstacle {
                     self.ledger.raise(transaction, obstacle).await?;
+                    if let Some(text) = as_text(change) {
+                        self.ledger.record_change(transaction, &text, evolution).await?;
+                    }
                     continue;
                 }
                 has_widened = true;
@@ -293,10 +304,13 @@ impl Sink {
         for change in evolution.changes {
             match change.widened_from {
                 Some(from) => match self.obstacle_on_mysql(change, from).await? {
-                    Some(obstacle) => obstacles.push(obstacle),
-                    None => changes.push(change),
+                    Some(obstacle) => {
+                        obstacles.push(obstacle);
+                        changes.extend(as_text(change).map(Cow::Owned));
+                    }
+                    None => changes.push(Cow::Borrowed(change)),
                 },
-                None => changes.push(change),
+                None => changes.push(Cow::Borrowed(change)),
             }
         }
         let write = self.db.begin().await?;
