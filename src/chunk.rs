@@ -213,7 +213,7 @@ pub struct Counts {
     pub modified: u64,
     /// Table rows that were already up to date.
     pub unchanged: u64,
-    /// Table rows that were already newer in the table.
+    /// Table rows that were not written, because a newer file had written them.
     pub stale: u64,
     /// Table rows removed.
     pub deleted: u64,

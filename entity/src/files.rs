@@ -43,7 +43,7 @@ pub struct Model {
     pub rows_modified: i64,
     /// Table rows that were already up to date.
     pub rows_unchanged: i64,
-    /// Table rows that were already newer in the table.
+    /// Table rows that were not written, because a newer file had written them.
     pub rows_stale: i64,
     /// Table rows removed.
     pub rows_deleted: i64,

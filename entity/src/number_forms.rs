@@ -1,5 +1,5 @@
-//! `tidegate_number_forms`: how the numbers of a column are written in the files of a dataset and market, and which file
-//! proved it.
+//! `tidegate_number_forms`: how the numbers of a column are written in the files of a dataset and
+//! market, and the file that proved it.
 
 use sea_orm::entity::prelude::*;
 
@@ -16,9 +16,9 @@ pub struct Model {
     pub market: String,
     /// The column; its type is in `tidegate_schema_changes`.
     pub column_name: String,
-    /// What stands before decimals, `.` or `,`; NULL while nothing has proved it.
+    /// The decimal separator, `.` or `,`; NULL until a file proves it.
     pub decimal_sign: Option<String>,
-    /// What stands beside each amount of a column that was found in files.
+    /// The currency mark next to each amount, for a column that was found in files.
     pub currency: Option<String>,
     /// The file that proved it.
     pub file_id: i64,

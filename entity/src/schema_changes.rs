@@ -25,7 +25,8 @@ pub struct Model {
     pub file_id: Option<i64>,
     /// When.
     pub changed_at: DateTimeUtc,
-    /// 1 of a column that came without any value: it is text until its first values decide what it holds. NULL else.
+    /// 1 for a column that came without any value: it is text until its first values decide its
+    /// kind. NULL for all others.
     pub undecided: Option<i64>,
 }
 

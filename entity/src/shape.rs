@@ -30,7 +30,8 @@ pub enum Kind {
     Hash,
 }
 
-/// Longest identifier, in characters: two of them fit the 3072-byte index limit of InnoDB in utf8mb4.
+/// Longest identifier, in characters: two of them fit InnoDB's index limit of 3072 bytes in
+/// utf8mb4.
 pub const IDENTIFIER_CHARS_MAX: usize = 191;
 
 impl Kind {
@@ -98,7 +99,7 @@ pub struct ColumnShape {
     pub is_declared: bool,
     /// Whether it is never widened, because it is part of a key, or a mart or view reads it.
     pub is_pinned: bool,
-    /// Whether no file has had a value for it yet: its first values decide what it holds.
+    /// Whether it has had no value yet; its first values will decide its kind.
     pub is_empty: bool,
     /// Whether it was widened before.
     pub is_widened: bool,

@@ -25,9 +25,9 @@ const OWN_PREFIX: &str = "tidegate_";
 /// The tables are ready for a file, except for changes with an obstacle.
 #[derive(Debug)]
 pub struct Evolved {
-    /// While this guard lives, no column is widened.
+    /// While this guard lives, no column changes its kind.
     pub kinds_stay: KindsStay,
-    /// Whether a column was widened, so that unchanged records may now be stored differently.
+    /// Whether a column changed its kind, so that unchanged records may now be stored differently.
     pub has_widened: bool,
 }
 
@@ -36,15 +36,16 @@ pub(crate) fn about(table: &str, column: &str) -> String {
     format!("{table}.{column}")
 }
 
-/// What becomes of a column without values that cannot take the kind of the first ones: the text that it is in the database.
+/// What happens to a column without values that cannot change to the kind of its first values: it
+/// stays text.
 fn as_text(change: &SchemaChange) -> Option<SchemaChange> {
     let mut text = change.clone();
     text.column.widen(Kind::Text);
     (change.widened_from == Some(Kind::Text)).then_some(text)
 }
 
-/// The error for a file whose columns the database refuses. Too wide a table is permanent; any
-/// other reason may be gone at the next try.
+/// The error for a file whose columns the database refuses. A table that is too wide is permanent;
+/// any other reason may be gone at the next try.
 fn as_refusal(error: SyncError) -> SyncError {
     let reason = match &error {
         SyncError::Database(_) if error.is_too_wide() => {
@@ -166,9 +167,9 @@ impl Sink {
         Ok(())
     }
 
-    /// Adds a file's columns to tables, widens columns for its values, and records this in the
-    /// ledger. While the returned guard lives, no column is widened. A column with an obstacle
-    /// keeps its kind, and values that do not fit are rescued.
+    /// Adds a file's columns to tables, changes column kinds for its values, and records this in
+    /// the ledger. While the returned guard lives, no column changes its kind. A column with an
+    /// obstacle keeps its kind, and values that do not fit are rescued.
     ///
     /// # Errors
     ///
@@ -230,7 +231,7 @@ impl Sink {
         Ok(Evolved { kinds_stay: KindsStay(kinds_stay), has_widened })
     }
 
-    /// Changes tables and views, all or none; returns whether columns were widened.
+    /// Changes tables and views, all or none; returns whether columns changed their kinds.
     async fn change_tables(&self, evolution: &Evolution<'_>) -> Result<bool, SyncError> {
         if !self.db.dialect.rolls_back_ddl() {
             return self.change_step_by_step(evolution).await;
@@ -239,8 +240,8 @@ impl Sink {
         let widens = evolution.changes.iter().any(|change| change.widened_from.is_some());
         match changed {
             Err(error) if widens && matches!(error.verdict(), Verdict::Fail | Verdict::Quarantine) => {
-                // The cause may be only a view that could not be made again; then retry without
-                // widening.
+                // The cause may be only a view that could not be made again; then the columns keep
+                // their kinds.
                 self.ledger.load_obstacles().await?;
                 self.change_at_once(evolution, Some(&error)).await
             }
@@ -248,7 +249,7 @@ impl Sink {
         }
     }
 
-    /// Does this in one transaction. `refused` is the reason why no column may be widened.
+    /// Does this in one transaction. `refused` is the reason why no column may change its kind.
     async fn change_at_once(&self, evolution: &Evolution<'_>, refused: Option<&SyncError>) -> Result<bool, SyncError> {
         let write = self.db.begin().await?;
         let transaction = &write.transaction;

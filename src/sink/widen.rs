@@ -132,7 +132,7 @@ impl Tables {
         Ok(())
     }
 
-    /// A column takes another kind than text only while nothing is in it.
+    /// Only a column without values changes from text to another kind.
     async fn check_without_values(
         &self,
         connection: &impl ConnectionTrait,
@@ -370,7 +370,7 @@ impl Sink {
 /// SQL for a column's value in the wider kind; `None` if SQL cannot express it.
 fn converted(dialect: Dialect, from: Kind, to: Kind, column: &str) -> Option<String> {
     let text = match (from, to) {
-        // It has no value.
+        // The column has no values to convert.
         (Kind::Text, _) => "NULL".to_owned(),
         (Kind::Integer, Kind::Decimal) => match dialect {
             Dialect::Sqlite => format!("CAST({column} AS REAL)"),

@@ -2,7 +2,7 @@
 //!
 //! | ledger says | checkpoint says | what happens |
 //! |---|---|---|
-//! | syncing, at P | same file, at P or before | the survey is taken from it, reading resumes at P |
+//! | syncing, at P | same file, at P or before | survey taken from it, reading resumes at P |
 //! | syncing, at P | other version, missing, unreadable | hash and survey again, read on from P |
 //! | anything else | anything | the checkpoint is removed |
 //!

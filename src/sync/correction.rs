@@ -223,7 +223,8 @@ fn joined_rows(
             layout.columns[index].kind = column.kind;
         }
     }
-    // What the other rows have in a column without a value in the copy, nobody has looked at.
+    // A column without a value in the copy may have values in the other rows, which were not
+    // surveyed.
     for column in layout.columns.iter_mut().filter(|column| matches!(column.role, Role::Column(_))) {
         column.kind = column.kind.or(Some(Kind::Text));
     }

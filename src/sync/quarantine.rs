@@ -1,6 +1,7 @@
 //! Quarantine: decides, before the first commit, whether a file is refused as a whole.
 //!
-//! The survey itself finds a damaged structure; this decides by the share of rejects.
+//! The survey itself finds a damaged structure. This module decides by the share of rejects and by
+//! how numbers are written.
 
 use crate::config::{Config, Limits};
 use crate::error::SyncError;
@@ -42,7 +43,8 @@ pub fn check_rejects(survey: &Survey, rejects_max_percent: f64) -> Result<(), Sy
     )))
 }
 
-/// Refuses a file whose numbers are written otherwise than those of its dataset are said, or were proved, to be.
+/// Refuses a file whose numbers are written differently than declared for its dataset, or than
+/// earlier files proved.
 ///
 /// # Errors
 ///

@@ -155,7 +155,8 @@ impl Db {
     ) -> Result<WriteTransaction<'a>, SyncError> {
         let lease = self.lease()?;
         let transaction = Transaction::begin(&self.connection, self.dialect, &self.idle).await?;
-        // The first statement writes, so SQLite takes its write lock here and never has to upgrade one.
+        // The first statement writes, so SQLite takes its write lock here and never upgrades a read
+        // lock.
         transaction.keep_short(lease.beat(&transaction)).await?;
         Ok(WriteTransaction { transaction, last_commit: &self.last_commit, late_lease: None, _guard: Some(writing) })
     }

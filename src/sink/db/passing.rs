@@ -147,8 +147,8 @@ mod tests {
         for code in states.into_iter().chain(["53100", "53400", "57014", "25P03", "58030"]) {
             assert!(why(Coded::Postgres(code)).is_some(), "{code}");
         }
-        // SQLITE_BUSY_SNAPSHOT, SQLITE_LOCKED_SHAREDCACHE, SQLITE_READONLY_DIRECTORY, SQLITE_READONLY_DBMOVED,
-        // SQLITE_IOERR_WRITE, SQLITE_IOERR_SHMSIZE, SQLITE_CANTOPEN_ISDIR.
+        // SQLITE_BUSY_SNAPSHOT, SQLITE_LOCKED_SHAREDCACHE, SQLITE_READONLY_DIRECTORY,
+        // SQLITE_READONLY_DBMOVED, SQLITE_IOERR_WRITE, SQLITE_IOERR_SHMSIZE, SQLITE_CANTOPEN_ISDIR.
         for code in [5, 517, 6, 262, 8, 1544, 1032, 10, 778, 4874, 13, 14, 526, 15] {
             assert!(why(Coded::Sqlite(code)).is_some(), "{code}");
         }
@@ -156,7 +156,8 @@ mod tests {
 
     #[test]
     fn what_a_database_says_of_a_statement_a_value_or_a_right_stays() {
-        // Access denied, no such table, no right, syntax, duplicate key, data too long, row too large.
+        // Access denied, no such table, no right, syntax, duplicate key, data too long, row too
+        // large.
         for number in [1044, 1045, 1049, 1062, 1064, 1118, 1142, 1146, 1227, 1264, 1406] {
             assert_eq!(why(Coded::Mysql(number)), None, "{number}");
         }
@@ -164,7 +165,8 @@ mod tests {
         {
             assert_eq!(why(Coded::Postgres(code)), None, "{code}");
         }
-        // SQLITE_ERROR, SQLITE_PERM, SQLITE_CORRUPT, SQLITE_TOOBIG, SQLITE_CONSTRAINT_UNIQUE, SQLITE_NOTADB.
+        // SQLITE_ERROR, SQLITE_PERM, SQLITE_CORRUPT, SQLITE_TOOBIG, SQLITE_CONSTRAINT_UNIQUE,
+        // SQLITE_NOTADB.
         for code in [1, 3, 11, 18, 2067, 26] {
             assert_eq!(why(Coded::Sqlite(code)), None, "{code}");
         }

@@ -34,9 +34,10 @@ fn lend<T>(
     handle: &mut LockedSqliteHandle<'_>,
     work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
 ) -> rusqlite::Result<T> {
-    // SAFETY: the handle is open and, while `handle` is locked, which outlives this call, the driver's thread does
-    // not use it. Both libraries link one SQLite: libsqlite3-sys can be linked only once. `from_handle` takes no
-    // ownership, so dropping the connection closes nothing, and `work` sees it only by a reference that ends here.
+    // SAFETY: the handle is open. `handle` stays locked for the whole call, and the driver's thread
+    // does not use the connection meanwhile. Both libraries link the same SQLite, because
+    // libsqlite3-sys can be linked only once. `from_handle` takes no ownership, so dropping the
+    // connection closes nothing, and `work` gets only a reference that ends here.
     let connection = unsafe { Connection::from_handle(handle.as_raw_handle().as_ptr().cast()) }?;
     work(&connection)
 }

@@ -1,4 +1,5 @@
-//! Number forms: what files of a dataset and market have proved of how the numbers of a column are written.
+//! Number forms: how the numbers of a column are written in the files of a dataset and market, as
+//! far as earlier files proved it.
 
 use crate::error::SyncError;
 use crate::feed::number_form::{NumberForm, NumberForms};
@@ -9,7 +10,7 @@ use sea_orm::sea_query::Query;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder};
 
 impl Ledger {
-    /// What earlier files have proved.
+    /// The number forms that earlier files proved.
     ///
     /// # Errors
     ///
@@ -25,7 +26,7 @@ impl Ledger {
         let mut forms = NumberForms::new();
         for row in rows {
             let form = forms.entry(row.column_name).or_default();
-            // Each line adds what the lines before it left open.
+            // Each line adds only what earlier lines left open.
             if form.decimal.is_none() {
                 form.decimal = row.decimal_sign.as_deref().and_then(DecimalSign::of);
                 form.file_id = row.file_id;
@@ -35,7 +36,7 @@ impl Ledger {
         Ok(forms)
     }
 
-    /// Notes what a file has proved and no earlier one had.
+    /// Stores what this file is the first to prove.
     ///
     /// # Errors
     ///

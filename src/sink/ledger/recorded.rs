@@ -53,7 +53,8 @@ impl Ledger {
                 .add(C::ColumnName.eq(column))
                 .add(C::OldType.eq(kind.name()));
             if kind == Kind::Text {
-                // It has no value yet, and is text from now on: the next file is not to try again with values in it.
+                // The column has no value yet, and stays text from now on, so that the next file
+                // does not try again when it has values.
                 let text = schema_changes::Entity::update_many().col_expr(C::NewType, Expr::value(kind.name()));
                 text.filter(of_column).exec(&write.transaction).await?;
             } else {

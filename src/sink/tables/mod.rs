@@ -20,7 +20,7 @@ use tokio::sync::{Mutex, OwnedRwLockReadGuard};
 /// files begin with a letter.
 pub const DELETED_AT: &str = "_deleted_at";
 
-/// While this guard lives, no column is widened. Locks are taken in this order: the file's
+/// While this guard lives, no column changes its kind. Locks are taken in this order: the file's
 /// [`Company`], `evolving`, `kinds`, the database's `writing`. Each requires the one before it: a
 /// file evolves tables while it holds its company, and writes chunks while kinds are fixed.
 ///
@@ -40,8 +40,8 @@ pub struct Tables {
     /// Held while tables get columns. The value says whether the ledger may list columns that
     /// tables or views lack, because the database failed in between.
     pub(crate) evolving: Mutex<bool>,
-    /// Held for reading while a file's chunks are written, and for writing while a column is
-    /// widened, because chunks hold values of the old kind. Taken only while `evolving` is held.
+    /// Held for reading while a file's chunks are written, and for writing while a column changes
+    /// its kind, because chunks hold values of the old kind. Taken only while `evolving` is held.
     pub(crate) kinds: Arc<tokio::sync::RwLock<()>>,
     /// Table names reserved for files of unknown feeds, by dataset; the tables may not exist yet.
     pub(crate) promised: std::sync::Mutex<BTreeMap<String, String>>,
