@@ -178,7 +178,7 @@ impl Tables {
             let page = format!(
                 "SELECT DISTINCT {column} FROM {table} WHERE {column} > ? ORDER BY {column} LIMIT {TEXTS_PER_STATEMENT}"
             );
-            // Begin below every stored measure, because not every database has infinity.
+            // Begin below every stored measure, because these databases have no infinity.
             let bound = Value::Double(Some(last.max(f64::MIN)));
             let query = Statement::from_sql_and_values(self.db.dialect.backend(), page, [bound]);
             let rows = connection.query_all_raw(query).await?;

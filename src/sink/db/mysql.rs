@@ -89,7 +89,7 @@ impl MysqlTransaction {
 #[derive(Debug)]
 pub(crate) struct Connection {
     connection: Conn,
-    /// Whether the server accepts LOAD DATA LOCAL; unknown until the first attempt.
+    /// Whether the server accepts LOAD DATA LOCAL; assumed until it refuses.
     pub takes_files: bool,
 }
 

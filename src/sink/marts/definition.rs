@@ -95,7 +95,7 @@ struct ViewHeader {
 }
 
 impl Definitions {
-    /// Loads the shipped files, or those of a directory.
+    /// Loads the shipped files, and those of a directory.
     ///
     /// # Errors
     ///
