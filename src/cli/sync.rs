@@ -1,13 +1,13 @@
 //! `tidegate sync`: files or directories, once.
 
 use crate::cli::find::find;
-use crate::cli::print::{print_report, print_summary};
-use crate::dispatch::once::{Once, sync_once};
-
 use crate::cli::logging::{OF_COMMAND, complain, start_logging};
+use crate::cli::print::{print_report, print_summary};
 use crate::cli::signals::{Hangup, cancel_on_signal};
 use crate::cli::{CommandError, Exit, Shared, THREADS_GRACE, runtime, say_json};
 use crate::config::Config;
+use crate::dispatch::once::{Once, sync_once};
+
 pub(crate) use crate::dispatch::once::Found;
 use crate::source::find::scan::SourceFile;
 use crate::sync::report::FileReport;

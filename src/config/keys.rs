@@ -1,12 +1,13 @@
-//! Keys: which ones the configuration may have, and where an unknown one stands.
+//! Keys: checks that the configuration has only known keys, and suggests the right one for a
+//! misspelled key.
 
 use crate::config::{ConfigurationError, DEFAULT_TOML};
 use config::{File, FileFormat, Map, Value, ValueKind};
 
-/// A key whose unlikeness to every known one is larger than this is not called a misspelling of it.
+/// Suggest a known key only if it is at least this similar (Jaro–Winkler, 0 to 1).
 const NEAREST_SIMILARITY_MIN: f64 = 0.6;
 
-/// Keys of a dataset.
+/// All keys that a dataset may have.
 const DATASET_KEYS: [&str; 18] = [
     "paths",
     "kind",
@@ -28,7 +29,7 @@ const DATASET_KEYS: [&str; 18] = [
     "quote",
 ];
 
-/// Refuses keys that nothing reads: a misspelt one would silently do nothing.
+/// Refuses unknown keys: a misspelled key would otherwise do nothing, without a message.
 pub(super) fn check_keys(merged: &config::Config) -> Result<(), ConfigurationError> {
     let ValueKind::Table(table) = &merged.cache.kind else { return Ok(()) };
     let defaults = config::Config::builder().add_source(File::from_str(DEFAULT_TOML, FileFormat::Toml)).build()?;
@@ -46,7 +47,7 @@ pub(super) fn check_keys(merged: &config::Config) -> Result<(), ConfigurationErr
     Ok(())
 }
 
-/// A dataset without paths that no profile has is most likely a misspelt one.
+/// Refuses a dataset without `paths`. Most likely its name is a misspelled name of a known dataset.
 fn check_dataset(
     name: &str,
     dataset: &Map<String, Value>,
@@ -73,7 +74,7 @@ fn check_table(prefix: &str, table: &Map<String, Value>, known: &[&str]) -> Resu
     Err(ConfigurationError::UnknownKey { key: format!("{prefix}{key}"), nearest })
 }
 
-/// The known key most like this one, if any is like it.
+/// The known key that is most similar to this one, if it is similar enough.
 fn nearest<'k>(key: &str, known: &[&'k str]) -> Option<&'k str> {
     let likeness = |candidate: &str| strsim::jaro_winkler(key, candidate);
     let nearest = known.iter().copied().max_by(|one, other| likeness(one).total_cmp(&likeness(other)));

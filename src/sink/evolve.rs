@@ -7,14 +7,15 @@ use crate::feed::layout::{LAST_NAME_CHAR, Layout, NAME_BYTES_MAX, SchemaChange, 
 use crate::process::waiting::aloud;
 use crate::sink::Sink;
 use crate::sink::deletes::mark_column;
+use crate::sink::ledger::attempts::Company;
 use crate::sink::ledger::recorded::{CREATE_TABLE, Evolution};
 use crate::sink::marts::views::Dropped;
-use crate::sink::tables::Tables;
+use crate::sink::tables::{KindsStay, Tables};
 use entity::{ColumnShape, TableShape, schema_changes};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, Statement};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Arc, PoisonError};
-use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard};
+use tokio::sync::OwnedRwLockWriteGuard;
 
 /// What tidegate's own tables begin with.
 const OWN_PREFIX: &str = "tidegate_";
@@ -23,7 +24,7 @@ const OWN_PREFIX: &str = "tidegate_";
 #[derive(Debug)]
 pub struct Evolved {
     /// While it lives, no column takes another kind.
-    pub kinds_stay: OwnedRwLockReadGuard<()>,
+    pub kinds_stay: KindsStay,
     /// Whether a column took another kind, so that records may now be stored otherwise that were not when they were read last.
     pub has_widened: bool,
 }
@@ -170,6 +171,7 @@ impl Sink {
         dataset: &Dataset,
         file_id: i64,
         now_ms: i64,
+        _in_company: &Company,
     ) -> Result<Evolved, SyncError> {
         // Two markets often bring the same column at once: the second one compares with what the first one made.
         let mut is_behind = aloud("another file's change of tables", self.tables.evolving.lock()).await;
@@ -213,7 +215,7 @@ impl Sink {
             Some(alone) => OwnedRwLockWriteGuard::downgrade(alone),
             None => aloud("a file that widens a column", kinds().read_owned()).await,
         };
-        Ok(Evolved { kinds_stay, has_widened })
+        Ok(Evolved { kinds_stay: KindsStay(kinds_stay), has_widened })
     }
 
     /// Changes tables and views, or leaves all of it as it was; whether columns took another kind.
