@@ -75,6 +75,7 @@ mod lease;
 mod ledger_size;
 mod looking;
 mod marts;
+mod migrations;
 mod model;
 mod modes;
 mod names;
