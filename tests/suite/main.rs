@@ -59,6 +59,7 @@ mod evolution;
 mod exports;
 mod extremes;
 mod failover;
+mod fast_folder;
 mod file_sizes;
 mod formats;
 mod full;
