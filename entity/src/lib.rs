@@ -9,6 +9,7 @@ pub mod dirty_groups;
 pub mod files;
 pub mod generations;
 pub mod lease;
+pub mod number_forms;
 pub mod obstacles;
 pub mod order_items;
 pub mod orders;
@@ -39,6 +40,7 @@ pub fn ledger_tables() -> Vec<TableShape> {
         TableShape::of::<lease::Entity>(),
         TableShape::of::<definitions::Entity>(),
         TableShape::of::<generations::Entity>(),
+        TableShape::of::<number_forms::Entity>(),
         TableShape::of::<obstacles::Entity>(),
     ]
 }

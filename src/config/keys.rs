@@ -8,7 +8,7 @@ use config::{File, FileFormat, Map, Value, ValueKind};
 const NEAREST_SIMILARITY_MIN: f64 = 0.6;
 
 /// All keys that a dataset may have.
-const DATASET_KEYS: [&str; 18] = [
+const DATASET_KEYS: [&str; 21] = [
     "paths",
     "kind",
     "table",
@@ -27,7 +27,16 @@ const DATASET_KEYS: [&str; 18] = [
     "encoding",
     "delimiter",
     "quote",
+    "decimal",
+    "currencies",
+    "columns",
 ];
+
+/// Keys of one column of a dataset.
+const COLUMN_KEYS: [&str; 2] = ["decimal", "currencies"];
+
+/// Keys that hold for all datasets, or for those of one market.
+const DEFAULT_KEYS: [&str; 2] = ["decimal", "currencies"];
 
 /// Refuses unknown keys: a misspelled key would otherwise do nothing, without a message.
 pub(super) fn check_keys(merged: &config::Config) -> Result<(), ConfigurationError> {
@@ -35,16 +44,43 @@ pub(super) fn check_keys(merged: &config::Config) -> Result<(), ConfigurationErr
     let defaults = config::Config::builder().add_source(File::from_str(DEFAULT_TOML, FileFormat::Toml)).build()?;
     let ValueKind::Table(known) = &defaults.cache.kind else { return Ok(()) };
     let mut known: Vec<&str> = known.keys().map(String::as_str).collect();
-    known.push("datasets");
+    known.extend(["datasets", "markets"]);
     check_table("", table, &known)?;
-    let Some(Value { kind: ValueKind::Table(datasets), .. }) = table.get("datasets") else { return Ok(()) };
-    for (name, dataset) in datasets {
-        if let ValueKind::Table(dataset) = &dataset.kind {
-            check_dataset(name, dataset, datasets)?;
-            check_table(&format!("datasets.{name}."), dataset, &DATASET_KEYS)?;
+    if let Some(defaults) = table_at(table, "defaults") {
+        check_table("defaults.", defaults, &DEFAULT_KEYS)?;
+    }
+    for (market, settings) in tables_in(table_at(table, "markets")) {
+        check_table(&format!("markets.{market}."), settings, &DEFAULT_KEYS)?;
+    }
+    let Some(datasets) = table_at(table, "datasets") else { return Ok(()) };
+    for (name, dataset) in tables_in(Some(datasets)) {
+        check_dataset(name, dataset, datasets)?;
+        check_table(&format!("datasets.{name}."), dataset, &DATASET_KEYS)?;
+        for (column, settings) in tables_in(table_at(dataset, "columns")) {
+            check_table(&format!("datasets.{name}.columns.{column}."), settings, &COLUMN_KEYS)?;
         }
     }
     Ok(())
+}
+
+/// Whether a source of the configuration has a key in a table of a table.
+pub(super) fn has_key(source: &config::Config, path: [&str; 3]) -> bool {
+    let ValueKind::Table(table) = &source.cache.kind else { return false };
+    table_at(table, path[0]).and_then(|table| table_at(table, path[1])).is_some_and(|table| table.contains_key(path[2]))
+}
+
+fn table_at<'t>(table: &'t Map<String, Value>, key: &str) -> Option<&'t Map<String, Value>> {
+    match &table.get(key)?.kind {
+        ValueKind::Table(table) => Some(table),
+        _ => None,
+    }
+}
+
+fn tables_in(table: Option<&Map<String, Value>>) -> impl Iterator<Item = (&String, &Map<String, Value>)> {
+    table.into_iter().flatten().filter_map(|(name, value)| match &value.kind {
+        ValueKind::Table(table) => Some((name, table)),
+        _ => None,
+    })
 }
 
 /// Refuses a dataset without `paths`. Most likely its name is a misspelled name of a known dataset.

@@ -5,6 +5,7 @@ pub mod allowed_host;
 pub mod database_url;
 pub mod installed;
 mod keys;
+mod numbers;
 mod place;
 mod ranges;
 mod texts;
@@ -13,6 +14,7 @@ use crate::config::allowed_host::AllowedHost;
 use crate::config::database_url::DatabaseUrl;
 use crate::config::installed::Service;
 use crate::config::keys::check_keys;
+use crate::config::numbers::{NumberSettings, datasets};
 use crate::config::place::Sources;
 use crate::config::ranges::{at_least_a_second, percent};
 use crate::config::texts::{texts, toml_text};
@@ -246,6 +248,9 @@ struct Settings {
     unmatched: Unmatched,
     unmatched_key: String,
     null_tokens: Vec<String>,
+    defaults: NumberSettings,
+    #[serde(default)]
+    markets: BTreeMap<String, NumberSettings>,
     datasets: BTreeMap<String, DatasetSettings>,
 }
 
@@ -320,28 +325,20 @@ impl Config {
         if let (Some(directory), false) = (environment.get("STATE_DIRECTORY"), own_state_dir(&own)) {
             settings.state_dir = PathBuf::from(directory);
         }
-        Self::from_settings(base, settings, overrides, environment)
+        Self::from_settings(base, settings, &own, overrides, environment)
     }
 
     fn from_settings(
         base: &Path,
         settings: Settings,
+        own: &config::Config,
         overrides: &Overrides,
         environment: &Map<String, String>,
     ) -> Result<Self, ConfigurationError> {
         let absolute = |path: &Path| absolute(&base.join(path));
         let state_dir = absolute(overrides.state_dir.as_ref().unwrap_or(&settings.state_dir))?;
         let null_tokens = Arc::new(NullTokens::new(settings.null_tokens.iter().cloned()));
-        let mut datasets: Vec<Arc<Dataset>> = settings
-            .datasets
-            .iter()
-            .map(|(name, dataset)| Dataset::new(name, dataset, &null_tokens).map(Arc::new))
-            .collect::<Result<_, _>>()
-            .map_err(ConfigurationError::Invalid)?;
-        if settings.unmatched == Unmatched::Create {
-            // The template must be last: a file belongs to the first dataset that matches.
-            datasets.push(Arc::new(Dataset::template(&settings.unmatched_key, &datasets, &null_tokens)));
-        }
+        let datasets = datasets(&settings, own, &null_tokens).map_err(ConfigurationError::Invalid)?;
         let listen = overrides.listen.as_ref().unwrap_or(&settings.listen);
         let inbox = absolute(overrides.inbox.as_ref().unwrap_or(&settings.inbox))?;
         if inbox == state_dir {
@@ -476,7 +473,7 @@ fn environment() -> Result<Map<String, String>, ConfigurationError> {
             _ if OTHER_VARIABLES.contains(&name.as_str()) => {}
             Ok(value) => drop(environment.insert(name, value)),
             Err(_) if name.starts_with("TIDEGATE_") => {
-                return Err(ConfigurationError::Invalid(format!("{name} is no UTF-8; write it anew")));
+                return Err(ConfigurationError::Invalid(format!("{name} is no UTF-8; set it again")));
             }
             Err(_) => {}
         }

@@ -65,7 +65,7 @@ enum Event {
 ///
 /// # Errors
 ///
-/// When the process cannot go on.
+/// When the process cannot continue.
 pub async fn run(config: Config, health: Arc<Health>, shutdown: CancellationToken) -> Result<(), SyncError> {
     let config = Arc::new(with_real_inbox(config)?);
     let checkpoints = Checkpoints::open(&config.state_dir)?;
@@ -126,7 +126,7 @@ pub async fn say_farewell(sink: &Sink) {
     // Statements that still run had their time to end, and would delay the next two steps.
     sink.db.interrupt();
     if let Some(reason) = in_time(sink.give_up_lease()).await {
-        tracing::warn!(reason, "the lease was not given up and runs out by itself");
+        tracing::warn!(reason, "the lease was not given up; it expires by itself");
     }
     if let Some(reason) = in_time(sink.close_database()).await {
         tracing::warn!(reason, "the database was not closed");

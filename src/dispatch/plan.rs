@@ -214,6 +214,9 @@ async fn look(
     dataset: &Arc<Dataset>,
 ) -> Result<Looked, SyncError> {
     let dataset = settle_dataset(session, turn, source_file, dataset).await?;
+    let market = source_file.route.as_ref().map_or("", |(_, route)| route.market.as_str());
+    let number_forms = session.sink.ledger.number_forms(&dataset.name, market).await?;
+    let dataset = Arc::new(dataset.with_number_forms(number_forms));
     let (content, _) = hash_in_turn(session, turn, source_file).await?;
     let (config, shapes) = (Arc::clone(&session.config), session.sink.tables.shapes());
     blocking(move || {

@@ -192,8 +192,8 @@ async fn give_up(
 /// wait for it.
 pub async fn list_restless(session: &Session, source_file: &SourceFile) {
     let reason = format!(
-        "it has changed all the time for settle_max_ms ({}): newer files of its market do not wait for it any longer; it is \
-         taken when it settles",
+        "it has kept changing for settle_max_ms ({}): newer files of its market no longer wait for it; it is taken \
+         when it settles",
         session.config.settle_max.as_millis()
     );
     tracing::warn!(path = source_file.path_text(), reason, "file passed by");

@@ -2,8 +2,10 @@
 
 pub mod correction;
 pub mod dataset;
+pub mod decimals;
 pub mod inference;
 pub mod layout;
+pub mod number_form;
 pub mod row_format;
 pub mod stamp;
 pub mod version;

@@ -77,7 +77,7 @@ pub(super) async fn accept(listener: TcpListener, router: Router, descriptors: u
             }
             Err(error) => {
                 if !is_failing && !is_of_the_other_side(&error) {
-                    tracing::warn!(reason = %error, "cannot accept connections; health and metrics are not to be had meanwhile");
+                    tracing::warn!(reason = %error, "cannot accept connections; health and metrics are unavailable until this works again");
                     is_failing = true;
                 }
                 sleep(ACCEPT_PAUSE).await;

@@ -11,8 +11,9 @@ use crate::sink::ledger::attempts::Company;
 use crate::sink::ledger::recorded::{CREATE_TABLE, Evolution};
 use crate::sink::marts::views::Dropped;
 use crate::sink::tables::{KindsStay, Tables};
-use entity::{ColumnShape, TableShape, schema_changes};
+use entity::{ColumnShape, Kind, TableShape, schema_changes};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, Statement};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Arc, PoisonError};
 use tokio::sync::OwnedRwLockWriteGuard;
@@ -32,6 +33,13 @@ pub struct Evolved {
 /// The name of a column among obstacles.
 pub(crate) fn about(table: &str, column: &str) -> String {
     format!("{table}.{column}")
+}
+
+/// What becomes of a column without values that cannot take the kind of the first ones: the text that it is in the database.
+fn as_text(change: &SchemaChange) -> Option<SchemaChange> {
+    let mut text = change.clone();
+    text.column.widen(Kind::Text);
+    (change.widened_from == Some(Kind::Text)).then_some(text)
 }
 
 /// Why a file is not taken whose columns the database does not. What is too wide for it stays so; anything else may be
@@ -251,6 +259,9 @@ impl Sink {
                 };
                 if let Some(obstacle) = obstacle {
                     self.ledger.raise(transaction, obstacle).await?;
+                    if let Some(text) = as_text(change) {
+                        self.ledger.record_change(transaction, &text, evolution).await?;
+                    }
                     continue;
                 }
                 has_widened = true;
@@ -288,10 +299,13 @@ impl Sink {
         for change in evolution.changes {
             match change.widened_from {
                 Some(from) => match self.obstacle_on_mysql(change, from).await? {
-                    Some(obstacle) => obstacles.push(obstacle),
-                    None => changes.push(change),
+                    Some(obstacle) => {
+                        obstacles.push(obstacle);
+                        changes.extend(as_text(change).map(Cow::Owned));
+                    }
+                    None => changes.push(Cow::Borrowed(change)),
                 },
-                None => changes.push(change),
+                None => changes.push(Cow::Borrowed(change)),
             }
         }
         let write = self.db.begin().await?;

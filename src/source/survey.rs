@@ -4,7 +4,8 @@
 use crate::config::Limits;
 use crate::error::SyncError;
 use crate::feed::dataset::Dataset;
-use crate::feed::layout::{Layout, Shapes};
+use crate::feed::decimals::{NumberReadings, Observer, settle};
+use crate::feed::layout::{Layout, LayoutColumn, Shapes};
 use crate::feed::row_format::RowFormat;
 use crate::source::format::{Format, find_row_format, is_document};
 use crate::source::rows::csv::{CsvRows, read_header};
@@ -38,9 +39,14 @@ pub struct Survey {
     pub scattered: Option<Vec<u64>>,
     /// Passes that gather the records whose rows stand apart.
     pub gather_passes: u32,
+    /// How its numbers are read.
+    pub numbers: NumberReadings,
     /// The first rows at fault, for who refuses the file.
     #[serde(skip)]
     pub first_faults: Vec<FaultyRow>,
+    /// Whether a row does not fit as it stands.
+    #[serde(skip)]
+    pub has_odd_rows: bool,
 }
 
 /// A row that cannot be loaded.
@@ -86,19 +92,42 @@ pub fn survey_with(
     limits: &Limits,
     place: Option<&IndexPlace>,
 ) -> Result<(Survey, Layout, Skips), SyncError> {
+    let (survey, layout, skips) = look(text, dataset, shapes, limits, place, None)?;
+    let is_settled = |column: &LayoutColumn| dataset.number_rules(&column.name).decimals == column.rules.decimals;
+    let has_strict = layout.columns.iter().any(LayoutColumn::is_strict);
+    if (survey.has_odd_rows || has_strict) && !layout.columns.iter().all(is_settled) {
+        // What fits and what does not was told by readings that turned out to be others.
+        let numbers = survey.numbers;
+        let (survey, layout, skips) = look(text, dataset, shapes, limits, place, Some(&numbers))?;
+        return Ok((survey, layout, skips));
+    }
+    Ok((survey, layout, skips))
+}
+
+/// Looks at every row once. `numbers` are the readings that an earlier look has shown.
+fn look(
+    text: &Text,
+    dataset: &Dataset,
+    shapes: &Shapes,
+    limits: &Limits,
+    place: Option<&IndexPlace>,
+    numbers: Option<&NumberReadings>,
+) -> Result<(Survey, Layout, Skips), SyncError> {
     let content = &text.content;
     let rows = find_row_format(content, dataset, limits)?;
     let format = Format { compression: text.compression, encoding: text.encoding, rows };
     let mut window = Window::at(content, 0)?;
     match rows {
         RowFormat::Json => {
-            let mut rows = Rows::Json(JsonRows::surveying(window, dataset, shapes, limits));
+            let readings = numbers.map_or(&[][..], |numbers| &numbers.decimals);
+            let mut rows = Rows::Json(JsonRows::surveying(window, dataset, shapes, limits).reading(readings));
             let mut tally = Tally::of(&mut rows, content, limits, None)?;
             let Rows::Json(rows) = rows else { unreachable!("made as JSON above") };
             if rows.is_blank() && is_document(content.path()) {
                 return Err(SyncError::damaged("it is empty, which is no JSON; an export without rows is []"));
             }
-            let layout = rows.into_layout();
+            let (mut layout, observers) = rows.into_layout();
+            tally.numbers = settled(&mut layout, &observers, None, dataset, numbers);
             if tally.rows_read > 0 {
                 check_layout(&layout, dataset, limits)?;
             }
@@ -112,15 +141,18 @@ pub fn survey_with(
         RowFormat::Csv(dialect) => {
             let header = read_header(&mut window, dialect)?;
             check_columns(header.len(), limits)?;
-            let layout = Layout::of_header(&header, dataset, shapes);
+            let mut layout = Layout::of_header(&header, dataset, shapes);
+            if let Some(numbers) = numbers {
+                numbers.apply(&mut layout);
+            }
             let key = check_layout(&layout, dataset, limits)?;
             let mut rows =
-                Rows::Csv(CsvRows::new(window, dialect, &layout, dataset, key, limits.field_bytes_max, 0).inferring());
+                Rows::Csv(CsvRows::new(window, dialect, &layout, dataset, key, limits.field_bytes_max, 0).observing());
             let known = place.and_then(|place| place.load(dataset, shapes, &header, format.rows));
             let mut candidates = known.as_ref().map(|(_, index)| Candidates::new(index));
             let mut tally = Tally::of(&mut rows, content, limits, candidates.as_mut())?;
             let Rows::Csv(rows) = rows else { unreachable!("made as CSV above") };
-            let kinds = rows.into_kinds();
+            let observers = rows.into_observers();
             let again = || {
                 let mut window = Window::at(content, 0)?;
                 read_header(&mut window, dialect)?;
@@ -128,11 +160,10 @@ pub fn survey_with(
             };
             tally.look_again(again, limits)?;
             let mut layout = layout;
-            for (column, kind) in kinds {
-                layout.columns[column].kind = kind;
-            }
+            tally.numbers = settled(&mut layout, &observers, Some(dialect.delimiter), dataset, numbers);
             let survey = tally.finish(format, &layout, content, limits);
             let runs = match (candidates, &known) {
+                _ if survey.numbers.is_of_file => Vec::new(),
                 // What cannot be read is read the long way.
                 (Some(candidates), Some((_, index))) => candidates.runs(index, &survey.scattered()).unwrap_or_default(),
                 _ => Vec::new(),
@@ -154,11 +185,27 @@ pub fn first_columns(text: &Text, dataset: &Dataset, limits: &Limits) -> Result<
         RowFormat::Json => {
             let mut rows = JsonRows::surveying(window, dataset, &shapes, limits);
             rows.next_row()?;
-            rows.into_layout()
+            rows.into_layout().0
         }
         RowFormat::Csv(dialect) => Layout::of_header(&read_header(&mut window, dialect)?, dataset, &shapes),
     };
     Ok(layout.columns.into_iter().map(|column| column.name).collect())
+}
+
+/// How the file's numbers are read, and what its columns hold.
+fn settled(
+    layout: &mut Layout,
+    observers: &[Observer],
+    delimiter: Option<u8>,
+    dataset: &Dataset,
+    numbers: Option<&NumberReadings>,
+) -> NumberReadings {
+    let found = settle(layout, observers, delimiter, dataset);
+    match numbers {
+        None => found,
+        // The first look has seen what is a proof.
+        Some(numbers) => numbers.clone(),
+    }
 }
 
 fn check_columns(columns: usize, limits: &Limits) -> Result<(), SyncError> {
@@ -206,6 +253,8 @@ struct Tally {
     seen: SeenKeys,
     faulty_keys: HashSet<u64>,
     first_faults: Vec<FaultyRow>,
+    has_odd_rows: bool,
+    numbers: NumberReadings,
     /// Of records whose rows stand apart, what came after their first run.
     later_runs: HashMap<u64, RecordSize>,
     /// The largest run there was.
@@ -299,6 +348,8 @@ impl Tally {
             rows_rejected: 0,
             rows_of_unknown_records: 0,
             first_faults: Vec::new(),
+            has_odd_rows: false,
+            numbers: NumberReadings::default(),
             later_runs: HashMap::new(),
             largest_run: RecordSize::default(),
             seen: SeenKeys::new(content.size_bytes()),
@@ -307,6 +358,7 @@ impl Tally {
         let mut run: Option<Run> = None;
         while let Some(row) = rows.next_row()? {
             tally.rows_read += 1;
+            tally.has_odd_rows |= !matches!(row.form, Form::Fits);
             tally.note_fault(&row);
             let is_faulty = matches!(row.form, Form::Broken(_));
             let extent = RowExtent { start: row.offset, end: row.next_offset, whole: row.whole, is_faulty };
@@ -422,6 +474,8 @@ impl Tally {
             rows_rejected: self.rows_rejected,
             rows_of_unknown_records: self.rows_of_unknown_records,
             first_faults: self.first_faults,
+            has_odd_rows: self.has_odd_rows,
+            numbers: self.numbers,
             scattered: match scattered {
                 Scattered::Keys(hashes) => Some(hashes.into_iter().collect()),
                 Scattered::All => None,

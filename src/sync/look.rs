@@ -4,7 +4,9 @@ use crate::error::SyncError;
 use crate::feed::correction::Header;
 use crate::feed::dataset::{Dataset, FeedKind};
 use crate::feed::layout::Layout;
+use crate::feed::number_form::NumberForm;
 use crate::feed::row_format::RowFormat;
+use crate::process::clock::now_ms;
 use crate::sink::ledger::attempts;
 use crate::sink::ledger::attempts::Company;
 use crate::sink::ledger::files::FileRecord;
@@ -38,8 +40,19 @@ impl Surveyed {
     /// to its table, because files of two datasets are not synced in turn.
     pub fn leaves_index(&self, session: &Session, dataset: &Dataset) -> bool {
         may_have_index(session, &self.file, dataset)
+            && !self.survey.numbers.is_of_file
             && matches!(self.survey.format.rows, RowFormat::Csv(_))
             && self.content.size_bytes() >= session.config.limits.record_index_bytes_min
+    }
+
+    /// Tells the ledger what the file is the first to prove of how numbers are written. Before its rows: should they be cut
+    /// off, they are read again as they were read now.
+    pub async fn record_number_forms(&self, session: &Session, dataset: &Dataset) -> Result<(), SyncError> {
+        let market = self.file.market.as_deref().unwrap_or_default();
+        let proved: Vec<_> = (self.survey.numbers.proved.iter())
+            .map(|(column, form)| (column.clone(), NumberForm { file_id: self.file.id, ..form.clone() }))
+            .collect();
+        session.sink.ledger.record_number_forms(&dataset.name, market, &proved, now_ms()).await
     }
 
     /// All inputs that decide how the rows of this file are stored.
@@ -103,7 +116,8 @@ pub(crate) async fn look(
         let mut text = read_text(content, &dataset, encoding, &config.limits, &config.state_dir)?;
         if let Some(Checkpoint { survey, digests, .. }) = checkpoint {
             text.content.expect_digests(digests)?;
-            let layout = Layout::of_header(&survey.header, &dataset, &shapes);
+            let mut layout = Layout::of_header(&survey.header, &dataset, &shapes);
+            survey.numbers.apply(&mut layout);
             // A restored database may lack a column again; then the file must be surveyed again to
             // learn its kind.
             if layout.reconcile(&dataset, &shapes).is_empty() {
@@ -113,6 +127,7 @@ pub(crate) async fn look(
         let (survey, layout, skips) = survey_with(&text, &dataset, &shapes, &config.limits, place.as_ref())?;
         // A corrected copy may still contain many rejects; it is never refused for their share.
         if !layout.is_correction() {
+            quarantine::check_decimals(&survey, &dataset, file_market.as_deref().unwrap_or_default())?;
             quarantine::check_rejects(&survey, config.rejects_max_percent)?;
         }
         Ok((text.content, survey, layout, skips))

@@ -76,12 +76,16 @@ pub async fn sync_file(session: &Session, turn: &Turn, source_file: &SourceFile)
         Claim::ToSync(taken) => *taken,
     };
     let taken_ms = millis(started.elapsed());
+    let number_forms = session.sink.ledger.number_forms(&dataset.name, &route.market).await?;
+    let dataset = &Arc::new(dataset.with_number_forms(number_forms));
     step("looking at it");
     let (mut surveyed, mut skips, company) = look(session, taken, dataset).await?;
     let looked_ms = millis(started.elapsed()) - taken_ms;
     tracing::debug!(file_id = surveyed.file.id, taken_ms, looked_ms, "file looked at");
     let correction = correction(session, source_file, &mut surveyed, dataset).await?.map(Arc::new);
     step("giving its tables new columns");
+    surveyed.record_number_forms(session, dataset).await?;
+    let dataset = &Arc::new(dataset.with_proofs(&surveyed.survey.numbers.proved));
     let evolved = session.sink.evolve(&surveyed.layout, dataset, surveyed.file.id, now_ms(), &company).await?;
     if evolved.has_widened {
         // A column became wider, so values that were rescued in the last export may fit now: read

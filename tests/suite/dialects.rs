@@ -64,7 +64,7 @@ scenario!(few_columns_and_few_rows_are_enough);
 fn few_columns_and_few_rows_are_enough(sandbox: &Sandbox) {
     let cases = [
         ("Order ID\n11\n12\n", "11|-,12|-"),
-        ("Order ID;Order Total\n11;12,50\n12;7\n", "11|-,12|7"),
+        ("Order ID;Order Total\n11;12,50\n12;7.5\n", "11|-,12|7.5"),
         ("Order ID;Order Total", ""),
         ("Order ID|Order Total\n11|5\n", "11|5"),
         ("Order Total\tOrder ID\n5\t11", "11|5"),
@@ -81,7 +81,7 @@ fn few_columns_and_few_rows_are_enough(sandbox: &Sandbox) {
         let orders = fresh.rows("SELECT order_id, order_total FROM orders ORDER BY order_id");
         assert_eq!(orders.join(","), expected, "{content:?}");
     }
-    // Decimal commas are not thousands: the text is kept, rather than one of two meanings.
+    // A decimal comma where a point is declared: the text is kept, rather than one of two meanings.
     assert_eq!(sync(sandbox, ORDERS, cases[1].0).outcome, "synced");
     let rescued = sandbox.rows("SELECT _rescued FROM orders WHERE order_id = '11'");
     assert_eq!(rescued, [r#"{"order_total":"12,50"}"#]);

@@ -108,7 +108,8 @@ fn without_a_key_each_distinct_row_is_a_record(sandbox: &Sandbox) {
     let report = sync(sandbox, READINGS);
     assert_eq!(report.file("Market 2 Readings.json").changes(), (1, 0, 0, 0));
     assert_eq!(sandbox.rows(readings), ["1|a|1.5|1", "1|b|2|1", "1|c|-|1", "1|d|4|2", "2|a|1.5|3"]);
-    // A new column changes no row that has no value in it, and a column that becomes text changes none.
+    // A new column changes no row that has no value in it. A column that becomes text holds what the
+    // file says, and without a key another text is another row.
     let third = ["Sensor,Value,Unit", "a,1.50,", "b,2,", "e,much,m"];
     sandbox.drop_file("Market 1 Readings.csv", &table(&third));
     assert_eq!(synced(sandbox, READINGS, "Market 1 Readings.csv"), (1, 0, 2, 0));

@@ -246,7 +246,8 @@ fn every_key_of_the_configuration_is_explained() {
     let keys: toml::Table = toml::from_str(&text).expect("the default configuration is TOML");
     let lines: Vec<&str> = text.lines().collect();
     for key in keys.keys() {
-        let at = lines.iter().position(|line| line.starts_with(&format!("{key} = ")));
+        let is_key = |line: &&str| line.starts_with(&format!("{key} = ")) || **line == format!("[{key}]");
+        let at = lines.iter().position(is_key);
         let at = at.unwrap_or_else(|| panic!("{key} does not stand on a line of its own"));
         // A comment may speak for the few keys below it, then it names them, or they follow at once.
         let above = lines[..at].iter().rev().take_while(|line| !line.is_empty());

@@ -1,4 +1,5 @@
-//! Widening: a column whose values outgrow its type takes a wider one, and no stored row changes by it.
+//! Widening: a column whose values outgrow its type takes a wider one. No stored row changes by it,
+//! and once it is text it holds what files say.
 
 use crate::sandbox::{FileReport, Report, Sandbox, table};
 
@@ -44,11 +45,11 @@ fn policy(policy: &str) -> [(&str, &str); 1] {
     [("TIDEGATE_DATASETS__ORDERS__ON_TYPE_CHANGE", policy)]
 }
 
-scenario!(a_column_that_its_values_outgrow_takes_a_wider_type_and_no_row_changes);
-fn a_column_that_its_values_outgrow_takes_a_wider_type_and_no_row_changes(sandbox: &Sandbox) {
+scenario!(a_column_that_its_values_outgrow_takes_a_wider_type_and_as_text_holds_what_files_say);
+fn a_column_that_its_values_outgrow_takes_a_wider_type_and_as_text_holds_what_files_say(sandbox: &Sandbox) {
     synced(sandbox, ORDERS, &table(&NARROW));
     let wider = synced(sandbox, ORDERS, &table(&[&NARROW[..], &[WIDER]].concat()));
-    assert_eq!(wider.changes(), (2, 0, 4, 0), "only the new order is written");
+    assert_eq!(wider.changes(), (2, 2, 2, 0), "the file spells two rows otherwise than their values were");
     assert_eq!(
         widenings(sandbox),
         [
@@ -62,20 +63,20 @@ fn a_column_that_its_values_outgrow_takes_a_wider_type_and_no_row_changes(sandbo
     assert_eq!(
         sandbox.rows(ITEMS),
         [
-            "11|3|2.5|-1.2611134|2022-02-17T00:00:00.000Z|2022-02-17T13:00:00.000Z|1",
-            "12|4|1250|0.00000015|2022-02-18T00:00:00.000Z|2022-02-18|1",
+            "11|3|2.50|-1.2611134|2022-02-17T00:00:00.000Z|2022-02-17T13:00:00Z|2",
+            "12|4|1,250|0.00000015|2022-02-18T00:00:00.000Z|2022-02-18|2",
             "13|2.5|heavy|unknown|2022-02-19T08:00:00.000Z|later|2",
         ]
     );
     let widest = synced(sandbox, ORDERS, &table(&[&NARROW[..], &[WIDER, WIDEST]].concat()));
-    assert_eq!(widest.changes(), (2, 0, 6, 0), "only the new order is written");
+    assert_eq!(widest.changes(), (2, 1, 5, 0), "the file spells one moment otherwise");
     assert_eq!(
         sandbox.rows(ITEMS),
         [
-            "11|3|2.5|-1.2611134|2022-02-17|2022-02-17T13:00:00.000Z|1",
-            "12|4|1250|0.00000015|2022-02-18|2022-02-18|1",
-            "13|2.5|heavy|unknown|2022-02-19T08:00:00.000Z|later|2",
-            "14|many|2|36|soon|2022-02-17T13:00:00.000Z|3",
+            "11|3|2.50|-1.2611134|2022-02-17|2022-02-17T13:00:00Z|2",
+            "12|4|1,250|0.00000015|2022-02-18|2022-02-18|2",
+            "13|2.5|heavy|unknown|2022-02-19 08:00|later|3",
+            "14|many|2|36|soon|2022-02-17 13:00:00|3",
         ]
     );
     assert_eq!(
@@ -179,11 +180,11 @@ fn declared_columns_widen_only_when_told_to_and_never_under_a_mart(sandbox: &San
     let items = "SELECT order_id, quantity, _rescued FROM order_items ORDER BY order_id";
     assert_eq!(sandbox.rows(orders), ["11|1.5|-", r#"12|-|{"tip":"generous"}"#]);
     let widened = synced_with(sandbox, ORDERS, &table(&odd), &policy("widen"));
-    assert_eq!(widened.changes(), (0, 1, 3, 0));
-    assert_eq!(sandbox.rows(orders), ["11|1.5|-", "12|generous|-"]);
+    assert_eq!(widened.changes(), (0, 2, 2, 0));
+    assert_eq!(sandbox.rows(orders), ["11|1.50|-", "12|generous|-"]);
     assert_eq!(sandbox.rows(items), ["11|2|-", r#"12|-|{"quantity":"a few"}"#]);
     assert_eq!(widenings(sandbox), ["orders|tip|decimal|text|3"]);
-    assert_eq!(sandbox.rows("SELECT order_id, tip FROM enriched_orders ORDER BY order_id"), ["11|1.5", "12|generous"]);
+    assert_eq!(sandbox.rows("SELECT order_id, tip FROM enriched_orders ORDER BY order_id"), ["11|1.50", "12|generous"]);
     // And it stays what it is now, whatever the next start is told.
     assert_eq!(synced(sandbox, ORDERS, &table(&[&odd[..], &[""]].concat())).changes(), (0, 0, 4, 0));
 }

@@ -4,7 +4,7 @@
 
 use crate::error::SyncError;
 use crate::feed::dataset::Dataset;
-use crate::feed::inference::Inference;
+use crate::feed::decimals::Observer;
 use crate::feed::layout::{Layout, Role};
 use crate::feed::row_format::Dialect;
 use crate::source::rows::cells::{Cell, Split, split_row};
@@ -13,7 +13,6 @@ use crate::source::rows::{Fault, Form, RowRef, repair, text_key};
 use crate::source::text::content::Window;
 use crate::transform::clean::{clean_key, conforms, misfit};
 use crate::values::spreadsheet::is_guarded;
-use entity::Kind;
 use memchr::{memchr, memchr2};
 
 /// Lines of a quoted cell that are looked at for rows: enough to tell rows from text, few enough that a hostile file
@@ -37,8 +36,8 @@ pub struct CsvRows<'a> {
     long: Vec<u8>,
     /// Rows so far.
     number: u64,
-    /// Columns whose kind the data decides, and what their values have in common.
-    inferences: Vec<(usize, Inference)>,
+    /// What is to be found out of columns that hold numbers, or whose kind the data decides.
+    observers: Vec<Observer>,
 }
 
 /// Reads the header, the first row of the window.
@@ -100,7 +99,7 @@ impl<'a> CsvRows<'a> {
             cells: Vec::new(),
             long: Vec::new(),
             number,
-            inferences: Vec::new(),
+            observers: Vec::new(),
         }
     }
 
@@ -124,16 +123,16 @@ impl<'a> CsvRows<'a> {
         self.window.skip(bytes)
     }
 
-    /// Also finds out what columns hold whose kind the data decides.
-    pub fn inferring(mut self) -> Self {
+    /// Also finds out what columns hold whose kind the data decides, and how numbers are written.
+    pub fn observing(mut self) -> Self {
         let columns = self.layout.columns.iter().enumerate();
-        self.inferences = columns.filter_map(|(index, column)| Some((index, column.inference()?))).collect();
+        self.observers = columns.filter_map(|(index, column)| Observer::of(index, column)).collect();
         self
     }
 
-    /// The kind that each of these columns needs; `None` while no value says so.
-    pub fn into_kinds(self) -> Vec<(usize, Option<Kind>)> {
-        self.inferences.into_iter().map(|(column, inference)| (column, inference.kind())).collect()
+    /// What was found out.
+    pub fn into_observers(self) -> Vec<Observer> {
+        self.observers
     }
 
     /// The next row that is not blank.
@@ -242,10 +241,16 @@ impl<'a> CsvRows<'a> {
                 }
             }
         };
-        if !self.inferences.is_empty() {
+        if !self.observers.is_empty() {
+            let (layout, dataset, dialect) = (self.layout, self.dataset, self.dialect);
             match &form {
-                Form::Fits => observe(&mut self.inferences, raw, self.dialect, self.dataset),
-                Form::Rewritten { bytes, .. } => observe(&mut self.inferences, bytes, self.dialect, self.dataset),
+                // The cells are those of the row as it stands.
+                Form::Fits => observe(&mut self.observers, raw, &self.cells, dialect, (layout, dataset), true),
+                Form::Rewritten { bytes, is_repaired } => {
+                    let mut cells = Vec::new();
+                    split_row(bytes, true, dialect, &mut cells);
+                    observe(&mut self.observers, bytes, &cells, dialect, (layout, dataset), !is_repaired);
+                }
                 Form::Broken(_) => {}
             }
         }
@@ -416,7 +421,6 @@ impl<'a> CsvRows<'a> {
     }
 }
 
-/// Notes what the cells of columns look like whose kind the data decides.
 /// A row of a corrected copy as it was before its cells were guarded against spreadsheets; `None` where none is.
 fn without_guards(row: &[u8], cells: &[Cell]) -> Option<Vec<u8>> {
     let guards = cells.iter().map(|cell| cell.start + usize::from(cell.is_quoted));
@@ -426,15 +430,23 @@ fn without_guards(row: &[u8], cells: &[Cell]) -> Option<Vec<u8>> {
     (!guards.is_empty()).then(|| (0..row.len()).filter(is_kept).map(|at| row[at]).collect())
 }
 
-fn observe(inferences: &mut [(usize, Inference)], row: &[u8], dialect: Dialect, dataset: &Dataset) {
-    let mut cells = Vec::new();
-    split_row(row, true, dialect, &mut cells);
-    for (column, inference) in inferences {
-        let Some(&cell) = cells.get(*column) else { continue };
+/// Notes what the cells of columns look like that hold numbers, or whose kind the data decides. Only a row that fits as it
+/// stands is a proof.
+fn observe(
+    observers: &mut [Observer],
+    row: &[u8],
+    cells: &[Cell],
+    dialect: Dialect,
+    (layout, dataset): (&Layout, &Dataset),
+    is_proof: bool,
+) {
+    for observer in observers {
+        let Some(&cell) = cells.get(observer.column).filter(|cell| cell.start < cell.end) else { continue };
         let Ok(text) = std::str::from_utf8(cell.bytes(row)) else { continue };
         let text = dialect.unquoted(text, cell);
         if !dataset.null_tokens.matches(&text) {
-            inference.observe(&text);
+            let column = &layout.columns[observer.column];
+            observer.observe(&text, false, is_proof, column);
         }
     }
 }
