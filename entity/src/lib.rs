@@ -1,10 +1,7 @@
-//! The declared schema: SeaORM entities of the market tables, the marts and the ledger, one file
-//! for each table. The rest of tidegate reads them as [`TableShape`]s, which are plain data.
+//! The declared schema: SeaORM entities of the market tables and the ledger, one file for each
+//! table. The rest of tidegate reads them as [`TableShape`]s, which are plain data.
 
-pub mod agent_metrics;
-pub mod customer_metrics;
 pub mod customers;
-pub mod daily_metrics;
 pub mod definitions;
 pub mod deliveries;
 pub mod delivery_items;
@@ -12,12 +9,10 @@ pub mod dirty_groups;
 pub mod files;
 pub mod generations;
 pub mod lease;
-pub mod merchant_metrics;
 pub mod number_forms;
 pub mod obstacles;
 pub mod order_items;
 pub mod orders;
-pub mod product_metrics;
 pub mod rejects;
 pub mod schema_changes;
 pub mod shape;
@@ -32,17 +27,6 @@ pub fn market_tables() -> Vec<TableShape> {
         TableShape::of::<order_items::Entity>(),
         TableShape::of::<deliveries::Entity>(),
         TableShape::of::<delivery_items::Entity>(),
-    ]
-}
-
-/// The marts of the shipped profile.
-pub fn mart_tables() -> Vec<TableShape> {
-    vec![
-        TableShape::of::<customer_metrics::Entity>(),
-        TableShape::of::<product_metrics::Entity>(),
-        TableShape::of::<merchant_metrics::Entity>(),
-        TableShape::of::<agent_metrics::Entity>(),
-        TableShape::of::<daily_metrics::Entity>(),
     ]
 }
 

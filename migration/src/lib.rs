@@ -1,6 +1,7 @@
 //! Schema migrations, one file a step, and the DDL that every table of tidegate is made with.
 //!
-//! A step is never edited after a release: a change of an entity comes with a step of its own.
+//! A step is never edited after a release, and reads nothing that may change: it spells its tables
+//! and columns itself ([`shapes`]). A change of an entity comes with a step of its own.
 
 pub mod ddl;
 mod m20261122_000001_ledger;
@@ -12,10 +13,12 @@ mod m20261128_000006_corrected_rows;
 mod m20261128_000007_attempts;
 mod m20261128_000008_vanished;
 mod m20261129_000009_number_forms;
+mod shapes;
 
 pub use m20261122_000002_market::indexes as market_indexes;
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::*;
+use shapes::{Column, Table as TableOfStep};
 
 /// Runs the steps that a database has not seen yet.
 #[derive(Debug)]
@@ -47,15 +50,11 @@ type Indexes<'a> = &'a [(&'a str, &'a [&'a str])];
 
 /// Every statement is one that may run again: DDL commits by itself on MySQL, so a step that was cut off
 /// leaves its first half behind.
-async fn create_tables(
-    manager: &SchemaManager<'_>,
-    shapes: &[entity::TableShape],
-    indexes: Indexes<'_>,
-) -> Result<(), DbErr> {
+async fn create_tables(manager: &SchemaManager<'_>, tables: &[TableOfStep], indexes: Indexes<'_>) -> Result<(), DbErr> {
     let backend = manager.get_database_backend();
     let collation = ddl::text_collation(manager.get_connection()).await?;
-    for shape in shapes {
-        let mut table = ddl::create_table(shape, backend, collation.as_deref());
+    for shape in tables.iter().map(TableOfStep::shape) {
+        let mut table = ddl::create_table(&shape, backend, collation.as_deref());
         let mut own: Vec<IndexCreateStatement> = indexes
             .iter()
             .filter(|(table, _)| *table == shape.name)
@@ -74,13 +73,13 @@ async fn create_tables(
     Ok(())
 }
 
-/// Adds columns of the entities to a table of the ledger that was made before they had them; one that is made today has them.
-async fn add_ledger_columns(manager: &SchemaManager<'_>, table: &str, names: &[&str]) -> Result<(), DbErr> {
-    let tables = entity::ledger_tables();
-    let shape = tables.iter().find(|shape| shape.name == table).expect("a table of the ledger");
-    for column in shape.columns.iter().filter(|column| names.contains(&column.name.as_str())) {
+/// Adds columns to a table of the ledger. Databases of the first versions may have them already.
+async fn add_columns(manager: &SchemaManager<'_>, table: &str, columns: &[Column]) -> Result<(), DbErr> {
+    let shape = shapes::lone(table);
+    for &column in columns {
+        let column = shapes::column(column);
         if !ddl::has_column(manager.get_connection(), table, &column.name).await? {
-            for alter in ddl::add_columns(&[column], shape, manager.get_database_backend()) {
+            for alter in ddl::add_columns(&[&column], &shape, manager.get_database_backend()) {
                 manager.alter_table(alter).await?;
             }
         }
@@ -97,9 +96,9 @@ fn index(table: &str, columns: &[&str]) -> IndexCreateStatement {
     index
 }
 
-async fn drop_tables(manager: &SchemaManager<'_>, shapes: &[entity::TableShape]) -> Result<(), DbErr> {
-    for shape in shapes {
-        let table = Table::drop().table(shape.name.clone()).if_exists().to_owned();
+async fn drop_tables(manager: &SchemaManager<'_>, tables: &[TableOfStep]) -> Result<(), DbErr> {
+    for table in tables {
+        let table = Table::drop().table(table.name).if_exists().to_owned();
         manager.drop_table(table).await?;
     }
     Ok(())

@@ -190,9 +190,10 @@ fn only_the_sink_knows_entities_and_migrations() {
 }
 
 #[test]
-fn only_the_sink_tells_databases_apart() {
-    let is_sink = |source: &Source| source.is_in("src/sink/");
-    forbid("a kind of database outside of sink/", r"\bDialect::(Sqlite|Mysql|Postgres)\b", &["src"], is_sink);
+fn only_the_sink_and_verify_tell_databases_apart() {
+    let is_allowed = |source: &Source| source.is_in("src/sink/") || source.is_in("src/verify/");
+    let kinds = r"\bDialect::(Sqlite|Mysql|Postgres)\b";
+    forbid("a kind of database outside of sink/ and verify/", kinds, &["src"], is_allowed);
     let is_allowed = |source: &Source| source.is_one_of(&["src/sink/db/dialect.rs", "migration/src/ddl.rs"]);
     forbid(
         "the library's name of a database outside of dialect.rs and ddl.rs",

@@ -344,20 +344,4 @@ mod tests {
             assert_eq!(mart.fingerprint == of_text, mart.partial.is_none(), "{file}");
         }
     }
-
-    #[test]
-    fn shipped_marts_are_what_the_entities_declare() {
-        let definitions = Definitions::load(None).expect("shipped files are right");
-        let mut declared = entity::mart_tables();
-        for mart in definitions.marts {
-            let at = declared.iter().position(|shape| shape.name == mart.shape.name).expect("an entity for the mart");
-            let entity = declared.remove(at);
-            let kinds = |shape: &TableShape| {
-                shape.columns.iter().map(|column| (column.name.clone(), column.kind)).collect::<Vec<_>>()
-            };
-            assert_eq!(kinds(&mart.shape), kinds(&entity), "{}", entity.name);
-            assert_eq!(mart.shape.key, entity.key);
-        }
-        assert_eq!(declared, [], "entities without a mart");
-    }
 }

@@ -7,11 +7,10 @@ mod report;
 pub use daemon::Daemon;
 pub use report::{FileReport, Report};
 
-use crate::servers;
+use crate::{fast_folder, servers};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 /// Longest wait for a condition: generous, because it is only ever waited for by a test that fails.
@@ -78,7 +77,7 @@ impl Sandbox {
 
     /// One on a database that the test brings.
     pub fn on(engine: Engine, url: String) -> Self {
-        let directory = tempfile::tempdir_in(fast_folder()).expect("a temporary directory");
+        let directory = tempfile::tempdir_in(fast_folder::path()).expect("a temporary directory");
         fs::create_dir(directory.path().join("inbox")).expect("a writable temporary directory");
         Self { engine, url, directory }
     }
@@ -181,22 +180,6 @@ impl Sandbox {
         let child = command.spawn().expect("the built program starts");
         Daemon { child, address: address.to_owned(), log: self.path("daemon.log") }
     }
-}
-
-/// Where sandboxes lie: in memory, where there is room, else in the temporary folder. Tests kill processes, which loses
-/// nothing that a file system holds; no test stops the machine, so that none needs a disk to flush to, and a disk that
-/// others use takes longer for that than everything else together.
-fn fast_folder() -> &'static Path {
-    const MEMORY: &str = "/dev/shm";
-    /// Far more than the sandboxes of a few tests at a time.
-    const BYTES_FREE_MIN: u64 = 2 << 30;
-    static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
-        let has_room = rustix::fs::statvfs(MEMORY)
-            .is_ok_and(|folder| folder.f_bavail.saturating_mul(folder.f_frsize) >= BYTES_FREE_MIN);
-        let is_ours_to_write = rustix::fs::access(MEMORY, rustix::fs::Access::WRITE_OK).is_ok();
-        if has_room && is_ours_to_write { MEMORY.into() } else { std::env::temp_dir() }
-    });
-    &FOLDER
 }
 
 /// Waits for a condition.

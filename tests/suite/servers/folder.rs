@@ -2,13 +2,14 @@
 
 use super::process::end;
 use super::program::Program;
+use crate::fast_folder;
 use std::collections::BTreeMap;
 use std::fs::{self, File, Permissions};
+use std::mem;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
-use std::{env, mem};
 
 const FOLDER_PREFIX: &str = "tidegate-servers-";
 
@@ -25,8 +26,8 @@ pub fn running() -> MutexGuard<'static, Running> {
 pub fn process_folder() -> &'static Path {
     static FOLDER: LazyLock<(PathBuf, File)> = LazyLock::new(|| {
         sweep_stale_folders();
-        let folder = tempfile::Builder::new().prefix(FOLDER_PREFIX).tempdir();
-        let folder = folder.expect("the temporary folder can be written").keep();
+        let folder = tempfile::Builder::new().prefix(FOLDER_PREFIX).tempdir_in(fast_folder::path());
+        let folder = folder.expect("the folder can be written").keep();
         let lock = File::open(&folder).expect("it is ours");
         lock.lock().expect("a local folder can be locked");
         // The servers' accounts must get through to their own folders.
@@ -39,7 +40,7 @@ pub fn process_folder() -> &'static Path {
 
 /// Removes what killed test processes left.
 fn sweep_stale_folders() {
-    let entries = fs::read_dir(env::temp_dir()).expect("the temporary folder can be read");
+    let entries = fs::read_dir(fast_folder::path()).expect("the folder can be read");
     for folder in entries.flatten().map(|entry| entry.path()) {
         let name = folder.file_name().unwrap_or_default().to_string_lossy();
         if name.starts_with(FOLDER_PREFIX) && has_lost_its_owner(&folder) {

@@ -42,7 +42,8 @@ pub static POSTGRES: Program = Program {
         --username=admin --pwfile=$folder/password --auth=scram-sha-256 --encoding=UTF8
         --locale=C.UTF-8 --no-sync",
     serve: "postgres -D $folder/data -k $folder --port=$port --listen-addresses=127.0.0.1
-        --timezone=UTC --max-connections=200 --shared-buffers=32MB --fsync=off",
+        --timezone=UTC --max-connections=200 --shared-buffers=32MB --fsync=off
+        --max-wal-size=128MB",
     client: "timeout --foreground 60 psql -XqAt -U admin -d postgres -h $folder -p $port -c",
     create_user: "CREATE ROLE tidegate LOGIN PASSWORD 'pw'",
     create_database: "CREATE DATABASE $name OWNER tidegate",
