@@ -12,7 +12,7 @@ mod m20261128_000005_obstacles;
 mod m20261128_000006_corrected_rows;
 mod m20261128_000007_attempts;
 mod m20261128_000008_vanished;
-mod m20261129_000009_number_forms;
+mod m20261128_000009_number_forms;
 mod shapes;
 
 pub use m20261122_000002_market::indexes as market_indexes;
@@ -36,7 +36,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261128_000006_corrected_rows::Migration),
             Box::new(m20261128_000007_attempts::Migration),
             Box::new(m20261128_000008_vanished::Migration),
-            Box::new(m20261129_000009_number_forms::Migration),
+            Box::new(m20261128_000009_number_forms::Migration),
         ]
     }
 
