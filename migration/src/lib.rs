@@ -1,7 +1,7 @@
 //! Schema migrations, one file a step, and the DDL that every table of tidegate is made with.
 //!
 //! A step is never edited after a release, and reads nothing that may change: it spells its tables
-//! and columns itself ([`shapes`]). A change of an entity comes with a step of its own.
+//! and columns itself (`shapes`). A change of an entity comes with a step of its own.
 
 pub mod ddl;
 mod m20261122_000001_ledger;

@@ -17,6 +17,9 @@ pub struct Observer {
     pub inference: Option<Inference>,
     /// How its numbers are written.
     pub evidence: Evidence,
+    /// Numbers of JSON with decimals. A file full of them is no other export because one text among
+    /// them has a comma.
+    json_decimals: u64,
 }
 
 impl Observer {
@@ -24,11 +27,13 @@ impl Observer {
     pub fn of(column: usize, layout_column: &LayoutColumn) -> Option<Self> {
         let inference = layout_column.inference();
         let is_wanted = inference.is_some() || layout_column.holds_numbers();
-        is_wanted.then(|| Self { column, inference, evidence: Evidence::default() })
+        is_wanted.then(|| Self { column, inference, evidence: Evidence::default(), json_decimals: 0 })
     }
 
     /// Takes a value that is not a null token into account; only a row that fits as it stands proves anything.
     pub fn observe(&mut self, value: &str, is_json_number: bool, is_proof: bool, column: &LayoutColumn) {
+        // They prove nothing of how texts are written, and are clear in themselves.
+        self.json_decimals += u64::from(is_json_number && value.contains('.'));
         if is_proof && !is_json_number && self.inference.as_ref().is_none_or(Inference::is_numeric) {
             self.evidence.observe(value, &column.rules);
         }
@@ -210,7 +215,7 @@ fn contradiction(known: &[&Observer], layout: &Layout, dataset: &Dataset) -> Opt
             _ => continue,
         };
         let against = observer.evidence.count(expected.other());
-        counts[0] += observer.evidence.count(expected);
+        counts[0] += observer.evidence.count(expected) + observer.json_decimals;
         counts[1] += against;
         let Some(value) = observer.evidence.first(expected.other()) else { continue };
         if worst.as_ref().is_none_or(|(most, _)| against > *most) {

@@ -180,7 +180,7 @@ impl Shop<'_> {
     fn value(&mut self, column: &Column) -> Value {
         let is_text = matches!(column.kind, Kind::Words(_) | Kind::Ids(_) | Kind::OrderRef);
         if !is_text && column.is_declared && self.random.u8(..30) == 0 {
-            return Value::Odd(["about 5", "1,2500", "2024-02-30"][self.random.usize(..3)].to_owned());
+            return Value::Odd(["about 5", "1.2.5", "2024-02-30"][self.random.usize(..3)].to_owned());
         }
         match Value::any(self.random, column.kind) {
             Value::Text(text) if self.is_bulky && matches!(column.name, "description" | "notes" | "language") => {

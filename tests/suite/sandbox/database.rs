@@ -178,6 +178,10 @@ fn cell_text(row: &QueryResult, index: usize) -> String {
     if let Some(real) = read::<f64>(row, index) {
         return text(real);
     }
+    // Before moments: SQLite has them as text, and a text column may hold what looks like one.
+    if let Some(string) = read::<String>(row, index) {
+        return text(string);
+    }
     if let Some(moment) = read::<sea_orm::prelude::DateTimeUtc>(row, index) {
         return text(moment.map(|moment| moment.to_rfc3339_opts(chrono::SecondsFormat::Millis, true)));
     }
@@ -186,9 +190,6 @@ fn cell_text(row: &QueryResult, index: usize) -> String {
     }
     if let Some(day) = read::<sea_orm::prelude::Date>(row, index) {
         return text(day);
-    }
-    if let Some(string) = read::<String>(row, index) {
-        return text(string);
     }
     let bytes =
         read::<Vec<u8>>(row, index).unwrap_or_else(|| panic!("column {index} is of no type that tidegate stores"));
