@@ -73,7 +73,7 @@ pub(super) async fn accept(listener: TcpListener, router: Router, descriptors: u
         match accepted {
             Ok((stream, _)) => {
                 is_failing = false;
-                open.serve(stream, router.clone(), shutdown.clone());
+                open.serve(stream, router.clone(), shutdown.clone()).await;
             }
             Err(error) => {
                 if !is_failing && !is_of_the_other_side(&error) {
@@ -108,8 +108,8 @@ impl Open {
         Self { connections_max, tasks: JoinSet::new(), by_age: VecDeque::new() }
     }
 
-    fn serve(&mut self, stream: TcpStream, router: Router, shutdown: CancellationToken) {
-        if !self.make_room() {
+    async fn serve(&mut self, stream: TcpStream, router: Router, shutdown: CancellationToken) {
+        if !self.make_room().await {
             // Close it at once: the client sees that, and need not wait for a timeout.
             return;
         }
@@ -120,15 +120,17 @@ impl Open {
 
     /// Makes room for another connection by closing the oldest one without a running request, if
     /// that is needed. Returns whether there is room.
-    fn make_room(&mut self) -> bool {
+    async fn make_room(&mut self) -> bool {
         while self.tasks.try_join_next().is_some() {}
         self.by_age.retain(|(task, _)| !task.is_finished());
-        if self.by_age.len() < self.connections_max {
+        if self.tasks.len() < self.connections_max {
             return true;
         }
         let waiting = self.by_age.iter().position(|(_, is_answering)| !is_answering.load(Ordering::Relaxed));
         let Some((task, _)) = waiting.and_then(|index| self.by_age.remove(index)) else { return false };
         task.abort();
+        // Its descriptor is free only when the task is gone, which takes the runtime a moment.
+        self.tasks.join_next().await;
         true
     }
 
