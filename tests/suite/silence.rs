@@ -140,7 +140,9 @@ fn a_file_that_stands_still_makes_the_daemon_not_ready_and_is_named_with_its_ste
     let market = Market::new("1");
     let environment = [
         ("TIDEGATE_STUCK_AFTER_MS", "1000"),
-        ("FAILPOINTS", "before_commit=1*sleep(5000)->off"),
+        // Each sleep holds a thread of the runtime, by chance the one that HTTP waits for: so there
+        // are several.
+        ("FAILPOINTS", "before_commit=4*sleep(3000)->off"),
         ("TIDEGATE_SETTLE_SCAN_MS", "100"),
         SMALL_CHUNKS,
     ];
