@@ -5,7 +5,7 @@ use crate::cli::{CommandError, Exit, Shared, runtime, say, say_json, with_whose}
 use crate::config::{AfterSync, Config};
 use crate::dispatch::retry::wait_for_database;
 use crate::error::{SyncError, Verdict};
-use crate::sink::read_only::sqlite_file;
+use crate::sink::db::sqlite_file::sqlite_file;
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 use serde_json::{Value, json};
 use std::io::{Error, ErrorKind};

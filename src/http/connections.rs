@@ -129,8 +129,9 @@ impl Open {
         let waiting = self.by_age.iter().position(|(_, is_answering)| !is_answering.load(Ordering::Relaxed));
         let Some((task, _)) = waiting.and_then(|index| self.by_age.remove(index)) else { return false };
         task.abort();
-        // Its descriptor is free only when the task is gone, which takes the runtime a moment.
-        self.tasks.join_next().await;
+        // Its descriptor is free only when the task is gone, which takes the runtime a moment. Wait no
+        // longer than that: there are descriptors to spare, and others want to be accepted.
+        let _ = timeout(ACCEPT_PAUSE, self.tasks.join_next()).await;
         true
     }
 

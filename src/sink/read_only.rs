@@ -8,14 +8,11 @@ use crate::sink::db::Db;
 use crate::sink::db::connect::{Access, connect_for};
 use crate::sink::db::connection::Connection;
 use crate::sink::db::long_step::Interrupt;
-use crate::sink::db::sqlite_handle::with_handle;
+use crate::sink::db::sqlite_file::sqlite_file;
 use entity::files;
 use migration::{Migrator, MigratorTrait};
-use rusqlite::config::DbConfig;
-use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
-use sea_orm::{ConnectionTrait, EntityTrait, Statement, sqlx};
+use sea_orm::{ConnectionTrait, EntityTrait, Statement};
 use std::collections::HashSet;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 impl Sink {
@@ -68,30 +65,4 @@ pub(crate) async fn connect_to_look(config: &Config) -> Result<Connection, SyncE
         std::fs::metadata(&path).map_err(|source| SyncError::NoDatabase { path, source })?;
     }
     connect_for(Access::Look, config, &Interrupt::default()).await
-}
-
-/// The file of a SQLite database.
-pub fn sqlite_file(url: &str) -> Option<PathBuf> {
-    let is_in_file = url.starts_with("sqlite:") && !url.contains(":memory:") && !url.contains("mode=memory");
-    let options = is_in_file.then(|| url.parse::<SqliteConnectOptions>().ok()).flatten()?;
-    Some(options.get_filename().to_owned())
-}
-
-/// Whether a SQLite database has a non-empty write-ahead log: a writer is running or was killed.
-pub(crate) fn has_log(url: &str) -> bool {
-    let Some(path) = sqlite_file(url) else { return false };
-    let log = PathBuf::from(format!("{}-wal", path.display()));
-    std::fs::metadata(log).is_ok_and(|log| log.len() > 0)
-}
-
-/// Keeps the log as it is for the writer; otherwise the last closed connection would move it into
-/// the database.
-pub(crate) fn leave_log(options: SqlitePoolOptions) -> SqlitePoolOptions {
-    options.after_connect(|connection, _| {
-        Box::pin(async move {
-            let leave =
-                |handle: &rusqlite::Connection| handle.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
-            with_handle(connection, leave).await.map(drop).map_err(|error| sqlx::Error::Configuration(error.into()))
-        })
-    })
 }

@@ -238,10 +238,15 @@ impl ColumnCleaner<'_> {
             return numbers;
         };
         let mut amounts = PrimitiveBuilder::<T>::with_capacity(cells.len());
+        // Here too, most cells and symbols repeat those above them.
+        let (mut above, mut contradicts_above) = ((None, ""), false);
         for (row, (cell, number)) in cells.iter().zip(&numbers).enumerate() {
             let symbol = if symbols.is_valid(row) { symbols.value(row) } else { "" };
-            let contradicts = |cell: &str| may_have_currency(cell) && contradicts(cell, symbol, rules);
-            let is_believed = number.is_none() || !cell.is_some_and(contradicts);
+            if (cell, symbol) != above {
+                let contradicts = |cell: &str| may_have_currency(cell) && contradicts(cell, symbol, rules);
+                (above, contradicts_above) = ((cell, symbol), cell.is_some_and(contradicts));
+            }
+            let is_believed = number.is_none() || !contradicts_above;
             if !is_believed {
                 self.rescue(row, cell);
             }

@@ -140,6 +140,23 @@ fn numbers_of_json_are_clear(sandbox: &Sandbox) {
     assert_eq!(sandbox.rows("SELECT order_total, tip, tax, _rescued FROM orders"), ["1.25|15|1250|-"]);
 }
 
+scenario!(one_odd_text_among_numbers_of_json_is_rescued_and_not_the_file_refused);
+fn one_odd_text_among_numbers_of_json_is_rescued_and_not_the_file_refused(sandbox: &Sandbox) {
+    let orders = |tip: &str| {
+        format!(
+            r#"[{{"Order ID": "1", "SKU": "A", "Order Total": 12.5, "Tip": {tip}}},
+                {{"Order ID": "2", "SKU": "A", "Order Total": 7.25, "Tip": "1,2500"}}]"#
+        )
+    };
+    synced(sandbox, "", "market-1-orders-2024-03-01.json", &orders("2.5"));
+    let rows = "SELECT order_id, order_total, tip, _rescued FROM orders ORDER BY order_id";
+    assert_eq!(sandbox.rows(rows), ["1|12.5|2.5|-", r#"2|7.25|-|{"tip":"1,2500"}"#]);
+    // Where texts with a comma outnumber them, it is another export.
+    let all_texts = orders("\"2,5\"").replace("12.5", "\"12,5\"").replace("7.25", "7");
+    let reason = refused(sandbox, "", "market-1-orders-2024-03-02.json", &all_texts);
+    assert!(reason.contains(r#"[datasets.orders] decimal = ",""#), "{reason}");
+}
+
 scenario!(amounts_in_another_currency_than_their_row_are_rescued);
 fn amounts_in_another_currency_than_their_row_are_rescued(sandbox: &Sandbox) {
     let orders = [

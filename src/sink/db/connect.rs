@@ -8,7 +8,7 @@ use crate::sink::db::bounds::Bounds;
 use crate::sink::db::connection::Connection;
 use crate::sink::db::dialect::Dialect;
 use crate::sink::db::long_step::Interrupt;
-use crate::sink::read_only;
+use crate::sink::db::sqlite_file::{has_log, leave_log, sqlite_file};
 use sea_orm::sqlx::Connection as _;
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, SqlxError, Statement};
 use std::time::Duration;
@@ -97,8 +97,8 @@ pub(crate) async fn connect_for(
             }
         });
     bound_sessions(&mut options, bounds);
-    if access == Access::Look && read_only::has_log(url.reveal()) {
-        options.map_sqlx_sqlite_pool_opts(read_only::leave_log);
+    if access == Access::Look && has_log(url.reveal()) {
+        options.map_sqlx_sqlite_pool_opts(leave_log);
     }
     let pool = Database::connect(options).await.map_err(|error| match error.to_string().contains(url.reveal()) {
         // The library's error repeats an unreadable URL, including the password.
@@ -138,7 +138,7 @@ fn bound_sessions(options: &mut ConnectOptions, bounds: Bounds) {
 /// The driver would create the file with the umask's rights. The rights of an existing file stay:
 /// an earlier release or the operator chose them.
 fn make_sqlite_file(config: &Config) {
-    let Some(file) = read_only::sqlite_file(config.database_url.reveal()) else { return };
+    let Some(file) = sqlite_file(config.database_url.reveal()) else { return };
     if is_open_to_others(&file) {
         tracing::warn!(path = %file.display(), "everybody may read the database; chmod o= it, unless that is meant");
     }

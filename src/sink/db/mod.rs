@@ -14,6 +14,7 @@ pub(crate) mod mysql_values;
 pub mod passing;
 pub(crate) mod reach;
 pub(crate) mod sockets;
+pub mod sqlite_file;
 pub(crate) mod sqlite_handle;
 pub(crate) mod transaction;
 pub(crate) mod wal;
