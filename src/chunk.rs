@@ -106,6 +106,8 @@ pub struct Chunk {
     pub skips: Vec<(usize, Skip)>,
     /// Rows of the file that this chunk accounts for.
     pub rows_read: u64,
+    /// Rows that are no data.
+    pub rows_skipped: u64,
     /// Rows whose shifted cells were put back.
     pub rows_repaired: u64,
     /// Where reading goes on after this chunk.
@@ -144,6 +146,8 @@ pub struct Entry {
     pub table_rows: u32,
     /// Rows whose shifted cells were put back.
     pub repaired: u32,
+    /// Rows with a value that does not fit its column.
+    pub rescued: u32,
     /// Whether its rows disagree on what belongs to the record.
     pub disagrees: bool,
 }
@@ -155,6 +159,8 @@ pub struct SkipCounts {
     pub rows: u64,
     /// Rows whose shifted cells were put back.
     pub repaired: u64,
+    /// Rows with a value that does not fit its column.
+    pub rescued: u64,
     /// Table rows that are as they were.
     pub table_rows: u64,
     /// Records.
@@ -167,6 +173,7 @@ impl std::ops::AddAssign for SkipCounts {
     fn add_assign(&mut self, other: Self) {
         self.rows += other.rows;
         self.repaired += other.repaired;
+        self.rescued += other.rescued;
         self.table_rows += other.table_rows;
         self.records += other.records;
         self.disagreeing += other.disagreeing;
@@ -204,8 +211,12 @@ pub struct Counts {
     pub duplicate: u64,
     /// Rows that could not be loaded.
     pub rejected: u64,
+    /// Rows that are no data, such as the header once more.
+    pub skipped: u64,
     /// Rows whose shifted cells were put back.
     pub repaired: u64,
+    /// Rows with a value that does not fit its column, which is kept in `_rescued`.
+    pub rescued: u64,
     /// Table rows inserted.
     pub new: u64,
     /// Table rows changed.
@@ -224,7 +235,9 @@ impl std::ops::AddAssign for Counts {
         self.accepted += other.accepted;
         self.duplicate += other.duplicate;
         self.rejected += other.rejected;
+        self.skipped += other.skipped;
         self.repaired += other.repaired;
+        self.rescued += other.rescued;
         self.new += other.new;
         self.modified += other.modified;
         self.unchanged += other.unchanged;

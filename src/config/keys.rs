@@ -7,8 +7,9 @@ use config::{File, FileFormat, Map, Value, ValueKind};
 const NEAREST_SIMILARITY_MIN: f64 = 0.6;
 
 /// Keys of a dataset.
-const DATASET_KEYS: [&str; 18] = [
+const DATASET_KEYS: [&str; 21] = [
     "paths",
+    "header_has",
     "kind",
     "table",
     "key",
@@ -16,9 +17,11 @@ const DATASET_KEYS: [&str; 18] = [
     "lines_table",
     "line_columns",
     "duplicate_lines",
+    "repeated_keys",
     "new_columns",
     "deletes",
     "deletes_max_percent",
+    "rescued_max_percent",
     "on_type_change",
     "swallows",
     "extracts",

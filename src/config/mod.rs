@@ -112,6 +112,8 @@ pub struct Config {
     pub archive_dir: PathBuf,
     /// Share of rejected rows above which a file is quarantined, in percent.
     pub rejects_max_percent: f64,
+    /// Share of a declared column's values that may not fit it before the file is refused, in percent.
+    pub rescued_max_percent: f64,
     /// Share of a market's records above which a deletion waits for approval, in percent.
     pub deletes_max_percent: f64,
     /// Bounds on sizes.
@@ -222,6 +224,7 @@ struct Settings {
     archive_dir: PathBuf,
     memory_max_mb: u64,
     rejects_max_percent: f64,
+    rescued_max_percent: f64,
     deletes_max_percent: f64,
     file_bytes_max: u64,
     decompressed_bytes_max: u64,
@@ -366,6 +369,7 @@ impl Config {
                 false => absolute(&settings.archive_dir)?,
             },
             rejects_max_percent: percent("rejects_max_percent", settings.rejects_max_percent)?,
+            rescued_max_percent: percent("rescued_max_percent", settings.rescued_max_percent)?,
             deletes_max_percent: percent("deletes_max_percent", settings.deletes_max_percent)?,
             marts_dir: (!settings.marts_dir.as_os_str().is_empty()).then(|| base.join(settings.marts_dir)),
             listen: listen.parse().map_err(|_| {

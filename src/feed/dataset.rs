@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 /// Changes whenever the same bytes under the same profile would give other rows, or a stored position would stand before other
 /// records: then files are synced again.
-pub const TRANSFORM_VERSION: u32 = 4;
+pub const TRANSFORM_VERSION: u32 = 5;
 
 /// The name of a file whose rows tidegate can read: its stem, with or without a date at its end.
 const FILE_PATTERN: &str = r"(?i)/(?<whole>(?<stem>[^/]*?)(?:[ _.-]*(?<date>\d{4}-?\d{2}-?\d{2}))?)\.(?:csv|tsv|json|ndjson|jsonl)(?:\.(?:gz|zst))?$";
@@ -68,6 +68,19 @@ pub enum DuplicateLines {
     Drop,
 }
 
+/// Which of several rows with one key counts, where records have no lines and the rows differ.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RepeatedKeys {
+    /// None of them: the key is none, so the file is refused.
+    #[default]
+    Quarantine,
+    /// The first one.
+    First,
+    /// The last one.
+    Last,
+}
+
 /// What becomes of stored records that the newest full export does not mention.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -117,7 +130,12 @@ impl Encoding {
 #[serde(deny_unknown_fields)]
 pub struct DatasetSettings {
     /// Patterns of its paths, with the groups `market` and, optionally, `date`.
+    #[serde(default)]
     pub paths: Vec<String>,
+    /// Names that all stand in the header of its files: they tell such a file where no path does, and the header from what stands
+    /// above it.
+    #[serde(default)]
+    pub header_has: Vec<String>,
     /// Whether files are whole exports.
     #[serde(default, deserialize_with = "one_of")]
     pub kind: FeedKind,
@@ -139,6 +157,9 @@ pub struct DatasetSettings {
     /// What becomes of exact duplicate rows.
     #[serde(default, deserialize_with = "one_of")]
     pub duplicate_lines: DuplicateLines,
+    /// Which of several rows with one key counts, where records have no lines.
+    #[serde(default, deserialize_with = "one_of")]
+    pub repeated_keys: RepeatedKeys,
     /// Where columns go that are in neither list.
     #[serde(default, deserialize_with = "one_of")]
     pub new_columns: Owner,
@@ -148,6 +169,9 @@ pub struct DatasetSettings {
     /// Share of a market's records above which their deletion waits for approval; else the configuration's.
     #[serde(default)]
     pub deletes_max_percent: Option<f64>,
+    /// Share of a column's values above which a file is refused for those that do not fit it; else the configuration's.
+    #[serde(default)]
+    pub rescued_max_percent: Option<f64>,
     /// What becomes of values that do not fit their column; unset, declared columns rescue and found ones widen.
     #[serde(default, deserialize_with = "one_of_or_none")]
     pub on_type_change: Option<OnTypeChange>,
@@ -188,6 +212,12 @@ pub struct Dataset {
     pub deletes: Deletes,
     /// Share of a market's records above which their deletion waits for approval, in percent.
     pub deletes_max_percent: Option<f64>,
+    /// Share of a column's values above which a file is refused for those that do not fit it, in percent.
+    pub rescued_max_percent: Option<f64>,
+    /// Which of several rows with one key counts, where records have no lines.
+    pub repeated_keys: RepeatedKeys,
+    /// Names that all stand in the header of its files.
+    pub header_has: Vec<String>,
     /// Cells that mean "no value".
     pub null_tokens: Arc<NullTokens>,
     /// How characters are written as bytes; `None` when each file says so itself.
@@ -268,8 +298,16 @@ impl Dataset {
         if lines.is_none() && !settings.line_columns.is_empty() {
             return Err(format!("datasets.{name}.line_columns needs lines_table"));
         }
-        if settings.deletes_max_percent.is_some_and(|percent| !(0.0..=100.0).contains(&percent)) {
-            return Err(format!("datasets.{name}.deletes_max_percent must be between 0 and 100"));
+        for (setting, percent) in [
+            ("deletes_max_percent", settings.deletes_max_percent),
+            ("rescued_max_percent", settings.rescued_max_percent),
+        ] {
+            if percent.is_some_and(|percent| !(0.0..=100.0).contains(&percent)) {
+                return Err(format!("datasets.{name}.{setting} must be between 0 and 100"));
+            }
+        }
+        if settings.repeated_keys != RepeatedKeys::Quarantine && settings.lines_table.is_some() {
+            return Err(format!("datasets.{name}.repeated_keys is for records without lines; with `lines_table` rows with one key are lines"));
         }
         let patterns = |key: &str, patterns: &BTreeMap<String, String>| {
             patterns
@@ -293,6 +331,9 @@ impl Dataset {
             lines,
             deletes: settings.deletes,
             deletes_max_percent: settings.deletes_max_percent,
+            rescued_max_percent: settings.rescued_max_percent,
+            repeated_keys: settings.repeated_keys,
+            header_has: settings.header_has.iter().map(|name| declared_name(name)).collect(),
             null_tokens: Arc::clone(null_tokens),
             fingerprint: fingerprint(settings, null_tokens),
             paths,
@@ -374,6 +415,21 @@ impl Dataset {
     pub fn declares(&self, column: &str) -> bool {
         let is_of_lines = |lines: &Lines| lines.columns.contains(column);
         column == self.key || self.record_columns.contains(column) || self.lines.as_ref().is_some_and(is_of_lines)
+    }
+
+    /// Whether anything tells the header from rows above it.
+    pub fn knows_header(&self) -> bool {
+        !self.is_keyless() || !self.header_has.is_empty()
+    }
+
+    /// Whether a row of these names, written as the configuration writes them, is the header.
+    pub fn is_header(&self, names: &[String]) -> bool {
+        (!self.is_keyless() && names.contains(&self.key)) || self.has_header(names)
+    }
+
+    /// Whether all of `header_has` stand among these names.
+    pub fn has_header(&self, names: &[String]) -> bool {
+        !self.header_has.is_empty() && self.header_has.iter().all(|name| names.contains(name))
     }
 
     /// Whether each distinct row is a record, for want of a key.
@@ -485,8 +541,12 @@ fn pattern(dataset: &str, key: &str, text: &str) -> Result<Regex, String> {
 /// The paths are left out: which files belong to a dataset does not change the rows of one. So is what becomes
 /// of records that a file does not mention: that takes effect with the next export.
 fn fingerprint(settings: &DatasetSettings, null_tokens: &NullTokens) -> String {
-    let rules =
-        DatasetSettings { paths: Vec::new(), deletes: Deletes::Keep, deletes_max_percent: None, ..settings.clone() };
+    let rules = DatasetSettings {
+        paths: Vec::new(),
+        deletes: Deletes::Keep,
+        deletes_max_percent: None,
+        ..settings.clone()
+    };
     let mut tokens: Vec<&String> = null_tokens.iter().collect();
     tokens.sort();
     tokens.dedup();

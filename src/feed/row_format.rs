@@ -21,4 +21,6 @@ pub struct Dialect {
     pub quote: u8,
     /// Longest row.
     pub row_bytes_max: usize,
+    /// Cells that most rows have beyond the header's, all empty; 0 where they have none.
+    pub padding: usize,
 }

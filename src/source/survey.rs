@@ -3,11 +3,13 @@
 
 use crate::config::Limits;
 use crate::error::SyncError;
-use crate::feed::dataset::Dataset;
-use crate::feed::layout::{Layout, Shapes};
-use crate::feed::row_format::RowFormat;
+use crate::feed::dataset::{Dataset, RepeatedKeys};
+use crate::feed::layout::{Layout, Role, Shapes};
+use crate::feed::row_format::{Dialect, RowFormat};
 use crate::source::format::{Format, find_row_format, is_document};
+use crate::source::rows::cells::split_row;
 use crate::source::rows::csv::{CsvRows, read_header};
+use crate::source::rows::fits::Fits;
 use crate::source::rows::json::JsonRows;
 use crate::source::rows::{Fault, Form, RowRef, Rows};
 use crate::source::seen_keys::{Scattered, SeenKeys, key_hash};
@@ -15,8 +17,10 @@ use crate::source::text::Text;
 use crate::source::text::content::{Content, Window};
 use crate::source::unchanged::record_index::RecordHasher;
 use crate::source::unchanged::skips::{Candidates, IndexPlace, Skips};
+use entity::Kind;
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 /// Rows at fault that a refusal names: enough to see whether all have the same fault.
 const FIRST_FAULTS_MAX: usize = 3;
@@ -41,6 +45,9 @@ pub struct Survey {
     /// The first rows at fault, for who refuses the file.
     #[serde(skip)]
     pub first_faults: Vec<FaultyRow>,
+    /// How well values fit their columns, for the same.
+    #[serde(skip)]
+    pub fits: Fits,
 }
 
 /// A row that cannot be loaded.
@@ -102,41 +109,63 @@ pub fn survey_with(
             if tally.rows_read > 0 {
                 check_layout(&layout, dataset, limits)?;
             }
-            let again = || {
+            let again = || -> Result<Rows<'_>, SyncError> {
                 let window = Window::at(content, 0)?;
                 Ok(Rows::Json(JsonRows::resuming(window, dataset, &layout, limits, 0)))
             };
             tally.look_again(again, limits)?;
+            tally.check_repeated(again, format.rows, dataset, &layout)?;
             Ok((tally.finish(format, &layout, content, limits), layout, Skips::default()))
         }
         RowFormat::Csv(dialect) => {
-            let header = read_header(&mut window, dialect)?;
+            let header = read_header(&mut window, dialect, dataset)?;
             check_columns(header.len(), limits)?;
-            let layout = Layout::of_header(&header, dataset, shapes);
+            let mut layout = Layout::of_header(&header, dataset, shapes);
             let key = check_layout(&layout, dataset, limits)?;
-            let mut rows =
-                Rows::Csv(CsvRows::new(window, dialect, &layout, dataset, key, limits.field_bytes_max, 0).inferring());
             let known = place.and_then(|place| place.load(dataset, shapes, &header, format.rows));
+            let rows = CsvRows::new(window, dialect, &layout, dataset, key, limits.field_bytes_max, 0).inferring();
+            // What an index knows was counted when it was made; counting it again would cost more than the rest of the look.
+            let rows = if known.is_none() { rows.counting_fits() } else { rows };
+            let mut rows = Rows::Csv(rows);
             let mut candidates = known.as_ref().map(|(_, index)| Candidates::new(index));
             let mut tally = Tally::of(&mut rows, content, limits, candidates.as_mut())?;
-            let Rows::Csv(rows) = rows else { unreachable!("made as CSV above") };
+            let Rows::Csv(mut rows) = rows else { unreachable!("made as CSV above") };
+            let has_odd_rows = rows.has_odd_rows();
+            let fits = rows.take_fits();
             let kinds = rows.into_kinds();
-            let again = || {
-                let mut window = Window::at(content, 0)?;
-                read_header(&mut window, dialect)?;
-                Ok(Rows::Csv(CsvRows::new(window, dialect, &layout, dataset, key, limits.field_bytes_max, 0)))
-            };
-            tally.look_again(again, limits)?;
-            let mut layout = layout;
-            for (column, kind) in kinds {
-                layout.columns[column].kind = kind;
+            let mut is_open = adopt(&mut layout, kinds)
+                || layout.columns.iter().any(|column| column.kind.is_none() && matches!(column.role, Role::Column(_)));
+            // What rows say whose count of cells is not the usual one depends on the kinds of columns, which only the other rows
+            // say: so they are looked at again, and, where they say the kind of a column that no other row has a value in, once more.
+            for asks_odd_rows in [true, false].into_iter().take_while(|_| has_odd_rows) {
+                if !is_open {
+                    break;
+                }
+                let rows = csv_rows(content, dialect, &layout, dataset, limits)?;
+                let rows = if asks_odd_rows { rows.inferring_from_odd_rows() } else { rows };
+                let mut rows = Rows::Csv(rows);
+                candidates = known.as_ref().map(|(_, index)| Candidates::new(index));
+                tally = Tally::of(&mut rows, content, limits, candidates.as_mut())?;
+                let Rows::Csv(rows) = rows else { unreachable!("made as CSV above") };
+                let kinds = rows.into_kinds();
+                is_open = adopt(&mut layout, kinds);
             }
-            let survey = tally.finish(format, &layout, content, limits);
+            let again = || Ok(Rows::Csv(csv_rows(content, dialect, &layout, dataset, limits)?));
+            tally.look_again(again, limits)?;
+            tally.check_repeated(again, format.rows, dataset, &layout)?;
+            let mut survey = tally.finish(format, &layout, content, limits);
+            survey.fits = fits.unwrap_or_default();
             let runs = match (candidates, &known) {
                 // What cannot be read is read the long way.
                 (Some(candidates), Some((_, index))) => candidates.runs(index, &survey.scattered()).unwrap_or_default(),
                 _ => Vec::new(),
             };
+            let rows_known: u64 = runs.iter().map(|run| run.counts.rows).sum();
+            if known.is_some() && 2 * rows_known < survey.rows_read {
+                let mut rows = csv_rows(content, dialect, &layout, dataset, limits)?.counting_fits();
+                while rows.next_row()?.is_some() {}
+                survey.fits = rows.take_fits().unwrap_or_default();
+            }
             Ok((survey, layout, Skips { runs, known }))
         }
     }
@@ -156,9 +185,34 @@ pub fn first_columns(text: &Text, dataset: &Dataset, limits: &Limits) -> Result<
             rows.next_row()?;
             rows.into_layout()
         }
-        RowFormat::Csv(dialect) => Layout::of_header(&read_header(&mut window, dialect)?, dataset, &shapes),
+        RowFormat::Csv(dialect) => {
+            Layout::of_header(&read_header(&mut window, dialect, dataset)?, dataset, &shapes)
+        }
     };
     Ok(layout.columns.into_iter().map(|column| column.name).collect())
+}
+
+/// The rows of a file from its first one on.
+fn csv_rows<'a>(
+    content: &'a Content,
+    dialect: Dialect,
+    layout: &'a Layout,
+    dataset: &'a Dataset,
+    limits: &Limits,
+) -> Result<CsvRows<'a>, SyncError> {
+    let mut window = Window::at(content, 0)?;
+    read_header(&mut window, dialect, dataset)?;
+    Ok(CsvRows::new(window, dialect, layout, dataset, layout.key(), limits.field_bytes_max, 0))
+}
+
+/// Gives columns the kinds that their values need; whether any has another one now.
+fn adopt(layout: &mut Layout, kinds: Vec<(usize, Option<Kind>)>) -> bool {
+    let mut is_changed = false;
+    for (column, kind) in kinds {
+        is_changed |= layout.columns[column].kind != kind;
+        layout.columns[column].kind = kind;
+    }
+    is_changed
 }
 
 fn check_columns(columns: usize, limits: &Limits) -> Result<(), SyncError> {
@@ -198,6 +252,29 @@ fn check_scattered(rows: &mut Rows<'_>, suspects: &HashSet<u64>, limits: &Limits
     Ok(())
 }
 
+/// Digest of what a row's cells hold, however they are quoted and whatever stands for no value in them.
+fn content_hash(row: &RowRef<'_>, format: RowFormat, dataset: &Dataset, layout: &Layout) -> u64 {
+    let bytes = match &row.form {
+        Form::Rewritten { bytes, .. } => bytes,
+        _ => row.raw,
+    };
+    let RowFormat::Csv(dialect) = format else {
+        // Without the white space between members.
+        let object: Option<serde_json::Value> = serde_json::from_slice(bytes).ok();
+        return object.map_or_else(|| xxh3_64(bytes), |object| xxh3_64(object.to_string().as_bytes()));
+    };
+    let (mut cells, mut hasher) = (Vec::new(), Xxh3::new());
+    split_row(bytes, true, dialect, &mut cells);
+    for (&cell, column) in cells.iter().zip(&layout.columns) {
+        let text = String::from_utf8_lossy(cell.bytes(bytes));
+        let text = dialect.unquoted(&text, cell);
+        let text = if dataset.null_tokens.matches(&text) || column.role == Role::Padding { "" } else { &*text };
+        hasher.update(&(text.len() as u64).to_le_bytes());
+        hasher.update(text.as_bytes());
+    }
+    hasher.digest()
+}
+
 /// Counts over all rows.
 struct Tally {
     rows_read: u64,
@@ -210,6 +287,8 @@ struct Tally {
     later_runs: HashMap<u64, RecordSize>,
     /// The largest run there was.
     largest_run: RecordSize,
+    /// Whether any run has several rows.
+    has_repeated_runs: bool,
 }
 
 /// A run of rows with the same key.
@@ -301,6 +380,7 @@ impl Tally {
             first_faults: Vec::new(),
             later_runs: HashMap::new(),
             largest_run: RecordSize::default(),
+            has_repeated_runs: false,
             seen: SeenKeys::new(content.size_bytes()),
             faulty_keys: HashSet::new(),
         };
@@ -358,6 +438,7 @@ impl Tally {
     fn end_run(&mut self, run: Run, candidates: &mut Option<&mut Candidates<'_>>) {
         let hash = key_hash(&run.key);
         let RecordSize { rows, bytes } = run.size();
+        self.has_repeated_runs |= rows > 1;
         self.largest_run.rows = self.largest_run.rows.max(rows);
         self.largest_run.bytes = self.largest_run.bytes.max(bytes);
         if self.seen.is_scattered(hash)
@@ -400,6 +481,46 @@ impl Tally {
         Ok(())
     }
 
+    /// Refuses a file in which a key that is to be one stands in rows that differ.
+    fn check_repeated<'a>(
+        &self,
+        rows: impl Fn() -> Result<Rows<'a>, SyncError>,
+        format: RowFormat,
+        dataset: &Dataset,
+        layout: &Layout,
+    ) -> Result<(), SyncError> {
+        let is_asked = dataset.lines.is_none()
+            && !dataset.is_keyless()
+            && dataset.repeated_keys == RepeatedKeys::Quarantine
+            && !layout.is_correction();
+        if !is_asked || !(self.has_repeated_runs || self.seen.has_scattered()) {
+            return Ok(());
+        }
+        // The first row of each record whose rows stand apart, and of the record above: its number, and what it holds.
+        let mut apart: HashMap<u64, (u64, u64)> = HashMap::new();
+        let mut above: Option<(u64, (u64, u64))> = None;
+        let mut rows = rows()?;
+        while let Some(row) = rows.next_row()? {
+            let Some(key) = row.key.as_ref().filter(|_| !matches!(row.form, Form::Broken(_))) else { continue };
+            let hash = key_hash(key);
+            let own = (row.number, content_hash(&row, format, dataset, layout));
+            let first = match above {
+                Some((above_hash, first)) if above_hash == hash => first,
+                _ if self.seen.is_scattered(hash) => *apart.entry(hash).or_insert(own),
+                _ => own,
+            };
+            if first.1 != own.1 {
+                return Err(SyncError::damaged(format!(
+                    "the key `{key}` stands in rows {} and {}, which differ: if the last or the first one counts, set \
+                     `repeated_keys = \"last\"` or `\"first\"` of dataset {}; if rows are lines of a record, set `lines_table`",
+                    first.0, own.0, dataset.name
+                )));
+            }
+            above = Some((hash, first));
+        }
+        Ok(())
+    }
+
     /// Counts the rows of faulty records wherever they stand, once every fault is known.
     fn count_rejected_again(&mut self, rows: &mut Rows<'_>) -> Result<(), SyncError> {
         self.rows_rejected = 0;
@@ -427,6 +548,7 @@ impl Tally {
                 Scattered::All => None,
             },
             gather_passes,
+            fits: Fits::default(),
         }
     }
 }

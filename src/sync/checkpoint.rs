@@ -25,7 +25,7 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 /// Grows when the file's meaning changes; an older file is not read.
-const FORMAT_VERSION: u32 = 3;
+const FORMAT_VERSION: u32 = 4;
 
 /// A survey with more scattered records than this costs more to write after every chunk than to repeat.
 const SCATTERED_MAX: usize = 10_000;
@@ -151,7 +151,7 @@ mod tests {
     use crate::source::text::compression::Compression;
 
     fn checkpoint(position: Position) -> Checkpoint {
-        let dialect = Dialect { delimiter: b';', quote: b'"', row_bytes_max: 100 };
+        let dialect = Dialect { delimiter: b';', quote: b'"', row_bytes_max: 100, padding: 0 };
         let rows = RowFormat::Csv(dialect);
         let format = Format { compression: Compression::Gzip, encoding: Encoding::Windows1252, rows };
         let survey = Survey {

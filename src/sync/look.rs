@@ -111,6 +111,7 @@ pub(crate) async fn look(
         // Of rejected rows, not all may be correct yet.
         if !layout.is_correction() {
             quarantine::check_rejects(&survey, config.rejects_max_percent)?;
+            quarantine::check_rescued(&survey, &layout, &dataset, config.rescued_max_percent)?;
         }
         Ok((text.content, survey, layout, skips))
     })

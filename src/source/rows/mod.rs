@@ -2,6 +2,7 @@
 
 pub mod cells;
 pub mod csv;
+pub mod fits;
 pub mod json;
 pub mod repair;
 pub mod repaired;
@@ -49,6 +50,8 @@ pub enum Form {
     },
     /// It cannot be loaded.
     Broken(Fault),
+    /// It is no data: the header once more.
+    Skipped,
 }
 
 /// Why a row cannot be loaded.
