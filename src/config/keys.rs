@@ -56,13 +56,15 @@ fn check_dataset(
     datasets: &Map<String, Value>,
 ) -> Result<(), ConfigurationError> {
     let has_paths = |dataset: &Value| matches!(&dataset.kind, ValueKind::Table(table) if table.contains_key("paths"));
-    if dataset.contains_key("paths") {
+    if dataset.contains_key("paths") || dataset.contains_key("header_has") {
         return Ok(());
     }
     let known: Vec<&str> =
         datasets.iter().filter(|(_, dataset)| has_paths(dataset)).map(|(name, _)| name.as_str()).collect();
     match nearest(name, &known) {
-        None => Err(ConfigurationError::Invalid(format!("datasets.{name}: a dataset of your own needs `paths`"))),
+        None => Err(ConfigurationError::Invalid(format!(
+            "datasets.{name}: a dataset of your own needs `paths` or `header_has`"
+        ))),
         Some(nearest) => Err(ConfigurationError::UnknownKey {
             key: format!("datasets.{name}"),
             nearest: Some(format!("datasets.{nearest}")),

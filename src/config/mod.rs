@@ -269,6 +269,13 @@ impl Config {
         Self::from_sources(overrides, &environment()?)
     }
 
+    /// Names of the other datasets that write to the table of one.
+    pub fn others_of_table(&self, dataset: &Dataset) -> Vec<String> {
+        let writes_to_table =
+            |other: &&Arc<Dataset>| other.table == dataset.table && other.name != dataset.name && !other.is_template();
+        self.datasets.iter().filter(writes_to_table).map(|other| other.name.clone()).collect()
+    }
+
     /// The directories below `root` that tidegate itself writes to: what is in them is no export.
     pub fn own_dirs_below(&self, root: &Path) -> Vec<PathBuf> {
         let own = [&self.state_dir, &self.archive_dir];

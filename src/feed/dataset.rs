@@ -1,6 +1,7 @@
 //! Dataset: one validated feed. What kind of file it is, how its paths look, which columns it has, and
 //! which tables they go to. Made from the profile by `config`, never from anywhere else.
 
+use crate::feed::encoding::{Encoding, one_or_several};
 use crate::feed::layout::{column_name, declared_name, shortened};
 use crate::feed::words::{one_of, one_of_or_none};
 use crate::values::cell::{NullTokens, hex};
@@ -94,37 +95,6 @@ pub enum Deletes {
     Remove,
 }
 
-/// How the characters of a file are written as bytes, by the names of the WHATWG standard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Encoding {
-    /// UTF-8, which all later steps read.
-    #[serde(rename = "utf-8")]
-    Utf8,
-    /// UTF-16, the lower byte first.
-    #[serde(rename = "utf-16le")]
-    Utf16Le,
-    /// UTF-16, the higher byte first.
-    #[serde(rename = "utf-16be")]
-    Utf16Be,
-    /// Windows-1252, of which Latin-1 is a part.
-    #[serde(rename = "windows-1252")]
-    Windows1252,
-}
-
-impl Encoding {
-    const ALL: [Self; 4] = [Self::Utf8, Self::Utf16Le, Self::Utf16Be, Self::Windows1252];
-
-    /// Its name in the WHATWG standard, lower case.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Utf8 => "utf-8",
-            Self::Utf16Le => "utf-16le",
-            Self::Utf16Be => "utf-16be",
-            Self::Windows1252 => "windows-1252",
-        }
-    }
-}
-
 /// A dataset as the profile writes it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -184,9 +154,9 @@ pub struct DatasetSettings {
     /// Column to the pattern of its values, for the repair of shifted rows.
     #[serde(default)]
     pub forms: BTreeMap<String, String>,
-    /// How characters are written as bytes; `auto` or nothing: each file says so itself.
-    #[serde(default)]
-    pub encoding: String,
+    /// How characters are written as bytes, one or several that are tried in turn; `auto` or nothing: each file says so itself.
+    #[serde(default, deserialize_with = "one_or_several")]
+    pub encoding: Vec<String>,
     /// What stands between the cells of a CSV file; `auto` or nothing: each file says so itself.
     #[serde(default)]
     pub delimiter: String,
@@ -220,8 +190,8 @@ pub struct Dataset {
     pub header_has: Vec<String>,
     /// Cells that mean "no value".
     pub null_tokens: Arc<NullTokens>,
-    /// How characters are written as bytes; `None` when each file says so itself.
-    pub encoding: Option<Encoding>,
+    /// How characters are written as bytes, tried in turn; none when each file says so itself.
+    pub encodings: Vec<Encoding>,
     /// What stands between cells; `None` when each file says so itself.
     pub delimiter: Option<u8>,
     /// What stands around cells; `None` when each file says so itself.
@@ -307,7 +277,9 @@ impl Dataset {
             }
         }
         if settings.repeated_keys != RepeatedKeys::Quarantine && settings.lines_table.is_some() {
-            return Err(format!("datasets.{name}.repeated_keys is for records without lines; with `lines_table` rows with one key are lines"));
+            return Err(format!(
+                "datasets.{name}.repeated_keys is for records without lines; with `lines_table` rows with one key are lines"
+            ));
         }
         let patterns = |key: &str, patterns: &BTreeMap<String, String>| {
             patterns
@@ -320,7 +292,7 @@ impl Dataset {
             return Err(format!("datasets.{name}: `delimiter` and `quote` must differ"));
         }
         Ok(Self {
-            encoding: encoding(name, &settings.encoding)?,
+            encodings: encodings(name, &settings.encoding)?,
             delimiter,
             quote,
             name: name.to_owned(),
@@ -506,15 +478,21 @@ fn declared_names(names: &[String]) -> HashSet<String> {
     names.iter().map(|name| declared_name(name)).collect()
 }
 
-fn encoding(dataset: &str, text: &str) -> Result<Option<Encoding>, String> {
-    if matches!(text, "" | "auto") {
-        return Ok(None);
+fn encodings(dataset: &str, labels: &[String]) -> Result<Vec<Encoding>, String> {
+    if let [] | [_] = labels
+        && labels.iter().all(|label| matches!(label.as_str(), "" | "auto"))
+    {
+        return Ok(Vec::new());
     }
-    let known = Encoding::ALL.into_iter().find(|encoding| encoding.name() == text);
-    known.map(Some).ok_or_else(|| {
-        let names = Encoding::ALL.map(|encoding| format!("`{}`", encoding.name())).join(", ");
-        format!("datasets.{dataset}.encoding: `{text}` is neither `auto` nor one of {names}")
-    })
+    let encoding = |label: &String| {
+        Encoding::of_label(label).ok_or_else(|| {
+            format!(
+                "datasets.{dataset}.encoding: `{label}` is neither `auto` nor an encoding of the WHATWG standard, such as utf-8, \
+                 windows-1252, windows-1250, windows-1254, iso-8859-15, shift_jis, gbk"
+            )
+        })
+    };
+    labels.iter().map(encoding).collect()
 }
 
 fn delimiter(dataset: &str, text: &str) -> Result<Option<u8>, String> {
@@ -541,12 +519,8 @@ fn pattern(dataset: &str, key: &str, text: &str) -> Result<Regex, String> {
 /// The paths are left out: which files belong to a dataset does not change the rows of one. So is what becomes
 /// of records that a file does not mention: that takes effect with the next export.
 fn fingerprint(settings: &DatasetSettings, null_tokens: &NullTokens) -> String {
-    let rules = DatasetSettings {
-        paths: Vec::new(),
-        deletes: Deletes::Keep,
-        deletes_max_percent: None,
-        ..settings.clone()
-    };
+    let rules =
+        DatasetSettings { paths: Vec::new(), deletes: Deletes::Keep, deletes_max_percent: None, ..settings.clone() };
     let mut tokens: Vec<&String> = null_tokens.iter().collect();
     tokens.sort();
     tokens.dedup();

@@ -2,6 +2,7 @@
 
 pub mod correction;
 pub mod dataset;
+pub mod encoding;
 pub mod inference;
 pub mod layout;
 pub mod row_format;

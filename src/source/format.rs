@@ -4,11 +4,12 @@
 use crate::config::Limits;
 use crate::error::SyncError;
 use crate::feed::correction::corrected_paths;
-use crate::feed::dataset::{Dataset, Encoding};
+use crate::feed::dataset::Dataset;
+use crate::feed::encoding::Encoding;
 use crate::feed::layout::declared_name;
 use crate::feed::row_format::{Dialect, RowFormat};
-use crate::source::rows::csv::{HEADER_ROWS_MAX, MARK, hint};
 use crate::source::rows::cells::{Cell, Split, split_row};
+use crate::source::rows::csv::{HEADER_ROWS_MAX, MARK, hint};
 use crate::source::text::compression::Compression;
 use crate::source::text::content::{BLOCK_BYTES, Content, Window};
 use serde::{Deserialize, Serialize};

@@ -8,7 +8,8 @@ use crate::chunk::{Chunk, JoinedRow, JoinedRows, Position, Reject, SeenRecord, S
 use crate::config::Limits;
 use crate::error::SyncError;
 use crate::feed::correction::OF_SAME_RECORD;
-use crate::feed::dataset::{Dataset, Encoding};
+use crate::feed::dataset::Dataset;
+use crate::feed::encoding::Encoding;
 use crate::feed::layout::Layout;
 use crate::feed::row_format::{Dialect, RowFormat};
 use crate::source::format::Format;

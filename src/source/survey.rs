@@ -185,9 +185,7 @@ pub fn first_columns(text: &Text, dataset: &Dataset, limits: &Limits) -> Result<
             rows.next_row()?;
             rows.into_layout()
         }
-        RowFormat::Csv(dialect) => {
-            Layout::of_header(&read_header(&mut window, dialect, dataset)?, dataset, &shapes)
-        }
+        RowFormat::Csv(dialect) => Layout::of_header(&read_header(&mut window, dialect, dataset)?, dataset, &shapes),
     };
     Ok(layout.columns.into_iter().map(|column| column.name).collect())
 }

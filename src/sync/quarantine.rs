@@ -4,9 +4,9 @@
 
 use crate::config::{Config, Limits};
 use crate::error::SyncError;
+use crate::feed::correction::place_and_reason;
 use crate::feed::dataset::Dataset;
 use crate::feed::layout::Layout;
-use crate::feed::correction::place_and_reason;
 use crate::source::survey::Survey;
 use crate::values::cell::hex;
 use entity::Kind;

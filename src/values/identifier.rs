@@ -52,7 +52,15 @@ mod tests {
 
     #[test]
     fn what_stands_around_an_identifier_is_cut() {
-        for text in ["00123", " 00123\t", "\u{feff}00123", "00123\u{200b}", "\u{ad}\u{a0}00123 \u{2060}", "=\"00123\"", "'00123"] {
+        for text in [
+            "00123",
+            " 00123\t",
+            "\u{feff}00123",
+            "00123\u{200b}",
+            "\u{ad}\u{a0}00123 \u{2060}",
+            "=\"00123\"",
+            "'00123",
+        ] {
             assert_eq!(without_excel(visible(text)), "00123", "{text:?}");
         }
         for text in ["O'Neil", "'s-Gravenhage", "=00123", "=\"", "a\u{200b}b", "''1"] {
@@ -67,8 +75,22 @@ mod tests {
         for text in ["3.68E+29", "4,01235E+12", "1.23e12", "1.23E12", "1E+5", "2e-3", "9.9E-100"] {
             assert!(is_spreadsheet_notation(text), "{text}");
         }
-        let identifiers =
-            ["12e45678", "1e5", "1E5", "12E+5", "1.E+5", "1.2.3E+5", "1.23E", "1.23E+", "1.23E1234", "E+5", "1.5", "", "1", "1.2E+5x"];
+        let identifiers = [
+            "12e45678",
+            "1e5",
+            "1E5",
+            "12E+5",
+            "1.E+5",
+            "1.2.3E+5",
+            "1.23E",
+            "1.23E+",
+            "1.23E1234",
+            "E+5",
+            "1.5",
+            "",
+            "1",
+            "1.2E+5x",
+        ];
         for text in identifiers {
             assert!(!is_spreadsheet_notation(text), "{text}");
         }

@@ -360,8 +360,11 @@ impl<'a> CsvRows<'a> {
     /// has no name: then it fits as it stands.
     fn has_usual_count(&self, raw: &[u8]) -> bool {
         let (cells, columns, named) = (self.cells.len(), self.layout.columns.len(), self.layout.named());
-        let is_blank = |cell: &Cell| cell.bytes(raw).iter().all(|byte| byte.is_ascii_whitespace() || *byte == self.dialect.quote);
-        cells == named || ((cells == columns || cells == columns + self.dialect.padding) && self.cells[named..].iter().all(is_blank))
+        let is_blank =
+            |cell: &Cell| cell.bytes(raw).iter().all(|byte| byte.is_ascii_whitespace() || *byte == self.dialect.quote);
+        cells == named
+            || ((cells == columns || cells == columns + self.dialect.padding)
+                && self.cells[named..].iter().all(is_blank))
     }
 
     /// The key of a row, as far as it can be read, and what the row is to its columns.
@@ -434,7 +437,9 @@ impl<'a> CsvRows<'a> {
         self.cells.len() >= named
             && named > 0
             && self.cells.iter().zip(columns).all(is_name)
-            && self.cells[named..].iter().all(|cell| cell.start == cell.end || text[cell.start..cell.end].trim().is_empty())
+            && self.cells[named..]
+                .iter()
+                .all(|cell| cell.start == cell.end || text[cell.start..cell.end].trim().is_empty())
     }
 
     /// The key of a row that is text; `None` when the row's shift leaves open where it is.
@@ -629,8 +634,7 @@ impl repair::Row for TextRow<'_, '_> {
 
 /// Whether two names are one, whatever their case.
 fn is_same_name(one: &str, other: &str) -> bool {
-    one.eq_ignore_ascii_case(other)
-        || (!one.is_ascii() && !other.is_ascii() && column_name(one) == column_name(other))
+    one.eq_ignore_ascii_case(other) || (!one.is_ascii() && !other.is_ascii() && column_name(one) == column_name(other))
 }
 
 /// Which kinds of signs a key is made of: digits, letters, white space, others. Two keys of a file have the same.

@@ -107,8 +107,7 @@ mod tests {
 
     #[test]
     fn a_column_is_refused_for_many_misfits_and_not_for_dirt() {
-        let column =
-            |values, misfits| ColumnFits { index: 0, kind: Kind::Decimal, values, misfits, first: Vec::new() };
+        let column = |values, misfits| ColumnFits { index: 0, kind: Kind::Decimal, values, misfits, first: Vec::new() };
         let is_refused =
             |values, misfits, rows| Fits { columns: vec![column(values, misfits)] }.worst(50.0, rows).is_some();
         assert!(is_refused(40, 21, 100));

@@ -8,7 +8,7 @@ pub mod repair;
 pub mod repaired;
 
 use crate::error::SyncError;
-use crate::feed::dataset::Encoding;
+use crate::feed::encoding::Encoding;
 use crate::source::rows::csv::CsvRows;
 use crate::source::rows::json::JsonRows;
 use crate::source::text::encoding::written;

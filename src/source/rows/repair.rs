@@ -51,8 +51,8 @@ pub fn repair(row: &impl Row) -> Repair {
     }
     let (columns, cells) = (row.columns(), row.cells());
     if cells <= columns {
-        let is_whole = (0..cells).all(|cell| row.conforms(cell, cell))
-            && !(cells..columns).any(|column| row.is_required(column));
+        let is_whole =
+            (0..cells).all(|cell| row.conforms(cell, cell)) && !(cells..columns).any(|column| row.is_required(column));
         return if is_whole { Repair::Fits } else { Repair::Impossible };
     }
     let surplus = cells - columns;
@@ -291,10 +291,33 @@ mod tests {
 
     #[test]
     fn an_amount_that_delimiters_cut_is_told_from_others() {
-        for text in ["1,100.00", "12,5", "12,426", "KSh 1,100", "-7,50", "1,234,567", "1.250,50", "₦ 1,100.00", "(1,250)", "5,00 KSh"] {
+        for text in [
+            "1,100.00",
+            "12,5",
+            "12,426",
+            "KSh 1,100",
+            "-7,50",
+            "1,234,567",
+            "1.250,50",
+            "₦ 1,100.00",
+            "(1,250)",
+            "5,00 KSh",
+        ] {
             assert!(is_cut_amount(text, b','), "{text}");
         }
-        for text in ["1,", ",5", "12, 5", "a,b", "10.00,123", "1,100,5", "KSh 1,KSh 2", "1,\"5\"", "x1,5y2", "1,2,3", "1,100.0.0"] {
+        for text in [
+            "1,",
+            ",5",
+            "12, 5",
+            "a,b",
+            "10.00,123",
+            "1,100,5",
+            "KSh 1,KSh 2",
+            "1,\"5\"",
+            "x1,5y2",
+            "1,2,3",
+            "1,100.0.0",
+        ] {
             assert!(!is_cut_amount(text, b','), "{text}");
         }
         assert!(!is_cut_amount("1;100", b';'), "no number has that sign");
