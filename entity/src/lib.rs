@@ -13,6 +13,7 @@ pub mod files;
 pub mod generations;
 pub mod lease;
 pub mod merchant_metrics;
+pub mod number_forms;
 pub mod obstacles;
 pub mod order_items;
 pub mod orders;
@@ -55,6 +56,7 @@ pub fn ledger_tables() -> Vec<TableShape> {
         TableShape::of::<lease::Entity>(),
         TableShape::of::<definitions::Entity>(),
         TableShape::of::<generations::Entity>(),
+        TableShape::of::<number_forms::Entity>(),
         TableShape::of::<obstacles::Entity>(),
     ]
 }

@@ -25,6 +25,8 @@ pub struct Model {
     pub file_id: Option<i64>,
     /// When.
     pub changed_at: DateTimeUtc,
+    /// 1 of a column that came without any value: it is text until its first values decide what it holds. NULL else.
+    pub undecided: Option<i64>,
 }
 
 /// No relations: the sync joins by key.

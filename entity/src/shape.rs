@@ -98,8 +98,8 @@ pub struct ColumnShape {
     pub is_declared: bool,
     /// Whether it keeps its kind whatever files bring: it is part of a key, or a mart or view reads it.
     pub is_pinned: bool,
-    /// What it held before it became text, if it held something else.
-    pub was: Option<Kind>,
+    /// Whether no file has had a value for it yet: its first values decide what it holds.
+    pub is_empty: bool,
     /// Whether it once was of a narrower kind.
     pub is_widened: bool,
 }
@@ -107,17 +107,30 @@ pub struct ColumnShape {
 impl ColumnShape {
     /// A column that was found in a file.
     pub const fn found(name: String, kind: Kind) -> Self {
-        Self { name, kind, nullable: true, is_declared: false, is_pinned: false, was: None, is_widened: false }
+        Self { name, kind, nullable: true, is_declared: false, is_pinned: false, is_empty: false, is_widened: false }
+    }
+
+    /// A column that was found in a file without any value.
+    pub const fn found_empty(name: String) -> Self {
+        Self {
+            name,
+            kind: Kind::Text,
+            nullable: true,
+            is_declared: false,
+            is_pinned: false,
+            is_empty: true,
+            is_widened: false,
+        }
     }
 
     /// A column that somebody declares.
     pub const fn declared(name: String, kind: Kind, nullable: bool) -> Self {
-        Self { name, kind, nullable, is_declared: true, is_pinned: false, was: None, is_widened: false }
+        Self { name, kind, nullable, is_declared: true, is_pinned: false, is_empty: false, is_widened: false }
     }
 
     /// Gives it a wider kind.
     pub fn widen(&mut self, kind: Kind) {
-        self.was = (kind == Kind::Text).then_some(self.kind);
+        self.is_empty = false;
         self.kind = kind;
         self.is_widened = true;
     }
@@ -219,7 +232,7 @@ mod tests {
     #[test]
     fn every_declared_table_has_a_shape() {
         let tables = [crate::market_tables(), crate::mart_tables(), crate::ledger_tables()].concat();
-        assert_eq!(tables.len(), 18);
+        assert_eq!(tables.len(), 19);
         for kind in tables.iter().flat_map(|table| &table.columns).map(|column| column.kind) {
             assert_eq!(Kind::from_name(kind.name()), Some(kind));
         }

@@ -1,160 +1,170 @@
-//! Any text as an amount, a whole number and a measure, compared with slow arithmetic on digits as text.
+//! Any text as an amount, a whole number and a measure, under each reading of `.` and `,`, compared with a slow reading by
+//! patterns. No text is two numbers: what nothing declares or proves is read only as what it can only mean.
 
 #![no_main]
 
-use tidegate::number::{count_digits, parse_decimal, parse_double, parse_integer};
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
+use regex::Regex;
+use tidegate::values::currency::Currencies;
+use tidegate::values::number::{
+    DecimalSign, Decimals, NumberRules, Spelling, clear_text, parse_decimal, parse_double, parse_integer,
+};
 use tidegate_fuzz::spelt;
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| {
-    let text = spelt(input, "0123456789012345678900.,-+eE \u{a0}\u{202f}\u{2212}₦KSh$£.xé");
-    let number = Number::read(text.trim(), true);
-    assert_eq!(parse_decimal(&text), number.as_ref().and_then(Number::ten_thousandths), "{text:?}");
-    assert_eq!(count_digits(&text).is_some(), number.is_some(), "{text:?}");
-    let plain = Number::read(text.trim(), false);
-    assert_eq!(parse_integer(&text), plain.as_ref().and_then(Number::whole), "{text:?}");
-    let measure = plain.as_ref().map(Number::measure).filter(|value| value.abs() < 1e15);
-    assert_eq!(parse_double(&text), measure, "{text:?}");
+const LETTERS: &str = "0123456789012345678900000.,.,-+eE()' \u{2019}\u{a0}\u{2009}\u{202f}\u{2212}₦$KShRs.NGNMx";
+
+static CURRENCIES: LazyLock<Arc<Currencies>> = LazyLock::new(|| {
+    let codes = [("KSh", "KES"), ("Rs.", "INR")];
+    let codes = codes.map(|(sign, code)| (sign.to_owned(), vec![code.to_owned()]));
+    Arc::new(Currencies::new(&BTreeMap::from(codes)))
 });
 
-/// A number as its digits: `digits` with the point before the last `scale` of them, however many zeros that takes.
-struct Number {
-    is_negative: bool,
-    digits: String,
-    scale: i64,
-}
-
-impl Number {
-    fn read(text: &str, with_currency: bool) -> Option<Self> {
-        let (sign, rest) = sign(text);
-        let mut rest = rest;
-        let mut is_negative = sign == Some('-');
-        if with_currency {
-            let bare = without_currency(if sign == Some('-') { rest.trim_start() } else { text })?;
-            if bare.is_cut {
-                // A sign may stand before the currency or behind it, not on both sides.
-                let (inner, unsigned) = self::sign(bare.number);
-                if inner.is_some() && is_negative {
-                    return None;
-                }
-                is_negative |= inner == Some('-');
-                rest = unsigned;
-            }
-        }
-        let (mantissa, exponent) = match rest.find(['e', 'E']) {
-            None => (rest, 0),
-            Some(at) => (&rest[..at], exponent(&rest[at + 1..])?),
+/// Whole numbers with or without groups of one kind, and decimals behind a point or a comma.
+static FORMS: LazyLock<[Vec<Regex>; 2]> = LazyLock::new(|| {
+    [('.', ","), (',', ".")].map(|(sign, group)| {
+        let separators = [group, "'", "\u{2019}", " ", "\u{a0}", "\u{2009}", "\u{202f}"];
+        let form = |separator: &str| {
+            let (sign, separator) = (regex::escape(&sign.to_string()), regex::escape(separator));
+            let whole = format!("[1-9][0-9]{{0,2}}(?:{separator}[0-9]{{3}})+|[0-9]+");
+            Regex::new(&format!("^(?:{whole})?(?:{sign}[0-9]+)?$")).expect("made of constants")
         };
-        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-        let whole = grouped(whole)?;
-        if !fraction.chars().all(|c| c.is_ascii_digit()) || whole.len() + fraction.len() == 0 {
-            return None;
+        separators.map(form).into()
+    })
+});
+
+static FRONT: LazyLock<Regex> = LazyLock::new(|| Regex::new("^(KSh|Rs\\.|[₦$]|[A-Z]{3})").expect("a constant"));
+static BACK: LazyLock<Regex> = LazyLock::new(|| Regex::new("(KSh|Rs\\.|[₦$]|[A-Z]{3})$").expect("a constant"));
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| {
+    let text = spelt(input, LETTERS);
+    let rules = |decimals| NumberRules { decimals, currencies: Arc::clone(&CURRENCIES), is_declared: true };
+    let value = |decimals| parse_decimal(&text, &rules(decimals));
+    let [point, comma] = [Decimals::Point, Decimals::Comma].map(value);
+    for decimals in [Decimals::Point, Decimals::Comma, Decimals::PointOnly, Decimals::Open, Decimals::Neither] {
+        let read = value(decimals);
+        // No reading makes another number of it than one of the two signs does.
+        assert!(read.is_none() || read == point || read == comma, "{text:?} {decimals:?}");
+        if let (Some(whole), Some(units)) = (parse_integer(&text, &rules(decimals)), read) {
+            assert_eq!(i128::from(whole) * 10_000, units, "{text:?} {decimals:?}");
         }
-        Some(Self { is_negative, digits: whole + fraction, scale: fraction.len() as i64 - exponent })
-    }
-
-    /// Digits before the point and behind it.
-    fn parts(&self) -> (String, String) {
-        let mut digits = self.digits.clone();
-        let mut scale = self.scale;
-        while scale < 0 {
-            digits.push('0');
-            scale += 1;
+        if let (Some(measure), Some(units)) = (parse_double(&text, &rules(decimals)), read) {
+            let difference = (measure * 10_000.0 - units as f64).abs();
+            assert!(difference <= 0.5 + measure.abs() * 1e-11, "{text:?} {decimals:?}: {measure} {units}");
         }
-        while (digits.len() as i64) < scale {
-            digits.insert(0, '0');
-        }
-        let fraction = digits.split_off(digits.len() - scale as usize);
-        (digits, fraction)
     }
-
-    /// Rounded to four places, half away from zero, if fifteen significant digits say it.
-    fn ten_thousandths(&self) -> Option<i128> {
-        let (whole, fraction) = self.parts();
-        let is_rounded_up = fraction.chars().nth(4).is_some_and(|digit| digit >= '5');
-        let four: String = fraction.chars().chain("0000".chars()).take(4).collect();
-        let mut digits: Vec<char> = format!("0{whole}{four}").chars().collect();
-        if is_rounded_up {
-            for digit in digits.iter_mut().rev() {
-                if *digit != '9' {
-                    *digit = char::from(*digit as u8 + 1);
-                    break;
-                }
-                *digit = '0';
-            }
-        }
-        let text: String = digits.into_iter().collect();
-        let text = text.trim_start_matches('0');
-        if text.trim_end_matches('0').len() > 15 || text.len() > 19 {
-            return None;
-        }
-        let value: i128 = if text.is_empty() { 0 } else { text.parse().expect("at most 19 digits") };
-        Some(if self.is_negative { -value } else { value })
+    let [open, point_only] = [Decimals::Open, Decimals::PointOnly].map(value);
+    let spelling = Spelling::of(&text, &rules(Decimals::Either));
+    let has_both_ways = spelling.is_some_and(|spelling| {
+        let number = |decimals| spelling.number(decimals).is_some();
+        number(Decimals::Point) && number(Decimals::Comma)
+    });
+    if has_both_ways && point != comma {
+        assert_eq!(open, None, "{text:?} may be either");
     }
-
-    fn whole(&self) -> Option<i64> {
-        let (whole, fraction) = self.parts();
-        if fraction.contains(|digit| digit != '0') {
-            return None;
-        }
-        let sign = if self.is_negative { "-" } else { "" };
-        let whole = whole.trim_start_matches('0');
-        format!("{sign}{}", if whole.is_empty() { "0" } else { whole }).parse().ok()
+    if text.contains(',') {
+        assert_eq!(point_only, None, "{text:?}: a comma may be anything");
     }
-
-    fn measure(&self) -> f64 {
-        let sign = if self.is_negative { "-" } else { "" };
-        format!("{sign}{}e{}", self.digits, -self.scale).parse().expect("digits and an exponent")
+    if !text.contains(['.', ',']) {
+        assert_eq!([point, comma, open], [value(Decimals::Neither); 3], "{text:?}");
     }
-}
-
-fn sign(text: &str) -> (Option<char>, &str) {
-    let mut chars = text.chars();
-    match chars.next() {
-        Some('-' | '\u{2212}') => (Some('-'), chars.as_str()),
-        Some('+') => (Some('+'), chars.as_str()),
-        _ => (None, text),
+    match spelling.and_then(|spelling| spelling.proof()) {
+        Some(DecimalSign::Point) => assert_eq!(comma, None, "{text:?} proves a point"),
+        Some(DecimalSign::Comma) => assert_eq!(point, None, "{text:?} proves a comma"),
+        None => {}
     }
-}
-
-struct Bare<'a> {
-    number: &'a str,
-    is_cut: bool,
-}
-
-/// A sign or code of one to four letters on one side.
-fn without_currency(text: &str) -> Option<Bare<'_>> {
-    let is_currency = |c: char| c.is_alphabetic() || "₦$£".contains(c);
-    let before: String = text.chars().take_while(|&c| is_currency(c)).collect();
-    let after: String = text.chars().rev().take_while(|&c| is_currency(c)).collect();
-    if !before.is_empty() {
-        let number = &text[before.len()..];
-        let number = match number.strip_prefix('.') {
-            Some(rest) if rest.chars().next().is_some_and(char::is_whitespace) => rest,
-            _ => number,
-        };
-        return (before.chars().count() <= 4).then(|| Bare { number: number.trim_start(), is_cut: true });
+    for (sign, read) in [('.', point), (',', comma)] {
+        assert_eq!(read, slow(text.trim(), sign), "{text:?} with {sign}");
     }
-    if !after.is_empty() {
-        let number = &text[..text.len() - after.len()];
-        return (after.chars().count() <= 4).then(|| Bare { number: number.trim_end(), is_cut: true });
+    // A number of JSON is the same to every column.
+    if let Ok(serde_json::Value::Number(number)) = serde_json::from_str(&text) {
+        let clear = |decimals| clear_text(text.trim(), decimals).and_then(|text| parse_decimal(&text, &rules(decimals)));
+        let texts = [Decimals::Point, Decimals::Comma, Decimals::PointOnly, Decimals::Open].map(clear);
+        assert!(texts.iter().all(|other| *other == texts[0]), "{number}: {texts:?}");
     }
-    Some(Bare { number: text, is_cut: false })
-}
+});
 
-fn exponent(text: &str) -> Option<i64> {
-    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
-    let is_short = (1..=3).contains(&digits.len()) && digits.chars().all(|c| c.is_ascii_digit());
-    let value: i64 = is_short.then(|| text.parse().ok()).flatten()?;
-    (value.abs() <= 40).then_some(value)
-}
-
-/// Digits, or groups of three behind a first one of up to three.
-fn grouped(whole: &str) -> Option<String> {
-    let groups: Vec<&str> = whole.split([',', ' ', '\u{a0}', '\u{202f}']).collect();
-    if !groups.iter().all(|group| group.chars().all(|c| c.is_ascii_digit())) {
+/// The number by patterns: rounded to four places, half away from zero, if fifteen significant digits say it.
+fn slow(text: &str, sign: char) -> Option<i128> {
+    let (is_negative, body) = without_ends(text)?;
+    let patterns = if sign == '.' { &FORMS[0] } else { &FORMS[1] };
+    let is_number = body.ends_with(|c: char| c.is_ascii_digit()) && patterns.iter().any(|form| form.is_match(&body));
+    if !is_number {
         return None;
     }
-    let fits = groups.len() == 1
-        || ((1..=3).contains(&groups[0].len()) && groups[1..].iter().all(|group| group.len() == 3));
-    fits.then(|| groups.concat())
+    let (whole, fraction) = body.rsplit_once(sign).unwrap_or((&body, ""));
+    let digits = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
+    let (whole, fraction) = (digits(whole), digits(fraction));
+    let four: String = fraction.chars().chain("0000".chars()).take(4).collect();
+    let units = format!("0{whole}{four}");
+    let units = units.trim_start_matches('0');
+    if units.len() > 30 {
+        return None;
+    }
+    let mut units: i128 = if units.is_empty() { 0 } else { units.parse().expect("digits") };
+    units += i128::from(fraction.chars().nth(4).is_some_and(|digit| digit >= '5'));
+    let text = units.to_string();
+    if text.trim_end_matches('0').len() > 15 || text.len() > 19 {
+        return None;
+    }
+    Some(if is_negative { -units } else { units })
+}
+
+/// Takes sign, parentheses and currency off, each at most once.
+fn without_ends(text: &str) -> Option<(bool, String)> {
+    let space = |c: char| matches!(c, ' ' | '\u{a0}' | '\u{2009}' | '\u{202f}');
+    let (mut body, mut is_negative, mut has_sign, mut has_currency) = (text.to_owned(), false, false, false);
+    let (front, back) = (&*FRONT, &*BACK);
+    loop {
+        let first = body.chars().next()?;
+        if first.is_ascii_digit() || matches!(first, '.' | ',') {
+            break;
+        }
+        if first == '(' && !has_sign && body.ends_with(')') && body.len() > 1 {
+            (has_sign, is_negative) = (true, true);
+            body = body[1..body.len() - 1].trim_matches(space).to_owned();
+        } else if first == '(' && !has_sign {
+            body = cut(&body, back, false, &mut has_currency)?.trim_end_matches(space).to_owned();
+        } else if matches!(first, '+' | '-' | '\u{2212}') && !has_sign {
+            (has_sign, is_negative) = (true, first != '+');
+            body = body[first.len_utf8()..].to_owned();
+            if body.starts_with(space) {
+                return None;
+            }
+        } else {
+            let rest = cut(&body, front, true, &mut has_currency)?;
+            let currency = &body[..body.len() - rest.len()];
+            if currency.ends_with(char::is_alphabetic) && rest.starts_with(['.', ',']) {
+                return None;
+            }
+            body = rest.trim_start_matches(space).to_owned();
+        }
+    }
+    while !body.ends_with(|c: char| c.is_ascii_digit()) {
+        let minus = ['-', '\u{2212}'].into_iter().find(|&minus| body.ends_with(minus));
+        if let Some(minus) = minus.filter(|minus| !has_sign && !body[..body.len() - minus.len_utf8()].ends_with(space)) {
+            (has_sign, is_negative) = (true, true);
+            body.truncate(body.len() - minus.len_utf8());
+        } else {
+            body = cut(&body, back, false, &mut has_currency)?.trim_end_matches(space).to_owned();
+        }
+    }
+    Some((is_negative, body))
+}
+
+/// The text without the currency at one of its ends; letters around one make it none.
+fn cut(text: &str, pattern: &Regex, is_front: bool, has_currency: &mut bool) -> Option<String> {
+    let found = pattern.find(text).filter(|_| !*has_currency)?;
+    let currency = found.as_str();
+    let is_code = currency.len() == 3 && currency.bytes().all(|byte| byte.is_ascii_uppercase());
+    if is_code && !tidegate::values::currency::is_iso_code(currency) {
+        return None;
+    }
+    let rest = if is_front { &text[found.end()..] } else { &text[..found.start()] };
+    let touches = match is_front {
+        true => currency.ends_with(char::is_alphabetic) && rest.starts_with(char::is_alphabetic),
+        false => currency.starts_with(char::is_alphabetic) && rest.ends_with(char::is_alphabetic),
+    };
+    *has_currency = true;
+    (!touches).then(|| rest.to_owned())
 }

@@ -1,7 +1,7 @@
-//! `tidegate approve`: lets a held file make its deletion, or has a quarantined one tried again.
+//! `tidegate approve`: lets a held file delete its records, or retries a quarantined file.
 //!
-//! The approval goes into the ledger, without the lease. Then whoever has the lease takes the file up: a daemon that
-//! watches the file's folder, or, when nobody has it, this process.
+//! The approval is written to the ledger without the lease. Then the holder of the lease takes the
+//! file: a daemon that watches the file's folder, or this process if nobody holds the lease.
 
 use crate::cli::logging::{OF_COMMAND, start_logging};
 use crate::cli::print::counted;
@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
-/// Pause between two looks at what became of the file.
+/// Pause between two checks of the file's state. Short, because the operator waits for it.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
 #[derive(Args, Debug)]
@@ -52,7 +52,10 @@ async fn approve(config: Config, wanted: &str, is_json: bool) -> Result<Exit, Co
     let source_file = unchanged(&file, &Arc::new(config.clone())).await?;
     if !patiently(patience, &shutdown, async || approvals::approve(&config, &file, now_ms()).await).await? {
         let state = file.state.name();
-        return Err(CommandError::Usage(format!("{} is not {state} any more; see what became of it", file.path)));
+        return Err(CommandError::Usage(format!(
+            "{} is no longer {state}; `tidegate status` shows its state",
+            file.path
+        )));
     }
     let is_retried = file.state == FileState::Quarantined;
     if is_retried && !is_json {
@@ -76,12 +79,12 @@ async fn approve(config: Config, wanted: &str, is_json: bool) -> Result<Exit, Co
     }
 }
 
-/// Whether an approved file is yet to be taken up, or worked on.
+/// Whether an approved file still waits or is being synced.
 fn waits(file: &FileRecord) -> bool {
     matches!(file.state, FileState::Pending | FileState::Syncing) || file.is_retry_requested()
 }
 
-/// The held or quarantined file with that path, or the only one with that name.
+/// Finds the held or quarantined file with that path, or the only one with that name.
 fn choose(stopped: Vec<FileRecord>, wanted: &str) -> Result<FileRecord, CommandError> {
     let path = Path::new(wanted).canonicalize().or_else(|_| std::path::absolute(wanted)).unwrap_or_default();
     if let Some(file) = stopped.iter().find(|file| file.path == wanted || path_of(&file.path) == path) {
@@ -105,16 +108,16 @@ fn choose(stopped: Vec<FileRecord>, wanted: &str) -> Result<FileRecord, CommandE
     }
 }
 
-/// The file on disk, if it still is what was held back or refused.
+/// Returns the file on disk, if its content is still the one that was held or quarantined.
 async fn unchanged(file: &FileRecord, config: &Arc<Config>) -> Result<SourceFile, CommandError> {
     let path = path_of(&file.path);
     let gone =
-        || CommandError::Failed(format!("{} is gone, and only its content says what to do; put it back", file.path));
-    // Where it was found below the inbox, no link below the inbox leads to it now either.
+        || CommandError::Failed(format!("{} is gone, and the approval needs its content; put it back", file.path));
+    // A file from below the inbox must still be reachable there without following a link.
     let root = if path.starts_with(&config.inbox) { &config.inbox } else { path.parent().unwrap_or(&path) };
     let source_file = SourceFile::at(&Arc::from(root), &path, &config.datasets).ok_or_else(gone)?;
     let (_, sha256) = hash(&source_file, config).await?;
-    // A file that was too large to be hashed may be small enough now.
+    // A file that was never hashed, for example because it was too large, may have any content now.
     if file.sha256 != UNHASHED && sha256 != file.sha256 {
         let (path, state) = (&file.path, file.state.name());
         return Err(CommandError::Failed(format!(

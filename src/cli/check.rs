@@ -1,4 +1,4 @@
-//! `tidegate check`: whether everything is there that a sync needs, without making or changing any of it.
+//! `tidegate check`: checks everything that a sync needs, and creates or changes nothing.
 
 use crate::cli::service_user::{is_service_user, user_name};
 use crate::cli::{CommandError, Exit, Shared, runtime, say, say_json, with_whose};
@@ -18,14 +18,14 @@ struct Finding {
     is: Is,
 }
 
-/// What was found of a subject.
+/// The result of one check.
 #[derive(Debug)]
 enum Is {
-    /// It is there.
+    /// The subject can be used.
     Good,
-    /// It is not there yet, or something is to be said of it, and that is no fault.
+    /// Something to know that is not a fault, for example that a folder does not exist yet.
     Note(String),
-    /// It cannot be worked with.
+    /// The subject cannot be used.
     Fault(String),
 }
 
@@ -58,14 +58,15 @@ fn configuration(shared: &Shared, config: &Config) -> Finding {
     Finding { what: "configuration", subject, is: Is::Good }
 }
 
-/// Whose eyes the rest is seen with, where the installed service's configuration is meant.
+/// Says as which user the checks run, if they are about the installed service.
 fn service(config: &Config) -> Option<Finding> {
     let service = config.service.as_ref()?;
     let is = match is_service_user(config) {
-        true => Is::Note(format!("what follows is what its user {} can do", user_name())),
-        false => {
-            Is::Note(format!("what follows is what {} can do; root is told what the service's user can", user_name()))
-        }
+        true => Is::Note(format!("the checks below show what its user {} can do", user_name())),
+        false => Is::Note(format!(
+            "the checks below show what {} can do; as root, they show what the service's user can do",
+            user_name()
+        )),
     };
     Some(Finding { what: "service", subject: format!("installed: {service}"), is })
 }
@@ -98,7 +99,7 @@ fn inbox(config: &Config) -> Finding {
     Finding { what: "inbox", subject: path.display().to_string(), is }
 }
 
-/// Where `after_sync = "archive"` moves files to.
+/// Checks the directory that `after_sync = "archive"` moves files to.
 fn archive_dir(config: &Config) -> Option<Finding> {
     let path = &config.archive_dir;
     let is = match writable_folder(path) {
@@ -117,7 +118,7 @@ fn database_of(config: &Config, asked: Result<(), SyncError>) -> Finding {
     let is = match (asked, &file) {
         (Err(SyncError::NoDatabase { source, .. }), Some(path)) if source.kind() == ErrorKind::NotFound => {
             let folder = path.parent().unwrap_or(path);
-            // tidegate makes its state directory, and no other folder for a database.
+            // tidegate creates its state directory, but no other folder for a database.
             let is_made = folder == config.state_dir && !folder.exists();
             let writable = if is_made { writable_ancestor(folder) } else { writable_folder(folder) };
             match writable {
@@ -126,7 +127,7 @@ fn database_of(config: &Config, asked: Result<(), SyncError>) -> Finding {
             }
         }
         (Err(error), _) => Is::Fault(error.to_string()),
-        // Its log stands beside it.
+        // SQLite writes its log next to the database file.
         (Ok(()), Some(path)) => match writable(path).and_then(|()| writable_folder(path.parent().unwrap_or(path))) {
             Ok(()) => Is::Good,
             Err(error) => Is::Fault(format!("cannot be written: {error}")),
@@ -136,7 +137,7 @@ fn database_of(config: &Config, asked: Result<(), SyncError>) -> Finding {
     Finding { what: "database", subject: config.database_url.to_string(), is }
 }
 
-/// Whether this process may write to a file or folder, by asking and not by trying.
+/// Whether this process may write to a file or folder. Asks the kernel, and writes nothing.
 fn writable(path: &Path) -> std::io::Result<()> {
     Ok(accessat(CWD, path, Access::READ_OK | Access::WRITE_OK, AtFlags::EACCESS)?)
 }
@@ -155,7 +156,7 @@ fn if_it_can_be_made(path: &Path, fault: &str, note: &str) -> Is {
     }
 }
 
-/// Whether the folder that a missing one would be made in may be written.
+/// Whether the nearest existing parent of a missing folder can be written to.
 fn writable_ancestor(path: &Path) -> std::io::Result<()> {
     for ancestor in path.ancestors().skip(1) {
         match std::fs::metadata(ancestor) {
@@ -176,7 +177,8 @@ fn print(config: &Config, findings: &[Finding], is_json: bool) {
     for Finding { what, subject, is } in findings {
         match is {
             Is::Good => say(format_args!("ok     {what:<14} {subject}")),
-            // What is not there yet is not called good, but for what tidegate itself makes for its own use.
+            // A missing inbox or archive is not called `ok`; tidegate's own state directory and
+            // database are.
             Is::Note(note) if matches!(*what, "inbox" | "archive_dir") => {
                 say(format_args!("note   {what:<14} {subject}: {note}"));
             }

@@ -1,4 +1,4 @@
-//! Find: the files that the paths of a command line name.
+//! Find: finds the files that the paths of a command line name.
 
 use crate::cli::CommandError;
 use crate::cli::logging::complain;
@@ -13,7 +13,7 @@ pub(super) fn find(paths: &[PathBuf], config: &Config) -> Result<Found, CommandE
     let mut found = Found::default();
     for path in paths {
         let unreadable = |error| CommandError::Usage(format!("cannot read {}: {error}", path.display()));
-        // One file has one path in the ledger, however it was named on the command line.
+        // A file has the same path in the ledger, however it is named on the command line.
         let path = path.canonicalize().map_err(unreadable)?;
         if path.is_dir() {
             let BlindSpots { unread, .. } =
@@ -35,7 +35,8 @@ pub(super) fn find(paths: &[PathBuf], config: &Config) -> Result<Found, CommandE
     Ok(found)
 }
 
-/// What is named is wanted: to leave it out in silence would look like a success.
+/// A file that was named explicitly must be taken or refused: skipping it silently would look like
+/// a success.
 fn named_file(path: &Path, config: &Config) -> Result<SourceFile, CommandError> {
     let folder = path.parent().unwrap_or(path);
     SourceFile::at(&Arc::from(folder), path, &config.datasets).ok_or_else(|| {

@@ -1,4 +1,4 @@
-//! `tidegate init`: the commented default configuration as a file.
+//! `tidegate init`: writes the commented default configuration to a file.
 
 use crate::cli::{CommandError, Exit, Shared, say, say_json};
 use crate::config::DEFAULT_TOML;
@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 #[derive(Args, Debug)]
 pub(super) struct InitArguments {
-    /// The file to write; one that exists is left alone
+    /// The file to write; an existing file is not changed
     #[arg(default_value = "tidegate.toml")]
     path: PathBuf,
 }
@@ -18,7 +18,7 @@ pub(super) struct InitArguments {
 pub(super) fn execute(shared: &Shared, own: &InitArguments) -> Result<Exit, CommandError> {
     let failed = |error| CommandError::Usage(format!("cannot write {}: {error}", own.path.display()));
     let mut file = OpenOptions::new().write(true).create_new(true).open(&own.path).map_err(failed)?;
-    // The service's user reads what root writes here; it holds no secrets.
+    // Root writes this file and the service's user reads it. It holds no secrets.
     give_to_person(&file, false).map_err(failed)?;
     file.write_all(DEFAULT_TOML.as_bytes()).map_err(failed)?;
     if shared.json {

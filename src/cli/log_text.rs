@@ -1,4 +1,5 @@
-//! Log text: what a log line may hold. What drivers log passes the filter of secrets, and a terminal obeys nothing of any line.
+//! Log text: makes log lines safe. Secrets are removed from lines of drivers, and control
+//! characters are escaped in all lines.
 
 use crate::process::secret::conceal;
 use crate::process::terminal::{printable, printable_json};
@@ -9,10 +10,11 @@ use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::fmt::FormatFields;
 use tracing_subscriber::fmt::format::{Writer, debug_fn};
 
-/// What stands in place of a driver's line that cannot be read, and so not be filtered either.
+/// Replaces a driver's line that cannot be parsed, because it cannot be filtered then.
 const UNREADABLE: &str = "a driver logged something that is not shown";
 
-/// Writes the fields of an event for people. A line end within a value is no end of the line, behind which anything could stand.
+/// Writes the fields of an event for people. Line ends in values are escaped, so that a value
+/// cannot forge a log line.
 pub(super) fn human_fields() -> impl for<'w> FormatFields<'w> {
     debug_fn(|writer: &mut Writer<'_>, field: &Field, value: &dyn std::fmt::Debug| {
         let value = format!("{value:?}");
@@ -24,9 +26,9 @@ pub(super) fn human_fields() -> impl for<'w> FormatFields<'w> {
     .delimited(" ")
 }
 
-/// A line as it is written: `target` is who logged it.
+/// Makes a line safe to write. `target` is the module that logged it.
 pub(super) fn filtered<'t>(line: &'t str, target: &str, is_json: bool) -> Cow<'t, str> {
-    // Our own lines hold no secret: errors are without them when they are made.
+    // tidegate's own lines hold no secrets: its errors are filtered when they are created.
     let is_ours = target.starts_with("tidegate");
     match (is_json, is_ours) {
         (false, true) => Cow::Borrowed(line),
@@ -46,7 +48,8 @@ fn printable_line(line: &str) -> Cow<'_, str> {
     }
 }
 
-/// Text by text, so that it stays JSON whatever the secret looks like.
+/// Conceals secrets in each text of a JSON value, so that the line stays JSON whatever the secret
+/// looks like.
 fn concealed(value: Value) -> Value {
     match value {
         Value::String(text) => Value::String(conceal(&text).into_owned()),
@@ -77,7 +80,7 @@ mod tests {
     #[test]
     fn our_own_lines_stay_what_they_say() {
         let line = "{\"path\":\"a\u{9b}\u{202e}b\"}\n";
-        let said = filtered(line, "tidegate::lanes", true);
+        let said = filtered(line, "tidegate::dispatch::lanes", true);
         assert_eq!(said, "{\"path\":\"a\\u009b\\u202eb\"}\n");
     }
 }

@@ -1,4 +1,4 @@
-//! Logging: where log lines go, how they are written, and what the journal is told of their weight.
+//! Logging: where log lines go, their format, and their priority in the journal.
 
 use crate::cli::CommandError;
 use crate::cli::log_text::{filtered, human_fields};
@@ -14,13 +14,15 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// What a daemon logs unless the configuration says otherwise.
+/// Default log filter of the daemon.
 pub(super) const OF_DAEMON: &str = "warn,tidegate=info";
 
-/// What a command logs that prints what it does: only what it cannot print, and, from the database's side, what takes long or waits. What became of a file stands in its report.
-pub(super) const OF_COMMAND: &str = "warn,tidegate=error,tidegate::sink=warn,tidegate::lanes=off";
+/// Default log filter of commands, which print their results. They log only errors, and warnings
+/// about slow or waiting database statements. Lanes log nothing, because each file gets a printed
+/// report.
+pub(super) const OF_COMMAND: &str = "warn,tidegate=error,tidegate::sink=warn,tidegate::dispatch::lanes=off";
 
-/// Logs go to the standard error stream; results go to the standard output.
+/// Starts logging to standard error; results go to standard output.
 pub(super) fn start_logging(config: &Config, default_filter: &str) -> Result<(), CommandError> {
     let filter = match config.log_level.as_str() {
         "" => default_filter.to_owned(),
@@ -36,41 +38,44 @@ pub(super) fn start_logging(config: &Config, default_filter: &str) -> Result<(),
         LogFormat::Human => true,
         LogFormat::Json => false,
     };
-    // What SeaORM and the drivers trace holds the database's password, so no filter brings that to light.
+    // Traces of SeaORM and the drivers contain the database password, so no filter can enable them.
     let is_safe =
         |metadata: &Metadata<'_>| *metadata.level() <= Level::WARN || metadata.target().starts_with("tidegate");
-    // It would report a line that nobody reads to the same stream, and panic when that fails too.
+    // If standard error is closed, the library would report that to the same stream, and panic when
+    // that fails too.
     let builder = tracing_subscriber::fmt()
         .log_internal_errors(false)
         .with_env_filter(filter)
         .with_writer(Log { is_json: !is_human });
-    // By itself it has colours everywhere; on a terminal it asks NO_COLOR.
+    // By default the library writes colours everywhere. On a terminal it respects NO_COLOR.
     let builder = if std::io::stderr().is_terminal() { builder } else { builder.with_ansi(false) };
     if is_human {
         builder.with_target(false).fmt_fields(human_fields()).finish().with(filter_fn(is_safe)).init();
     } else {
         builder.json().flatten_event(true).finish().with(filter_fn(is_safe)).init();
     }
-    // It may quote anything: what a driver said, and what stands in a file.
+    // A panic may quote anything: the text of a driver or the content of a file.
     std::panic::set_hook(Box::new(|panic| {
-        tracing::error!(reason = %conceal(&panic.to_string()), "tidegate made a mistake; please report it");
+        tracing::error!(reason = %conceal(&panic.to_string()), "internal error in tidegate; please report it");
     }));
     Ok(())
 }
 
-/// Tells why a command ends, or what it could not do. Nobody reading it any more is no reason for another end.
+/// Prints why a command ends, or what it could not do. If standard error is closed, the exit code
+/// stays the same.
 pub(super) fn complain(line: std::fmt::Arguments<'_>) {
     let priority = if is_journal() { priority(Level::ERROR) } else { Default::default() };
     let line = conceal(&line.to_string()).into_owned();
     let _ = writeln!(std::io::stderr(), "{priority}tidegate: {}", printable(&line));
 }
 
-/// The standard error stream.
+/// Makes writers to standard error.
 struct Log {
     is_json: bool,
 }
 
-/// Lines of one target and one weight, which the journal reads from a prefix of each (sd-daemon(3)).
+/// Writes the lines of one event. The journal reads the priority from the prefix of each line
+/// (sd-daemon(3)).
 struct Lines {
     is_json: bool,
     target: String,
@@ -96,7 +101,8 @@ impl MakeWriter<'_> for Log {
 }
 
 impl Write for Lines {
-    /// An event comes in one piece, and goes on as one: what other threads log does not come between.
+    /// An event arrives in one piece and is written in one piece, so that lines of other threads
+    /// cannot come in between.
     fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
         let event = String::from_utf8_lossy(text);
         let event = filtered(&event, &self.target, self.is_json);
@@ -115,7 +121,7 @@ impl Write for Lines {
     }
 }
 
-/// By syslog(3).
+/// Priority prefix of a level, with the numbers of syslog(3).
 const fn priority(level: Level) -> &'static str {
     match level {
         Level::ERROR => "<3>",
@@ -125,8 +131,8 @@ const fn priority(level: Level) -> &'static str {
     }
 }
 
-/// Whether the standard error stream is the journal's: systemd names the stream that it made by device and inode, and who
-/// sent it elsewhere since has another one (systemd.exec(5), `$JOURNAL_STREAM`).
+/// Whether standard error goes to the journal. systemd gives device and inode of its stream in
+/// `$JOURNAL_STREAM` (systemd.exec(5)); they differ if the stream was redirected since.
 fn is_journal() -> bool {
     static IS_JOURNAL: OnceLock<bool> = OnceLock::new();
     *IS_JOURNAL.get_or_init(|| {

@@ -1,4 +1,4 @@
-//! Command line: arguments, and one file a command.
+//! Command line: the arguments, and one file for each command.
 
 mod approve;
 mod check;
@@ -32,10 +32,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 use thiserror::Error;
 
-/// How long threads that read files may go on after the work was stopped.
+/// How long threads that read files may continue after the work was stopped. Short, because nothing
+/// uses what they read.
 const THREADS_GRACE: Duration = Duration::from_millis(500);
 
-/// Keeps a database exactly at what the exports of e-commerce markets say.
+/// Keeps a database exactly in step with the exports of e-commerce markets.
 #[derive(Debug, Parser)]
 #[command(version, about)]
 pub struct Arguments {
@@ -47,10 +48,11 @@ pub struct Arguments {
 
 #[derive(Args, Clone, Debug)]
 struct Shared {
-    /// Configuration file; without one, the embedded defaults hold
+    /// Configuration file; without one, the embedded defaults apply
     #[arg(long, global = true, env = "TIDEGATE_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
-    /// sqlite://…, mysql://… or postgres://…; better given as TIDEGATE_DATABASE_URL, where others cannot see it
+    /// sqlite://…, mysql://… or postgres://…; better set TIDEGATE_DATABASE_URL, which other users
+    /// cannot see
     #[arg(long, global = true, value_name = "URL")]
     database: Option<Secret>,
     /// Where checkpoints and other local files are kept
@@ -69,13 +71,13 @@ enum Command {
     Sync(sync::SyncArguments),
     /// Show what a sync of files or directories would do, and write nothing
     Plan(plan::PlanArguments),
-    /// Show how the work goes: files, rates, backlog, rejects
+    /// Show the state of the work: files, rates, backlog, rejects
     Status,
-    /// Compare metrics, row hashes and counts with what the stored rows say
+    /// Compare metrics, row hashes and counts with the stored rows
     Verify,
     /// List the rows that could not be loaded, or write them for correction
     Rejects(rejects::RejectsArguments),
-    /// Let a held file make its deletion, or have a quarantined one tried again
+    /// Let a held file delete its records, or retry a quarantined file
     Approve(approve::ApproveArguments),
     /// Check configuration, directories, database and permissions
     Check,
@@ -84,8 +86,8 @@ enum Command {
 }
 
 impl Arguments {
-    /// Reads the command line, or ends the process and says what is wrong with it. A word that is repeated then may be the name
-    /// of a file, which a terminal must not obey, or a URL with a password.
+    /// Parses the command line. If it is wrong, prints why and ends the process. The message is
+    /// filtered: it may quote a file name with control characters, or a URL with a password.
     pub fn read() -> Self {
         Self::try_parse().unwrap_or_else(|error| {
             let words = std::env::args_os();
@@ -98,16 +100,16 @@ impl Arguments {
 /// Why a command ended without doing its work.
 #[derive(Debug, Error)]
 pub enum CommandError {
-    /// The configuration is wrong.
+    /// The configuration cannot be read or is not valid.
     #[error("configuration: {0}")]
     Configuration(#[from] ConfigurationError),
-    /// The arguments make no sense.
+    /// The arguments are wrong, or something that the command needs is missing.
     #[error("{0}")]
     Usage(String),
-    /// A file is not what it must be for the command.
+    /// A file is not in the state that the command needs.
     #[error("{0}")]
     Failed(String),
-    /// The work failed.
+    /// The sync or a query failed.
     #[error(transparent)]
     Sync(#[from] SyncError),
 }
@@ -115,11 +117,11 @@ pub enum CommandError {
 /// How a command ended; the number is the process's exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// Everything is done.
+    /// Everything was done.
     Done = 0,
-    /// Some files failed, were quarantined or held.
+    /// Some files failed, were quarantined or are held.
     FilesFailed = 1,
-    /// Usage, configuration or lease.
+    /// Wrong usage or configuration, or another process holds the lease.
     Usage = 2,
     /// The database cannot be reached.
     DatabaseAway = 3,
@@ -136,7 +138,7 @@ impl CommandError {
         match self {
             Self::Sync(error) if error.verdict() == Verdict::Retry => Exit::DatabaseAway,
             Self::Sync(SyncError::NoDatabase { .. }) => Exit::DatabaseAway,
-            // The server answers, and refuses the user or has no such database.
+            // The server answers, but refuses the user or has no such database.
             Self::Sync(error) if error.is_refusal() => Exit::DatabaseAway,
             Self::Sync(
                 SyncError::Database(_)
@@ -151,7 +153,7 @@ impl CommandError {
     }
 }
 
-/// Runs a command to its end.
+/// Runs a command, and returns its exit code.
 pub fn execute(arguments: Arguments) -> Exit {
     let result = match arguments.command {
         Command::Run(own) => run::execute(&arguments.shared, own),
@@ -171,15 +173,16 @@ pub fn execute(arguments: Arguments) -> Exit {
 }
 
 impl Shared {
-    /// The configuration of a command that looks at what is there, which may be the installed service's; then root becomes
-    /// the service's user.
+    /// Loads the configuration of a read-only command. It may be that of the installed service;
+    /// then root becomes the service's user.
     fn look(&self) -> Result<Config, CommandError> {
         let config = self.look_as_oneself()?;
         become_service_user(&config)?;
         Ok(config)
     }
 
-    /// The same, for a command that also has to do with files of whoever gave it.
+    /// The same without changing the user, for a command that also reads or writes files of the
+    /// user who runs it.
     fn look_as_oneself(&self) -> Result<Config, CommandError> {
         Ok(Config::load(&Overrides { finds_service: true, ..self.overrides() })?)
     }
@@ -194,7 +197,7 @@ impl Shared {
     }
 }
 
-/// The threads that do the work. Called before there is any.
+/// Starts the threads that do the work. Called before any other thread runs.
 fn runtime(config: &Config) -> Result<tokio::runtime::Runtime, CommandError> {
     keep_sqlite_in(&config.state_dir);
     tokio::runtime::Builder::new_multi_thread()
@@ -203,8 +206,9 @@ fn runtime(config: &Config) -> Result<tokio::runtime::Runtime, CommandError> {
         .map_err(|error| CommandError::Usage(format!("cannot start threads: {error}")))
 }
 
-/// Has SQLite put what it sorts, and what it computes ahead, into the state directory. It would take `/var/tmp`
-/// (sqlite.org/tempfiles.html#temporary_file_storage_locations), which may be small, or another's to read.
+/// Makes SQLite put its temporary files into the state directory. By default they go to `/var/tmp`
+/// (sqlite.org/tempfiles.html#temporary_file_storage_locations), which may be small, or readable
+/// for others.
 #[expect(unsafe_code, reason = "SQLite asks the environment, and has no other way that is safe beside its own threads")]
 fn keep_sqlite_in(directory: &Path) {
     if !is_in_environment("SQLITE_TMPDIR") {
@@ -213,7 +217,7 @@ fn keep_sqlite_in(directory: &Path) {
     }
 }
 
-/// Says whose database a command shows, when nobody named one.
+/// Prints that a command shows the installed service, if its configuration was not named.
 fn say_whose(config: &Config) {
     if let Some(service) = &config.service {
         say(format_args!("of the installed service: {service}"));
@@ -221,7 +225,7 @@ fn say_whose(config: &Config) {
     }
 }
 
-/// The same in the JSON of a command.
+/// Adds the same to the JSON of a command.
 fn with_whose(config: &Config, mut json: Value) -> Value {
     if let Some(service) = whose(config) {
         json["service"] = service;
@@ -234,8 +238,8 @@ fn whose(config: &Config) -> Option<Value> {
     Some(serde_json::json!({ "configuration": service.configuration, "state_dir": service.state_dir }))
 }
 
-/// Prints a line for people, after as many blank ones as it begins with. Nobody reading it any more, as after `| head`, is no
-/// reason to stop the work.
+/// Prints a line for people. Line ends at its beginning become blank lines. Errors are ignored, so
+/// that the work goes on if the reader is gone, as with `| head`.
 fn say(line: std::fmt::Arguments<'_>) {
     let text = line.to_string();
     let line = text.trim_start_matches('\n');

@@ -1,4 +1,4 @@
-//! `tidegate plan`: what a sync of files or directories would do.
+//! `tidegate plan`: shows what a sync of files or directories would do.
 
 use crate::cli::find::find;
 use crate::cli::logging::{OF_COMMAND, start_logging};
@@ -23,7 +23,6 @@ pub(super) struct PlanArguments {
 
 pub(super) fn execute(shared: &Shared, own: &PlanArguments) -> Result<Exit, CommandError> {
     let config = shared.look_as_oneself()?;
-    // Whether a sync would archive or delete its file, the plan does not.
     start_logging(&config, OF_COMMAND)?;
     let Found { files, unread, .. } = find(&own.paths, &config)?;
     let runtime = runtime(&config)?;
@@ -32,7 +31,7 @@ pub(super) fn execute(shared: &Shared, own: &PlanArguments) -> Result<Exit, Comm
         cancel_on_signal(&shutdown, Hangup::Ends)?;
         let planned = tokio::select! {
             planned = plan(&config, files, &shutdown) => planned,
-            // What was tried so far goes with its scratch database.
+            // The scratch database is removed, with everything in it.
             () = shutdown.cancelled() => Err(SyncError::Stopped),
         };
         Ok::<_, CommandError>(planned?)
@@ -133,7 +132,7 @@ fn by_table(columns: &[PlannedColumn]) -> BTreeMap<&str, Vec<String>> {
     tables
 }
 
-/// Long text is told by how it begins.
+/// Shortens long text to its beginning.
 fn shown(value: &str) -> String {
     const CHARS_MAX: usize = 60;
     match value.char_indices().nth(CHARS_MAX) {

@@ -1,11 +1,11 @@
-//! Print: numbers as people read them.
+//! Print: reports and numbers for people.
 
 use crate::cli::say;
 use crate::sink::marts::summary::Revenue;
 use crate::sync::report::{FileReport, Outcome};
 use rust_decimal::Decimal;
 
-/// With a comma between groups of three digits.
+/// A number with a comma between groups of three digits.
 pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let groups: Vec<&str> =
@@ -13,12 +13,12 @@ pub(super) fn grouped(number: u64) -> String {
     groups.join(",")
 }
 
-/// So many things, one of which is called `what`.
+/// A number and its noun; `what` is the noun in the singular.
 pub(super) fn counted(number: u64, what: &str) -> String {
     format!("{} {}", grouped(number), plural(number, what))
 }
 
-/// The word for so many things, one of which is called `what`.
+/// The noun for a number; `what` is the singular.
 pub(super) fn plural(number: u64, what: &str) -> String {
     let end = if number == 1 { "" } else { "s" };
     format!("{what}{end}")
@@ -64,12 +64,12 @@ pub(super) fn print_report(report: &FileReport) {
     }
 }
 
-/// Rows with a value that does not fit its column, where there are any.
+/// Number of rows with a value that does not fit its column; empty if there are none.
 pub(super) fn rescued(rows: u64) -> String {
     if rows == 0 { String::new() } else { format!("  ?{}", grouped(rows)) }
 }
 
-/// Table rows that lost to a newer file, where there are any.
+/// Number of table rows that lost to a newer file; empty if there are none.
 pub(super) fn stale(rows: u64) -> String {
     if rows == 0 { String::new() } else { format!("  <{}", grouped(rows)) }
 }

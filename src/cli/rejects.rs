@@ -1,5 +1,5 @@
-//! `tidegate rejects`: the rows that could not be loaded and are not corrected yet, listed, or written as CSV files for
-//! correction.
+//! `tidegate rejects`: lists the rows that could not be loaded and are not corrected yet, or writes
+//! them to CSV files for correction.
 
 use crate::cli::logging::{OF_COMMAND, start_logging};
 use crate::cli::print::{counted, grouped, plural};
@@ -26,17 +26,17 @@ use std::io::{BufWriter, Write};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-/// Rows of a file that are listed without `--all`: a screen's worth.
+/// Rows of a file that are listed without `--all`: enough to fill a screen.
 const LISTED_MAX: u64 = 20;
 
-/// Characters of a row that are listed.
+/// Characters of a row that are listed, so that it fits on a line.
 const RAW_CHARS_MAX: usize = 100;
 
 #[derive(Args, Debug)]
 pub(super) struct RejectsArguments {
     /// Path or name of a file; all files without one
     file: Option<String>,
-    /// List every row, rather than the first ones of each file
+    /// List every row, and not only the first ones of each file
     #[arg(long)]
     all: bool,
     /// Write NAME.rejects.csv for each file into this directory
@@ -45,14 +45,14 @@ pub(super) struct RejectsArguments {
 }
 
 pub(super) fn execute(shared: &Shared, own: &RejectsArguments) -> Result<Exit, CommandError> {
-    // Whoever exports writes to a directory of their own.
+    // An export is written as the user who asks for it, to a directory of theirs.
     let config = if own.export.is_some() { shared.look_as_oneself()? } else { shared.look()? };
     start_logging(&config, OF_COMMAND)?;
     runtime(&config)?.block_on(tell(&config, own, shared.json))?;
     Ok(Exit::Done)
 }
 
-/// Tells, or writes, what it reads as it reads it: the ledger may hold millions.
+/// Prints or writes rejects while it reads them, because the ledger may hold millions.
 async fn tell(config: &Config, own: &RejectsArguments, is_json: bool) -> Result<(), CommandError> {
     let looked = open_to_look(config).await?;
     if !is_json {
@@ -132,11 +132,12 @@ fn absolute(wanted: &str) -> PathBuf {
     Path::new(wanted).canonicalize().or_else(|_| std::path::absolute(wanted)).unwrap_or_default()
 }
 
-/// Where files of rejects are written.
+/// Writes files of rejects below a directory.
 struct Export<'a> {
     directory: &'a Path,
     inbox: PathBuf,
-    /// What was written, by path: of millions of files in little room.
+    /// Paths that were written, to find duplicates. Digests, so that millions of paths need little
+    /// memory.
     taken: HashSet<PathKey>,
 }
 
@@ -146,7 +147,8 @@ impl<'a> Export<'a> {
         Self { directory, inbox, taken: HashSet::new() }
     }
 
-    /// Writes the open rejects of a file, and returns where; `None` where nobody knows how the file is written.
+    /// Writes the open rejects of a file, and returns the path; `None` if the format of the file is
+    /// unknown.
     async fn write(&mut self, sink: &Sink, file: &FileRecord) -> Result<Option<PathBuf>, CommandError> {
         let Some(header) = &file.header else { return Ok(None) };
         let below = self.place_of(file);
@@ -173,7 +175,8 @@ impl<'a> Export<'a> {
 
     fn place_of(&mut self, file: &FileRecord) -> PathBuf {
         let path = path_of(&file.path);
-        // Below the inbox a file may be told from others of its name, or be given its market, by its folder alone.
+        // Keep the folder below the inbox: it may be all that distinguishes files of the same name,
+        // or names their market.
         let folder = path.strip_prefix(&self.inbox).ok().and_then(Path::parent).unwrap_or_else(|| Path::new(""));
         let name = path_of(&format!("{}{REJECTS_END}", stem(&file.path)));
         let mut below = folder.join(&name);
@@ -184,8 +187,9 @@ impl<'a> Export<'a> {
     }
 }
 
-/// A file that is being written. It appears in one step: the directory may be a watched one. Below it no link is followed,
-/// because its folders may be others' to change. Dropped before it is finished, it is gone.
+/// A file that is being written. It is renamed when it is complete, because the directory may be
+/// watched. No links below the directory are followed, because other users may be able to change
+/// its folders. Dropping an unfinished file removes it.
 struct Part {
     file: BufWriter<File>,
     folder: OwnedFd,
@@ -201,7 +205,7 @@ impl Part {
         let name = format!(".tidegate-{}.tmp", std::process::id());
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = File::from(openat(&folder, &name, flags, Mode::RUSR | Mode::WUSR)?);
-        // Whoever corrects it, and the daemon, may be others than who writes it.
+        // Other users may correct the file, and the daemon must read it.
         give_to_person(&file, true)?;
         Ok(Self { file: BufWriter::new(file), folder, name, is_finished: false })
     }
@@ -222,14 +226,14 @@ impl Drop for Part {
     }
 }
 
-/// Tells what was found as it is found, as text or as JSON.
+/// Prints results while they are found, as text or JSON.
 struct Teller {
     is_json: bool,
     is_export: bool,
     files: u64,
     rows: u64,
     quarantined: u64,
-    /// What was written, of JSON, where it stands at the end.
+    /// Exported files, which the JSON lists at its end.
     exported: Vec<Value>,
     exported_files: u64,
 }
@@ -242,7 +246,7 @@ impl Teller {
         Self { is_json, is_export, files: 0, rows: 0, quarantined: 0, exported: Vec::new(), exported_files: 0 }
     }
 
-    /// Whoever exports reads the rows in the files.
+    /// Rows are not listed after an export, because they are in the files.
     const fn lists_rows(&self) -> bool {
         self.is_json || !self.is_export
     }
@@ -307,7 +311,7 @@ impl Teller {
         } else if !self.is_export {
             say(format_args!("{}: quarantined: {}", file.path, file.error.as_deref().unwrap_or("no reason is known")));
             say(format_args!(
-                "  None of its rows is in the tables; the ones of its earlier version stay. Correct it and drop it again."
+                "  None of its rows are in the tables; the rows of its earlier version stay. Correct it and drop it again."
             ));
             say(format_args!(""));
         }
@@ -322,24 +326,24 @@ impl Teller {
                 say(format_args!(""));
             }
             (false, true) if self.exported_files > 0 => say(format_args!(
-                "\nCorrect the rows, empty the cells behind _reason, leave _row as it is, and drop the file into the inbox: what \
-                 can be loaded then is closed here."
+                "\nCorrect the rows, empty the cells after _reason, leave _row as it is, and drop the file into the inbox. Rows \
+                 that can be loaded then are no longer listed here."
             )),
             (false, false) if self.files > 0 => say(format_args!(
                 "Row 1 is the first after the header. Write them with `tidegate rejects --export DIR`, correct them, and drop the \
-                 files into the inbox; or drop a right export of the same dataset and market."
+                 files into the inbox; or drop a correct export of the same dataset and market."
             )),
             (false, _) => say(format_args!("no open rejects")),
         }
     }
 }
 
-/// Prints without ending the line. Nobody reading it any more is no reason to stop, as with [`say`].
+/// Prints without a line end. Errors are ignored, as in [`say`].
 fn print_part(text: &str) {
     let _ = write!(std::io::stdout(), "{}", printable_json(text));
 }
 
-/// One line of a row.
+/// The beginning of a row, on one line.
 fn beginning(raw: &str) -> String {
     let mut line: String = raw.chars().take(RAW_CHARS_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect();
     if raw.chars().count() > RAW_CHARS_MAX {

@@ -1,8 +1,9 @@
-//! Rejects: rows that could not be loaded, on their way to an operator and back. They leave as a CSV file of their own,
-//! with the columns they had and three notes; corrected and dropped again it is read as a delta, and closes them.
+//! Rejects CSV: writes rows that could not be loaded to a CSV file for an operator. The file has
+//! their columns and three note columns. Corrected and dropped again, it is read as a delta and
+//! closes the rejects.
 //!
-//! A row that nobody corrected must be a reject again, never other data: what of it fits into no column goes
-//! behind the notes, where it makes the row one cell too long.
+//! A row that was not corrected must become a reject again, and never other data. So cells that fit
+//! into no column are written after the notes, where they make the row too long.
 
 use crate::feed::correction::{Header, OF_SAME_RECORD, OpenReject, split_cells};
 use crate::feed::layout::{NOTES, column_name};
@@ -10,11 +11,12 @@ use crate::values::spreadsheet::{guarded, unguarded};
 use serde_json::value::RawValue;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Deepest nesting of a JSON object that is flattened.
+/// Deepest nesting of a JSON object that is flattened; it bounds the recursion.
 const DEPTH_MAX: usize = 16;
 
-/// A file of rejected rows: their columns, the notes, and behind them what fits into no column. Columns that none of
-/// several JSON objects has are left out, because an empty cell says more than an absent member.
+/// A file of rejected rows: their columns, the notes, and after them the cells that fit into no
+/// column. For JSON, columns that none of the objects has are left out, because an empty cell is a
+/// value and an absent member is not.
 #[derive(Debug)]
 pub struct RejectsCsv<'a> {
     header: &'a Header,
@@ -22,12 +24,12 @@ pub struct RejectsCsv<'a> {
     is_correction: bool,
 }
 
-/// The columns that rejected rows have a cell in.
+/// Columns in which at least one rejected row has a cell.
 #[derive(Debug, Default)]
 pub struct ColumnsInUse(BTreeSet<usize>);
 
 impl ColumnsInUse {
-    /// Looks at a row.
+    /// Adds the columns of a row.
     pub fn observe(&mut self, reject: &OpenReject, header: &Header) {
         let cells = Row::of(reject, header).cells;
         self.0.extend(cells.iter().enumerate().filter(|(_, cell)| cell.is_some()).map(|(column, _)| column));
@@ -35,7 +37,7 @@ impl ColumnsInUse {
 }
 
 impl<'a> RejectsCsv<'a> {
-    /// Of the rows of a file with that header; of JSON objects with those columns.
+    /// A file for rows with this header. For JSON objects, it has only the columns that are in use.
     pub fn new(header: &'a Header, in_use: &ColumnsInUse) -> Self {
         let is_correction = is_correction(header);
         let columns = (0..named(header))
@@ -45,7 +47,7 @@ impl<'a> RejectsCsv<'a> {
         Self { header, columns, is_correction }
     }
 
-    /// The first row.
+    /// The header row.
     pub fn head(&self) -> Vec<u8> {
         let mut csv = Vec::new();
         let names = self.columns.iter().map(|&column| match self.header.columns[column].as_str() {
@@ -56,7 +58,7 @@ impl<'a> RejectsCsv<'a> {
         csv
     }
 
-    /// A rejected row.
+    /// The row of one reject.
     pub fn row(&self, reject: &OpenReject) -> Vec<u8> {
         let mut csv = Vec::new();
         let row = Row::of(reject, self.header);
@@ -76,15 +78,15 @@ fn is_correction(header: &Header) -> bool {
     NOTES.iter().all(|note| header.columns.iter().any(|column| column == note))
 }
 
-/// Columns up to the last one with a name: what comes after it is padding.
+/// Number of columns up to the last one with a name; the columns after it are padding.
 fn named(header: &Header) -> usize {
     header.columns.iter().rposition(|column| !column.trim().is_empty()).map_or(0, |last| last + 1)
 }
 
-/// A rejected row by the columns of its file.
+/// The cells of a rejected row, by the columns of its file.
 struct Row {
     cells: Vec<Option<String>>,
-    /// What fits into no column.
+    /// Cells that fit into no column.
     surplus: Vec<String>,
 }
 
@@ -98,7 +100,8 @@ impl Row {
             let cells = row.cells.iter_mut().flatten().chain(&mut row.surplus);
             cells.for_each(|cell| *cell = unguarded(cell).to_owned());
         }
-        // A fault of the row as a whole is not in any of the cells: without the row itself behind them it would be gone.
+        // No cell shows an error of the row as a whole. Without its raw text at the end, the row
+        // would look correct.
         let is_whole = reject.column.is_none() && !reject.reason.ends_with(OF_SAME_RECORD);
         if is_whole && row.surplus.is_empty() {
             row.surplus.push(reject.raw.clone());
@@ -128,7 +131,7 @@ impl Row {
     }
 }
 
-/// Collects the members of an object by the names of their columns; `None` when it cannot be read.
+/// Collects the members of an object by the names of their columns; `None` if it cannot be parsed.
 fn flatten(object: &str, prefix: &str, depth: usize, members: &mut BTreeMap<String, String>) -> Option<()> {
     let own: BTreeMap<String, Box<RawValue>> = serde_json::from_str(object).ok().filter(|_| depth <= DEPTH_MAX)?;
     for (name, value) in own {
@@ -160,7 +163,8 @@ fn write_row<'a>(csv: &mut Vec<u8>, cells: impl Iterator<Item = &'a str>) {
     csv.push(b'\n');
 }
 
-/// With the bytes that were kept as `\xNN` because no database stores them: NUL, and what is not UTF-8.
+/// Restores bytes that are stored as `\xNN` because databases cannot store them: NUL, and bytes
+/// that are not UTF-8.
 fn restored(text: &str) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text;

@@ -14,32 +14,34 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-/// How long requests in hand may take after the daemon has stopped.
+/// How long running HTTP requests may take after the daemon has stopped.
 const HTTP_GRACE: Duration = Duration::from_secs(1);
 
 #[derive(Args, Debug)]
 pub(super) struct RunArguments {
     /// The directory to watch
     inbox: Option<PathBuf>,
-    /// Address of the health check
+    /// Address of the HTTP server
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
 }
 
 pub(super) fn execute(shared: &Shared, own: RunArguments) -> Result<Exit, CommandError> {
     let config = Config::load(&Overrides { inbox: own.inbox, listen: own.listen, ..shared.overrides() })?;
-    // What commands wait that end says nothing about this one.
+    // `database_wait` is for commands that end; the daemon waits without a limit.
     let config = Config { database_wait: Duration::MAX, ..config };
     start_logging(&config, OF_DAEMON)?;
     let runtime = runtime(&config)?;
     let result = runtime.block_on(run(config));
-    // A thread in the middle of a huge file would hold up the end; what it read is read again.
+    // Do not wait for a thread in the middle of a huge file: the next process reads that part
+    // again.
     runtime.shutdown_timeout(THREADS_GRACE);
     result
 }
 
 async fn run(config: Config) -> Result<Exit, CommandError> {
-    // First of all: a signal that nobody listens for ends the process without a word.
+    // Before anything else: a signal without a listener ends the process at once, without a
+    // message.
     let shutdown = CancellationToken::new();
     cancel_on_signal(&shutdown, Hangup::Ignored)?;
     let listener = TcpListener::bind(config.listen)
@@ -55,7 +57,7 @@ async fn run(config: Config) -> Result<Exit, CommandError> {
         stop_http.clone(),
     );
     let http = tokio::spawn(http);
-    // Boxed: the daemon is more futures inside one another than the compiler lays out in one.
+    // Boxed, because the compiler cannot lay out so many nested futures in one.
     let result = Box::pin(daemon::run(config, health, shutdown)).await;
     stop_http.cancel();
     let _ = tokio::time::timeout(HTTP_GRACE, http).await;

@@ -1,5 +1,6 @@
-//! Service user: root looks at the installed service with its user's eyes, so that what a command says is what the service
-//! can do, and nothing that it leaves, not even for a moment, belongs to root and blocks the service.
+//! Service user: lets root run commands about the installed service as the user of the service. So
+//! a command reports what the service can do, and it never leaves files, not even for a moment,
+//! that belong to root and block the service.
 
 use crate::cli::CommandError;
 use crate::config::Config;
@@ -8,15 +9,16 @@ use std::io::Error;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// A user by number.
+/// A user and its group, by their numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct User {
     uid: u32,
     gid: u32,
 }
 
-/// Becomes the user of the installed service, if the configuration is that service's and this process is root's. Called
-/// before any other thread runs, once root has read what only root may read.
+/// Becomes the user of the installed service, if the configuration belongs to it and this process
+/// runs as root. Called before any other thread runs, and after root has read the files that only
+/// root may read.
 pub(super) fn become_service_user(config: &Config) -> Result<(), CommandError> {
     let Some(service) = &config.service else { return Ok(()) };
     let is_other = |user: &User| geteuid().is_root() && user.uid != 0;
@@ -30,7 +32,7 @@ pub(super) fn become_service_user(config: &Config) -> Result<(), CommandError> {
     })
 }
 
-/// The name of who this process acts as.
+/// The name of the user that this process acts as.
 pub(super) fn user_name() -> String {
     User { uid: geteuid().as_raw(), gid: 0 }.name()
 }
@@ -42,13 +44,14 @@ pub(super) fn is_service_user(config: &Config) -> bool {
 }
 
 impl User {
-    /// The service's: systemd gives its state directory to the user that the unit names.
+    /// The user of the service: it owns the state directory, because systemd gives it to the user
+    /// in the unit.
     fn of(state_dir: &Path) -> Option<Self> {
         let metadata = std::fs::metadata(state_dir).ok()?;
         Some(Self { uid: metadata.uid(), gid: metadata.gid() })
     }
 
-    /// The name in passwd(5); without one, the number.
+    /// The name in passwd(5), or the number if there is none.
     fn name(self) -> String {
         let uid = self.uid.to_string();
         let name = lines("/etc/passwd").into_iter().find_map(|line| {
@@ -59,7 +62,8 @@ impl User {
         name.unwrap_or(uid)
     }
 
-    /// Its own group, and those of group(5) that name it: through one of them it may reach an inbox elsewhere.
+    /// The user's own group, and its groups in group(5). It may need one of them to access an inbox
+    /// elsewhere.
     fn groups(self) -> Vec<u32> {
         let name = self.name();
         let of_line = |line: String| {
@@ -74,9 +78,10 @@ impl User {
     fn become_it(self) -> std::io::Result<()> {
         let groups = self.groups();
         let done = |result: i32| if result == 0 { Ok(()) } else { Err(Error::last_os_error()) };
-        // SAFETY: the list outlives the call and has as many entries as it is said to have.
+        // SAFETY: the list outlives the call and has the given number of entries.
         done(unsafe { libc::setgroups(groups.len(), groups.as_ptr()) })?;
-        // SAFETY: these take numbers. The user comes last, because who is not root may not change the group.
+        // SAFETY: the arguments are plain numbers. The user is changed last, because only root may
+        // change the group.
         done(unsafe { libc::setresgid(self.gid, self.gid, self.gid) })?;
         // SAFETY: as above.
         done(unsafe { libc::setresuid(self.uid, self.uid, self.uid) })

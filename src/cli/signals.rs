@@ -1,21 +1,24 @@
-//! Signals: which of them end the work, and which are only heard.
+//! Signals: which ones end the work, and which ones are only logged.
 
 use crate::cli::CommandError;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// What the end of a terminal's session (SIGHUP) is for a command.
+/// What the end of a terminal session (SIGHUP) does to a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Hangup {
-    /// The daemon belongs to no terminal. Programs that rotate logs or reload settings send it this signal out of habit.
+    /// Nothing: the daemon belongs to no terminal. Programs that rotate logs or reload settings
+    /// send this signal by convention.
     Ignored,
-    /// A command that somebody started in the terminal ends with it, as with Ctrl-C: after the chunk in hand.
+    /// A command that was started in the terminal ends after the current chunk, as with Ctrl-C.
     Ends,
 }
 
-/// Ends the work after the chunk in hand on SIGTERM, SIGINT and SIGQUIT; the last one would write a core file, with the
-/// database's password in it. SIGUSR1 and SIGUSR2, which end a process that does not know them, are logged and ignored.
-/// A full pipe's end (SIGPIPE) is an error of the write, which Rust sees to, and so is a file that may not grow (SIGXFSZ).
+/// Ends the work after the current chunk on SIGTERM, SIGINT and SIGQUIT. SIGQUIT is handled because
+/// it would otherwise write a core file, with the database password in it. SIGUSR1 and SIGUSR2 are
+/// logged and ignored; by default they would end the process. SIGPIPE, for a pipe without a reader,
+/// becomes an error of the write, which Rust arranges; SIGXFSZ, for a file that may not grow,
+/// becomes one too.
 pub(super) fn cancel_on_signal(shutdown: &CancellationToken, hangup: Hangup) -> Result<(), CommandError> {
     listen(SignalKind::terminate(), "SIGTERM", Some(shutdown))?;
     let from_terminal = match hangup {
@@ -28,7 +31,8 @@ pub(super) fn cancel_on_signal(shutdown: &CancellationToken, hangup: Hangup) -> 
         (SignalKind::hangup(), "SIGHUP", from_terminal),
     ];
     for (kind, name, ends) in of_terminal {
-        // `nohup`, and a shell that starts a command in the background, ask for that.
+        // `nohup`, and shells that start a command in the background, make it ignore such signals;
+        // keep that.
         if !is_ignored_from_the_start(kind.as_raw_value()) {
             listen(kind, name, ends)?;
         }
@@ -56,11 +60,12 @@ fn listen(kind: SignalKind, name: &'static str, ends: Option<&CancellationToken>
     Ok(())
 }
 
-/// Whether whoever started this process had it ignore a signal, before anybody here listens for it.
+/// Whether the parent process made this one ignore a signal. Must be asked before a listener is
+/// set.
 fn is_ignored_from_the_start(signal: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    // A mask in hexadecimal, whose lowest bit is signal 1 (proc_pid_status(5)).
+    // A hexadecimal mask, whose lowest bit is signal 1 (proc_pid_status(5)).
     let mask = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
     mask >> (signal - 1) & 1 == 1
 }

@@ -1,4 +1,4 @@
-//! `tidegate status`: how the work goes, from the ledger, whether or not the daemon runs.
+//! `tidegate status`: shows the state of the work from the ledger, whether or not the daemon runs.
 
 use crate::cli::logging::{OF_COMMAND, start_logging};
 use crate::cli::print::{counted, grouped, rescued, stale};
@@ -16,15 +16,15 @@ use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Entries of a list that a screen has room for; `--json` has more.
+/// Entries of a list that are shown, so that all lists fit on a screen; `--json` has more.
 const SHOWN_MAX: usize = 5;
 
-/// Characters of a reason: enough for the three rows that a refusal names.
+/// Characters of a reason that are shown: enough for the three rows that a refusal names.
 const REASON_CHARS_MAX: usize = 700;
 
 pub(super) fn execute(shared: &Shared) -> Result<Exit, CommandError> {
     let config = shared.look()?;
-    // The ledger has the path that a link to the inbox leads to.
+    // The ledger has the real path of the inbox, without links.
     let inbox = config.inbox.canonicalize().unwrap_or_else(|_| config.inbox.clone());
     let config = Arc::new(Config { inbox, ..config });
     start_logging(&config, OF_COMMAND)?;
@@ -37,10 +37,10 @@ pub(super) fn execute(shared: &Shared) -> Result<Exit, CommandError> {
     Ok(Exit::Done)
 }
 
-/// What lies in the inbox and is not in the ledger as it is.
+/// Files in the inbox that are new or changed compared with the ledger.
 struct Backlog {
     files: usize,
-    /// What cannot be read, by the user who asks.
+    /// Paths that the user who asks cannot read.
     unread: Places,
 }
 
@@ -54,7 +54,7 @@ async fn look(config: &Arc<Config>) -> Result<(Overview, Option<Backlog>), SyncE
     }
 }
 
-/// Without an inbox, as on another machine, there is nothing to compare the ledger with.
+/// Compares the inbox with the ledger. `None` if there is no inbox, as on another machine.
 async fn backlog(config: &Arc<Config>, sink: Option<&Sink>) -> Result<Option<Backlog>, SyncError> {
     if !config.inbox.is_dir() {
         return Ok(None);
@@ -64,7 +64,7 @@ async fn backlog(config: &Arc<Config>, sink: Option<&Sink>) -> Result<Option<Bac
     Ok(Some(Backlog { files: inbox.backlog(), unread: blind_spots.unread }))
 }
 
-/// The same names as in `/api/status`, as far as a ledger can tell.
+/// The status as JSON, with the names of `/api/status`, as far as the ledger knows it.
 fn as_json(config: &Config, overview: &Overview, backlog: Option<&Backlog>) -> Value {
     let mut status = json!({
         "version": env!("CARGO_PKG_VERSION"),
@@ -130,7 +130,7 @@ fn print(config: &Config, overview: &Overview, backlog: Option<&Backlog>) {
     section("schema", changes);
 }
 
-/// What an operator has to look after.
+/// Prints what needs an operator.
 fn print_what_is_to_do(overview: &Overview) {
     let held = overview.held.iter().map(|file| {
         format!("{}: {}; to let it: tidegate approve {}", name(&file.path), shortened(&file.reason), quoted(&file.path))
@@ -164,7 +164,7 @@ fn line(what: &str, text: std::fmt::Arguments<'_>) {
     say(format_args!("{what:<9} {text}"));
 }
 
-/// A list under its name; nothing when it is empty.
+/// Prints a list after its name; prints nothing if it is empty.
 fn section(what: &str, entries: impl ExactSizeIterator<Item = String>) {
     let rest = entries.len().saturating_sub(SHOWN_MAX);
     let mut what = what;

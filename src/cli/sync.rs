@@ -1,13 +1,13 @@
-//! `tidegate sync`: files or directories, once.
+//! `tidegate sync`: syncs files or directories once.
 
 use crate::cli::find::find;
-use crate::cli::print::{print_report, print_summary};
-use crate::dispatch::once::{Once, sync_once};
-
 use crate::cli::logging::{OF_COMMAND, complain, start_logging};
+use crate::cli::print::{print_report, print_summary};
 use crate::cli::signals::{Hangup, cancel_on_signal};
 use crate::cli::{CommandError, Exit, Shared, THREADS_GRACE, runtime, say_json};
 use crate::config::Config;
+use crate::dispatch::once::{Once, sync_once};
+
 pub(crate) use crate::dispatch::once::Found;
 use crate::source::find::scan::SourceFile;
 use crate::sync::report::FileReport;
@@ -25,7 +25,7 @@ pub(super) struct SyncArguments {
 
 pub(super) fn execute(shared: &Shared, own: &SyncArguments) -> Result<Exit, CommandError> {
     let config = Config::load(&shared.overrides())?;
-    // What was done is printed to the standard output; logs only tell what is wrong.
+    // Results are printed to standard output; the log has only problems.
     start_logging(&config, OF_COMMAND)?;
     let found = find(&own.paths, &config)?;
     let runtime = runtime(&config)?;
@@ -34,7 +34,7 @@ pub(super) fn execute(shared: &Shared, own: &SyncArguments) -> Result<Exit, Comm
     result
 }
 
-/// Syncs these files and says what became of each.
+/// Syncs these files and prints the result of each.
 pub(super) async fn sync(config: Config, found: Found, is_json: bool) -> Result<Exit, CommandError> {
     let shutdown = CancellationToken::new();
     cancel_on_signal(&shutdown, Hangup::Ends)?;

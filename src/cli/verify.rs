@@ -1,4 +1,4 @@
-//! `tidegate verify`: whether the database is what its own rows say.
+//! `tidegate verify`: compares metrics, row hashes and counts in the database with its stored rows.
 
 use crate::cli::logging::{OF_COMMAND, start_logging};
 use crate::cli::print::grouped;

@@ -1,21 +1,22 @@
-//! Allowed host: a name under which the daemon may be asked over HTTP, besides the address that it listens on.
+//! Allowed host: a host name that HTTP requests may use, in addition to the address that the daemon
+//! listens on.
 
 use url::Host;
 
-/// A name, or an address, with or without a port.
+/// A host name or an address, with or without a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AllowedHost {
     host: String,
-    /// Without one, any is right: what lies between the client and the daemon may have a port of its own.
+    /// Without a port, every port is allowed: a proxy in front of the daemon may have its own.
     port: Option<u16>,
 }
 
 impl AllowedHost {
-    /// `tidegate.example`, `tidegate.example:9464` or an address.
+    /// Parses a host such as `tidegate.example`, `tidegate.example:9464` or an address.
     ///
     /// # Errors
     ///
-    /// When it is something else.
+    /// When the text is anything else.
     pub fn parse(text: &str) -> Result<Self, String> {
         Self::parsed(text.trim()).ok_or_else(|| {
             format!("`{text}` is not a host; write one like tidegate.example or tidegate.example:9464, without http:// and without *")
@@ -24,7 +25,7 @@ impl AllowedHost {
 
     fn parsed(text: &str) -> Option<Self> {
         let (host, port) = match text.rsplit_once(':') {
-            // Within brackets a colon belongs to the address.
+            // A colon in brackets belongs to an IPv6 address.
             Some((host, port)) if !port.contains(']') => (host, Some(port.parse().ok()?)),
             _ => (text, None),
         };
@@ -33,7 +34,7 @@ impl AllowedHost {
         Some(Self { host: host.to_ascii_lowercase(), port })
     }
 
-    /// Whether a request for that host and port may be answered.
+    /// Whether this entry allows requests for that host and port.
     pub fn is(&self, host: &str, port: u16) -> bool {
         self.host.eq_ignore_ascii_case(host) && self.port.is_none_or(|own| own == port)
     }

@@ -1,15 +1,16 @@
-//! Database URL: where the tables are, and with which password; the place can be printed, the URL cannot.
+//! Database URL: the address of the database, with its password. Only the part without secrets can
+//! be printed.
 
 use crate::process::secret::{Secret, make_known};
 use std::fmt;
 use std::path::Path;
 use url::{Url, form_urlencoded};
 
-/// What a URL that cannot be read is most often wrong in.
+/// Names the usual mistake in a URL, and quotes none of it.
 const UNREADABLE: &str = "database_url cannot be read; write special characters of user, password and parameters as %XX: \
                           @ is %40, / is %2F, ? is %3F, # is %23, : is %3A, % is %25";
 
-/// Parameters that hold no secret; the value of any other may be one.
+/// Parameters that hold no secret. The value of any other parameter may be one and is concealed.
 const OPEN_PARAMETERS: [&str; 22] = [
     "application_name",
     "cache",
@@ -35,20 +36,20 @@ const OPEN_PARAMETERS: [&str; 22] = [
     "user",
 ];
 
-/// A URL of a database that a sync can write to.
+/// The URL of a supported database. It prints without its secrets.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DatabaseUrl {
     url: Secret,
-    /// Scheme, host, port and name, or a SQLite file.
+    /// The printable part: scheme, host, port and database name, or the path of a SQLite file.
     place: String,
 }
 
 impl DatabaseUrl {
-    /// Reads a URL, and has its secrets concealed from now on.
+    /// Parses a URL, and registers its secrets, so that they are concealed from now on.
     ///
     /// # Errors
     ///
-    /// Says what is wrong, without any of the URL.
+    /// Says what is wrong, without quoting the URL.
     pub fn parse(text: &str) -> Result<Self, String> {
         let text = text.replacen("postgresql://", "postgres://", 1).replacen("mariadb://", "mysql://", 1);
         if text.contains(['@', '?']) {
@@ -62,14 +63,14 @@ impl DatabaseUrl {
         Ok(Self { url: Secret::new(text), place })
     }
 
-    /// The URL of a SQLite file. What has a meaning in URLs is escaped.
+    /// The URL of a SQLite file. Characters with a meaning in URLs are escaped.
     pub fn of_file(path: &Path) -> Self {
         let path = path.display().to_string();
         let url = format!("sqlite://{}", path.replace('%', "%25").replace('?', "%3F").replace('#', "%23"));
         Self { place: url.clone(), url: Secret::new(url) }
     }
 
-    /// Whether it is of a file, rather than of a server.
+    /// Whether the database is a SQLite file, and not a server.
     pub fn is_file(&self) -> bool {
         self.reveal().starts_with("sqlite:")
     }
@@ -92,15 +93,16 @@ impl fmt::Debug for DatabaseUrl {
     }
 }
 
-/// A path is all before the parameters, whatever it looks like.
+/// The path of a SQLite file is everything before the parameters, whatever characters it has.
 fn place_of_file(text: &str) -> String {
     let (place, parameters) = text.split_once('?').unwrap_or((text, ""));
     conceal_parameters(parameters);
     place.to_owned()
 }
 
-/// An `@` behind the host, or a `#`, is most likely of a password that begins before it: read as it stands, part of the password
-/// would be the host, and shown as such.
+/// The printable part of a server's URL. A `#`, or an `@` after the host, most likely belongs to an
+/// unescaped password. Such a URL is refused: part of the password would otherwise be read as the
+/// host, and be printed.
 fn place_of_server(text: &str, rest: &str) -> Result<String, String> {
     let (authority, behind) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     let user = authority.rsplit_once('@').map_or("", |(user, _)| user);
@@ -117,7 +119,7 @@ fn place_of_server(text: &str, rest: &str) -> Result<String, String> {
 
 fn conceal_parameters(parameters: &str) {
     for parameter in parameters.split('&') {
-        // What is no `name=value` may be anything.
+        // A parameter without `=` may be a secret too.
         let (name, value) = parameter.split_once('=').unwrap_or(("", parameter));
         if !OPEN_PARAMETERS.contains(&name.to_ascii_lowercase().as_str()) {
             let as_form = form_urlencoded::parse(parameter.as_bytes()).next().map(|(_, value)| value.into_owned());
@@ -128,7 +130,7 @@ fn conceal_parameters(parameters: &str) {
     }
 }
 
-/// With its `%XX` read. In forms, which the library decodes, a `+` is a space; elsewhere it is a `+`.
+/// Decodes `%XX`. The library decodes forms, where a `+` means a space; in URLs it stays a `+`.
 fn decoded(text: &str) -> String {
     let text = text.replace('+', "%2B").replace('&', "%26").replace('=', "%3D");
     form_urlencoded::parse(text.as_bytes()).next().map(|(text, _)| text.into_owned()).unwrap_or_default()

@@ -1,10 +1,11 @@
-//! Installed: the service as its unit file has it, which the commands that look find when nobody names another configuration.
+//! Installed: the service with the paths of its unit file. Read-only commands use its configuration
+//! if no other one is named.
 
 use crate::config::{CONFIGURATION_NAME, Overrides, default_state_dir};
 use config::Map;
 use std::path::{Path, PathBuf};
 
-/// `ConfigurationDirectory=` of the unit, with the file of `LoadCredential=` in it.
+/// `ConfigurationDirectory=` of the unit. The file of `LoadCredential=` is in it too.
 const CONFIGURATION_DIR: &str = "/etc/tidegate";
 
 /// `StateDirectory=` and `WorkingDirectory=` of the unit.
@@ -13,28 +14,29 @@ const STATE_DIR: &str = "/var/lib/tidegate";
 /// The installed service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Service {
-    /// Its configuration file, if it has one.
+    /// The service's configuration file, if it exists.
     pub configuration: Option<PathBuf>,
-    /// Its state directory, which its relative paths start from.
+    /// The service's state directory. Relative paths in its configuration start from it.
     pub state_dir: PathBuf,
 }
 
 impl Service {
-    /// The service that is installed on this machine.
+    /// Finds the service on this machine, by its state directory.
     fn find() -> Option<Self> {
         let state_dir = PathBuf::from(STATE_DIR);
         let configuration = Self::configuration_path();
         state_dir.is_dir().then(|| Self { configuration: configuration.exists().then_some(configuration), state_dir })
     }
 
-    /// The service that is installed on this machine, if its configuration is meant: nobody names another one, by an option,
-    /// by our environment or by systemd's, and nothing was synced into a state directory of the working directory.
+    /// Returns the installed service if a command means its configuration. It does if no option,
+    /// tidegate variable or systemd variable names another one, and the working directory has no
+    /// state directory of an earlier sync.
     pub fn meant(overrides: &Overrides, environment: &Map<String, String>) -> Option<Self> {
         if !overrides.finds_service || is_elsewhere(overrides, environment) {
             return None;
         }
         let is_meant = match &overrides.config {
-            // To name the service's own file is not to name another one.
+            // Naming the service's own configuration file means the service too.
             Some(config) => config
                 .canonicalize()
                 .is_ok_and(|config| Self::configuration_path().canonicalize().is_ok_and(|own| own == config)),
@@ -43,14 +45,14 @@ impl Service {
         is_meant.then(Self::find).flatten()
     }
 
-    /// Where its configuration file is, if it has one.
+    /// The path of the service's configuration file, whether or not it exists.
     fn configuration_path() -> PathBuf {
         Path::new(CONFIGURATION_DIR).join(CONFIGURATION_NAME)
     }
 
-    /// What systemd says to it by the environment.
+    /// The environment variables that systemd sets for the service.
     pub fn environment(&self) -> [(String, String); 3] {
-        // The credential of the unit is a file of this directory, under its own name.
+        // The unit loads its credential from a file of the same name in this directory.
         [
             ("CONFIGURATION_DIRECTORY", CONFIGURATION_DIR),
             ("CREDENTIALS_DIRECTORY", CONFIGURATION_DIR),
@@ -60,7 +62,8 @@ impl Service {
     }
 }
 
-/// Whether a database or a state directory is named, or systemd says that this process is a service.
+/// Whether a database or a state directory is named, or this process itself was started by systemd
+/// as a service.
 fn is_elsewhere(overrides: &Overrides, environment: &Map<String, String>) -> bool {
     const NAMED_BY: [&str; 6] = [
         "TIDEGATE_DATABASE_URL",

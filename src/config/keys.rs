@@ -1,13 +1,14 @@
-//! Keys: which ones the configuration may have, and where an unknown one stands.
+//! Keys: checks that the configuration has only known keys, and suggests the right one for a
+//! misspelled key.
 
 use crate::config::{ConfigurationError, DEFAULT_TOML};
 use config::{File, FileFormat, Map, Value, ValueKind};
 
-/// A key whose unlikeness to every known one is larger than this is not called a misspelling of it.
+/// Suggest a known key only if it is at least this similar (Jaro–Winkler, 0 to 1).
 const NEAREST_SIMILARITY_MIN: f64 = 0.6;
 
-/// Keys of a dataset.
-const DATASET_KEYS: [&str; 21] = [
+/// All keys that a dataset may have.
+const DATASET_KEYS: [&str; 24] = [
     "paths",
     "header_has",
     "kind",
@@ -29,27 +30,63 @@ const DATASET_KEYS: [&str; 21] = [
     "encoding",
     "delimiter",
     "quote",
+    "decimal",
+    "currencies",
+    "columns",
 ];
 
-/// Refuses keys that nothing reads: a misspelt one would silently do nothing.
+/// Keys of one column of a dataset.
+const COLUMN_KEYS: [&str; 2] = ["decimal", "currencies"];
+
+/// Keys that hold for all datasets, or for those of one market.
+const DEFAULT_KEYS: [&str; 2] = ["decimal", "currencies"];
+
+/// Refuses unknown keys: a misspelled key would otherwise do nothing, without a message.
 pub(super) fn check_keys(merged: &config::Config) -> Result<(), ConfigurationError> {
     let ValueKind::Table(table) = &merged.cache.kind else { return Ok(()) };
     let defaults = config::Config::builder().add_source(File::from_str(DEFAULT_TOML, FileFormat::Toml)).build()?;
     let ValueKind::Table(known) = &defaults.cache.kind else { return Ok(()) };
     let mut known: Vec<&str> = known.keys().map(String::as_str).collect();
-    known.push("datasets");
+    known.extend(["datasets", "markets"]);
     check_table("", table, &known)?;
-    let Some(Value { kind: ValueKind::Table(datasets), .. }) = table.get("datasets") else { return Ok(()) };
-    for (name, dataset) in datasets {
-        if let ValueKind::Table(dataset) = &dataset.kind {
-            check_dataset(name, dataset, datasets)?;
-            check_table(&format!("datasets.{name}."), dataset, &DATASET_KEYS)?;
+    if let Some(defaults) = table_at(table, "defaults") {
+        check_table("defaults.", defaults, &DEFAULT_KEYS)?;
+    }
+    for (market, settings) in tables_in(table_at(table, "markets")) {
+        check_table(&format!("markets.{market}."), settings, &DEFAULT_KEYS)?;
+    }
+    let Some(datasets) = table_at(table, "datasets") else { return Ok(()) };
+    for (name, dataset) in tables_in(Some(datasets)) {
+        check_dataset(name, dataset, datasets)?;
+        check_table(&format!("datasets.{name}."), dataset, &DATASET_KEYS)?;
+        for (column, settings) in tables_in(table_at(dataset, "columns")) {
+            check_table(&format!("datasets.{name}.columns.{column}."), settings, &COLUMN_KEYS)?;
         }
     }
     Ok(())
 }
 
-/// A dataset without paths that no profile has is most likely a misspelt one.
+/// Whether a source of the configuration has a key in a table of a table.
+pub(super) fn has_key(source: &config::Config, path: [&str; 3]) -> bool {
+    let ValueKind::Table(table) = &source.cache.kind else { return false };
+    table_at(table, path[0]).and_then(|table| table_at(table, path[1])).is_some_and(|table| table.contains_key(path[2]))
+}
+
+fn table_at<'t>(table: &'t Map<String, Value>, key: &str) -> Option<&'t Map<String, Value>> {
+    match &table.get(key)?.kind {
+        ValueKind::Table(table) => Some(table),
+        _ => None,
+    }
+}
+
+fn tables_in(table: Option<&Map<String, Value>>) -> impl Iterator<Item = (&String, &Map<String, Value>)> {
+    table.into_iter().flatten().filter_map(|(name, value)| match &value.kind {
+        ValueKind::Table(table) => Some((name, table)),
+        _ => None,
+    })
+}
+
+/// Refuses a dataset without `paths`. Most likely its name is a misspelled name of a known dataset.
 fn check_dataset(
     name: &str,
     dataset: &Map<String, Value>,
@@ -78,7 +115,7 @@ fn check_table(prefix: &str, table: &Map<String, Value>, known: &[&str]) -> Resu
     Err(ConfigurationError::UnknownKey { key: format!("{prefix}{key}"), nearest })
 }
 
-/// The known key most like this one, if any is like it.
+/// The known key that is most similar to this one, if it is similar enough.
 fn nearest<'k>(key: &str, known: &[&'k str]) -> Option<&'k str> {
     let likeness = |candidate: &str| strsim::jaro_winkler(key, candidate);
     let nearest = known.iter().copied().max_by(|one, other| likeness(one).total_cmp(&likeness(other)));

@@ -1,10 +1,11 @@
 //! Configuration: embedded defaults, the profile, a TOML file and the environment, parsed once into
-//! types that cannot be wrong. Nobody else reads either of them.
+//! validated types. No other module reads these sources.
 
 pub mod allowed_host;
 pub mod database_url;
 pub mod installed;
 mod keys;
+mod numbers;
 mod place;
 mod ranges;
 mod texts;
@@ -13,6 +14,7 @@ use crate::config::allowed_host::AllowedHost;
 use crate::config::database_url::DatabaseUrl;
 use crate::config::installed::Service;
 use crate::config::keys::check_keys;
+use crate::config::numbers::{NumberSettings, datasets};
 use crate::config::place::Sources;
 use crate::config::ranges::{at_least_a_second, percent};
 use crate::config::texts::{texts, toml_text};
@@ -34,7 +36,7 @@ pub const DEFAULT_TOML: &str = include_str!("../../etc/tidegate.toml");
 
 const MARKET_PROFILE: &str = include_str!("../../etc/profiles/market.toml");
 
-/// Variables with the prefix that are no configuration keys.
+/// Variables with the prefix `TIDEGATE_` that are not configuration keys.
 const OTHER_VARIABLES: [&str; 1] = ["TIDEGATE_CONFIG"];
 
 /// Name of the systemd credential that holds the database URL.
@@ -43,26 +45,26 @@ const DATABASE_CREDENTIAL: &str = "database-url";
 /// Name of the configuration file in systemd's configuration directory.
 pub const CONFIGURATION_NAME: &str = "tidegate.toml";
 
-/// What is wrong with the configuration.
+/// An error in the configuration.
 #[derive(Debug, Error)]
 pub enum ConfigurationError {
     /// A file cannot be read or is not TOML, or a value has the wrong type.
     #[error("{}", conceal(&.0.to_string()))]
     Unreadable(#[from] ConfigError),
-    /// A key that nothing reads.
+    /// A key that does not exist.
     #[error("unknown key `{key}`{}", nearest.as_ref().map(|nearest| format!("; did you mean `{nearest}`?")).unwrap_or_default())]
     UnknownKey {
-        /// The key, with the tables it is in.
+        /// The key, with the tables that it is in.
         key: String,
-        /// The known key most like it.
+        /// The most similar known key, as a suggestion.
         nearest: Option<String>,
     },
-    /// A value that makes no sense.
+    /// A value that is not allowed.
     #[error("{}", conceal(.0))]
     Invalid(String),
 }
 
-/// What the command line says; it wins over everything else.
+/// Settings of the command line. They take precedence over all other sources.
 #[derive(Clone, Debug, Default)]
 pub struct Overrides {
     /// `--config`
@@ -71,99 +73,103 @@ pub struct Overrides {
     pub database_url: Option<Secret>,
     /// `--state-dir`
     pub state_dir: Option<PathBuf>,
-    /// The argument of `run`.
+    /// The inbox argument of `run`
     pub inbox: Option<PathBuf>,
     /// `--listen`
     pub listen: Option<String>,
-    /// Whether the installed service's configuration is meant when no other one is named.
+    /// Whether to use the configuration of the installed service if no other one is named.
+    /// Read-only commands do.
     pub finds_service: bool,
 }
 
-/// Everything tidegate was told.
+/// The validated configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The watched directory.
+    /// The directory that `run` watches.
     pub inbox: PathBuf,
-    /// Checkpoints and every other local file.
+    /// Directory of checkpoints and all other local files.
     pub state_dir: PathBuf,
-    /// Where the tables are.
+    /// The database that is written to.
     pub database_url: DatabaseUrl,
-    /// How long commands other than `run` wait for a database that is away.
+    /// How long commands wait for a database that is away; `run` waits without a limit.
     pub database_wait: Duration,
-    /// How long a second writer waits for the lease.
+    /// How long a second writer waits for the lease before it gives up.
     pub lease_wait: Duration,
-    /// How long one statement may take.
+    /// How long one statement may take before it is cancelled and tried again.
     pub statement_max: Duration,
-    /// How long a statement waits for a lock.
+    /// How long a statement waits for a lock of another process before it is tried again.
     pub lock_wait: Duration,
-    /// How long a file may stand still before `/readyz` says so.
+    /// How long a file may make no progress before `/readyz` reports it.
     pub stuck_after: Duration,
-    /// Rest of a closed file before it is taken.
+    /// How long a closed file must stay unchanged before it is taken.
     pub settle: Duration,
-    /// Rest of a file whose closing nobody saw.
+    /// How long a file must stay unchanged if no event reported that it was closed.
     pub settle_scan: Duration,
-    /// Longest time that newer files wait for one that does not settle.
+    /// How long newer files wait for an older one that keeps changing.
     pub settle_max: Duration,
-    /// Longest time between two scans.
+    /// The inbox is scanned at least this often, even without events.
     pub scan_interval: Duration,
-    /// What happens to a synced file.
+    /// What happens to a file after its rows are committed.
     pub after_sync: AfterSync,
-    /// Where archived files go.
+    /// Where `after_sync = "archive"` moves files to.
     pub archive_dir: PathBuf,
-    /// Share of rejected rows above which a file is quarantined, in percent.
+    /// Largest share of rejected rows, in percent. A file with a larger share is quarantined.
     pub rejects_max_percent: f64,
-    /// Share of a declared column's values that may not fit it before the file is refused, in percent.
+    /// Largest share of a declared column's values that may not fit its type, in percent. A file with
+    /// more of them is quarantined.
     pub rescued_max_percent: f64,
-    /// Share of a market's records above which a deletion waits for approval, in percent.
+    /// Largest share of a market's records that a file may delete, in percent. A larger deletion
+    /// waits for approval.
     pub deletes_max_percent: f64,
-    /// Bounds on sizes.
+    /// Limits on sizes, against hostile files and for the memory.
     pub limits: Limits,
-    /// Directory of more marts and views.
+    /// Directory of additional marts and views.
     pub marts_dir: Option<PathBuf>,
-    /// Address of the health check.
+    /// Address of the HTTP server.
     pub listen: SocketAddr,
-    /// Names under which it may be asked besides.
+    /// More host names that HTTP requests may use, besides the address.
     pub allowed_hosts: Vec<AllowedHost>,
-    /// How logs are written.
+    /// Format of log lines.
     pub log_format: LogFormat,
-    /// What is logged; empty leaves it to the command.
+    /// Level or filter of the log; empty means the default of the command.
     pub log_level: String,
-    /// The feeds, by name.
+    /// The datasets, in the order in which their paths are matched.
     pub datasets: Vec<Arc<Dataset>>,
-    /// The installed service whose configuration this is, if nobody named another one.
+    /// The installed service, if this is its configuration because no other one was named.
     pub service: Option<Service>,
 }
 
-/// Bounds on sizes, all derived from the configuration.
+/// Limits on sizes, all derived from the configuration.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// What all of it may take together.
+    /// Memory of the whole process. The limits of its parts are shares of it.
     pub memory_bytes_max: u64,
-    /// A file up to this size is kept in memory while it is synced.
+    /// A file up to this size is kept in memory during its sync.
     pub content_bytes_max: u64,
-    /// Text of one chunk.
+    /// Most text of one chunk.
     pub chunk_bytes_max: usize,
-    /// Text of the records that one gathering pass holds.
+    /// Most text of the scattered records that one gathering pass holds in memory.
     pub gather_bytes_max: u64,
-    /// Paths of the inbox of which it is known what the ledger says, without asking it at each scan.
+    /// Paths of the inbox whose ledger line is kept in memory, so that a scan need not ask again.
     pub known_files_max: usize,
-    /// Largest file.
+    /// Largest file; a larger one is quarantined without being read.
     pub file_bytes_max: u64,
-    /// What a compressed file may unpack to.
+    /// Largest size of an unpacked compressed file; a larger one is quarantined.
     pub decompressed_bytes_max: u64,
-    /// Longest row.
+    /// Longest row; a longer one is a reject.
     pub row_bytes_max: usize,
-    /// Longest value.
+    /// Longest value; a row with a longer one is a reject.
     pub field_bytes_max: usize,
-    /// Most rows of a record.
+    /// Most rows of a record; a file with a larger record is quarantined.
     pub record_rows_max: usize,
-    /// Longest text of a record.
+    /// Longest text of a record; a file with a longer record is quarantined. A record is in memory
+    /// as a whole.
     pub record_bytes_max: u64,
     /// Most columns of a file.
     pub columns_max: usize,
-    /// Most columns of a table.
+    /// Most columns of a table; a file that would add more is quarantined.
     pub table_columns_max: usize,
-    /// Smallest text of a full export that leaves an index of its records.
+    /// A full export of at least this size leaves a record index for the next one.
     pub record_index_bytes_min: u64,
 }
 
@@ -171,33 +177,33 @@ pub struct Limits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AfterSync {
-    /// It stays.
+    /// The file stays in the inbox.
     Keep,
-    /// It moves to the archive.
+    /// The file moves to the archive.
     Archive,
-    /// It is removed.
+    /// The file is deleted.
     Delete,
 }
 
-/// What becomes of a file that no dataset matches.
+/// What happens to a file that no dataset matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Unmatched {
-    /// It is listed.
+    /// The ledger lists it as `unmatched`.
     List,
-    /// It gets a table of its own.
+    /// It gets its own table.
     Create,
 }
 
-/// How logs are written.
+/// Format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
-    /// For people on a terminal, JSON elsewhere.
+    /// `Human` on a terminal, `Json` elsewhere.
     Auto,
-    /// For people.
+    /// Plain lines for people.
     Human,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
@@ -246,37 +252,40 @@ struct Settings {
     unmatched: Unmatched,
     unmatched_key: String,
     null_tokens: Vec<String>,
+    defaults: NumberSettings,
+    #[serde(default)]
+    markets: BTreeMap<String, NumberSettings>,
     datasets: BTreeMap<String, DatasetSettings>,
 }
 
-/// Whether the environment has a variable that a library reads, rather than tidegate.
+/// Whether the environment has a variable that a library reads, and tidegate does not.
 pub fn is_in_environment(name: &str) -> bool {
     std::env::var_os(name).is_some()
 }
 
-/// The stream that systemd connected to the journal: its device and inode.
+/// Device and inode of the stream that systemd connected to the journal.
 pub fn journal_stream() -> Option<String> {
     std::env::var("JOURNAL_STREAM").ok()
 }
 
 impl Config {
-    /// Reads the configuration.
+    /// Reads and validates the configuration.
     ///
     /// # Errors
     ///
-    /// Says what is wrong, and for a misspelt key which one was meant.
+    /// Says what is wrong, and suggests the right key for a misspelled one.
     pub fn load(overrides: &Overrides) -> Result<Self, ConfigurationError> {
         Self::from_sources(overrides, &environment()?)
     }
 
-    /// Names of the other datasets that write to the table of one.
+    /// Names of the other datasets that write to the table of a dataset.
     pub fn others_of_table(&self, dataset: &Dataset) -> Vec<String> {
         let writes_to_table =
             |other: &&Arc<Dataset>| other.table == dataset.table && other.name != dataset.name && !other.is_template();
         self.datasets.iter().filter(writes_to_table).map(|other| other.name.clone()).collect()
     }
 
-    /// The directories below `root` that tidegate itself writes to: what is in them is no export.
+    /// The directories below `root` that tidegate itself writes to. Files in them are not exports.
     pub fn own_dirs_below(&self, root: &Path) -> Vec<PathBuf> {
         let own = [&self.state_dir, &self.archive_dir];
         let resolved = own.into_iter().filter_map(|directory| directory.canonicalize().ok());
@@ -285,7 +294,8 @@ impl Config {
         own_dirs
     }
 
-    /// The same rules for a SQLite database and a state directory of their own, where files stay what they are.
+    /// The same configuration for a scratch SQLite database in its own state directory. Source
+    /// files stay where they are.
     pub fn for_scratch(&self, directory: &Path) -> Self {
         let on_sqlite = chunk_bytes_max(self.limits.memory_bytes_max, false);
         Self {
@@ -309,7 +319,7 @@ impl Config {
         Self::from_sources_at(Path::new(""), overrides, environment)
     }
 
-    /// Relative paths start from `base`.
+    /// Builds the configuration from its sources. Relative paths start from `base`.
     fn from_sources_at(
         base: &Path,
         overrides: &Overrides,
@@ -326,28 +336,20 @@ impl Config {
         if let (Some(directory), false) = (environment.get("STATE_DIRECTORY"), own_state_dir(&own)) {
             settings.state_dir = PathBuf::from(directory);
         }
-        Self::from_settings(base, settings, overrides, environment)
+        Self::from_settings(base, settings, &own, overrides, environment)
     }
 
     fn from_settings(
         base: &Path,
         settings: Settings,
+        own: &config::Config,
         overrides: &Overrides,
         environment: &Map<String, String>,
     ) -> Result<Self, ConfigurationError> {
         let absolute = |path: &Path| absolute(&base.join(path));
         let state_dir = absolute(overrides.state_dir.as_ref().unwrap_or(&settings.state_dir))?;
         let null_tokens = Arc::new(NullTokens::new(settings.null_tokens.iter().cloned()));
-        let mut datasets: Vec<Arc<Dataset>> = settings
-            .datasets
-            .iter()
-            .map(|(name, dataset)| Dataset::new(name, dataset, &null_tokens).map(Arc::new))
-            .collect::<Result<_, _>>()
-            .map_err(ConfigurationError::Invalid)?;
-        if settings.unmatched == Unmatched::Create {
-            // The last one: a file belongs to the first dataset that matches.
-            datasets.push(Arc::new(Dataset::template(&settings.unmatched_key, &datasets, &null_tokens)));
-        }
+        let datasets = datasets(&settings, own, &null_tokens).map_err(ConfigurationError::Invalid)?;
         let listen = overrides.listen.as_ref().unwrap_or(&settings.listen);
         let inbox = absolute(overrides.inbox.as_ref().unwrap_or(&settings.inbox))?;
         if inbox == state_dir {
@@ -398,10 +400,12 @@ impl Config {
 }
 
 impl Limits {
-    /// Two lanes may have four records each under way, and a record's text grows about tenfold in memory, as a chunk's does.
+    /// The text of a record is at most one in this many parts of the memory. Each of two lanes may
+    /// hold four records at a time, and a record in memory takes about ten times its text, like a
+    /// chunk.
     const RECORDS_IN_MEMORY: u64 = 64;
 
-    /// Smallest memory that the parts below still make sense in.
+    /// Smallest `memory_max_mb` for which the shares below are large enough.
     const MEMORY_MB_MIN: u64 = 64;
 
     fn new(settings: &Settings, is_on_server: bool) -> Result<Self, ConfigurationError> {
@@ -427,7 +431,8 @@ impl Limits {
             content_bytes_max: memory_bytes / 8,
             chunk_bytes_max: chunk_bytes_max(memory_bytes, is_on_server),
             gather_bytes_max: memory_bytes / 16,
-            // Each takes 48 bytes, in a table that may be half empty: a fifth of the memory at most.
+            // An entry takes 48 bytes, and the hash table may be half empty: at most a fifth of the
+            // memory.
             known_files_max: usize::try_from(memory_bytes / 512).unwrap_or(usize::MAX),
             file_bytes_max: settings.file_bytes_max,
             decompressed_bytes_max: settings.decompressed_bytes_max,
@@ -442,9 +447,11 @@ impl Limits {
     }
 }
 
-/// A chunk's text grows about tenfold on its way through arrow arrays into statements, and two lanes have four chunks each under
-/// way: one 256th of the memory each keeps them to a third. Beside a server's database, which takes its memory elsewhere, twice
-/// as much has fewer commits wait for its disk; but little memory is no more than the program itself needs.
+/// Most text of one chunk. A chunk takes about ten times its text on its way through arrow arrays
+/// into statements, and each of two lanes holds four chunks. With a 256th of the memory per chunk,
+/// they take about a third of it. A database server has its own memory, so chunks can be twice as
+/// large there, and fewer commits wait for its disk. With little memory they cannot, because the
+/// program itself needs most of it.
 fn chunk_bytes_max(memory_bytes: u64, is_on_server: bool) -> usize {
     const PLENTY_BYTES: u64 = 256 << 20;
     let share = if is_on_server && memory_bytes >= PLENTY_BYTES { 128 } else { 256 };
@@ -468,7 +475,8 @@ fn sources(
     Ok(builder.add_source(environment).build()?)
 }
 
-/// The environment, as far as it is text. What is not may be a password in another encoding, so it is not repeated.
+/// The environment variables that are UTF-8. An error does not quote the value of another one,
+/// because it may be a password in another encoding.
 fn environment() -> Result<Map<String, String>, ConfigurationError> {
     let mut environment = Map::new();
     for (name, value) in std::env::vars_os() {
@@ -477,7 +485,7 @@ fn environment() -> Result<Map<String, String>, ConfigurationError> {
             _ if OTHER_VARIABLES.contains(&name.as_str()) => {}
             Ok(value) => drop(environment.insert(name, value)),
             Err(_) if name.starts_with("TIDEGATE_") => {
-                return Err(ConfigurationError::Invalid(format!("{name} is no UTF-8; write it anew")));
+                return Err(ConfigurationError::Invalid(format!("{name} is no UTF-8; set it again")));
             }
             Err(_) => {}
         }
@@ -485,7 +493,8 @@ fn environment() -> Result<Map<String, String>, ConfigurationError> {
     Ok(environment)
 }
 
-/// The file that somebody names; else, under systemd, the one in `ConfigurationDirectory=`, if it is there.
+/// The configuration file that is named; otherwise, under systemd, the one in
+/// `ConfigurationDirectory=`, if it exists.
 fn configuration_file(overrides: &Overrides, environment: &Map<String, String>) -> Option<PathBuf> {
     overrides.config.clone().or_else(|| {
         let directory = environment.get("CONFIGURATION_DIRECTORY")?;
@@ -500,19 +509,20 @@ fn profile_text(base: &Path, profile: &str) -> Result<String, ConfigurationError
     toml_text(&base.join(profile))
 }
 
-/// Whether the state directory was chosen by somebody, rather than by the embedded defaults.
+/// Whether the state directory was configured, and is not the embedded default.
 fn own_state_dir(own: &config::Config) -> bool {
     own.get_string("state_dir").ok() != default_state_dir()
 }
 
-/// The state directory that nobody chose.
+/// The state directory of the embedded defaults.
 pub fn default_state_dir() -> Option<String> {
     let defaults = config::Config::builder().add_source(File::from_str(DEFAULT_TOML, FileFormat::Toml)).build();
     defaults.and_then(|defaults| defaults.get_string("state_dir")).ok()
 }
 
-/// The URL by falling precedence: command line, environment and file, `database_url_file`, systemd's
-/// credential, a SQLite file in the state directory.
+/// The database URL. Sources, from highest to lowest precedence: command line, environment and
+/// configuration file, `database_url_file`, the systemd credential, a SQLite file in the state
+/// directory.
 fn database_url(
     base: &Path,
     settings: &Settings,

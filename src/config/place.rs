@@ -1,19 +1,19 @@
-//! Place: where a key of the configuration stands, for whoever has to mend it.
+//! Place: finds where a key of the configuration is set, so that an error can name file and line.
 
 use crate::config::{ConfigurationError, Overrides};
 use config::{ConfigError, Map};
 use toml::de::{DeTable, DeValue};
 
-/// Where the values of the configuration come from.
+/// The sources of configuration values, in which a key is searched.
 pub(super) struct Sources<'a> {
     pub(super) overrides: &'a Overrides,
     pub(super) environment: &'a Map<String, String>,
-    /// The profile's name or path, and its text.
+    /// Name or path of the profile, and its text.
     pub(super) profile: (&'a str, &'a str),
 }
 
 impl Sources<'_> {
-    /// The error with the place of its key, as far as it is about one.
+    /// Adds the place of its key to an error, if the error is about a key.
     pub(super) fn placed(&self, error: ConfigurationError) -> ConfigurationError {
         let (key, text) = match &error {
             ConfigurationError::UnknownKey { key, .. } => (key.clone(), error.to_string()),
@@ -31,7 +31,7 @@ impl Sources<'_> {
         }
     }
 
-    /// Where a key stands: what wins is asked first.
+    /// Where a key is set. The source with the highest precedence is searched first.
     pub(super) fn place(&self, key: &str) -> Option<String> {
         let variable = format!("TIDEGATE_{}", key.replace('.', "__")).to_uppercase();
         if self.environment.keys().any(|name| name.to_uppercase() == variable) {
@@ -47,7 +47,7 @@ impl Sources<'_> {
     }
 }
 
-/// The line of a key such as `datasets.orders.kind`, counted from 1.
+/// The line of a key such as `datasets.orders.kind`. The first line is 1.
 fn line_of(text: &str, key: &str) -> Option<usize> {
     let document = DeTable::parse(text).ok()?;
     let mut table = document.get_ref();

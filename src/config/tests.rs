@@ -1,4 +1,4 @@
-//! Tests of the configuration: which source wins, and what is said of a wrong one.
+//! Tests of the configuration: the precedence of its sources, and the messages about errors.
 
 use crate::config::*;
 use std::io::Write;

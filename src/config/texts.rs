@@ -1,10 +1,11 @@
-//! Texts: configuration files as text, and lists of texts.
+//! Texts: reads configuration files and lists of texts.
 
 use crate::config::ConfigurationError;
 use serde::{Deserialize, Deserializer};
 use std::path::Path;
 
-/// The text of a file, if it is TOML. The library would quote the line at fault, which may be the one with the password.
+/// The text of a file, if it is valid TOML. The error is written here, because the library would
+/// quote the wrong line, which may contain the password.
 pub(super) fn toml_text(path: &Path) -> Result<String, ConfigurationError> {
     let unreadable = |error| ConfigurationError::Invalid(format!("cannot read `{}`: {error}", path.display()));
     let text = std::fs::read_to_string(path).map_err(unreadable)?;
@@ -16,7 +17,7 @@ pub(super) fn toml_text(path: &Path) -> Result<String, ConfigurationError> {
     Err(ConfigurationError::Invalid(format!("{path}, line {line}, column {column}: no TOML: {}", error.message())))
 }
 
-/// A list; in the environment, its entries separated by commas.
+/// A list of texts. In the environment, commas separate its entries.
 pub(super) fn texts<'de, D: Deserializer<'de>>(value: D) -> Result<Vec<String>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]

@@ -1,4 +1,5 @@
-//! Daemon: the long-running tasks and their one loop. Events only wake a scan; a scan decides.
+//! Daemon: the long-running tasks and their one main loop. Events only wake a scan; the scan
+//! decides.
 
 use crate::config::Config;
 use crate::dispatch::health::Health;
@@ -8,11 +9,9 @@ use crate::dispatch::retry::{Patience, list_restless, open_sink, patiently};
 use crate::dispatch::vanished::watch_for_vanished;
 use crate::error::{SyncError, Verdict};
 use crate::process::modes::make_folders;
-use crate::process::turns::Turns;
 use crate::sink::Sink;
 use crate::sink::db::lease::BEAT_INTERVAL;
 use crate::source::find::watch::{Hint, Watch};
-use crate::source::unchanged::record_index::RecordIndexes;
 use crate::sync::checkpoint::Checkpoints;
 use crate::sync::session::{Session, clear_up};
 use sd_notify::NotifyState;
@@ -24,29 +23,34 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-/// Longest time between two turns of the loop: the watchdog and the health check hear of each.
+/// Longest time between two turns of the loop. Each turn tells the watchdog and the health check
+/// that the process is alive.
 const TURN_MAX: Duration = Duration::from_secs(1);
 
-/// Scans that events ask for are at least so far apart; a burst of 20,000 files must not mean as many scans.
+/// Pause between an event and the scan that it asks for, so that a burst of 20,000 files does not
+/// start 20,000 scans.
 const SCAN_PAUSE: Duration = Duration::from_millis(200);
 
-/// Pause after a scan that the ledger did not answer: those who write wait for the database, and say so.
+/// Pause after a scan that got no answer from the ledger. The lanes wait for the database with
+/// their own retries, and log that.
 const SCAN_RETRY_PAUSE: Duration = Duration::from_secs(3);
 
-/// How often the ledger is asked for files that an operator approved: he waits for what comes of it.
+/// How often the ledger is asked for files that an operator approved. Often, because the operator
+/// waits for the result.
 const APPROVALS_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long the lanes may take to end the chunk in hand once the process is to stop. One that takes longer
-/// is cut off, which is as safe as a crash: its transaction rolls back.
+/// How long the lanes may take to finish their current chunk when the process must stop. A lane
+/// that takes longer is cut off. This is as safe as a crash: its transaction rolls back.
 pub const DRAIN_MAX: Duration = Duration::from_secs(5);
 
-/// How long what is no lane may take to end itself, which a long statement does when the database was told to end it.
+/// How long work outside the lanes may take to end when the process must stop. It covers the time
+/// until a long statement ends after the database was told to cancel it.
 const CUT_MAX: Duration = Duration::from_secs(1);
 
-/// How long each of the last words to the database may take.
+/// How long each of the last requests to the database may take, before the process ends anyway.
 pub const FAREWELL_MAX: Duration = Duration::from_secs(2);
 
-/// What wakes the loop.
+/// What wakes the main loop.
 #[derive(Debug)]
 enum Event {
     Hints(Vec<Hint>),
@@ -57,37 +61,29 @@ enum Event {
     Shutdown,
 }
 
-/// Runs until it is asked to stop.
+/// Runs the daemon until it is asked to stop.
 ///
 /// # Errors
 ///
-/// When the process cannot go on.
+/// When the process cannot continue.
 pub async fn run(config: Config, health: Arc<Health>, shutdown: CancellationToken) -> Result<(), SyncError> {
     let config = Arc::new(with_real_inbox(config)?);
     let checkpoints = Checkpoints::open(&config.state_dir)?;
-    let indexes = RecordIndexes::of(&config.state_dir);
-    // An inbox that cannot be watched is scanned; `/readyz` and the log say why.
+    // If the inbox cannot be watched, it is only scanned; `/readyz` and the log say why.
     let (watch, started) = Watch::start(&config.inbox);
     let started = started.map_err(|error| cannot_watch(&error));
     if let Err(reason) = &started {
         tracing::warn!(reason, "scanning without events");
     }
     health.set_watcher(started);
-    // From here on systemd counts it as started, whether or not the database is there: `/readyz` tells.
+    // From here on systemd counts the process as started, even if the database is away; `/readyz`
+    // reports the database.
     tell_systemd(&[NotifyState::Ready]);
     let opening = open_sink(&config, Patience::Endless, &shutdown);
     let Some(sink) = unless_stopped(beating(&health, opening), &shutdown).await? else { return Ok(()) };
     let sink = Arc::new(sink);
     tracing::info!(inbox = %config.inbox.display(), database = %config.database_url, "watching");
-    let session = Session {
-        config,
-        sink: Arc::clone(&sink),
-        checkpoints,
-        indexes,
-        turns: Turns::default(),
-        board: health.board.clone(),
-        shutdown: shutdown.clone(),
-    };
+    let session = Session::new(config, checkpoints, Arc::clone(&sink), health.board.clone(), shutdown.clone());
     let keeper = tokio::spawn(keep_lease(session.clone()));
     let result = run_loop(session, watch, &health).await;
     keeper.abort();
@@ -96,7 +92,8 @@ pub async fn run(config: Config, health: Arc<Health>, shutdown: CancellationToke
     result
 }
 
-/// One file has one path in the ledger, also for `sync` when a link leads to the inbox.
+/// Resolves links in the path of the inbox, so that a file has the same path in the ledger for
+/// `run` and for `sync`.
 fn with_real_inbox(config: Config) -> Result<Config, SyncError> {
     let failed = |error| SyncError::state(&config.inbox, error);
     make_folders(&config.inbox).map_err(failed)?;
@@ -115,26 +112,28 @@ async fn run_loop(session: Session, watch: Watch, health: &Arc<Health>) -> Resul
             started.turn().await
         }
     };
-    // The keeper stops the loop when the lease is lost; then this says so.
+    // If the lease was lost, `keep_lease` stopped the loop. Ask once more to return that as the
+    // reason.
     match tokio::time::timeout(FAREWELL_MAX, sink.db.keep_lease()).await {
         Ok(Err(SyncError::LeaseLost)) => Err(SyncError::LeaseLost),
         _ => result,
     }
 }
 
-/// Gives the lease up, so that the next process need not wait, and leaves SQLite's database whole in its main file.
+/// Gives up the lease, so that the next process need not wait, and closes the database, so that
+/// SQLite leaves all data in its main file.
 pub async fn say_farewell(sink: &Sink) {
-    // What still runs was given its time, and would hold up both.
+    // Statements that still run had their time to end, and would delay the next two steps.
     sink.db.interrupt();
     if let Some(reason) = in_time(sink.give_up_lease()).await {
-        tracing::warn!(reason, "the lease was not given up and runs out by itself");
+        tracing::warn!(reason, "the lease was not given up; it expires by itself");
     }
     if let Some(reason) = in_time(sink.close_database()).await {
         tracing::warn!(reason, "the database was not closed");
     }
 }
 
-/// Why the last words did not reach the database.
+/// Runs a last request to the database; returns why it failed, if it did.
 async fn in_time(words: impl Future<Output = Result<(), SyncError>>) -> Option<String> {
     match tokio::time::timeout(FAREWELL_MAX, words).await {
         Ok(said) => said.err().map(|error| error.to_string()),
@@ -142,7 +141,7 @@ async fn in_time(words: impl Future<Output = Result<(), SyncError>>) -> Option<S
     }
 }
 
-/// Beats while something is awaited, so that the watchdog does not take patience for a hang.
+/// Keeps the watchdog alive while `work` runs, so that it does not mistake a long wait for a hang.
 async fn beating<T>(health: &Health, work: impl Future<Output = T>) -> T {
     tokio::pin!(work);
     loop {
@@ -153,7 +152,8 @@ async fn beating<T>(health: &Health, work: impl Future<Output = T>) -> T {
     }
 }
 
-/// `None` when the process was asked to stop first; what is cut off then is as safe as in a crash.
+/// Runs `work`; returns `None` if the process was asked to stop first. Work that is cut off then is
+/// as safe as in a crash.
 pub async fn unless_stopped<T>(
     work: impl Future<Output = Result<T, SyncError>>,
     shutdown: &CancellationToken,
@@ -171,7 +171,7 @@ pub async fn unless_stopped<T>(
     }
 }
 
-/// Keeps the lease between commits; ends the process when it is lost.
+/// Renews the lease between commits, and stops the process if the lease is lost.
 pub async fn keep_lease(session: Session) {
     let mut interval = tokio::time::interval(BEAT_INTERVAL);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -184,13 +184,13 @@ pub async fn keep_lease(session: Session) {
     }
 }
 
-/// Passes on the paths of files that an operator approved, as long as nobody has taken them up.
+/// Sends the paths of approved files to the main loop, again and again until the files are taken.
 async fn look_for_approvals(session: Session, approved: mpsc::Sender<Vec<String>>) {
     let mut interval = tokio::time::interval(APPROVALS_INTERVAL);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         interval.tick().await;
-        // A database that is away is noticed, and reported, by those who write.
+        // An error is ignored here: the lanes notice and report a database that is away.
         let paths = session.sink.ledger.approved_paths().await.unwrap_or_default();
         if !paths.is_empty() && approved.send(paths).await.is_err() {
             return;
@@ -207,7 +207,7 @@ struct Loop {
     lanes: JoinSet<LaneEnd>,
     scan_at: Instant,
     look_at: Instant,
-    /// The directory that is watched; another one may stand in its place later.
+    /// Identity of the watched directory. It shows when the directory was replaced by another one.
     watched: Option<Identity>,
 }
 
@@ -302,7 +302,8 @@ impl Loop {
         }
     }
 
-    /// A directory that was removed and made anew is silent until it is watched again.
+    /// Watches the inbox again if its directory was removed and created again: the old watch
+    /// reports nothing of the new directory.
     fn check_watch(&mut self) {
         let identity = identity_of(&self.session.config);
         if identity.is_some() && identity == self.watched && !self.watch.is_lost() {
@@ -319,7 +320,7 @@ impl Loop {
                 Err(reason) => tracing::warn!(reason, "scanning without events"),
             }
         }
-        // Whatever arrived meanwhile sent no event.
+        // Files that arrived in the meantime caused no event.
         if self.watched.is_some() {
             self.scan_at = Instant::now();
         }
@@ -335,7 +336,8 @@ impl Loop {
         }
     }
 
-    /// Files as they are on disk were done with until now.
+    /// Forgets approved files, so that a scan takes them: they did not change on disk, so the inbox
+    /// counts them as done.
     fn take_up(&mut self, approved: &[String]) {
         for path in approved {
             if self.inbox.forget(path) {
@@ -360,7 +362,7 @@ impl Loop {
         let paths = end.files.iter().map(|(file, _)| file.path_text()).collect();
         let ledger = self.session.sink.ledger.newest_files_at(paths).await;
         if let Err(error) = &ledger {
-            // What the ledger did not tell now, the next look asks again.
+            // The next scan asks the ledger again.
             tracing::warn!(reason = %error, "the ledger did not answer");
         }
         for (file, report) in end.files {
@@ -370,7 +372,7 @@ impl Loop {
                     None => self.inbox.note_unreadable(&file),
                 }
             }
-            // A file that changed while it was read waits again; so does one that was dropped meanwhile.
+            // A file that changed or was replaced in the meantime waits until it settles again.
             self.inbox.wait_again(&file);
         }
         match end.fatal {
@@ -380,7 +382,7 @@ impl Loop {
     }
 }
 
-/// Each lane stops after the chunk in hand.
+/// Waits for all lanes; each stops after its current chunk.
 async fn drain(lanes: &mut JoinSet<LaneEnd>) -> Result<(), SyncError> {
     while let Some(end) = lanes.join_next().await {
         if let Ok(LaneEnd { fatal: Some(error), .. }) = end
@@ -392,7 +394,7 @@ async fn drain(lanes: &mut JoinSet<LaneEnd>) -> Result<(), SyncError> {
     Ok(())
 }
 
-/// Device and inode.
+/// Device and inode of a directory.
 type Identity = (u64, u64);
 
 fn identity_of(config: &Config) -> Option<Identity> {
@@ -409,7 +411,7 @@ fn beat(health: &Health, backlog: Option<usize>) {
     tell_systemd(&[NotifyState::Watchdog]);
 }
 
-/// Does nothing when systemd did not start the process.
+/// Tells systemd a state. Does nothing if systemd did not start the process.
 fn tell_systemd(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
         tracing::warn!(reason = %error, "systemd was not told");

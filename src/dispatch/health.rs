@@ -1,4 +1,4 @@
-//! Health: whether the process can work, as monitoring and systemd ask for it.
+//! Health: whether the process can work, for monitoring and for systemd.
 
 use crate::process::progress::Board;
 use crate::sink::Sink;
@@ -6,29 +6,30 @@ use crate::source::find::blind_spots::BlindSpots;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-/// The main loop turns at least every second; silent for so long, it hangs.
+/// The main loop turns at least every second. After this long without a turn, it counts as hung.
 const STALL_MAX: Duration = Duration::from_secs(60);
 
-/// How long the database may take to answer a health check.
+/// How long the database may take to answer a health check, before it counts as away.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What the parts of the daemon tell about themselves.
+/// The state that the parts of the daemon report about themselves.
 #[derive(Debug)]
 pub struct Health {
-    /// When the process started.
+    /// When the process started, for its uptime.
     pub started: Instant,
     beat: Mutex<Instant>,
     watcher: Mutex<Result<(), String>>,
     sink: RwLock<Option<Arc<Sink>>>,
     backlog: Mutex<usize>,
     blind_spots: Mutex<BlindSpots>,
-    /// The files at work.
+    /// The files at work and their steps, to find stuck ones.
     pub board: Board,
     stuck_after: Duration,
 }
 
 impl Health {
-    /// Of a process that starts; a file may stand still for so long.
+    /// The health of a process that is starting. A file without progress for `stuck_after` counts
+    /// as stuck.
     pub fn new(stuck_after: Duration) -> Self {
         let now = Instant::now();
         Self {
@@ -43,7 +44,7 @@ impl Health {
         }
     }
 
-    /// The main loop turned, or waits for something that it must not go on without.
+    /// Records that the main loop turned, or that it waits for something that it needs.
     pub fn beat(&self, backlog: Option<usize>) {
         *lock(&self.beat) = Instant::now();
         if let Some(backlog) = backlog {
@@ -51,7 +52,7 @@ impl Health {
         }
     }
 
-    /// The watcher works, or why it does not; whether that is news.
+    /// Sets whether the watcher works, or why not. Returns whether this is a change.
     pub fn set_watcher(&self, state: Result<(), String>) -> bool {
         let mut watcher = lock(&self.watcher);
         let is_news = *watcher != state;
@@ -59,7 +60,7 @@ impl Health {
         is_news
     }
 
-    /// The database is open.
+    /// Sets the open database; `None` when it is closed.
     pub fn set_sink(&self, sink: Option<Arc<Sink>>) {
         *self.sink.write().unwrap_or_else(PoisonError::into_inner) = sink;
     }
@@ -69,12 +70,12 @@ impl Health {
         self.sink.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Files that wait or are worked on.
+    /// Number of files that wait or are worked on.
     pub fn backlog(&self) -> usize {
         *lock(&self.backlog)
     }
 
-    /// What the last scan could not look at; what is news of it is logged.
+    /// Sets what the last scan could not look at, and logs the changes.
     pub fn set_blind_spots(&self, blind_spots: &BlindSpots) {
         let before = std::mem::replace(&mut *lock(&self.blind_spots), blind_spots.clone());
         blind_spots.log_changes(&before);
@@ -85,7 +86,7 @@ impl Health {
         lock(&self.blind_spots).clone()
     }
 
-    /// Why the process cannot work; empty when it can.
+    /// Why the process itself does not work; empty if it does. For `/healthz`.
     pub fn faults(&self) -> Vec<String> {
         let silent = lock(&self.beat).elapsed();
         if silent > STALL_MAX {
@@ -94,7 +95,7 @@ impl Health {
         Vec::new()
     }
 
-    /// Why nothing can be synced at the moment; empty when it can.
+    /// Why nothing can be synced at the moment; empty if files can be synced. For `/readyz`.
     pub async fn obstacles(&self) -> Vec<String> {
         let mut obstacles = self.faults();
         obstacles.extend(lock(&self.watcher).clone().err());

@@ -1,10 +1,11 @@
-//! Inbox: which files of the watched directory are new and have settled.
+//! Inbox: decides which files of the watched directory are new and have settled.
 //!
-//! A file that was seen to be closed is settled when it has not changed for `settle_ms`; any other when it
-//! has not changed for `settle_scan_ms`, which its inode's change time may prove at once.
+//! If an event reported that a file was closed, it is settled once it has not changed for
+//! `settle_ms`. Any other file is settled once it has not changed for `settle_scan_ms`; the change
+//! time of its inode may prove this at the first look.
 //!
-//! The ledger is asked about paths that are there, a batch at a time, and what it says of each is kept as a few bytes: a
-//! ledger of millions of paths that are gone takes no memory.
+//! The ledger is asked only about paths that exist, in batches, and its answer is kept as a few
+//! bytes per path. So millions of paths in the ledger whose files are gone take no memory.
 
 use crate::config::Config;
 use crate::dispatch::lanes::lanes_of;
@@ -27,40 +28,42 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use xxhash_rust::xxh3::Xxh3;
 
-/// Files that a lane takes at once: the others come right after it, and meanwhile the main loop learns
-/// what became of these, and newer files of other lanes get their turn.
+/// Files that a lane takes at a time; the rest follow right after. The limit lets the main loop
+/// learn the results of these files, and gives newer files of other lanes a turn.
 const LANE_FILES_MAX: usize = 500;
 
-/// Files that a scan hands over at once: as many as one query of the ledger asks for.
+/// Files that a scan hands over at a time: as many as one query of the ledger asks for.
 const SCANNED_FILES: usize = 500;
 
-/// Files that are not in the ledger as they are.
+/// The files of the watched directory that are new or changed compared with the ledger.
 #[derive(Debug)]
 pub struct Inbox {
     config: Arc<Config>,
     root: Arc<Path>,
-    /// What the ledger says of paths that are there. What does not fit is asked for at each scan.
+    /// The ledger's answers about paths that exist. The ledger is asked again at each scan about
+    /// paths that do not fit.
     known: HashMap<PathKey, Known>,
     waiting: BTreeMap<PathBuf, Waiting>,
-    /// How many files of which lanes are being worked on.
+    /// Number of files at work in each busy lane.
     busy: HashMap<Lane, usize>,
-    /// Where tidegate writes below the inbox itself.
+    /// Directories below the inbox that tidegate itself writes to. Their files are not exports.
     own_dirs: Vec<PathBuf>,
-    /// Number of the last scan: what it has not seen is gone.
+    /// Number of the last scan. Entries with an older number are gone from the directory.
     scan: u32,
-    /// What moments are counted from.
+    /// Start of the clock of `Known::retry_at_s`.
     started: Instant,
 }
 
-/// What of a ledger's record tells whether a file is the same: one of millions, so it is small.
+/// The part of a ledger line that tells whether a file is unchanged. Small, because there may be
+/// millions.
 #[derive(Debug)]
 struct Known {
-    /// Of the file as it was seen, and the rules it was read under.
+    /// Digest of the file's stamp and of the rules that it was read under.
     digest: u64,
     scan: u32,
-    /// Failed files are tried again, but not at once: seconds since the start, 0 for all others.
+    /// When a failed file is tried again, in seconds since the start; 0 for all other files.
     retry_at_s: u32,
-    /// Refused files are tried again under other rules.
+    /// Set for a quarantined file, which is tried again once its rules change.
     is_refused: bool,
 }
 
@@ -68,27 +71,28 @@ struct Known {
 struct Waiting {
     file: SourceFile,
     unchanged_since: Instant,
-    /// When it was settled last, or came.
+    /// When the file was last settled, or when it appeared.
     unsettled_since: Instant,
     is_closed: bool,
-    /// It has not settled for so long that nobody waits for it.
+    /// Set if the file has not settled for `settle_max`, so that newer files no longer wait for it.
     is_restless: bool,
     scan: u32,
 }
 
-/// Files that can be synced now, by lane, and when to look again.
+/// Files that can be synced now, and when to look again.
 #[derive(Debug, Default)]
 pub struct Ready {
-    /// Settled files of lanes that nobody works on.
+    /// Settled files of lanes that are not busy.
     pub lanes: Vec<(Lane, Vec<SourceFile>)>,
-    /// When the next one may have settled.
+    /// When the next file may have settled.
     pub look_at: Option<Instant>,
-    /// Files that have changed for so long that nobody waits for them from now on.
+    /// Files that have not settled for so long that newer files no longer wait for them. Each is
+    /// named once.
     pub restless: Vec<SourceFile>,
 }
 
 impl Inbox {
-    /// An inbox that nobody has looked at yet.
+    /// An inbox before its first scan.
     pub fn new(config: Arc<Config>) -> Self {
         Self {
             root: Arc::from(config.inbox.as_path()),
@@ -102,12 +106,12 @@ impl Inbox {
         }
     }
 
-    /// Looks at every file below the inbox, and says what could not be looked at. Files that it does not know are asked of
-    /// the ledger, if there is one yet.
+    /// Scans every file below the inbox, and returns what could not be read. Asks the ledger, if it
+    /// is open, about paths that it does not know yet.
     ///
     /// # Errors
     ///
-    /// When the database fails; then what it did not tell is for the next look.
+    /// When the database fails. The next scan then asks about the remaining paths.
     pub async fn look_at_everything(
         &mut self,
         sink: Option<&Sink>,
@@ -142,7 +146,7 @@ impl Inbox {
         Ok(blind_spots)
     }
 
-    /// Looks at files that the ledger was asked about before, and returns the others.
+    /// Updates files whose ledger line is already known, and returns the others.
     fn see_known(&mut self, files: Vec<SourceFile>) -> Vec<SourceFile> {
         let mut unknown = Vec::new();
         for file in files {
@@ -158,7 +162,7 @@ impl Inbox {
         unknown
     }
 
-    /// Follows a hint; whether everything is to be looked at.
+    /// Follows a hint from the watcher. Returns whether a full scan is needed.
     pub fn follow(&mut self, hint: &Hint) -> bool {
         match hint {
             Hint::Everything => return true,
@@ -176,7 +180,8 @@ impl Inbox {
         let is_due = |waiting: &&Waiting| self.settles_at(waiting, now) <= now;
         let due: Vec<PathBuf> =
             self.waiting.values().filter(is_due).filter(is_free).map(|waiting| waiting.file.path.clone()).collect();
-        // What changed since it was seen last waits anew, and what was synced meanwhile no more.
+        // A file that changed since the last look starts to wait again; a file that was synced in
+        // the meantime no longer waits.
         due.iter().for_each(|path| self.see_path(path, None));
         let settle_at: Vec<Instant> = self.waiting.values().map(|waiting| self.settles_at(waiting, now)).collect();
         let mut settled = Vec::new();
@@ -212,7 +217,7 @@ impl Inbox {
             if self.busy.contains_key(&lane) {
                 continue;
             }
-            // A newer export does not overtake an older one that is about to settle.
+            // A newer export must not overtake an older one that has not settled yet.
             if let Some(first) = unsettled.get(&lane).and_then(|files| files.first()) {
                 let first = version(first);
                 files.retain(|file| lane.is_none() || version(file) < first);
@@ -230,27 +235,28 @@ impl Inbox {
         lanes
     }
 
-    /// Files that wait or are worked on.
+    /// Number of files that wait or are worked on.
     pub fn backlog(&self) -> usize {
         self.waiting.len() + self.busy.values().sum::<usize>()
     }
 
-    /// A lane is free again.
+    /// Marks a lane as free again.
     pub fn free(&mut self, lane: &Lane) {
         self.busy.remove(lane);
     }
 
-    /// Waits for a file to settle again, unless the ledger knows it as it is now.
+    /// Lets a file wait until it settles again, unless the ledger knows its present version.
     pub fn wait_again(&mut self, file: &SourceFile) {
         self.see_path(&file.path, None);
     }
 
-    /// Forgets what the ledger says of a path, so that the next scan asks it again; `false` when it is forgotten anyway.
+    /// Forgets the ledger's answer about a path, so that the next scan asks again. Returns `false`
+    /// if there was none.
     pub fn forget(&mut self, path: &str) -> bool {
         self.known.remove(&PathKey::of(path)).is_some()
     }
 
-    /// Notes what the ledger knows of a path now.
+    /// Stores the ledger's present answer about a path.
     pub fn note(&mut self, file: &KnownFile) {
         if matches!(file.state, FileState::Pending | FileState::Syncing) {
             self.known.remove(&file.key);
@@ -265,7 +271,7 @@ impl Inbox {
         self.known.insert(file.key, known);
     }
 
-    /// Notes a file that failed before the ledger knew it.
+    /// Stores that a file failed before it got a ledger line.
     pub fn note_unreadable(&mut self, file: &SourceFile) {
         let known = Known {
             digest: digest(file.stamp, rules_digest(file)),
@@ -276,13 +282,13 @@ impl Inbox {
         self.known.insert(PathKey::of(&file.path_text()), known);
     }
 
-    /// When what fails now is tried again; never 0.
+    /// When a file that fails now is tried again, in seconds since the start; never 0.
     fn retry_at_s(&self) -> u32 {
         let at = self.started.elapsed() + self.config.scan_interval;
         u32::try_from(at.as_secs()).unwrap_or(u32::MAX).max(1)
     }
 
-    /// Looks at a path; `is_closed` is what an event just said about it.
+    /// Looks at a path. `is_closed` says what an event just reported about it, if there was one.
     fn see_path(&mut self, path: &Path, is_closed: Option<bool>) {
         match SourceFile::at(&self.root, path, &self.config.datasets) {
             Some(file) if !self.is_excluded(path) => self.see(file, is_closed),
@@ -299,7 +305,7 @@ impl Inbox {
         }
         let now = Instant::now();
         let waiting = self.waiting.get_mut(&file.path);
-        // A look that finds it as it was says nothing new.
+        // Without an event and without a change, there is nothing new.
         if let Some(waiting) = waiting
             && waiting.file.stamp == file.stamp
             && is_closed.is_none()
@@ -308,7 +314,7 @@ impl Inbox {
             return;
         }
         let before = self.waiting.remove(&file.path);
-        // Who sets times and permissions after closing, as copying programs do, is not writing.
+        // Copying programs set times and permissions after they close a file; that is not writing.
         let was_closed = before.as_ref().is_some_and(|waiting| waiting.is_closed && is_same_size(waiting, &file));
         let waiting = Waiting {
             unchanged_since: now,
@@ -321,7 +327,7 @@ impl Inbox {
         self.waiting.insert(waiting.file.path.clone(), waiting);
     }
 
-    /// Whether it is in a hidden folder, or among tidegate's own files.
+    /// Whether a path is hidden, in a hidden folder, or among tidegate's own files.
     fn is_excluded(&self, path: &Path) -> bool {
         let below = path.strip_prefix(&self.config.inbox).unwrap_or(path);
         below.components().any(|component| component.as_os_str().to_string_lossy().starts_with('.'))
@@ -334,7 +340,7 @@ impl Inbox {
             && (known.retry_at_s == 0 || u64::from(known.retry_at_s) > self.started.elapsed().as_secs())
     }
 
-    /// What the ledger has for its rules when they are those of now.
+    /// The digest of the present rules, in the form that the ledger stores for this file.
     fn rules<'a>(&self, file: &'a SourceFile, is_refused: bool) -> Cow<'a, str> {
         match rules_digest(file) {
             fingerprint if is_refused => quarantine::rules(fingerprint, &self.config).into(),
@@ -342,7 +348,8 @@ impl Inbox {
         }
     }
 
-    /// By `now`, so that one that is settled already is so at the moment that is asked about, and not a little later.
+    /// When a file settles. Computed from the caller's `now`, so that a file that has already
+    /// settled gets a time that is not after `now`.
     fn settles_at(&self, waiting: &Waiting, now: Instant) -> Instant {
         if waiting.is_closed {
             return waiting.unchanged_since + self.config.settle;
@@ -358,7 +365,7 @@ fn is_same_size(waiting: &Waiting, file: &SourceFile) -> bool {
     (before.inode, before.size_bytes) == (now.inode, now.size_bytes)
 }
 
-/// Hands over everything below the inbox that may be taken, until nobody wants more.
+/// Scans the inbox and sends its files in batches, until the scan ends or the receiver is gone.
 fn scan_in_batches(
     config: &Config,
     root: &Arc<Path>,
@@ -371,7 +378,7 @@ fn scan_in_batches(
         batch.push(file);
         batch.len() < SCANNED_FILES || batches.blocking_send(std::mem::take(&mut batch)).is_ok()
     });
-    // Nobody there to take them any more is no fault of the scan.
+    // A receiver that is gone is no error of the scan.
     let _ = batches.blocking_send(batch);
     blind_spots
 }
@@ -380,7 +387,8 @@ fn rules_digest(file: &SourceFile) -> &str {
     file.route.as_ref().map_or("", |(dataset, _)| &dataset.fingerprint)
 }
 
-/// 64 bits are enough to tell one version of a path from the next one.
+/// Digest of a file's stamp and rules. 64 bits are enough to distinguish one version of a path from
+/// the next.
 fn digest(stamp: Stamp, rules_digest: &str) -> u64 {
     let mut digest = Xxh3::new();
     for number in [stamp.ledger_size(), stamp.modified_ns, stamp.ledger_inode(), stamp.changed_ns] {

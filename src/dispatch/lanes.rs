@@ -1,5 +1,5 @@
-//! Lanes: files of one dataset and market go one after the other, in the order of their versions;
-//! lanes go side by side.
+//! Lanes: files of one dataset and market are synced one after the other, in the order of their
+//! versions. Different lanes run in parallel.
 
 use crate::dispatch::retry::{Patience, Tried, last_taken_patiently, sync_patiently};
 use crate::error::SyncError;
@@ -14,18 +14,18 @@ use crate::sync::session::Session;
 use crate::sync::unmatched::list_new_unmatched;
 use std::collections::{BTreeMap, HashMap};
 
-/// What became of the files of a lane.
+/// The results of the files of a lane.
 #[derive(Debug)]
 pub struct LaneEnd {
-    /// The lane.
+    /// The lane that is free again.
     pub lane: Lane,
-    /// The files that were tried; `None` for those to be looked at again.
+    /// The files that were tried; `None` for a file that must be looked at again.
     pub files: Vec<(SourceFile, Option<FileReport>)>,
-    /// Why the process cannot go on.
+    /// Why the process cannot continue, if it cannot.
     pub fatal: Option<SyncError>,
 }
 
-/// Sorts files into lanes, each in the order of versions; ties go by path.
+/// Sorts files into lanes, and each lane by version; files of the same version are sorted by path.
 pub fn lanes_of(files: Vec<SourceFile>) -> BTreeMap<Lane, Vec<SourceFile>> {
     let now_ms = now_ms();
     let mut lanes: BTreeMap<Lane, Vec<SourceFile>> = BTreeMap::new();
@@ -38,8 +38,9 @@ pub fn lanes_of(files: Vec<SourceFile>) -> BTreeMap<Lane, Vec<SourceFile>> {
     lanes
 }
 
-/// The files of a lane in the order of the versions that the ledger will give them: new content at a known path is
-/// newer than what was there, whatever its date, so it may have to wait for others.
+/// Sorts the files of a lane by the versions that the ledger will give them. New content at a known
+/// path counts as newer than the old content, whatever its date, so it may have to wait for other
+/// files.
 pub(crate) async fn in_order_of_versions(
     session: &Session,
     patience: Patience,
@@ -58,10 +59,10 @@ pub(crate) async fn in_order_of_versions(
     Ok(files)
 }
 
-/// The version of a file at whose path this one was taken last.
+/// The version that the ledger will give a file, if `last_taken` is the last file at its path.
 fn expected_version(own: Version, last_taken: Option<&FileRecord>) -> Version {
     let ms = match last_taken {
-        // Most likely it is the one that was interrupted.
+        // Most likely it is the same file, whose sync was interrupted.
         Some(last) if matches!(last.state, FileState::Pending | FileState::Syncing) => last.version_ms,
         Some(last) => version::after(own.ms, last.version_ms),
         None => own.ms,
@@ -75,7 +76,7 @@ pub async fn sync_lane(session: Session, lane: Lane, files: Vec<SourceFile>, pat
     aloud("other feeds' files", turn.begin()).await;
     let mut listed = match &lane {
         Some(_) => HashMap::new(),
-        // What fails here is tried below one by one, with all the patience there is.
+        // If this fails, the files are tried one by one below, with the full patience.
         None => list_new_unmatched(&session, &turn, &files).await.unwrap_or_default(),
     };
     let mut end = LaneEnd { lane, files: Vec::with_capacity(files.len()), fatal: None };
@@ -111,7 +112,7 @@ pub async fn sync_lane(session: Session, lane: Lane, files: Vec<SourceFile>, pat
     end
 }
 
-/// One line per file.
+/// Logs the result of a file: one line, and one more for a warning.
 fn log(report: &FileReport) {
     let counts = &report.counts;
     if let Some(warning) = &report.warning {

@@ -1,4 +1,5 @@
-//! Dispatch: who starts a sync and when: the daemon, one run, a plan; lanes, retries, health.
+//! Dispatch: who starts a sync and when. The daemon, a single run and a plan start syncs; the
+//! inbox, lanes and retries decide when; health reports the state.
 
 pub mod daemon;
 pub mod health;

@@ -1,4 +1,4 @@
-//! Once: syncs the files that somebody named, and ends.
+//! Once: syncs the files that were named on the command line, and ends.
 
 use crate::config::Config;
 use crate::dispatch::daemon::{DRAIN_MAX, FAREWELL_MAX, keep_lease, say_farewell, unless_stopped};
@@ -7,12 +7,10 @@ use crate::dispatch::retry::{Patience, open_sink, patiently};
 use crate::dispatch::vanished::note_vanished;
 use crate::error::SyncError;
 use crate::process::progress::Board;
-use crate::process::turns::Turns;
 use crate::sink::ledger::files::{FileRecord, FileState};
 use crate::sink::marts::summary::Revenue;
 use crate::source::find::blind_spots::Places;
 use crate::source::find::scan::SourceFile;
-use crate::source::unchanged::record_index::RecordIndexes;
 use crate::sync::checkpoint::Checkpoints;
 use crate::sync::report::{FileReport, Outcome};
 use crate::sync::session::{Session, clear_up};
@@ -21,32 +19,32 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-/// What the paths of a command line name.
+/// The files and folders that the paths of a command line name.
 #[derive(Debug, Default)]
 pub struct Found {
-    /// The files.
+    /// The files to sync.
     pub files: Vec<SourceFile>,
-    /// What cannot be read, and is passed by.
+    /// Paths that cannot be read and are skipped.
     pub unread: Places,
-    /// The folders that were looked through.
+    /// The folders that were searched. Files that are gone from them are noted in the ledger.
     pub folders: Vec<PathBuf>,
 }
 
-/// What became of the files.
+/// The results of all files.
 #[derive(Debug, Default)]
 pub struct Once {
     /// The files that were tried.
     pub reports: Vec<FileReport>,
     /// Paths of files that changed while they were read.
     pub left: Vec<String>,
-    /// What could not be read.
+    /// Paths that could not be read.
     pub unread: Places,
-    /// What the markets sold, once all files are done.
+    /// The revenue of each market, once all files are done.
     pub revenues: Vec<Revenue>,
 }
 
 impl Once {
-    /// Whether every file is done with and none needs somebody.
+    /// Whether every file is done and none needs an operator.
     pub fn is_whole(&self) -> bool {
         let is_bad =
             |report: &FileReport| matches!(report.outcome, Outcome::Quarantined | Outcome::Held | Outcome::Failed);
@@ -54,12 +52,12 @@ impl Once {
     }
 }
 
-/// Syncs these files; what the ledger says of files that are gone from the folders is noted. `tell`
-/// hears of each file when it is done, or left as it changed.
+/// Syncs these files, and notes in the ledger which files are gone from the searched folders. Calls
+/// `tell` with the report of each file, or with `None` for a file that changed while it was read.
 ///
 /// # Errors
 ///
-/// What ends the process: a passing error that lasted longer than `database_wait`, or a fatal one.
+/// When a passing error lasts longer than `database_wait`, or an error is fatal.
 pub async fn sync_once(
     config: Config,
     found: Found,
@@ -68,11 +66,9 @@ pub async fn sync_once(
 ) -> Result<Once, SyncError> {
     let patience = Patience::Limited(config.database_wait);
     let checkpoints = Checkpoints::open(&config.state_dir)?;
-    let indexes = RecordIndexes::of(&config.state_dir);
     let opening = unless_stopped(open_sink(&config, patience, &shutdown), &shutdown).await?;
     let sink = Arc::new(opening.ok_or(SyncError::Stopped)?);
-    let (config, turns, board) = (Arc::new(config), Turns::default(), Board::default());
-    let session = Session { config, sink: Arc::clone(&sink), checkpoints, indexes, turns, board, shutdown };
+    let session = Session::new(Arc::new(config), checkpoints, Arc::clone(&sink), Board::default(), shutdown);
     let keeper = tokio::spawn(keep_lease(session.clone()));
     let result = sync_all(&session, found, patience, tell).await;
     keeper.abort();
@@ -113,7 +109,8 @@ async fn sync_all(
         }
     }
     if let Some(error) = fatal.or_else(|| session.shutdown.is_cancelled().then_some(SyncError::Stopped)) {
-        // The keeper of the lease stops the work when it is lost; then this says so.
+        // If the lease was lost, `keep_lease` stopped the work. Ask once more to return that as the
+        // reason.
         let kept = tokio::time::timeout(FAREWELL_MAX, session.sink.db.keep_lease()).await;
         let is_lost = matches!((&error, kept), (SyncError::Stopped, Ok(Err(SyncError::LeaseLost))));
         return Err(if is_lost { SyncError::LeaseLost } else { error });
@@ -123,7 +120,7 @@ async fn sync_all(
     Ok(done)
 }
 
-/// A later file of the lane may have superseded one that was held: then nothing is left to approve.
+/// A later file of the lane may have replaced a held one: then there is nothing left to approve.
 fn release(report: &mut FileReport, file: &FileRecord) {
     if file.state == FileState::Synced {
         report.outcome = Outcome::Synced;
@@ -131,7 +128,7 @@ fn release(report: &mut FileReport, file: &FileRecord) {
     }
 }
 
-/// The next lane that ends. Once the work is to stop, a lane has only so long for the chunk in hand.
+/// Waits for the next lane to end. After a stop signal, returns `None` once [`DRAIN_MAX`] is over.
 async fn next_end(
     lanes: &mut JoinSet<LaneEnd>,
     shutdown: &CancellationToken,

@@ -1,6 +1,7 @@
-//! Plan: what a sync of some files would do. It is tried on a scratch database in the state directory that
-//! holds what the real one holds of the files' markets, by the same code as a real sync, so that a plan
-//! and what then happens cannot differ. The scratch database is gone when the plan is made.
+//! Plan: computes what a sync of some files would do. It syncs them into a scratch database in the
+//! state directory, which holds a copy of the rows of their markets. It uses the same code as a
+//! real sync, so the plan and the sync cannot differ. The scratch database is removed when the plan
+//! is made.
 
 use crate::config::{Config, Limits};
 use crate::dispatch::lanes::{in_order_of_versions, lanes_of};
@@ -11,7 +12,7 @@ use crate::feed::layout::{Layout, Role, SchemaChange, Shapes};
 use crate::feed::row_format::RowFormat;
 use crate::process::modes::make_folders;
 use crate::process::progress::Board;
-use crate::process::turns::{Turn, Turns};
+use crate::process::turns::Turn;
 use crate::sink::Sink;
 use crate::sink::scratch::{Columns, EXAMPLES_MAX, Example, PlannedChange, RejectExample, TotalKey};
 use crate::source::find::blind_spots::Places;
@@ -20,7 +21,6 @@ use crate::source::format::Format;
 use crate::source::rows::repaired::{RepairedRow, repaired_rows};
 use crate::source::survey::survey;
 use crate::source::text::{Text, read_text};
-use crate::source::unchanged::record_index::RecordIndexes;
 use crate::sync::checkpoint::Checkpoints;
 use crate::sync::report::{FileReport, Outcome};
 use crate::sync::session::{Session, blocking};
@@ -36,75 +36,75 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-/// The scratch database is never away.
+/// The scratch database is a local file and never away, so nothing is tried again.
 const PATIENCE: Patience = Patience::Limited(Duration::ZERO);
 
-/// What a sync of some files would do.
+/// The effects that a sync of some files would have.
 #[derive(Debug, Serialize)]
 pub struct Plan {
-    /// File by file, in the order in which they would be synced.
+    /// The effects of each file, in the order in which the files would be synced.
     pub files: Vec<PlannedFile>,
-    /// Sums over the marts' groups that would change.
+    /// Totals of mart columns that would change.
     pub totals: Vec<TotalChange>,
-    /// What cannot be read, and is passed by.
+    /// Paths that cannot be read and are skipped.
     pub unread: Places,
 }
 
-/// What a sync of one file would do, after those before it.
+/// The effects of one file, after the files before it.
 #[derive(Debug, Serialize)]
 pub struct PlannedFile {
-    /// What the sync would report.
+    /// The report that the sync would print.
     #[serde(flatten)]
     pub report: FileReport,
-    /// How it is written.
+    /// The format of the file, for people; `None` if it was not read.
     pub format: Option<String>,
-    /// Its columns, in its order.
+    /// The columns of the file, in their order.
     pub columns: Vec<PlannedColumn>,
-    /// What changes in the tables' columns.
+    /// Columns of tables that would be added or widened.
     pub schema_changes: Vec<PlannedChange>,
-    /// The first rows that would be new, modified or deleted, of each table.
+    /// The first rows of each table that would be new, modified or deleted.
     pub examples: Vec<Example>,
     /// The first rows that cannot be loaded.
     pub rejects: Vec<RejectExample>,
-    /// The first rows whose shifted cells are put back.
+    /// The first rows whose shifted cells would be repaired.
     pub repairs: Vec<RepairedRow>,
 }
 
 /// A column of a file.
 #[derive(Debug, Serialize)]
 pub struct PlannedColumn {
-    /// Name in the file.
+    /// Name of the column in the file.
     pub name: String,
-    /// Name in the table.
+    /// Name of the column in the table.
     pub column: String,
-    /// The table.
+    /// The table that the column belongs to.
     pub table: String,
-    /// What it holds.
+    /// The kind of the column in the table.
     pub kind: &'static str,
 }
 
-/// A sum before and after.
+/// A total of a mart column before and after a sync.
 #[derive(Debug, Serialize)]
 pub struct TotalChange {
-    /// The mart.
+    /// Name of the mart.
     pub mart: String,
-    /// The market.
+    /// Name of the market.
     pub market: String,
-    /// The currency, where the mart has one.
+    /// Currency of the total, if the mart has one.
     pub currency_symbol: Option<String>,
-    /// The column.
+    /// Name of the mart column.
     pub column: String,
-    /// Sum over the groups now.
+    /// Sum over all groups now.
     pub before: Decimal,
-    /// Sum over the groups after a sync.
+    /// Sum over all groups after the sync.
     pub after: Decimal,
 }
 
-/// Tries a sync of these files.
+/// Syncs these files into a scratch database, and returns the effects.
 ///
 /// # Errors
 ///
-/// When the database or the state directory fails, or the process is to end.
+/// When the database or the state directory fails, or the process must end.
 pub async fn plan(config: &Config, files: Vec<SourceFile>, shutdown: &CancellationToken) -> Result<Plan, SyncError> {
     let state_dir = StateDir::make(&config.state_dir)?;
     let directory = state_dir.scratch()?;
@@ -118,21 +118,15 @@ pub async fn plan(config: &Config, files: Vec<SourceFile>, shutdown: &Cancellati
     let sink = match filled.await {
         Ok(Some(sink)) => sink,
         Ok(None) => empty_scratch(&scratch_config, shutdown).await?,
-        // A sync would make it.
+        // A sync would create the database.
         Err(SyncError::NoDatabase { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
             empty_scratch(&scratch_config, shutdown).await?
         }
         Err(error) => return Err(error),
     };
-    let session = Session {
-        checkpoints: Checkpoints::open(&scratch_config.state_dir)?,
-        indexes: RecordIndexes::of(&scratch_config.state_dir),
-        config: Arc::new(scratch_config),
-        sink: Arc::new(sink),
-        turns: Turns::default(),
-        board: Board::default(),
-        shutdown: shutdown.clone(),
-    };
+    let checkpoints = Checkpoints::open(&scratch_config.state_dir)?;
+    let config = Arc::new(scratch_config);
+    let session = Session::new(config, checkpoints, Arc::new(sink), Board::default(), shutdown.clone());
     let turn = session.turns.turn();
     turn.begin().await;
     let before = session.sink.totals_of_marts().await?;
@@ -153,9 +147,9 @@ pub async fn plan(config: &Config, files: Vec<SourceFile>, shutdown: &Cancellati
     Ok(Plan { files: planned, totals, unread: Places::default() })
 }
 
-/// An empty scratch database: nothing was ever synced.
+/// Creates an empty scratch database.
 async fn empty_scratch(scratch_config: &Config, shutdown: &CancellationToken) -> Result<Sink, SyncError> {
-    // An attempt that the database cut off may have left a part.
+    // An attempt that failed in the middle may have left some files.
     for entry in std::fs::read_dir(&scratch_config.state_dir).map_err(|error| failed(scratch_config, error))? {
         let path = entry.map_err(|error| failed(scratch_config, error))?.path();
         if path.is_file() {
@@ -173,7 +167,7 @@ async fn plan_file(session: &Session, turn: &Arc<Turn>, source_file: &SourceFile
     let before = session.sink.tables.shapes();
     let looked = match &source_file.route {
         None => None,
-        // What cannot be read as a whole cannot be described either; the report says why.
+        // A file that cannot be read cannot be described either; its report says why.
         Some((dataset, _)) => look(session, turn, source_file, dataset).await.ok(),
     };
     let widened = looked.as_ref().map(Looked::widened).unwrap_or_default();
@@ -203,13 +197,13 @@ async fn plan_file(session: &Session, turn: &Arc<Turn>, source_file: &SourceFile
     })
 }
 
-/// A file that was looked at.
+/// A file after its survey, with what a plan shows of it.
 struct Looked {
     text: Text,
     format: Format,
     layout: Layout,
     dataset: Arc<Dataset>,
-    /// What it would change in the tables' columns.
+    /// Columns of tables that the file would add or widen.
     changes: Vec<SchemaChange>,
 }
 
@@ -220,6 +214,9 @@ async fn look(
     dataset: &Arc<Dataset>,
 ) -> Result<Looked, SyncError> {
     let dataset = settle_dataset(session, turn, source_file, dataset).await?;
+    let market = source_file.route.as_ref().map_or("", |(_, route)| route.market.as_str());
+    let number_forms = session.sink.ledger.number_forms(&dataset.name, market).await?;
+    let dataset = Arc::new(dataset.with_number_forms(number_forms));
     let (content, _) = hash_in_turn(session, turn, source_file).await?;
     let (config, shapes) = (Arc::clone(&session.config), session.sink.tables.shapes());
     blocking(move || {
@@ -232,13 +229,13 @@ async fn look(
 }
 
 impl Looked {
-    /// Columns whose kind it would change.
+    /// Columns whose kind the file would change.
     fn widened(&self) -> Columns {
         let widened = self.changes.iter().filter(|change| change.widened_from.is_some());
         widened.map(|change| (change.table.clone(), change.column.name.clone())).collect()
     }
 
-    /// The first of its repaired rows.
+    /// The first rows with repaired cells, at most [`EXAMPLES_MAX`].
     async fn repairs(self, limits: Limits, rows_repaired: u64) -> Result<Vec<RepairedRow>, SyncError> {
         let rows_max = usize::try_from(rows_repaired.min(EXAMPLES_MAX)).expect("a few");
         let Self { text, format, layout, dataset, .. } = self;
@@ -273,7 +270,7 @@ fn markets_of(files: &[SourceFile]) -> Vec<String> {
     markets.into_iter().cloned().collect()
 }
 
-/// Sums that differ; a group that is not there adds nothing.
+/// Totals that differ. A missing total counts as 0.
 fn changes(before: &BTreeMap<TotalKey, Decimal>, after: &BTreeMap<TotalKey, Decimal>) -> Vec<TotalChange> {
     let keys: BTreeSet<&TotalKey> = before.keys().chain(after.keys()).collect();
     let sum = |totals: &BTreeMap<TotalKey, Decimal>, key: &TotalKey| totals.get(key).copied().unwrap_or_default();
@@ -288,7 +285,7 @@ fn changes(before: &BTreeMap<TotalKey, Decimal>, after: &BTreeMap<TotalKey, Deci
     keys.into_iter().map(change).filter(|change| change.before != change.after).collect()
 }
 
-/// The state directory: made if it is missing, and then removed again.
+/// The state directory. If it does not exist, it is created, and removed again on drop.
 struct StateDir {
     path: PathBuf,
     is_new: bool,
@@ -301,7 +298,7 @@ impl StateDir {
         Ok(Self { path: path.to_owned(), is_new })
     }
 
-    /// A directory in it that goes when it is dropped.
+    /// Creates a directory in the state directory that is removed on drop.
     fn scratch(&self) -> Result<TempDir, SyncError> {
         let scratch = tempfile::Builder::new().prefix("plan-").tempdir_in(&self.path);
         scratch.map_err(|error| SyncError::state(&self.path, error))
@@ -311,7 +308,7 @@ impl StateDir {
 impl Drop for StateDir {
     fn drop(&mut self) {
         if self.is_new {
-            // Somebody else may have put something into it meanwhile; then it stays.
+            // If another process has put a file into it in the meantime, the directory stays.
             let _ = std::fs::remove_dir(&self.path);
         }
     }

@@ -1,5 +1,5 @@
-//! Retry: waits for a database that is away, with backoff and jitter, and says what became of a file
-//! that failed. The one place where anything is tried again.
+//! Retry: waits for a database that is away, with backoff and jitter, and records the state of a
+//! file that failed. This is the only place where anything is tried again.
 
 use crate::config::Config;
 use crate::error::{SyncError, Verdict};
@@ -18,44 +18,44 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
-/// First and longest pause between two attempts; each is up to twice as long by jitter, so that many
-/// daemons do not come back to a server in step. Longer ones would spare a server that is away nothing
-/// worth the wait once it is back.
+/// First and longest pause between two attempts. Jitter makes each pause up to twice as long, so
+/// that many daemons do not return to a server at the same moment. Longer pauses would hardly help
+/// a server that is away, and would delay the work once it is back.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(3);
 
 /// How long to wait for a database that is away.
 #[derive(Clone, Copy, Debug)]
 pub enum Patience {
-    /// Until it comes back.
+    /// Wait until the database is back.
     Endless,
-    /// So long without one success.
+    /// Give up after this long without a success.
     Limited(Duration),
 }
 
-/// What is to be done with a file after it was tried.
+/// What to do with a file after an attempt.
 #[derive(Debug)]
 pub enum Tried {
-    /// It is done with, one way or another.
+    /// The file is done: synced, failed, quarantined or held.
     Ended(Box<FileReport>),
-    /// Look at it again when it has settled.
+    /// The file changed while it was read: look at it again when it has settled.
     Later,
 }
 
-/// Opens the database, waiting while it is away.
+/// Opens the database; waits while it is away.
 ///
 /// # Errors
 ///
-/// When waiting does not help, or patience ended.
+/// When waiting does not help, or the patience ends.
 pub async fn open_sink(config: &Config, patience: Patience, shutdown: &CancellationToken) -> Result<Sink, SyncError> {
     patiently(patience, shutdown, async || Box::pin(Sink::open(config, shutdown)).await).await
 }
 
-/// Asks something of the database, again and again while it is away.
+/// Asks the database something, and tries again while it is away.
 ///
 /// # Errors
 ///
-/// When waiting does not help, or patience ended.
+/// When waiting does not help, or the patience ends.
 pub async fn patiently<T>(
     patience: Patience,
     shutdown: &CancellationToken,
@@ -70,17 +70,18 @@ pub async fn patiently<T>(
     }
 }
 
-/// Asks which version of each path was taken last, again and again while the database is away.
+/// Asks which version of each path was taken last, and tries again while the database is away.
 ///
 /// # Errors
 ///
-/// When waiting does not help, or patience ended.
+/// When waiting does not help, or the patience ends.
 pub async fn last_taken_patiently(
     session: &Session,
     paths: &[String],
     patience: Patience,
 ) -> Result<HashMap<String, FileRecord>, SyncError> {
-    // Not `patiently`: the compiler cannot see that its future may go to another thread when lanes wait in it.
+    // This does not use `patiently`: with it, the compiler cannot prove that the future of a lane
+    // is `Send`.
     let mut pauses = Pauses::new(patience);
     loop {
         match session.sink.ledger.last_taken_files_at(paths).await {
@@ -90,11 +91,11 @@ pub async fn last_taken_patiently(
     }
 }
 
-/// Syncs a file, again and again while the database is away.
+/// Syncs a file, and tries again while the database is away.
 ///
 /// # Errors
 ///
-/// When the process cannot go on.
+/// When the process cannot continue.
 pub async fn sync_patiently(
     session: &Session,
     turn: &Arc<Turn>,
@@ -111,7 +112,7 @@ pub async fn sync_patiently(
         match error.verdict() {
             Verdict::Retry => match pauses.after(error, session.sink.db.last_commit(), &session.shutdown).await {
                 Ok(()) => {}
-                // Another file may need less room than this one.
+                // Only this file fails: another one may need less disk space.
                 Err(error @ (SyncError::Spool { .. } | SyncError::Read { .. })) => {
                     return Ok(Tried::Ended(Box::new(give_up(session, source_file, &error, started).await?)));
                 }
@@ -123,13 +124,13 @@ pub async fn sync_patiently(
             }
             Verdict::Fatal => return Err(error),
             Verdict::Quarantine | Verdict::Fail => {
-                // The state of the file goes to the same database, which may be gone by now.
+                // The state of the file is written to the same database, which may be away by now.
                 match give_up(session, source_file, &error, started).await {
                     Ok(report) => return Ok(Tried::Ended(Box::new(report))),
                     Err(away) if matches!(away.verdict(), Verdict::Retry | Verdict::Fatal) => {
                         pauses.after(away, session.sink.db.last_commit(), &session.shutdown).await?;
                     }
-                    // The ledger could not be told, but one file's fault is no reason to stop.
+                    // The ledger refused the state, but an error of one file is no reason to stop.
                     Err(refused) => {
                         tracing::error!(reason = %refused, "the ledger did not take the state of a file");
                         let report = unknown_report(source_file, Outcome::Failed, error.to_string(), started);
@@ -141,7 +142,7 @@ pub async fn sync_patiently(
     }
 }
 
-/// A panic costs the file, not the process.
+/// Syncs a file in a task of its own, so that a panic fails the file and not the process.
 async fn sync_contained(
     session: &Session,
     turn: &Arc<Turn>,
@@ -168,7 +169,7 @@ async fn give_up(
     let newest = session.sink.ledger.newest_file(&source_file.path_text()).await?;
     let mut file = match newest {
         Some(file) if file.state == FileState::Syncing => file,
-        // It did not come as far as a line of its own.
+        // The file failed before it got a ledger line.
         newest if matches!(error, SyncError::Read { .. } | SyncError::Damaged { .. }) => {
             let (file, is_old_news) = list_unhashed(session, source_file, newest, state, &reason).await?;
             return Ok(FileReport { is_old_news, ..report(source_file, &file, outcome, started) });
@@ -187,11 +188,12 @@ async fn give_up(
     Ok(report(source_file, &file, outcome, started))
 }
 
-/// Tells of a file that changes all the time and is passed by: files of its lane do not wait for it any longer.
+/// Logs and records a file that keeps changing and is passed by: newer files of its lane no longer
+/// wait for it.
 pub async fn list_restless(session: &Session, source_file: &SourceFile) {
     let reason = format!(
-        "it has changed all the time for settle_max_ms ({}): newer files of its market do not wait for it any longer; it is \
-         taken when it settles",
+        "it has kept changing for settle_max_ms ({}): newer files of its market no longer wait for it; it is taken \
+         when it settles",
         session.config.settle_max.as_millis()
     );
     tracing::warn!(path = source_file.path_text(), reason, "file passed by");
@@ -204,8 +206,8 @@ pub async fn list_restless(session: &Session, source_file: &SourceFile) {
     }
 }
 
-/// Gives a file whose content nobody knows a line in the ledger, with why; whether that is what the line said before. Without
-/// a digest it is the same as no content.
+/// Gives a file whose content is unknown a ledger line with the reason. Returns the line, and
+/// whether it said the same before. The line has no digest, so it never counts as known content.
 async fn list_unhashed(
     session: &Session,
     source_file: &SourceFile,
@@ -244,7 +246,7 @@ async fn list_unhashed(
     Ok((file, is_old_news))
 }
 
-/// A file that failed before the ledger knew it.
+/// The report of a file that failed before it got a ledger line.
 pub(crate) fn unknown_report(
     source_file: &SourceFile,
     outcome: Outcome,
@@ -268,10 +270,10 @@ pub(crate) fn unknown_report(
     }
 }
 
-/// Growing pauses between attempts.
+/// Growing pauses between attempts, until the patience ends.
 struct Pauses {
     patience: Patience,
-    /// The first failure since anything succeeded.
+    /// Time of the first failure since the last success.
     away_since: Option<Instant>,
     pauses: backon::ExponentialBackoff,
 }
@@ -287,8 +289,9 @@ impl Pauses {
         Self { patience, away_since: None, pauses }
     }
 
-    /// Pauses after a passing error; returns any other, and the last one when patience ends. A success
-    /// after the failures so far starts all anew: a long file may meet more than one outage.
+    /// Pauses after a passing error. Returns any other error, and also a passing one when the
+    /// patience ends. A success since the first failure resets the pauses and the patience, because
+    /// a long file may meet more than one outage.
     async fn after(
         &mut self,
         error: SyncError,
@@ -320,12 +323,12 @@ impl Pauses {
     }
 }
 
-/// Asks something of a database that is only looked at, waiting while it is away; `None` when nothing was
-/// ever synced into it.
+/// Asks something of a database that is opened read-only; waits while it is away. `None` if nothing
+/// was ever synced into it.
 ///
 /// # Errors
 ///
-/// When it cannot be reached in time, or refuses.
+/// When the database cannot be reached in time, or refuses the connection.
 pub async fn look_at_database<T>(
     config: &Config,
     ask: impl AsyncFn(&Sink) -> Result<T, SyncError>,
@@ -342,22 +345,23 @@ pub async fn look_at_database<T>(
     .await
 }
 
-/// Opens a database that is only looked at, waiting while it is away; `None` when nothing was ever synced into it. For those
-/// who tell what they read as they read it, and so cannot begin again.
+/// Opens a database read-only; waits while it is away. `None` if nothing was ever synced into it.
+/// For callers that print results while they read them, and so cannot start again.
 ///
 /// # Errors
 ///
-/// When it cannot be reached in time, or refuses.
+/// When the database cannot be reached in time, or refuses the connection.
 pub async fn open_to_look(config: &Config) -> Result<Option<Sink>, SyncError> {
     let patience = Patience::Limited(config.database_wait);
     patiently(patience, &CancellationToken::new(), async || Box::pin(Sink::open_read_only(config)).await).await
 }
 
-/// Waits, as commands do that end, until the database does its work, and makes nothing.
+/// Waits until the database works, at most `database_wait`. Creates nothing.
 ///
 /// # Errors
 ///
-/// [`SyncError::NoDatabase`] when it is a file that is not there; else that it cannot be reached in time, or refuses.
+/// [`SyncError::NoDatabase`] if the database is a file that does not exist; otherwise when it
+/// cannot be reached in time, or refuses the connection.
 pub async fn wait_for_database(config: &Config) -> Result<(), SyncError> {
     let patience = Patience::Limited(config.database_wait);
     patiently(patience, &CancellationToken::new(), async || crate::sink::check(config).await).await

@@ -1,5 +1,6 @@
-//! Vanished: which files that somebody should look after are gone from disk. The ledger is told, so that whoever asks it,
-//! from wherever, counts only what is there.
+//! Vanished: finds files that need an operator but are gone from disk, and marks them in the
+//! ledger. So `status`, metrics and other readers of the ledger count only files that exist, on
+//! whatever machine they run.
 
 use crate::config::{AfterSync, Config};
 use crate::error::SyncError;
@@ -12,21 +13,22 @@ use std::io::ErrorKind;
 use std::path::Path;
 use tokio::time::MissedTickBehavior;
 
-/// Looks for such files below the inbox as often as it is scanned.
+/// Checks the files that need an operator, below the inbox, once every `scan_interval`.
 pub async fn watch_for_vanished(session: Session) {
     let mut interval = tokio::time::interval(session.config.scan_interval);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         interval.tick().await;
         let inbox = session.config.inbox.clone();
-        // A database that is away is noticed, and reported, by those who write rows.
+        // Logged at debug level only: the lanes notice and report a database that is away.
         if let Err(error) = note_vanished(&session, &inbox).await {
             tracing::debug!(reason = %error, "files that are gone were not noted");
         }
     }
 }
 
-/// Notes which of these files below a folder are gone, or are there again.
+/// Marks in the ledger which of the files that need an operator are gone from a folder, and which
+/// are back.
 ///
 /// # Errors
 ///
@@ -52,7 +54,8 @@ struct Changes {
 
 fn changes(files: Vec<LookedFor>, folder: &Path, config: &Config) -> Changes {
     let mut changes = Changes::default();
-    // A folder that is away itself, as on a disk that is not mounted, says nothing of its files.
+    // If the folder itself is missing, for example on a disk that is not mounted, nothing is known
+    // about its files.
     if !folder.is_dir() {
         return changes;
     }
@@ -66,10 +69,10 @@ fn changes(files: Vec<LookedFor>, folder: &Path, config: &Config) -> Changes {
     changes
 }
 
-/// `None` where nobody can tell.
+/// Whether a file is gone; `None` if that cannot be known.
 fn is_gone(file: &LookedFor, folder: &Path, config: &Config) -> Option<bool> {
     let path = path_of(&file.path);
-    // tidegate itself moved or removed it; its rejects are as open as before.
+    // tidegate itself archived or deleted the file; its rejects are still open.
     let is_put_away = file.state == FileState::Synced && config.after_sync != AfterSync::Keep;
     if is_put_away || !path.starts_with(folder) {
         return None;

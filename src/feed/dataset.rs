@@ -3,9 +3,12 @@
 
 use crate::feed::encoding::{Encoding, one_or_several};
 use crate::feed::layout::{column_name, declared_name, shortened};
+use crate::feed::number_form::{ColumnSettings, NumberForm, NumberForms, column_currencies, column_decimals, decimal};
 use crate::feed::words::{one_of, one_of_or_none};
 use crate::values::cell::{NullTokens, hex};
+use crate::values::currency::{Currencies, CurrencyCodes};
 use crate::values::moment::parse_day;
+use crate::values::number::{DecimalSign, Decimals, NumberRules};
 use chrono::NaiveDate;
 use entity::{ColumnShape, IDENTIFIER_CHARS_MAX, Kind, ROW_HASH};
 use regex::Regex;
@@ -163,6 +166,15 @@ pub struct DatasetSettings {
     /// What stands around a cell that holds a delimiter; `auto` or nothing: each file says so itself.
     #[serde(default)]
     pub quote: String,
+    /// What stands before decimals, `.` or `,`; `auto` or nothing: each file proves it.
+    #[serde(default)]
+    pub decimal: String,
+    /// What may stand beside amounts, and the ISO codes that it may mean.
+    #[serde(default)]
+    pub currencies: CurrencyCodes,
+    /// What is said of single columns.
+    #[serde(default)]
+    pub columns: BTreeMap<String, ColumnSettings>,
 }
 
 /// One validated feed.
@@ -205,6 +217,13 @@ pub struct Dataset {
     swallows: HashSet<String>,
     extracts: BTreeMap<String, Regex>,
     forms: BTreeMap<String, Regex>,
+    decimal: Option<DecimalSign>,
+    currencies: Arc<Currencies>,
+    column_decimals: BTreeMap<String, Option<DecimalSign>>,
+    column_currencies: BTreeMap<String, Arc<Currencies>>,
+    number_forms: Arc<NumberForms>,
+    /// What it is in markets of which something else is said.
+    in_markets: BTreeMap<String, Arc<Self>>,
     template: Option<Template>,
     /// Whether it was made for a file; then the file and the ledger decide its key and table.
     pub is_made: bool,
@@ -218,6 +237,8 @@ struct Template {
     /// Names of the configured datasets and their tables.
     taken: HashSet<String>,
     pattern: Regex,
+    /// What holds for all of them.
+    settings: DatasetSettings,
 }
 
 /// The table of a record's lines.
@@ -314,6 +335,12 @@ impl Dataset {
             swallows: declared_names(&settings.swallows),
             extracts: patterns("extracts", &settings.extracts)?,
             forms: patterns("forms", &settings.forms)?,
+            decimal: decimal(&format!("datasets.{name}"), &settings.decimal)?,
+            currencies: Arc::new(Currencies::new(&settings.currencies)),
+            column_decimals: column_decimals(name, settings)?,
+            column_currencies: column_currencies(settings),
+            number_forms: Arc::default(),
+            in_markets: BTreeMap::new(),
             template: None,
             is_made: false,
         })
@@ -322,10 +349,19 @@ impl Dataset {
     /// What becomes a dataset for every file of a known format that no other one matches. `key` is the column
     /// that identifies a record in a file that has it.
     ///
+    /// # Errors
+    ///
+    /// Says which setting is wrong.
+    ///
     /// # Panics
     ///
     /// When the pattern below is none.
-    pub fn template(key: &str, others: &[Arc<Self>], null_tokens: &Arc<NullTokens>) -> Self {
+    pub fn template(
+        key: &str,
+        others: &[Arc<Self>],
+        null_tokens: &Arc<NullTokens>,
+        settings: &DatasetSettings,
+    ) -> Result<Self, String> {
         let tables = |dataset: &Arc<Self>| {
             let lines = dataset.lines.as_ref().map(|lines| lines.table.clone());
             [Some(dataset.name.clone()), Some(dataset.table.clone()), lines].into_iter().flatten().collect::<Vec<_>>()
@@ -334,9 +370,58 @@ impl Dataset {
             key: key.to_owned(),
             taken: others.iter().flat_map(tables).collect(),
             pattern: Regex::new(FILE_PATTERN).expect("the pattern is a constant"),
+            settings: settings.clone(),
         };
-        let nothing = Self::new("", &DatasetSettings::default(), null_tokens).expect("no setting is wrong");
-        Self { template: Some(template), ..nothing }
+        Ok(Self { template: Some(template), ..Self::new("", settings, null_tokens)? })
+    }
+
+    /// The same, where something else is said of some markets.
+    #[must_use]
+    pub fn with_markets(self, in_markets: BTreeMap<String, Arc<Self>>) -> Self {
+        Self { in_markets, ..self }
+    }
+
+    /// The same, with what files have shown of how numbers are written.
+    #[must_use]
+    pub fn with_number_forms(&self, number_forms: NumberForms) -> Self {
+        Self { number_forms: Arc::new(number_forms), ..self.clone() }
+    }
+
+    /// What files have shown of all of its columns' numbers.
+    pub fn number_forms(&self) -> &NumberForms {
+        &self.number_forms
+    }
+
+    /// The same, with what one more file has shown.
+    #[must_use]
+    pub fn with_proofs(&self, proved: &[(String, NumberForm)]) -> Self {
+        let mut forms = (*self.number_forms).clone();
+        for (column, form) in proved {
+            let known = forms.entry(column.clone()).or_default();
+            known.decimal = known.decimal.or(form.decimal);
+            known.currency = known.currency.take().or_else(|| form.currency.clone());
+        }
+        self.with_number_forms(forms)
+    }
+
+    /// What files have shown of a column's numbers.
+    pub fn number_form(&self, column: &str) -> Option<&NumberForm> {
+        self.number_forms.get(column)
+    }
+
+    /// What is declared to stand before the decimals of a column.
+    pub fn declared_decimal(&self, column: &str) -> Option<DecimalSign> {
+        self.column_decimals.get(column).copied().unwrap_or(self.decimal)
+    }
+
+    /// How the numbers of a column are read, as far as that is known before a file is looked at.
+    pub fn number_rules(&self, column: &str) -> NumberRules {
+        let proved = || self.number_form(column).and_then(|form| form.decimal);
+        NumberRules {
+            decimals: self.declared_decimal(column).or_else(proved).map_or(Decimals::Either, Decimals::from),
+            currencies: Arc::clone(self.column_currencies.get(column).unwrap_or(&self.currencies)),
+            is_declared: false,
+        }
     }
 
     /// Whether it only makes datasets of others.
@@ -347,14 +432,15 @@ impl Dataset {
     /// The dataset that a path belongs to, this one or one made of it, and what the path says.
     pub fn for_path(self: &Arc<Self>, path: &str) -> Option<(Arc<Self>, Route)> {
         let Some(template) = &self.template else {
-            return Some((Arc::clone(self), self.route(path)?));
+            let route = self.route(path)?;
+            return Some((Arc::clone(self.in_markets.get(&route.market).unwrap_or(self)), route));
         };
         let captures = template.pattern.captures(path)?;
         let date = captures.name("date").and_then(|date| parse_day(date.as_str()));
         let stem = captures.name("stem").map_or("", |stem| stem.as_str());
         let stem = if date.is_some() { stem } else { captures.name("whole").map_or(stem, |whole| whole.as_str()) };
         let name = template.name_of(stem);
-        let settings = DatasetSettings { table: name.clone(), key: template.key.clone(), ..DatasetSettings::default() };
+        let settings = DatasetSettings { table: name.clone(), key: template.key.clone(), ..template.settings.clone() };
         let made = Self { is_made: true, ..Self::new(&name, &settings, &self.null_tokens).ok()? };
         Some((Arc::new(made), Route { market: String::new(), date, corrects: None }))
     }
@@ -429,6 +515,10 @@ impl Dataset {
     /// What becomes of a value that does not fit a column. What cannot be widened is rescued instead.
     pub fn on_type_change(&self, column: &ColumnShape) -> OnTypeChange {
         let default = if column.is_declared { OnTypeChange::Rescue } else { OnTypeChange::Widen };
+        if column.is_empty && !column.is_pinned {
+            // Its first values decide what it holds, whatever later ones may do.
+            return OnTypeChange::Widen;
+        }
         match self.on_type_change.unwrap_or(default) {
             OnTypeChange::Widen if column.is_pinned || !Kind::WIDENABLE.contains(&column.kind) => OnTypeChange::Rescue,
             wanted => wanted,

@@ -2,14 +2,13 @@
 //! all of them, or a wider one than it has.
 //!
 //! A kind is only taken when it holds all that the values say: what looks like a number and may be a name,
-//! such as `007`, `L7` or `+254700000000`, is text.
+//! such as `007`, `L7` or `+254700000000`, is text. Which number a text is may only show at the end of the file: until then
+//! every reading of `.` and `,` is kept count of.
 
+use crate::values::currency::may_have_currency;
 use crate::values::moment::{parse_day, parse_moment};
-use crate::values::number::{DECIMAL_SCALE, count_digits, parse_decimal, parse_double, parse_integer};
+use crate::values::number::{DecimalSign, Decimals, Number, NumberRules, Spelling, clear_text, parse_decimal};
 use entity::Kind;
-
-/// Significant digits that a binary floating point number of 64 bits gives back.
-const DOUBLE_DIGITS_MAX: u32 = 17;
 
 /// Digits of whole numbers that every kind of number holds.
 const SHORT_DIGITS_MAX: usize = 15;
@@ -17,44 +16,96 @@ const SHORT_DIGITS_MAX: usize = 15;
 /// Characters of a day, which every moment begins with.
 const DAY_CHARS: usize = 10;
 
+/// The readings that a file may turn out to prove.
+const READINGS: [Decimals; 4] = [Decimals::Point, Decimals::Comma, Decimals::PointOnly, Decimals::Open];
+
 /// What the values of a column have in common, as far as they were seen.
 #[derive(Clone, Debug)]
 pub struct Inference {
     is_identifier: bool,
     /// What the column holds already.
     stored: Option<Kind>,
-    may_be_integer: bool,
-    may_be_decimal: bool,
-    may_be_double: bool,
+    rules: NumberRules,
+    /// What they would be as numbers, by each reading; only by the first if the reading is known.
+    views: [View; READINGS.len()],
+    /// Whether each can be read as a number one way or the other, be it not as the column's are to be read.
+    is_numeric: bool,
     may_be_day: bool,
     may_be_time: bool,
     has_values: bool,
-    /// The letters that stand beside every amount.
+    /// What stands beside every amount.
     currency: Option<String>,
 }
 
+/// Which kinds hold all values by one reading.
+#[derive(Clone, Copy, Debug)]
+struct View {
+    integer: bool,
+    decimal: bool,
+    double: bool,
+}
+
+impl View {
+    const NOTHING: Self = Self { integer: false, decimal: false, double: false };
+
+    /// What holds a number, without a currency beside it unless that is `an_amount`.
+    fn of(number: &Number, currency: Beside) -> Self {
+        let is_bare = currency == Beside::Nothing;
+        Self {
+            integer: is_bare && number.whole().is_some(),
+            decimal: currency != Beside::Another && number.is_exact_decimal(),
+            double: is_bare && number.is_exact_measure(),
+        }
+    }
+
+    const fn join(&mut self, other: Self) {
+        self.integer &= other.integer;
+        self.decimal &= other.decimal;
+        self.double &= other.double;
+    }
+
+    const fn is_open(self) -> bool {
+        self.integer || self.decimal || self.double
+    }
+}
+
+/// What stands beside a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Beside {
+    Nothing,
+    /// The currency of the whole column.
+    TheCurrency,
+    /// Another one, or one where other values have none.
+    Another,
+}
+
 impl Inference {
-    /// Nothing seen yet of a column that is new, or holds values of the stored kind. Names of identifiers are
-    /// text whatever their values look like.
-    pub fn new(name: &str, stored: Option<Kind>) -> Self {
+    /// Nothing seen yet of a column that is new, or holds values of the stored kind, each beside that currency. Names of
+    /// identifiers are text whatever their values look like.
+    pub fn new(name: &str, stored: Option<Kind>, rules: NumberRules, currency: Option<String>) -> Self {
         let is_identifier = name == "id" || name == "sku" || name.ends_with("_id");
         let may_be = |kinds: &[Kind]| stored.is_none_or(|stored| kinds.contains(&stored));
+        let view = View {
+            integer: may_be(&[Kind::Integer]),
+            decimal: may_be(&[Kind::Integer, Kind::Decimal]),
+            double: may_be(&[Kind::Double]),
+        };
         Self {
             is_identifier,
             stored,
-            may_be_integer: may_be(&[Kind::Integer]),
-            may_be_decimal: may_be(&[Kind::Integer, Kind::Decimal]),
-            may_be_double: may_be(&[Kind::Double]),
+            rules,
+            views: [view; READINGS.len()],
+            is_numeric: !is_identifier && view.is_open(),
             may_be_day: may_be(&[Kind::Day]),
             may_be_time: may_be(&[Kind::Day, Kind::Time]),
             // An amount with letters beside plain numbers is text, and stored whole numbers had none.
             has_values: stored.is_some_and(|stored| stored != Kind::Decimal),
-            currency: None,
+            currency,
         }
     }
 
-    /// Takes one value that is not a null token into account.
-    pub fn observe(&mut self, value: &str) {
+    /// Takes one value that is not a null token into account. A number of JSON is clear, whatever the others are.
+    pub fn observe(&mut self, value: &str, is_json_number: bool) {
         let value = value.trim();
         if is_short_integer(value) {
             self.may_be_day = false;
@@ -62,84 +113,206 @@ impl Inference {
             self.has_values = true;
             return;
         }
-        self.may_be_day &= is_held_by(Kind::Day, value);
-        self.may_be_time &= is_held_by(Kind::Time, value);
-        let is_number = is_plain_number(value) || self.is_amount(value);
-        self.may_be_integer &= is_held_by(Kind::Integer, value);
-        self.may_be_decimal &= is_number && is_exact_decimal(value);
-        self.may_be_double &= is_held_by(Kind::Double, value);
+        let is_text = !self.is_numeric && !self.may_be_day && !self.may_be_time;
+        if is_text && self.has_values {
+            return;
+        }
+        self.may_be_day = self.may_be_day && is_held_by(Kind::Day, value);
+        self.may_be_time = self.may_be_time && is_held_by(Kind::Time, value);
+        match is_json_number {
+            _ if !self.is_numeric => {}
+            true => self.observe_clear(value),
+            false => self.observe_number(value),
+        }
         self.has_values = true;
     }
 
-    /// The narrowest kind that holds every value seen and stored; `None` when there was none.
-    pub fn kind(&self) -> Option<Kind> {
+    fn observe_clear(&mut self, json: &str) {
+        let rules = self.rules.reading(Decimals::Point);
+        let text = clear_text(json, Decimals::Point);
+        let number = text.as_ref().and_then(|text| Spelling::of(text, &rules)?.number(Decimals::Point));
+        let view = number.map_or(View::NOTHING, |number| View::of(&number, Beside::Nothing));
+        self.views.iter_mut().for_each(|own| own.join(view));
+    }
+
+    fn observe_number(&mut self, value: &str) {
+        let spelling = Spelling::of(value, &self.rules).filter(|spelling| !spelling.is_code());
+        let Some(spelling) = spelling else {
+            self.views = [View::NOTHING; READINGS.len()];
+            self.is_numeric = false;
+            return;
+        };
+        self.is_numeric = spelling.is_number_of_either();
+        let currency = match spelling.currency {
+            None => Beside::Nothing,
+            Some(currency) => {
+                if self.currency.is_none() && !self.has_values {
+                    self.currency = Some(currency.to_owned());
+                }
+                let is_own = self.currency.as_deref() == Some(currency);
+                if is_own { Beside::TheCurrency } else { Beside::Another }
+            }
+        };
+        let is_known = self.rules.decimals != Decimals::Either;
+        if is_known || !value.contains(['.', ',']) {
+            let number = spelling.number(self.rules.decimals);
+            let view = number.map_or(View::NOTHING, |number| View::of(&number, currency));
+            self.views.iter_mut().for_each(|own| own.join(view));
+        } else {
+            for (reading, own) in READINGS.iter().zip(&mut self.views).filter(|(_, own)| own.is_open()) {
+                own.join(spelling.number(*reading).map_or(View::NOTHING, |number| View::of(&number, currency)));
+            }
+        }
+    }
+
+    /// Whether all values so far are numbers, one way or the other.
+    pub const fn is_numeric(&self) -> bool {
+        self.is_numeric
+    }
+
+    /// Whether there are values, and each of them is a number, one way or the other.
+    pub const fn has_numbers(&self) -> bool {
+        self.has_values && self.is_numeric
+    }
+
+    /// The narrowest kind that holds every value seen and stored, by this reading; `None` when there was none.
+    pub fn kind(&self, decimals: Decimals) -> Option<Kind> {
+        let view = match READINGS.iter().position(|&reading| reading == decimals) {
+            _ if self.rules.decimals != Decimals::Either => self.views[0],
+            Some(reading) => self.views[reading],
+            None => View::NOTHING,
+        };
         match self {
             _ if self.is_identifier => Some(Kind::Identifier),
             _ if !self.has_values => self.stored,
-            _ if self.may_be_integer => Some(Kind::Integer),
-            _ if self.may_be_decimal => Some(Kind::Decimal),
-            _ if self.may_be_double => Some(Kind::Double),
+            _ if view.integer => Some(Kind::Integer),
+            _ if view.decimal => Some(Kind::Decimal),
+            _ if view.double => Some(Kind::Double),
             _ if self.may_be_day => Some(Kind::Day),
             _ if self.may_be_time => Some(Kind::Time),
             _ => Some(Kind::Text),
         }
     }
 
-    /// `KSh 10.00`: letters apart from a number with two decimals, and the same letters in every value, so
-    /// that a column without them says as much.
-    fn is_amount(&mut self, value: &str) -> bool {
-        let Some((one, other)) = value.split_once(' ') else { return false };
-        let is_letters = |text: &str| text.chars().all(|c| c.is_alphabetic() || c == '.');
-        let (currency, number) = if is_letters(one) { (one, other) } else { (other, one) };
-        let has_cents = number.split_once('.').is_some_and(|(_, cents)| cents.len() == 2);
-        if !is_letters(currency) || !has_cents || !is_plain_number(number) {
-            return false;
-        }
-        if !self.has_values {
-            self.currency = Some(currency.to_owned());
-        }
-        self.currency.as_deref() == Some(currency)
+    /// What stands beside the amounts that were seen.
+    pub fn currency(&self) -> Option<&str> {
+        self.currency.as_deref()
     }
 }
 
-/// Whether a column of that kind loses nothing of a value but its spelling.
-pub fn is_held_by(kind: Kind, value: &str) -> bool {
-    let value = value.trim();
-    match kind {
-        Kind::Integer => is_plain_number(value) && parse_integer(value).is_some(),
-        Kind::Decimal => is_plain_number(value) && is_exact_decimal(value),
-        Kind::Double => {
-            let significant = count_digits(value).map_or(0, |(_, significant)| significant);
-            is_plain_number(value) && significant <= DOUBLE_DIGITS_MAX && parse_double(value).is_some()
+/// What the values of a column show of how its numbers are written.
+#[derive(Clone, Debug, Default)]
+pub struct Evidence {
+    /// Values that are numbers only if a point stands before decimals, and only if a comma does.
+    point: u64,
+    comma: u64,
+    /// The first value of each.
+    first: [Option<String>; 2],
+    /// Whether a point or comma stands in any value.
+    pub has_separators: bool,
+    currency: Option<String>,
+    /// Whether two currencies contradict each other.
+    pub has_two_currencies: bool,
+}
+
+impl Evidence {
+    /// Takes one value into account.
+    pub fn observe(&mut self, value: &str, rules: &NumberRules) {
+        let value = value.trim();
+        if may_have_currency(value) {
+            self.observe_currency(value, rules);
         }
+        if value.bytes().any(|byte| matches!(byte, b'.' | b',')) {
+            self.has_separators = true;
+            match proof(value, rules) {
+                Some(DecimalSign::Point) => self.point += 1,
+                Some(DecimalSign::Comma) => self.comma += 1,
+                None => return,
+            }
+            self.keep_first(value);
+        }
+    }
+
+    /// Keeps the values by which each sign showed first.
+    fn keep_first(&mut self, value: &str) {
+        for (count, first) in [self.point, self.comma].into_iter().zip(&mut self.first) {
+            if count == 1 && first.is_none() {
+                *first = Some(value.to_owned());
+            }
+        }
+    }
+
+    fn observe_currency(&mut self, value: &str, rules: &NumberRules) {
+        // Nearly every amount of a column stands beside the same currency.
+        let rest = self.currency.as_ref().and_then(|currency| value.strip_prefix(currency.as_str()));
+        if rest.is_some_and(|rest| rest.starts_with(|c: char| c == ' ' || c.is_ascii_digit())) {
+            return;
+        }
+        let Some(currency) = Spelling::of(value, rules).and_then(|spelling| spelling.currency) else { return };
+        match &self.currency {
+            None => self.currency = Some(currency.to_owned()),
+            Some(own) => self.has_two_currencies |= rules.currencies.contradict(own, currency),
+        }
+    }
+
+    /// How many values prove a sign.
+    pub const fn count(&self, sign: DecimalSign) -> u64 {
+        match sign {
+            DecimalSign::Point => self.point,
+            DecimalSign::Comma => self.comma,
+        }
+    }
+
+    /// The first value that proves a sign.
+    pub fn first(&self, sign: DecimalSign) -> Option<&str> {
+        let [point, comma] = &self.first;
+        match sign {
+            DecimalSign::Point => point.as_deref(),
+            DecimalSign::Comma => comma.as_deref(),
+        }
+    }
+}
+
+/// What a value proves; most are digits with one point among them, and need no longer look.
+fn proof(value: &str, rules: &NumberRules) -> Option<DecimalSign> {
+    let digits = value.strip_prefix('-').unwrap_or(value);
+    if let Some((whole, fraction)) = digits.split_once('.')
+        && !whole.is_empty()
+        && whole.bytes().chain(fraction.bytes()).all(|byte| byte.is_ascii_digit())
+    {
+        let may_be_group = fraction.len() == 3 && whole.len() <= 3 && !whole.starts_with('0');
+        return (!fraction.is_empty() && !may_be_group).then_some(DecimalSign::Point);
+    }
+    Spelling::of(value, rules)?.proof()
+}
+
+/// Whether a column of that kind loses nothing of a moment or day but its spelling.
+fn is_held_by(kind: Kind, value: &str) -> bool {
+    match kind {
         Kind::Day => value.len() == DAY_CHARS && parse_day(value).is_some(),
-        Kind::Time => value.len() >= DAY_CHARS && parse_moment(value).is_some(),
+        _ => value.len() >= DAY_CHARS && parse_moment(value).is_some(),
+    }
+}
+
+/// Whether a column of that kind that was found in files loses nothing of a value but its spelling.
+pub fn is_kept_by(kind: Kind, value: &str, rules: &NumberRules) -> bool {
+    let value = value.trim();
+    if is_short_integer(value) {
+        return !matches!(kind, Kind::Day | Kind::Time);
+    }
+    let number = || {
+        let spelling = Spelling::of(value, rules).filter(|spelling| !spelling.is_code())?;
+        Some((spelling.number(rules.decimals)?, spelling.currency.is_none()))
+    };
+    match kind {
+        Kind::Decimal => {
+            number().is_some_and(|(number, _)| number.is_exact_decimal()) && parse_decimal(value, rules).is_some()
+        }
+        Kind::Integer => number().is_some_and(|(number, is_bare)| is_bare && number.whole().is_some()),
+        Kind::Double => number().is_some_and(|(number, is_bare)| is_bare && number.is_exact_measure()),
+        Kind::Day | Kind::Time => is_held_by(kind, value),
         _ => true,
     }
-}
-
-/// As [`is_held_by`], with the letters of a currency beside an amount.
-pub fn is_kept_by(kind: Kind, value: &str) -> bool {
-    let value = value.trim();
-    match kind {
-        _ if is_short_integer(value) => !matches!(kind, Kind::Day | Kind::Time),
-        Kind::Decimal => !is_code(value) && !value.starts_with('+') && is_exact_decimal(value),
-        _ => is_held_by(kind, value),
-    }
-}
-
-/// Whether a decimal column holds the number without rounding it.
-fn is_exact_decimal(value: &str) -> bool {
-    count_digits(value).is_some_and(|(places, _)| places <= DECIMAL_SCALE) && parse_decimal(value).is_some()
-}
-
-fn is_code(value: &str) -> bool {
-    value.len() > 1 && value.starts_with('0') && value.bytes().all(|byte| byte.is_ascii_digit())
-}
-
-/// Whether nothing but the value is lost when a text that can be read as a number is stored as one.
-fn is_plain_number(value: &str) -> bool {
-    !is_code(value) && !value.starts_with('+') && !value.contains(char::is_alphabetic)
 }
 
 /// Whether it is what most numbers are, which spares the longer look.
@@ -153,10 +326,65 @@ fn is_short_integer(value: &str) -> bool {
 mod tests {
     use super::*;
 
+    use crate::values::currency::Currencies;
+    use std::sync::Arc;
+
+    fn rules(decimals: Decimals) -> NumberRules {
+        let codes = [("KSh".to_owned(), vec!["KES".to_owned()])];
+        NumberRules { decimals, currencies: Arc::new(Currencies::new(&codes.into())), is_declared: false }
+    }
+
     fn kind(name: &str, stored: Option<Kind>, values: &[&str]) -> Option<Kind> {
-        let mut inference = Inference::new(name, stored);
-        values.iter().for_each(|value| inference.observe(value));
-        inference.kind()
+        kind_by(Decimals::Point, Decimals::Point, name, stored, values)
+    }
+
+    fn kind_by(known: Decimals, found: Decimals, name: &str, stored: Option<Kind>, values: &[&str]) -> Option<Kind> {
+        let mut inference = Inference::new(name, stored, rules(known), None);
+        values.iter().for_each(|value| inference.observe(value, false));
+        inference.kind(found)
+    }
+
+    #[test]
+    fn kinds_are_those_of_the_reading_that_the_file_proves() {
+        for (values, point, comma, point_only, open) in [
+            (&["1.250", "2.400"][..], Kind::Decimal, Kind::Integer, Kind::Decimal, Kind::Text),
+            (&["12.5", "1.250"], Kind::Decimal, Kind::Text, Kind::Decimal, Kind::Text),
+            (&["12,5", "1.250"], Kind::Text, Kind::Decimal, Kind::Text, Kind::Text),
+            (&["101,102", "103"], Kind::Integer, Kind::Decimal, Kind::Text, Kind::Text),
+            (&["1.234.567"], Kind::Text, Kind::Integer, Kind::Text, Kind::Text),
+            (&["1,234,567", "7"], Kind::Integer, Kind::Text, Kind::Text, Kind::Text),
+            (&["12.5", "12,5"], Kind::Text, Kind::Text, Kind::Text, Kind::Decimal),
+            (&["1 250", "7"], Kind::Integer, Kind::Integer, Kind::Integer, Kind::Integer),
+            (&["KSh 1,250.50"], Kind::Decimal, Kind::Text, Kind::Text, Kind::Decimal),
+        ] {
+            for (reading, expected) in READINGS.into_iter().zip([point, comma, point_only, open]) {
+                let found = kind_by(Decimals::Either, reading, "x", None, values);
+                assert_eq!(found, Some(expected), "{values:?} {reading:?}");
+                assert_eq!(kind_by(reading, reading, "x", None, values), found, "{values:?} {reading:?}");
+            }
+        }
+        assert_eq!(kind_by(Decimals::Either, Decimals::Neither, "x", None, &["12.5", "12,5"]), Some(Kind::Text));
+    }
+
+    #[test]
+    fn numbers_of_json_are_what_they_are() {
+        let mut inference = Inference::new("x", None, rules(Decimals::Either), None);
+        ["1.250", "1.5e1"].into_iter().for_each(|value| inference.observe(value, true));
+        for reading in READINGS {
+            assert_eq!(inference.kind(reading), Some(Kind::Decimal));
+        }
+    }
+
+    #[test]
+    fn evidence_is_counted_and_currencies_compared() {
+        let mut evidence = Evidence::default();
+        for value in ["12.5", "0,350", "1.250", "KSh 1.50", "KES 5", "1,250.50", "x 1.5"] {
+            evidence.observe(value, &NumberRules { is_declared: true, ..rules(Decimals::Either) });
+        }
+        assert_eq!((evidence.point, evidence.comma, evidence.has_two_currencies), (3, 1, false));
+        assert_eq!(evidence.first(DecimalSign::Comma), Some("0,350"));
+        evidence.observe("5 $", &rules(Decimals::Either));
+        assert!(evidence.has_two_currencies);
     }
 
     #[test]
@@ -175,7 +403,10 @@ mod tests {
         assert_eq!(kind("latitude", &["-1.2611134", "36"]), Kind::Double);
         assert_eq!(kind("fee", &["KSh 10.00", "KSh 1,250.50"]), Kind::Decimal);
         assert_eq!(kind("fee", &["₦ 10", "₦ 0.5"]), Kind::Decimal);
-        assert_eq!(kind("fee", &["KSh 10.00", "USD 10.00"]), Kind::Text);
+        assert_eq!(kind("fee", &["KSh 10.00", "₦ 10.00"]), Kind::Text);
+        assert_eq!(kind("fee", &["TOP 10", "TOP 20"]), Kind::Text);
+        assert_eq!(kind("balance", &["(5.00)", "5-"]), Kind::Integer);
+        assert_eq!(kind("share", &["0.12345678901234567"]), Kind::Text);
         assert_eq!(kind("fee", &["10.00", "KSh 10.00"]), Kind::Text);
         assert_eq!(kind("at", &["2022-02-17T16:36:27Z"]), Kind::Time);
         assert_eq!(kind("at", &["2022-02-17", "2022-02-17T16:36:27Z"]), Kind::Time);

@@ -3,6 +3,7 @@
 
 use crate::feed::dataset::{Dataset, OnTypeChange, Owner};
 use crate::feed::inference::Inference;
+use crate::values::number::NumberRules;
 use crate::values::spreadsheet::unguarded;
 
 pub use entity::{ColumnShape, IDENTIFIER_CHARS_MAX, Kind, ROW_HASH, TableShape};
@@ -14,6 +15,9 @@ use unicode_normalization::UnicodeNormalization;
 
 /// Longest column name, in bytes: what PostgreSQL keeps of an identifier.
 pub const NAME_BYTES_MAX: usize = 63;
+
+/// The column that says which currency the amounts of a row are in.
+const CURRENCY_SYMBOL: &str = "currency_symbol";
 
 /// Columns every table has for itself; a file's column of that name gets a suffix.
 const RESERVED: [&str; 3] = ["market", "line_no", "line_count"];
@@ -69,8 +73,12 @@ pub struct LayoutColumn {
     pub role: Role,
     /// What it holds; `None` until the data has said so.
     pub kind: Option<Kind>,
-    /// What it held before it became text.
-    pub was: Option<Kind>,
+    /// How its numbers are written.
+    pub rules: NumberRules,
+    /// Whether the file has two currencies in it that contradict each other, and nothing says which one is right.
+    pub has_two_currencies: bool,
+    /// What stood beside its amounts so far, where it was found in files.
+    pub currency: Option<String>,
     /// What becomes of a value that does not fit; `None` while no table has the column.
     pub on_type_change: Option<OnTypeChange>,
     /// Whether its delimiters may stand unquoted.
@@ -88,7 +96,17 @@ impl LayoutColumn {
     pub fn inference(&self) -> Option<Inference> {
         let Role::Column(_) = self.role else { return None };
         let is_open = self.on_type_change.is_none_or(|wanted| wanted == OnTypeChange::Widen);
-        is_open.then(|| Inference::new(&self.name, self.kind))
+        is_open.then(|| Inference::new(&self.name, self.kind, self.rules.clone(), self.currency.clone()))
+    }
+
+    /// Whether its values are numbers.
+    pub const fn holds_numbers(&self) -> bool {
+        matches!(self.role, Role::Column(_)) && matches!(self.kind, Some(Kind::Integer | Kind::Decimal | Kind::Double))
+    }
+
+    /// Whether it says which currency the amounts of its row are in.
+    pub fn is_currency_symbol(&self) -> bool {
+        matches!(self.role, Role::Column(_)) && self.name == CURRENCY_SYMBOL
     }
 
     /// Whether a value that does not fit cannot be loaded.
@@ -98,8 +116,9 @@ impl LayoutColumn {
 
     /// Takes over what the table says of the column.
     fn adopt(&mut self, stored: &ColumnShape, dataset: &Dataset) {
-        self.kind = Some(stored.kind);
-        self.was = stored.was;
+        // One that has had no value yet takes its kind from the first ones.
+        self.kind = (!stored.is_empty).then_some(stored.kind);
+        self.rules.is_declared = stored.is_declared;
         self.on_type_change = Some(dataset.on_type_change(stored));
     }
 }
@@ -133,7 +152,9 @@ impl LayoutColumn {
             own_name: String::new(),
             role,
             kind: None,
-            was: None,
+            rules: NumberRules::default(),
+            has_two_currencies: false,
+            currency: None,
             on_type_change: None,
             swallows: false,
             form: None,
@@ -187,7 +208,9 @@ impl Layout {
             raw_name: raw_name.to_owned(),
             role,
             kind: None,
-            was: None,
+            rules: dataset.number_rules(&name),
+            has_two_currencies: false,
+            currency: dataset.number_form(&name).and_then(|form| form.currency.clone()),
             on_type_change: None,
             swallows: dataset.swallows(&name),
             form: dataset.form(&name).cloned(),
@@ -222,15 +245,23 @@ impl Layout {
             let Some(stored) = shapes.get(table).and_then(|shape| shape.column(&column.name)) else {
                 changes.push(SchemaChange {
                     table: table.to_owned(),
-                    column: ColumnShape::found(column.name.clone(), column.kind.unwrap_or(Kind::Text)),
+                    column: match column.kind {
+                        Some(kind) => ColumnShape::found(column.name.clone(), kind),
+                        None => ColumnShape::found_empty(column.name.clone()),
+                    },
                     widened_from: None,
                     // PostgreSQL stores no NUL in text.
                     renamed_from: column.is_renamed.then(|| column.raw_name.replace('\0', "\\x00")),
                 });
                 continue;
             };
-            let needed = column.kind.map_or(stored.kind, |kind| stored.kind.joined(kind));
-            if needed != stored.kind && dataset.on_type_change(stored) == OnTypeChange::Widen {
+            let needed = match column.kind {
+                Some(kind) if stored.is_empty => kind,
+                Some(kind) => stored.kind.joined(kind),
+                None => stored.kind,
+            };
+            let is_settled = stored.is_empty && column.kind.is_some();
+            if (is_settled || needed != stored.kind) && dataset.on_type_change(stored) == OnTypeChange::Widen {
                 let mut widened = stored.clone();
                 widened.widen(needed);
                 changes.push(SchemaChange {

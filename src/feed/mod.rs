@@ -2,9 +2,11 @@
 
 pub mod correction;
 pub mod dataset;
+pub mod decimals;
 pub mod encoding;
 pub mod inference;
 pub mod layout;
+pub mod number_form;
 pub mod row_format;
 pub mod stamp;
 pub mod version;

@@ -1,7 +1,8 @@
-//! Connections: accepts them, within bounds, so that whoever asks, and however badly, costs the sync nothing.
+//! Connections: accepts HTTP connections within limits, so that no client, however badly it
+//! behaves, slows down the sync.
 //!
-//! When all are taken, the oldest one that has no request in hand makes room for the new one: a thousand connections that never
-//! send a request keep nobody from asking for `/healthz`.
+//! When the limit is reached, the oldest connection without a running request is closed for the new
+//! one. So a thousand connections that never send a request cannot block `/healthz`.
 
 use axum::Router;
 use axum::body::Body;
@@ -23,39 +24,44 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-/// Connections at a time: room for a few scrapers, browsers and people, each with several. With the buffers of
-/// [`HEADER_BYTES_MAX`] they take two megabytes.
+/// Connections at the same time: enough for a few scrapers, browsers and people with several
+/// connections each. With the buffers of [`HEADER_BYTES_MAX`] they take two megabytes.
 const CONNECTIONS_MAX: usize = 64;
 
-/// At most this part of the process's file descriptors are connections; the rest is the work's: files, the database, the watch.
+/// At most one in this many file descriptors of the process is used for connections. The work needs
+/// the others for files, the database and the watch.
 const DESCRIPTORS_SHARE: usize = 4;
 
-/// Bytes of a request's line and headers together. Browsers and proxies send one or two thousand.
+/// Most bytes of a request's line and headers together. Browsers and proxies send one or two
+/// thousand.
 const HEADER_BYTES_MAX: usize = 16 << 10;
 
-/// Headers of a request. Browsers and proxies send twenty.
+/// Most headers of a request. Browsers and proxies send about twenty.
 const HEADERS_MAX: usize = 64;
 
-/// How long a connection may take for a request's headers, and how long it may wait with its next request: hyper counts from the
-/// end of the last one. A scraper that asks more seldom connects anew.
+/// How long a client may take to send the headers of a request. It also limits the pause before its
+/// next request, because hyper counts from the end of the last one. A scraper with a longer
+/// interval connects again each time.
 const HEADERS_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a connection may last, whatever it does: one that does not read its answer, or sends a body without end, is cut off.
-/// A request in hand then has [`LAST_ANSWER_TIMEOUT`].
+/// How long a connection may last, whatever it does. This cuts off clients that do not read their
+/// answer or send an endless body. A request that is running then still gets
+/// [`LAST_ANSWER_TIMEOUT`].
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How long the last answer of a connection may take; longer than any answer is made for.
+/// How long the last answer of a connection may take. It is longer than the time limit of any
+/// answer.
 const LAST_ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Pause after a connection could not be accepted, as when the system is out of descriptors: the next attempt would fail at once,
-/// and so on at full speed.
+/// Pause after a connection could not be accepted, for example because the system has no free
+/// descriptors. Without it, the next attempts would fail at once in a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
 
-/// The address at which a connection reached this machine.
+/// The local address that a connection came in on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ReachedAt(pub SocketAddr);
 
-/// Accepts connections until the process is to stop, then lets requests in hand end.
+/// Accepts connections until the process must stop, then lets running requests end.
 pub(super) async fn accept(listener: TcpListener, router: Router, descriptors: usize, shutdown: CancellationToken) {
     let mut open = Open::new(descriptors);
     let mut is_failing = false;
@@ -71,7 +77,7 @@ pub(super) async fn accept(listener: TcpListener, router: Router, descriptors: u
             }
             Err(error) => {
                 if !is_failing && !is_of_the_other_side(&error) {
-                    tracing::warn!(reason = %error, "cannot accept connections; health and metrics are not to be had meanwhile");
+                    tracing::warn!(reason = %error, "cannot accept connections; health and metrics are unavailable until this works again");
                     is_failing = true;
                 }
                 sleep(ACCEPT_PAUSE).await;
@@ -82,7 +88,8 @@ pub(super) async fn accept(listener: TcpListener, router: Router, descriptors: u
     open.end().await;
 }
 
-/// A connection that broke off before it was accepted says nothing about this process.
+/// Whether the client broke off the connection before it was accepted. Such an error says nothing
+/// about this process.
 fn is_of_the_other_side(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset)
 }
@@ -91,7 +98,7 @@ fn is_of_the_other_side(error: &io::Error) -> bool {
 struct Open {
     connections_max: usize,
     tasks: JoinSet<()>,
-    /// In the order in which they were accepted.
+    /// The oldest connection first, with whether it is answering a request.
     by_age: VecDeque<(AbortHandle, Arc<AtomicBool>)>,
 }
 
@@ -103,7 +110,7 @@ impl Open {
 
     fn serve(&mut self, stream: TcpStream, router: Router, shutdown: CancellationToken) {
         if !self.make_room() {
-            // Closed, which says it at once; to be left waiting would say nothing.
+            // Close it at once: the client sees that, and need not wait for a timeout.
             return;
         }
         let is_answering = Arc::new(AtomicBool::new(false));
@@ -111,7 +118,8 @@ impl Open {
         self.by_age.push_back((task, is_answering));
     }
 
-    /// Whether there is room for another connection, made by ending the oldest that waits for a request.
+    /// Makes room for another connection by closing the oldest one without a running request, if
+    /// that is needed. Returns whether there is room.
     fn make_room(&mut self) -> bool {
         while self.tasks.try_join_next().is_some() {}
         self.by_age.retain(|(task, _)| !task.is_finished());
@@ -149,7 +157,7 @@ async fn serve(stream: TcpStream, router: Router, is_answering: Arc<AtomicBool>,
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
     tokio::select! {
-        // How a connection ends is the other side's business.
+        // How the connection ended does not matter here.
         _ = connection.as_mut() => return,
         () = sleep(CONNECTION_TIMEOUT) => {}
         () = shutdown.cancelled() => {}

@@ -1,5 +1,6 @@
-//! Host: requests are answered only under names that this daemon goes by. A page of a stranger could otherwise have its own
-//! name point here, and read through a visitor's browser what is meant for this machine.
+//! Host: answers only requests for host names of this daemon. Otherwise a foreign web page could
+//! point its own host name at this address (DNS rebinding) and read the answers through a visitor's
+//! browser.
 
 use crate::config::allowed_host::AllowedHost;
 use crate::http::connections::ReachedAt;
@@ -11,16 +12,17 @@ use axum::response::{IntoResponse, Response};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-/// What a client is told that asks for another host. It quotes nothing of the request.
+/// The answer to a request for another host. It quotes nothing of the request.
 const MISDIRECTED: &str = "this host is not served here; name it in allowed_hosts if it should be\n";
 
-/// What a client is told whose request does not say once which host it is for.
+/// The answer to a request that does not name its host exactly once.
 const NO_HOST: &str = "a request names its host once\n";
 
-/// The port that goes without saying.
+/// The port of a host without one.
 const HTTP_PORT: u16 = 80;
 
-/// Answers only requests whose host is the address that they came to, or one of the allowed hosts.
+/// Lets a request pass only if its host is the local address of the connection or one of the
+/// allowed hosts.
 pub(super) async fn check(
     State(allowed): State<Arc<[AllowedHost]>>,
     Extension(ReachedAt(address)): Extension<ReachedAt>,
@@ -30,7 +32,7 @@ pub(super) async fn check(
     let Some(asked) = host_header(request.headers()) else {
         return (StatusCode::BAD_REQUEST, NO_HOST).into_response();
     };
-    // A target may be a whole URL; then its host counts, and the header is to be the same.
+    // The target of a request may be a full URL; then the host in it is checked as well.
     let is_served = |asked: &Authority| {
         is_this(address, asked) || allowed.iter().any(|allowed| allowed.is(asked.host(), port_of(asked)))
     };
@@ -40,15 +42,16 @@ pub(super) async fn check(
     next.run(request).await
 }
 
-/// The host of a request that names one, and only one.
+/// The host of a request, if it names exactly one.
 fn host_header(headers: &HeaderMap) -> Option<Authority> {
     let mut values = headers.get_all(header::HOST).iter();
     let (value, None) = (values.next()?, values.next()) else { return None };
     Authority::try_from(value.as_bytes()).ok().filter(|host| !host.as_str().contains('@'))
 }
 
-/// Whether a host is the address that a connection came to. An address cannot be made to point elsewhere as a name can,
-/// and if `listen` stands for all addresses of the machine, this is the one of them that the client knows.
+/// Whether a host is the local address of the connection. Unlike a name, an address cannot be
+/// redirected to another machine. If `listen` covers all addresses of the machine, this is the one
+/// that the client used.
 fn is_this(address: SocketAddr, asked: &Authority) -> bool {
     let ip = address.ip().to_canonical();
     let host = asked.host().trim_start_matches('[').trim_end_matches(']');

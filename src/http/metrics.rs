@@ -1,4 +1,5 @@
-//! Metrics for Prometheus, made from the ledger at each scrape, so that they say what it says.
+//! Metrics for Prometheus. They are computed from the ledger at each scrape, so that they always
+//! agree with it.
 
 use crate::chunk::Counts;
 use crate::config::Config;
@@ -15,7 +16,7 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 
 type Labels = [(&'static str, &'static str); 1];
 
-/// Everything as text.
+/// All metrics as text.
 pub async fn exposition(config: &Config, health: &Health) -> Result<String, SyncError> {
     let mut registry = Registry::with_prefix("tidegate");
     let obstacles = health.obstacles().await;
@@ -50,7 +51,8 @@ pub async fn exposition(config: &Config, health: &Health) -> Result<String, Sync
         "Folders of the inbox whose events cannot be heard, and that are only scanned",
         signed(blind_spots.unwatched.count as u64),
     );
-    // Without a database there is no ledger; that the scrape still works is how monitoring sees it.
+    // Without a database there is no ledger. The scrape still works, so that monitoring can see
+    // that the database is away.
     if let Some(sink) = health.sink().filter(|_| obstacles.is_empty()) {
         let totals = sink.ledger.totals(&config.datasets).await?;
         let files = Family::<Labels, Gauge>::default();
@@ -88,7 +90,7 @@ pub async fn exposition(config: &Config, health: &Health) -> Result<String, Sync
     Ok(text)
 }
 
-/// The counts by their names in the ledger.
+/// The counts with their names in the ledger.
 fn rows_by_kind(counts: &Counts) -> [(&'static str, u64); 12] {
     [
         ("read", counts.read),

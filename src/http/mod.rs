@@ -1,4 +1,5 @@
-//! HTTP: health, readiness, metrics, status and the page, all read from the ledger when they are asked for.
+//! HTTP: health, readiness, metrics, status and the page. What they say of files is read from the
+//! ledger at each request.
 
 mod connections;
 mod host;
@@ -25,15 +26,16 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceBuilder;
 use tower::limit::GlobalConcurrencyLimitLayer;
 
-/// How long an answer from the ledger may take. Whoever asks has something else to say by then: Prometheus gives up after 10 s.
+/// How long an answer from the ledger may take. A client would not wait longer: Prometheus gives up
+/// after 10 s.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Requests that may wait for an answer from the ledger, or for one on readiness; one more is refused at once. A quarter of
-/// the connections each, so that there is always room for `/healthz`.
+/// Most requests that may wait for the ledger, and as many for readiness; further ones are refused
+/// at once. Each is a quarter of the connections, so that there is always room for `/healthz`.
 const REQUESTS_MAX: usize = 16;
 
-/// Headers of every answer, also of errors: nothing is loaded from elsewhere, nothing runs, nobody frames the page, nothing is
-/// taken for another type than it says, kept, or told to other sites.
+/// Headers of every answer, including errors. They forbid content from other sites, scripts, frames
+/// around the page, guessed content types, caches, and referrers to other sites.
 const HEADERS: [(header::HeaderName, &str); 6] = [
     (
         header::CONTENT_SECURITY_POLICY,
@@ -46,18 +48,20 @@ const HEADERS: [(header::HeaderName, &str); 6] = [
     (header::CACHE_CONTROL, "no-store"),
 ];
 
-/// What the handlers answer from.
+/// The state that the handlers share.
 #[derive(Clone, Debug)]
 struct Served {
     config: Arc<Config>,
     health: Arc<Health>,
-    /// Held while the ledger is asked, which takes one of the few connections that the work goes by.
+    /// Held during a query of the ledger: only one at a time, because it takes one of the few
+    /// database connections that the sync needs.
     asking: Arc<Mutex<()>>,
-    /// The same for readiness, which must not wait for a long answer.
+    /// The same for readiness, which must not wait behind a long answer from the ledger.
     pinging: Arc<Mutex<()>>,
 }
 
-/// Answers until the process ends. `descriptors` is how many files and connections it may have open.
+/// Answers requests until the process ends. `descriptors` is the number of files and connections
+/// that the process may have open.
 pub async fn serve(
     listener: TcpListener,
     config: Arc<Config>,
@@ -79,7 +83,7 @@ pub async fn serve(
     connections::accept(listener, router, descriptors, shutdown).await;
 }
 
-/// Answers in time, or says that it cannot.
+/// Limits the time and the number of requests of a router; beyond that, it answers with an error.
 fn bounded(router: Router<Served>) -> Router<Served> {
     let late = |error: BoxError| async move {
         let is_late = error.is::<tower::timeout::error::Elapsed>();

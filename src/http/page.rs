@@ -1,4 +1,4 @@
-//! Page: what `/api/status` says, for people.
+//! Page: the content of `/api/status` for people.
 
 use crate::config::Config;
 use crate::dispatch::health::Health;
@@ -10,10 +10,11 @@ use serde_json::json;
 
 const TEMPLATE: &str = include_str!("page.html");
 
-/// How it looks. Not within the page, which then needs no exception from "no styles of unknown origin".
+/// The style sheet. It is a file of its own, so that the content security policy needs no exception
+/// for inline styles.
 pub const STYLE: &str = include_str!("page.css");
 
-/// The page as it is now. It answers also when the database does not, and says so.
+/// Renders the present page. If the database does not answer, the page says so.
 pub async fn page(config: &Config, health: &Health) -> Result<String, minijinja::Error> {
     let status = status(config, health).await.unwrap_or_else(|error| {
         json!({
@@ -26,7 +27,7 @@ pub async fn page(config: &Config, health: &Health) -> Result<String, minijinja:
         })
     });
     let mut environment = Environment::new();
-    // Paths and reasons quote what somebody dropped.
+    // Paths and reasons quote names and content of files that anybody may have dropped.
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
     environment.render_str(TEMPLATE, Serde(printable_value(status)))
 }

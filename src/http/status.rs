@@ -1,4 +1,4 @@
-//! Status: what the daemon does, as JSON.
+//! Status: the state of the daemon as JSON.
 
 use crate::config::Config;
 use crate::dispatch::health::Health;
@@ -6,7 +6,7 @@ use crate::error::SyncError;
 use crate::process::clock::now_ms;
 use serde_json::{Value, json};
 
-/// Everything that `/api/status` says.
+/// Builds the answer of `/api/status`.
 pub async fn status(config: &Config, health: &Health) -> Result<Value, SyncError> {
     let obstacles = health.obstacles().await;
     let mut status = json!({

@@ -1,4 +1,5 @@
-//! Process: what every stage asks of its process and machine: progress, turns, modes of files, secrets, terminals.
+//! Process: services of the process and the machine that every stage uses: clock, progress, turns,
+//! waiting, file modes, secrets and terminal output.
 
 pub mod clock;
 pub mod modes;

@@ -1,5 +1,6 @@
-//! Progress: at which step each file at work is, and when it last moved, so that one that stands still is noticed. What reads,
-//! commits and refreshes says so by [`moved`], wherever it runs for a file.
+//! Progress: the current step of each file at work and the time of its last progress, so that a
+//! stuck file is noticed. Code that reads, commits or refreshes calls [`moved`]; it needs no
+//! reference to the file.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,18 +10,18 @@ tokio::task_local! {
     static WORK: Work;
 }
 
-/// The files at work.
+/// The files at work, with their steps.
 #[derive(Clone, Debug, Default)]
 pub struct Board(Arc<Mutex<Vec<Work>>>);
 
-/// A file at work, until it is dropped.
+/// A file on the board. Dropping it takes the file off the board.
 #[derive(Debug)]
 pub struct Entry {
     board: Board,
     work: Work,
 }
 
-/// Where a file is.
+/// Handle to the step of one file. Tasks and threads that work for the file share it.
 #[derive(Clone, Debug)]
 pub struct Work(Arc<Mutex<Place>>);
 
@@ -32,7 +33,7 @@ struct Place {
 }
 
 impl Board {
-    /// A file is worked on from now on.
+    /// Puts a file on the board.
     pub fn begin(&self, path: &Path) -> Entry {
         let place = Place { file: path.display().to_string(), step: "taking it", moved_at: Instant::now() };
         let work = Work(Arc::new(Mutex::new(place)));
@@ -40,7 +41,7 @@ impl Board {
         Entry { board: self.clone(), work }
     }
 
-    /// What has not moved for so long.
+    /// Files without progress for at least `longest`, each as a sentence with its step.
     pub fn stuck(&self, longest: Duration) -> Vec<String> {
         let at_work = lock(&self.0).clone();
         let stuck = at_work.iter().filter_map(|work| {
@@ -54,7 +55,7 @@ impl Board {
 }
 
 impl Entry {
-    /// What is done for the file.
+    /// The handle for tasks that work for this file.
     pub fn work(&self) -> Work {
         self.work.clone()
     }
@@ -67,18 +68,18 @@ impl Drop for Entry {
 }
 
 impl Work {
-    /// Does something for the file.
+    /// Runs `work` for this file: [`step`] and [`moved`] in it refer to the file.
     pub async fn scope<T>(self, work: impl Future<Output = T>) -> T {
         WORK.scope(self, work).await
     }
 }
 
-/// The file that the caller works for; `None` outside of files.
+/// The file that the caller works for; `None` if there is none.
 pub fn current() -> Option<Work> {
     WORK.try_with(Clone::clone).ok()
 }
 
-/// Does something on another thread for the file that [`current`] gave there.
+/// Runs `done` on another thread for the file that [`current`] returned on the calling one.
 pub fn on_behalf_of<T>(work: Option<Work>, done: impl FnOnce() -> T) -> T {
     match work {
         Some(work) => WORK.sync_scope(work, done),
@@ -86,18 +87,18 @@ pub fn on_behalf_of<T>(work: Option<Work>, done: impl FnOnce() -> T) -> T {
     }
 }
 
-/// The file that the caller works for has come to a step.
+/// Records that the caller's file has reached a step.
 pub fn step(step: &'static str) {
     note(|place| place.step = step);
 }
 
-/// The file that the caller works for has moved.
+/// Records progress of the caller's file.
 pub fn moved() {
     note(|_| {});
 }
 
 fn note(change: impl FnOnce(&mut Place)) {
-    // Outside of files nobody asks.
+    // This does nothing if the caller works for no file.
     let _ = WORK.try_with(|work| {
         let mut place = lock(&work.0);
         place.moved_at = Instant::now();

@@ -1,10 +1,12 @@
-//! Secret: a text that only the one who needs it may see, and the filter that keeps it out of every other text.
+//! Secret: a text that must not be printed, and the filter that removes it from all other texts.
 //!
-//! Drivers put parts of a URL into warnings and errors, far from where it was read and from where they are printed. So a secret
-//! is made known here when it is read, and whatever comes from a driver, or quotes what somebody typed, passes [`conceal`].
+//! Drivers put parts of a URL into warnings and errors, far from the code that read the URL and
+//! from the code that prints the error. So every secret is registered here when it is read. Every
+//! text that comes from a driver or quotes user input passes through [`conceal`].
 //!
-//! The crate `secrecy` wipes secrets from memory, which helps little where the driver and the environment keep copies, and
-//! neither knows what else is a secret's form nor filters texts: the type would be its, and the rest ours still.
+//! The crate `secrecy` is not used. It wipes secrets from memory, but the driver and the
+//! environment keep copies. It does not know the other forms of a secret and does not filter texts,
+//! so it would replace only the type.
 
 use regex::Regex;
 use serde::{Deserialize, Deserializer};
@@ -14,16 +16,19 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::{LazyLock, PoisonError, RwLock};
 
-/// What stands in a secret's place.
+/// Replaces a secret in a text.
 const CONCEALED: &str = "***";
 
-/// A shorter secret is only looked for as a word of its own: `a` is in every text.
+/// A shorter secret is replaced only where it is a whole word, because a password like `a` is part
+/// of almost every text.
 const ANYWHERE_CHARS_MIN: usize = 4;
 
-/// Every form of every secret of this process, the longest first. It only grows, and holds a handful.
+/// Every form of every secret of this process, longest first. It only grows, and it holds a handful
+/// of entries.
 static KNOWN: RwLock<Vec<String>> = RwLock::new(Vec::new());
 
-/// What has the form of a secret, wherever it comes from: what stands before the `@` of a URL, and a parameter that says what it is.
+/// Patterns of secrets that were never registered: the part of a URL before the `@`, and parameters
+/// whose name says that they are secret.
 static FORMS: LazyLock<[Regex; 2]> = LazyLock::new(|| {
     [
         r"(?i)\b([a-z][a-z0-9+.-]*://)\S*@",
@@ -32,17 +37,17 @@ static FORMS: LazyLock<[Regex; 2]> = LazyLock::new(|| {
     .map(|form| Regex::new(form).expect("a valid pattern"))
 });
 
-/// A text that cannot be printed.
+/// A text that cannot be printed by accident.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// One that nobody knows yet.
+    /// A secret that [`conceal`] does not know yet; see [`make_known`].
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The text, for the one who needs it.
+    /// The text itself, for code that needs it, such as a driver.
     pub fn reveal(&self) -> &str {
         &self.0
     }
@@ -68,7 +73,7 @@ impl<'de> Deserialize<'de> for Secret {
     }
 }
 
-/// Has every form of a secret concealed from now on: as it is, and as it stands in quotes.
+/// Registers a secret, so that [`conceal`] removes it: as it is, and escaped as in a quoted string.
 pub fn make_known(secret: &str) {
     let escaped = secret.escape_debug().to_string();
     let mut known = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
@@ -80,7 +85,7 @@ pub fn make_known(secret: &str) {
     known.sort_by_key(|form| std::cmp::Reverse(form.len()));
 }
 
-/// The text without any secret.
+/// Replaces every secret in a text with `***`.
 pub fn conceal(text: &str) -> Cow<'_, str> {
     let mut concealed = Cow::Borrowed(text);
     for secret in KNOWN.read().unwrap_or_else(PoisonError::into_inner).iter() {

@@ -1,13 +1,15 @@
-//! Terminal: text as people may see it. What files are called and what stands in them is anybody's, and a terminal obeys some
-//! of it: it moves the cursor, hides lines, answers questions, shows text in another order.
+//! Terminal: makes text safe to print. Anybody can choose file names and cell values, and a
+//! terminal executes control characters in them: it moves the cursor, hides lines, sends answers or
+//! changes the order of text.
 //!
-//! The page shows text in the same way, because a browser obeys the signs of direction too.
+//! The page escapes text in the same way, because a browser obeys text direction marks too.
 
 use serde_json::Value;
 use std::borrow::Cow;
 use std::fmt::Write;
 
-/// The text with every sign that is obeyed rather than shown in the form `\\u{1b}`, line ends included: a line of output is one.
+/// Escapes every control character of a text, for example as `\\u{1b}`. Line ends are escaped too,
+/// so that one line of output stays one line.
 pub fn printable(text: &str) -> Cow<'_, str> {
     if !text.contains(is_obeyed) {
         return Cow::Borrowed(text);
@@ -19,7 +21,7 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// The same in the form that JSON has for it, so that whoever reads the JSON gets the text exactly.
+/// The same with the escapes of JSON, so that a program that parses the JSON gets the exact text.
 pub fn printable_json(json: &str) -> Cow<'_, str> {
     if !json.contains(is_obeyed) {
         return Cow::Borrowed(json);
@@ -37,7 +39,7 @@ pub fn printable_json(json: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// Every text within a value, as people may see it.
+/// Makes every text in a JSON value [`printable`]. Names of members stay as they are.
 pub fn printable_value(value: Value) -> Value {
     match value {
         Value::String(text) => Value::String(printable(&text).into_owned()),
@@ -47,7 +49,7 @@ pub fn printable_value(value: Value) -> Value {
     }
 }
 
-/// A word for a shell's command line, to be copied from what was printed.
+/// Quotes a word for a shell, so that a printed command can be copied.
 pub fn quoted(word: &str) -> String {
     if !word.contains(is_obeyed) {
         return format!("'{}'", word.replace('\'', r"'\''"));
@@ -67,8 +69,8 @@ pub fn quoted(word: &str) -> String {
     quoted + "'"
 }
 
-/// Control characters, and the signs of Unicode that change what is shown around them, or are not shown themselves. The joiners
-/// U+200C and U+200D are left: Persian, Hindi and emoji are written with them.
+/// Control characters, and Unicode characters that are invisible or change how the text around them
+/// is shown. The joiners U+200C and U+200D are not among them: Persian, Hindi and emoji need them.
 fn is_obeyed(c: char) -> bool {
     c.is_control()
         || matches!(c,

@@ -1,27 +1,30 @@
-//! Turns: how many files are worked on at once. Hashing a large file takes long, little memory and no database, so it has
-//! turns of its own: files of other lanes go on meanwhile.
+//! Turns: limit how many files are worked on at once. Hashing a large file takes long but needs
+//! little memory and no database, so it has its own limit, and files of other lanes continue in the
+//! meantime.
 
 use std::sync::Arc;
 use tokio::sync::{AcquireError, Mutex, OwnedSemaphorePermit, Semaphore};
 
-/// Lanes that are worked on at once: one reads and cleans while another writes.
+/// Lanes that work at the same time. Two are enough: one reads and cleans while the other writes.
 const WORKING_MAX: usize = 2;
 
-/// Large files that are hashed at once, beside those: more would only share one disk.
+/// Large files that are hashed at the same time, in addition to the working lanes. More would only
+/// compete for one disk.
 const HASHING_MAX: usize = 2;
 
-/// The turns of a process.
+/// The limits of one process; clones share them.
 #[derive(Clone, Debug)]
 pub struct Turns {
     working: Arc<Semaphore>,
     hashing: Arc<Semaphore>,
 }
 
-/// The turn of a lane.
+/// The permission of one lane to work. A lane waits for it, and gives it up while it hashes a large
+/// file.
 #[derive(Debug)]
 pub struct Turn {
     turns: Turns,
-    /// `None` before its turn, and while it hashes.
+    /// `None` before the turn begins, and while the lane hashes.
     permit: Mutex<Option<OwnedSemaphorePermit>>,
 }
 
@@ -32,7 +35,7 @@ impl Default for Turns {
 }
 
 impl Turns {
-    /// A lane's, which is yet to come.
+    /// A turn for a lane, which has not begun yet.
     pub fn turn(&self) -> Arc<Turn> {
         Arc::new(Turn { turns: self.clone(), permit: Mutex::new(None) })
     }
@@ -44,7 +47,7 @@ impl Turn {
         *self.permit.lock().await = Some(acquired(Arc::clone(&self.turns.working).acquire_owned().await));
     }
 
-    /// Hashes beside those whose turn it is, and goes on when it is this one's turn again.
+    /// Gives up the turn, hashes, and waits for a new turn. Other lanes can work in the meantime.
     pub async fn hash<T>(&self, hashing: impl Future<Output = T>) -> T {
         let mut permit = self.permit.lock().await;
         *permit = None;

@@ -1,13 +1,14 @@
-//! Waiting: what waits long for something of this process says for what. What is waited for ends by itself: each statement
-//! has a bound, and so everything that is held while statements run.
+//! Waiting: logs long waits for something in this process, and what the wait is for. Every such
+//! wait ends by itself: each statement has a time limit, so nothing is held longer than its
+//! statements run.
 
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// Waits up to this are the usual turns of files at work, and nobody's business.
+/// Waits up to this are not logged: files at work take turns, and such waits are normal.
 const QUIET_MAX: Duration = Duration::from_secs(10);
 
-/// Waits, and says so once it takes long, and how long it took.
+/// Waits for `wait`. If that takes long, logs that it waits, and later how long it took.
 pub async fn aloud<T>(what: &str, wait: impl Future<Output = T>) -> T {
     let started = Instant::now();
     tokio::pin!(wait);

@@ -14,8 +14,8 @@ use crate::sink::db::write::WriteTransaction;
 use crate::sink::ledger::Ledger;
 use crate::sink::ledger::attempts::Attempts;
 use crate::sink::ledger::rejects::Corrected;
-use crate::sink::tables::Tables;
 use crate::sink::tables::upsert::{Rows, statements};
+use crate::sink::tables::{KindsStay, Tables};
 use crate::transform::table_rows::TableRows;
 use entity::{files, rejects};
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, Query};
@@ -122,7 +122,11 @@ impl Sink {
     /// # Errors
     ///
     /// When the database fails or the lease is lost; then nothing of the chunk is written.
-    pub async fn write_chunk(&self, chunk: &ChunkWrite<'_>) -> Result<WrittenChunk<'_>, SyncError> {
+    pub async fn write_chunk(
+        &self,
+        chunk: &ChunkWrite<'_>,
+        _while_kinds_stay: &KindsStay,
+    ) -> Result<WrittenChunk<'_>, SyncError> {
         stop_before_write().await;
         let write = self.db.begin().await?;
         let transaction = &write.transaction;

@@ -7,14 +7,16 @@ use crate::feed::layout::{LAST_NAME_CHAR, Layout, NAME_BYTES_MAX, SchemaChange, 
 use crate::process::waiting::aloud;
 use crate::sink::Sink;
 use crate::sink::deletes::mark_column;
+use crate::sink::ledger::attempts::Company;
 use crate::sink::ledger::recorded::{CREATE_TABLE, Evolution};
 use crate::sink::marts::views::Dropped;
-use crate::sink::tables::Tables;
-use entity::{ColumnShape, TableShape, schema_changes};
+use crate::sink::tables::{KindsStay, Tables};
+use entity::{ColumnShape, Kind, TableShape, schema_changes};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, Statement};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Arc, PoisonError};
-use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard};
+use tokio::sync::OwnedRwLockWriteGuard;
 
 /// What tidegate's own tables begin with.
 const OWN_PREFIX: &str = "tidegate_";
@@ -23,7 +25,7 @@ const OWN_PREFIX: &str = "tidegate_";
 #[derive(Debug)]
 pub struct Evolved {
     /// While it lives, no column takes another kind.
-    pub kinds_stay: OwnedRwLockReadGuard<()>,
+    pub kinds_stay: KindsStay,
     /// Whether a column took another kind, so that records may now be stored otherwise that were not when they were read last.
     pub has_widened: bool,
 }
@@ -31,6 +33,13 @@ pub struct Evolved {
 /// The name of a column among obstacles.
 pub(crate) fn about(table: &str, column: &str) -> String {
     format!("{table}.{column}")
+}
+
+/// What becomes of a column without values that cannot take the kind of the first ones: the text that it is in the database.
+fn as_text(change: &SchemaChange) -> Option<SchemaChange> {
+    let mut text = change.clone();
+    text.column.widen(Kind::Text);
+    (change.widened_from == Some(Kind::Text)).then_some(text)
 }
 
 /// Why a file is not taken whose columns the database does not. What is too wide for it stays so; anything else may be
@@ -170,6 +179,7 @@ impl Sink {
         dataset: &Dataset,
         file_id: i64,
         now_ms: i64,
+        _in_company: &Company,
     ) -> Result<Evolved, SyncError> {
         // Two markets often bring the same column at once: the second one compares with what the first one made.
         let mut is_behind = aloud("another file's change of tables", self.tables.evolving.lock()).await;
@@ -213,7 +223,7 @@ impl Sink {
             Some(alone) => OwnedRwLockWriteGuard::downgrade(alone),
             None => aloud("a file that widens a column", kinds().read_owned()).await,
         };
-        Ok(Evolved { kinds_stay, has_widened })
+        Ok(Evolved { kinds_stay: KindsStay(kinds_stay), has_widened })
     }
 
     /// Changes tables and views, or leaves all of it as it was; whether columns took another kind.
@@ -249,6 +259,9 @@ impl Sink {
                 };
                 if let Some(obstacle) = obstacle {
                     self.ledger.raise(transaction, obstacle).await?;
+                    if let Some(text) = as_text(change) {
+                        self.ledger.record_change(transaction, &text, evolution).await?;
+                    }
                     continue;
                 }
                 has_widened = true;
@@ -286,10 +299,13 @@ impl Sink {
         for change in evolution.changes {
             match change.widened_from {
                 Some(from) => match self.obstacle_on_mysql(change, from).await? {
-                    Some(obstacle) => obstacles.push(obstacle),
-                    None => changes.push(change),
+                    Some(obstacle) => {
+                        obstacles.push(obstacle);
+                        changes.extend(as_text(change).map(Cow::Owned));
+                    }
+                    None => changes.push(Cow::Borrowed(change)),
                 },
-                None => changes.push(change),
+                None => changes.push(Cow::Borrowed(change)),
             }
         }
         let write = self.db.begin().await?;

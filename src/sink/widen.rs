@@ -86,6 +86,12 @@ impl Tables {
     }
 
     async fn widen(&self, connection: &impl ConnectionTrait, widening: &Widening<'_>) -> Result<(), SyncError> {
+        if widening.from == Kind::Text {
+            if widening.to == Kind::Text {
+                return Ok(());
+            }
+            self.check_without_values(connection, widening).await?;
+        }
         let (table, column) = (self.db.dialect.quote(widening.table), self.db.dialect.quote(widening.column));
         let sql_type = self.db.dialect.sql_type(widening.to);
         let converted = converted(self.db.dialect, widening.from, widening.to, &column);
@@ -124,6 +130,20 @@ impl Tables {
             connection.execute_unprepared(&statement).await?;
         }
         Ok(())
+    }
+
+    /// A column takes another kind than text only while nothing is in it.
+    async fn check_without_values(
+        &self,
+        connection: &impl ConnectionTrait,
+        widening: &Widening<'_>,
+    ) -> Result<(), SyncError> {
+        let (table, column) = (self.db.dialect.quote(widening.table), self.db.dialect.quote(widening.column));
+        let query = format!("SELECT 1 FROM {table} WHERE {column} IS NOT NULL LIMIT 1");
+        match connection.query_one_raw(Statement::from_string(self.db.dialect.backend(), query)).await? {
+            None => Ok(()),
+            Some(_) => Err(SyncError::Refused { reason: "it has values, which are text".to_owned() }),
+        }
     }
 
     /// What somebody has said of a column on MySQL, as its definition says it.
@@ -347,6 +367,8 @@ impl Sink {
 /// The value of a column as the wider kind; `None` when SQL cannot say it.
 fn converted(dialect: Dialect, from: Kind, to: Kind, column: &str) -> Option<String> {
     let text = match (from, to) {
+        // It has no value.
+        (Kind::Text, _) => "NULL".to_owned(),
         (Kind::Integer, Kind::Decimal) => match dialect {
             Dialect::Sqlite => format!("CAST({column} AS REAL)"),
             _ => column.to_owned(),

@@ -3,8 +3,9 @@
 
 use crate::config::Limits;
 use crate::error::SyncError;
-use crate::feed::dataset::{Dataset, RepeatedKeys};
-use crate::feed::layout::{Layout, Role, Shapes};
+use crate::feed::dataset::{Dataset, OnTypeChange, RepeatedKeys};
+use crate::feed::decimals::{NumberReadings, Observer, settle};
+use crate::feed::layout::{Layout, LayoutColumn, Role, Shapes};
 use crate::feed::row_format::{Dialect, RowFormat};
 use crate::source::format::{Format, find_row_format, is_document};
 use crate::source::rows::cells::split_row;
@@ -42,12 +43,17 @@ pub struct Survey {
     pub scattered: Option<Vec<u64>>,
     /// Passes that gather the records whose rows stand apart.
     pub gather_passes: u32,
+    /// How its numbers are read.
+    pub numbers: NumberReadings,
     /// The first rows at fault, for who refuses the file.
     #[serde(skip)]
     pub first_faults: Vec<FaultyRow>,
     /// How well values fit their columns, for the same.
     #[serde(skip)]
     pub fits: Fits,
+    /// Whether a row does not fit as it stands.
+    #[serde(skip)]
+    pub has_odd_rows: bool,
 }
 
 /// A row that cannot be loaded.
@@ -93,19 +99,99 @@ pub fn survey_with(
     limits: &Limits,
     place: Option<&IndexPlace>,
 ) -> Result<(Survey, Layout, Skips), SyncError> {
+    let first = look(text, dataset, shapes, limits, place, None)?;
+    let (survey, layout, _) = &first;
+    let is_settled = |column: &LayoutColumn| dataset.number_rules(&column.name).decimals == column.rules.decimals;
+    let has_strict = layout.columns.iter().any(LayoutColumn::is_strict);
+    let has_new_readings = !layout.columns.iter().all(is_settled);
+    // What the shape of a row and the kinds of columns say of each other: the rows that fit by their count say the kinds, and
+    // those say what the others are.
+    let has_new_kinds = layout.columns.iter().any(|column| is_new(column, dataset, shapes));
+    let is_too_early = match survey.has_odd_rows {
+        true => has_new_readings || has_new_kinds,
+        false => has_strict && has_new_readings,
+    };
+    if !is_too_early {
+        let is_counted_anew = |column: &LayoutColumn| {
+            column.holds_numbers() && column.on_type_change == Some(OnTypeChange::Rescue) && !is_settled(column)
+        };
+        return match (layout.columns.iter().any(is_counted_anew), survey.format.rows) {
+            (true, RowFormat::Csv(dialect)) => {
+                // How many values fit was told by readings that turned out to be others.
+                let (mut survey, layout, skips) = first;
+                let mut rows = csv_rows(&text.content, dialect, &layout, dataset, limits)?.counting_fits();
+                while rows.next_row()?.is_some() {}
+                survey.fits = rows.take_fits().unwrap_or_default();
+                Ok((survey, layout, skips))
+            }
+            _ => Ok(first),
+        };
+    }
+    let found = Found { numbers: survey.numbers.clone(), kinds: kinds(layout), asks_odd_rows: true };
+    let second = look(text, dataset, shapes, limits, place, Some(&found))?;
+    let (survey, layout, _) = &second;
+    if !survey.has_odd_rows || kinds(layout) == found.kinds {
+        return Ok(second);
+    }
+    // The other rows have said the kind of a column in which no row that fits has a value.
+    let found = Found { kinds: kinds(layout), asks_odd_rows: false, ..found };
+    look(text, dataset, shapes, limits, place, Some(&found))
+}
+
+/// What an earlier look has shown.
+struct Found {
+    /// How numbers are read.
+    numbers: NumberReadings,
+    /// What each column holds.
+    kinds: Vec<Option<Kind>>,
+    /// Whether rows that do not fit by their count are asked for the kinds of columns that no other row says.
+    asks_odd_rows: bool,
+}
+
+impl Found {
+    fn apply(&self, layout: &mut Layout) {
+        for (column, kind) in layout.columns.iter_mut().zip(&self.kinds) {
+            column.kind = *kind;
+        }
+        self.numbers.apply(layout);
+    }
+}
+
+fn kinds(layout: &Layout) -> Vec<Option<Kind>> {
+    layout.columns.iter().map(|column| column.kind).collect()
+}
+
+/// Whether the file's values decide what a column holds.
+fn is_new(column: &LayoutColumn, dataset: &Dataset, shapes: &Shapes) -> bool {
+    let Role::Column(owner) = column.role else { return false };
+    let stored = shapes.get(dataset.table_of(owner)).and_then(|shape| shape.column(&column.name));
+    column.kind.is_none() || stored.is_none_or(|stored| Some(stored.kind) != column.kind)
+}
+
+/// Looks at every row once.
+fn look(
+    text: &Text,
+    dataset: &Dataset,
+    shapes: &Shapes,
+    limits: &Limits,
+    place: Option<&IndexPlace>,
+    found: Option<&Found>,
+) -> Result<(Survey, Layout, Skips), SyncError> {
     let content = &text.content;
     let rows = find_row_format(content, dataset, limits)?;
     let format = Format { compression: text.compression, encoding: text.encoding, rows };
     let mut window = Window::at(content, 0)?;
     match rows {
         RowFormat::Json => {
-            let mut rows = Rows::Json(JsonRows::surveying(window, dataset, shapes, limits));
+            let readings = found.map_or(&[][..], |found| &found.numbers.decimals);
+            let mut rows = Rows::Json(JsonRows::surveying(window, dataset, shapes, limits).reading(readings));
             let mut tally = Tally::of(&mut rows, content, limits, None)?;
             let Rows::Json(rows) = rows else { unreachable!("made as JSON above") };
             if rows.is_blank() && is_document(content.path()) {
                 return Err(SyncError::damaged("it is empty, which is no JSON; an export without rows is []"));
             }
-            let layout = rows.into_layout();
+            let (mut layout, observers) = rows.into_layout();
+            tally.numbers = settled(&mut layout, &observers, None, dataset, found);
             if tally.rows_read > 0 {
                 check_layout(&layout, dataset, limits)?;
             }
@@ -121,41 +207,34 @@ pub fn survey_with(
             let header = read_header(&mut window, dialect, dataset)?;
             check_columns(header.len(), limits)?;
             let mut layout = Layout::of_header(&header, dataset, shapes);
+            if let Some(found) = found {
+                found.apply(&mut layout);
+            }
             let key = check_layout(&layout, dataset, limits)?;
             let known = place.and_then(|place| place.load(dataset, shapes, &header, format.rows));
-            let rows = CsvRows::new(window, dialect, &layout, dataset, key, limits.field_bytes_max, 0).inferring();
+            let rows = CsvRows::new(window, dialect, &layout, dataset, key, limits.field_bytes_max, 0);
+            let rows = match found {
+                None => rows.observing(),
+                Some(Found { asks_odd_rows: true, .. }) => rows.observing_odd_rows(),
+                Some(_) => rows,
+            };
             // What an index knows was counted when it was made; counting it again would cost more than the rest of the look.
             let rows = if known.is_none() { rows.counting_fits() } else { rows };
             let mut rows = Rows::Csv(rows);
             let mut candidates = known.as_ref().map(|(_, index)| Candidates::new(index));
             let mut tally = Tally::of(&mut rows, content, limits, candidates.as_mut())?;
             let Rows::Csv(mut rows) = rows else { unreachable!("made as CSV above") };
-            let has_odd_rows = rows.has_odd_rows();
+            tally.has_odd_rows = rows.has_odd_rows();
             let fits = rows.take_fits();
-            let kinds = rows.into_kinds();
-            let mut is_open = adopt(&mut layout, kinds)
-                || layout.columns.iter().any(|column| column.kind.is_none() && matches!(column.role, Role::Column(_)));
-            // What rows say whose count of cells is not the usual one depends on the kinds of columns, which only the other rows
-            // say: so they are looked at again, and, where they say the kind of a column that no other row has a value in, once more.
-            for asks_odd_rows in [true, false].into_iter().take_while(|_| has_odd_rows) {
-                if !is_open {
-                    break;
-                }
-                let rows = csv_rows(content, dialect, &layout, dataset, limits)?;
-                let rows = if asks_odd_rows { rows.inferring_from_odd_rows() } else { rows };
-                let mut rows = Rows::Csv(rows);
-                candidates = known.as_ref().map(|(_, index)| Candidates::new(index));
-                tally = Tally::of(&mut rows, content, limits, candidates.as_mut())?;
-                let Rows::Csv(rows) = rows else { unreachable!("made as CSV above") };
-                let kinds = rows.into_kinds();
-                is_open = adopt(&mut layout, kinds);
-            }
+            let observers = rows.into_observers();
             let again = || Ok(Rows::Csv(csv_rows(content, dialect, &layout, dataset, limits)?));
             tally.look_again(again, limits)?;
             tally.check_repeated(again, format.rows, dataset, &layout)?;
+            tally.numbers = settled(&mut layout, &observers, Some(dialect.delimiter), dataset, found);
             let mut survey = tally.finish(format, &layout, content, limits);
             survey.fits = fits.unwrap_or_default();
             let runs = match (candidates, &known) {
+                _ if survey.numbers.is_of_file => Vec::new(),
                 // What cannot be read is read the long way.
                 (Some(candidates), Some((_, index))) => candidates.runs(index, &survey.scattered()).unwrap_or_default(),
                 _ => Vec::new(),
@@ -183,7 +262,7 @@ pub fn first_columns(text: &Text, dataset: &Dataset, limits: &Limits) -> Result<
         RowFormat::Json => {
             let mut rows = JsonRows::surveying(window, dataset, &shapes, limits);
             rows.next_row()?;
-            rows.into_layout()
+            rows.into_layout().0
         }
         RowFormat::Csv(dialect) => Layout::of_header(&read_header(&mut window, dialect, dataset)?, dataset, &shapes),
     };
@@ -203,14 +282,20 @@ fn csv_rows<'a>(
     Ok(CsvRows::new(window, dialect, layout, dataset, layout.key(), limits.field_bytes_max, 0))
 }
 
-/// Gives columns the kinds that their values need; whether any has another one now.
-fn adopt(layout: &mut Layout, kinds: Vec<(usize, Option<Kind>)>) -> bool {
-    let mut is_changed = false;
-    for (column, kind) in kinds {
-        is_changed |= layout.columns[column].kind != kind;
-        layout.columns[column].kind = kind;
+/// How the file's numbers are read, and what its columns hold.
+fn settled(
+    layout: &mut Layout,
+    observers: &[Observer],
+    delimiter: Option<u8>,
+    dataset: &Dataset,
+    found: Option<&Found>,
+) -> NumberReadings {
+    let readings = settle(layout, observers, delimiter, dataset);
+    match found {
+        None => readings,
+        // The first look has seen what is a proof.
+        Some(found) => found.numbers.clone(),
     }
-    is_changed
 }
 
 fn check_columns(columns: usize, limits: &Limits) -> Result<(), SyncError> {
@@ -281,6 +366,8 @@ struct Tally {
     seen: SeenKeys,
     faulty_keys: HashSet<u64>,
     first_faults: Vec<FaultyRow>,
+    has_odd_rows: bool,
+    numbers: NumberReadings,
     /// Of records whose rows stand apart, what came after their first run.
     later_runs: HashMap<u64, RecordSize>,
     /// The largest run there was.
@@ -376,6 +463,8 @@ impl Tally {
             rows_rejected: 0,
             rows_of_unknown_records: 0,
             first_faults: Vec::new(),
+            has_odd_rows: false,
+            numbers: NumberReadings::default(),
             later_runs: HashMap::new(),
             largest_run: RecordSize::default(),
             has_repeated_runs: false,
@@ -385,6 +474,7 @@ impl Tally {
         let mut run: Option<Run> = None;
         while let Some(row) = rows.next_row()? {
             tally.rows_read += 1;
+            tally.has_odd_rows |= !matches!(row.form, Form::Fits);
             tally.note_fault(&row);
             let is_faulty = matches!(row.form, Form::Broken(_));
             let extent = RowExtent { start: row.offset, end: row.next_offset, whole: row.whole, is_faulty };
@@ -541,6 +631,8 @@ impl Tally {
             rows_rejected: self.rows_rejected,
             rows_of_unknown_records: self.rows_of_unknown_records,
             first_faults: self.first_faults,
+            has_odd_rows: self.has_odd_rows,
+            numbers: self.numbers,
             scattered: match scattered {
                 Scattered::Keys(hashes) => Some(hashes.into_iter().collect()),
                 Scattered::All => None,

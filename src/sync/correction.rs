@@ -23,6 +23,7 @@ use crate::source::text::read_text;
 use crate::sync::archive::archived;
 use crate::sync::look::Surveyed;
 use crate::sync::session::{Session, blocking};
+use entity::Kind;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -216,8 +217,14 @@ fn joined_rows(
     let own_columns = layout.columns.len();
     for column in others.layout.columns.iter().filter(|column| matches!(column.role, Role::Column(_))) {
         if !layout.columns.iter().any(|own| own.name == column.name) {
-            layout.push(&column.raw_name, dataset, shapes);
+            let index = layout.push(&column.raw_name, dataset, shapes);
+            layout.columns[index].rules = column.rules.clone();
+            layout.columns[index].kind = column.kind;
         }
+    }
+    // What the other rows have in a column without a value in the copy, nobody has looked at.
+    for column in layout.columns.iter_mut().filter(|column| matches!(column.role, Role::Column(_))) {
+        column.kind = column.kind.or(Some(Kind::Text));
     }
     let mut by_key: HashMap<String, BTreeMap<u64, BTreeMap<String, String>>> = HashMap::new();
     for (key, rows) in others.rows {

@@ -1,10 +1,12 @@
-//! Look: the first reading of a file, after which it is known whether it is refused.
+//! Look: reads a file once before anything is written, and decides whether it is refused.
 
 use crate::error::SyncError;
 use crate::feed::correction::Header;
 use crate::feed::dataset::{Dataset, FeedKind};
 use crate::feed::layout::Layout;
+use crate::feed::number_form::NumberForm;
 use crate::feed::row_format::RowFormat;
+use crate::process::clock::now_ms;
 use crate::sink::ledger::attempts;
 use crate::sink::ledger::attempts::Company;
 use crate::sink::ledger::files::FileRecord;
@@ -19,35 +21,47 @@ use crate::sync::session::{Session, blocking};
 use crate::sync::take::TakenFile;
 use std::sync::Arc;
 
-/// A file that was looked at.
+/// A file after its survey.
 pub(crate) struct Surveyed {
     /// Its line in the ledger.
     pub file: FileRecord,
     /// Its text.
     pub content: Arc<Content>,
-    /// What was found.
+    /// Format, header, counts and scattered records, as the first reading found them.
     pub survey: Survey,
-    /// The columns of its rows, and of rows that other files add to its records.
+    /// Its columns, plus those that a corrected copy takes from the file that it corrects.
     pub layout: Arc<Layout>,
-    /// The columns of its rows.
+    /// Its own columns only.
     pub own_layout: Arc<Layout>,
 }
 
 impl Surveyed {
-    /// Whether what becomes of the file's records is to be known when the next export comes. Only where one dataset alone
-    /// writes to its table: files of another one are not synced in turn with this one's.
+    /// Whether this file leaves a record index for the next export. Only if no other dataset writes
+    /// to its table, because files of two datasets are not synced in turn.
     pub fn leaves_index(&self, session: &Session, dataset: &Dataset) -> bool {
         may_have_index(session, &self.file, dataset)
+            && !self.survey.numbers.is_of_file
             && matches!(self.survey.format.rows, RowFormat::Csv(_))
             && self.content.size_bytes() >= session.config.limits.record_index_bytes_min
     }
 
-    /// What the rows of this file become rests on this.
+    /// Tells the ledger what the file is the first to prove of how numbers are written. Before its rows: should they be cut
+    /// off, they are read again as they were read now.
+    pub async fn record_number_forms(&self, session: &Session, dataset: &Dataset) -> Result<(), SyncError> {
+        let market = self.file.market.as_deref().unwrap_or_default();
+        let proved: Vec<_> = (self.survey.numbers.proved.iter())
+            .map(|(column, form)| (column.clone(), NumberForm { file_id: self.file.id, ..form.clone() }))
+            .collect();
+        session.sink.ledger.record_number_forms(&dataset.name, market, &proved, now_ms()).await
+    }
+
+    /// All inputs that decide how the rows of this file are stored.
     pub fn origin(&self, session: &Session, dataset: &Dataset, generation: &str) -> Origin {
         origin(dataset, &session.sink.tables.shapes(), &self.survey.header, self.survey.format.rows, generation)
     }
 
-    /// After everything that the file changes: nobody else writes to its table and market meanwhile.
+    /// Completes the index after the file's last change. No other file writes to its table and
+    /// market until then.
     pub async fn leave_index(
         &self,
         session: &Session,
@@ -65,7 +79,7 @@ impl Surveyed {
     }
 }
 
-/// Whether an index may know, or be left by, the records of a file.
+/// Whether a file may use or leave a record index.
 fn may_have_index(session: &Session, file: &FileRecord, dataset: &Dataset) -> bool {
     let writes_to_table = |other: &&Arc<Dataset>| other.table == dataset.table && !other.is_template();
     dataset.kind == FeedKind::Full
@@ -75,7 +89,8 @@ fn may_have_index(session: &Session, file: &FileRecord, dataset: &Dataset) -> bo
         && session.config.datasets.iter().filter(writes_to_table).count() == 1
 }
 
-/// Looks at every row, unless a checkpoint knows what there is to see, and decides whether the file is refused.
+/// Surveys every row, or takes the survey from the checkpoint, and decides whether the file is
+/// refused.
 pub(crate) async fn look(
     session: &Session,
     taken: TakenFile,
@@ -101,15 +116,18 @@ pub(crate) async fn look(
         let mut text = read_text(content, &dataset, encoding, &config.limits, &config.state_dir)?;
         if let Some(Checkpoint { survey, digests, .. }) = checkpoint {
             text.content.expect_digests(digests)?;
-            let layout = Layout::of_header(&survey.header, &dataset, &shapes);
-            // A restored database may lack a column again; what it holds, only the file tells.
+            let mut layout = Layout::of_header(&survey.header, &dataset, &shapes);
+            survey.numbers.apply(&mut layout);
+            // A restored database may lack a column again; then the file must be surveyed again to
+            // learn its kind.
             if layout.reconcile(&dataset, &shapes).is_empty() {
                 return Ok((text.content, survey, layout, Skips::default()));
             }
         }
         let (survey, layout, skips) = survey_with(&text, &dataset, &shapes, &config.limits, place.as_ref())?;
-        // Of rejected rows, not all may be correct yet.
+        // A corrected copy may still contain many rejects; it is never refused for their share.
         if !layout.is_correction() {
+            quarantine::check_decimals(&survey, &dataset, file_market.as_deref().unwrap_or_default())?;
             quarantine::check_rejects(&survey, config.rejects_max_percent)?;
             quarantine::check_rescued(&survey, &layout, &dataset, config.rescued_max_percent)?;
         }
@@ -120,17 +138,17 @@ pub(crate) async fn look(
     Ok((Surveyed { file, content: Arc::new(content), survey, own_layout: Arc::clone(&layout), layout }, skips, company))
 }
 
-/// Where a test may have the process die of a file of one market, as an argument names it.
+/// Failpoint: ends the process in the survey of a file of the market that the test names.
 fn die_in_survey(market: Option<&str>) {
     let is_deadly = |named: Option<String>| named.as_deref() == market;
     if cfg!(feature = "failpoints") && fail::eval("during_survey", is_deadly) == Some(true) {
-        // After so much work that it counts.
+        // Late enough to count as a slow death.
         std::thread::sleep(3 * attempts::QUICK_MAX);
         std::process::abort();
     }
 }
 
-/// How a file's rows are written.
+/// Column names and CSV dialect, which the ledger keeps for the export of rejects.
 pub(crate) fn header_of(surveyed: &Surveyed) -> Header {
     let (delimiter, quote) = match surveyed.survey.format.rows {
         RowFormat::Csv(dialect) => (Some(char::from(dialect.delimiter)), char::from(dialect.quote)),

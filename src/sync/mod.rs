@@ -1,4 +1,4 @@
-//! Sync: what becomes of one file. Read this first.
+//! Sync: the way of one file, from its path to its rows and marts. Read this first.
 
 pub mod archive;
 pub mod checkpoint;
@@ -30,7 +30,7 @@ use crate::sync::look::{header_of, look};
 use crate::sync::report::{FIRST_ROWS_MAX, FileReport, Outcome, note_of_unknown, report, warning_of_stale};
 use crate::sync::session::Session;
 use crate::sync::shared_table::check_owners;
-use crate::sync::take::{Taken, take};
+use crate::sync::take::{Claim, take};
 use crate::sync::unmatched::{list_unmatched, settle_dataset};
 use crate::sync::write::{Written, write_chunks};
 use std::pin::pin;
@@ -38,11 +38,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
-/// How long indexes and marts wait for a file that is yet to be hashed: a gigabyte takes seconds, and beyond that a file
-/// may take hours, or never turn out to be one that is written.
+/// How long indexes and marts wait for a file that is still being hashed. A gigabyte takes seconds;
+/// a larger file may take hours, or turn out to be unchanged.
 const TAKING_AWAITED_MAX: Duration = Duration::from_secs(5);
 
-/// Brings the tables to what a file says.
+/// Syncs one file: its rows, deletions, indexes and marts.
 ///
 /// # Errors
 ///
@@ -53,7 +53,8 @@ pub async fn sync_file(session: &Session, turn: &Turn, source_file: &SourceFile)
         return list_unmatched(session, turn, source_file, started).await;
     };
     let dataset = &settle_dataset(session, turn, source_file, dataset).await?;
-    // From here on: a smaller file beside this one would else make the indexes just before this one fills the table.
+    // Hold off index creation until this file is loaded; a smaller file in parallel must not build
+    // them first.
     let mut filling = session.sink.tables.start_filling(dataset, &route.market);
     let mut at_work = session.sink.marts.start_work(&route.market, &dataset.table);
     let mut taking = pin!(take(session, turn, source_file, dataset, route));
@@ -68,15 +69,17 @@ pub async fn sync_file(session: &Session, turn: &Turn, source_file: &SourceFile)
         }
     };
     let taken = match taken {
-        Taken::Unchanged(file) => {
+        Claim::Unchanged(file) => {
             put_away(&session.config, source_file);
             return Ok(report(source_file, &file, Outcome::Unchanged, started));
         }
-        Taken::Quarantined(file) => return Ok(report(source_file, &file, Outcome::Quarantined, started)),
-        Taken::Held(file) => return Ok(report(source_file, &file, Outcome::Held, started)),
-        Taken::Work(taken) => *taken,
+        Claim::Quarantined(file) => return Ok(report(source_file, &file, Outcome::Quarantined, started)),
+        Claim::Held(file) => return Ok(report(source_file, &file, Outcome::Held, started)),
+        Claim::ToSync(taken) => *taken,
     };
     let taken_ms = millis(started.elapsed());
+    let number_forms = session.sink.ledger.number_forms(&dataset.name, &route.market).await?;
+    let dataset = &Arc::new(dataset.with_number_forms(number_forms));
     step("looking at it");
     let (mut surveyed, mut skips, company) = look(session, taken, dataset).await?;
     check_owners(session, &surveyed, dataset).await?;
@@ -84,26 +87,29 @@ pub async fn sync_file(session: &Session, turn: &Turn, source_file: &SourceFile)
     tracing::debug!(file_id = surveyed.file.id, taken_ms, looked_ms, "file looked at");
     let correction = correction(session, source_file, &mut surveyed, dataset).await?.map(Arc::new);
     step("giving its tables new columns");
-    let evolved = session.sink.evolve(&surveyed.layout, dataset, surveyed.file.id, now_ms()).await?;
+    surveyed.record_number_forms(session, dataset).await?;
+    let dataset = &Arc::new(dataset.with_proofs(&surveyed.survey.numbers.proved));
+    let evolved = session.sink.evolve(&surveyed.layout, dataset, surveyed.file.id, now_ms(), &company).await?;
     if evolved.has_widened {
-        // What did not fit its column in the last export, because the column could not take another kind then, may fit now.
+        // A column became wider, so values that were rescued in the last export may fit now: read
+        // every record again.
         skips = Skips::default();
     }
-    // Another market may have brought the same column meanwhile, and its values decided what it holds.
+    // Another market may have added the same column in the meantime, with another kind.
     Arc::make_mut(&mut surveyed.layout).adopt_kinds(dataset, &session.sink.tables.shapes());
     if surveyed.survey.rows_rejected > 0 && surveyed.file.header.is_none() {
         session.sink.ledger.set_header(surveyed.file.id, &header_of(&surveyed)).await?;
     }
     step("writing its rows");
     let Written { mut file, records_disagreeing, is_newest, index } =
-        write_chunks(session, &surveyed, skips, dataset, correction.clone(), company).await?;
+        write_chunks(session, &surveyed, skips, dataset, correction.clone(), company, &evolved.kinds_stay).await?;
     drop(filling);
     let indexes_started = Instant::now();
     step("making indexes");
     session.sink.tables.make_indexes().await?;
     tracing::debug!(file_id = file.id, elapsed_ms = millis(indexes_started.elapsed()), "indexes are there");
     step("deleting what it does not mention");
-    // After the file's own rows: a record is only deleted once all that the file mentions are there.
+    // Delete after the file's own rows are written, so that a crash never leaves a record out.
     let held = match is_newest {
         true => delete_unmentioned(session, &surveyed, dataset, &mut file).await?,
         false => None,
@@ -120,7 +126,7 @@ pub async fn sync_file(session: &Session, turn: &Turn, source_file: &SourceFile)
         surveyed.leave_index(session, dataset, index).await?;
     }
     drop(evolved.kinds_stay);
-    // Apart from the refresh: the time goes to the file that is waited for.
+    // Measured apart from the refresh, because this may wait for another file.
     session.sink.marts.make_indexes_for_marts(Some(&at_work)).await?;
     let refresh_started = Instant::now();
     step("refreshing the marts");

@@ -1,4 +1,5 @@
-//! Pipeline: reads a file on one thread, transforms its chunks on the others, and gives them in the order of the file.
+//! Pipeline: reads a file on one thread, transforms its chunks on rayon, and returns them in file
+//! order.
 
 use crate::chunk::{Chunk, JoinedRows};
 use crate::config::Config;
@@ -18,8 +19,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
-/// Chunks that are being cleaned or wait to be written while one is written: enough to keep two cores
-/// busy behind a slow database, few enough for the memory limit.
+/// Chunks that are transformed or wait while one is written: enough to keep two cores busy behind a
+/// slow database, few enough for the memory limit.
 const CHUNKS_IN_FLIGHT: usize = 2;
 
 /// A chunk that is being transformed.
@@ -27,17 +28,17 @@ pub(crate) type PendingChunk = oneshot::Receiver<Result<Projected, SyncError>>;
 
 /// How a file's rows are read.
 pub(crate) struct Reading {
-    /// What need not be read.
+    /// Runs of records that are known to be unchanged, and are not read.
     pub skips: Arc<Skips>,
-    /// Whether each record's digest is wanted.
+    /// Whether the reader computes a digest of each record, for the record index.
     pub digests: bool,
-    /// What a corrected copy is to the file that it corrects.
+    /// Set for a corrected copy of rejects: rows that it takes from the corrected file.
     pub correction: Option<Arc<Correction>>,
-    /// What makes rows of it what the bulk path takes.
+    /// Encodes rows for the bulk load of the database, if they can be loaded as they are.
     pub encoder: Option<Encoder>,
 }
 
-/// Reads on one thread and hands each chunk to rayon; the chunks come out in the order of the file.
+/// Reads on one thread and hands each chunk to rayon. Chunks are received in file order.
 pub(crate) fn start_reading(
     config: &Arc<Config>,
     surveyed: &Surveyed,
@@ -57,7 +58,7 @@ pub(crate) fn start_reading(
         let pass_on = |chunk: Result<Chunk, SyncError>| {
             let (done, pending) = oneshot::channel();
             match chunk {
-                // Nobody waits for a chunk once the file is given up.
+                // The send fails if the file was given up.
                 Err(error) => drop(done.send(Err(error))),
                 Ok(chunk) => {
                     let (layout, dataset, market) = (Arc::clone(&layout), Arc::clone(&dataset), market.clone());
@@ -87,7 +88,7 @@ pub(crate) fn start_reading(
     receiver
 }
 
-/// What turns a chunk of text into table rows. A panic in it costs the file, not the process.
+/// Transforms and encodes a chunk. A panic fails the file, not the process.
 fn transform_and_encode(
     chunk: Chunk,
     format: RowFormat,

@@ -6,9 +6,11 @@ use crate::config::{Config, Limits};
 use crate::error::SyncError;
 use crate::feed::correction::place_and_reason;
 use crate::feed::dataset::Dataset;
+use crate::feed::decimals::Contradiction;
 use crate::feed::layout::Layout;
 use crate::source::survey::Survey;
 use crate::values::cell::hex;
+use crate::values::number::DecimalSign;
 use entity::Kind;
 use sha2::{Digest, Sha256};
 
@@ -65,6 +67,39 @@ pub fn check_rescued(
         column.kind.map_or("", Kind::name),
         fits.percent(),
         first.collect::<Vec<_>>().join("; ")
+    )))
+}
+
+/// Refuses a file whose numbers are written otherwise than those of its dataset are said, or were proved, to be.
+///
+/// # Errors
+///
+/// [`SyncError::Damaged`] with what to declare.
+pub fn check_decimals(survey: &Survey, dataset: &Dataset, market: &str) -> Result<(), SyncError> {
+    let Some(contradiction) = &survey.numbers.contradiction else { return Ok(()) };
+    let Contradiction { counts, expected, proved_by, example: (column, value) } = contradiction;
+    let [_, against] = counts;
+    let found = expected.other();
+    let by = match proved_by {
+        Some(file_id) => format!("as file {file_id} of the dataset and market proved"),
+        None => "as `decimal` says".to_owned(),
+    };
+    let name = |sign: DecimalSign| match sign {
+        DecimalSign::Point => "point",
+        DecimalSign::Comma => "comma",
+    };
+    let market = match market {
+        "" => String::new(),
+        market => format!(", or for all files of the market by [markets.{market}] decimal = \"{}\"", found.as_str()),
+    };
+    Err(SyncError::damaged(format!(
+        "{against} of its values have a {} before decimals (`{column}`: `{}`) where a {} is expected, {by}: if the file is \
+         right, declare [datasets.{}] decimal = \"{}\"{market}; \"auto\" leaves it to each file",
+        name(found),
+        beginning(value),
+        name(*expected),
+        dataset.name,
+        found.as_str(),
     )))
 }
 

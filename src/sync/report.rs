@@ -12,7 +12,7 @@ use crate::sync::session::Session;
 use serde::Serialize;
 use std::time::Instant;
 
-/// Rows at fault that the ledger's line of a file names.
+/// Rows that the `error` of a file names at most.
 pub(crate) const FIRST_ROWS_MAX: u64 = 3;
 
 /// How a file ended.
@@ -33,7 +33,7 @@ pub enum Outcome {
     Failed,
 }
 
-/// What was done with a file.
+/// The result of one file, for people and for `--json`.
 #[derive(Clone, Debug, Serialize)]
 pub struct FileReport {
     /// Absolute path.
@@ -46,25 +46,25 @@ pub struct FileReport {
     pub market: Option<String>,
     /// How it ended.
     pub outcome: Outcome,
-    /// Its rows, and the table rows they became.
+    /// Rows of the file, and table rows written.
     #[serde(flatten)]
     pub counts: Counts,
-    /// Records whose rows disagree on what belongs to the record.
+    /// Records whose rows have different values in columns of the record.
     pub records_disagreeing: u64,
     /// How long it took.
     pub elapsed_ms: u64,
-    /// How much of that went into the marts.
+    /// Part of `elapsed_ms` that refreshed marts.
     pub marts_ms: u64,
     /// What an operator should know although nothing failed.
     pub warning: Option<String>,
-    /// Why it is not synced, or what of it was left undone.
+    /// Why it is not synced, or which part of it was not done.
     pub error: Option<String>,
-    /// Whether the same was said of it before.
+    /// Whether an earlier attempt already reported the same.
     #[serde(skip)]
     pub is_old_news: bool,
 }
 
-/// What was done with a file.
+/// The result of one file, for people and for `--json`.
 pub fn report(source_file: &SourceFile, file: &FileRecord, outcome: Outcome, started: Instant) -> FileReport {
     FileReport {
         path: file.path.clone(),
@@ -82,7 +82,8 @@ pub fn report(source_file: &SourceFile, file: &FileRecord, outcome: Outcome, sta
     }
 }
 
-/// A file that changes nothing because all of it is older looks as if nothing had been wrong with it.
+/// Warns if all rows of a file are older than what is stored: otherwise a file without any effect
+/// looks like a success.
 pub(crate) async fn warning_of_stale(session: &Session, file: &FileRecord) -> Result<Option<String>, SyncError> {
     let Counts { new, modified, unchanged, deleted, stale, .. } = file.counts;
     if stale == 0 || new + modified + unchanged + deleted > 0 {
@@ -97,7 +98,7 @@ pub(crate) async fn warning_of_stale(session: &Session, file: &FileRecord) -> Re
     )))
 }
 
-/// What the ledger says of a file with rows that may belong to any record.
+/// The `error` text of a file with rejects whose record is unknown.
 pub(crate) fn note_of_unknown(unknown: &UnknownRecords) -> Option<String> {
     let UnknownRecords { rows, first } = unknown;
     let cannot = match rows {

@@ -11,26 +11,41 @@ use crate::sync::checkpoint::Checkpoints;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
-/// What a sync works with.
+/// Everything that a sync needs. One per process; clones share it.
 #[derive(Clone, Debug)]
 pub struct Session {
-    /// What tidegate was told.
+    /// The configuration.
     pub config: Arc<Config>,
     /// The database.
     pub sink: Arc<Sink>,
-    /// The resume files.
+    /// Checkpoints of unfinished files.
     pub checkpoints: Checkpoints,
-    /// What is known of the records of the last exports.
+    /// Record indexes of the last exports.
     pub indexes: RecordIndexes,
-    /// Whose turn it is.
+    /// Limits how many files are worked on at once.
     pub turns: Turns,
-    /// The files at work.
+    /// Which step each file at work is in, for `status` and `/readyz`.
     pub board: Board,
-    /// Set when the process is to end.
+    /// Cancelled when the process must end.
     pub shutdown: CancellationToken,
 }
 
-/// Clears up what a crash left behind: marks of mart groups, and resume files that nobody needs.
+impl Session {
+    /// A session over an open database. `checkpoints` are opened before it: a state directory that
+    /// cannot be used is a mistake of the configuration, and said before anything is waited for.
+    pub fn new(
+        config: Arc<Config>,
+        checkpoints: Checkpoints,
+        sink: Arc<Sink>,
+        board: Board,
+        shutdown: CancellationToken,
+    ) -> Self {
+        let indexes = RecordIndexes::of(&config.state_dir);
+        Self { config, sink, checkpoints, indexes, turns: Turns::default(), board, shutdown }
+    }
+}
+
+/// Cleans up after a crash: refreshes marked marts and removes checkpoints of finished files.
 ///
 /// # Errors
 ///
@@ -43,7 +58,7 @@ pub async fn clear_up(session: &Session) -> Result<(), SyncError> {
     Ok(())
 }
 
-/// Work that blocks leaves the async threads here.
+/// Runs blocking work off the async threads.
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, SyncError> + Send + 'static,
 ) -> Result<T, SyncError> {

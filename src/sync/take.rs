@@ -1,4 +1,4 @@
-//! Take: whether a file's content is new, and its place in the ledger.
+//! Take: hashes a file, and gives new content a line in the ledger.
 
 use crate::chunk::Position;
 use crate::config::Config;
@@ -22,46 +22,46 @@ use std::sync::Arc;
 pub(crate) struct TakenFile {
     pub file: FileRecord,
     pub content: Content,
-    /// What an earlier attempt found, when the file is still the one it looked at.
+    /// The survey of an earlier attempt, if the file has not changed since.
     pub checkpoint: Option<Checkpoint>,
-    /// Whether it is worked on beside others.
+    /// Whether other files may be worked on at the same time.
     pub company: Company,
 }
 
 /// What becomes of a file once its content is known.
-pub(crate) enum Taken {
+pub(crate) enum Claim {
     Unchanged(FileRecord),
     Quarantined(FileRecord),
     Held(FileRecord),
-    Work(Box<TakenFile>),
+    ToSync(Box<TakenFile>),
 }
 
-/// Finds out whether the content is new, and gives it its place in the ledger.
+/// Finds out whether the content is new, and gives it a line in the ledger.
 pub(crate) async fn take(
     session: &Session,
     turn: &Turn,
     source_file: &SourceFile,
     dataset: &Dataset,
     route: &Route,
-) -> Result<Taken, SyncError> {
+) -> Result<Claim, SyncError> {
     let sink = &session.sink;
     let path = source_file.path_text();
     let newest = sink.ledger.newest_file(&path).await?;
     if let Some(file) = &newest
         && let Some(resumed) = resume(session, source_file, dataset, file).await?
     {
-        return Ok(Taken::Work(Box::new(resumed)));
+        return Ok(Claim::ToSync(Box::new(resumed)));
     }
     let (content, sha256) = hash_in_turn(session, turn, source_file).await?;
     let stamp = content.stamp();
     if let Some(file) = newest.as_ref().filter(|file| file.sha256 == sha256 && file.state == FileState::Quarantined) {
         if file.rules_digest == quarantine::rules(&dataset.fingerprint, &session.config) {
             note_stamp(sink, file, stamp).await?;
-            return Ok(Taken::Quarantined(file.clone()));
+            return Ok(Claim::Quarantined(file.clone()));
         }
         if let Some(file) = try_again(sink, file, dataset, route, stamp).await? {
             let company = sink.ledger.take_up(&file).await?;
-            return Ok(Taken::Work(Box::new(TakenFile { file, content, checkpoint: None, company })));
+            return Ok(Claim::ToSync(Box::new(TakenFile { file, content, checkpoint: None, company })));
         }
     }
     let is_same = |file: &&FileRecord| file.sha256 == sha256 && file.rules_digest == dataset.fingerprint;
@@ -69,12 +69,17 @@ pub(crate) async fn take(
         match file.state {
             FileState::Held => {
                 note_stamp(sink, file, stamp).await?;
-                return Ok(Taken::Held(file.clone()));
+                return Ok(Claim::Held(file.clone()));
             }
             FileState::Pending | FileState::Syncing | FileState::Failed => {
                 sink.ledger.set_state(file.id, FileState::Syncing, &file.rules_digest, None, now_ms()).await?;
                 let company = sink.ledger.take_up(file).await?;
-                return Ok(Taken::Work(Box::new(TakenFile { file: file.clone(), content, checkpoint: None, company })));
+                return Ok(Claim::ToSync(Box::new(TakenFile {
+                    file: file.clone(),
+                    content,
+                    checkpoint: None,
+                    company,
+                })));
             }
             _ => {}
         }
@@ -82,7 +87,7 @@ pub(crate) async fn take(
     let last_taken = sink.ledger.last_taken_file(&path).await?;
     if let Some(file) = last_taken.as_ref().filter(is_same).filter(|file| file.state == FileState::Synced) {
         note_stamp(sink, file, stamp).await?;
-        return Ok(Taken::Unchanged(file.clone()));
+        return Ok(Claim::Unchanged(file.clone()));
     }
     let now_ms = now_ms();
     let new_file = NewFile {
@@ -99,12 +104,12 @@ pub(crate) async fn take(
         session.checkpoints.remove(superseded.id);
     }
     let company = sink.ledger.take_up(&file).await?;
-    Ok(Taken::Work(Box::new(TakenFile { file, content, checkpoint: None, company })))
+    Ok(Claim::ToSync(Box::new(TakenFile { file, content, checkpoint: None, company })))
 }
 
-/// Takes up a refused file whose refusal rests on rules that have changed, or that an operator wants tried again.
-/// `None` for one that is to get another line in the ledger: what it is changed too, or its rows reached the tables before
-/// it was refused.
+/// Retries a quarantined file under its old ledger line, after the rules changed or an operator
+/// asked for it. `None` if it needs a new line: its dataset or market changed, or some of its rows
+/// were committed.
 async fn try_again(
     sink: &Sink,
     file: &FileRecord,
@@ -124,7 +129,8 @@ async fn try_again(
     Ok(Some(FileRecord { state: FileState::Syncing, rules_digest, error: None, ..file.clone() }))
 }
 
-/// A file that a restart interrupted, when its checkpoint still describes it: nothing is read again.
+/// Resumes a file that a restart interrupted, if its checkpoint still describes it. Then nothing is
+/// read twice.
 async fn resume(
     session: &Session,
     source_file: &SourceFile,
@@ -149,7 +155,8 @@ async fn resume(
     Ok(Some(TakenFile { file: file.clone(), content, checkpoint: Some(checkpoint), company }))
 }
 
-/// Opens a file and hashes all of it. A large one is hashed beside the files whose turn it is.
+/// Opens and hashes a file. A large file gives up its turn while it is hashed, because hashing
+/// needs no database.
 pub async fn hash_in_turn(
     session: &Session,
     turn: &Turn,
@@ -162,7 +169,7 @@ pub async fn hash_in_turn(
     }
 }
 
-/// Opens a file and hashes all of it.
+/// Opens and hashes a file.
 pub async fn hash(source_file: &SourceFile, config: &Arc<Config>) -> Result<(Content, String), SyncError> {
     let (source_file, config) = (source_file.clone(), Arc::clone(config));
     blocking(move || {
@@ -173,7 +180,7 @@ pub async fn hash(source_file: &SourceFile, config: &Arc<Config>) -> Result<(Con
     .await
 }
 
-/// The time of a version: the same content under other rules is as old as it was.
+/// The version of the content in milliseconds. Known content under new rules keeps its version.
 fn version_ms(source_file: &SourceFile, sha256: &str, last_taken: Option<&FileRecord>, now_ms: i64) -> i64 {
     let own = source_file.version(now_ms);
     match last_taken {
@@ -183,7 +190,7 @@ fn version_ms(source_file: &SourceFile, sha256: &str, last_taken: Option<&FileRe
     }
 }
 
-/// Notes that a path was touched, so that no scan takes it for another version.
+/// Stores a new stamp of unchanged content, so that the next scan does not hash it again.
 pub async fn note_stamp(sink: &Sink, file: &FileRecord, stamp: Stamp) -> Result<(), SyncError> {
     if file.stamp == stamp {
         return Ok(());
@@ -191,7 +198,7 @@ pub async fn note_stamp(sink: &Sink, file: &FileRecord, stamp: Stamp) -> Result<
     sink.ledger.set_stamp(file.id, stamp).await
 }
 
-/// A version of a file as it was read, before anybody knows what it is.
+/// A new ledger line for content whose dataset and market are not set yet.
 pub fn new_file(path: String, sha256: String, stamp: Stamp) -> NewFile {
     NewFile {
         path,

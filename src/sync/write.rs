@@ -1,5 +1,5 @@
-//! Writer: what is left of a file, chunk by chunk: compared with the tables and committed, while the
-//! next chunks are read and transformed.
+//! Write: compares each chunk with the tables and commits it, while the next chunks are read and
+//! transformed.
 
 use crate::chunk::{Counts, Entry, Position, Skip, SkipCounts};
 use crate::error::SyncError;
@@ -11,6 +11,7 @@ use crate::sink::ledger::attempts::Company;
 use crate::sink::ledger::files::FileRecord;
 use crate::sink::ledger::generations::new_generation;
 use crate::sink::ledger::rejects::Corrected;
+use crate::sink::tables::KindsStay;
 use crate::source::unchanged::record_index::RecordIndexWriter;
 use crate::source::unchanged::skips::Skips;
 use crate::sync::checkpoint::Checkpoint;
@@ -30,11 +31,12 @@ use std::time::Instant;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-/// Records that a file changes up to which the groups they are in are marked one by one, and nobody counts what is stored.
+/// Up to this many changed records, mart groups are marked one by one without counting the stored
+/// records first.
 const MARKED_RECORDS_UNCOUNTED_MAX: u64 = 1000;
 
-/// A file that changes more than one of so many stored records has the marts of its whole market computed anew: finding their
-/// groups would cost more than it saves.
+/// If a file changes more than one in this many stored records, the whole market is marked: finding
+/// the groups would cost more than it saves.
 const MARKED_RECORDS_SHARE: u64 = 10;
 
 /// A file whose rows are all in the tables.
@@ -45,11 +47,11 @@ pub(crate) struct Written {
     pub records_disagreeing: u64,
     /// Whether it is a full export, and no newer one of its dataset and market reached the tables.
     pub is_newest: bool,
-    /// The index of its records, where it leaves one.
+    /// The record index that it leaves, if it does.
     pub index: Option<RecordIndexWriter>,
 }
 
-/// Writes what is left of the file, chunk by chunk, while the next ones are read and cleaned.
+/// Writes the rest of a file, from its position on.
 pub(crate) async fn write_chunks(
     session: &Session,
     surveyed: &Surveyed,
@@ -57,19 +59,21 @@ pub(crate) async fn write_chunks(
     dataset: &Arc<Dataset>,
     correction: Option<Arc<Correction>>,
     company: Company,
+    kinds_stay: &KindsStay,
 ) -> Result<Written, SyncError> {
-    let mut writer = Writer::new(session, surveyed, skips, dataset, correction, company).await?;
+    let mut writer = Writer::new(session, surveyed, skips, dataset, correction, company, kinds_stay).await?;
     let reading = Reading {
         skips: Arc::clone(&writer.skips),
         digests: writer.index.is_some(),
         correction: writer.correction.clone(),
-        // Of rows that may be known, only the few that changed are written.
+        // If rows may be stored already, only changed ones are written, so encoding all would be
+        // wasted.
         encoder: (!writer.may_be_known).then(|| session.sink.tables.encoder(surveyed.file.id)),
     };
     let mut chunks = start_reading(&session.config, surveyed, dataset, reading);
     let written = writer.write_all(&mut chunks).await;
-    // Also after a failure: nobody is to write to the checkpoint of a file that is given up.
-    let noted = writer.noted().await;
+    // Also after a failure: no checkpoint may be written once the file is given up.
+    let noted = writer.wait_for_checkpoint().await;
     written.and(noted)?;
     let is_newest = matches!(writer.precedence, Precedence::Newest);
     let Writer { file, records_disagreeing, index, .. } = writer;
@@ -85,25 +89,28 @@ struct Writer<'a> {
     precedence: Precedence,
     /// What a corrected copy is to the file that it corrects.
     correction: Option<Arc<Correction>>,
-    /// Whether rows of the file may belong to any record, so that stored lines that it lacks stay.
+    /// Whether a reject of the file may belong to any record. Then stored lines that the file lacks
+    /// stay.
     keeps_lines: bool,
     /// Whether the tables may hold any of the file's records.
     may_be_known: bool,
     records_disagreeing: u64,
-    /// Records that were changed so far.
+    /// Records changed so far.
     records_touched: u64,
-    /// How many there may be until the whole market is marked, once somebody asked.
+    /// From this many changed records on, the whole market is marked. `None` until it is needed.
     records_marked_max: Option<u64>,
-    /// What need not be read.
+    /// Runs of records that are not read.
     skips: Arc<Skips>,
-    /// What is to be known of the file's records when the next one comes.
+    /// The record index for the next export.
     index: Option<RecordIndexWriter>,
-    /// Generation of the stored rows, as far as it was asked for or begun here.
+    /// Generation of the stored rows, if known.
     generation: Option<String>,
-    /// What writes to disk how far the committed chunks go.
-    noting: Option<JoinHandle<()>>,
-    /// Whether the file is worked on beside others: alone, until it has moved.
+    /// The checkpoint that is being written, of the last committed chunk.
+    checkpointing: Option<JoinHandle<()>>,
+    /// Held alone until the first commit if a process may have died of this file.
     company: Option<Company>,
+    /// Columns keep their kinds until the last chunk is written.
+    kinds_stay: &'a KindsStay,
 }
 
 impl<'a> Writer<'a> {
@@ -114,6 +121,7 @@ impl<'a> Writer<'a> {
         dataset: &'a Dataset,
         correction: Option<Arc<Correction>>,
         company: Company,
+        kinds_stay: &'a KindsStay,
     ) -> Result<Self, SyncError> {
         let file = surveyed.file.clone();
         let position = file.position.unwrap_or_default();
@@ -128,19 +136,20 @@ impl<'a> Writer<'a> {
             None => surveyed.survey.rows_of_unknown_records > 0,
             Some(correction) => correction.is_in_part,
         };
-        // Without a key a row of the file may come out as an earlier one did.
+        // Without a key, a row may equal a stored row of an earlier file.
         let may_be_known = dataset.is_keyless()
             || position != Position::default()
             || session.sink.tables.has_rows(&dataset.table, file.market.as_deref().unwrap_or_default()).await?;
         let market = file.market.clone().unwrap_or_default();
         let generation = session.sink.ledger.generation(&dataset.table, &market).await?;
-        // Only the newest export leaves every record as it stands in it, and only a reading from its start meets all.
+        // The index describes all records, so only the newest export, read from its start, may use
+        // or leave one.
         let is_whole = matches!(precedence, Precedence::Newest) && position == Position::default();
         let is_believed = is_whole
             && skips.known.as_ref().is_some_and(|(known, _)| {
                 generation.as_ref().is_some_and(|generation| *known == surveyed.origin(session, dataset, generation))
             });
-        // A record that has lines which are not in the file is not as it stands in it.
+        // If stored lines stay that the file lacks, its records differ from what is stored.
         let index = match is_whole && !keeps_lines && surveyed.leaves_index(session, dataset) {
             true => session.indexes.begin(&dataset.table, &market),
             false => None,
@@ -164,8 +173,9 @@ impl<'a> Writer<'a> {
             skips,
             index,
             generation,
-            noting: None,
+            checkpointing: None,
             company: Some(company),
+            kinds_stay,
         };
         let (checkpoints, checkpoint) = (session.checkpoints.clone(), writer.checkpoint.clone());
         blocking(move || {
@@ -199,7 +209,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Compares, commits, and then begins to note on disk that it did.
+    /// Compares and commits a chunk, then starts writing its checkpoint.
     async fn write(&mut self, mut projected: Projected) -> Result<(), SyncError> {
         let started = Instant::now();
         let known = match self.may_be_known {
@@ -221,14 +231,14 @@ impl<'a> Writer<'a> {
         let (entries, skips) = (projected.entries.clone(), projected.skips.clone());
         let chunk = self.chunk_write(projected, diff, &known, skipped).await?;
         let compared = started.elapsed();
-        let written = self.session.sink.write_chunk(&chunk).await?;
-        // What is on disk may lag by a chunk, no more.
-        self.noted().await?;
+        let written = self.session.sink.write_chunk(&chunk, self.kinds_stay).await?;
+        // The checkpoint may lag by one chunk at most.
+        self.wait_for_checkpoint().await?;
         written.commit().await?;
         let committed = started.elapsed() - compared;
         fail::fail_point!("before_checkpoint", |_| std::process::abort());
         let (counts, next, generation) = (chunk.counts, chunk.next, chunk.generation);
-        self.note(next);
+        self.start_checkpoint(next);
         let (compare_ms, commit_ms) = (millis(compared), millis(committed));
         tracing::debug!(file_id = self.file.id, rows = counts.read, compare_ms, commit_ms, "chunk committed");
         self.company = self.company.take().map(Company::moved);
@@ -261,7 +271,7 @@ impl<'a> Writer<'a> {
         entries[noted..].iter().try_for_each(|&entry| index.push(entry))
     }
 
-    /// Has the records that may lack rows here keep the lines that are stored of them.
+    /// Keeps stored lines of records that may lack rows in this file.
     async fn keep_lines(&self, projected: &mut Projected, known: &Known) -> Result<(), SyncError> {
         let Some(lines) = &self.dataset.lines else { return Ok(()) };
         let kept: Vec<usize> = known.stored().filter(|&record| self.keeps(&projected.keys[record])).collect();
@@ -280,7 +290,8 @@ impl<'a> Writer<'a> {
         self.keeps_lines || self.correction.as_ref().is_some_and(|correction| correction.in_part.contains(key))
     }
 
-    /// A delta compares versions: learns those of the files that wrote the known records.
+    /// Loads the versions of the files that wrote the stored records, which a delta compares with
+    /// its own.
     async fn meet_files(&mut self, known: &Known) -> Result<(), SyncError> {
         let Some(others) = self.precedence.others() else { return Ok(()) };
         let mut unmet: Vec<i64> = known.file_ids().filter(|id| !others.contains_key(id)).collect();
@@ -430,7 +441,7 @@ impl<'a> Writer<'a> {
             || !touched.confirmed.is_empty()
             || !diff.removed_lines.is_empty();
         let marks_market = self.marks_market(touched.new.len() + touched.changed.len()).await?;
-        // Rows that are older than generations get one for the index to name.
+        // Rows of an older release have no generation yet; the index needs one.
         let begins_generation = is_writing || (self.index.is_some() && self.generation.is_none());
         Ok(ChunkWrite {
             generation: begins_generation.then(new_generation),
@@ -455,27 +466,28 @@ impl<'a> Writer<'a> {
         })
     }
 
-    /// Begins to note how far the committed chunks go: disks are slow at it, and the next chunk can be written meanwhile.
-    fn note(&mut self, position: Position) {
+    /// Starts writing the checkpoint. Disks are slow, and the next chunk can be written in
+    /// parallel.
+    fn start_checkpoint(&mut self, position: Position) {
         let checkpoints = self.session.checkpoints.clone();
         let mut checkpoint = self.checkpoint.clone();
         checkpoint.position = position;
-        self.noting = Some(tokio::task::spawn_blocking(move || {
+        self.checkpointing = Some(tokio::task::spawn_blocking(move || {
             checkpoints.advance(&checkpoint);
             fail::fail_point!("after_checkpoint", |_| std::process::abort());
         }));
     }
 
-    /// Waits until that is done.
-    async fn noted(&mut self) -> Result<(), SyncError> {
-        match self.noting.take() {
-            Some(noting) => noting.await.map_err(|panic| SyncError::Internal(panic.to_string())),
+    /// Waits for the checkpoint to be written.
+    async fn wait_for_checkpoint(&mut self) -> Result<(), SyncError> {
+        match self.checkpointing.take() {
+            Some(checkpointing) => checkpointing.await.map_err(|panic| SyncError::Internal(panic.to_string())),
             None => Ok(()),
         }
     }
 }
 
-/// What the records count as that a chunk passes by.
+/// Counts of the records that a chunk skipped.
 fn skipped(projected: &Projected) -> SkipCounts {
     let mut skipped = SkipCounts::default();
     projected.skips.iter().for_each(|(_, skip)| skipped += skip.counts);

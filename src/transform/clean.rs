@@ -2,13 +2,13 @@
 //! identifiers. What does not fit its type becomes NULL and is rescued as the text it was.
 
 use crate::feed::dataset::{Dataset, OnTypeChange};
-use crate::feed::inference::{is_held_by, is_kept_by};
+use crate::feed::inference::is_kept_by;
 use crate::feed::layout::{Layout, LayoutColumn, Role};
-use crate::values::canonical;
-use crate::values::cell::NullTokens;
+use crate::values::cell::{NullTokens, trimmed};
+use crate::values::currency::may_have_currency;
 use crate::values::identifier::{is_spreadsheet_notation, visible, without_excel};
 use crate::values::moment::{parse_day, parse_moment};
-use crate::values::number::{DECIMAL_SCALE, parse_decimal, parse_double, parse_integer};
+use crate::values::number::{DECIMAL_SCALE, NumberRules, Spelling, parse_decimal, parse_double, parse_integer};
 use arrow_array::builder::{PrimitiveBuilder, StringBuilder};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Date32Type, Decimal128Type, Float64Type, Int64Type, TimestampMillisecondType};
@@ -46,6 +46,8 @@ pub struct Cleaned {
 
 /// Cleans every column of a batch that holds a text column per column of the layout.
 pub fn clean(batch: &RecordBatch, layout: &Layout, dataset: &Dataset) -> Cleaned {
+    let symbols = layout.columns.iter().position(LayoutColumn::is_currency_symbol);
+    let symbols = symbols.and_then(|column| batch.columns().get(column)).map(AsArray::as_string::<i32>);
     let cleaned: Vec<(Option<ArrayRef>, Vec<Rescued>)> = layout
         .columns
         .par_iter()
@@ -56,8 +58,10 @@ pub fn clean(batch: &RecordBatch, layout: &Layout, dataset: &Dataset) -> Cleaned
                 // Values that would widen the column are there only if it could not be widened: then it loses nothing of them.
                 let is_open = column.on_type_change == Some(OnTypeChange::Widen);
                 let exact = column.kind.filter(|_| is_open);
-                let mut cleaner =
-                    ColumnCleaner { index, null_tokens: &dataset.null_tokens, exact, rescued: Vec::new() };
+                // A column found in files has one currency, or is text.
+                let symbols = symbols.filter(|_| column.rules.is_declared);
+                let null_tokens = &dataset.null_tokens;
+                let mut cleaner = ColumnCleaner { index, null_tokens, exact, symbols, rescued: Vec::new() };
                 let values = cleaner.clean(column, values.as_string::<i32>());
                 (Some(values), cleaner.rescued)
             }
@@ -132,9 +136,9 @@ fn excerpt(cell: &str) -> String {
 /// Whether a cell's value fits the column's kind.
 pub fn fits_kind(cell: &str, column: &LayoutColumn) -> bool {
     match column.kind {
-        Some(Kind::Integer) => parse_integer(cell).is_some(),
-        Some(Kind::Decimal) => parse_decimal(cell).is_some(),
-        Some(Kind::Double) => parse_double(cell).is_some(),
+        Some(Kind::Integer) => parse_integer(cell, &column.rules).is_some(),
+        Some(Kind::Decimal) => parse_decimal(cell, &column.rules).is_some(),
+        Some(Kind::Double) => parse_double(cell, &column.rules).is_some(),
         Some(Kind::Time) => parse_moment(cell).is_some(),
         Some(Kind::Day) => parse_day(cell.trim()).is_some(),
         Some(Kind::Identifier) => is_whole_identifier(identifier(cell, column.extract.as_ref())),
@@ -145,26 +149,6 @@ pub fn fits_kind(cell: &str, column: &LayoutColumn) -> bool {
 /// Whether an identifier has all of its digits, and no more characters than a column takes.
 fn is_whole_identifier(identifier: &str) -> bool {
     has_identifier_length(identifier) && !is_spreadsheet_notation(identifier)
-}
-
-/// A value of a text column that held another kind before: what that kind held keeps the text it has there, so
-/// that `2.50`, stored as 2.5 until the column was widened, is not taken for a change.
-fn respelt(cell: &str, was: Kind) -> Cow<'_, str> {
-    if !is_held_by(was, cell) {
-        return Cow::Borrowed(cell);
-    }
-    let mut text = Vec::new();
-    let parsed = match was {
-        Kind::Integer => parse_integer(cell).map(|value| canonical::push_integer(&mut text, value)),
-        Kind::Decimal => parse_decimal(cell).map(|value| canonical::push_decimal(&mut text, value)),
-        Kind::Double => parse_double(cell).map(|value| canonical::push_double(&mut text, value)),
-        Kind::Time => parse_moment(cell).map(|value| canonical::push_moment(&mut text, value)),
-        _ => None,
-    };
-    match String::from_utf8(text) {
-        Ok(text) if parsed.is_some() => Cow::Owned(text),
-        _ => Cow::Borrowed(cell),
-    }
 }
 
 /// What an identifier's cell says: without the white space and the invisible characters around it, without what Excel
@@ -185,6 +169,8 @@ struct ColumnCleaner<'a> {
     null_tokens: &'a NullTokens,
     /// The kind that must hold all of a number's or moment's text but its spelling.
     exact: Option<Kind>,
+    /// The currency of each row, where the file says it.
+    symbols: Option<&'a StringArray>,
     rescued: Vec<Rescued>,
 }
 
@@ -192,10 +178,7 @@ impl ColumnCleaner<'_> {
     fn clean(&mut self, column: &LayoutColumn, cells: &StringArray) -> ArrayRef {
         let null_tokens = self.null_tokens;
         match column.kind.unwrap_or(Kind::Text) {
-            Kind::Text => match column.was {
-                None => self.texts(cells, |cell| Cell::Value(Cow::Borrowed(cell))),
-                Some(was) => self.texts(cells, |cell| Cell::Value(respelt(cell, was))),
-            },
+            Kind::Text => self.texts(cells, |cell| Cell::Value(Cow::Borrowed(cell))),
             Kind::Identifier => self.texts(cells, |cell| {
                 let value = identifier(cell, column.extract.as_ref());
                 match is_whole_identifier(value) {
@@ -204,14 +187,18 @@ impl ColumnCleaner<'_> {
                     false => Cell::Misfit,
                 }
             }),
-            Kind::Integer => Arc::new(self.numbers::<Int64Type>(cells, parse_integer)),
-            Kind::Double => Arc::new(self.numbers::<Float64Type>(cells, parse_double)),
-            Kind::Time => Arc::new(self.numbers::<TimestampMillisecondType>(cells, parse_moment)),
-            Kind::Day => Arc::new(
-                self.numbers::<Date32Type>(cells, |cell| parse_day(cell.trim()).map(Date32Type::from_naive_date)),
-            ),
+            Kind::Integer => Arc::new(self.amounts::<Int64Type>(cells, column, parse_integer)),
+            Kind::Double => Arc::new(self.amounts::<Float64Type>(cells, column, parse_double)),
+            Kind::Time => {
+                let rules = &column.rules;
+                Arc::new(self.numbers::<TimestampMillisecondType>(cells, rules, parse_moment))
+            }
+            Kind::Day => Arc::new(self.numbers::<Date32Type>(cells, &column.rules, |cell| {
+                parse_day(cell.trim()).map(Date32Type::from_naive_date)
+            })),
             Kind::Decimal => {
-                Arc::new(self.numbers::<Decimal128Type>(cells, parse_decimal).with_data_type(arrow_type(Kind::Decimal)))
+                let amounts = self.amounts::<Decimal128Type>(cells, column, parse_decimal);
+                Arc::new(amounts.with_data_type(arrow_type(Kind::Decimal)))
             }
             Kind::Total | Kind::Hash => unreachable!("no column of a file holds a total or a hash"),
         }
@@ -239,16 +226,45 @@ impl ColumnCleaner<'_> {
         Arc::new(texts.finish())
     }
 
+    /// Numbers, each of which is rescued if it is in another currency than it is said to be.
+    fn amounts<T: ArrowPrimitiveType>(
+        &mut self,
+        cells: &StringArray,
+        column: &LayoutColumn,
+        parse: impl Fn(&str, &NumberRules) -> Option<T::Native>,
+    ) -> PrimitiveArray<T> {
+        let rules = &column.rules;
+        if column.has_two_currencies {
+            return self.numbers::<T>(cells, rules, |_| None);
+        }
+        let numbers = self.numbers::<T>(cells, rules, |cell| parse(cell, rules));
+        let Some(symbols) = self.symbols.filter(|_| cells.iter().flatten().any(may_have_currency)) else {
+            return numbers;
+        };
+        let mut amounts = PrimitiveBuilder::<T>::with_capacity(cells.len());
+        for (row, (cell, number)) in cells.iter().zip(&numbers).enumerate() {
+            let symbol = if symbols.is_valid(row) { symbols.value(row) } else { "" };
+            let contradicts = |cell: &str| may_have_currency(cell) && contradicts(cell, symbol, rules);
+            let is_believed = number.is_none() || !cell.is_some_and(contradicts);
+            if !is_believed {
+                self.rescue(row, cell);
+            }
+            amounts.append_option(number.filter(|_| is_believed));
+        }
+        amounts.finish()
+    }
+
     /// Cells often repeat the one above them, as what belongs to an order does on each of its lines: then what it
     /// meant is known.
     fn numbers<T: ArrowPrimitiveType>(
         &mut self,
         cells: &StringArray,
+        rules: &NumberRules,
         read: impl Fn(&str) -> Option<T::Native>,
     ) -> PrimitiveArray<T> {
         let exact = self.exact;
         let read = |cell: &str| {
-            let value = read(cell).filter(|_| exact.is_none_or(|kind| is_kept_by(kind, cell)));
+            let value = read(cell).filter(|_| exact.is_none_or(|kind| is_kept_by(kind, cell, rules)));
             value.map_or(Cell::Misfit, Cell::Value)
         };
         let mut above = (None, Cell::Null);
@@ -276,6 +292,13 @@ impl ColumnCleaner<'_> {
         let raw = cell.unwrap_or_default().to_owned();
         self.rescued.push(Rescued { row, column: self.index, raw });
     }
+}
+
+/// Whether an amount is in another currency than its row.
+fn contradicts(cell: &str, symbol: &str, rules: &NumberRules) -> bool {
+    let symbol = trimmed(symbol);
+    let own = Spelling::of(cell, rules).and_then(|spelling| spelling.currency);
+    own.is_some_and(|own| rules.currencies.is_currency(symbol) && rules.currencies.contradict(own, symbol))
 }
 
 /// What a cell means to its column.

@@ -1,7 +1,7 @@
 //! Bulk: enough rows for each database's own loader arrive as few do, whatever they hold and whatever it refuses.
 
 use crate::exports::{assert_same, everything};
-use crate::sandbox::{Engine, Report, Sandbox, on_every_database};
+use crate::sandbox::{Engine, Report, Sandbox};
 use crate::servers::{Kind, Server};
 use std::fs;
 
@@ -41,31 +41,31 @@ fn synced(report: &Report, name: &str) {
     assert_eq!(report.file(name).outcome, "synced", "{report:?}");
 }
 
-#[test]
-fn every_sign_arrives_as_it_was_sent() {
-    on_every_database(|sandbox| {
-        for version in ["", "\t2"] {
-            sandbox.drop_file(ORDERS, &orders(version));
-            synced(&sandbox.sync(), ORDERS);
-            let mut stored = sandbox.rows("SELECT description FROM orders");
-            let mut sent: Vec<String> = (0..ROWS).map(|row| format!("{}{version}", TEXTS[row % TEXTS.len()])).collect();
-            stored.sort();
-            sent.sort();
-            assert_eq!(stored, sent);
-            assert_eq!(sandbox.sync().file(ORDERS).outcome, "unchanged");
-        }
-        let output = sandbox.command(&["verify"]).output().expect("the built program starts");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
-    });
+scenario!(every_sign_arrives_as_it_was_sent);
+fn every_sign_arrives_as_it_was_sent(sandbox: &Sandbox) {
+    for version in ["", "\t2"] {
+        sandbox.drop_file(ORDERS, &orders(version));
+        synced(&sandbox.sync(), ORDERS);
+        let mut stored = sandbox.rows("SELECT description FROM orders");
+        let mut sent: Vec<String> = (0..ROWS).map(|row| format!("{}{version}", TEXTS[row % TEXTS.len()])).collect();
+        stored.sort();
+        sent.sort();
+        assert_eq!(stored, sent);
+        assert_eq!(sandbox.sync().file(ORDERS).outcome, "unchanged");
+    }
+    let output = sandbox.command(&["verify"]).output().expect("the built program starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }
 
-#[test]
-fn a_server_that_forbids_local_files_gets_the_same_rows() {
+scenario!(a_server_that_forbids_local_files_gets_the_same_rows: mariadb);
+fn a_server_that_forbids_local_files_gets_the_same_rows(loading: &Sandbox) {
+    // One of its own: the setting is the whole server's.
     let server = Server::start_private(Kind::Mariadb);
-    let loading = Sandbox::on(Engine::Mariadb, server.fresh_database());
     let forbidden = Sandbox::on(Engine::Mariadb, server.fresh_database());
-    for (sandbox, local_infile) in [(&loading, 1), (&forbidden, 0)] {
-        server.administer(&format!("SET GLOBAL local_infile = {local_infile}"));
+    for (sandbox, local_infile) in [(loading, 1), (&forbidden, 0)] {
+        if local_infile == 0 {
+            server.administer("SET GLOBAL local_infile = 0");
+        }
         for version in ["", " 2"] {
             sandbox.drop_file(ORDERS, &orders(version));
             let report = sandbox.sync_with(&[("TIDEGATE_LOG_LEVEL", "info")]);
@@ -74,7 +74,7 @@ fn a_server_that_forbids_local_files_gets_the_same_rows() {
             assert_eq!(says_so, local_infile == 0, "{}", report.stderr);
         }
     }
-    assert_same(&everything(&forbidden), &everything(&loading), "without LOAD DATA LOCAL");
+    assert_same(&everything(&forbidden), &everything(loading), "without LOAD DATA LOCAL");
 }
 
 /// Values of every kind, the largest and smallest among them, and none.
@@ -100,25 +100,22 @@ fn measured(rows: std::ops::Range<usize>) -> String {
     format!("Order ID,SKU,Order Total,Tax,Order Time,Visited On,Length,Steps\n{}", rows.collect::<String>())
 }
 
-#[test]
-fn every_kind_of_value_arrives_as_by_few_rows() {
-    on_every_database(|sandbox| {
-        let few = sandbox.sibling();
-        sandbox.drop_file(ORDERS, &measured(0..ROWS));
-        synced(&sandbox.sync(), ORDERS);
-        for start in (0..ROWS).step_by(100) {
-            few.drop_file(ORDERS, &measured(start..start + 100));
-            synced(&few.sync(), ORDERS);
-        }
-        assert_eq!(sandbox.dump()["orders"].len(), ROWS);
-        assert_same(&sandbox.dump(), &few.dump(), "by hundreds");
-    });
+scenario!(every_kind_of_value_arrives_as_by_few_rows);
+fn every_kind_of_value_arrives_as_by_few_rows(sandbox: &Sandbox) {
+    let few = sandbox.sibling();
+    sandbox.drop_file(ORDERS, &measured(0..ROWS));
+    synced(&sandbox.sync(), ORDERS);
+    for start in (0..ROWS).step_by(100) {
+        few.drop_file(ORDERS, &measured(start..start + 100));
+        synced(&few.sync(), ORDERS);
+    }
+    assert_eq!(sandbox.dump()["orders"].len(), ROWS);
+    assert_same(&sandbox.dump(), &few.dump(), "by hundreds");
 }
 
+scenario!(columns_that_somebody_gave_another_type_get_their_values_all_the_same: postgres);
 /// COPY's binary form of a bigint read as a double would be a number, and a wrong one.
-#[test]
-fn columns_that_somebody_gave_another_type_get_their_values_all_the_same() {
-    let sandbox = Sandbox::new(Engine::Postgres);
+fn columns_that_somebody_gave_another_type_get_their_values_all_the_same(sandbox: &Sandbox) {
     sandbox.drop_file(ORDERS, &measured(0..10));
     synced(&sandbox.sync(), ORDERS);
     sandbox.execute("DROP VIEW cohort_retention, customer_segments, enriched_deliveries, enriched_orders");
@@ -128,10 +125,9 @@ fn columns_that_somebody_gave_another_type_get_their_values_all_the_same() {
     assert_eq!(sandbox.rows("SELECT SUM(line_count) FROM orders"), [ROWS.to_string()]);
 }
 
+scenario!(columns_that_somebody_gave_another_encoding_get_their_signs_all_the_same: mariadb);
 /// Bytes of UTF-8 are signs of Latin-1 too, and others.
-#[test]
-fn columns_that_somebody_gave_another_encoding_get_their_signs_all_the_same() {
-    let sandbox = Sandbox::new(Engine::Mariadb);
+fn columns_that_somebody_gave_another_encoding_get_their_signs_all_the_same(sandbox: &Sandbox) {
     let described = |rows: std::ops::Range<usize>| {
         let rows: String = rows.map(|row| format!("{row},A,café,1\n")).collect();
         format!("Order ID,SKU,Description,Order Total\n{rows}")
@@ -144,9 +140,9 @@ fn columns_that_somebody_gave_another_encoding_get_their_signs_all_the_same() {
     assert_eq!(sandbox.rows("SELECT DISTINCT CONVERT(description USING utf8mb4) FROM orders"), ["café"]);
 }
 
+scenario!(rows_that_another_feed_brought_meanwhile_are_merged);
 /// Both of two feeds ask what is stored before either begins to write, and one waits for the other's commit.
-#[test]
-fn rows_that_another_feed_brought_meanwhile_are_merged() {
+fn rows_that_another_feed_brought_meanwhile_are_merged(sandbox: &Sandbox) {
     const FEEDS: &str = r#"
 [datasets.north]
 paths = ['(?i)/market (?<market>\d+) north\.csv$']
@@ -158,31 +154,29 @@ paths = ['(?i)/market (?<market>\d+) south\.csv$']
 key = "item"
 table = "stock"
 "#;
-    on_every_database(|sandbox| {
-        let config = sandbox.path("tidegate.toml");
-        fs::write(&config, FEEDS).expect("a writable temporary directory");
-        let config = config.to_string_lossy().into_owned();
-        let feed = |feed: &str, rows: std::ops::Range<usize>| {
-            let rows: String = rows.map(|row| format!("{row},{feed}\n")).collect();
-            sandbox.drop_file(&format!("Market 1 {feed}.csv"), &format!("Item,Origin\n{rows}"));
-        };
-        let sync = |failpoints: &str| {
-            let report = sandbox.sync_with(&[("TIDEGATE_CONFIG", &config), ("FAILPOINTS", failpoints)]);
-            assert_eq!(report.exit, 0, "{} {:?}", report.stderr, report.files);
-            report
-        };
-        feed("north", ROWS..ROWS + 1);
-        sync("");
-        feed("north", 0..ROWS);
-        feed("south", 0..ROWS);
-        let report = sync("before_write=2*sleep(3000)->off;before_commit=1*sleep(1000)->off");
-        for name in ["Market 1 north.csv", "Market 1 south.csv"] {
-            assert_eq!(report.file(name).counts["new"], ROWS as u64, "they were not read side by side: {report:?}");
-        }
-        let origins = sandbox.rows(&format!(
-            "SELECT origin, COUNT(*), COUNT(DISTINCT _row_hash) FROM stock WHERE item <> '{ROWS}' GROUP BY origin"
-        ));
-        let whole = ["north", "south"].map(|feed| vec![format!("{feed}|{ROWS}|{ROWS}")]);
-        assert!(whole.contains(&origins), "{origins:?}");
-    });
+    let config = sandbox.path("tidegate.toml");
+    fs::write(&config, FEEDS).expect("a writable temporary directory");
+    let config = config.to_string_lossy().into_owned();
+    let feed = |feed: &str, rows: std::ops::Range<usize>| {
+        let rows: String = rows.map(|row| format!("{row},{feed}\n")).collect();
+        sandbox.drop_file(&format!("Market 1 {feed}.csv"), &format!("Item,Origin\n{rows}"));
+    };
+    let sync = |failpoints: &str| {
+        let report = sandbox.sync_with(&[("TIDEGATE_CONFIG", &config), ("FAILPOINTS", failpoints)]);
+        assert_eq!(report.exit, 0, "{} {:?}", report.stderr, report.files);
+        report
+    };
+    feed("north", ROWS..ROWS + 1);
+    sync("");
+    feed("north", 0..ROWS);
+    feed("south", 0..ROWS);
+    let report = sync("before_write=2*sleep(3000)->off;before_commit=1*sleep(1000)->off");
+    for name in ["Market 1 north.csv", "Market 1 south.csv"] {
+        assert_eq!(report.file(name).counts["new"], ROWS as u64, "they were not read side by side: {report:?}");
+    }
+    let origins = sandbox.rows(&format!(
+        "SELECT origin, COUNT(*), COUNT(DISTINCT _row_hash) FROM stock WHERE item <> '{ROWS}' GROUP BY origin"
+    ));
+    let whole = ["north", "south"].map(|feed| vec![format!("{feed}|{ROWS}|{ROWS}")]);
+    assert!(whole.contains(&origins), "{origins:?}");
 }

@@ -1,6 +1,6 @@
 //! The commands as scripts and people use them: exit codes, output, configuration, and what they leave behind.
 
-use crate::sandbox::{Engine, Sandbox, on_every_database, table};
+use crate::sandbox::{Engine, Sandbox, table};
 use regex::Regex;
 use serde_json::Value;
 use std::fs;
@@ -75,20 +75,18 @@ fn mistakes_of_the_operator_end_with_2_and_say_what_is_wrong() {
     }
 }
 
-#[test]
-fn a_quarantined_file_ends_with_1_and_the_others_are_synced() {
-    on_every_database(|sandbox| {
-        sandbox.drop_file(ORDERS, &table(&[HEADER, ORDER]));
-        sandbox.drop_file("Market 2 Orders.csv", &table(&[HEADER, "3.68E+29,COMPLETED,A,1,1,1,KSh,7,"]));
-        let report = sandbox.sync();
-        assert_eq!(report.exit, 1, "{}", report.stderr);
-        assert_eq!(report.file(ORDERS).outcome, "synced");
-        let refused = report.file("Market 2 Orders.csv");
-        assert_eq!(refused.outcome, "quarantined");
-        assert!(refused.error.contains("rejects_max_percent"), "{}", refused.error);
-        assert_eq!(sandbox.rows("SELECT market FROM orders"), ["1"]);
-        assert_eq!(sandbox.sync().exit, 1, "it is still refused");
-    });
+scenario!(a_quarantined_file_ends_with_1_and_the_others_are_synced);
+fn a_quarantined_file_ends_with_1_and_the_others_are_synced(sandbox: &Sandbox) {
+    sandbox.drop_file(ORDERS, &table(&[HEADER, ORDER]));
+    sandbox.drop_file("Market 2 Orders.csv", &table(&[HEADER, "3.68E+29,COMPLETED,A,1,1,1,KSh,7,"]));
+    let report = sandbox.sync();
+    assert_eq!(report.exit, 1, "{}", report.stderr);
+    assert_eq!(report.file(ORDERS).outcome, "synced");
+    let refused = report.file("Market 2 Orders.csv");
+    assert_eq!(refused.outcome, "quarantined");
+    assert!(refused.error.contains("rejects_max_percent"), "{}", refused.error);
+    assert_eq!(sandbox.rows("SELECT market FROM orders"), ["1"]);
+    assert_eq!(sandbox.sync().exit, 1, "it is still refused");
 }
 
 #[test]
@@ -132,21 +130,19 @@ fn a_sync_tells_what_became_of_each_file_and_what_the_markets_sold() {
     assert_eq!(json["markets"][0]["top_customers"][0]["customer_id"], "8");
 }
 
-#[test]
-fn check_says_what_is_there_and_what_is_missing() {
-    on_every_database(|sandbox| {
-        let (exit, stdout, stderr) = run(sandbox.command(&["check"]));
-        assert_eq!(exit, 0, "{stdout}{stderr}");
-        for what in ["configuration", "datasets", "state_dir", "inbox", "database"] {
-            assert!(stdout.lines().any(|line| line.starts_with(&format!("ok     {what} "))), "{what}: {stdout}");
-        }
-        let (exit, stdout, _) = run(sandbox.command(&["check", "--json"]));
-        let json: Value = serde_json::from_str(&stdout).expect("one JSON document");
-        let findings = json["findings"].as_array().expect("a list");
-        assert_eq!(exit, 0);
-        assert_eq!(findings.len(), 5);
-        assert!(findings.iter().all(|finding| finding.get("fault").is_none()), "{json}");
-    });
+scenario!(check_says_what_is_there_and_what_is_missing);
+fn check_says_what_is_there_and_what_is_missing(sandbox: &Sandbox) {
+    let (exit, stdout, stderr) = run(sandbox.command(&["check"]));
+    assert_eq!(exit, 0, "{stdout}{stderr}");
+    for what in ["configuration", "datasets", "state_dir", "inbox", "database"] {
+        assert!(stdout.lines().any(|line| line.starts_with(&format!("ok     {what} "))), "{what}: {stdout}");
+    }
+    let (exit, stdout, _) = run(sandbox.command(&["check", "--json"]));
+    let json: Value = serde_json::from_str(&stdout).expect("one JSON document");
+    let findings = json["findings"].as_array().expect("a list");
+    assert_eq!(exit, 0);
+    assert_eq!(findings.len(), 5);
+    assert!(findings.iter().all(|finding| finding.get("fault").is_none()), "{json}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The daemon takes what arrives, however it arrives, and leaves alone what is none of its business.
 
-use crate::sandbox::{Daemon, Engine, Sandbox, on_every_database, table, wait_for};
+use crate::sandbox::{Daemon, Engine, Sandbox, table, wait_for};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::time::{Duration, SystemTime};
@@ -37,25 +37,23 @@ fn start(sandbox: &Sandbox, environment: &[(&str, &str)]) -> Daemon {
     daemon
 }
 
-#[test]
-fn files_are_taken_when_copied_in_renamed_in_or_overwritten() {
-    on_every_database(|sandbox| {
-        let _daemon = start(sandbox, &[]);
-        sandbox.drop_file(ORDERS, &orders(&[1]));
-        wait_for_state(sandbox, ORDERS, "synced");
-        let outside = sandbox.path("export.csv");
-        fs::write(&outside, orders(&[2])).expect("a writable directory");
-        fs::rename(&outside, sandbox.inbox().join("Market 2 Orders.csv")).expect("the same file system");
-        wait_for_state(sandbox, "Market 2 Orders.csv", "synced");
+scenario!(files_are_taken_when_copied_in_renamed_in_or_overwritten);
+fn files_are_taken_when_copied_in_renamed_in_or_overwritten(sandbox: &Sandbox) {
+    let _daemon = start(sandbox, &[]);
+    sandbox.drop_file(ORDERS, &orders(&[1]));
+    wait_for_state(sandbox, ORDERS, "synced");
+    let outside = sandbox.path("export.csv");
+    fs::write(&outside, orders(&[2])).expect("a writable directory");
+    fs::rename(&outside, sandbox.inbox().join("Market 2 Orders.csv")).expect("the same file system");
+    wait_for_state(sandbox, "Market 2 Orders.csv", "synced");
 
-        sandbox.drop_file(ORDERS, &orders(&[1, 3]));
-        wait_for("the second version", || ledger(sandbox).len() == 3 && ledger(sandbox)[2].ends_with("|synced"));
-        fs::write(&outside, orders(&[2, 4])).expect("a writable directory");
-        fs::rename(&outside, sandbox.inbox().join("Market 2 Orders.csv")).expect("the same file system");
-        wait_for("a version renamed over", || ledger(sandbox).len() == 4 && ledger(sandbox)[3].ends_with("|synced"));
-        let orders = sandbox.rows("SELECT market, order_id FROM orders ORDER BY market, order_id");
-        assert_eq!(orders, ["1|1", "1|3", "2|2", "2|4"]);
-    });
+    sandbox.drop_file(ORDERS, &orders(&[1, 3]));
+    wait_for("the second version", || ledger(sandbox).len() == 3 && ledger(sandbox)[2].ends_with("|synced"));
+    fs::write(&outside, orders(&[2, 4])).expect("a writable directory");
+    fs::rename(&outside, sandbox.inbox().join("Market 2 Orders.csv")).expect("the same file system");
+    wait_for("a version renamed over", || ledger(sandbox).len() == 4 && ledger(sandbox)[3].ends_with("|synced"));
+    let orders = sandbox.rows("SELECT market, order_id FROM orders ORDER BY market, order_id");
+    assert_eq!(orders, ["1|1", "1|3", "2|2", "2|4"]);
 }
 
 #[test]

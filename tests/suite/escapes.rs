@@ -1,6 +1,6 @@
 //! Escapes: a character of JSON that is written by its number is that character.
 
-use crate::sandbox::{Engine, Report, Sandbox, on_every_database};
+use crate::sandbox::{Engine, Report, Sandbox};
 use fastrand::Rng;
 
 const CUSTOMERS: &str = "Market 1 Customers.ndjson";
@@ -31,8 +31,8 @@ fn sync(sandbox: &Sandbox, name: &str, content: &str) -> Report {
     report
 }
 
-#[test]
-fn characters_of_every_plane_are_the_same_however_they_are_written() {
+scenario!(characters_of_every_plane_are_the_same_however_they_are_written);
+fn characters_of_every_plane_are_the_same_however_they_are_written(sandbox: &Sandbox) {
     let object = |write: &dyn Fn(&str) -> String, (number, c): (usize, &char)| {
         let [key, text, city] =
             [format!("{number}k{c}k"), format!("{c}"), format!("x{c}{c}y")].map(|text| write(&text));
@@ -49,38 +49,34 @@ fn characters_of_every_plane_are_the_same_however_they_are_written() {
     let rows = |write: &dyn Fn(&str) -> String| -> String {
         characters.iter().enumerate().map(|numbered| object(write, numbered)).collect()
     };
-    on_every_database(|sandbox| {
-        sync(sandbox, CUSTOMERS, &rows(&|text| escaped(text)));
-        sync(sandbox, "Market 2 Customers.ndjson", &rows(&plain));
-        let of_market = |market: u8| {
-            let columns = "customer_id, language, address_city, memo";
-            sandbox.rows(&format!("SELECT {columns} FROM customers WHERE market = '{market}' ORDER BY customer_id"))
-        };
-        assert_eq!(of_market(1).len(), characters.len());
-        for (one, other) in of_market(1).iter().zip(&of_market(2)) {
-            assert_eq!(one, other);
-        }
-        let japanese = "SELECT language FROM customers WHERE market = '1' AND language = '\u{20bb7}'";
-        assert_eq!(sandbox.rows(japanese), ["\u{20bb7}"]);
-    });
+    sync(sandbox, CUSTOMERS, &rows(&|text| escaped(text)));
+    sync(sandbox, "Market 2 Customers.ndjson", &rows(&plain));
+    let of_market = |market: u8| {
+        let columns = "customer_id, language, address_city, memo";
+        sandbox.rows(&format!("SELECT {columns} FROM customers WHERE market = '{market}' ORDER BY customer_id"))
+    };
+    assert_eq!(of_market(1).len(), characters.len());
+    for (one, other) in of_market(1).iter().zip(&of_market(2)) {
+        assert_eq!(one, other);
+    }
+    let japanese = "SELECT language FROM customers WHERE market = '1' AND language = '\u{20bb7}'";
+    assert_eq!(sandbox.rows(japanese), ["\u{20bb7}"]);
 }
 
-#[test]
-fn names_of_members_are_the_same_however_they_are_written() {
-    on_every_database(|sandbox| {
-        // A column has no letter beyond the Basic Multilingual Plane in its name.
-        let (name, column) = ("𠮷größe", "größe");
-        sync(sandbox, CUSTOMERS, &format!("{{\"Customer ID\": \"1\", \"{}\": \"as escapes\"}}\n", escaped(name)));
-        sync(sandbox, CUSTOMERS, &format!("{{\"Customer ID\": \"2\", \"{name}\": \"as they are\"}}\n"));
-        assert!(sandbox.columns("customers").contains(&column.to_owned()), "{:?}", sandbox.columns("customers"));
-        let quote = if sandbox.engine == Engine::Mariadb { '`' } else { '"' };
-        let stored = sandbox.rows(&format!("SELECT {quote}{column}{quote} FROM customers ORDER BY customer_id"));
-        assert_eq!(stored, ["as escapes", "as they are"]);
-    });
+scenario!(names_of_members_are_the_same_however_they_are_written);
+fn names_of_members_are_the_same_however_they_are_written(sandbox: &Sandbox) {
+    // A column has no letter beyond the Basic Multilingual Plane in its name.
+    let (name, column) = ("𠮷größe", "größe");
+    sync(sandbox, CUSTOMERS, &format!("{{\"Customer ID\": \"1\", \"{}\": \"as escapes\"}}\n", escaped(name)));
+    sync(sandbox, CUSTOMERS, &format!("{{\"Customer ID\": \"2\", \"{name}\": \"as they are\"}}\n"));
+    assert!(sandbox.columns("customers").contains(&column.to_owned()), "{:?}", sandbox.columns("customers"));
+    let quote = if sandbox.engine == Engine::Mariadb { '`' } else { '"' };
+    let stored = sandbox.rows(&format!("SELECT {quote}{column}{quote} FROM customers ORDER BY customer_id"));
+    assert_eq!(stored, ["as escapes", "as they are"]);
 }
 
-#[test]
-fn half_a_pair_is_no_character_and_rejects_its_object() {
+scenario!(half_a_pair_is_no_character_and_rejects_its_object);
+fn half_a_pair_is_no_character_and_rejects_its_object(sandbox: &Sandbox) {
     let objects = [
         r#"{"Customer ID": "1", "Language": "a\ud842b"}"#,
         r#"{"Customer ID": "2", "Tags": ["fine", "\udfb7"]}"#,
@@ -89,17 +85,13 @@ fn half_a_pair_is_no_character_and_rejects_its_object() {
         r#"{"Customer ID": "5", "Address": {"City": "\ud842\ud842"}}"#,
         r#"{"Customer ID": "6", "Language": "no escape: \\ud842", "Tags": ["\ud842\udfb7"]}"#,
     ];
-    on_every_database(|sandbox| {
-        let report = sync(sandbox, CUSTOMERS, &objects.join("\n"));
-        assert_eq!(report.file(CUSTOMERS).counts["rejected"], 5, "{report:?}");
-        let stored = sandbox.rows("SELECT customer_id, language, tags FROM customers");
-        assert_eq!(stored, [r#"6|no escape: \ud842|["\ud842\udfb7"]"#]);
-        let rejects = sandbox.rows("SELECT r.row_number, column_name, reason FROM tidegate_rejects r ORDER BY 1");
-        for (reject, start) in
-            rejects.iter().zip(["1|language|", "2|tags|", "3|-|", "4|customer_id|", "5|address_city|"])
-        {
-            assert!(reject.starts_with(start), "{reject}");
-            assert!(reject.contains("surrogate pair") || reject.contains("not text that can be decoded"), "{reject}");
-        }
-    });
+    let report = sync(sandbox, CUSTOMERS, &objects.join("\n"));
+    assert_eq!(report.file(CUSTOMERS).counts["rejected"], 5, "{report:?}");
+    let stored = sandbox.rows("SELECT customer_id, language, tags FROM customers");
+    assert_eq!(stored, [r#"6|no escape: \ud842|["\ud842\udfb7"]"#]);
+    let rejects = sandbox.rows("SELECT r.row_number, column_name, reason FROM tidegate_rejects r ORDER BY 1");
+    for (reject, start) in rejects.iter().zip(["1|language|", "2|tags|", "3|-|", "4|customer_id|", "5|address_city|"]) {
+        assert!(reject.starts_with(start), "{reject}");
+        assert!(reject.contains("surrogate pair") || reject.contains("not text that can be decoded"), "{reject}");
+    }
 }

@@ -178,7 +178,7 @@ const fn count(version: Version) -> usize {
 
 /// Text that fills chunks.
 fn remark(number: usize) -> String {
-    format!("remark {number} {:.<REMARK_CHARS$}", "")
+    format!("remark {number} {}", ".".repeat(REMARK_CHARS))
 }
 
 struct Order {

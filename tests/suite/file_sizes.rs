@@ -1,6 +1,6 @@
 //! A file that is too large, or large and long in hand, holds up nobody else, and work on one that is gone ends.
 
-use crate::sandbox::{Engine, Sandbox, on_every_database, wait_for};
+use crate::sandbox::{Engine, Sandbox, wait_for};
 use std::fs;
 use std::time::{Duration, Instant};
 
@@ -19,33 +19,31 @@ fn states(sandbox: &Sandbox) -> Vec<String> {
     rows.into_iter().map(|row| row.replace(&inbox, "")).collect()
 }
 
-#[test]
-fn a_file_that_is_too_large_is_refused_before_it_is_read_and_tried_again_when_it_fits() {
-    on_every_database(|sandbox| {
-        drop_sparse(sandbox, "Market 1 Orders.csv", 2 << 40);
-        drop_sparse(sandbox, "unmatched.bin", 2 << 40);
-        sandbox.drop_file("Market 2 Orders.csv", ORDERS);
-        let started = Instant::now();
-        for _ in 0..2 {
-            let report = sandbox.sync();
-            assert_eq!(report.exit, 1, "{}", report.stderr);
-            for name in ["Market 1 Orders.csv", "unmatched.bin"] {
-                assert_eq!(report.file(name).outcome, "quarantined", "{report:?}");
-                let error = &report.file(name).error;
-                assert!(error.contains("file_bytes_max") && error.contains("2199023255552"), "{error}");
-            }
+scenario!(a_file_that_is_too_large_is_refused_before_it_is_read_and_tried_again_when_it_fits);
+fn a_file_that_is_too_large_is_refused_before_it_is_read_and_tried_again_when_it_fits(sandbox: &Sandbox) {
+    drop_sparse(sandbox, "Market 1 Orders.csv", 2 << 40);
+    drop_sparse(sandbox, "unmatched.bin", 2 << 40);
+    sandbox.drop_file("Market 2 Orders.csv", ORDERS);
+    let started = Instant::now();
+    for _ in 0..2 {
+        let report = sandbox.sync();
+        assert_eq!(report.exit, 1, "{}", report.stderr);
+        for name in ["Market 1 Orders.csv", "unmatched.bin"] {
+            assert_eq!(report.file(name).outcome, "quarantined", "{report:?}");
+            let error = &report.file(name).error;
+            assert!(error.contains("file_bytes_max") && error.contains("2199023255552"), "{error}");
         }
-        assert!(started.elapsed() < Duration::from_secs(60), "terabytes take hours");
-        let refused = ["Market 1 Orders.csv|quarantined", "Market 2 Orders.csv|synced", "unmatched.bin|quarantined"]
-            .map(str::to_owned);
-        assert_eq!(states(sandbox), refused, "one line each");
-        fs::remove_file(sandbox.inbox().join("unmatched.bin")).expect("it is there");
-        sandbox.drop_file("Market 1 Orders.csv", ORDERS);
-        let small = ("TIDEGATE_FILE_BYTES_MAX", "10");
-        assert_eq!(sandbox.sync_with(&[small]).file("Market 1 Orders.csv").outcome, "quarantined");
-        assert_eq!(sandbox.sync().file("Market 1 Orders.csv").outcome, "synced", "under another limit");
-        assert_eq!(sandbox.rows("SELECT COUNT(*) FROM orders"), ["2"]);
-    });
+    }
+    assert!(started.elapsed() < Duration::from_secs(60), "terabytes take hours");
+    let refused = ["Market 1 Orders.csv|quarantined", "Market 2 Orders.csv|synced", "unmatched.bin|quarantined"]
+        .map(str::to_owned);
+    assert_eq!(states(sandbox), refused, "one line each");
+    fs::remove_file(sandbox.inbox().join("unmatched.bin")).expect("it is there");
+    sandbox.drop_file("Market 1 Orders.csv", ORDERS);
+    let small = ("TIDEGATE_FILE_BYTES_MAX", "10");
+    assert_eq!(sandbox.sync_with(&[small]).file("Market 1 Orders.csv").outcome, "quarantined");
+    assert_eq!(sandbox.sync().file("Market 1 Orders.csv").outcome, "synced", "under another limit");
+    assert_eq!(sandbox.rows("SELECT COUNT(*) FROM orders"), ["2"]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Full: a disk that is full, and a state directory that is gone, cost time or nothing, and are said.
 
 use crate::exports::{Market, SMALL_CHUNKS, Version, is_as_after_a_clean_run, wait_for_synced};
-use crate::sandbox::{Daemon, Engine, Sandbox, on_every_database, wait_for};
+use crate::sandbox::{Daemon, Engine, Sandbox, wait_for};
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -89,38 +89,36 @@ fn a_full_disk_under_what_is_unpacked_is_waited_for_and_said() {
     assert_eq!(sandbox.rows("SELECT COUNT(*) FROM orders"), ["9000"]);
 }
 
-#[test]
-fn a_state_directory_that_is_gone_costs_nothing_and_is_said_once() {
-    on_every_database(|sandbox| {
-        let market = Market::new("1");
-        let mut daemon = sandbox.start_daemon(&[SMALL_CHUNKS, SETTLED_SOON]);
-        daemon.wait_until_ready();
-        fs::remove_dir_all(sandbox.state_dir()).expect("the daemon made it");
-        fs::write(sandbox.state_dir(), "no directory").expect("a writable temporary directory");
-        market.drop_version(sandbox, Version::First);
-        wait_for_synced(sandbox, 3);
-        market.drop_version(sandbox, Version::Second);
-        wait_for_synced(sandbox, 6);
-        let log = daemon.log();
-        for what in ["checkpoints", "indexes of records"] {
-            assert_eq!(log.matches(&format!("going on without {what}")).count(), 1, "{log}");
-        }
-        fs::remove_file(sandbox.state_dir()).expect("it is there");
-        sandbox.drop_file("Market 2 Orders.csv", "Order ID,SKU\n1,A\n");
-        wait_for_synced(sandbox, 7);
-        assert!(daemon.log().contains("checkpoints are kept again"), "{}", daemon.log());
-        sandbox.execute("DELETE FROM tidegate_files WHERE market = '2'");
-        assert_eq!(daemon.terminate().0, 0);
-        for table in ["orders", "order_items", "customer_metrics", "product_metrics", "merchant_metrics"] {
-            sandbox.execute(&format!("DELETE FROM {table} WHERE market = '2'"));
-        }
-        let (dump, clean) = (sandbox.dump(), sandbox.sibling());
-        for version in [Version::First, Version::Second] {
-            market.drop_version(&clean, version);
-            assert_eq!(market.sync(&clean, "").exit, 0);
-        }
-        for table in ["customers", "orders", "order_items", "deliveries", "delivery_items", "customer_metrics"] {
-            assert_eq!(dump[table], clean.dump()[table], "{table}");
-        }
-    });
+scenario!(a_state_directory_that_is_gone_costs_nothing_and_is_said_once);
+fn a_state_directory_that_is_gone_costs_nothing_and_is_said_once(sandbox: &Sandbox) {
+    let market = Market::new("1");
+    let mut daemon = sandbox.start_daemon(&[SMALL_CHUNKS, SETTLED_SOON]);
+    daemon.wait_until_ready();
+    fs::remove_dir_all(sandbox.state_dir()).expect("the daemon made it");
+    fs::write(sandbox.state_dir(), "no directory").expect("a writable temporary directory");
+    market.drop_version(sandbox, Version::First);
+    wait_for_synced(sandbox, 3);
+    market.drop_version(sandbox, Version::Second);
+    wait_for_synced(sandbox, 6);
+    let log = daemon.log();
+    for what in ["checkpoints", "indexes of records"] {
+        assert_eq!(log.matches(&format!("going on without {what}")).count(), 1, "{log}");
+    }
+    fs::remove_file(sandbox.state_dir()).expect("it is there");
+    sandbox.drop_file("Market 2 Orders.csv", "Order ID,SKU\n1,A\n");
+    wait_for_synced(sandbox, 7);
+    assert!(daemon.log().contains("checkpoints are kept again"), "{}", daemon.log());
+    sandbox.execute("DELETE FROM tidegate_files WHERE market = '2'");
+    assert_eq!(daemon.terminate().0, 0);
+    for table in ["orders", "order_items", "customer_metrics", "product_metrics", "merchant_metrics"] {
+        sandbox.execute(&format!("DELETE FROM {table} WHERE market = '2'"));
+    }
+    let (dump, clean) = (sandbox.dump(), sandbox.sibling());
+    for version in [Version::First, Version::Second] {
+        market.drop_version(&clean, version);
+        assert_eq!(market.sync(&clean, "").exit, 0);
+    }
+    for table in ["customers", "orders", "order_items", "deliveries", "delivery_items", "customer_metrics"] {
+        assert_eq!(dump[table], clean.dump()[table], "{table}");
+    }
 }

@@ -1,6 +1,6 @@
 //! What monitoring sees: health, readiness, metrics and status say what the ledger says, and no secret.
 
-use crate::sandbox::{Daemon, Engine, Sandbox, free_port, on_every_database, table, wait_for};
+use crate::sandbox::{Daemon, Engine, Sandbox, free_port, table, wait_for};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
@@ -51,58 +51,47 @@ fn samples(text: &str) -> BTreeMap<String, f64> {
     samples
 }
 
-#[test]
-fn metrics_and_status_say_what_the_ledger_says() {
-    on_every_database(|sandbox| {
-        sandbox.drop_file(ORDERS, &orders());
-        sandbox.drop_file("notes.txt", "remember the milk");
-        let daemon = sandbox.start_daemon(&[("TIDEGATE_SETTLE_SCAN_MS", "1"), ("TIDEGATE_REJECTS_MAX_PERCENT", "50")]);
-        daemon.wait_until_ready();
-        wait_for("both files to be done with", || {
-            let api = json(&daemon, "/api/status").1;
-            api["files"]["synced"] == 1 && api["files"]["unmatched"] == 1 && api["backlog"] == 0
-        });
-
-        let (status, body) = daemon.get("/metrics").expect("the daemon listens");
-        assert_eq!(status, 200, "{body}");
-        let metrics = samples(&body);
-        let (status, api) = json(&daemon, "/api/status");
-        assert_eq!((status, &api["ready"]), (200, &Value::Bool(true)), "{api}");
-        for kind in [
-            "read",
-            "accepted",
-            "duplicate",
-            "rejected",
-            "repaired",
-            "new",
-            "modified",
-            "unchanged",
-            "stale",
-            "deleted",
-        ] {
-            let ledger =
-                sandbox.rows(&format!("SELECT CAST(SUM(rows_{kind}) AS {}) FROM tidegate_files", integer(sandbox)));
-            let sample = metrics[&format!("tidegate_rows_total{{kind=\"{kind}\"}}")];
-            assert_eq!(sample.to_string(), ledger[0], "{kind} in /metrics");
-            assert_eq!(api["rows"][kind].to_string(), ledger[0], "{kind} in /api/status");
-        }
-        for state in ["synced", "unmatched", "quarantined", "failed"] {
-            let ledger = sandbox.rows(&format!("SELECT COUNT(*) FROM tidegate_files WHERE state = '{state}'"));
-            assert_eq!(metrics[&format!("tidegate_files{{state=\"{state}\"}}")].to_string(), ledger[0], "{state}");
-            assert_eq!(api["files"][state].to_string(), ledger[0], "{state}");
-        }
-        assert_eq!(api["files"]["synced"], 1);
-        assert_eq!(api["files"]["unmatched"], 1);
-        assert_eq!(api["rows"]["read"], 5);
-        assert_eq!(api["rows"]["duplicate"], 1);
-        assert_eq!(metrics["tidegate_rejects_open"], 1.0);
-        assert_eq!(metrics["tidegate_ready"], 1.0);
-        assert_eq!(metrics["tidegate_backlog_files"], 0.0);
-        assert_eq!(metrics["tidegate_dirty_groups"], 0.0);
-        assert!(metrics["tidegate_last_synced_timestamp_seconds"] > 1.6e9);
-        assert_eq!(api["inbox"], sandbox.inbox().to_string_lossy().as_ref());
-        assert!(api["last_synced_at"].as_str().is_some_and(|at| at.ends_with('Z')), "{api}");
+scenario!(metrics_and_status_say_what_the_ledger_says);
+fn metrics_and_status_say_what_the_ledger_says(sandbox: &Sandbox) {
+    sandbox.drop_file(ORDERS, &orders());
+    sandbox.drop_file("notes.txt", "remember the milk");
+    let daemon = sandbox.start_daemon(&[("TIDEGATE_SETTLE_SCAN_MS", "1"), ("TIDEGATE_REJECTS_MAX_PERCENT", "50")]);
+    daemon.wait_until_ready();
+    wait_for("both files to be done with", || {
+        let api = json(&daemon, "/api/status").1;
+        api["files"]["synced"] == 1 && api["files"]["unmatched"] == 1 && api["backlog"] == 0
     });
+
+    let (status, body) = daemon.get("/metrics").expect("the daemon listens");
+    assert_eq!(status, 200, "{body}");
+    let metrics = samples(&body);
+    let (status, api) = json(&daemon, "/api/status");
+    assert_eq!((status, &api["ready"]), (200, &Value::Bool(true)), "{api}");
+    for kind in
+        ["read", "accepted", "duplicate", "rejected", "repaired", "new", "modified", "unchanged", "stale", "deleted"]
+    {
+        let ledger =
+            sandbox.rows(&format!("SELECT CAST(SUM(rows_{kind}) AS {}) FROM tidegate_files", integer(sandbox)));
+        let sample = metrics[&format!("tidegate_rows_total{{kind=\"{kind}\"}}")];
+        assert_eq!(sample.to_string(), ledger[0], "{kind} in /metrics");
+        assert_eq!(api["rows"][kind].to_string(), ledger[0], "{kind} in /api/status");
+    }
+    for state in ["synced", "unmatched", "quarantined", "failed"] {
+        let ledger = sandbox.rows(&format!("SELECT COUNT(*) FROM tidegate_files WHERE state = '{state}'"));
+        assert_eq!(metrics[&format!("tidegate_files{{state=\"{state}\"}}")].to_string(), ledger[0], "{state}");
+        assert_eq!(api["files"][state].to_string(), ledger[0], "{state}");
+    }
+    assert_eq!(api["files"]["synced"], 1);
+    assert_eq!(api["files"]["unmatched"], 1);
+    assert_eq!(api["rows"]["read"], 5);
+    assert_eq!(api["rows"]["duplicate"], 1);
+    assert_eq!(metrics["tidegate_rejects_open"], 1.0);
+    assert_eq!(metrics["tidegate_ready"], 1.0);
+    assert_eq!(metrics["tidegate_backlog_files"], 0.0);
+    assert_eq!(metrics["tidegate_dirty_groups"], 0.0);
+    assert!(metrics["tidegate_last_synced_timestamp_seconds"] > 1.6e9);
+    assert_eq!(api["inbox"], sandbox.inbox().to_string_lossy().as_ref());
+    assert!(api["last_synced_at"].as_str().is_some_and(|at| at.ends_with('Z')), "{api}");
 }
 
 /// What sums of integers are cast to, so that the driver reads them alike.
@@ -155,50 +144,46 @@ fn the_daemon_answers_before_the_database_does() {
 
 const SECRET: &str = "s3cret-Pa55word";
 
-#[test]
-fn passwords_appear_nowhere() {
-    for engine in [Engine::Mariadb, Engine::Postgres] {
-        let sandbox = Sandbox::new(engine);
-        let user = secret_user(&sandbox);
-        let url = sandbox.url.replace("tidegate:pw@", &format!("{user}:{SECRET}@"));
-        assert_ne!(url, sandbox.url);
-        let environment = [
-            ("TIDEGATE_DATABASE_URL", url.as_str()),
-            ("TIDEGATE_LOG_LEVEL", "trace,sqlx=trace"),
-            ("TIDEGATE_SETTLE_SCAN_MS", "1"),
-            ("TIDEGATE_REJECTS_MAX_PERCENT", "50"),
-        ];
-        let mut seen = String::new();
-        for arguments in [&["check"][..], &["--json", "check"], &["sync", "inbox"], &["--json", "sync", "inbox"]] {
-            sandbox.drop_file(ORDERS, &orders());
-            let output = sandbox.command(arguments).envs(environment).output().expect("the built program starts");
-            assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-            seen += &format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        }
-        let mut daemon = sandbox.start_daemon(&environment);
-        daemon.wait_until_ready();
-        for path in ["/healthz", "/readyz", "/metrics", "/api/status", "/"] {
-            seen += &daemon.get(path).expect("the daemon listens").1;
-        }
-        daemon.terminate();
-        seen += &daemon.log();
-        for table in ["files", "rejects", "lease", "schema_changes", "definitions"] {
-            seen += &sandbox.rows(&format!("SELECT * FROM tidegate_{table}")).join("\n");
-        }
-        // A wrong password, a wrong scheme, and no address at all.
-        for wrong in
-            [url.replace(SECRET, "wr0ng-one"), format!("ftp://u:{SECRET}@x/y"), format!("mysql://u:{SECRET}@[x/y")]
-        {
-            let mut command = sandbox.command(&["check"]);
-            command.env("TIDEGATE_DATABASE_URL", wrong).env("TIDEGATE_DATABASE_WAIT_MS", "1");
-            let output = command.output().expect("the built program starts");
-            assert!(!output.status.success());
-            seen += &format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        }
-        assert!(seen.contains("/api/") || seen.contains("tidegate_"), "something was seen: {seen}");
-        let leak = seen.lines().find(|line| line.contains(SECRET) || line.contains("wr0ng-one"));
-        assert_eq!(leak, None);
+scenario!(passwords_appear_nowhere: mariadb, postgres);
+fn passwords_appear_nowhere(sandbox: &Sandbox) {
+    let user = secret_user(sandbox);
+    let url = sandbox.url.replace("tidegate:pw@", &format!("{user}:{SECRET}@"));
+    assert_ne!(url, sandbox.url);
+    let environment = [
+        ("TIDEGATE_DATABASE_URL", url.as_str()),
+        ("TIDEGATE_LOG_LEVEL", "trace,sqlx=trace"),
+        ("TIDEGATE_SETTLE_SCAN_MS", "1"),
+        ("TIDEGATE_REJECTS_MAX_PERCENT", "50"),
+    ];
+    let mut seen = String::new();
+    for arguments in [&["check"][..], &["--json", "check"], &["sync", "inbox"], &["--json", "sync", "inbox"]] {
+        sandbox.drop_file(ORDERS, &orders());
+        let output = sandbox.command(arguments).envs(environment).output().expect("the built program starts");
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        seen += &format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     }
+    let mut daemon = sandbox.start_daemon(&environment);
+    daemon.wait_until_ready();
+    for path in ["/healthz", "/readyz", "/metrics", "/api/status", "/"] {
+        seen += &daemon.get(path).expect("the daemon listens").1;
+    }
+    daemon.terminate();
+    seen += &daemon.log();
+    for table in ["files", "rejects", "lease", "schema_changes", "definitions"] {
+        seen += &sandbox.rows(&format!("SELECT * FROM tidegate_{table}")).join("\n");
+    }
+    // A wrong password, a wrong scheme, and no address at all.
+    for wrong in [url.replace(SECRET, "wr0ng-one"), format!("ftp://u:{SECRET}@x/y"), format!("mysql://u:{SECRET}@[x/y")]
+    {
+        let mut command = sandbox.command(&["check"]);
+        command.env("TIDEGATE_DATABASE_URL", wrong).env("TIDEGATE_DATABASE_WAIT_MS", "1");
+        let output = command.output().expect("the built program starts");
+        assert!(!output.status.success());
+        seen += &format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    }
+    assert!(seen.contains("/api/") || seen.contains("tidegate_"), "something was seen: {seen}");
+    let leak = seen.lines().find(|line| line.contains(SECRET) || line.contains("wr0ng-one"));
+    assert_eq!(leak, None);
 }
 
 /// A user with a password that cannot be in an output by chance.
@@ -219,23 +204,21 @@ fn secret_user(sandbox: &Sandbox) -> &'static str {
     "secretive"
 }
 
-#[test]
-fn the_page_tells_people_what_the_ledger_says_and_runs_nothing_that_files_say() {
-    on_every_database(|sandbox| {
-        sandbox.drop_file(ORDERS, &orders());
-        sandbox.drop_file("<script>/Market 2 Orders.csv", "SKU\nA\n");
-        let daemon = sandbox.start_daemon(&[("TIDEGATE_SETTLE_SCAN_MS", "1"), ("TIDEGATE_REJECTS_MAX_PERCENT", "50")]);
-        daemon.wait_until_ready();
-        let done = "SELECT COUNT(*) FROM tidegate_files WHERE state IN ('synced', 'quarantined')";
-        wait_for("both files", || sandbox.try_rows(done).is_ok_and(|rows| rows == ["2"]));
-        let (status, page) = daemon.get("/").expect("the daemon listens");
-        assert_eq!(status, 200, "{page}");
-        for said in [">ready<", "1 quarantined, 1 synced", ORDERS, "tidegate approve", "1 row could not be loaded"] {
-            assert!(page.contains(said), "{said} is not in {page}");
-        }
-        assert!(page.contains("&lt;script&gt;") && !page.contains("<script"), "{page}");
-        assert!(!page.contains("src=") && !page.contains("http://") && !page.contains("https://"), "{page}");
-    });
+scenario!(the_page_tells_people_what_the_ledger_says_and_runs_nothing_that_files_say);
+fn the_page_tells_people_what_the_ledger_says_and_runs_nothing_that_files_say(sandbox: &Sandbox) {
+    sandbox.drop_file(ORDERS, &orders());
+    sandbox.drop_file("<script>/Market 2 Orders.csv", "SKU\nA\n");
+    let daemon = sandbox.start_daemon(&[("TIDEGATE_SETTLE_SCAN_MS", "1"), ("TIDEGATE_REJECTS_MAX_PERCENT", "50")]);
+    daemon.wait_until_ready();
+    let done = "SELECT COUNT(*) FROM tidegate_files WHERE state IN ('synced', 'quarantined')";
+    wait_for("both files", || sandbox.try_rows(done).is_ok_and(|rows| rows == ["2"]));
+    let (status, page) = daemon.get("/").expect("the daemon listens");
+    assert_eq!(status, 200, "{page}");
+    for said in [">ready<", "1 quarantined, 1 synced", ORDERS, "tidegate approve", "1 row could not be loaded"] {
+        assert!(page.contains(said), "{said} is not in {page}");
+    }
+    assert!(page.contains("&lt;script&gt;") && !page.contains("<script"), "{page}");
+    assert!(!page.contains("src=") && !page.contains("http://") && !page.contains("https://"), "{page}");
 }
 
 #[test]

@@ -178,11 +178,10 @@ fn more_requests_than_can_be_answered_are_refused_at_once() {
     }
 }
 
-#[test]
-fn an_answer_that_the_database_owes_is_not_waited_for_for_ever() {
-    let sandbox = Sandbox::new(Engine::Postgres);
-    let daemon = started(&sandbox);
-    assert_syncs(&sandbox, &daemon, 1);
+scenario!(an_answer_that_the_database_owes_is_not_waited_for_for_ever: postgres);
+fn an_answer_that_the_database_owes_is_not_waited_for_for_ever(sandbox: &Sandbox) {
+    let daemon = started(sandbox);
+    assert_syncs(sandbox, &daemon, 1);
     let lock = "BEGIN; LOCK TABLE tidegate_files IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(25); COMMIT";
     std::thread::scope(|threads| {
         threads.spawn(|| sandbox.execute(lock));
@@ -196,7 +195,7 @@ fn an_answer_that_the_database_owes_is_not_waited_for_for_ever() {
         assert!(asked.elapsed() < Duration::from_secs(20), "{:?}", asked.elapsed());
         assert_healthy(&daemon);
     });
-    assert_syncs(&sandbox, &daemon, 2);
+    assert_syncs(sandbox, &daemon, 2);
     assert_eq!(daemon.get("/api/status").expect("the daemon listens").0, 200);
 }
 

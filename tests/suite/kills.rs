@@ -1,7 +1,7 @@
 //! Kills: whatever the moment at which the process dies, and however often, the end is that of a clean run.
 
 use crate::exports::{Market, Version, assert_same, everything};
-use crate::sandbox::{Engine, Sandbox, on_every_database};
+use crate::sandbox::{Engine, Sandbox};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -10,37 +10,35 @@ const ATTEMPTS_MAX: u32 = 60;
 
 const POLL_INTERVAL: Duration = Duration::from_millis(2);
 
-#[test]
-fn a_sync_killed_again_and_again_at_random_moments_ends_as_a_clean_run() {
-    on_every_database(|sandbox| {
-        let kills_min = if sandbox.engine == Engine::Sqlite { 24 } else { 10 };
-        let seed = std::env::var("TIDEGATE_TEST_SEED").map_or_else(
-            |_| fastrand::u64(..),
-            |seed| seed.parse().expect("TIDEGATE_TEST_SEED is a number that a failed run printed"),
-        );
-        eprintln!("TIDEGATE_TEST_SEED={seed}");
-        let mut rng = fastrand::Rng::with_seed(seed);
-        let clean = sandbox.sibling();
-        let mut kills = 0;
-        for number in 0.. {
-            let market = Market::new(&format!("random{number}"));
-            for version in [Version::First, Version::Second] {
-                market.drop_version(sandbox, version);
-                market.drop_version(&clean, version);
-                let started = Instant::now();
-                let report = market.sync(&clean, "");
-                assert_eq!(report.exit, 0, "{}", report.stderr);
-                kills += kill_until_done(&market, sandbox, started.elapsed(), &mut rng);
-            }
-            if kills >= kills_min {
-                break;
-            }
+scenario!(a_sync_killed_again_and_again_at_random_moments_ends_as_a_clean_run);
+fn a_sync_killed_again_and_again_at_random_moments_ends_as_a_clean_run(sandbox: &Sandbox) {
+    let kills_min = if sandbox.engine == Engine::Sqlite { 24 } else { 10 };
+    let seed = std::env::var("TIDEGATE_TEST_SEED").map_or_else(
+        |_| fastrand::u64(..),
+        |seed| seed.parse().expect("TIDEGATE_TEST_SEED is a number that a failed run printed"),
+    );
+    eprintln!("TIDEGATE_TEST_SEED={seed}");
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let clean = sandbox.sibling();
+    let mut kills = 0;
+    for number in 0.. {
+        let market = Market::new(&format!("random{number}"));
+        for version in [Version::First, Version::Second] {
+            market.drop_version(sandbox, version);
+            market.drop_version(&clean, version);
+            let started = Instant::now();
+            let report = market.sync(&clean, "");
+            assert_eq!(report.exit, 0, "{}", report.stderr);
+            kills += kill_until_done(&market, sandbox, started.elapsed(), &mut rng);
         }
-        eprintln!("{kills} kills");
-        assert_same(&everything(sandbox), &everything(&clean), &format!("{kills} kills, seed {seed}"));
-        let checkpoints = std::fs::read_dir(sandbox.state_dir().join("checkpoints")).expect("a run made the directory");
-        assert_eq!(checkpoints.count(), 0, "resume files of finished files are removed");
-    });
+        if kills >= kills_min {
+            break;
+        }
+    }
+    eprintln!("{kills} kills");
+    assert_same(&everything(sandbox), &everything(&clean), &format!("{kills} kills, seed {seed}"));
+    let checkpoints = std::fs::read_dir(sandbox.state_dir().join("checkpoints")).expect("a run made the directory");
+    assert_eq!(checkpoints.count(), 0, "resume files of finished files are removed");
 }
 
 /// Starts a sync and kills it at a random moment, until one is quick enough; returns the number of kills.

@@ -1,6 +1,6 @@
 //! A file of many chunks, read twice and with records scattered all over it, is no different from a small one.
 
-use crate::sandbox::{Sandbox, on_every_database};
+use crate::sandbox::Sandbox;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -71,8 +71,8 @@ fn items(sandbox: &Sandbox) -> Vec<String> {
     sandbox.rows("SELECT order_id, line_no, sku, quantity, total_price FROM order_items ORDER BY order_id, line_no")
 }
 
-#[test]
-fn a_large_file_with_scattered_records_becomes_what_its_rows_say() {
+scenario!(a_large_file_with_scattered_records_becomes_what_its_rows_say);
+fn a_large_file_with_scattered_records_becomes_what_its_rows_say(sandbox: &Sandbox) {
     let first = rows();
     let duplicates = u64::from(ORDERS / 8);
     let mut second = first.clone();
@@ -80,34 +80,32 @@ fn a_large_file_with_scattered_records_becomes_what_its_rows_say() {
     second.last_mut().expect("there are rows").quantity = 77;
     let middle = first.len() / 2;
     second.remove(middle);
-    on_every_database(|sandbox| {
-        let content = text(&first);
-        assert!(content.len() > 8 << 20, "{} bytes are kept in memory", content.len());
-        sandbox.drop_file(NAME, &content);
-        let report = sandbox.sync_with(&SMALL_MEMORY);
-        assert_eq!(report.exit, 0, "{}", report.stderr);
-        let counts = &report.file(NAME).counts;
-        assert_eq!((counts["read"], counts["duplicate"], counts["rejected"]), (first.len() as u64, duplicates, 0));
-        let expected = expected_items(&first);
-        assert_eq!(report.file(NAME).changes(), (expected.len() as u64 + u64::from(ORDERS), 0, 0, 0));
-        assert!(items(sandbox) == expected, "the items are not what the rows say");
-        let disagreeing = "SELECT COUNT(*) FROM orders o WHERE line_count <> (SELECT COUNT(*) FROM order_items i WHERE i.market = o.market AND i.order_id = o.order_id)";
-        assert_eq!(sandbox.rows(disagreeing), ["0"]);
+    let content = text(&first);
+    assert!(content.len() > 8 << 20, "{} bytes are kept in memory", content.len());
+    sandbox.drop_file(NAME, &content);
+    let report = sandbox.sync_with(&SMALL_MEMORY);
+    assert_eq!(report.exit, 0, "{}", report.stderr);
+    let counts = &report.file(NAME).counts;
+    assert_eq!((counts["read"], counts["duplicate"], counts["rejected"]), (first.len() as u64, duplicates, 0));
+    let expected = expected_items(&first);
+    assert_eq!(report.file(NAME).changes(), (expected.len() as u64 + u64::from(ORDERS), 0, 0, 0));
+    assert!(items(sandbox) == expected, "the items are not what the rows say");
+    let disagreeing = "SELECT COUNT(*) FROM orders o WHERE line_count <> (SELECT COUNT(*) FROM order_items i WHERE i.market = o.market AND i.order_id = o.order_id)";
+    assert_eq!(sandbox.rows(disagreeing), ["0"]);
 
-        sandbox.drop_file(NAME, &text(&second));
-        let report = sandbox.sync_with(&SMALL_MEMORY);
-        assert_eq!(report.exit, 0, "{}", report.stderr);
-        let expected = expected_items(&second);
-        assert!(items(sandbox) == expected, "the items are not what the rows of the second version say");
-        let (new, modified, unchanged, deleted) = report.file(NAME).changes();
-        assert!(new <= 1 && modified <= 4 && deleted == 1, "{:?}", report.file(NAME));
-        assert_eq!(new + modified + unchanged, expected.len() as u64 + u64::from(ORDERS));
+    sandbox.drop_file(NAME, &text(&second));
+    let report = sandbox.sync_with(&SMALL_MEMORY);
+    assert_eq!(report.exit, 0, "{}", report.stderr);
+    let expected = expected_items(&second);
+    assert!(items(sandbox) == expected, "the items are not what the rows of the second version say");
+    let (new, modified, unchanged, deleted) = report.file(NAME).changes();
+    assert!(new <= 1 && modified <= 4 && deleted == 1, "{:?}", report.file(NAME));
+    assert_eq!(new + modified + unchanged, expected.len() as u64 + u64::from(ORDERS));
 
-        // With memory to spare there is one chunk, and no difference.
-        let roomy = sandbox.sibling();
-        roomy.drop_file(NAME, &text(&second));
-        assert_eq!(roomy.sync().exit, 0);
-        assert_eq!(roomy.dump(), sandbox.dump());
-        assert_eq!(sandbox.sync_with(&SMALL_MEMORY).file(NAME).outcome, "unchanged");
-    });
+    // With memory to spare there is one chunk, and no difference.
+    let roomy = sandbox.sibling();
+    roomy.drop_file(NAME, &text(&second));
+    assert_eq!(roomy.sync().exit, 0);
+    assert_eq!(roomy.dump(), sandbox.dump());
+    assert_eq!(sandbox.sync_with(&SMALL_MEMORY).file(NAME).outcome, "unchanged");
 }

@@ -1,7 +1,44 @@
 //! The tests from outside: the built program, real files, and all three databases.
 //!
-//! Each module shows one promise. A scenario is written once and runs on every database
-//! ([`sandbox::on_every_database`]).
+//! Each module shows one promise. A scenario is written once, and is a test of its own on each
+//! database ([`scenario!`]).
+
+/// Makes a function of a sandbox a test on every database, or on those that are named after it:
+/// `it_works` becomes `it_works::sqlite`, `it_works::mariadb` and `it_works::postgres`.
+///
+/// `tests/run --sqlite` leaves out the others by these names, and needs no server then.
+macro_rules! scenario {
+    ($name:ident) => {
+        scenario!($name: sqlite, mariadb, postgres);
+    };
+    ($name:ident: $($database:ident),+) => {
+        mod $name {
+            $(
+                #[test]
+                fn $database() {
+                    super::$name(&$crate::sandbox::Sandbox::$database());
+                }
+            )+
+        }
+    };
+}
+
+/// As [`scenario!`], on each server; the scenario may stop it and start it again.
+macro_rules! server_scenario {
+    ($name:ident) => {
+        mod $name {
+            #[test]
+            fn mariadb() {
+                $crate::outage::on_mariadb(super::$name);
+            }
+
+            #[test]
+            fn postgres() {
+                $crate::outage::on_postgres(super::$name);
+            }
+        }
+    };
+}
 
 mod blind_spots;
 mod bulk;
@@ -11,6 +48,7 @@ mod compression;
 mod crash;
 mod daemon;
 mod deaths;
+mod decimals;
 mod definitions;
 mod deletes;
 mod deltas;
@@ -19,6 +57,7 @@ mod discovered;
 mod encodings;
 mod escapes;
 mod evolution;
+mod exactness;
 mod exports;
 mod extremes;
 mod failover;
@@ -40,11 +79,6 @@ mod ledger_size;
 mod looking;
 mod marts;
 mod model;
-mod model_feed;
-mod model_file;
-mod model_lines;
-mod model_script;
-mod model_state;
 mod modes;
 mod names;
 mod now;
@@ -84,3 +118,4 @@ mod views;
 mod whole_file;
 mod widening;
 mod widths;
+mod written;

@@ -1,7 +1,7 @@
 //! Marts: after every change they equal what a computation from the orders and tasks alone says.
 
 use crate::exports::{Background, SMALL_CHUNKS};
-use crate::sandbox::{Engine, Report, Sandbox, on_every_database, wait_for};
+use crate::sandbox::{Engine, Report, Sandbox, wait_for};
 use crate::shop::{Item, Marts, Order, Shop};
 use std::fs;
 
@@ -127,125 +127,112 @@ const CHANGES: [Change; 17] = [
     }),
 ];
 
-#[test]
-fn marts_equal_what_the_tables_say_after_every_change() {
-    on_every_database(|sandbox| {
-        let mut shop = Shop::any(1);
-        let other = Shop::any(2);
+scenario!(marts_equal_what_the_tables_say_after_every_change);
+fn marts_equal_what_the_tables_say_after_every_change(sandbox: &Sandbox) {
+    let mut shop = Shop::any(1);
+    let other = Shop::any(2);
+    sync(sandbox, "1", &shop);
+    sync(sandbox, "2", &other);
+    check(sandbox, "1", &shop, "after the first load");
+    for (when, change) in CHANGES {
+        change(&mut shop);
         sync(sandbox, "1", &shop);
-        sync(sandbox, "2", &other);
-        check(sandbox, "1", &shop, "after the first load");
-        for (when, change) in CHANGES {
-            change(&mut shop);
-            sync(sandbox, "1", &shop);
-            check(sandbox, "1", &shop, when);
-            verify(sandbox, when);
-        }
-        check(sandbox, "2", &other, "that nobody changed");
-        let fresh = sandbox.sibling();
-        sync(&fresh, "1", &shop);
-        check(&fresh, "1", &shop, "in one clean run");
-    });
+        check(sandbox, "1", &shop, when);
+        verify(sandbox, when);
+    }
+    check(sandbox, "2", &other, "that nobody changed");
+    let fresh = sandbox.sibling();
+    sync(&fresh, "1", &shop);
+    check(&fresh, "1", &shop, "in one clean run");
 }
 
-#[test]
-fn deliveries_may_come_before_their_orders() {
-    on_every_database(|sandbox| {
-        let shop = Shop::any(3);
-        let tasks = Shop { orders: Vec::new(), tasks: shop.tasks.clone() };
-        sync(sandbox, "1", &tasks);
-        check(sandbox, "1", &tasks, "before the orders");
-        sync(sandbox, "1", &shop);
-        check(sandbox, "1", &shop, "after the orders");
-    });
+scenario!(deliveries_may_come_before_their_orders);
+fn deliveries_may_come_before_their_orders(sandbox: &Sandbox) {
+    let shop = Shop::any(3);
+    let tasks = Shop { orders: Vec::new(), tasks: shop.tasks.clone() };
+    sync(sandbox, "1", &tasks);
+    check(sandbox, "1", &tasks, "before the orders");
+    sync(sandbox, "1", &shop);
+    check(sandbox, "1", &shop, "after the orders");
 }
 
-#[test]
-fn sums_neither_drift_nor_overflow() {
-    on_every_database(|sandbox| {
-        let item = |price| vec![Item { sku: "A".to_owned(), quantity: Some(10), price, cost: price - 1 }];
-        let order = |id: i64| {
-            let (customer, merchant) = ("c".to_owned(), "m".to_owned());
-            let items = item(10_000_000_000 + id);
-            Order { id: id.to_string(), customer, merchant, total: 10 + id % 3, items, ..Order::default() }
-        };
-        let mut shop = Shop { orders: (0..1001).map(order).collect(), tasks: Vec::new() };
-        sync(sandbox, "1", &shop);
-        check(sandbox, "1", &shop, "after a thousand orders");
-        shop.orders.iter_mut().step_by(7).for_each(|order| order.total += 10);
-        sync(sandbox, "1", &shop);
-        check(sandbox, "1", &shop, "after some of them changed");
-    });
+scenario!(sums_neither_drift_nor_overflow);
+fn sums_neither_drift_nor_overflow(sandbox: &Sandbox) {
+    let item = |price| vec![Item { sku: "A".to_owned(), quantity: Some(10), price, cost: price - 1 }];
+    let order = |id: i64| {
+        let (customer, merchant) = ("c".to_owned(), "m".to_owned());
+        let items = item(10_000_000_000 + id);
+        Order { id: id.to_string(), customer, merchant, total: 10 + id % 3, items, ..Order::default() }
+    };
+    let mut shop = Shop { orders: (0..1001).map(order).collect(), tasks: Vec::new() };
+    sync(sandbox, "1", &shop);
+    check(sandbox, "1", &shop, "after a thousand orders");
+    shop.orders.iter_mut().step_by(7).for_each(|order| order.total += 10);
+    sync(sandbox, "1", &shop);
+    check(sandbox, "1", &shop, "after some of them changed");
 }
 
+scenario!(marks_that_are_set_during_a_refresh_are_not_lost);
 /// Orders and deliveries are lanes of their own, and both mark groups of customers: while one lane refreshes them
 /// slowly, the other one goes on committing.
-#[test]
-fn marks_that_are_set_during_a_refresh_are_not_lost() {
+fn marks_that_are_set_during_a_refresh_are_not_lost(sandbox: &Sandbox) {
     let slowly = ("FAILPOINTS", "during_refresh=sleep(40);before_commit=sleep(10)");
-    on_every_database(|sandbox| {
-        let mut shop = Shop::any(4);
-        for when in ["after the first load", "after everything changed", "after everything changed again"] {
-            sandbox.drop_file("Market 1 Orders.csv", &shop.orders_csv());
-            sandbox.drop_file("Market 1 Deliveries.csv", &shop.deliveries_csv());
-            let report = sandbox.sync_with(&[SMALL_CHUNKS, slowly]);
-            assert_eq!(report.exit, 0, "{}", report.stderr);
-            check(sandbox, "1", &shop, when);
-            assert_eq!(sandbox.rows("SELECT COUNT(*) FROM tidegate_dirty_groups"), ["0"], "{when}");
-            shop.orders.iter_mut().for_each(|order| order.total += 1);
-            shop.tasks.iter_mut().for_each(|task| task.minutes = task.minutes.map(|minutes| minutes + 1));
-        }
-    });
+    let mut shop = Shop::any(4);
+    for when in ["after the first load", "after everything changed", "after everything changed again"] {
+        sandbox.drop_file("Market 1 Orders.csv", &shop.orders_csv());
+        sandbox.drop_file("Market 1 Deliveries.csv", &shop.deliveries_csv());
+        let report = sandbox.sync_with(&[SMALL_CHUNKS, slowly]);
+        assert_eq!(report.exit, 0, "{}", report.stderr);
+        check(sandbox, "1", &shop, when);
+        assert_eq!(sandbox.rows("SELECT COUNT(*) FROM tidegate_dirty_groups"), ["0"], "{when}");
+        shop.orders.iter_mut().for_each(|order| order.total += 1);
+        shop.tasks.iter_mut().for_each(|task| task.minutes = task.minutes.map(|minutes| minutes + 1));
+    }
 }
 
+scenario!(a_market_that_is_half_written_is_left_to_its_own_file);
 /// A file's refresh would else compute what another market's file is about to change, and that one computes it again.
-#[test]
-fn a_market_that_is_half_written_is_left_to_its_own_file() {
+fn a_market_that_is_half_written_is_left_to_its_own_file(sandbox: &Sandbox) {
     let environment = [
         SMALL_CHUNKS,
         ("FAILPOINTS", "before_commit=sleep(30)"),
         ("TIDEGATE_LOG_LEVEL", "debug"),
         ("TIDEGATE_LOG_FORMAT", "json"),
     ];
-    on_every_database(|sandbox| {
-        let mut small = Shop::any(6);
-        small.orders.truncate(1);
-        let order = |id: i64| Order { id: id.to_string(), customer: (id % 10).to_string(), ..small.orders[0].clone() };
-        let large = Shop { orders: (0..12_000).map(order).collect(), tasks: Vec::new() };
-        sandbox.drop_file("Market 1 Orders.csv", &large.orders_csv());
-        sandbox.drop_file("Market 2 Orders.csv", &small.orders_csv());
-        let report = sandbox.sync_with(&environment);
-        assert_eq!(report.exit, 0, "{}", report.stderr);
-        let lines_of =
-            |words: &[&str]| report.stderr.lines().filter(|line| words.iter().all(|word| line.contains(word))).count();
-        assert!(lines_of(&["chunk committed"]) > 3, "{}", report.stderr);
-        for market in ["\"market\":\"1\"", "\"market\":\"2\""] {
-            let refreshes = lines_of(&["mart refreshed", "customer_metrics", market]);
-            assert_eq!(refreshes, 1, "{market}: {}", report.stderr);
-        }
-    });
+    let mut small = Shop::any(6);
+    small.orders.truncate(1);
+    let order = |id: i64| Order { id: id.to_string(), customer: (id % 10).to_string(), ..small.orders[0].clone() };
+    let large = Shop { orders: (0..12_000).map(order).collect(), tasks: Vec::new() };
+    sandbox.drop_file("Market 1 Orders.csv", &large.orders_csv());
+    sandbox.drop_file("Market 2 Orders.csv", &small.orders_csv());
+    let report = sandbox.sync_with(&environment);
+    assert_eq!(report.exit, 0, "{}", report.stderr);
+    let lines_of =
+        |words: &[&str]| report.stderr.lines().filter(|line| words.iter().all(|word| line.contains(word))).count();
+    assert!(lines_of(&["chunk committed"]) > 3, "{}", report.stderr);
+    for market in ["\"market\":\"1\"", "\"market\":\"2\""] {
+        let refreshes = lines_of(&["mart refreshed", "customer_metrics", market]);
+        assert_eq!(refreshes, 1, "{market}: {}", report.stderr);
+    }
 }
 
+scenario!(marts_of_several_markets_are_computed_anew_together);
 /// What many markets have due is computed by two lanes, some of it ahead.
-#[test]
-fn marts_of_several_markets_are_computed_anew_together() {
-    on_every_database(|sandbox| {
-        let shops = ["1", "2", "3"].map(|market| (market, Shop::any(market.parse().expect("a number"))));
-        for (market, shop) in &shops {
-            sync(sandbox, market, shop);
-        }
-        for (mart, _) in COLUMNS {
-            sandbox.execute(&format!("DELETE FROM {mart}"));
-        }
-        sandbox.execute("UPDATE tidegate_definitions SET fingerprint = 'older' WHERE name LIKE '%metrics'");
-        sandbox
-            .execute("INSERT INTO tidegate_dirty_groups (mart, market, group_key) VALUES ('metrics_of_old', '1', 'a')");
-        assert_eq!(sandbox.sync().exit, 0);
-        for (market, shop) in &shops {
-            check(sandbox, market, shop, "computed anew");
-        }
-        assert_eq!(sandbox.rows("SELECT mart FROM tidegate_dirty_groups"), Vec::<String>::new());
-    });
+fn marts_of_several_markets_are_computed_anew_together(sandbox: &Sandbox) {
+    let shops = ["1", "2", "3"].map(|market| (market, Shop::any(market.parse().expect("a number"))));
+    for (market, shop) in &shops {
+        sync(sandbox, market, shop);
+    }
+    for (mart, _) in COLUMNS {
+        sandbox.execute(&format!("DELETE FROM {mart}"));
+    }
+    sandbox.execute("UPDATE tidegate_definitions SET fingerprint = 'older' WHERE name LIKE '%metrics'");
+    sandbox.execute("INSERT INTO tidegate_dirty_groups (mart, market, group_key) VALUES ('metrics_of_old', '1', 'a')");
+    assert_eq!(sandbox.sync().exit, 0);
+    for (market, shop) in &shops {
+        check(sandbox, market, shop, "computed anew");
+    }
+    assert_eq!(sandbox.rows("SELECT mart FROM tidegate_dirty_groups"), Vec::<String>::new());
 }
 
 /// By itself SQLite would take a directory of the system.
@@ -270,9 +257,9 @@ fn what_sqlite_computes_ahead_lies_in_the_state_directory() {
     assert_eq!(sync.finish(), 0);
 }
 
+scenario!(metrics_follow_extremes_that_go_and_sums_that_no_real_holds);
 /// A product is in orders all over the market; its metrics are changed by what its customers' parts were and are.
-#[test]
-fn metrics_follow_extremes_that_go_and_sums_that_no_real_holds() {
+fn metrics_follow_extremes_that_go_and_sums_that_no_real_holds(sandbox: &Sandbox) {
     let order = |day: i64| Order {
         id: day.to_string(),
         status: "COMPLETED",
@@ -292,50 +279,46 @@ fn metrics_follow_extremes_that_go_and_sums_that_no_real_holds() {
         ("after that product's only order was another again", |shop| shop.order("28").items[0].sku = "A".to_owned()),
         ("after an order lost its customer", |shop| shop.order("2").customer.clear()),
     ];
-    on_every_database(|sandbox| {
-        let mut shop = Shop { orders: (1..=28).map(order).collect(), tasks: Vec::new() };
+    let mut shop = Shop { orders: (1..=28).map(order).collect(), tasks: Vec::new() };
+    sync(sandbox, "1", &shop);
+    for (when, change) in changes {
+        change(&mut shop);
         sync(sandbox, "1", &shop);
-        for (when, change) in changes {
-            change(&mut shop);
-            sync(sandbox, "1", &shop);
-            check(sandbox, "1", &shop, when);
-            verify(sandbox, when);
-        }
-        // Beside such a price a real holds no hundredths. Once it is gone, they must be there again.
-        let price = std::mem::replace(&mut shop.order("3").items[0].price, 90_000_000_000_000_000);
-        sync(sandbox, "1", &shop);
-        verify(sandbox, "with an absurd price");
-        shop.order("3").items[0].price = price;
-        sync(sandbox, "1", &shop);
-        check(sandbox, "1", &shop, "after an absurd price was put right");
-        verify(sandbox, "after an absurd price was put right");
-    });
+        check(sandbox, "1", &shop, when);
+        verify(sandbox, when);
+    }
+    // Beside such a price a real holds no hundredths. Once it is gone, they must be there again.
+    let price = std::mem::replace(&mut shop.order("3").items[0].price, 90_000_000_000_000_000);
+    sync(sandbox, "1", &shop);
+    verify(sandbox, "with an absurd price");
+    shop.order("3").items[0].price = price;
+    sync(sandbox, "1", &shop);
+    check(sandbox, "1", &shop, "after an absurd price was put right");
+    verify(sandbox, "after an absurd price was put right");
 }
 
-#[test]
-fn a_mart_of_ones_own_may_have_a_partial() {
-    on_every_database(|sandbox| {
-        let directory = sandbox.path("marts");
-        fs::create_dir_all(&directory).expect("the sandbox can be written to");
-        fs::write(directory.join("status_metrics.sql"), STATUS_METRICS).expect("the sandbox can be written to");
-        let directory = directory.to_str().expect("a path is text");
-        let metrics = "SELECT order_status, orders_count, largest_total FROM status_metrics";
-        let expected = "SELECT COALESCE(order_status, ''), COUNT(*), MAX(order_total) FROM orders GROUP BY 1";
-        let rows = |sql: &str| {
-            let mut rows = sandbox.rows(sql);
-            rows.sort();
-            rows
-        };
-        let mut shop = Shop::any(5);
-        for when in ["after the first load", "after most of them are completed", "after all are"] {
-            sandbox.drop_file("Market 1 Orders.csv", &shop.orders_csv());
-            let report = sandbox.sync_with(&[("TIDEGATE_MARTS_DIR", directory)]);
-            assert_eq!(report.exit, 0, "{}", report.stderr);
-            assert_eq!(rows(metrics), rows(expected), "{when}");
-            let skipped = if when == "after the first load" { 7 } else { 0 };
-            shop.orders.iter_mut().skip(skipped).for_each(|order| order.status = "COMPLETED");
-        }
-    });
+scenario!(a_mart_of_ones_own_may_have_a_partial);
+fn a_mart_of_ones_own_may_have_a_partial(sandbox: &Sandbox) {
+    let directory = sandbox.path("marts");
+    fs::create_dir_all(&directory).expect("the sandbox can be written to");
+    fs::write(directory.join("status_metrics.sql"), STATUS_METRICS).expect("the sandbox can be written to");
+    let directory = directory.to_str().expect("a path is text");
+    let metrics = "SELECT order_status, orders_count, largest_total FROM status_metrics";
+    let expected = "SELECT COALESCE(order_status, ''), COUNT(*), MAX(order_total) FROM orders GROUP BY 1";
+    let rows = |sql: &str| {
+        let mut rows = sandbox.rows(sql);
+        rows.sort();
+        rows
+    };
+    let mut shop = Shop::any(5);
+    for when in ["after the first load", "after most of them are completed", "after all are"] {
+        sandbox.drop_file("Market 1 Orders.csv", &shop.orders_csv());
+        let report = sandbox.sync_with(&[("TIDEGATE_MARTS_DIR", directory)]);
+        assert_eq!(report.exit, 0, "{}", report.stderr);
+        assert_eq!(rows(metrics), rows(expected), "{when}");
+        let skipped = if when == "after the first load" { 7 } else { 0 };
+        shop.orders.iter_mut().skip(skipped).for_each(|order| order.status = "COMPLETED");
+    }
 }
 
 const STATUS_METRICS: &str = "/*

@@ -1,6 +1,6 @@
 //! Names: whatever files call their columns, tables get the same names on every database.
 
-use crate::sandbox::{Engine, Report, Sandbox, on_every_database, table};
+use crate::sandbox::{Engine, Report, Sandbox, table};
 use std::fs;
 
 const ORDERS: &str = "Market 1 Orders.csv";
@@ -28,109 +28,103 @@ fn found(sandbox: &Sandbox, table: &str) -> (Vec<String>, Vec<String>) {
     (changes("column_name", "add_column"), changes("old_type, new_type", "rename_column"))
 }
 
-#[test]
-fn names_that_a_database_keeps_for_itself_get_a_suffix_on_all_of_them() {
-    on_every_database(|sandbox| {
-        let kept = ["xmin", "XMAX", "cmin", "cmax", "ctid", "TableOID", "rowid", "_rowid_", "DB_ROW_ID", "FTS_DOC_ID"];
-        let free = ["oid", "select", "order", "rank", "system", "user", "row_number", "2022", "true", "null_"];
-        let header = format!("Order ID,SKU,{},{}", kept.join(","), free.join(","));
-        let values: Vec<String> = (0..kept.len() + free.len()).map(|number| format!("v{number}")).collect();
-        synced(sandbox, ORDERS, &table(&[&header, &format!("11,A,{}", values.join(","))]));
-        let names = [
-            "xmin_2",
-            "xmax_2",
-            "cmin_2",
-            "cmax_2",
-            "ctid_2",
-            "tableoid_2",
-            "rowid_2",
-            "rowid_3",
-            "db_row_id_2",
-            "fts_doc_id_2",
-            "oid",
-            "select",
-            "order",
-            "rank",
-            "system",
-            "user",
-            "row_number",
-            "2022",
-            "true",
-            "null",
-        ];
-        let (added, renamed) = found(sandbox, "order_items");
-        assert_eq!(added, names);
-        assert_eq!(renamed.first().map(String::as_str), Some("xmin|xmin_2"));
-        assert_eq!(renamed.len(), kept.len());
-        let quote = if sandbox.engine == Engine::Mariadb { '`' } else { '"' };
-        let list: Vec<String> = names.iter().map(|name| format!("{quote}{name}{quote}")).collect();
-        assert_eq!(sandbox.rows(&format!("SELECT {} FROM order_items", list.join(", "))), [values.join("|")]);
-        // Again, and by JSON in several spellings: the same columns.
-        let object = r#"[{"Order ID": "12", "SKU": "B", "XMIN": "a"}, {"Order ID": "13", "SKU": "B", "xmin": "b", "Market": "x"},
+scenario!(names_that_a_database_keeps_for_itself_get_a_suffix_on_all_of_them);
+fn names_that_a_database_keeps_for_itself_get_a_suffix_on_all_of_them(sandbox: &Sandbox) {
+    let kept = ["xmin", "XMAX", "cmin", "cmax", "ctid", "TableOID", "rowid", "_rowid_", "DB_ROW_ID", "FTS_DOC_ID"];
+    let free = ["oid", "select", "order", "rank", "system", "user", "row_number", "2022", "true", "null_"];
+    let header = format!("Order ID,SKU,{},{}", kept.join(","), free.join(","));
+    let values: Vec<String> = (0..kept.len() + free.len()).map(|number| format!("v{number}")).collect();
+    synced(sandbox, ORDERS, &table(&[&header, &format!("11,A,{}", values.join(","))]));
+    let names = [
+        "xmin_2",
+        "xmax_2",
+        "cmin_2",
+        "cmax_2",
+        "ctid_2",
+        "tableoid_2",
+        "rowid_2",
+        "rowid_3",
+        "db_row_id_2",
+        "fts_doc_id_2",
+        "oid",
+        "select",
+        "order",
+        "rank",
+        "system",
+        "user",
+        "row_number",
+        "2022",
+        "true",
+        "null",
+    ];
+    let (added, renamed) = found(sandbox, "order_items");
+    assert_eq!(added, names);
+    assert_eq!(renamed.first().map(String::as_str), Some("xmin|xmin_2"));
+    assert_eq!(renamed.len(), kept.len());
+    let quote = if sandbox.engine == Engine::Mariadb { '`' } else { '"' };
+    let list: Vec<String> = names.iter().map(|name| format!("{quote}{name}{quote}")).collect();
+    assert_eq!(sandbox.rows(&format!("SELECT {} FROM order_items", list.join(", "))), [values.join("|")]);
+    // Again, and by JSON in several spellings: the same columns.
+    let object = r#"[{"Order ID": "12", "SKU": "B", "XMIN": "a"}, {"Order ID": "13", "SKU": "B", "xmin": "b", "Market": "x"},
             {"Order ID": "14", "SKU": "B", "Xmin": "c", "MARKET": "y"}]"#;
-        synced(sandbox, "market-1-orders-2099-01-01.json", object);
-        let items = "SELECT order_id, xmin_2, market_2 FROM order_items WHERE order_id > '11' ORDER BY order_id";
-        assert_eq!(sandbox.rows(items), ["12|a|-", "13|b|x", "14|c|y"]);
-        // In a table that views read, and through a plan.
-        synced(
-            sandbox,
-            CUSTOMERS,
-            r#"[{"Customer ID": 1, "ctid": "t", "rowid": "r", "__proto__": "p", "constructor": "c"}]"#,
-        );
-        assert_eq!(sandbox.rows("SELECT ctid_2, rowid_2, proto, constructor FROM customers"), ["t|r|p|c"]);
-        sandbox.drop_file(CUSTOMERS, r#"[{"Customer ID": 1, "ctid": "u", "rowid": "s"}]"#);
-        let plan =
-            sandbox.command(&["plan", &sandbox.inbox().to_string_lossy()]).output().expect("the built program starts");
-        let plan = String::from_utf8_lossy(&plan.stdout).into_owned();
-        assert!(plan.contains("ctid_2") && plan.contains("'u'"), "{plan}");
-    });
+    synced(sandbox, "market-1-orders-2099-01-01.json", object);
+    let items = "SELECT order_id, xmin_2, market_2 FROM order_items WHERE order_id > '11' ORDER BY order_id";
+    assert_eq!(sandbox.rows(items), ["12|a|-", "13|b|x", "14|c|y"]);
+    // In a table that views read, and through a plan.
+    synced(
+        sandbox,
+        CUSTOMERS,
+        r#"[{"Customer ID": 1, "ctid": "t", "rowid": "r", "__proto__": "p", "constructor": "c"}]"#,
+    );
+    assert_eq!(sandbox.rows("SELECT ctid_2, rowid_2, proto, constructor FROM customers"), ["t|r|p|c"]);
+    sandbox.drop_file(CUSTOMERS, r#"[{"Customer ID": 1, "ctid": "u", "rowid": "s"}]"#);
+    let plan =
+        sandbox.command(&["plan", &sandbox.inbox().to_string_lossy()]).output().expect("the built program starts");
+    let plan = String::from_utf8_lossy(&plan.stdout).into_owned();
+    assert!(plan.contains("ctid_2") && plan.contains("'u'"), "{plan}");
 }
 
-#[test]
-fn letters_that_not_every_database_has_in_names_are_none() {
-    on_every_database(|sandbox| {
-        let header = "Order ID,SKU,𠮷野家,𠮷,😀 mood,🅰,Pre\u{301}nom,Größe,नाम,名前,!!!,???";
-        synced(sandbox, ORDERS, &table(&[header, "11,A,a,b,c,d,e,f,g,h,i,j"]));
-        let (added, _) = found(sandbox, "order_items");
-        assert_eq!(
-            added,
-            ["野家", "column_4", "mood", "column_6", "prénom", "größe", "नाम", "名前", "column_11", "column_12"]
-        );
-        let quote = if sandbox.engine == Engine::Mariadb { '`' } else { '"' };
-        let row =
-            format!("SELECT {quote}野家{quote}, {quote}prénom{quote}, {quote}größe{quote}, column_6 FROM order_items");
-        assert_eq!(sandbox.rows(&row), ["a|e|f|d"]);
-        let object = r#"[{"Customer ID": 1, "\ud842\udfb7野": "x", "\ud83d\ude00": "y", "": "z"}]"#;
-        synced(sandbox, CUSTOMERS, object);
-        assert_eq!(found(sandbox, "customers").0, ["野", "column_3", "column_4"]);
-    });
+scenario!(letters_that_not_every_database_has_in_names_are_none);
+fn letters_that_not_every_database_has_in_names_are_none(sandbox: &Sandbox) {
+    let header = "Order ID,SKU,𠮷野家,𠮷,😀 mood,🅰,Pre\u{301}nom,Größe,नाम,名前,!!!,???";
+    synced(sandbox, ORDERS, &table(&[header, "11,A,a,b,c,d,e,f,g,h,i,j"]));
+    let (added, _) = found(sandbox, "order_items");
+    assert_eq!(
+        added,
+        ["野家", "column_4", "mood", "column_6", "prénom", "größe", "नाम", "名前", "column_11", "column_12"]
+    );
+    let quote = if sandbox.engine == Engine::Mariadb { '`' } else { '"' };
+    let row =
+        format!("SELECT {quote}野家{quote}, {quote}prénom{quote}, {quote}größe{quote}, column_6 FROM order_items");
+    assert_eq!(sandbox.rows(&row), ["a|e|f|d"]);
+    let object = r#"[{"Customer ID": 1, "\ud842\udfb7野": "x", "\ud83d\ude00": "y", "": "z"}]"#;
+    synced(sandbox, CUSTOMERS, object);
+    assert_eq!(found(sandbox, "customers").0, ["野", "column_3", "column_4"]);
 }
 
+scenario!(names_that_differ_by_accents_alone_stay_apart_on_all_of_them);
 /// MariaDB takes them for one name.
-#[test]
-fn names_that_differ_by_accents_alone_stay_apart_on_all_of_them() {
-    on_every_database(|sandbox| {
-        synced(sandbox, ORDERS, &table(&["Order ID,SKU,Café,Cafe,CAFÈ", "11,A,x,y,z"]));
-        let (added, renamed) = found(sandbox, "order_items");
-        assert_eq!(added, ["café", "cafe_2", "cafè_3"]);
-        assert_eq!(renamed, ["Cafe|cafe_2", "CAFÈ|cafè_3"]);
-        // A later file says only one of them, or another one.
-        synced(sandbox, ORDERS, &table(&["Order ID,SKU,Cafe", "11,A,why"]));
-        synced(sandbox, ORDERS, &table(&["Order ID,SKU,Cafê", "11,A,w"]));
-        assert_eq!(found(sandbox, "order_items").0, ["café", "cafe_2", "cafè_3", "cafê_4"]);
-        let quote = if sandbox.engine == Engine::Mariadb { '`' } else { '"' };
-        let items = format!("SELECT {quote}café{quote}, cafe_2, {quote}cafê_4{quote} FROM order_items");
-        assert_eq!(sandbox.rows(&items), ["x|why|w"]);
-        // 63 bytes are kept of a name, whatever its letters.
-        let long = "é".repeat(40);
-        synced(sandbox, ORDERS, &table(&[&format!("Order ID,SKU,{long}a,{long}b"), "11,A,1,2"]));
-        let names = &found(sandbox, "order_items").0[4..];
-        assert_eq!(names, ["é".repeat(31), format!("{}_2", "é".repeat(30))]);
-    });
+fn names_that_differ_by_accents_alone_stay_apart_on_all_of_them(sandbox: &Sandbox) {
+    synced(sandbox, ORDERS, &table(&["Order ID,SKU,Café,Cafe,CAFÈ", "11,A,x,y,z"]));
+    let (added, renamed) = found(sandbox, "order_items");
+    assert_eq!(added, ["café", "cafe_2", "cafè_3"]);
+    assert_eq!(renamed, ["Cafe|cafe_2", "CAFÈ|cafè_3"]);
+    // A later file says only one of them, or another one.
+    synced(sandbox, ORDERS, &table(&["Order ID,SKU,Cafe", "11,A,why"]));
+    synced(sandbox, ORDERS, &table(&["Order ID,SKU,Cafê", "11,A,w"]));
+    assert_eq!(found(sandbox, "order_items").0, ["café", "cafe_2", "cafè_3", "cafê_4"]);
+    let quote = if sandbox.engine == Engine::Mariadb { '`' } else { '"' };
+    let items = format!("SELECT {quote}café{quote}, cafe_2, {quote}cafê_4{quote} FROM order_items");
+    assert_eq!(sandbox.rows(&items), ["x|why|w"]);
+    // 63 bytes are kept of a name, whatever its letters.
+    let long = "é".repeat(40);
+    synced(sandbox, ORDERS, &table(&[&format!("Order ID,SKU,{long}a,{long}b"), "11,A,1,2"]));
+    let names = &found(sandbox, "order_items").0[4..];
+    assert_eq!(names, ["é".repeat(31), format!("{}_2", "é".repeat(30))]);
 }
 
-#[test]
-fn keys_and_tables_have_such_names_too() {
+scenario!(keys_and_tables_have_such_names_too);
+fn keys_and_tables_have_such_names_too(sandbox: &Sandbox) {
     const FEEDS: &str = "
 unmatched = 'create'
 unmatched_key = 'xmin'
@@ -141,42 +135,38 @@ record_columns = ['Market', 'rowid']
 lines_table = 'move_lines'
 line_columns = ['xmax']
 ";
-    on_every_database(|sandbox| {
-        sandbox.drop_file("moves.csv", &table(&["ctid,rowid,xmax,Market", "1,a,5,north", "1,a,6,north"]));
-        sandbox.drop_file("𠮷 stock.csv", &table(&["XMin,n", "1,2"]));
-        sandbox.drop_file("select.csv", &table(&["xmin,n", "1,2"]));
-        sandbox.drop_file("!!!.csv", &table(&["xmin,n", "1,2"]));
-        // The names of an index, or of a type, that the database made itself.
-        sandbox.drop_file("orders_pkey.csv", &table(&["xmin,n", "1,2"]));
-        sandbox.drop_file("orders by customer id.csv", &table(&["xmin,n", "1,2"]));
-        let report = sync(sandbox, FEEDS);
-        assert_eq!(report.exit, 0, "{report:?}");
-        assert_eq!(sandbox.rows("SELECT ctid_2, rowid_2, market_2, line_count FROM moves"), ["1|a|north|2"]);
-        assert_eq!(sandbox.rows("SELECT ctid_2, line_no, xmax_2 FROM move_lines ORDER BY line_no"), ["1|1|5", "1|2|6"]);
-        let made = sandbox.rows(
+    sandbox.drop_file("moves.csv", &table(&["ctid,rowid,xmax,Market", "1,a,5,north", "1,a,6,north"]));
+    sandbox.drop_file("𠮷 stock.csv", &table(&["XMin,n", "1,2"]));
+    sandbox.drop_file("select.csv", &table(&["xmin,n", "1,2"]));
+    sandbox.drop_file("!!!.csv", &table(&["xmin,n", "1,2"]));
+    // The names of an index, or of a type, that the database made itself.
+    sandbox.drop_file("orders_pkey.csv", &table(&["xmin,n", "1,2"]));
+    sandbox.drop_file("orders by customer id.csv", &table(&["xmin,n", "1,2"]));
+    let report = sync(sandbox, FEEDS);
+    assert_eq!(report.exit, 0, "{report:?}");
+    assert_eq!(sandbox.rows("SELECT ctid_2, rowid_2, market_2, line_count FROM moves"), ["1|a|north|2"]);
+    assert_eq!(sandbox.rows("SELECT ctid_2, line_no, xmax_2 FROM move_lines ORDER BY line_no"), ["1|1|5", "1|2|6"]);
+    let made = sandbox.rows(
             "SELECT DISTINCT table_name, new_type FROM tidegate_schema_changes WHERE change_kind = 'create_table' ORDER BY table_name",
         );
-        let names: Vec<&str> = made.iter().filter_map(|row| row.split('|').next()).collect();
-        assert_eq!(names.len(), 7, "{made:?}");
-        assert!(["stock", "select", "file", "moves", "move_lines"].iter().all(|name| names.contains(name)), "{made:?}");
-        assert_eq!(sandbox.rows("SELECT market, xmin_2, n FROM stock"), ["|1|2"]);
-    });
+    let names: Vec<&str> = made.iter().filter_map(|row| row.split('|').next()).collect();
+    assert_eq!(names.len(), 7, "{made:?}");
+    assert!(["stock", "select", "file", "moves", "move_lines"].iter().all(|name| names.contains(name)), "{made:?}");
+    assert_eq!(sandbox.rows("SELECT market, xmin_2, n FROM stock"), ["|1|2"]);
 }
 
-#[test]
-fn names_of_tables_that_not_every_database_takes_are_refused_with_the_reason() {
-    on_every_database(|sandbox| {
-        for (name, why) in [
-            ("𠮷", "not every database takes all of its characters"),
-            ("stock ", "not every database takes all of its characters"),
-            ("tidegate_stock", "names that begin with `tidegate_` are tidegate's own"),
-            (&"n".repeat(64), "it is longer than 63 bytes"),
-            ("enriched_orders", "already"),
-        ] {
-            let feed = format!("[datasets.stock]\npaths = ['/stock\\.csv$']\nkey = 'sku'\ntable = '{name}'\n");
-            let refused = sync(sandbox, &feed);
-            assert_eq!(refused.exit, 2, "{name}: {refused:?}");
-            assert!(refused.stderr.contains(why), "{name}: {}", refused.stderr);
-        }
-    });
+scenario!(names_of_tables_that_not_every_database_takes_are_refused_with_the_reason);
+fn names_of_tables_that_not_every_database_takes_are_refused_with_the_reason(sandbox: &Sandbox) {
+    for (name, why) in [
+        ("𠮷", "not every database takes all of its characters"),
+        ("stock ", "not every database takes all of its characters"),
+        ("tidegate_stock", "names that begin with `tidegate_` are tidegate's own"),
+        (&"n".repeat(64), "it is longer than 63 bytes"),
+        ("enriched_orders", "already"),
+    ] {
+        let feed = format!("[datasets.stock]\npaths = ['/stock\\.csv$']\nkey = 'sku'\ntable = '{name}'\n");
+        let refused = sync(sandbox, &feed);
+        assert_eq!(refused.exit, 2, "{name}: {refused:?}");
+        assert!(refused.stderr.contains(why), "{name}: {}", refused.stderr);
+    }
 }

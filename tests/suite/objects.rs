@@ -1,6 +1,6 @@
 //! Objects: what others have built on tables, views and marts stays as it is, or is named where it stands in the way.
 
-use crate::sandbox::{Engine, FileReport, Report, Sandbox, on_every_database, table};
+use crate::sandbox::{Engine, FileReport, Report, Sandbox, table};
 use std::fs;
 
 const ORDERS: &str = "Market 1 Orders.csv";
@@ -58,89 +58,84 @@ fn say_something(sandbox: &Sandbox, relation: &str, column: &str) {
     sandbox.execute(&format!("COMMENT ON COLUMN {relation}.{column} IS 'it''s theirs'"));
 }
 
-#[test]
-fn a_new_column_comes_through_under_somebodys_view() {
-    on_every_database(|sandbox| {
-        synced(sandbox, ORDERS, &table(&["Order ID,SKU,Customer ID", "11,A,1"]));
-        synced(sandbox, CUSTOMERS, &table(&["Customer ID,Language,Tier", "1,en,gold"]));
-        sandbox.execute("CREATE VIEW my_dashboard AS SELECT order_id, customer_language FROM enriched_orders");
-        let before = columns_in_order(sandbox, "enriched_orders");
-        if sandbox.engine == Engine::Postgres {
-            say_something(sandbox, "enriched_orders", "customer_tier");
-            sandbox.execute("COMMENT ON VIEW enriched_orders IS 'for Anna'");
-            sandbox.execute("ALTER VIEW enriched_orders SET (security_barrier = true)");
-        }
-        let said = |sandbox: &Sandbox| match sandbox.engine {
-            Engine::Postgres => said_of(sandbox, "enriched_orders", "customer_tier"),
-            _ => Vec::new(),
-        };
-        let said_before = said(sandbox);
-        synced(sandbox, CUSTOMERS, &table(&["Customer ID,Language,Tier,Since,_Deleted", "1,en,gold,2019,no"]));
-        assert_eq!(sandbox.rows("SELECT customer_since, customer_tier FROM enriched_orders"), ["2019|gold"]);
-        assert_eq!(sandbox.rows("SELECT * FROM my_dashboard"), ["11|en"]);
-        assert_eq!(said(sandbox), said_before);
-        // What comes later stands behind what was there.
-        let after = columns_in_order(sandbox, "enriched_orders");
-        assert_eq!(after[..before.len()], before);
-        assert_eq!(after[before.len()..], ["customer_since", "customer_deleted"]);
-        // Also a mark of deletion, which is a column of the orders.
-        sandbox.drop_file(ORDERS, &table(&["Order ID,SKU,Customer ID", "11,A,1", "12,A,1"]));
-        let report = sandbox.sync_with(&[("TIDEGATE_DATASETS__ORDERS__DELETES", "mark")]);
-        assert_eq!(report.exit, 0, "{report:?}");
-        assert_eq!(columns_in_order(sandbox, "enriched_orders").last().map(String::as_str), Some("_deleted_at"));
-        assert_eq!(sandbox.rows("SELECT COUNT(*) FROM my_dashboard"), ["2"]);
-        assert_eq!(status(sandbox).1, Vec::<serde_json::Value>::new());
-    });
+scenario!(a_new_column_comes_through_under_somebodys_view);
+fn a_new_column_comes_through_under_somebodys_view(sandbox: &Sandbox) {
+    synced(sandbox, ORDERS, &table(&["Order ID,SKU,Customer ID", "11,A,1"]));
+    synced(sandbox, CUSTOMERS, &table(&["Customer ID,Language,Tier", "1,en,gold"]));
+    sandbox.execute("CREATE VIEW my_dashboard AS SELECT order_id, customer_language FROM enriched_orders");
+    let before = columns_in_order(sandbox, "enriched_orders");
+    if sandbox.engine == Engine::Postgres {
+        say_something(sandbox, "enriched_orders", "customer_tier");
+        sandbox.execute("COMMENT ON VIEW enriched_orders IS 'for Anna'");
+        sandbox.execute("ALTER VIEW enriched_orders SET (security_barrier = true)");
+    }
+    let said = |sandbox: &Sandbox| match sandbox.engine {
+        Engine::Postgres => said_of(sandbox, "enriched_orders", "customer_tier"),
+        _ => Vec::new(),
+    };
+    let said_before = said(sandbox);
+    synced(sandbox, CUSTOMERS, &table(&["Customer ID,Language,Tier,Since,_Deleted", "1,en,gold,2019,no"]));
+    assert_eq!(sandbox.rows("SELECT customer_since, customer_tier FROM enriched_orders"), ["2019|gold"]);
+    assert_eq!(sandbox.rows("SELECT * FROM my_dashboard"), ["11|en"]);
+    assert_eq!(said(sandbox), said_before);
+    // What comes later stands behind what was there.
+    let after = columns_in_order(sandbox, "enriched_orders");
+    assert_eq!(after[..before.len()], before);
+    assert_eq!(after[before.len()..], ["customer_since", "customer_deleted"]);
+    // Also a mark of deletion, which is a column of the orders.
+    sandbox.drop_file(ORDERS, &table(&["Order ID,SKU,Customer ID", "11,A,1", "12,A,1"]));
+    let report = sandbox.sync_with(&[("TIDEGATE_DATASETS__ORDERS__DELETES", "mark")]);
+    assert_eq!(report.exit, 0, "{report:?}");
+    assert_eq!(columns_in_order(sandbox, "enriched_orders").last().map(String::as_str), Some("_deleted_at"));
+    assert_eq!(sandbox.rows("SELECT COUNT(*) FROM my_dashboard"), ["2"]);
+    assert_eq!(status(sandbox).1, Vec::<serde_json::Value>::new());
 }
 
 const PIECES: &str = "SELECT customer_id, pieces, _rescued FROM customers ORDER BY customer_id";
 
+scenario!(a_column_under_somebodys_view_keeps_its_type_until_the_view_is_gone);
 /// On PostgreSQL the view stands in the way, on the others it follows.
-#[test]
-fn a_column_under_somebodys_view_keeps_its_type_until_the_view_is_gone() {
-    on_every_database(|sandbox| {
-        let rows = ["Customer ID,Pieces,Weight", "1,3,5", "2,4,5"];
-        synced(sandbox, CUSTOMERS, &table(&rows));
-        sandbox.execute("CREATE VIEW my_dashboard AS SELECT customer_id, pieces FROM customers");
-        sandbox.execute("CREATE VIEW my_other AS SELECT pieces FROM my_dashboard");
-        let odd = table(&["Customer ID,Pieces,Weight,New", "1,3,5,x", "2,four,5.5,y", "3,007,6,z"]);
-        sandbox.drop_file(CUSTOMERS, &odd);
-        let report = sandbox.sync_with(&[("TIDEGATE_LOG_LEVEL", "warn")]);
-        assert_eq!(report.file(CUSTOMERS).outcome, "synced", "{report:?}");
-        assert_eq!(sandbox.rows("SELECT weight, new FROM customers WHERE customer_id = '2'"), ["5.5|y"]);
-        let (text, objects) = status(sandbox);
-        if sandbox.engine != Engine::Postgres {
-            assert_eq!(sandbox.rows(PIECES), ["1|3|-", "2|four|-", "3|007|-"]);
-            assert_eq!(sandbox.rows("SELECT * FROM my_other ORDER BY 1"), ["007", "3", "four"]);
-            assert_eq!(objects, Vec::<serde_json::Value>::new());
-            return;
-        }
-        assert_eq!(sandbox.rows(PIECES), ["1|3|-", r#"2|-|{"pieces":"four"}"#, r#"3|-|{"pieces":"007"}"#]);
-        let run = "DROP VIEW public.my_other; DROP VIEW public.my_dashboard";
-        assert_eq!(objects.len(), 1, "{objects:?}");
-        assert_eq!(objects[0]["about"], "customers.pieces");
-        assert_eq!(objects[0]["object"], "view public.my_other, view public.my_dashboard");
-        assert_eq!(objects[0]["run"], run);
-        for told in [&text, &report.stderr] {
-            assert!(told.contains("customers.pieces") && told.contains("public.my_dashboard"), "{told}");
-            assert!(told.contains(run), "{told}");
-        }
-        // The same content is what it was; the next one is rescued in the same way, without a word in between.
-        synced(sandbox, CUSTOMERS, &odd.replace("four", "for"));
-        assert_eq!(sandbox.rows(PIECES)[1], r#"2|-|{"pieces":"for"}"#);
-        run.split("; ").for_each(|drop| sandbox.execute(drop));
-        synced(sandbox, CUSTOMERS, &odd);
+fn a_column_under_somebodys_view_keeps_its_type_until_the_view_is_gone(sandbox: &Sandbox) {
+    let rows = ["Customer ID,Pieces,Weight", "1,3,5", "2,4,5"];
+    synced(sandbox, CUSTOMERS, &table(&rows));
+    sandbox.execute("CREATE VIEW my_dashboard AS SELECT customer_id, pieces FROM customers");
+    sandbox.execute("CREATE VIEW my_other AS SELECT pieces FROM my_dashboard");
+    let odd = table(&["Customer ID,Pieces,Weight,New", "1,3,5,x", "2,four,5.5,y", "3,007,6,z"]);
+    sandbox.drop_file(CUSTOMERS, &odd);
+    let report = sandbox.sync_with(&[("TIDEGATE_LOG_LEVEL", "warn")]);
+    assert_eq!(report.file(CUSTOMERS).outcome, "synced", "{report:?}");
+    assert_eq!(sandbox.rows("SELECT weight, new FROM customers WHERE customer_id = '2'"), ["5.5|y"]);
+    let (text, objects) = status(sandbox);
+    if sandbox.engine != Engine::Postgres {
         assert_eq!(sandbox.rows(PIECES), ["1|3|-", "2|four|-", "3|007|-"]);
-        assert_eq!(status(sandbox).1, Vec::<serde_json::Value>::new());
-        assert!(sandbox.command(&["verify"]).output().expect("the built program starts").status.success());
-    });
+        assert_eq!(sandbox.rows("SELECT * FROM my_other ORDER BY 1"), ["007", "3", "four"]);
+        assert_eq!(objects, Vec::<serde_json::Value>::new());
+        return;
+    }
+    assert_eq!(sandbox.rows(PIECES), ["1|3|-", r#"2|-|{"pieces":"four"}"#, r#"3|-|{"pieces":"007"}"#]);
+    let run = "DROP VIEW public.my_other; DROP VIEW public.my_dashboard";
+    assert_eq!(objects.len(), 1, "{objects:?}");
+    assert_eq!(objects[0]["about"], "customers.pieces");
+    assert_eq!(objects[0]["object"], "view public.my_other, view public.my_dashboard");
+    assert_eq!(objects[0]["run"], run);
+    for told in [&text, &report.stderr] {
+        assert!(told.contains("customers.pieces") && told.contains("public.my_dashboard"), "{told}");
+        assert!(told.contains(run), "{told}");
+    }
+    // The same content is what it was; the next one is rescued in the same way, without a word in between.
+    synced(sandbox, CUSTOMERS, &odd.replace("four", "for"));
+    assert_eq!(sandbox.rows(PIECES)[1], r#"2|-|{"pieces":"for"}"#);
+    run.split("; ").for_each(|drop| sandbox.execute(drop));
+    synced(sandbox, CUSTOMERS, &odd);
+    assert_eq!(sandbox.rows(PIECES), ["1|3|-", "2|four|-", "3|007|-"]);
+    assert_eq!(status(sandbox).1, Vec::<serde_json::Value>::new());
+    assert!(sandbox.command(&["verify"]).output().expect("the built program starts").status.success());
 }
 
+scenario!(the_status_of_the_daemon_names_the_object_and_forgets_it: postgres);
 /// Through the daemon: nothing but the object's end is needed.
-#[test]
-fn the_status_of_the_daemon_names_the_object_and_forgets_it() {
-    let sandbox = Sandbox::new(Engine::Postgres);
-    synced(&sandbox, CUSTOMERS, &table(&["Customer ID,Pieces", "1,3"]));
+fn the_status_of_the_daemon_names_the_object_and_forgets_it(sandbox: &Sandbox) {
+    synced(sandbox, CUSTOMERS, &table(&["Customer ID,Pieces", "1,3"]));
     sandbox.execute("CREATE MATERIALIZED VIEW my_stock AS SELECT pieces FROM customers");
     let daemon = sandbox.start_daemon(&[]);
     daemon.wait_until_ready();
@@ -160,8 +155,8 @@ fn the_status_of_the_daemon_names_the_object_and_forgets_it() {
     assert!(daemon.log().contains("my_stock"), "{}", daemon.log());
 }
 
-#[test]
-fn other_objects_on_a_column_are_named_too() {
+scenario!(other_objects_on_a_column_are_named_too: mariadb, postgres);
+fn other_objects_on_a_column_are_named_too(server: &Sandbox) {
     for (engine, object, named, run) in [
         (
             Engine::Postgres,
@@ -201,8 +196,11 @@ fn other_objects_on_a_column_are_named_too() {
             "ALTER TABLE `customers` DROP CONSTRAINT `positive`",
         ),
     ] {
+        if engine != server.engine {
+            continue;
+        }
         eprintln!("{object}");
-        let sandbox = Sandbox::new(engine);
+        let sandbox = server.sibling();
         synced(&sandbox, CUSTOMERS, &table(&["Customer ID,Pieces", "1,3"]));
         sandbox.execute(object);
         synced(&sandbox, CUSTOMERS, &table(&["Customer ID,Pieces", "1,3", "2,four"]));
@@ -217,46 +215,47 @@ fn other_objects_on_a_column_are_named_too() {
     }
 }
 
-#[test]
-fn what_people_said_of_our_views_and_columns_outlives_a_wider_type() {
-    let sandbox = Sandbox::new(Engine::Postgres);
-    synced(&sandbox, ORDERS, &table(&["Order ID,SKU,Customer ID", "11,A,1"]));
-    synced(&sandbox, CUSTOMERS, &table(&["Customer ID,Pieces,Tier", "1,3,gold"]));
+scenario!(what_people_said_of_our_views_outlives_a_wider_type: postgres);
+fn what_people_said_of_our_views_outlives_a_wider_type(sandbox: &Sandbox) {
+    synced(sandbox, ORDERS, &table(&["Order ID,SKU,Customer ID", "11,A,1"]));
+    synced(sandbox, CUSTOMERS, &table(&["Customer ID,Pieces,Tier", "1,3,gold"]));
     // A column in the middle of the view, where it is to stay.
-    synced(&sandbox, CUSTOMERS, &table(&["Customer ID,Pieces,Tier,Since", "1,3,gold,2019"]));
-    let columns = columns_in_order(&sandbox, "enriched_orders");
-    say_something(&sandbox, "enriched_orders", "customer_pieces");
+    synced(sandbox, CUSTOMERS, &table(&["Customer ID,Pieces,Tier,Since", "1,3,gold,2019"]));
+    let columns = columns_in_order(sandbox, "enriched_orders");
+    say_something(sandbox, "enriched_orders", "customer_pieces");
     sandbox.execute("COMMENT ON VIEW enriched_orders IS 'for Anna'");
     sandbox.execute("ALTER VIEW enriched_orders SET (security_barrier = true)");
     sandbox.execute("ALTER DEFAULT PRIVILEGES GRANT DELETE ON TABLES TO PUBLIC");
     sandbox.execute("CREATE FUNCTION mine() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'");
     sandbox.execute("CREATE TRIGGER mine INSTEAD OF UPDATE ON enriched_orders FOR EACH ROW EXECUTE FUNCTION mine()");
-    let said = said_of(&sandbox, "enriched_orders", "customer_pieces");
-    synced(&sandbox, CUSTOMERS, &table(&["Customer ID,Pieces,Tier,Since", "1,three,gold,2019"]));
+    let said = said_of(sandbox, "enriched_orders", "customer_pieces");
+    synced(sandbox, CUSTOMERS, &table(&["Customer ID,Pieces,Tier,Since", "1,three,gold,2019"]));
     assert_eq!(sandbox.rows("SELECT customer_pieces FROM enriched_orders"), ["three"]);
-    assert_eq!(said_of(&sandbox, "enriched_orders", "customer_pieces"), said);
+    assert_eq!(said_of(sandbox, "enriched_orders", "customer_pieces"), said);
     assert_eq!(
         sandbox.rows("SELECT tgname::text FROM pg_trigger WHERE tgrelid = 'enriched_orders'::regclass"),
         ["mine"]
     );
-    assert_eq!(columns_in_order(&sandbox, "enriched_orders"), columns);
-    // MariaDB drops the column whose place the wider one takes; what was said of it stays.
-    let sandbox = Sandbox::new(Engine::Mariadb);
-    synced(&sandbox, CUSTOMERS, &table(&["Customer ID,Pieces", "1,3"]));
+    assert_eq!(columns_in_order(sandbox, "enriched_orders"), columns);
+}
+
+scenario!(what_people_said_of_a_column_outlives_a_wider_type: mariadb);
+/// MariaDB drops the column whose place the wider one takes; what was said of it stays.
+fn what_people_said_of_a_column_outlives_a_wider_type(sandbox: &Sandbox) {
+    synced(sandbox, CUSTOMERS, &table(&["Customer ID,Pieces", "1,3"]));
     sandbox.execute("ALTER TABLE customers MODIFY COLUMN pieces bigint COMMENT 'it''s Anna''s'");
-    synced(&sandbox, CUSTOMERS, &table(&["Customer ID,Pieces", "1,three"]));
+    synced(sandbox, CUSTOMERS, &table(&["Customer ID,Pieces", "1,three"]));
     let comment = "SELECT CAST(column_comment AS CHAR), CAST(data_type AS CHAR) FROM information_schema.columns \
                    WHERE table_schema = DATABASE() AND table_name = 'customers' AND column_name = 'pieces'";
     assert_eq!(sandbox.rows(comment), ["it's Anna's|longtext"]);
 }
 
-#[test]
-fn a_replaced_view_keeps_whose_rights_it_is_read_with_on_mariadb() {
-    let sandbox = Sandbox::new(Engine::Mariadb);
-    synced(&sandbox, ORDERS, &table(&["Order ID,SKU,Customer ID", "11,A,1"]));
+scenario!(a_replaced_view_keeps_whose_rights_it_is_read_with: mariadb);
+fn a_replaced_view_keeps_whose_rights_it_is_read_with(sandbox: &Sandbox) {
+    synced(sandbox, ORDERS, &table(&["Order ID,SKU,Customer ID", "11,A,1"]));
     sandbox.execute("ALTER SQL SECURITY INVOKER VIEW enriched_orders AS SELECT order_id FROM orders");
     sandbox.execute("UPDATE tidegate_definitions SET fingerprint = 'older'");
-    synced(&sandbox, CUSTOMERS, &table(&["Customer ID,Tier", "1,gold"]));
+    synced(sandbox, CUSTOMERS, &table(&["Customer ID,Tier", "1,gold"]));
     let rights = "SELECT CAST(table_name AS CHAR) FROM information_schema.views \
                   WHERE table_schema = DATABASE() AND security_type = 'INVOKER'";
     assert_eq!(sandbox.rows(rights), ["enriched_orders"]);
@@ -313,138 +312,127 @@ needs = ['tiers']
 SELECT tier, members FROM tiers WHERE members > 1
 ";
 
+scenario!(a_mart_is_made_anew_once_nobody_stands_on_it);
 /// A mart is made anew for its definition, under a view of ours and one of somebody's.
-#[test]
-fn a_mart_is_made_anew_once_nobody_stands_on_it() {
-    on_every_database(|sandbox| {
-        let marts = sandbox.path("marts");
-        fs::create_dir(&marts).expect("a writable temporary directory");
-        let write = |mart: &str| fs::write(marts.join("tiers.sql"), mart).expect("a writable temporary directory");
-        write(MART);
-        fs::write(marts.join("view.sql"), VIEW).expect("a writable temporary directory");
-        let marts = marts.to_string_lossy().into_owned();
-        let sync = |name: &str, content: &str| {
-            sandbox.drop_file(name, content);
-            let report = sandbox.sync_with(&[("TIDEGATE_MARTS_DIR", &marts)]);
-            assert_eq!(report.exit, 0, "{report:?}");
-            assert_eq!(report.file(name).outcome, "synced", "{report:?}");
-        };
-        sync(CUSTOMERS, &table(&["Customer ID,Language", "1,en", "2,en", "3,sw"]));
-        sandbox.execute("CREATE VIEW theirs AS SELECT tier, members FROM tiers");
-        if sandbox.engine == Engine::Postgres {
-            say_something(sandbox, "tiers", "members");
-            sandbox.execute("COMMENT ON VIEW large_tiers IS 'for Anna'");
-        }
-        let said = |sandbox: &Sandbox| match sandbox.engine {
-            Engine::Postgres => said_of(sandbox, "tiers", "members"),
-            _ => Vec::new(),
-        };
-        let before = said(sandbox);
-        // A column of another type, and one more.
-        write(
-            &MART
-                .replace("members = 'bigint'", "members = 'decimal'\nblocked = 'bigint'")
-                .replace("COUNT(*) AS members", "COUNT(*) AS members, 0 AS blocked"),
-        );
-        sync(CUSTOMERS, &table(&["Customer ID,Language", "1,en", "2,en", "3,en"]));
-        if sandbox.engine == Engine::Postgres {
-            let (text, objects) = status(sandbox);
-            assert_eq!(objects.len(), 1, "{objects:?}");
-            assert_eq!(
-                (&objects[0]["about"], &objects[0]["run"]),
-                (&"tiers".into(), &"DROP VIEW public.theirs".into())
-            );
-            assert!(text.contains("DROP VIEW public.theirs"), "{text}");
-            assert_eq!(sandbox.rows("SELECT * FROM theirs ORDER BY tier"), ["en|2", "sw|1"]);
-            assert_eq!(sandbox.rows("SELECT members FROM large_tiers"), ["2"]);
-            sandbox.execute("DROP VIEW theirs");
-            sync(ORDERS, &table(&["Order ID,SKU", "11,A"]));
-            assert_eq!(status(sandbox).1, Vec::<serde_json::Value>::new());
-            assert_eq!(sandbox.rows("SELECT obj_description('large_tiers'::regclass)"), ["for Anna"]);
-        }
-        assert_eq!(sandbox.rows("SELECT tier, members, blocked FROM tiers ORDER BY tier"), ["en|3|0"]);
-        assert_eq!(sandbox.rows("SELECT members FROM large_tiers"), ["3"]);
-        assert_eq!(said(sandbox), before);
-    });
-}
-
-/// Somebody's table has the name of a view: everything else goes on.
-#[test]
-fn a_view_that_cannot_be_put_in_its_place_is_named_and_the_rest_goes_on() {
-    on_every_database(|sandbox| {
-        synced(sandbox, ORDERS, &table(&["Order ID,SKU,Customer ID", "11,A,1"]));
-        sandbox.execute("DROP VIEW cohort_retention");
-        sandbox.execute("CREATE TABLE cohort_retention (note varchar(20))");
-        sandbox.execute("UPDATE tidegate_definitions SET fingerprint = 'older' WHERE name = 'cohort_retention'");
-        synced(sandbox, CUSTOMERS, &table(&["Customer ID,Tier", "1,gold"]));
-        assert_eq!(sandbox.rows("SELECT order_id, customer_tier FROM enriched_orders"), ["11|gold"]);
+fn a_mart_is_made_anew_once_nobody_stands_on_it(sandbox: &Sandbox) {
+    let marts = sandbox.path("marts");
+    fs::create_dir(&marts).expect("a writable temporary directory");
+    let write = |mart: &str| fs::write(marts.join("tiers.sql"), mart).expect("a writable temporary directory");
+    write(MART);
+    fs::write(marts.join("view.sql"), VIEW).expect("a writable temporary directory");
+    let marts = marts.to_string_lossy().into_owned();
+    let sync = |name: &str, content: &str| {
+        sandbox.drop_file(name, content);
+        let report = sandbox.sync_with(&[("TIDEGATE_MARTS_DIR", &marts)]);
+        assert_eq!(report.exit, 0, "{report:?}");
+        assert_eq!(report.file(name).outcome, "synced", "{report:?}");
+    };
+    sync(CUSTOMERS, &table(&["Customer ID,Language", "1,en", "2,en", "3,sw"]));
+    sandbox.execute("CREATE VIEW theirs AS SELECT tier, members FROM tiers");
+    if sandbox.engine == Engine::Postgres {
+        say_something(sandbox, "tiers", "members");
+        sandbox.execute("COMMENT ON VIEW large_tiers IS 'for Anna'");
+    }
+    let said = |sandbox: &Sandbox| match sandbox.engine {
+        Engine::Postgres => said_of(sandbox, "tiers", "members"),
+        _ => Vec::new(),
+    };
+    let before = said(sandbox);
+    // A column of another type, and one more.
+    write(
+        &MART
+            .replace("members = 'bigint'", "members = 'decimal'\nblocked = 'bigint'")
+            .replace("COUNT(*) AS members", "COUNT(*) AS members, 0 AS blocked"),
+    );
+    sync(CUSTOMERS, &table(&["Customer ID,Language", "1,en", "2,en", "3,en"]));
+    if sandbox.engine == Engine::Postgres {
         let (text, objects) = status(sandbox);
         assert_eq!(objects.len(), 1, "{objects:?}");
-        assert_eq!(objects[0]["about"], "cohort_retention");
-        assert!(text.contains("cohort_retention"), "{text}");
-        sandbox.execute("DROP TABLE cohort_retention");
-        synced(sandbox, CUSTOMERS, &table(&["Customer ID,Tier", "1,tin"]));
-        assert_eq!(sandbox.rows("SELECT COUNT(*) FROM cohort_retention"), ["0"]);
+        assert_eq!((&objects[0]["about"], &objects[0]["run"]), (&"tiers".into(), &"DROP VIEW public.theirs".into()));
+        assert!(text.contains("DROP VIEW public.theirs"), "{text}");
+        assert_eq!(sandbox.rows("SELECT * FROM theirs ORDER BY tier"), ["en|2", "sw|1"]);
+        assert_eq!(sandbox.rows("SELECT members FROM large_tiers"), ["2"]);
+        sandbox.execute("DROP VIEW theirs");
+        sync(ORDERS, &table(&["Order ID,SKU", "11,A"]));
         assert_eq!(status(sandbox).1, Vec::<serde_json::Value>::new());
-    });
+        assert_eq!(sandbox.rows("SELECT obj_description('large_tiers'::regclass)"), ["for Anna"]);
+    }
+    assert_eq!(sandbox.rows("SELECT tier, members, blocked FROM tiers ORDER BY tier"), ["en|3|0"]);
+    assert_eq!(sandbox.rows("SELECT members FROM large_tiers"), ["3"]);
+    assert_eq!(said(sandbox), before);
 }
 
+scenario!(a_view_that_cannot_be_put_in_its_place_is_named_and_the_rest_goes_on);
+/// Somebody's table has the name of a view: everything else goes on.
+fn a_view_that_cannot_be_put_in_its_place_is_named_and_the_rest_goes_on(sandbox: &Sandbox) {
+    synced(sandbox, ORDERS, &table(&["Order ID,SKU,Customer ID", "11,A,1"]));
+    sandbox.execute("DROP VIEW cohort_retention");
+    sandbox.execute("CREATE TABLE cohort_retention (note varchar(20))");
+    sandbox.execute("UPDATE tidegate_definitions SET fingerprint = 'older' WHERE name = 'cohort_retention'");
+    synced(sandbox, CUSTOMERS, &table(&["Customer ID,Tier", "1,gold"]));
+    assert_eq!(sandbox.rows("SELECT order_id, customer_tier FROM enriched_orders"), ["11|gold"]);
+    let (text, objects) = status(sandbox);
+    assert_eq!(objects.len(), 1, "{objects:?}");
+    assert_eq!(objects[0]["about"], "cohort_retention");
+    assert!(text.contains("cohort_retention"), "{text}");
+    sandbox.execute("DROP TABLE cohort_retention");
+    synced(sandbox, CUSTOMERS, &table(&["Customer ID,Tier", "1,tin"]));
+    assert_eq!(sandbox.rows("SELECT COUNT(*) FROM cohort_retention"), ["0"]);
+    assert_eq!(status(sandbox).1, Vec::<serde_json::Value>::new());
+}
+
+scenario!(a_change_that_would_spoil_a_view_is_refused_and_tried_again);
 /// A view of the operator's own that a new column would spoil: the file is refused, nothing changes, and it is tried again.
-#[test]
-fn a_change_that_would_spoil_a_view_is_refused_and_tried_again() {
-    on_every_database(|sandbox| {
-        if sandbox.engine == Engine::Sqlite {
-            // It takes two columns of one name.
-            return;
-        }
-        let marts = sandbox.path("marts");
-        fs::create_dir(&marts).expect("a writable temporary directory");
-        let view = "/*\nview = 'people'\nneeds = ['customers']\n*/\nSELECT {{ columns('customers', 'c') }}, 1 AS tier FROM customers c";
-        fs::write(marts.join("people.sql"), view).expect("a writable temporary directory");
-        let marts_text = marts.to_string_lossy().into_owned();
-        let sync = || sandbox.sync_with(&[("TIDEGATE_MARTS_DIR", &marts_text)]);
-        sandbox.drop_file(CUSTOMERS, &table(&["Customer ID,Language", "1,en"]));
-        assert_eq!(sync().exit, 0);
-        let columns = sandbox.columns("customers");
-        let changes = "SELECT COUNT(*) FROM tidegate_schema_changes";
-        let before = sandbox.rows(changes);
-        sandbox.drop_file(CUSTOMERS, &table(&["Customer ID,Language,Tier", "1,en,gold"]));
-        let refused = sync();
-        assert_eq!(refused.file(CUSTOMERS).outcome, "quarantined", "{refused:?}");
-        let error = &refused.file(CUSTOMERS).error;
-        assert!(error.contains("the view people") && error.contains("tier"), "{error}");
-        assert_eq!((sandbox.columns("customers"), sandbox.rows(changes)), (columns, before));
-        assert_eq!(sandbox.rows("SELECT language, tier FROM people"), ["en|1"]);
-        fs::remove_file(marts.join("people.sql")).expect("it is there");
-        let again = sync();
-        assert_eq!(again.file(CUSTOMERS).outcome, "synced", "{again:?}");
-        assert_eq!(sandbox.rows("SELECT tier FROM customers"), ["gold"]);
-    });
+fn a_change_that_would_spoil_a_view_is_refused_and_tried_again(sandbox: &Sandbox) {
+    if sandbox.engine == Engine::Sqlite {
+        // It takes two columns of one name.
+        return;
+    }
+    let marts = sandbox.path("marts");
+    fs::create_dir(&marts).expect("a writable temporary directory");
+    let view = "/*\nview = 'people'\nneeds = ['customers']\n*/\nSELECT {{ columns('customers', 'c') }}, 1 AS tier FROM customers c";
+    fs::write(marts.join("people.sql"), view).expect("a writable temporary directory");
+    let marts_text = marts.to_string_lossy().into_owned();
+    let sync = || sandbox.sync_with(&[("TIDEGATE_MARTS_DIR", &marts_text)]);
+    sandbox.drop_file(CUSTOMERS, &table(&["Customer ID,Language", "1,en"]));
+    assert_eq!(sync().exit, 0);
+    let columns = sandbox.columns("customers");
+    let changes = "SELECT COUNT(*) FROM tidegate_schema_changes";
+    let before = sandbox.rows(changes);
+    sandbox.drop_file(CUSTOMERS, &table(&["Customer ID,Language,Tier", "1,en,gold"]));
+    let refused = sync();
+    assert_eq!(refused.file(CUSTOMERS).outcome, "quarantined", "{refused:?}");
+    let error = &refused.file(CUSTOMERS).error;
+    assert!(error.contains("the view people") && error.contains("tier"), "{error}");
+    assert_eq!((sandbox.columns("customers"), sandbox.rows(changes)), (columns, before));
+    assert_eq!(sandbox.rows("SELECT language, tier FROM people"), ["en|1"]);
+    fs::remove_file(marts.join("people.sql")).expect("it is there");
+    let again = sync();
+    assert_eq!(again.file(CUSTOMERS).outcome, "synced", "{again:?}");
+    assert_eq!(sandbox.rows("SELECT tier FROM customers"), ["gold"]);
 }
 
+scenario!(a_view_of_the_operators_that_cannot_be_made_any_more_is_named_and_forgotten);
 /// A definition that was right once does not stop the start, and one that is removed is in nobody's way.
-#[test]
-fn a_view_of_the_operators_that_cannot_be_made_any_more_is_named_and_forgotten() {
-    on_every_database(|sandbox| {
-        let marts = sandbox.path("marts");
-        fs::create_dir(&marts).expect("a writable temporary directory");
-        let write = |query: &str| {
-            let view = format!("/*\nview = 'people'\nneeds = ['customers']\n*/\n{query}");
-            fs::write(marts.join("people.sql"), view).expect("a writable temporary directory");
-        };
-        let marts_text = marts.to_string_lossy().into_owned();
-        let sync = |content: &str| {
-            sandbox.drop_file(CUSTOMERS, content);
-            sandbox.sync_with(&[("TIDEGATE_MARTS_DIR", &marts_text)])
-        };
-        write("SELECT language FROM customers");
-        assert_eq!(sync(&table(&["Customer ID,Language", "1,en"])).exit, 0);
-        write("SELECT nothing_of_the_kind FROM customers");
-        assert_eq!(sync(&table(&["Customer ID,Language,Tier", "1,sw,gold"])).exit, 0);
-        assert_eq!(sandbox.rows("SELECT language FROM people"), ["sw"]);
-        assert_eq!(status(sandbox).1[0]["about"], "people");
-        fs::remove_file(marts.join("people.sql")).expect("it is there");
-        assert_eq!(sync(&table(&["Customer ID,Language,Tier", "1,fr,gold"])).exit, 0);
-        assert_eq!(status(sandbox).1, Vec::<serde_json::Value>::new());
-    });
+fn a_view_of_the_operators_that_cannot_be_made_any_more_is_named_and_forgotten(sandbox: &Sandbox) {
+    let marts = sandbox.path("marts");
+    fs::create_dir(&marts).expect("a writable temporary directory");
+    let write = |query: &str| {
+        let view = format!("/*\nview = 'people'\nneeds = ['customers']\n*/\n{query}");
+        fs::write(marts.join("people.sql"), view).expect("a writable temporary directory");
+    };
+    let marts_text = marts.to_string_lossy().into_owned();
+    let sync = |content: &str| {
+        sandbox.drop_file(CUSTOMERS, content);
+        sandbox.sync_with(&[("TIDEGATE_MARTS_DIR", &marts_text)])
+    };
+    write("SELECT language FROM customers");
+    assert_eq!(sync(&table(&["Customer ID,Language", "1,en"])).exit, 0);
+    write("SELECT nothing_of_the_kind FROM customers");
+    assert_eq!(sync(&table(&["Customer ID,Language,Tier", "1,sw,gold"])).exit, 0);
+    assert_eq!(sandbox.rows("SELECT language FROM people"), ["sw"]);
+    assert_eq!(status(sandbox).1[0]["about"], "people");
+    fs::remove_file(marts.join("people.sql")).expect("it is there");
+    assert_eq!(sync(&table(&["Customer ID,Language,Tier", "1,fr,gold"])).exit, 0);
+    assert_eq!(status(sandbox).1, Vec::<serde_json::Value>::new());
 }

@@ -19,37 +19,42 @@ const PATIENT: (&str, &str) = ("TIDEGATE_DATABASE_WAIT_MS", "60000");
 const IMPATIENT: (&str, &str) = ("TIDEGATE_DATABASE_WAIT_MS", "1000");
 const SETTLED_SOON: (&str, &str) = ("TIDEGATE_SETTLE_SCAN_MS", "100");
 
-/// Runs a scenario on each server, which it may stop and start.
-pub fn on_every_server(scenario: impl Fn(&Server, &Sandbox)) {
-    static SERVERS: [(Engine, Kind, Mutex<Option<Server>>); 2] =
-        [(Engine::Mariadb, Kind::Mariadb, Mutex::new(None)), (Engine::Postgres, Kind::Postgres, Mutex::new(None))];
-    for (engine, kind, slot) in &SERVERS {
-        eprintln!("on {engine:?}");
-        let mut server = slot.lock().unwrap_or_else(|poisoned| {
-            // A test that failed may have left it stopped: take a new one.
-            slot.clear_poison();
-            let mut server = poisoned.into_inner();
-            *server = None;
-            server
-        });
-        let server = server.get_or_insert_with(|| Server::start_private(*kind));
-        scenario(server, &Sandbox::on(*engine, server.fresh_database()));
-    }
+/// Runs a scenario on a MariaDB that it may stop and start.
+pub fn on_mariadb(scenario: impl Fn(&Server, &Sandbox)) {
+    static SERVER: Mutex<Option<Server>> = Mutex::new(None);
+    on_server_of(&SERVER, Kind::Mariadb, Engine::Mariadb, scenario);
 }
 
-#[test]
-fn a_sync_waits_for_a_server_that_is_away_but_not_for_ever() {
-    on_every_server(|server, sandbox| {
-        let market = Market::new("1");
-        market.drop_version(sandbox, Version::First);
-        server.stop();
-        gives_up(sandbox);
-        let mut sync = Background::start(sandbox, market.sync_command(sandbox), &[PATIENT, TALKATIVE]);
-        wait_for(WAITING, || sync.log().contains(WAITING));
-        server.start_again();
-        assert_eq!(sync.finish(), 0, "{}", sync.log());
-        is_as_after_a_clean_run(sandbox, &market, &[Version::First]);
+/// Runs a scenario on a PostgreSQL that it may stop and start.
+pub fn on_postgres(scenario: impl Fn(&Server, &Sandbox)) {
+    static SERVER: Mutex<Option<Server>> = Mutex::new(None);
+    on_server_of(&SERVER, Kind::Postgres, Engine::Postgres, scenario);
+}
+
+/// The scenarios of one kind of server share it, one after the other.
+fn on_server_of(slot: &Mutex<Option<Server>>, kind: Kind, engine: Engine, scenario: impl Fn(&Server, &Sandbox)) {
+    let mut server = slot.lock().unwrap_or_else(|poisoned| {
+        // A test that failed may have left it stopped: take a new one.
+        slot.clear_poison();
+        let mut server = poisoned.into_inner();
+        *server = None;
+        server
     });
+    let server = server.get_or_insert_with(|| Server::start_private(kind));
+    scenario(server, &Sandbox::on(engine, server.fresh_database()));
+}
+
+server_scenario!(a_sync_waits_for_a_server_that_is_away_but_not_for_ever);
+fn a_sync_waits_for_a_server_that_is_away_but_not_for_ever(server: &Server, sandbox: &Sandbox) {
+    let market = Market::new("1");
+    market.drop_version(sandbox, Version::First);
+    server.stop();
+    gives_up(sandbox);
+    let mut sync = Background::start(sandbox, market.sync_command(sandbox), &[PATIENT, TALKATIVE]);
+    wait_for(WAITING, || sync.log().contains(WAITING));
+    server.start_again();
+    assert_eq!(sync.finish(), 0, "{}", sync.log());
+    is_as_after_a_clean_run(sandbox, &market, &[Version::First]);
 }
 
 #[test]
@@ -77,90 +82,82 @@ fn gives_up(sandbox: &Sandbox) {
     assert!((Duration::from_secs(1)..Duration::from_secs(30)).contains(&waited), "{waited:?}");
 }
 
-#[test]
-fn a_daemon_waits_for_its_server_for_ever_and_says_so() {
-    on_every_server(|server, sandbox| {
-        let market = Market::new("1");
-        server.stop();
-        let daemon = start_daemon(sandbox, &[IMPATIENT]);
-        wait_for("a healthy daemon that is not ready", || {
-            let status = |path| daemon.get(path).map(|(status, _)| status);
-            status("/healthz") == Some(200) && status("/readyz") == Some(503)
-        });
-        market.drop_version(sandbox, Version::First);
-        wait_for("a third attempt", || daemon.log().matches(WAITING).count() >= 2);
-        assert_eq!(daemon.get("/healthz").map(|(status, _)| status), Some(200));
-        server.start_again();
-        daemon.wait_until_ready();
-        wait_for_synced(sandbox, 3);
-        is_as_after_a_clean_run(sandbox, &market, &[Version::First]);
+server_scenario!(a_daemon_waits_for_its_server_for_ever_and_says_so);
+fn a_daemon_waits_for_its_server_for_ever_and_says_so(server: &Server, sandbox: &Sandbox) {
+    let market = Market::new("1");
+    server.stop();
+    let daemon = start_daemon(sandbox, &[IMPATIENT]);
+    wait_for("a healthy daemon that is not ready", || {
+        let status = |path| daemon.get(path).map(|(status, _)| status);
+        status("/healthz") == Some(200) && status("/readyz") == Some(503)
     });
+    market.drop_version(sandbox, Version::First);
+    wait_for("a third attempt", || daemon.log().matches(WAITING).count() >= 2);
+    assert_eq!(daemon.get("/healthz").map(|(status, _)| status), Some(200));
+    server.start_again();
+    daemon.wait_until_ready();
+    wait_for_synced(sandbox, 3);
+    is_as_after_a_clean_run(sandbox, &market, &[Version::First]);
 }
 
-#[test]
-fn a_server_that_dies_in_the_middle_of_a_sync_costs_nothing_but_time() {
-    on_every_server(|server, sandbox| {
-        let market = Market::new("1");
-        for (version, failpoints) in
-            [(Version::First, "after_commit=sleep(100)"), (Version::Second, "before_commit=2*off->1*sleep(6000)->off")]
-        {
-            market.drop_version(sandbox, version);
-            let slowly = ("FAILPOINTS", failpoints);
-            let mut sync = Background::start(sandbox, market.sync_command(sandbox), &[PATIENT, EVEN_CHUNKS, slowly]);
-            match version {
-                Version::First => wait_for_half_a_file(sandbox),
-                Version::Second => wait_for_a_held_transaction(&sync),
-            }
-            restart(server);
-            assert_eq!(sync.finish(), 0, "{}", sync.log());
-            // Between transactions, an outage that is over at the next one goes unnoticed.
-            assert!(version == Version::First || sync.log().contains(WAITING), "{}", sync.log());
+server_scenario!(a_server_that_dies_in_the_middle_of_a_sync_costs_nothing_but_time);
+fn a_server_that_dies_in_the_middle_of_a_sync_costs_nothing_but_time(server: &Server, sandbox: &Sandbox) {
+    let market = Market::new("1");
+    for (version, failpoints) in
+        [(Version::First, "after_commit=sleep(100)"), (Version::Second, "before_commit=2*off->1*sleep(6000)->off")]
+    {
+        market.drop_version(sandbox, version);
+        let slowly = ("FAILPOINTS", failpoints);
+        let mut sync = Background::start(sandbox, market.sync_command(sandbox), &[PATIENT, EVEN_CHUNKS, slowly]);
+        match version {
+            Version::First => wait_for_half_a_file(sandbox),
+            Version::Second => wait_for_a_held_transaction(&sync),
         }
-        is_as_after_a_clean_run(sandbox, &market, &[Version::First, Version::Second]);
-    });
-}
-
-#[test]
-fn a_server_that_dies_again_and_again_is_waited_for_each_time() {
-    on_every_server(|server, sandbox| {
-        let market = Market::new("1");
-        // Each outage alone is shorter than the longest wait, all together are not.
-        let patience = ("TIDEGATE_DATABASE_WAIT_MS", "6000");
-        let slowly = ("FAILPOINTS", "after_commit=sleep(1500)");
-        market.drop_version(sandbox, Version::First);
-        let mut sync = Background::start(sandbox, market.sync_command(sandbox), &[patience, slowly, TALKATIVE]);
-        wait_for_half_a_file(sandbox);
-        for outages in 1..=3 {
-            restart(server);
-            let rows_read = "SELECT COALESCE(SUM(rows_read), 0) FROM tidegate_files";
-            let before = sandbox.rows(rows_read);
-            wait_for("the next commit", || sandbox.try_rows(rows_read).is_ok_and(|now| now != before));
-            assert!(outages == 3 || sync.is_running(), "{}", sync.log());
-        }
+        restart(server);
         assert_eq!(sync.finish(), 0, "{}", sync.log());
-        is_as_after_a_clean_run(sandbox, &market, &[Version::First]);
-    });
+        // Between transactions, an outage that is over at the next one goes unnoticed.
+        assert!(version == Version::First || sync.log().contains(WAITING), "{}", sync.log());
+    }
+    is_as_after_a_clean_run(sandbox, &market, &[Version::First, Version::Second]);
 }
 
-#[test]
-fn a_daemon_outlives_its_server_between_files_within_them_and_in_a_refresh() {
-    on_every_server(|server, sandbox| {
-        let market = Market::new("1");
-        let failpoints = "before_commit=1*off->1*sleep(2000)->off;during_refresh=sleep(200)";
-        let daemon = start_daemon(sandbox, &[("FAILPOINTS", failpoints)]);
-        daemon.wait_until_ready();
-        market.drop_version(sandbox, Version::First);
-        wait_for_half_a_file(sandbox);
+server_scenario!(a_server_that_dies_again_and_again_is_waited_for_each_time);
+fn a_server_that_dies_again_and_again_is_waited_for_each_time(server: &Server, sandbox: &Sandbox) {
+    let market = Market::new("1");
+    // Each outage alone is shorter than the longest wait, all together are not.
+    let patience = ("TIDEGATE_DATABASE_WAIT_MS", "6000");
+    let slowly = ("FAILPOINTS", "after_commit=sleep(1500)");
+    market.drop_version(sandbox, Version::First);
+    let mut sync = Background::start(sandbox, market.sync_command(sandbox), &[patience, slowly, TALKATIVE]);
+    wait_for_half_a_file(sandbox);
+    for outages in 1..=3 {
         restart(server);
-        wait_for_synced(sandbox, 3);
-        restart(server);
-        market.drop_version(sandbox, Version::Second);
-        wait_for_file(sandbox, r#"position LIKE '%"done":true%'"#);
-        restart(server);
-        wait_for_synced(sandbox, 6);
-        daemon.wait_until_ready();
-        is_as_after_a_clean_run(sandbox, &market, &[Version::First, Version::Second]);
-    });
+        let rows_read = "SELECT COALESCE(SUM(rows_read), 0) FROM tidegate_files";
+        let before = sandbox.rows(rows_read);
+        wait_for("the next commit", || sandbox.try_rows(rows_read).is_ok_and(|now| now != before));
+        assert!(outages == 3 || sync.is_running(), "{}", sync.log());
+    }
+    assert_eq!(sync.finish(), 0, "{}", sync.log());
+    is_as_after_a_clean_run(sandbox, &market, &[Version::First]);
+}
+
+server_scenario!(a_daemon_outlives_its_server_between_files_within_them_and_in_a_refresh);
+fn a_daemon_outlives_its_server_between_files_within_them_and_in_a_refresh(server: &Server, sandbox: &Sandbox) {
+    let market = Market::new("1");
+    let failpoints = "before_commit=1*off->1*sleep(2000)->off;during_refresh=sleep(200)";
+    let daemon = start_daemon(sandbox, &[("FAILPOINTS", failpoints)]);
+    daemon.wait_until_ready();
+    market.drop_version(sandbox, Version::First);
+    wait_for_half_a_file(sandbox);
+    restart(server);
+    wait_for_synced(sandbox, 3);
+    restart(server);
+    market.drop_version(sandbox, Version::Second);
+    wait_for_file(sandbox, r#"position LIKE '%"done":true%'"#);
+    restart(server);
+    wait_for_synced(sandbox, 6);
+    daemon.wait_until_ready();
+    is_as_after_a_clean_run(sandbox, &market, &[Version::First, Version::Second]);
 }
 
 /// A backup, or somebody's forgotten shell.

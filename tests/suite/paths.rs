@@ -1,7 +1,7 @@
 //! A path of a file is one path in the ledger and no other, whatever bytes are in it; and it never leads out of the inbox.
 
 use crate::exports::Background;
-use crate::sandbox::{Engine, Sandbox, on_every_database, wait_for};
+use crate::sandbox::{Engine, Sandbox, wait_for};
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs;
@@ -14,8 +14,8 @@ fn orders(id: &str) -> String {
     format!("{HEADER}{id},COMPLETED\n")
 }
 
-#[test]
-fn two_names_are_two_paths_of_the_ledger_and_stay_the_same_two() {
+scenario!(two_names_are_two_paths_of_the_ledger_and_stay_the_same_two);
+fn two_names_are_two_paths_of_the_ledger_and_stay_the_same_two(sandbox: &Sandbox) {
     // Bytes that are no text, and text that looks like them; case, ends and ways to write a letter that some databases
     // take for the same; letters of four bytes; line ends.
     let folders: [&[u8]; 16] = [
@@ -36,52 +36,46 @@ fn two_names_are_two_paths_of_the_ledger_and_stay_the_same_two() {
         b"\\",
         b"x\\",
     ];
-    on_every_database(|sandbox| {
-        for (number, folder) in folders.iter().enumerate() {
-            let folder = sandbox.inbox().join(OsStr::from_bytes(folder));
-            fs::create_dir(&folder).expect("a file system that takes any name");
-            fs::write(folder.join("market-1-orders.csv"), orders(&number.to_string())).expect("a writable inbox");
-        }
-        let first = sandbox.sync();
-        assert_eq!(first.exit, 0, "{}", first.stderr);
-        for _ in 0..2 {
-            let again = sandbox.sync();
-            assert!(again.files.iter().all(|file| file.outcome == "unchanged"), "{again:?}");
-            assert_eq!(sandbox.rows("SELECT COUNT(*) FROM tidegate_files"), ["16"]);
-        }
-        let paths: HashSet<String> = sandbox.rows("SELECT path FROM tidegate_files").into_iter().collect();
-        assert_eq!(paths.len(), folders.len());
-        assert_eq!(sandbox.rows("SELECT COUNT(*) FROM orders"), ["16"]);
-        let daemon = sandbox.start_daemon(&[("TIDEGATE_SETTLE_SCAN_MS", "1"), ("TIDEGATE_SCAN_INTERVAL_MS", "50")]);
-        daemon.wait_until_ready();
-        sandbox.drop_file("market-2-orders.csv", &orders("1"));
-        let count = "SELECT COUNT(*) FROM tidegate_files";
-        wait_for("the file that came last", || sandbox.rows(count) == ["17"]);
-        assert_eq!(daemon.log().matches("file unchanged").count(), 0, "all are known: {}", daemon.log());
-    });
+    for (number, folder) in folders.iter().enumerate() {
+        let folder = sandbox.inbox().join(OsStr::from_bytes(folder));
+        fs::create_dir(&folder).expect("a file system that takes any name");
+        fs::write(folder.join("market-1-orders.csv"), orders(&number.to_string())).expect("a writable inbox");
+    }
+    let first = sandbox.sync();
+    assert_eq!(first.exit, 0, "{}", first.stderr);
+    for _ in 0..2 {
+        let again = sandbox.sync();
+        assert!(again.files.iter().all(|file| file.outcome == "unchanged"), "{again:?}");
+        assert_eq!(sandbox.rows("SELECT COUNT(*) FROM tidegate_files"), ["16"]);
+    }
+    let paths: HashSet<String> = sandbox.rows("SELECT path FROM tidegate_files").into_iter().collect();
+    assert_eq!(paths.len(), folders.len());
+    assert_eq!(sandbox.rows("SELECT COUNT(*) FROM orders"), ["16"]);
+    let daemon = sandbox.start_daemon(&[("TIDEGATE_SETTLE_SCAN_MS", "1"), ("TIDEGATE_SCAN_INTERVAL_MS", "50")]);
+    daemon.wait_until_ready();
+    sandbox.drop_file("market-2-orders.csv", &orders("1"));
+    let count = "SELECT COUNT(*) FROM tidegate_files";
+    wait_for("the file that came last", || sandbox.rows(count) == ["17"]);
+    assert_eq!(daemon.log().matches("file unchanged").count(), 0, "all are known: {}", daemon.log());
 }
 
-#[test]
-fn markets_whose_names_are_no_text_are_not_mixed() {
-    on_every_database(|sandbox| {
-        for name in [b"market-\xFF-orders.csv", b"market-\xFE-orders.csv"] {
-            fs::write(sandbox.inbox().join(OsStr::from_bytes(name)), orders("1")).expect("any name");
-        }
-        assert_eq!(sandbox.sync().exit, 0);
-        assert_eq!(sandbox.rows("SELECT market FROM orders ORDER BY market"), ["\\xFE", "\\xFF"]);
-    });
+scenario!(markets_whose_names_are_no_text_are_not_mixed);
+fn markets_whose_names_are_no_text_are_not_mixed(sandbox: &Sandbox) {
+    for name in [b"market-\xFF-orders.csv", b"market-\xFE-orders.csv"] {
+        fs::write(sandbox.inbox().join(OsStr::from_bytes(name)), orders("1")).expect("any name");
+    }
+    assert_eq!(sandbox.sync().exit, 0);
+    assert_eq!(sandbox.rows("SELECT market FROM orders ORDER BY market"), ["\\xFE", "\\xFF"]);
 }
 
-#[test]
-fn a_market_that_no_column_holds_is_listed_and_stops_nobody() {
-    on_every_database(|sandbox| {
-        let name = format!("market-{}-orders.csv", "m".repeat(192));
-        sandbox.drop_file(&name, &orders("1"));
-        sandbox.drop_file("market-1-orders.csv", &orders("1"));
-        let report = sandbox.sync();
-        assert_eq!(report.file("market-1-orders.csv").outcome, "synced", "{report:?}");
-        assert_eq!(report.file(&name).outcome, "unmatched", "{report:?}");
-    });
+scenario!(a_market_that_no_column_holds_is_listed_and_stops_nobody);
+fn a_market_that_no_column_holds_is_listed_and_stops_nobody(sandbox: &Sandbox) {
+    let name = format!("market-{}-orders.csv", "m".repeat(192));
+    sandbox.drop_file(&name, &orders("1"));
+    sandbox.drop_file("market-1-orders.csv", &orders("1"));
+    let report = sandbox.sync();
+    assert_eq!(report.file("market-1-orders.csv").outcome, "synced", "{report:?}");
+    assert_eq!(report.file(&name).outcome, "unmatched", "{report:?}");
 }
 
 /// Two exports of one market, of which the second lies in a folder. While the first one is written, the folder is swapped

@@ -1,7 +1,7 @@
 //! No secret is told: not in what a command prints or logs, not over HTTP, not in the ledger, whatever form of URL it stands
 //! in and however wrong that is.
 
-use crate::sandbox::{Engine, Sandbox, free_port, on_every_database, table, wait_for};
+use crate::sandbox::{Engine, Sandbox, free_port, table, wait_for};
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -150,9 +150,8 @@ fn a_mistake_beside_a_url_does_not_quote_it() {
     }
 }
 
-#[test]
-fn what_a_panic_quotes_is_told_without_it() {
-    let sandbox = Sandbox::new(Engine::Postgres);
+scenario!(what_a_panic_quotes_is_told_without_it: postgres);
+fn what_a_panic_quotes_is_told_without_it(sandbox: &Sandbox) {
     sandbox.drop_file("Market 1 Orders.csv", &table(&["Order ID,SKU", "1,A"]));
     let url = format!("{}?sslpassword=hunter2", sandbox.url);
     for format in ["human", "json"] {
@@ -167,37 +166,35 @@ fn what_a_panic_quotes_is_told_without_it() {
     assert_untold("the ledger", &ledger);
 }
 
-#[test]
-fn what_a_driver_warns_of_is_told_without_its_value() {
-    on_every_database(|sandbox| {
-        if sandbox.engine == Engine::Sqlite {
-            return;
+scenario!(what_a_driver_warns_of_is_told_without_its_value);
+fn what_a_driver_warns_of_is_told_without_its_value(sandbox: &Sandbox) {
+    if sandbox.engine == Engine::Sqlite {
+        return;
+    }
+    sandbox.drop_file("Market 1 Orders.csv", &table(&["Order ID,SKU", "1,A", "2"]));
+    let separator = if sandbox.url.contains('?') { '&' } else { '?' };
+    let url = format!("{}{separator}sslpassword=h%75nter2", sandbox.url);
+    for format in ["human", "json"] {
+        let environment = [
+            ("TIDEGATE_DATABASE_URL", url.as_str()),
+            ("TIDEGATE_LOG_FORMAT", format),
+            ("TIDEGATE_SETTLE_SCAN_MS", "1"),
+        ];
+        let mut daemon = sandbox.start_daemon(&environment);
+        daemon.wait_until_ready();
+        wait_for("the file", || {
+            sandbox.rows("SELECT COUNT(*) FROM tidegate_files WHERE finished_at IS NOT NULL") == ["1"]
+        });
+        for path in ["/healthz", "/readyz", "/metrics", "/api/status", "/"] {
+            assert_untold(path, &daemon.get(path).expect("the daemon listens").1);
         }
-        sandbox.drop_file("Market 1 Orders.csv", &table(&["Order ID,SKU", "1,A", "2"]));
-        let separator = if sandbox.url.contains('?') { '&' } else { '?' };
-        let url = format!("{}{separator}sslpassword=h%75nter2", sandbox.url);
-        for format in ["human", "json"] {
-            let environment = [
-                ("TIDEGATE_DATABASE_URL", url.as_str()),
-                ("TIDEGATE_LOG_FORMAT", format),
-                ("TIDEGATE_SETTLE_SCAN_MS", "1"),
-            ];
-            let mut daemon = sandbox.start_daemon(&environment);
-            daemon.wait_until_ready();
-            wait_for("the file", || {
-                sandbox.rows("SELECT COUNT(*) FROM tidegate_files WHERE finished_at IS NOT NULL") == ["1"]
-            });
-            for path in ["/healthz", "/readyz", "/metrics", "/api/status", "/"] {
-                assert_untold(path, &daemon.get(path).expect("the daemon listens").1);
-            }
-            daemon.terminate();
-            // That the driver warns shows that there was something to conceal.
-            let is_warned = daemon.log().contains("ignoring unrecognized connect parameter");
-            assert_eq!(is_warned, sandbox.engine == Engine::Postgres, "{}", daemon.log());
-            assert_untold("the log", &daemon.log());
-        }
-        for ledger in ["files", "rejects", "lease", "schema_changes", "definitions"] {
-            assert_untold(ledger, &sandbox.rows(&format!("SELECT * FROM tidegate_{ledger}")).join("\n"));
-        }
-    });
+        daemon.terminate();
+        // That the driver warns shows that there was something to conceal.
+        let is_warned = daemon.log().contains("ignoring unrecognized connect parameter");
+        assert_eq!(is_warned, sandbox.engine == Engine::Postgres, "{}", daemon.log());
+        assert_untold("the log", &daemon.log());
+    }
+    for ledger in ["files", "rejects", "lease", "schema_changes", "definitions"] {
+        assert_untold(ledger, &sandbox.rows(&format!("SELECT * FROM tidegate_{ledger}")).join("\n"));
+    }
 }

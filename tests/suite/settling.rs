@@ -1,6 +1,6 @@
 //! A file is taken once it is complete, whole, and once; and the daemon ends in seconds whatever it does.
 
-use crate::sandbox::{Daemon, Engine, Sandbox, on_every_database, wait_for};
+use crate::sandbox::{Daemon, Engine, Sandbox, wait_for};
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
@@ -132,30 +132,28 @@ fn a_file_that_is_overwritten_while_it_is_read_is_read_again_and_never_mixed() {
     assert_eq!(sandbox.dump(), clean.dump());
 }
 
-#[test]
-fn a_long_sync_ends_within_seconds_of_the_signal_and_is_finished_by_the_next_start() {
-    on_every_database(|sandbox| {
-        let count = 6_000;
-        sandbox.drop_file(ORDERS, &large_orders(count, "COMPLETED"));
-        let soon = ("TIDEGATE_SETTLE_SCAN_MS", "1");
-        let slowly = ("FAILPOINTS", "before_commit=sleep(300)");
-        let mut daemon = start(sandbox, &[LITTLE_MEMORY, soon, slowly]);
-        wait_for("the first chunks", || {
-            sandbox.rows("SELECT CASE WHEN rows_read > 0 THEN 1 ELSE 0 END FROM tidegate_files") == ["1"]
-        });
-        let (exit, took) = daemon.terminate();
-        assert_eq!(exit, 0, "{}", daemon.log());
-        assert!(took < Duration::from_secs(5), "{took:?}");
-        let ledger_row = ledger(sandbox);
-        assert!(ledger_row[0].starts_with("syncing|"), "it was cut short: {ledger_row:?}");
-
-        let _daemon = start(sandbox, &[LITTLE_MEMORY, soon]);
-        wait_for("the rest of the file", || ledger(sandbox) == [format!("synced|{count}")]);
-        let clean = sandbox.sibling();
-        clean.drop_file(ORDERS, &large_orders(count, "COMPLETED"));
-        assert_eq!(clean.sync().exit, 0);
-        assert_eq!(sandbox.dump(), clean.dump());
+scenario!(a_long_sync_ends_within_seconds_of_the_signal_and_is_finished_by_the_next_start);
+fn a_long_sync_ends_within_seconds_of_the_signal_and_is_finished_by_the_next_start(sandbox: &Sandbox) {
+    let count = 6_000;
+    sandbox.drop_file(ORDERS, &large_orders(count, "COMPLETED"));
+    let soon = ("TIDEGATE_SETTLE_SCAN_MS", "1");
+    let slowly = ("FAILPOINTS", "before_commit=sleep(300)");
+    let mut daemon = start(sandbox, &[LITTLE_MEMORY, soon, slowly]);
+    wait_for("the first chunks", || {
+        sandbox.rows("SELECT CASE WHEN rows_read > 0 THEN 1 ELSE 0 END FROM tidegate_files") == ["1"]
     });
+    let (exit, took) = daemon.terminate();
+    assert_eq!(exit, 0, "{}", daemon.log());
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    let ledger_row = ledger(sandbox);
+    assert!(ledger_row[0].starts_with("syncing|"), "it was cut short: {ledger_row:?}");
+
+    let _daemon = start(sandbox, &[LITTLE_MEMORY, soon]);
+    wait_for("the rest of the file", || ledger(sandbox) == [format!("synced|{count}")]);
+    let clean = sandbox.sibling();
+    clean.drop_file(ORDERS, &large_orders(count, "COMPLETED"));
+    assert_eq!(clean.sync().exit, 0);
+    assert_eq!(sandbox.dump(), clean.dump());
 }
 
 #[test]

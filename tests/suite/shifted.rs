@@ -1,6 +1,6 @@
 //! Shifted rows: unquoted delimiters in a text column are put back where the other columns leave one way.
 
-use crate::sandbox::{FileReport, Sandbox, on_every_database, table};
+use crate::sandbox::{FileReport, Sandbox, table};
 
 const NAME: &str = "Market 1 Deliveries.csv";
 const HEADER: &str = "Task_ID,Order_ID,Notes,Agent_ID,Distance(m),Task_Status,Custom_Template_ID,Task_Details_QTY,\
@@ -22,8 +22,8 @@ fn synced(sandbox: &Sandbox, rows: &[String]) -> FileReport {
     report.file(NAME).clone()
 }
 
-#[test]
-fn commas_in_one_or_both_text_columns_are_put_back() {
+scenario!(commas_in_one_or_both_text_columns_are_put_back);
+fn commas_in_one_or_both_text_columns_are_put_back(sandbox: &Sandbox) {
     let texts = [
         ("ring", "wait"),
         ("by 12,30pm", "-"),
@@ -41,66 +41,55 @@ fn commas_in_one_or_both_text_columns_are_put_back() {
         .zip(10..)
         .map(|((notes, instructions), task)| row(&task.to_string(), notes, instructions))
         .collect();
-    on_every_database(|sandbox| {
-        let report = synced(sandbox, &rows);
-        assert_eq!((report.counts["repaired"], report.counts["rejected"]), (9, 0));
-        let stored = sandbox.rows(
+    let report = synced(sandbox, &rows);
+    assert_eq!((report.counts["repaired"], report.counts["rejected"]), (9, 0));
+    let stored = sandbox.rows(
             "SELECT notes, special_instructions, agent_id, task_status, tip, subtotal, payment_type, _rescued FROM deliveries ORDER BY task_id",
         );
-        let rest = "1190010|Completed|0|4350|CASH|-";
-        let expected: Vec<String> =
-            texts.iter().map(|(notes, instructions)| format!("{notes}|{instructions}|{rest}")).collect();
-        assert_eq!(stored, expected);
-        assert_eq!(
-            sandbox.rows("SELECT SUM(task_details_amount), SUM(task_details_qty) FROM delivery_items"),
-            ["100|50"]
-        );
-        assert_eq!(sandbox.rows("SELECT rows_repaired, rows_rejected FROM tidegate_files"), ["9|0"]);
-    });
+    let rest = "1190010|Completed|0|4350|CASH|-";
+    let expected: Vec<String> =
+        texts.iter().map(|(notes, instructions)| format!("{notes}|{instructions}|{rest}")).collect();
+    assert_eq!(stored, expected);
+    assert_eq!(sandbox.rows("SELECT SUM(task_details_amount), SUM(task_details_qty) FROM delivery_items"), ["100|50"]);
+    assert_eq!(sandbox.rows("SELECT rows_repaired, rows_rejected FROM tidegate_files"), ["9|0"]);
 }
 
-#[test]
-fn a_repaired_row_is_the_row_that_was_meant() {
-    on_every_database(|sandbox| {
-        synced(sandbox, &[row("1", "by 12,30pm", "a, b"), row("2", "x", "y")]);
-        let report = synced(sandbox, &[row("1", "\"by 12,30pm\"", "\"a, b\""), row("2", "x", "\"y\"")]);
-        assert_eq!((report.changes(), report.counts["repaired"]), ((0, 0, 4, 0), 0));
-    });
+scenario!(a_repaired_row_is_the_row_that_was_meant);
+fn a_repaired_row_is_the_row_that_was_meant(sandbox: &Sandbox) {
+    synced(sandbox, &[row("1", "by 12,30pm", "a, b"), row("2", "x", "y")]);
+    let report = synced(sandbox, &[row("1", "\"by 12,30pm\"", "\"a, b\""), row("2", "x", "\"y\"")]);
+    assert_eq!((report.changes(), report.counts["repaired"]), ((0, 0, 4, 0), 0));
 }
 
-#[test]
-fn a_row_that_can_be_read_in_two_ways_or_none_is_a_reject() {
+scenario!(a_row_that_can_be_read_in_two_ways_or_none_is_a_reject);
+fn a_row_that_can_be_read_in_two_ways_or_none_is_a_reject(sandbox: &Sandbox) {
     let mut rows: Vec<String> = (100..140).map(|task| row(&task.to_string(), "ring, wait", "x")).collect();
     // All that stands between the two texts is empty, so either may have swallowed the comma.
     rows.push("200,\"YR-1,0\",a,-,-,-,-,-,-,-,b,-,-,-,,".to_owned());
     // No column that may hold a comma explains a sixteenth cell with text in it.
     rows.push("201,\"YR-1,0\",a,1190010,-,Completed,T,5,KSh 1,b,KSh 0,1,CASH,,,9".to_owned());
     rows.push("202,\"YR-1,0\",a,far".to_owned());
-    on_every_database(|sandbox| {
-        let report = synced(sandbox, &rows);
-        assert_eq!((report.counts["repaired"], report.counts["rejected"]), (40, 3));
-        assert_eq!(sandbox.rows("SELECT COUNT(*), MAX(task_id) FROM deliveries"), ["40|139"]);
-        let rejects = sandbox.rows("SELECT r.row_number, reason FROM tidegate_rejects r ORDER BY r.row_number");
-        assert!(rejects[0].starts_with("41|") && rejects[0].contains("more than one way"), "{rejects:?}");
-        assert!(rejects[0].contains("notes = `a,-`") && rejects[0].contains("special_instructions = `-,b`"));
-        assert!(rejects[1].starts_with("42|") && rejects[2].starts_with("43|"), "{rejects:?}");
-    });
+    let report = synced(sandbox, &rows);
+    assert_eq!((report.counts["repaired"], report.counts["rejected"]), (40, 3));
+    assert_eq!(sandbox.rows("SELECT COUNT(*), MAX(task_id) FROM deliveries"), ["40|139"]);
+    let rejects = sandbox.rows("SELECT r.row_number, reason FROM tidegate_rejects r ORDER BY r.row_number");
+    assert!(rejects[0].starts_with("41|") && rejects[0].contains("more than one way"), "{rejects:?}");
+    assert!(rejects[0].contains("notes = `a,-`") && rejects[0].contains("special_instructions = `-,b`"));
+    assert!(rejects[1].starts_with("42|") && rejects[2].starts_with("43|"), "{rejects:?}");
 }
 
-#[test]
-fn a_row_that_fits_is_not_repaired_whatever_it_says() {
-    on_every_database(|sandbox| {
-        let odd = "1,\"YR-1,0\",by 12,30pm,far,Lost,T,many,KSh 1,x,KSh 0,1,CASH,,".to_owned();
-        let report = synced(sandbox, &[odd]);
-        assert_eq!((report.counts["repaired"], report.counts["rejected"]), (0, 0));
-        let stored = sandbox.rows("SELECT notes, agent_id, task_status, distance_m, _rescued FROM deliveries");
-        assert_eq!(stored, [r#"by 12|30pm|Lost|-|{"distance_m":"far"}"#]);
-    });
+scenario!(a_row_that_fits_is_not_repaired_whatever_it_says);
+fn a_row_that_fits_is_not_repaired_whatever_it_says(sandbox: &Sandbox) {
+    let odd = "1,\"YR-1,0\",by 12,30pm,far,Lost,T,many,KSh 1,x,KSh 0,1,CASH,,".to_owned();
+    let report = synced(sandbox, &[odd]);
+    assert_eq!((report.counts["repaired"], report.counts["rejected"]), (0, 0));
+    let stored = sandbox.rows("SELECT notes, agent_id, task_status, distance_m, _rescued FROM deliveries");
+    assert_eq!(stored, [r#"by 12|30pm|Lost|-|{"distance_m":"far"}"#]);
 }
 
+scenario!(text_that_looks_like_its_neighbour_is_put_back_or_refused);
 /// Any number of delimiters from one to four, in one text or both, whatever the text looks like.
-#[test]
-fn text_that_looks_like_its_neighbour_is_put_back_or_refused() {
+fn text_that_looks_like_its_neighbour_is_put_back_or_refused(sandbox: &Sandbox) {
     // Texts with the values of the columns beside them: an agent, a status, a template, an amount, a payment.
     let pieces = ["by 12", "30pm", "call 0800", "123", "Completed", "Order_Details", "KSh 10.00", "CASH", "1190010"];
     let mut random = fastrand::Rng::with_seed(7);
@@ -116,18 +105,16 @@ fn text_that_looks_like_its_neighbour_is_put_back_or_refused() {
         .collect();
     let rows = cases.iter().zip(1000..).map(|((notes, other), task)| row(&task.to_string(), notes, other));
     let rows: Vec<String> = rows.chain((5000..9000).map(|task| row(&task.to_string(), "x", "y"))).collect();
-    on_every_database(|sandbox| {
-        let report = synced(sandbox, &rows);
-        let stored = sandbox.rows(
+    let report = synced(sandbox, &rows);
+    let stored = sandbox.rows(
             "SELECT task_id, notes, special_instructions, agent_id, task_status, payment_type FROM deliveries WHERE task_id < '5'",
         );
-        for stored in &stored {
-            let task: usize = stored[..4].parse().expect("a task");
-            let (notes, instructions) = &cases[task - 1000];
-            assert_eq!(*stored, format!("{task}|{notes}|{instructions}|1190010|Completed|CASH"));
-        }
-        let refused = usize::try_from(report.counts["rejected"]).expect("few");
-        assert_eq!(stored.len() + refused, cases.len());
-        assert!(refused < cases.len() / 4, "{refused} of {} were not put back", cases.len());
-    });
+    for stored in &stored {
+        let task: usize = stored[..4].parse().expect("a task");
+        let (notes, instructions) = &cases[task - 1000];
+        assert_eq!(*stored, format!("{task}|{notes}|{instructions}|1190010|Completed|CASH"));
+    }
+    let refused = usize::try_from(report.counts["rejected"]).expect("few");
+    assert_eq!(stored.len() + refused, cases.len());
+    assert!(refused < cases.len() / 4, "{refused} of {} were not put back", cases.len());
 }

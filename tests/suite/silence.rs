@@ -3,7 +3,7 @@
 
 use crate::exports::{Background, Market, SMALL_CHUNKS, Version, is_as_after_a_clean_run, wait_for_synced};
 use crate::proxy::Proxy;
-use crate::sandbox::{Daemon, Engine, Sandbox, on_every_database, wait_for};
+use crate::sandbox::{Daemon, Engine, Sandbox, wait_for};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -26,59 +26,55 @@ enum Moment {
     AmongRows(i64),
 }
 
-#[test]
-fn a_connection_that_dies_silently_between_files_is_outlived() {
-    a_connection_dies(Moment::Idle, "");
+scenario!(a_connection_that_dies_silently_between_files_is_outlived: mariadb, postgres);
+fn a_connection_that_dies_silently_between_files_is_outlived(sandbox: &Sandbox) {
+    a_connection_dies(sandbox, Moment::Idle, "");
 }
 
-#[test]
-fn a_connection_that_dies_silently_in_a_transaction_is_outlived() {
-    a_connection_dies(Moment::InTransaction, "before_commit=1*off->1*sleep(4000)->off");
+scenario!(a_connection_that_dies_silently_in_a_transaction_is_outlived: mariadb, postgres);
+fn a_connection_that_dies_silently_in_a_transaction_is_outlived(sandbox: &Sandbox) {
+    a_connection_dies(sandbox, Moment::InTransaction, "before_commit=1*off->1*sleep(4000)->off");
 }
 
-#[test]
-fn a_connection_that_dies_silently_among_rows_is_outlived() {
-    a_connection_dies(Moment::AmongRows(300_000), "");
+scenario!(a_connection_that_dies_silently_among_rows_is_outlived: mariadb, postgres);
+fn a_connection_that_dies_silently_among_rows_is_outlived(sandbox: &Sandbox) {
+    a_connection_dies(sandbox, Moment::AmongRows(300_000), "");
 }
 
-fn a_connection_dies(moment: Moment, failpoints: &str) {
-    for engine in [Engine::Mariadb, Engine::Postgres] {
-        eprintln!("on {engine:?}");
-        let (sandbox, market) = (&Sandbox::new(engine), Market::new("1"));
-        let proxy = Proxy::before(&sandbox.url);
-        let url = proxy.url(&sandbox.url);
-        let environment =
-            [&BOUNDS[..], &[("TIDEGATE_DATABASE_URL", url.as_str()), ("FAILPOINTS", failpoints)]].concat();
-        let mut daemon = sandbox.start_daemon(&environment);
-        daemon.wait_until_ready();
-        if let Moment::AmongRows(bytes) = moment {
-            proxy.fall_silent_after(bytes);
-        }
-        market.drop_version(sandbox, Version::First);
-        match moment {
-            Moment::Idle => {
-                wait_for_synced(sandbox, 3);
-                proxy.fall_silent();
-                market.drop_version(sandbox, Version::Second);
-            }
-            Moment::InTransaction => {
-                crate::exports::wait_for_half_a_file(sandbox);
-                wait_for("the lease's row to be locked", || is_locked_for_long(sandbox));
-                proxy.fall_silent();
-            }
-            Moment::AmongRows(_) => wait_for("silence", || proxy.is_silent()),
-        }
-        wait_for("a daemon that is not ready", || status(&daemon) == Some(503));
-        assert_eq!(daemon.get("/healthz").map(|(status, _)| status), Some(200));
-        proxy.take_new_connections();
-        wait_for_synced(sandbox, if matches!(moment, Moment::Idle) { 6 } else { 3 });
-        daemon.wait_until_ready();
-        assert!(daemon.log().contains("waiting for the database"), "{}", daemon.log());
-        assert_eq!(daemon.terminate().0, 0);
-        let versions: &[Version] =
-            if matches!(moment, Moment::Idle) { &[Version::First, Version::Second] } else { &[Version::First] };
-        is_as_after_a_clean_run(sandbox, &market, versions);
+fn a_connection_dies(sandbox: &Sandbox, moment: Moment, failpoints: &str) {
+    let market = Market::new("1");
+    let proxy = Proxy::before(&sandbox.url);
+    let url = proxy.url(&sandbox.url);
+    let environment = [&BOUNDS[..], &[("TIDEGATE_DATABASE_URL", url.as_str()), ("FAILPOINTS", failpoints)]].concat();
+    let mut daemon = sandbox.start_daemon(&environment);
+    daemon.wait_until_ready();
+    if let Moment::AmongRows(bytes) = moment {
+        proxy.fall_silent_after(bytes);
     }
+    market.drop_version(sandbox, Version::First);
+    match moment {
+        Moment::Idle => {
+            wait_for_synced(sandbox, 3);
+            proxy.fall_silent();
+            market.drop_version(sandbox, Version::Second);
+        }
+        Moment::InTransaction => {
+            crate::exports::wait_for_half_a_file(sandbox);
+            wait_for("the lease's row to be locked", || is_locked_for_long(sandbox));
+            proxy.fall_silent();
+        }
+        Moment::AmongRows(_) => wait_for("silence", || proxy.is_silent()),
+    }
+    wait_for("a daemon that is not ready", || status(&daemon) == Some(503));
+    assert_eq!(daemon.get("/healthz").map(|(status, _)| status), Some(200));
+    proxy.take_new_connections();
+    wait_for_synced(sandbox, if matches!(moment, Moment::Idle) { 6 } else { 3 });
+    daemon.wait_until_ready();
+    assert!(daemon.log().contains("waiting for the database"), "{}", daemon.log());
+    assert_eq!(daemon.terminate().0, 0);
+    let versions: &[Version] =
+        if matches!(moment, Moment::Idle) { &[Version::First, Version::Second] } else { &[Version::First] };
+    is_as_after_a_clean_run(sandbox, &market, versions);
 }
 
 fn status(daemon: &Daemon) -> Option<u16> {
@@ -107,42 +103,28 @@ fn rusqlite_lock(path: &std::path::Path) -> bool {
     connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK").is_ok()
 }
 
-#[test]
-fn a_second_writer_gives_up_in_time_although_the_first_is_frozen_in_a_transaction() {
+scenario!(a_second_writer_gives_up_in_time_although_the_first_is_frozen_in_a_transaction);
+fn a_second_writer_gives_up_in_time_although_the_first_is_frozen_in_a_transaction(sandbox: &Sandbox) {
     const WAIT: Duration = Duration::from_secs(12);
     let wait_ms = WAIT.as_millis().to_string();
-    let sandboxes = Engine::ALL.map(Sandbox::new);
     let market = Market::new("1");
-    let mut frozen: Vec<Daemon> = Vec::new();
-    for sandbox in &sandboxes {
-        market.drop_version(sandbox, Version::First);
-        let hang = ("FAILPOINTS", "before_commit=1*off->sleep(600000)");
-        let daemon = sandbox.start_daemon(&[SMALL_CHUNKS, ("TIDEGATE_SETTLE_SCAN_MS", "100"), hang]);
-        wait_for("a transaction that is held", || is_locked_for_long(sandbox));
-        signal(daemon.id(), "-STOP");
-        frozen.push(daemon);
-    }
+    market.drop_version(sandbox, Version::First);
+    let hang = ("FAILPOINTS", "before_commit=1*off->sleep(600000)");
+    let first = sandbox.start_daemon(&[SMALL_CHUNKS, ("TIDEGATE_SETTLE_SCAN_MS", "100"), hang]);
+    wait_for("a transaction that is held", || is_locked_for_long(sandbox));
+    signal(first.id(), "-STOP");
     let started = Instant::now();
-    let mut seconds: Vec<Background> = sandboxes
-        .iter()
-        .map(|sandbox| {
-            let command = market.sync_command(sandbox);
-            Background::start(sandbox, command, &[("TIDEGATE_LEASE_WAIT_MS", &wait_ms), ("TIDEGATE_LOG_LEVEL", "warn")])
-        })
-        .collect();
-    for ((second, sandbox), first) in seconds.iter_mut().zip(&sandboxes).zip(&frozen) {
-        assert_eq!(second.finish(), 2, "{:?}: {}", sandbox.engine, second.log());
-        let log = second.log();
-        assert!(log.contains("waiting for the lease"), "{log}");
-        let holder = format!("tidegate, process {} on ", first.id());
-        let last = log.lines().last().unwrap_or_default();
-        assert!(last.contains(&holder) && last.contains("keeping its locks"), "{:?}: {log}", sandbox.engine);
-    }
+    let settings = [("TIDEGATE_LEASE_WAIT_MS", wait_ms.as_str()), ("TIDEGATE_LOG_LEVEL", "warn")];
+    let mut second = Background::start(sandbox, market.sync_command(sandbox), &settings);
+    assert_eq!(second.finish(), 2, "{}", second.log());
+    let log = second.log();
+    assert!(log.contains("waiting for the lease"), "{log}");
+    let holder = format!("tidegate, process {} on ", first.id());
+    let last = log.lines().last().unwrap_or_default();
+    assert!(last.contains(&holder) && last.contains("keeping its locks"), "{log}");
     let took = started.elapsed();
     assert!(took >= WAIT && took < WAIT + Duration::from_secs(10), "{took:?}");
-    for daemon in &frozen {
-        signal(daemon.id(), "-CONT");
-    }
+    signal(first.id(), "-CONT");
 }
 
 fn signal(process: u32, signal: &str) {
@@ -150,74 +132,65 @@ fn signal(process: u32, signal: &str) {
     assert!(sent.is_ok_and(|status| status.success()), "the process runs");
 }
 
-#[test]
-fn a_file_that_stands_still_makes_the_daemon_not_ready_and_is_named_with_its_step() {
-    on_every_database(|sandbox| {
-        let market = Market::new("1");
-        let environment = [
-            ("TIDEGATE_STUCK_AFTER_MS", "1000"),
-            ("FAILPOINTS", "before_commit=1*sleep(5000)->off"),
-            ("TIDEGATE_SETTLE_SCAN_MS", "100"),
-            SMALL_CHUNKS,
-        ];
-        let daemon = sandbox.start_daemon(&environment);
-        daemon.wait_until_ready();
-        market.drop_version(sandbox, Version::First);
-        let names_the_file = |body: &str| body.contains("/market-1/") && body.contains("at writing its rows");
-        wait_for("a daemon that is not ready", || {
-            daemon.get("/readyz").is_some_and(|(status, body)| status == 503 && names_the_file(&body))
-        });
-        wait_for_synced(sandbox, 3);
-        daemon.wait_until_ready();
+scenario!(a_file_that_stands_still_makes_the_daemon_not_ready_and_is_named_with_its_step);
+fn a_file_that_stands_still_makes_the_daemon_not_ready_and_is_named_with_its_step(sandbox: &Sandbox) {
+    let market = Market::new("1");
+    let environment = [
+        ("TIDEGATE_STUCK_AFTER_MS", "1000"),
+        ("FAILPOINTS", "before_commit=1*sleep(5000)->off"),
+        ("TIDEGATE_SETTLE_SCAN_MS", "100"),
+        SMALL_CHUNKS,
+    ];
+    let daemon = sandbox.start_daemon(&environment);
+    daemon.wait_until_ready();
+    market.drop_version(sandbox, Version::First);
+    let names_the_file = |body: &str| body.contains("/market-1/") && body.contains("at writing its rows");
+    wait_for("a daemon that is not ready", || {
+        daemon.get("/readyz").is_some_and(|(status, body)| status == 503 && names_the_file(&body))
     });
+    wait_for_synced(sandbox, 3);
+    daemon.wait_until_ready();
 }
 
+scenario!(a_lock_that_nobody_lets_go_of_is_waited_for_aloud: mariadb, postgres);
 /// Somebody's forgotten transaction on a server; on SQLite that is `outage`'s.
-#[test]
-fn a_lock_that_nobody_lets_go_of_is_waited_for_aloud() {
-    for engine in [Engine::Mariadb, Engine::Postgres] {
-        let (sandbox, market) = (&Sandbox::new(engine), Market::new("1"));
-        market.drop_version(sandbox, Version::First);
-        assert_eq!(market.sync(sandbox, "").exit, 0);
-        let daemon = sandbox.start_daemon(&BOUNDS);
-        daemon.wait_until_ready();
-        let lock = sandbox.lock("UPDATE customers SET _file_id = _file_id");
-        market.drop_version(sandbox, Version::Second);
-        wait_for("a lock that is waited for", || {
-            daemon.log().contains("a lock was waited for longer than lock_wait_ms")
-        });
-        drop(lock);
-        wait_for_synced(sandbox, 6);
-        is_as_after_a_clean_run(sandbox, &market, &[Version::First, Version::Second]);
-    }
+fn a_lock_that_nobody_lets_go_of_is_waited_for_aloud(sandbox: &Sandbox) {
+    let market = Market::new("1");
+    market.drop_version(sandbox, Version::First);
+    assert_eq!(market.sync(sandbox, "").exit, 0);
+    let daemon = sandbox.start_daemon(&BOUNDS);
+    daemon.wait_until_ready();
+    let lock = sandbox.lock("UPDATE customers SET _file_id = _file_id");
+    market.drop_version(sandbox, Version::Second);
+    wait_for("a lock that is waited for", || daemon.log().contains("a lock was waited for longer than lock_wait_ms"));
+    drop(lock);
+    wait_for_synced(sandbox, 6);
+    is_as_after_a_clean_run(sandbox, &market, &[Version::First, Version::Second]);
 }
 
+scenario!(sessions_have_bounds_that_the_server_keeps: mariadb, postgres);
 /// A statement that takes too long is cancelled by the server, which says so, and its transaction lets go of what it held.
-#[test]
-fn sessions_have_bounds_that_the_server_keeps() {
-    for engine in [Engine::Mariadb, Engine::Postgres] {
-        let sandbox = &Sandbox::new(engine);
-        sandbox.drop_file("Market 1 Orders.csv", "Order ID,SKU\n1,A\n");
-        let daemon = sandbox.start_daemon(&BOUNDS);
-        daemon.wait_until_ready();
-        wait_for_synced(sandbox, 1);
-        // A view of somebody's that takes long: the program does not read it, a trigger has it read.
-        let slow = match engine {
-            Engine::Postgres => {
-                "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(600); RETURN NEW; END $$; \
+fn sessions_have_bounds_that_the_server_keeps(sandbox: &Sandbox) {
+    sandbox.drop_file("Market 1 Orders.csv", "Order ID,SKU\n1,A\n");
+    let daemon = sandbox.start_daemon(&BOUNDS);
+    daemon.wait_until_ready();
+    wait_for_synced(sandbox, 1);
+    // A view of somebody's that takes long: the program does not read it, a trigger has it read.
+    let slow = match sandbox.engine {
+        Engine::Postgres => {
+            "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(600); RETURN NEW; END $$; \
                  CREATE TRIGGER slow BEFORE INSERT ON customers FOR EACH ROW EXECUTE FUNCTION slow()"
-            }
-            _ => "CREATE TRIGGER slow BEFORE INSERT ON customers FOR EACH ROW SET @slept = SLEEP(600)",
-        };
-        sandbox.execute(slow);
-        sandbox.drop_file("Market 1 Customers.csv", "Customer ID,Language\nk,en\n");
-        wait_for("a statement that is cancelled", || daemon.log().contains("took longer than statement_max_ms"));
-        sandbox.execute(if engine == Engine::Postgres {
-            "DROP TRIGGER slow ON customers"
-        } else {
-            "DROP TRIGGER slow"
-        });
-        wait_for_synced(sandbox, 2);
-        assert_eq!(sandbox.rows("SELECT customer_id, language FROM customers"), ["k|en"]);
-    }
+        }
+        _ => "CREATE TRIGGER slow BEFORE INSERT ON customers FOR EACH ROW SET @slept = SLEEP(600)",
+    };
+    sandbox.execute(slow);
+    sandbox.drop_file("Market 1 Customers.csv", "Customer ID,Language\nk,en\n");
+    wait_for("a statement that is cancelled", || daemon.log().contains("took longer than statement_max_ms"));
+    sandbox.execute(if sandbox.engine == Engine::Postgres {
+        "DROP TRIGGER slow ON customers"
+    } else {
+        "DROP TRIGGER slow"
+    });
+    wait_for_synced(sandbox, 2);
+    assert_eq!(sandbox.rows("SELECT customer_id, language FROM customers"), ["k|en"]);
 }

@@ -6,9 +6,9 @@
 
 use crate::exports::SMALL_CHUNKS;
 use crate::model::difference_of_tables;
-use crate::model_feed::{Feed, KEYS, Value};
-use crate::model_file::{Export, write, write_complete};
-use crate::model_state::{Drop, Market, Rules};
+use crate::model::feed::{Feed, KEYS, Value};
+use crate::model::file::{Export, write, write_complete};
+use crate::model::state::{Drop, Market, Rules};
 use crate::sandbox::{Daemon, Engine, Sandbox};
 use crate::servers::{Kind, Server};
 use fastrand::Rng;
@@ -45,21 +45,25 @@ const SETTINGS: [(&str, &str); 4] = [
     ("TIDEGATE_REJECTS_MAX_PERCENT", "100"),
 ];
 
-#[test]
-fn a_long_day_ends_in_the_right_tables_on_sqlite() {
-    soak(&Sandbox::new(Engine::Sqlite), None);
-}
+mod a_long_day_ends_in_the_right_tables {
+    use super::{Engine, Kind, Sandbox, Server, soak};
 
-#[test]
-fn a_long_day_ends_in_the_right_tables_on_mariadb() {
-    let server = Server::start_private(Kind::Mariadb);
-    soak(&Sandbox::on(Engine::Mariadb, server.fresh_database()), Some(&server));
-}
+    #[test]
+    fn sqlite() {
+        soak(&Sandbox::new(Engine::Sqlite), None);
+    }
 
-#[test]
-fn a_long_day_ends_in_the_right_tables_on_postgres() {
-    let server = Server::start_private(Kind::Postgres);
-    soak(&Sandbox::on(Engine::Postgres, server.fresh_database()), Some(&server));
+    #[test]
+    fn mariadb() {
+        let server = Server::start_private(Kind::Mariadb);
+        soak(&Sandbox::on(Engine::Mariadb, server.fresh_database()), Some(&server));
+    }
+
+    #[test]
+    fn postgres() {
+        let server = Server::start_private(Kind::Postgres);
+        soak(&Sandbox::on(Engine::Postgres, server.fresh_database()), Some(&server));
+    }
 }
 
 fn soak(sandbox: &Sandbox, server: Option<&Server>) {

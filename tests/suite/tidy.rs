@@ -1,30 +1,32 @@
 //! The rules of the architecture that a machine can check, checked on the source text itself.
 
 use regex::Regex;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A file that is longer does more than one job.
 const LINES_MAX: usize = 600;
 
-/// Modules that compute and nothing else: no files, no network, no clock.
-const BOTTOM: [&str; 15] = [
-    "allowed_host",
-    "canonical",
-    "chunk",
-    "clean",
-    "database_url",
-    "dataset",
-    "diff",
-    "inference",
-    "moment",
-    "number",
-    "project",
-    "row_hash",
-    "schema",
-    "spreadsheet",
-    "terminal",
+/// Rooms and files that compute and nothing else: no files, no network, no clock.
+const PURE: [&str; 7] = [
+    "src/transform/",
+    "src/feed/",
+    "src/values/",
+    "src/chunk.rs",
+    "src/config/allowed_host.rs",
+    "src/config/database_url.rs",
+    "src/process/terminal.rs",
 ];
+
+/// Imports that climb although they must not, as `file: room`. An entry goes with its import.
+const CLIMBS: [&str; 0] = [];
+
+/// The floors within `sink/`, from the bottom up; the files beside these folders stand above them.
+const SINK_FLOORS: [&str; 4] = ["db", "ledger", "tables", "marts"];
+
+/// As [`CLIMBS`], within `sink/`.
+const SINK_CLIMBS: [&str; 1] = ["src/sink/db/connect.rs: read_only"];
 
 /// A source file: its path from the root, and its text.
 struct Source {
@@ -35,6 +37,12 @@ struct Source {
 impl Source {
     fn is_in(&self, folder: &str) -> bool {
         self.path.starts_with(folder)
+    }
+
+    /// The top-level module that it is part of.
+    fn room(&self) -> &str {
+        let below = self.path.strip_prefix("src/").unwrap_or(&self.path);
+        below.split(['/', '.']).next().unwrap_or(below)
     }
 
     fn is_one_of(&self, paths: &[&str]) -> bool {
@@ -87,36 +95,107 @@ fn forbid(rule: &str, pattern: &str, folders: &[&str], is_allowed: impl Fn(&Sour
     assert!(found.is_empty(), "{rule}:\n{}", found.join("\n"));
 }
 
+/// The table of floors in ARCHITECTURE.md: each room, and how high it stands.
+fn floors() -> BTreeMap<String, u32> {
+    let page = read("ARCHITECTURE.md");
+    let (_, section) = page.split_once("\n## Floors\n").expect("ARCHITECTURE.md tells the floors");
+    let section = section.split("\n## ").next().expect("a split has a first part");
+    let line = Regex::new(r"(?m)^\| (\d+) \| (.*) \|$").expect("a valid pattern");
+    let room = Regex::new("`([a-z_]+)`").expect("a valid pattern");
+    let mut floors = BTreeMap::new();
+    for line in line.captures_iter(section) {
+        let floor = line[1].parse().expect("floors are small numbers");
+        for room in room.captures_iter(&line[2]) {
+            let twice = floors.insert(room[1].to_owned(), floor);
+            assert_eq!(twice, None, "{} stands on two floors", &room[1]);
+        }
+    }
+    floors
+}
+
+#[test]
+fn every_room_stands_on_a_floor() {
+    let mut rooms: Vec<String> = sources(&["src"]).iter().map(|source| source.room().to_owned()).collect();
+    rooms.retain(|room| room != "lib");
+    rooms.sort();
+    rooms.dedup();
+    assert_eq!(floors().into_keys().collect::<Vec<_>>(), rooms, "the table of floors beside what is in src/");
+}
+
+#[test]
+fn no_import_climbs() {
+    let floors = floors();
+    let import = Regex::new(r"\b(?:crate|tidegate)::(\w+)").expect("a valid pattern");
+    let mut climbs = Vec::new();
+    for source in sources(&["src"]).iter().filter(|source| source.room() != "lib") {
+        let own = source.room();
+        for (number, line) in source.code() {
+            assert!(!line.contains("crate::{"), "{}:{number}: a line for each room: {line}", source.path);
+            let rooms = import.captures_iter(line).map(|import| import[1].to_owned());
+            for room in rooms.filter(|room| room != own && floors.contains_key(room)) {
+                if floors[&room] >= floors[own] {
+                    climbs.push(format!("{}: {room}", source.path));
+                }
+            }
+        }
+    }
+    climbs.dedup();
+    assert_eq!(climbs, CLIMBS, "imports from the same floor or from above it, beside those that are known");
+}
+
+#[test]
+fn no_import_climbs_within_the_sink() {
+    let floor_of = |room: &str| SINK_FLOORS.iter().position(|known| *known == room).unwrap_or(SINK_FLOORS.len());
+    let import = Regex::new(r"\bcrate::sink::([a-z_]+)\b").expect("a valid pattern");
+    let mut climbs = Vec::new();
+    for source in sources(&["src/sink"]) {
+        let own = source.path.split(['/', '.']).nth(2).expect("it is below src/sink");
+        for (_, line) in source.code() {
+            let rooms = import.captures_iter(line).map(|import| import[1].to_owned());
+            climbs.extend(
+                rooms.filter(|room| floor_of(room) > floor_of(own)).map(|room| format!("{}: {room}", source.path)),
+            );
+        }
+    }
+    assert_eq!(climbs, SINK_CLIMBS, "imports from above within sink/, beside those that are known");
+}
+
 #[test]
 fn reading_files_and_writing_to_databases_know_nothing_of_each_other() {
-    forbid("source/ uses sink/", r"\bsink::", &["src"], |source| !source.is_in("src/source/"));
-    forbid("sink/ uses source/", r"\bsource::", &["src"], |source| !source.is_in("src/sink/"));
+    forbid("source/ uses sink/", r"\bsink::", &["src/source"], |_| false);
+    forbid("sink/ uses source/", r"\bsource::", &["src/sink"], |_| false);
 }
 
 #[test]
 fn only_the_sink_knows_the_database_library() {
-    // error.rs tells errors that pass from those that stay.
-    let is_allowed = |source: &Source| source.is_in("src/sink/") || source.is_one_of(&["src/error.rs"]);
-    forbid("sea_orm outside of sink/ and error.rs", r"\bsea_(orm|query)\b", &["src"], is_allowed);
-    forbid("a driver outside of sink/ and error.rs", r"\b(sqlx|rusqlite|mysql_async)::", &["src"], is_allowed);
+    let is_sink = |source: &Source| source.is_in("src/sink/");
+    let is_allowed = |source: &Source| is_sink(source) || source.is_in("src/verify/");
+    forbid("sea_orm outside of sink/ and verify/", r"\bsea_(orm|query)\b", &["src"], is_allowed);
+    forbid("a driver outside of sink/", r"\b(sqlx|rusqlite|mysql_async)::", &["src"], is_sink);
 }
 
 #[test]
 fn only_the_sink_knows_entities_and_migrations() {
-    // The shapes of tables are plain data, which schema.rs passes on under its own name.
-    let re_export = Regex::new(r"^pub use entity::\{[^}]*\};$").expect("a valid pattern");
-    let schema = sources(&["src/schema.rs"]);
-    let named: Vec<&str> = schema[0].code().map(|(_, line)| line).filter(|line| line.contains("entity::")).collect();
-    assert!(named.iter().all(|line| re_export.is_match(line)), "schema.rs does more than re-export: {named:?}");
-    let is_allowed = |source: &Source| source.is_in("src/sink/") || source.is_one_of(&["src/schema.rs"]);
-    forbid("entity or migration outside of sink/", r"\b(entity|migration)::", &["src"], is_allowed);
+    // The shapes of tables are plain data, which entities are read as.
+    let shapes =
+        Regex::new(r"^(pub )?use entity::\{?((ColumnShape|IDENTIFIER_CHARS_MAX|Kind|ROW_HASH|TableShape)(, )?)+\}?;$");
+    let shapes = shapes.expect("a valid pattern");
+    let is_sink = |source: &Source| source.is_in("src/sink/");
+    for source in sources(&["src"]).iter().filter(|source| !is_sink(source) && !source.is_in("src/verify/")) {
+        for (number, line) in source.code().filter(|(_, line)| line.contains("entity::")) {
+            assert!(shapes.is_match(line), "{}:{number}: more of entity/ than shapes: {line}", source.path);
+        }
+    }
+    forbid("migrations outside of sink/", r"\bmigration::", &["src"], is_sink);
 }
 
 #[test]
-fn two_files_know_the_kinds_of_databases() {
-    let is_allowed = |source: &Source| source.is_one_of(&["src/sink/dialect.rs", "migration/src/ddl.rs"]);
+fn only_the_sink_tells_databases_apart() {
+    let is_sink = |source: &Source| source.is_in("src/sink/");
+    forbid("a kind of database outside of sink/", r"\bDialect::(Sqlite|Mysql|Postgres)\b", &["src"], is_sink);
+    let is_allowed = |source: &Source| source.is_one_of(&["src/sink/db/dialect.rs", "migration/src/ddl.rs"]);
     forbid(
-        "a database is named outside of dialect.rs and ddl.rs",
+        "the library's name of a database outside of dialect.rs and ddl.rs",
         r"\b(DbBackend|DatabaseBackend)::",
         &["src", "migration", "entity"],
         is_allowed,
@@ -124,33 +203,25 @@ fn two_files_know_the_kinds_of_databases() {
 }
 
 #[test]
-fn modules_that_compute_do_nothing_else() {
-    let is_bottom = |source: &Source| BOTTOM.iter().any(|module| source.path == format!("src/{module}.rs"));
-    for module in BOTTOM {
-        assert!(root().join(format!("src/{module}.rs")).is_file(), "src/{module}.rs is gone; this list names it");
+fn rooms_that_compute_do_nothing_else() {
+    let is_pure = |source: &Source| PURE.iter().any(|place| source.path.starts_with(place));
+    for place in PURE {
+        assert!(root().join(place).exists(), "{place} is gone; this list names it");
     }
-    let pattern = r"\b(fs::|File\b|net::|env::|SystemTime|Instant\b|Utc::now|tokio|tracing|process::)";
-    forbid("I/O, a clock or async in a module that computes", pattern, &["src"], |source| !is_bottom(source));
-    let upward = r"crate::(archive|checkpoint|cli|config|daemon|health|http|inbox|lanes|retry|sink|source|sync)\b";
-    forbid("a module that computes uses one above it", upward, &["src"], |source| !is_bottom(source));
+    let pattern = r"\b(std::fs|fs::\w+\(|File\b|net::|env::|SystemTime|Instant\b|Utc::now|tokio|tracing|std::process|process::(id|exit|Command))";
+    forbid("I/O, a clock or async in a room that computes", pattern, &["src"], |source| !is_pure(source));
 }
 
 #[test]
 fn one_file_retries() {
-    forbid("backon outside of retry.rs", r"\bbackon\b", &["src"], |source| source.is_one_of(&["src/retry.rs"]));
-}
-
-#[test]
-fn nothing_above_the_commands_is_used_below_them() {
-    let pattern = r"crate::(cli|daemon)\b";
-    let is_allowed = |source: &Source| source.is_in("src/cli/") || source.is_one_of(&["src/main.rs"]);
-    forbid("the command line or the daemon is used from below", pattern, &["src"], is_allowed);
+    let is_retry = |source: &Source| source.is_one_of(&["src/dispatch/retry.rs"]);
+    forbid("backon outside of retry.rs", r"\bbackon\b", &["src"], is_retry);
 }
 
 #[test]
 fn one_file_reads_the_environment() {
-    let is_allowed = |source: &Source| source.is_one_of(&["src/config.rs"]);
-    forbid("the environment is read outside of config.rs", r"\benv::vars?(_os)?\b", &["src"], is_allowed);
+    let is_allowed = |source: &Source| source.is_one_of(&["src/config/mod.rs"]);
+    forbid("the environment is read outside of config/mod.rs", r"\benv::vars?(_os)?\b", &["src"], is_allowed);
 }
 
 #[test]
@@ -174,7 +245,8 @@ fn every_key_of_the_configuration_is_explained() {
     let keys: toml::Table = toml::from_str(&text).expect("the default configuration is TOML");
     let lines: Vec<&str> = text.lines().collect();
     for key in keys.keys() {
-        let at = lines.iter().position(|line| line.starts_with(&format!("{key} = ")));
+        let is_key = |line: &&str| line.starts_with(&format!("{key} = ")) || **line == format!("[{key}]");
+        let at = lines.iter().position(is_key);
         let at = at.unwrap_or_else(|| panic!("{key} does not stand on a line of its own"));
         // A comment may speak for the few keys below it, then it names them, or they follow at once.
         let above = lines[..at].iter().rev().take_while(|line| !line.is_empty());
@@ -185,10 +257,10 @@ fn every_key_of_the_configuration_is_explained() {
 #[test]
 fn every_key_of_the_configuration_is_read() {
     let keys: toml::Table = toml::from_str(&read("etc/tidegate.toml")).expect("the default configuration is TOML");
-    let config = read("src/config.rs");
+    let config = read("src/config/mod.rs");
     for key in keys.keys() {
         let field = Regex::new(&format!(r"\b_?{key}: ")).expect("keys are words");
-        assert!(field.is_match(&config), "{key} is documented, but src/config.rs does not know it");
+        assert!(field.is_match(&config), "{key} is documented, but src/config/mod.rs does not know it");
     }
 }
 
@@ -200,9 +272,11 @@ fn every_line_on_damage_names_a_test_that_exists() {
         let is_head = line.ends_with("| test |") || line.starts_with("|---");
         assert!(is_head || name.is_match(line), "no test stands behind: {line}");
         for found in name.captures_iter(line) {
-            let test = format!("#[test]\nfn {}()", &found[2]);
             let file = format!("tests/suite/{}.rs", &found[1]);
-            assert!(read(&file).contains(&test), "{file} has no test {}", &found[2]);
+            let file_text = read(&file);
+            let [once, scenario] = [format!("#[test]\nfn {}()", &found[2]), format!("scenario!({}", &found[2])];
+            let is_test = file_text.contains(&once) || file_text.contains(&scenario);
+            assert!(is_test, "{file} has no test {}", &found[2]);
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::exports::{Background, SMALL_CHUNKS};
 use crate::marts::check;
-use crate::sandbox::{Engine, Report, Sandbox, on_every_database, wait_for};
+use crate::sandbox::{Engine, Report, Sandbox, wait_for};
 use crate::shop::Shop;
 use std::fs;
 use std::process::Command;
@@ -46,36 +46,32 @@ fn load(sandbox: &Sandbox, orders: u32, tasks: u32, failpoints: &str) -> String 
     report.stderr
 }
 
-#[test]
-fn orders_and_deliveries_load_side_by_side() {
-    on_every_database(|sandbox| {
-        for (orders, tasks) in [(FEW, MANY), (MANY, FEW)] {
-            let sandbox = sandbox.sibling();
-            let log = load(&sandbox, orders, tasks, "before_write=sleep(150)");
-            let refreshed = lines_with(&log, &["mart refreshed", "customer_metrics"]);
-            assert_eq!(refreshed.len(), 1, "both files are in one computation: {log}");
-            if sandbox.engine == Engine::Mariadb {
-                // Its indexes come with the tables.
-                continue;
-            }
-            for table in ["\"orders\"", "\"deliveries\""] {
-                let indexed = lines_with(&log, &["indexes made", table]);
-                assert!(indexed.first().is_some_and(|&indexed| indexed < refreshed[0]), "{table}: {log}");
-            }
+scenario!(orders_and_deliveries_load_side_by_side);
+fn orders_and_deliveries_load_side_by_side(sandbox: &Sandbox) {
+    for (orders, tasks) in [(FEW, MANY), (MANY, FEW)] {
+        let sandbox = sandbox.sibling();
+        let log = load(&sandbox, orders, tasks, "before_write=sleep(150)");
+        let refreshed = lines_with(&log, &["mart refreshed", "customer_metrics"]);
+        assert_eq!(refreshed.len(), 1, "both files are in one computation: {log}");
+        if sandbox.engine == Engine::Mariadb {
+            // Its indexes come with the tables.
+            continue;
         }
-    });
+        for table in ["\"orders\"", "\"deliveries\""] {
+            let indexed = lines_with(&log, &["indexes made", table]);
+            assert!(indexed.first().is_some_and(|&indexed| indexed < refreshed[0]), "{table}: {log}");
+        }
+    }
 }
 
+scenario!(who_waits_for_a_filling_waits_a_bounded_time: sqlite, postgres);
 /// A file that goes on for long does not hold up the others: its table gets indexes while it is filled.
-#[test]
-fn who_waits_for_a_filling_waits_a_bounded_time() {
-    for engine in [Engine::Sqlite, Engine::Postgres] {
-        let log = load(&Sandbox::new(engine), FEW, MANY, "before_write=sleep(150);filling_wait_max=return");
-        let indexed = lines_with(&log, &["indexes made", "\"deliveries\""]);
-        let committed = lines_with(&log, &["chunk committed"]);
-        assert!(indexed.first() < committed.last(), "it is filled on: {log}");
-        assert_eq!(lines_with(&log, &["gets its indexes while it is filled"]).len(), 1, "{log}");
-    }
+fn who_waits_for_a_filling_waits_a_bounded_time(sandbox: &Sandbox) {
+    let log = load(sandbox, FEW, MANY, "before_write=sleep(150);filling_wait_max=return");
+    let indexed = lines_with(&log, &["indexes made", "\"deliveries\""]);
+    let committed = lines_with(&log, &["chunk committed"]);
+    assert!(indexed.first() < committed.last(), "it is filled on: {log}");
+    assert_eq!(lines_with(&log, &["gets its indexes while it is filled"]).len(), 1, "{log}");
 }
 
 /// A scratch database is filled by no file.
@@ -117,40 +113,38 @@ FROM   orders o
 WHERE  {{ touched('o.market', 'o.order_id') }}
 ";
 
-#[test]
-fn a_stop_ends_a_long_refresh_within_seconds() {
-    on_every_database(|sandbox| {
-        let directory = sandbox.path("marts");
-        fs::create_dir_all(&directory).expect("the sandbox can be written to");
-        fs::write(directory.join("slow_metrics.sql"), SLOW_METRICS).expect("the sandbox can be written to");
-        let directory = directory.to_str().expect("a path is text").to_owned();
-        let shop = Shop::large(50, 50);
-        drop_files(sandbox, &shop);
-        let [level, format] = DEBUG_LOG;
-        let environment = [level, format, ("TIDEGATE_MARTS_DIR", directory.as_str())];
-        let is_computing = |log: &str| !lines_with(log, &["step begun", "slow_metrics"]).is_empty();
+scenario!(a_stop_ends_a_long_refresh_within_seconds);
+fn a_stop_ends_a_long_refresh_within_seconds(sandbox: &Sandbox) {
+    let directory = sandbox.path("marts");
+    fs::create_dir_all(&directory).expect("the sandbox can be written to");
+    fs::write(directory.join("slow_metrics.sql"), SLOW_METRICS).expect("the sandbox can be written to");
+    let directory = directory.to_str().expect("a path is text").to_owned();
+    let shop = Shop::large(50, 50);
+    drop_files(sandbox, &shop);
+    let [level, format] = DEBUG_LOG;
+    let environment = [level, format, ("TIDEGATE_MARTS_DIR", directory.as_str())];
+    let is_computing = |log: &str| !lines_with(log, &["step begun", "slow_metrics"]).is_empty();
 
-        for signal in ["-INT", "-TERM"] {
-            let command = sandbox.command(&["sync", &sandbox.inbox().to_string_lossy()]);
-            let mut sync = Background::start(sandbox, command, &environment);
-            wait_for("the slow mart", || is_computing(&sync.log()));
-            let started = Instant::now();
-            let id = sync.id().to_string();
-            assert!(Command::new("kill").args([signal, &id]).status().is_ok_and(|status| status.success()));
-            assert_eq!(sync.finish(), 1, "{}", sync.log());
-            assert!(started.elapsed() < STOP_MAX, "{:?}: {}", started.elapsed(), sync.log());
-            assert!(!sync.log().contains("the lease was not given up"), "{}", sync.log());
-        }
-        let mut daemon = sandbox.start_daemon(&environment);
-        wait_for("the slow mart", || is_computing(&daemon.log()));
-        let (exit, elapsed) = daemon.terminate();
-        assert!(exit == 0 && elapsed < STOP_MAX, "{exit}, {elapsed:?}: {}", daemon.log());
+    for signal in ["-INT", "-TERM"] {
+        let command = sandbox.command(&["sync", &sandbox.inbox().to_string_lossy()]);
+        let mut sync = Background::start(sandbox, command, &environment);
+        wait_for("the slow mart", || is_computing(&sync.log()));
+        let started = Instant::now();
+        let id = sync.id().to_string();
+        assert!(Command::new("kill").args([signal, &id]).status().is_ok_and(|status| status.success()));
+        assert_eq!(sync.finish(), 1, "{}", sync.log());
+        assert!(started.elapsed() < STOP_MAX, "{:?}: {}", started.elapsed(), sync.log());
+        assert!(!sync.log().contains("the lease was not given up"), "{}", sync.log());
+    }
+    let mut daemon = sandbox.start_daemon(&environment);
+    wait_for("the slow mart", || is_computing(&daemon.log()));
+    let (exit, elapsed) = daemon.terminate();
+    assert!(exit == 0 && elapsed < STOP_MAX, "{exit}, {elapsed:?}: {}", daemon.log());
 
-        // Nothing was lost, and nothing is still at work that would hold up the next one.
-        let report = sandbox.sync();
-        assert_eq!(report.exit, 0, "{}", report.stderr);
-        check(sandbox, "1", &shop, "after a stop");
-    });
+    // Nothing was lost, and nothing is still at work that would hold up the next one.
+    let report = sandbox.sync();
+    assert_eq!(report.exit, 0, "{}", report.stderr);
+    check(sandbox, "1", &shop, "after a stop");
 }
 
 /// Also where nobody asked for a log.

@@ -1,6 +1,6 @@
 //! Widths: how many columns a table may get, and that no file makes a database unusable by them.
 
-use crate::sandbox::{Engine, Report, Sandbox, on_every_database, table};
+use crate::sandbox::{Engine, Report, Sandbox, table};
 
 const CUSTOMERS: &str = "Market 1 Customers.csv";
 const ORDERS: &str = "Market 1 Orders.csv";
@@ -21,34 +21,32 @@ fn assert_synced(report: &Report, name: &str) {
     assert_eq!((report.exit, report.file(name).outcome.as_str()), (0, "synced"), "{report:?}");
 }
 
-#[test]
-fn a_table_gets_no_more_columns_than_it_may_have() {
-    on_every_database(|sandbox| {
-        assert_synced(&sync(sandbox, ORDERS, &table(&["Order ID,SKU,Customer ID", "11,A,1"]), &[]), ORDERS);
-        assert_synced(&sync(sandbox, CUSTOMERS, &wide("First", 600), &[]), CUSTOMERS);
-        let (columns, changes) = (sandbox.columns("customers"), "SELECT COUNT(*) FROM tidegate_schema_changes");
-        let before = sandbox.rows(changes);
-        for content in [wide("Second", 990), wide("Third", 150)] {
-            let refused = sync(sandbox, CUSTOMERS, &content, &[]);
-            let file = refused.file(CUSTOMERS);
-            assert_eq!((refused.exit, file.outcome.as_str()), (1, "quarantined"), "{refused:?}");
-            assert!(file.error.contains("table_columns_max") && file.error.contains("`customers`"), "{}", file.error);
-            assert_eq!((sandbox.columns("customers"), sandbox.rows(changes)), (columns.clone(), before.clone()));
-        }
-        // There is room for later columns, and the views have them all.
-        assert_synced(&sync(sandbox, CUSTOMERS, &wide("Fourth", 100), &[]), CUSTOMERS);
-        assert_eq!(sandbox.rows("SELECT customer_first_599, customer_fourth_99 FROM enriched_orders"), ["599|99"]);
-        assert_synced(&sync(sandbox, ORDERS, &table(&["Order ID,SKU,Customer ID,New", "11,A,1,x"]), &[]), ORDERS);
-        // A wider table is tried when the setting says so, and what the database then refuses changes nothing either.
-        let columns = sandbox.columns("customers");
-        let refused = sync(sandbox, CUSTOMERS, &wide("Fifth", 900), &[("TIDEGATE_TABLE_COLUMNS_MAX", "5000")]);
-        if sandbox.engine != Engine::Sqlite {
-            assert_eq!(refused.file(CUSTOMERS).outcome, "quarantined", "{refused:?}");
-            assert_eq!(sandbox.columns("customers"), columns);
-        }
-        let report = sync(sandbox, ORDERS, &table(&["Order ID,SKU,Customer ID,New", "11,A,1,y"]), &[]);
-        assert_eq!(report.file(ORDERS).outcome, "synced", "{report:?}");
-    });
+scenario!(a_table_gets_no_more_columns_than_it_may_have);
+fn a_table_gets_no_more_columns_than_it_may_have(sandbox: &Sandbox) {
+    assert_synced(&sync(sandbox, ORDERS, &table(&["Order ID,SKU,Customer ID", "11,A,1"]), &[]), ORDERS);
+    assert_synced(&sync(sandbox, CUSTOMERS, &wide("First", 600), &[]), CUSTOMERS);
+    let (columns, changes) = (sandbox.columns("customers"), "SELECT COUNT(*) FROM tidegate_schema_changes");
+    let before = sandbox.rows(changes);
+    for content in [wide("Second", 990), wide("Third", 150)] {
+        let refused = sync(sandbox, CUSTOMERS, &content, &[]);
+        let file = refused.file(CUSTOMERS);
+        assert_eq!((refused.exit, file.outcome.as_str()), (1, "quarantined"), "{refused:?}");
+        assert!(file.error.contains("table_columns_max") && file.error.contains("`customers`"), "{}", file.error);
+        assert_eq!((sandbox.columns("customers"), sandbox.rows(changes)), (columns.clone(), before.clone()));
+    }
+    // There is room for later columns, and the views have them all.
+    assert_synced(&sync(sandbox, CUSTOMERS, &wide("Fourth", 100), &[]), CUSTOMERS);
+    assert_eq!(sandbox.rows("SELECT customer_first_599, customer_fourth_99 FROM enriched_orders"), ["599|99"]);
+    assert_synced(&sync(sandbox, ORDERS, &table(&["Order ID,SKU,Customer ID,New", "11,A,1,x"]), &[]), ORDERS);
+    // A wider table is tried when the setting says so, and what the database then refuses changes nothing either.
+    let columns = sandbox.columns("customers");
+    let refused = sync(sandbox, CUSTOMERS, &wide("Fifth", 900), &[("TIDEGATE_TABLE_COLUMNS_MAX", "5000")]);
+    if sandbox.engine != Engine::Sqlite {
+        assert_eq!(refused.file(CUSTOMERS).outcome, "quarantined", "{refused:?}");
+        assert_eq!(sandbox.columns("customers"), columns);
+    }
+    let report = sync(sandbox, ORDERS, &table(&["Order ID,SKU,Customer ID,New", "11,A,1,y"]), &[]);
+    assert_eq!(report.file(ORDERS).outcome, "synced", "{report:?}");
 }
 
 /// SQLite makes a view of more columns than it can read.

@@ -7,6 +7,7 @@ pub mod generations;
 pub mod known_files;
 pub(crate) mod marks;
 pub mod now;
+pub mod number_forms;
 pub mod obstacles;
 pub mod open_rejects;
 pub mod overview;

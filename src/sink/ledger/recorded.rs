@@ -7,8 +7,8 @@ use crate::sink::db::dialect::Dialect;
 use crate::sink::ledger::Ledger;
 use crate::sink::ledger::obstacles::Obstacle;
 use entity::{Kind, TableShape, schema_changes};
-use sea_orm::sea_query::{InsertStatement, Query};
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder};
+use sea_orm::sea_query::{Expr, InsertStatement, Query};
+use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder};
 use std::collections::BTreeSet;
 
 pub(crate) const CREATE_TABLE: &str = "create_table";
@@ -47,13 +47,18 @@ impl Ledger {
         use schema_changes::Column as C;
         let write = self.db.begin().await?;
         for (table, column, kind, obstacle) in blocked {
-            schema_changes::Entity::delete_many()
-                .filter(C::ChangeKind.eq(WIDEN_COLUMN))
-                .filter(C::TableName.eq(table))
-                .filter(C::ColumnName.eq(column))
-                .filter(C::OldType.eq(kind.name()))
-                .exec(&write.transaction)
-                .await?;
+            let of_column = Condition::all()
+                .add(C::ChangeKind.eq(WIDEN_COLUMN))
+                .add(C::TableName.eq(table))
+                .add(C::ColumnName.eq(column))
+                .add(C::OldType.eq(kind.name()));
+            if kind == Kind::Text {
+                // It has no value yet, and is text from now on: the next file is not to try again with values in it.
+                let text = schema_changes::Entity::update_many().col_expr(C::NewType, Expr::value(kind.name()));
+                text.filter(of_column).exec(&write.transaction).await?;
+            } else {
+                schema_changes::Entity::delete_many().filter(of_column).exec(&write.transaction).await?;
+            }
             self.raise(&write.transaction, obstacle).await?;
         }
         write.commit().await
@@ -89,6 +94,7 @@ impl Ledger {
             shape.key.join(", ").into(),
             file_id.into(),
             self.db.dialect.time(Some(now_ms)).into(),
+            None::<i64>.into(),
         ]);
         connection.execute(&insert).await?;
         for column in shape.columns.iter().filter(|column| column.name == "line_count") {
@@ -121,6 +127,7 @@ impl Ledger {
                 new.into(),
                 file_id.into(),
                 dialect.time(Some(now_ms)).into(),
+                change.column.is_empty.then_some(1_i64).into(),
             ]);
         };
         match change.widened_from {
@@ -138,6 +145,7 @@ impl Ledger {
 
 fn insert_of_changes() -> InsertStatement {
     use schema_changes::Column as C;
-    let columns = [C::TableName, C::ColumnName, C::ChangeKind, C::OldType, C::NewType, C::FileId, C::ChangedAt];
+    let columns =
+        [C::TableName, C::ColumnName, C::ChangeKind, C::OldType, C::NewType, C::FileId, C::ChangedAt, C::Undecided];
     Query::insert().into_table(schema_changes::Entity).columns(columns).to_owned()
 }

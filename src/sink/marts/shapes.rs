@@ -26,10 +26,12 @@ impl Marts {
                 continue;
             }
             let Some(shape) = shapes.get_mut(&change.table_name) else { continue };
+            let is_empty = change.undecided == Some(1);
             let kind = change.new_type.as_deref().and_then(Kind::from_name).unwrap_or(Kind::Text);
             match shape.columns.iter_mut().find(|column| column.name == change.column_name) {
                 Some(column) if change.change_kind == WIDEN_COLUMN => column.widen(kind),
                 Some(_) => {}
+                None if is_empty => shape.columns.push(ColumnShape::found_empty(change.column_name)),
                 None => shape.columns.push(ColumnShape::found(change.column_name, kind)),
             }
         }

@@ -14,10 +14,20 @@ use crate::sink::tables::bulk::encoder::Encoder;
 use crate::sink::tables::indexes::Indexes;
 use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedRwLockReadGuard};
 
 /// The column that marks a record as deleted. No file has such a column: names of theirs begin with a letter.
 pub const DELETED_AT: &str = "_deleted_at";
+
+/// While it lives, no column takes another kind. Locks are taken in this order: [`Company`] of the
+/// file, `evolving`, `kinds`, `writing` of the database. Each is asked for with the one before it: a
+/// file evolves in company, and its chunks are written while kinds stay.
+///
+/// [`Company`]: crate::sink::ledger::attempts::Company
+#[derive(Debug)]
+pub struct KindsStay(
+    #[expect(dead_code, reason = "it is held until it is dropped")] pub(crate) OwnedRwLockReadGuard<()>,
+);
 
 /// The tables of the markets.
 #[derive(Debug)]
@@ -29,9 +39,8 @@ pub struct Tables {
     /// Held while tables get columns. Whether the ledger may know of columns that tables or views lack,
     /// because the database went away in between.
     pub(crate) evolving: Mutex<bool>,
-    /// Held for reading while a file's chunks are written, whose values have the kinds that the columns had when
-    /// it was begun, and for writing while a column takes another kind. Nobody who holds it waits for
-    /// `evolving`, and it is asked for only by the one who holds that.
+    /// Held for reading while a file's chunks are written, and for writing while a column takes
+    /// another kind: chunks hold values of the old kind. Asked for only while `evolving` is held.
     pub(crate) kinds: Arc<tokio::sync::RwLock<()>>,
     /// Tables that files of unknown feeds are to get, by dataset: none of them may be there yet.
     pub(crate) promised: std::sync::Mutex<BTreeMap<String, String>>,

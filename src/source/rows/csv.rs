@@ -4,7 +4,7 @@
 
 use crate::error::SyncError;
 use crate::feed::dataset::Dataset;
-use crate::feed::inference::Inference;
+use crate::feed::decimals::Observer;
 use crate::feed::layout::{Layout, LayoutColumn, Role, column_name, declared_name};
 use crate::feed::row_format::Dialect;
 use crate::source::rows::cells::{Cell, Split, split_row};
@@ -39,8 +39,8 @@ pub struct CsvRows<'a> {
     long: Vec<u8>,
     /// Rows so far.
     number: u64,
-    /// Columns whose kind the data decides, and what their values have in common.
-    inferences: Vec<(usize, Inference)>,
+    /// What is to be found out of columns that hold numbers, or whose kind the data decides.
+    observers: Vec<Observer>,
     /// Whether rows that do not fit by their count say something of these columns too.
     asks_odd_rows: bool,
     /// Whether any row did not fit by its count, so that the kinds of columns decide what becomes of it.
@@ -163,7 +163,7 @@ impl<'a> CsvRows<'a> {
             cells: Vec::new(),
             long: Vec::new(),
             number,
-            inferences: Vec::new(),
+            observers: Vec::new(),
             asks_odd_rows: false,
             has_odd_rows: false,
             fits: None,
@@ -190,17 +190,17 @@ impl<'a> CsvRows<'a> {
         self.window.skip(bytes)
     }
 
-    /// Also finds out what columns hold whose kind the data decides.
-    pub fn inferring(mut self) -> Self {
+    /// Also finds out what columns hold whose kind the data decides, and how numbers are written.
+    pub fn observing(mut self) -> Self {
         let columns = self.layout.columns.iter().enumerate();
-        self.inferences = columns.filter_map(|(index, column)| Some((index, column.inference()?))).collect();
+        self.observers = columns.filter_map(|(index, column)| Observer::of(index, column)).collect();
         self
     }
 
     /// Also finds out, of columns whose kind no other row says, what they hold in rows that do not fit by their count.
-    pub fn inferring_from_odd_rows(mut self) -> Self {
-        self = self.inferring();
-        self.inferences.retain(|&(column, _)| self.layout.columns[column].kind.is_none());
+    pub fn observing_odd_rows(mut self) -> Self {
+        self = self.observing();
+        self.observers.retain(|observer| self.layout.columns[observer.column].kind.is_none());
         self.asks_odd_rows = true;
         self
     }
@@ -221,9 +221,9 @@ impl<'a> CsvRows<'a> {
         self.has_odd_rows
     }
 
-    /// The kind that each of these columns needs; `None` while no value says so.
-    pub fn into_kinds(self) -> Vec<(usize, Option<Kind>)> {
-        self.inferences.into_iter().map(|(column, inference)| (column, inference.kind())).collect()
+    /// What was found out.
+    pub fn into_observers(self) -> Vec<Observer> {
+        self.observers
     }
 
     /// The next row that is not blank.
@@ -345,10 +345,16 @@ impl<'a> CsvRows<'a> {
             }
         }
         self.has_odd_rows |= !is_usual && broken.is_none();
-        if !self.inferences.is_empty() && is_usual != self.asks_odd_rows {
+        if !self.observers.is_empty() && is_usual != self.asks_odd_rows {
+            let (layout, dataset, dialect) = (self.layout, self.dataset, self.dialect);
             match &form {
-                Form::Fits => observe(&mut self.inferences, raw, self.dialect, self.dataset),
-                Form::Rewritten { bytes, .. } => observe(&mut self.inferences, bytes, self.dialect, self.dataset),
+                // The cells are those of the row as it stands.
+                Form::Fits => observe(&mut self.observers, raw, &self.cells, dialect, (layout, dataset), is_usual),
+                Form::Rewritten { bytes, .. } => {
+                    let mut cells = Vec::new();
+                    split_row(bytes, true, dialect, &mut cells);
+                    observe(&mut self.observers, bytes, &cells, dialect, (layout, dataset), is_usual);
+                }
                 Form::Broken(_) | Form::Skipped => {}
             }
         }
@@ -557,7 +563,6 @@ impl<'a> CsvRows<'a> {
     }
 }
 
-/// Notes what the cells of columns look like whose kind the data decides.
 /// A row of a corrected copy as it was before its cells were guarded against spreadsheets; `None` where none is.
 fn without_guards(row: &[u8], cells: &[Cell]) -> Option<Vec<u8>> {
     let guards = cells.iter().map(|cell| cell.start + usize::from(cell.is_quoted));
@@ -567,15 +572,23 @@ fn without_guards(row: &[u8], cells: &[Cell]) -> Option<Vec<u8>> {
     (!guards.is_empty()).then(|| (0..row.len()).filter(is_kept).map(|at| row[at]).collect())
 }
 
-fn observe(inferences: &mut [(usize, Inference)], row: &[u8], dialect: Dialect, dataset: &Dataset) {
-    let mut cells = Vec::new();
-    split_row(row, true, dialect, &mut cells);
-    for (column, inference) in inferences {
-        let Some(&cell) = cells.get(*column) else { continue };
+/// Notes what the cells of columns look like that hold numbers, or whose kind the data decides. Only a row that fits as it
+/// stands is a proof.
+fn observe(
+    observers: &mut [Observer],
+    row: &[u8],
+    cells: &[Cell],
+    dialect: Dialect,
+    (layout, dataset): (&Layout, &Dataset),
+    is_proof: bool,
+) {
+    for observer in observers {
+        let Some(&cell) = cells.get(observer.column).filter(|cell| cell.start < cell.end) else { continue };
         let Ok(text) = std::str::from_utf8(cell.bytes(row)) else { continue };
         let text = dialect.unquoted(text, cell);
         if !dataset.null_tokens.matches(&text) {
-            inference.observe(&text);
+            let column = &layout.columns[observer.column];
+            observer.observe(&text, false, is_proof, column);
         }
     }
 }

@@ -7,11 +7,12 @@
 use crate::config::Limits;
 use crate::error::SyncError;
 use crate::feed::dataset::Dataset;
-use crate::feed::inference::Inference;
+use crate::feed::decimals::Observer;
 use crate::feed::layout::{Layout, Role, Shapes, column_name};
 use crate::source::rows::{Fault, Form, RowRef, text_key};
 use crate::source::text::content::Window;
 use crate::transform::clean::{clean_key, misfit};
+use crate::values::number::{Decimals, clear_text};
 use memchr::memmem;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -65,7 +66,9 @@ struct Names<'a> {
     shapes: Option<&'a Shapes>,
     key: Option<usize>,
     /// What the values of each column have in common, while new columns may come.
-    inferences: Vec<Option<Inference>>,
+    observers: Vec<Option<Observer>>,
+    /// How the columns are read, in the order in which they are met, where an earlier look has shown it.
+    readings: Vec<Decimals>,
     /// The first column of each name, as tables would have it.
     by_name: HashMap<String, usize>,
     /// Longest value.
@@ -102,15 +105,16 @@ impl<'a> JsonRows<'a> {
         Self { window, dataset, row_bytes_max, columns_max, names, place, number }
     }
 
-    /// The columns that the objects had.
-    pub fn into_layout(self) -> Layout {
-        let Names { mut layout, inferences, .. } = self.names;
-        for (column, inference) in layout.columns.iter_mut().zip(inferences) {
-            if let Some(inference) = inference {
-                column.kind = inference.kind();
-            }
-        }
-        layout
+    /// Reads the columns, in the order in which they are met, as an earlier look has shown.
+    pub fn reading(mut self, readings: &[Decimals]) -> Self {
+        self.names.readings = readings.to_vec();
+        self
+    }
+
+    /// The columns that the objects had, and what is to be known of them.
+    pub fn into_layout(self) -> (Layout, Vec<Observer>) {
+        let Names { layout, observers, .. } = self.names;
+        (layout, observers.into_iter().flatten().collect())
     }
 
     /// Whether nothing at all was met.
@@ -219,7 +223,17 @@ impl<'a> Names<'a> {
         }
         let key = layout.key();
         let Limits { field_bytes_max, columns_max, .. } = *limits;
-        Self { layout, by_raw_name, shapes, key, inferences: Vec::new(), by_name, field_bytes_max, columns_max }
+        Self {
+            layout,
+            by_raw_name,
+            shapes,
+            key,
+            observers: Vec::new(),
+            readings: Vec::new(),
+            by_name,
+            field_bytes_max,
+            columns_max,
+        }
     }
 
     fn read(&mut self, raw: &[u8], dataset: &Dataset) -> (Option<String>, Form, Vec<usize>) {
@@ -272,7 +286,8 @@ impl<'a> Names<'a> {
             .iter()
             .zip(&columns)
             .any(|((name, _), column)| column.is_some_and(|column| self.layout.columns[column].raw_name != *name));
-        let form = if is_nested || is_respelt || has_escapes(raw) {
+        let has_unclear = members.iter().zip(&columns).any(|((_, value), column)| self.clear(value, *column).is_some());
+        let form = if is_nested || is_respelt || has_unclear || has_escapes(raw) {
             let rewritten = self.rewritten(&members, &columns);
             Form::Rewritten { bytes: rewritten, is_repaired: false }
         } else {
@@ -285,7 +300,11 @@ impl<'a> Names<'a> {
     fn misfit(&self, members: &[Member<'_>], columns: &[Option<usize>], dataset: &Dataset) -> Option<Fault> {
         members.iter().zip(columns).find_map(|((_, value), column)| {
             let column = &self.layout.columns[(*column)?];
-            let reason = misfit(&cell_text(value)?, column, &dataset.null_tokens)?;
+            let text = match is_number(value) {
+                true => clear_text(value.get(), column.rules.decimals).map(Cow::Owned),
+                false => None,
+            };
+            let reason = misfit(&text.or_else(|| cell_text(value))?, column, &dataset.null_tokens)?;
             Some(Fault::cell(Some(column.name.clone()), &reason))
         })
     }
@@ -325,10 +344,24 @@ impl<'a> Names<'a> {
             .iter()
             .zip(columns)
             .filter_map(|((_, value), column)| {
-                Some((Cow::Borrowed(self.layout.columns[(*column)?].raw_name.as_str()), unescaped(value)))
+                let value = self.clear(value, *column).map_or_else(|| unescaped(value), Cow::Owned);
+                Some((Cow::Borrowed(self.layout.columns[(*column)?].raw_name.as_str()), value))
             })
             .collect();
         serde_json::to_vec(&OrderedMembers(&named)).expect("texts and checked JSON values are JSON")
+    }
+
+    /// A number as a text that its column reads as that number; `None` where it does so anyway.
+    fn clear(&self, value: &RawValue, column: Option<usize>) -> Option<Box<RawValue>> {
+        let column = &self.layout.columns[column?];
+        let is_clear = |byte: u8| match byte {
+            b'.' => matches!(column.rules.decimals, Decimals::Point | Decimals::PointOnly),
+            byte => !matches!(byte, b'e' | b'E'),
+        };
+        if !column.holds_numbers() || !is_number(value) || value.get().bytes().all(is_clear) {
+            return None;
+        }
+        serde_json::value::to_raw_value(&clear_text(value.get(), column.rules.decimals)?).ok()
     }
 
     /// The key of an object whose other members cannot be read.
@@ -351,7 +384,10 @@ impl<'a> Names<'a> {
             Some(index) => index,
             None => {
                 let index = self.layout.push(raw_name, dataset, self.shapes?);
-                self.inferences.push(self.layout.columns[index].inference());
+                if let Some(&decimals) = self.readings.get(index) {
+                    self.layout.columns[index].rules.decimals = decimals;
+                }
+                self.observers.push(Observer::of(index, &self.layout.columns[index]));
                 if self.layout.columns[index].role == Role::Key {
                     self.key = Some(index);
                 }
@@ -374,9 +410,9 @@ impl<'a> Names<'a> {
         }
         for (name, value) in members {
             let Some(index) = self.column_of(name) else { continue };
-            let Some(inference) = &mut self.inferences[index] else { continue };
+            let Some(observer) = &mut self.observers[index] else { continue };
             if let Some(cell) = cell_text(value).filter(|cell| !dataset.null_tokens.matches(cell)) {
-                inference.observe(&cell);
+                observer.observe(&cell, is_number(value), true, &self.layout.columns[index]);
             }
         }
     }
@@ -420,6 +456,11 @@ pub fn cell_text(value: &RawValue) -> Option<Cow<'_, str>> {
         Some(b'n') => Some(Cow::Borrowed("")),
         _ => Some(Cow::Borrowed(raw)),
     }
+}
+
+/// Whether a value is a number, and no text that looks like one.
+fn is_number(value: &RawValue) -> bool {
+    value.get().starts_with(|c: char| c == '-' || c.is_ascii_digit())
 }
 
 /// Whether characters are written by their numbers. arrow-json 60.1 reads those beyond U+FFFF wrongly (its tape decoder joins the

@@ -46,7 +46,10 @@ impl IndexPlace {
 /// Everything that what becomes of a file's rows rests on.
 pub fn origin(dataset: &Dataset, shapes: &Shapes, header: &[String], format: RowFormat, generation: &str) -> Origin {
     let lines = dataset.lines.as_ref().and_then(|lines| shapes.get(&lines.table));
-    Origin::new(&dataset.fingerprint, &(shapes.get(&dataset.table), lines, header, format), generation)
+    // How the same text is read.
+    let forms = dataset.number_forms().iter().map(|(column, form)| (column, form.decimal, &form.currency));
+    let forms: Vec<_> = forms.collect();
+    Origin::new(&dataset.fingerprint, &(shapes.get(&dataset.table), lines, header, format, forms), generation)
 }
 
 /// The runs of a file that need not be read.

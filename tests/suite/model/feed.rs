@@ -250,9 +250,9 @@ impl Value {
             Self::Count(count) if form == 1 => format!("{count}.0"),
             Self::Count(count) => count.to_string(),
             Self::Amount(units) => match (form, kind) {
-                (1, Kind::Amount) => format!("KSh {}", decimal(*units)),
-                (2, Kind::Amount) => format!("₦ {}", grouped(*units)),
-                (3, Kind::Amount) => format!(" {} KSh", decimal(*units)),
+                (1, Kind::Amount) if *units < 0 => format!("({})", decimal(-*units)),
+                (2, Kind::Amount) => grouped(*units).replace(',', "\u{202f}"),
+                (3, Kind::Amount) if *units < 0 => format!(" {}- ", grouped(-*units)),
                 (4, _) => grouped(*units),
                 _ => decimal(*units),
             },

@@ -1,9 +1,9 @@
 //! Scripts of the model: what is dropped for a market, step by step: whole exports of a shop that changes, and everything
 //! that goes wrong between a shop and an inbox.
 
-use crate::model_feed::{Column, DAY_MS, EPOCH_MS, Feed, KEYS, Kind, Value};
-use crate::model_file::{Export, File, correct, write};
-use crate::model_state::{Drop, Rules};
+use crate::model::feed::{Column, DAY_MS, EPOCH_MS, Feed, KEYS, Kind, Value};
+use crate::model::file::{Export, File, correct, write};
+use crate::model::state::{Drop, Rules};
 use fastrand::Rng;
 use std::collections::BTreeMap;
 
@@ -144,7 +144,7 @@ impl Shop<'_> {
     fn named(&mut self, feed: Feed, file: File, day: i64) -> Drop {
         let (market, name, extension) = (self.market, feed.name(), file.extension);
         let midnight = EPOCH_MS + day * DAY_MS;
-        let date = crate::model_feed::format_moment(midnight)[..10].to_owned();
+        let date = crate::model::feed::format_moment(midnight)[..10].to_owned();
         let (path, is_dated) = match self.random.u8(..6) {
             0 => (format!("market-{market}/{name}.{extension}"), false),
             1 => (format!("Market {market} {}.{extension}", name.to_uppercase()), false),

@@ -1,15 +1,21 @@
 //! The model: after any sequence of drops, crashes and retries, tables, marts and ledger are what a simple model in
 //! memory says.
 //!
-//! A world is a database with several markets, each with a script of its own (`model_script`). After every sync all of
-//! them are compared with the model (`model_state`). When one differs, its script is cut down to the drops that matter.
+//! A world is a database with several markets, each with a script of its own ([`script`]). After every sync all of
+//! them are compared with the model ([`state`]). When one differs, its script is cut down to the drops that matter.
 //! `TIDEGATE_MODEL_SEED=… cargo test --features failpoints --test suite -- model::` repeats a world.
+
+pub mod feed;
+pub mod file;
+mod lines;
+mod script;
+pub mod state;
 
 use crate::exports::SMALL_CHUNKS;
 use crate::marts;
-use crate::model_feed::Feed;
-use crate::model_script::{Step, script};
-use crate::model_state::{Counts, Deletes, Market, Record, Rules, Stored};
+use crate::model::feed::Feed;
+use crate::model::script::{Step, script};
+use crate::model::state::{Counts, Deletes, Market, Record, Rules, Stored};
 use crate::sandbox::{Engine, Report, Sandbox};
 use fastrand::Rng;
 use std::collections::BTreeMap;
@@ -52,19 +58,23 @@ const CRASHES: [&str; 10] = [
 /// Exit code of a process that a signal ended.
 const KILLED: i32 = -1;
 
-#[test]
-fn tables_and_marts_equal_the_model_on_sqlite() {
-    play(WORLDS, Engine::Sqlite, MARKETS);
-}
+mod tables_and_marts_equal_the_model {
+    use super::{Engine, MARKETS, SERVER_MARKETS, WORLDS, play};
 
-#[test]
-fn tables_and_marts_equal_the_model_on_mariadb() {
-    play(1, Engine::Mariadb, SERVER_MARKETS);
-}
+    #[test]
+    fn sqlite() {
+        play(WORLDS, Engine::Sqlite, MARKETS);
+    }
 
-#[test]
-fn tables_and_marts_equal_the_model_on_postgres() {
-    play(1, Engine::Postgres, SERVER_MARKETS);
+    #[test]
+    fn mariadb() {
+        play(1, Engine::Mariadb, SERVER_MARKETS);
+    }
+
+    #[test]
+    fn postgres() {
+        play(1, Engine::Postgres, SERVER_MARKETS);
+    }
 }
 
 #[test]
@@ -419,7 +429,7 @@ fn story(script: &[Step]) -> String {
             writeln!(story, "step {number}: {path} vanishes").expect("a string takes everything");
         }
         for drop in &step.drops {
-            let modified = crate::model_feed::format_moment(drop.modified);
+            let modified = feed::format_moment(drop.modified);
             let bytes = shown(&drop.file.bytes.escape_ascii().to_string().replace("\\n", "\n"));
             writeln!(story, "step {number}: {} of {modified}:\n{bytes}", drop.path).expect("a string takes everything");
         }

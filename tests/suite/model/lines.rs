@@ -1,8 +1,8 @@
 //! Lines of the model: which stored line a row of a file is, where its record may lack rows.
 
-use crate::model_feed::{Column, Feed, Kind, Value};
-use crate::model_file::Row;
-use crate::model_state::Stored;
+use crate::model::feed::{Column, Feed, Kind, Value};
+use crate::model::file::Row;
+use crate::model::state::Stored;
 use std::collections::BTreeSet;
 
 /// Where lines belong among the stored ones when some may be missing: the same, else the one most like it, else behind them.

@@ -1,7 +1,7 @@
 //! Files of the model: records written as an export, in any of its forms and with any of its faults, beside what they
 //! mean.
 
-use crate::model_feed::{Column, Feed, KEYS, Value};
+use crate::model::feed::{Column, Feed, KEYS, Value};
 use fastrand::Rng;
 use std::collections::BTreeMap;
 

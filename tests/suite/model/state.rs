@@ -1,8 +1,8 @@
 //! The model: what the tables of one market must hold after its files, written from the contract alone.
 
-use crate::model_feed::{CURRENCIES, DAY_MS, Feed, STATUSES, TASK_STATUSES, Value};
-use crate::model_file::{File, Row};
-use crate::model_lines::{columns_of, places, stem};
+use crate::model::feed::{CURRENCIES, DAY_MS, Feed, STATUSES, TASK_STATUSES, Value};
+use crate::model::file::{File, Row};
+use crate::model::lines::{columns_of, places, stem};
 use crate::shop::{Item, Order, Shop, Task};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 

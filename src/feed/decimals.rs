@@ -1,0 +1,225 @@
+//! Decimals: which sign stands before the decimals of each column of a file. A declaration says so, or what earlier files
+//! proved, or the file's own values; where nothing does, nothing is guessed.
+
+use crate::feed::dataset::Dataset;
+use crate::feed::inference::{Evidence, Inference};
+use crate::feed::layout::{Layout, LayoutColumn};
+use crate::feed::number_form::NumberForm;
+use crate::values::number::{DecimalSign, Decimals};
+use serde::{Deserialize, Serialize};
+
+/// What the values of one column show, while a file is looked at.
+#[derive(Clone, Debug)]
+pub struct Observer {
+    /// Its index in the layout.
+    pub column: usize,
+    /// What it holds, where the data decides that.
+    pub inference: Option<Inference>,
+    /// How its numbers are written.
+    pub evidence: Evidence,
+}
+
+impl Observer {
+    /// Of a column that holds numbers, or may.
+    pub fn of(column: usize, layout_column: &LayoutColumn) -> Option<Self> {
+        let inference = layout_column.inference();
+        let is_wanted = inference.is_some() || layout_column.holds_numbers();
+        is_wanted.then(|| Self { column, inference, evidence: Evidence::default() })
+    }
+
+    /// Takes a value that is not a null token into account; only a row that fits as it stands proves anything.
+    pub fn observe(&mut self, value: &str, is_json_number: bool, is_proof: bool, column: &LayoutColumn) {
+        if is_proof && !is_json_number && self.inference.as_ref().is_none_or(Inference::is_numeric) {
+            self.evidence.observe(value, &column.rules);
+        }
+        if let Some(inference) = &mut self.inference {
+            inference.observe(value, is_json_number);
+        }
+    }
+
+    /// Whether its values count as numbers: one word makes a column that nobody declared no witness.
+    fn is_witness(&self) -> bool {
+        self.inference.as_ref().is_none_or(Inference::has_numbers)
+    }
+
+    /// What its values prove.
+    fn proof(&self) -> Proof {
+        let counts = [DecimalSign::Point, DecimalSign::Comma].map(|sign| self.evidence.count(sign));
+        match counts {
+            _ if !self.is_witness() => Proof::Nothing,
+            [0, 0] => Proof::Nothing,
+            [_, 0] => Proof::Of(DecimalSign::Point),
+            [0, _] => Proof::Of(DecimalSign::Comma),
+            _ => Proof::OfBoth,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Proof {
+    Nothing,
+    Of(DecimalSign),
+    OfBoth,
+}
+
+impl Proof {
+    const fn includes(self, sign: DecimalSign) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Of(DecimalSign::Point) => matches!(sign, DecimalSign::Point),
+            Self::Of(DecimalSign::Comma) => matches!(sign, DecimalSign::Comma),
+            Self::OfBoth => true,
+        }
+    }
+}
+
+/// How the numbers of a file are read; kept with its survey.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NumberReadings {
+    /// Of each column how `.` and `,` are read.
+    pub decimals: Vec<Decimals>,
+    /// Columns with two currencies, none of whose amounts are believed.
+    pub two_currencies: Vec<usize>,
+    /// Whether only this file says how some of its values are read: the same text may mean something else in the next one.
+    pub is_of_file: bool,
+    /// What the file is the first to prove, by column.
+    #[serde(skip)]
+    pub proved: Vec<(String, NumberForm)>,
+    /// Why its numbers are not what they are said to be.
+    #[serde(skip)]
+    pub contradiction: Option<Contradiction>,
+}
+
+/// Values that prove the other sign than the one that their columns are read by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contradiction {
+    /// How many prove the sign that is expected, and how many the other.
+    pub counts: [u64; 2],
+    /// The sign that is expected of most of them.
+    pub expected: DecimalSign,
+    /// The file that proved it; `None` where it is declared.
+    pub proved_by: Option<i64>,
+    /// A column and value that prove the other.
+    pub example: (String, String),
+}
+
+impl NumberReadings {
+    /// Gives the columns of a layout their readings.
+    pub fn apply(&self, layout: &mut Layout) {
+        for (column, decimals) in layout.columns.iter_mut().zip(&self.decimals) {
+            column.rules.decimals = *decimals;
+        }
+        for &column in &self.two_currencies {
+            if let Some(column) = layout.columns.get_mut(column) {
+                column.has_two_currencies = true;
+            }
+        }
+    }
+}
+
+/// Decides how every column is read, and what it holds.
+pub fn settle(layout: &mut Layout, observers: &[Observer], delimiter: Option<u8>, dataset: &Dataset) -> NumberReadings {
+    let is_settled = |observer: &&Observer| layout.columns[observer.column].rules.decimals != Decimals::Either;
+    let (known, unknown): (Vec<&Observer>, Vec<&Observer>) = observers.iter().partition(is_settled);
+    let earlier =
+        known.iter().filter_map(|observer| dataset.number_form(&layout.columns[observer.column].name)?.decimal);
+    let earlier: Vec<Proof> = earlier.map(Proof::Of).collect();
+    let own: Vec<Proof> = unknown.iter().map(|observer| observer.proof()).collect();
+    let by_others = |index: usize, sign: DecimalSign| {
+        let others = own.iter().enumerate().filter(|(other, _)| *other != index).map(|(_, proof)| proof);
+        others.chain(&earlier).any(|proof| proof.includes(sign))
+    };
+    let mut readings = NumberReadings {
+        contradiction: contradiction(&known, layout, dataset),
+        decimals: layout.columns.iter().map(|column| column.rules.decimals).collect(),
+        ..NumberReadings::default()
+    };
+    for (index, (observer, proof)) in unknown.iter().zip(&own).enumerate() {
+        let [point, comma] = [DecimalSign::Point, DecimalSign::Comma].map(|sign| by_others(index, sign));
+        readings.decimals[observer.column] = match proof {
+            Proof::Of(DecimalSign::Comma) if delimiter == Some(b',') && point => Decimals::Neither,
+            Proof::Of(sign) => (*sign).into(),
+            Proof::OfBoth => Decimals::Neither,
+            Proof::Nothing if point && !comma => Decimals::PointOnly,
+            Proof::Nothing if comma && !point => Decimals::Comma,
+            Proof::Nothing => Decimals::Open,
+        };
+    }
+    // A column without values is read as the others are, should rows of other files bring it some.
+    for decimals in readings.decimals.iter_mut().filter(|decimals| **decimals == Decimals::Either) {
+        *decimals = Decimals::Open;
+    }
+    for observer in observers {
+        let column = &mut layout.columns[observer.column];
+        let decimals = readings.decimals[observer.column];
+        if let Some(inference) = &observer.inference {
+            column.kind = inference.kind(decimals);
+        }
+        if observer.inference.is_none() && observer.evidence.has_two_currencies {
+            readings.two_currencies.push(observer.column);
+        }
+        readings.proved.extend(newly_proved(observer, column, decimals, dataset));
+    }
+    let is_undecided = |observer: &&&Observer| match readings.decimals[observer.column] {
+        Decimals::Point | Decimals::Comma => observer.proof() == Proof::Nothing,
+        _ => true,
+    };
+    readings.is_of_file = unknown.iter().filter(is_undecided).any(|observer| observer.evidence.has_separators);
+    let symbol = layout.columns.iter().any(LayoutColumn::is_currency_symbol);
+    if symbol {
+        // Each row says itself which of them is right.
+        readings.two_currencies.clear();
+    }
+    readings.is_of_file |= !readings.two_currencies.is_empty();
+    readings.apply(layout);
+    readings
+}
+
+/// What a column shows that no earlier file has shown.
+fn newly_proved(
+    observer: &Observer,
+    column: &LayoutColumn,
+    decimals: Decimals,
+    dataset: &Dataset,
+) -> Option<(String, NumberForm)> {
+    if !column.holds_numbers() {
+        return None;
+    }
+    let known = dataset.number_form(&column.name);
+    let is_open = dataset.declared_decimal(&column.name).is_none() && known.is_none_or(|form| form.decimal.is_none());
+    let proof = observer.proof();
+    let decimal = match (decimals, proof) {
+        (Decimals::Point | Decimals::Comma, Proof::Of(sign)) if is_open => Some(sign),
+        _ => None,
+    };
+    let currency = observer.inference.as_ref().and_then(Inference::currency).map(str::to_owned);
+    let currency = currency.filter(|_| known.is_none_or(|form| form.currency.is_none()));
+    (decimal.is_some() || currency.is_some())
+        .then(|| (column.name.clone(), NumberForm { decimal, currency, file_id: 0 }))
+}
+
+/// Whether more values prove the other sign than the one that their columns are read by.
+fn contradiction(known: &[&Observer], layout: &Layout, dataset: &Dataset) -> Option<Contradiction> {
+    let mut counts = [0, 0];
+    let mut worst: Option<(u64, Contradiction)> = None;
+    for observer in known.iter().filter(|observer| observer.is_witness()) {
+        let column = &layout.columns[observer.column];
+        let expected = match column.rules.decimals {
+            Decimals::Point => DecimalSign::Point,
+            Decimals::Comma => DecimalSign::Comma,
+            _ => continue,
+        };
+        let against = observer.evidence.count(expected.other());
+        counts[0] += observer.evidence.count(expected);
+        counts[1] += against;
+        let Some(value) = observer.evidence.first(expected.other()) else { continue };
+        if worst.as_ref().is_none_or(|(most, _)| against > *most) {
+            let is_declared = dataset.declared_decimal(&column.name).is_some();
+            let proved_by = dataset.number_form(&column.name).filter(|_| !is_declared).map(|form| form.file_id);
+            let example = (column.raw_name.clone(), value.to_owned());
+            worst = Some((against, Contradiction { counts, expected, proved_by, example }));
+        }
+    }
+    let (_, contradiction) = worst.filter(|_| counts[1] > counts[0])?;
+    Some(Contradiction { counts, ..contradiction })
+}

@@ -1,0 +1,263 @@
+//! Tables as shops would write them: in some dialect, locale and style of currencies, with what each cell means.
+
+use fastrand::Rng;
+
+/// What a cell means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    /// Nothing.
+    Nothing,
+    /// A number, as digits with a point before decimals and no zeros at its ends.
+    Number(String),
+    /// Something that is no number, such as a list of ids.
+    Other,
+}
+
+/// A cell as it is written.
+#[derive(Clone, Debug)]
+pub struct Written {
+    /// Its text.
+    pub text: String,
+    /// What it means.
+    pub meaning: Meaning,
+    /// Whether it is a number of JSON.
+    pub is_json_number: bool,
+}
+
+/// A file, and what its cells mean.
+#[derive(Clone, Debug)]
+pub struct WrittenTable {
+    /// `csv` or `json`.
+    pub extension: &'static str,
+    /// The file.
+    pub text: String,
+    /// Names of the columns after the key.
+    pub columns: Vec<String>,
+    /// Of each row its cells after the key.
+    pub rows: Vec<Vec<Written>>,
+}
+
+/// How whoever wrote the tables writes numbers.
+#[derive(Clone, Debug)]
+pub struct Locale {
+    decimal: char,
+    /// What stands between groups of thousands, if anything.
+    group: Option<char>,
+    delimiter: char,
+    currency: Option<&'static str>,
+    is_currency_behind: bool,
+    minus: Minus,
+    is_json: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Minus {
+    Before,
+    Behind,
+    Parentheses,
+    Typographic,
+}
+
+/// What the values of a column are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Content {
+    Whole,
+    Money,
+    Weight,
+    Measure,
+    Long,
+    Id,
+    Phone,
+    Version,
+    Magnitude,
+    Word,
+    Empty,
+    Mixed,
+    TwoCurrencies,
+}
+
+impl Locale {
+    /// Any.
+    pub fn any(random: &mut Rng) -> Self {
+        let decimal = if random.bool() { '.' } else { ',' };
+        let groups: &[Option<char>] = match decimal {
+            '.' => &[None, Some(','), Some(','), Some('\''), Some(' '), Some('\u{a0}'), Some('\u{2009}')],
+            _ => &[None, Some('.'), Some('.'), Some('’'), Some(' '), Some('\u{202f}')],
+        };
+        Self {
+            decimal,
+            group: groups[random.usize(..groups.len())],
+            delimiter: [',', ';', '\t', '|'][random.usize(..4)],
+            currency: [None, None, Some("₦"), Some("$"), Some("€"), Some("KSh"), Some("Rs."), Some("NGN")]
+                [random.usize(..8)],
+            is_currency_behind: random.bool(),
+            minus: [Minus::Before, Minus::Behind, Minus::Parentheses, Minus::Typographic][random.usize(..4)],
+            is_json: random.u8(..4) == 0,
+        }
+    }
+
+    /// A number of that many decimals.
+    fn number(&self, random: &mut Rng, digits: usize, places: usize) -> Written {
+        let whole = random.u64(..10_u64.pow(u32::try_from(digits).expect("few"))).to_string();
+        let fraction: String = (0..places).map(|_| char::from(b'0' + random.u8(..10))).collect();
+        let is_negative = random.u8(..6) == 0 && format!("{whole}{fraction}").bytes().any(|digit| digit != b'0');
+        let kept = fraction.trim_end_matches('0');
+        let point = if kept.is_empty() { "" } else { "." };
+        let sign = if is_negative { "-" } else { "" };
+        let meaning = Meaning::Number(format!("{sign}{whole}{point}{kept}"));
+        if self.is_json && random.bool() {
+            let point = if places > 0 { "." } else { "" };
+            return Written { text: format!("{sign}{whole}{point}{fraction}"), meaning, is_json_number: true };
+        }
+        let is_grouped = random.u8(..3) > 0;
+        let mut text = match self.group.filter(|_| is_grouped) {
+            Some(group) => grouped(&whole, group),
+            None => whole,
+        };
+        if places > 0 {
+            text.push(self.decimal);
+            text.push_str(&fraction);
+        }
+        let signed = match (is_negative, self.minus) {
+            (false, _) => text,
+            (true, Minus::Before) => format!("-{text}"),
+            (true, Minus::Behind) => format!("{text}-"),
+            (true, Minus::Parentheses) => format!("({text})"),
+            (true, Minus::Typographic) => format!("\u{2212}{text}"),
+        };
+        Written { text: signed, meaning, is_json_number: false }
+    }
+
+    fn amount(&self, random: &mut Rng, currency: Option<&str>) -> Written {
+        let (digits, places) = (random.usize(1..8), [0, 2, 2, 2, 3][random.usize(..5)]);
+        let number = self.number(random, digits, places);
+        let (Some(currency), false) = (currency, number.is_json_number) else { return number };
+        let text = match self.is_currency_behind {
+            true => format!("{} {currency}", number.text),
+            false => format!("{currency} {}", number.text),
+        };
+        Written { text, ..number }
+    }
+
+    fn cell(&self, random: &mut Rng, content: Content) -> Written {
+        let other = |text: String| Written { text, meaning: Meaning::Other, is_json_number: false };
+        if content == Content::Empty || random.u8(..12) == 0 {
+            let text = ["", "-", "null", "N/A"][random.usize(..4)].to_owned();
+            return Written { text, meaning: Meaning::Nothing, is_json_number: false };
+        }
+        match content {
+            Content::Empty => unreachable!("handled above"),
+            Content::Whole => {
+                let digits = random.usize(1..8);
+                self.number(random, digits, 0)
+            }
+            Content::Money => self.amount(random, self.currency),
+            Content::TwoCurrencies => {
+                let currency = [Some("₦"), Some("KSh")][random.usize(..2)];
+                let writer = Self { is_json: false, ..self.clone() };
+                writer.amount(random, currency)
+            }
+            Content::Weight => self.number(random, 1, 3),
+            Content::Measure => {
+                let (digits, places) = (random.usize(1..4), random.usize(4..9));
+                self.number(random, digits, places)
+            }
+            Content::Long => {
+                let (digits, places) = (random.usize(12..19), random.usize(..7));
+                self.number(random, digits, places)
+            }
+            Content::Id => other(format!("{:05}", random.u32(..1000))),
+            Content::Phone => other(format!("+2547{:08}", random.u32(..100_000_000))),
+            Content::Version => other(format!("{}.{}.{}", random.u8(..9), random.u8(..20), random.u8(..9))),
+            Content::Magnitude => {
+                let (number, letters) = (self.number(random, 2, 1).text, ["M", "k", " CR", " kg", "%", "E5"]);
+                other(format!("{number}{}", letters[random.usize(..letters.len())]))
+            }
+            Content::Word => other(["no 5", "TOP 10", "soon", "12 - 15", "1/2"][random.usize(..5)].to_owned()),
+            Content::Mixed => {
+                let contents = [Content::Whole, Content::Weight, Content::Money, Content::Word, Content::Id];
+                let content = contents[random.usize(..contents.len())];
+                self.cell(random, content)
+            }
+        }
+    }
+
+    /// A table of numbers and of what looks like some.
+    pub fn table(&self, random: &mut Rng, key: &str, names: &[&str]) -> WrittenTable {
+        const CONTENTS: [Content; 18] = [
+            Content::Whole,
+            Content::Whole,
+            Content::Money,
+            Content::Money,
+            Content::Money,
+            Content::Weight,
+            Content::Weight,
+            Content::Measure,
+            Content::Long,
+            Content::Id,
+            Content::Phone,
+            Content::Version,
+            Content::Magnitude,
+            Content::Word,
+            Content::Empty,
+            Content::Mixed,
+            Content::Mixed,
+            Content::TwoCurrencies,
+        ];
+        let contents: Vec<Content> = names.iter().map(|_| CONTENTS[random.usize(..CONTENTS.len())]).collect();
+        let mut rows: Vec<Vec<Written>> = (0..random.usize(1..8))
+            .map(|_| contents.iter().map(|&content| self.cell(random, content)).collect())
+            .collect();
+        for column in 0..names.len() {
+            let has = |currency: &str| rows.iter().any(|row| row[column].text.contains(currency));
+            if ["₦", "KSh"].into_iter().filter(|currency| has(currency)).count() == 2 {
+                // Which of the two an amount is in, no number says.
+                let cells = rows.iter_mut().map(|row| &mut row[column]);
+                cells.filter(|cell| cell.meaning != Meaning::Nothing).for_each(|cell| cell.meaning = Meaning::Other);
+            }
+        }
+        let columns: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+        let text = if self.is_json { json(key, &columns, &rows) } else { self.csv(random, key, &columns, &rows) };
+        WrittenTable { extension: if self.is_json { "json" } else { "csv" }, text, columns, rows }
+    }
+
+    fn csv(&self, random: &mut Rng, key: &str, columns: &[String], rows: &[Vec<Written>]) -> String {
+        let quotes_all = random.u8(..3) == 0;
+        let line = |cells: Vec<&str>| {
+            let quoted = cells.into_iter().map(|cell| match quotes_all || cell.contains(self.delimiter) {
+                true => format!("\"{cell}\""),
+                false => cell.to_owned(),
+            });
+            quoted.collect::<Vec<_>>().join(&self.delimiter.to_string())
+        };
+        let mut lines = vec![line(std::iter::once(key).chain(columns.iter().map(String::as_str)).collect())];
+        for (number, row) in rows.iter().enumerate() {
+            let own_key = format!("k{number}");
+            let cells = std::iter::once(own_key.as_str()).chain(row.iter().map(|cell| cell.text.as_str()));
+            lines.push(line(cells.collect()));
+        }
+        lines.join("\n") + "\n"
+    }
+}
+
+fn json(key: &str, columns: &[String], rows: &[Vec<Written>]) -> String {
+    let text = |text: &str| serde_json::Value::from(text).to_string();
+    let objects = rows.iter().enumerate().map(|(number, row)| {
+        let cells = columns.iter().zip(row).map(|(column, cell)| match cell.is_json_number {
+            true => format!("{}: {}", text(column), cell.text),
+            false => format!("{}: {}", text(column), text(&cell.text)),
+        });
+        let key = format!("{}: {}", text(key), text(&format!("k{number}")));
+        format!("{{{}}}", std::iter::once(key).chain(cells).collect::<Vec<_>>().join(", "))
+    });
+    format!("[{}]", objects.collect::<Vec<_>>().join(",\n"))
+}
+
+/// Digits in groups of three.
+fn grouped(digits: &str, group: char) -> String {
+    let first = digits.len() % 3;
+    let (head, tail) = digits.split_at(first);
+    let groups = tail.as_bytes().chunks(3).map(|three| String::from_utf8_lossy(three).into_owned());
+    let head = (!head.is_empty()).then(|| head.to_owned());
+    head.into_iter().chain(groups).collect::<Vec<_>>().join(&group.to_string())
+}
