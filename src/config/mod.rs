@@ -115,8 +115,8 @@ pub struct Config {
     pub archive_dir: PathBuf,
     /// Largest share of rejected rows, in percent. A file with a larger share is quarantined.
     pub rejects_max_percent: f64,
-    /// Largest share of a declared column's values that may not fit its type, in percent. A file with
-    /// more of them is quarantined.
+    /// Largest share of a declared column's values that may not fit its type, in percent. A file
+    /// with more of them is quarantined.
     pub rescued_max_percent: f64,
     /// Largest share of a market's records that a file may delete, in percent. A larger deletion
     /// waits for approval.

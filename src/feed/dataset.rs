@@ -1,9 +1,10 @@
 //! Dataset: one validated feed. What kind of file it is, how its paths look, which columns it has, and
 //! which tables they go to. Made from the profile by `config`, never from anywhere else.
 
-use crate::feed::encoding::{Encoding, one_or_several};
+use crate::feed::encoding::{Encoding, encodings, one_or_several};
 use crate::feed::layout::{column_name, declared_name, shortened};
 use crate::feed::number_form::{ColumnSettings, NumberForm, NumberForms, column_currencies, column_decimals, decimal};
+use crate::feed::row_format::{delimiter, quote};
 use crate::feed::words::{one_of, one_of_or_none};
 use crate::values::cell::{NullTokens, hex};
 use crate::values::currency::{Currencies, CurrencyCodes};
@@ -105,8 +106,8 @@ pub struct DatasetSettings {
     /// Patterns of its paths, with the groups `market` and, optionally, `date`.
     #[serde(default)]
     pub paths: Vec<String>,
-    /// Names that all stand in the header of its files: they tell such a file where no path does, and the header from what stands
-    /// above it.
+    /// Names that all stand in the header of its files: they tell such a file where no path does,
+    /// and the header from what stands above it.
     #[serde(default)]
     pub header_has: Vec<String>,
     /// Whether files are whole exports.
@@ -142,7 +143,8 @@ pub struct DatasetSettings {
     /// Share of a market's records above which their deletion waits for approval; else the configuration's.
     #[serde(default)]
     pub deletes_max_percent: Option<f64>,
-    /// Share of a column's values above which a file is refused for those that do not fit it; else the configuration's.
+    /// Share of a column's values above which a file is refused for those that do not fit it; else
+    /// the configuration's.
     #[serde(default)]
     pub rescued_max_percent: Option<f64>,
     /// What becomes of values that do not fit their column; unset, declared columns rescue and found ones widen.
@@ -157,7 +159,8 @@ pub struct DatasetSettings {
     /// Column to the pattern of its values, for the repair of shifted rows.
     #[serde(default)]
     pub forms: BTreeMap<String, String>,
-    /// How characters are written as bytes, one or several that are tried in turn; `auto` or nothing: each file says so itself.
+    /// How characters are written as bytes, one or several that are tried in turn; `auto` or
+    /// nothing: each file says so itself.
     #[serde(default, deserialize_with = "one_or_several")]
     pub encoding: Vec<String>,
     /// What stands between the cells of a CSV file; `auto` or nothing: each file says so itself.
@@ -194,7 +197,8 @@ pub struct Dataset {
     pub deletes: Deletes,
     /// Share of a market's records above which their deletion waits for approval, in percent.
     pub deletes_max_percent: Option<f64>,
-    /// Share of a column's values above which a file is refused for those that do not fit it, in percent.
+    /// Share of a column's values above which a file is refused for those that do not fit it, in
+    /// percent.
     pub rescued_max_percent: Option<f64>,
     /// Which of several rows with one key counts, where records have no lines.
     pub repeated_keys: RepeatedKeys,
@@ -566,40 +570,6 @@ impl Template {
 
 fn declared_names(names: &[String]) -> HashSet<String> {
     names.iter().map(|name| declared_name(name)).collect()
-}
-
-fn encodings(dataset: &str, labels: &[String]) -> Result<Vec<Encoding>, String> {
-    if let [] | [_] = labels
-        && labels.iter().all(|label| matches!(label.as_str(), "" | "auto"))
-    {
-        return Ok(Vec::new());
-    }
-    let encoding = |label: &String| {
-        Encoding::of_label(label).ok_or_else(|| {
-            format!(
-                "datasets.{dataset}.encoding: `{label}` is neither `auto` nor an encoding of the WHATWG standard, such as utf-8, \
-                 windows-1252, windows-1250, windows-1254, iso-8859-15, shift_jis, gbk"
-            )
-        })
-    };
-    labels.iter().map(encoding).collect()
-}
-
-fn delimiter(dataset: &str, text: &str) -> Result<Option<u8>, String> {
-    match text.as_bytes() {
-        b"" | b"auto" => Ok(None),
-        b"tab" => Ok(Some(b'\t')),
-        &[byte] if byte == b'\t' || (byte.is_ascii_punctuation() && !matches!(byte, b'"' | b'\'')) => Ok(Some(byte)),
-        _ => Err(format!("datasets.{dataset}.delimiter: `{text}` is neither `auto`, `tab` nor one sign such as `;`")),
-    }
-}
-
-fn quote(dataset: &str, text: &str) -> Result<Option<u8>, String> {
-    match text.as_bytes() {
-        b"" | b"auto" => Ok(None),
-        &[byte @ (b'"' | b'\'')] => Ok(Some(byte)),
-        _ => Err(format!("datasets.{dataset}.quote: `{text}` is neither `auto`, `\"` nor `'`")),
-    }
 }
 
 fn pattern(dataset: &str, key: &str, text: &str) -> Result<Regex, String> {

@@ -55,6 +55,28 @@ impl<'de> Deserialize<'de> for Encoding {
     }
 }
 
+/// The encodings that a dataset names, to be tried in turn; none for `auto`.
+///
+/// # Errors
+///
+/// Names the label that is none.
+pub fn encodings(dataset: &str, labels: &[String]) -> Result<Vec<Encoding>, String> {
+    if let [] | [_] = labels
+        && labels.iter().all(|label| matches!(label.as_str(), "" | "auto"))
+    {
+        return Ok(Vec::new());
+    }
+    let encoding = |label: &String| {
+        Encoding::of_label(label).ok_or_else(|| {
+            format!(
+                "datasets.{dataset}.encoding: `{label}` is neither `auto` nor an encoding of the WHATWG standard, such as utf-8, \
+                 windows-1252, windows-1250, windows-1254, iso-8859-15, shift_jis, gbk"
+            )
+        })
+    };
+    labels.iter().map(encoding).collect()
+}
+
 /// One text, or a list of texts.
 ///
 /// # Errors

@@ -32,8 +32,8 @@ pub(crate) fn mark_column(dataset: &Dataset, shapes: &Shapes) -> Option<SchemaCh
 }
 
 impl Tables {
-    /// The next keys of a market's records after a key, in order, without those of the other datasets that write to the table, and
-    /// without marked ones where records are marked.
+    /// The next keys of a market's records after a key, in order, without those of the other
+    /// datasets that write to the table, and without marked ones where records are marked.
     ///
     /// # Errors
     ///
@@ -59,7 +59,8 @@ impl Tables {
         Ok(texts(&self.db.connection, &query).await?)
     }
 
-    /// The next keys, after a key and in order, of a market's records that other datasets wrote last.
+    /// The next keys, after a key and in order, of a market's records that other datasets wrote
+    /// last.
     ///
     /// # Errors
     ///

@@ -9,7 +9,7 @@ use crate::feed::encoding::Encoding;
 use crate::feed::layout::declared_name;
 use crate::feed::row_format::{Dialect, RowFormat};
 use crate::source::rows::cells::{Cell, Split, split_row};
-use crate::source::rows::csv::{HEADER_ROWS_MAX, MARK, hint};
+use crate::source::rows::header::{HEADER_ROWS_MAX, MARK, hint};
 use crate::source::text::compression::Compression;
 use crate::source::text::content::{BLOCK_BYTES, Content, Window};
 use serde::{Deserialize, Serialize};

@@ -298,7 +298,7 @@ pub(crate) fn rows_at<'a>(
         RowFormat::Json => Rows::Json(JsonRows::resuming(window, dataset, layout, limits, number)),
         RowFormat::Csv(dialect) => {
             if offset == 0 {
-                crate::source::rows::csv::read_header(&mut window, dialect, dataset)?;
+                crate::source::rows::header::read_header(&mut window, dialect, dataset)?;
             }
             let key = layout.key();
             Rows::Csv(CsvRows::new(window, dialect, layout, dataset, key, limits.field_bytes_max, number))

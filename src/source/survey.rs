@@ -3,14 +3,15 @@
 
 use crate::config::Limits;
 use crate::error::SyncError;
-use crate::feed::dataset::{Dataset, OnTypeChange, RepeatedKeys};
+use crate::feed::dataset::{Dataset, OnTypeChange};
 use crate::feed::decimals::{NumberReadings, Observer, settle};
 use crate::feed::layout::{Layout, LayoutColumn, Role, Shapes};
 use crate::feed::row_format::{Dialect, RowFormat};
 use crate::source::format::{Format, find_row_format, is_document};
-use crate::source::rows::cells::split_row;
-use crate::source::rows::csv::{CsvRows, read_header};
+use crate::source::repeated_keys::check_repeated;
+use crate::source::rows::csv::CsvRows;
 use crate::source::rows::fits::Fits;
+use crate::source::rows::header::read_header;
 use crate::source::rows::json::JsonRows;
 use crate::source::rows::{Fault, Form, RowRef, Rows};
 use crate::source::seen_keys::{Scattered, SeenKeys, key_hash};
@@ -21,7 +22,6 @@ use crate::source::unchanged::skips::{Candidates, IndexPlace, Skips};
 use entity::Kind;
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
-use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 /// Rows at fault that a refusal names: enough to see whether all have the same fault.
 const FIRST_FAULTS_MAX: usize = 3;
@@ -104,8 +104,8 @@ pub fn survey_with(
     let is_settled = |column: &LayoutColumn| dataset.number_rules(&column.name).decimals == column.rules.decimals;
     let has_strict = layout.columns.iter().any(LayoutColumn::is_strict);
     let has_new_readings = !layout.columns.iter().all(is_settled);
-    // What the shape of a row and the kinds of columns say of each other: the rows that fit by their count say the kinds, and
-    // those say what the others are.
+    // What the shape of a row and the kinds of columns say of each other: the rows that fit by
+    // their count say the kinds, and those say what the others are.
     let has_new_kinds = layout.columns.iter().any(|column| is_new(column, dataset, shapes));
     let is_too_early = match survey.has_odd_rows {
         true => has_new_readings || has_new_kinds,
@@ -144,7 +144,8 @@ struct Found {
     numbers: NumberReadings,
     /// What each column holds.
     kinds: Vec<Option<Kind>>,
-    /// Whether rows that do not fit by their count are asked for the kinds of columns that no other row says.
+    /// Whether rows that do not fit by their count are asked for the kinds of columns that no other
+    /// row says.
     asks_odd_rows: bool,
 }
 
@@ -200,7 +201,9 @@ fn look(
                 Ok(Rows::Json(JsonRows::resuming(window, dataset, &layout, limits, 0)))
             };
             tally.look_again(again, limits)?;
-            tally.check_repeated(again, format.rows, dataset, &layout)?;
+            if tally.may_have_repeated_keys() {
+                check_repeated(&mut again()?, &tally.seen, format.rows, dataset, &layout)?;
+            }
             Ok((tally.finish(format, &layout, content, limits), layout, Skips::default()))
         }
         RowFormat::Csv(dialect) => {
@@ -218,7 +221,8 @@ fn look(
                 Some(Found { asks_odd_rows: true, .. }) => rows.observing_odd_rows(),
                 Some(_) => rows,
             };
-            // What an index knows was counted when it was made; counting it again would cost more than the rest of the look.
+            // What an index knows was counted when it was made; counting it again would cost more
+            // than the rest of the look.
             let rows = if known.is_none() { rows.counting_fits() } else { rows };
             let mut rows = Rows::Csv(rows);
             let mut candidates = known.as_ref().map(|(_, index)| Candidates::new(index));
@@ -229,7 +233,9 @@ fn look(
             let observers = rows.into_observers();
             let again = || Ok(Rows::Csv(csv_rows(content, dialect, &layout, dataset, limits)?));
             tally.look_again(again, limits)?;
-            tally.check_repeated(again, format.rows, dataset, &layout)?;
+            if tally.may_have_repeated_keys() {
+                check_repeated(&mut again()?, &tally.seen, format.rows, dataset, &layout)?;
+            }
             tally.numbers = settled(&mut layout, &observers, Some(dialect.delimiter), dataset, found);
             let mut survey = tally.finish(format, &layout, content, limits);
             survey.fits = fits.unwrap_or_default();
@@ -333,29 +339,6 @@ fn check_scattered(rows: &mut Rows<'_>, suspects: &HashSet<u64>, limits: &Limits
         check_record(key, *size, row.number, limits)?;
     }
     Ok(())
-}
-
-/// Digest of what a row's cells hold, however they are quoted and whatever stands for no value in them.
-fn content_hash(row: &RowRef<'_>, format: RowFormat, dataset: &Dataset, layout: &Layout) -> u64 {
-    let bytes = match &row.form {
-        Form::Rewritten { bytes, .. } => bytes,
-        _ => row.raw,
-    };
-    let RowFormat::Csv(dialect) = format else {
-        // Without the white space between members.
-        let object: Option<serde_json::Value> = serde_json::from_slice(bytes).ok();
-        return object.map_or_else(|| xxh3_64(bytes), |object| xxh3_64(object.to_string().as_bytes()));
-    };
-    let (mut cells, mut hasher) = (Vec::new(), Xxh3::new());
-    split_row(bytes, true, dialect, &mut cells);
-    for (&cell, column) in cells.iter().zip(&layout.columns) {
-        let text = String::from_utf8_lossy(cell.bytes(bytes));
-        let text = dialect.unquoted(&text, cell);
-        let text = if dataset.null_tokens.matches(&text) || column.role == Role::Padding { "" } else { &*text };
-        hasher.update(&(text.len() as u64).to_le_bytes());
-        hasher.update(text.as_bytes());
-    }
-    hasher.digest()
 }
 
 /// Counts over all rows.
@@ -569,44 +552,9 @@ impl Tally {
         Ok(())
     }
 
-    /// Refuses a file in which a key that is to be one stands in rows that differ.
-    fn check_repeated<'a>(
-        &self,
-        rows: impl Fn() -> Result<Rows<'a>, SyncError>,
-        format: RowFormat,
-        dataset: &Dataset,
-        layout: &Layout,
-    ) -> Result<(), SyncError> {
-        let is_asked = dataset.lines.is_none()
-            && !dataset.is_keyless()
-            && dataset.repeated_keys == RepeatedKeys::Quarantine
-            && !layout.is_correction();
-        if !is_asked || !(self.has_repeated_runs || self.seen.has_scattered()) {
-            return Ok(());
-        }
-        // The first row of each record whose rows stand apart, and of the record above: its number, and what it holds.
-        let mut apart: HashMap<u64, (u64, u64)> = HashMap::new();
-        let mut above: Option<(u64, (u64, u64))> = None;
-        let mut rows = rows()?;
-        while let Some(row) = rows.next_row()? {
-            let Some(key) = row.key.as_ref().filter(|_| !matches!(row.form, Form::Broken(_))) else { continue };
-            let hash = key_hash(key);
-            let own = (row.number, content_hash(&row, format, dataset, layout));
-            let first = match above {
-                Some((above_hash, first)) if above_hash == hash => first,
-                _ if self.seen.is_scattered(hash) => *apart.entry(hash).or_insert(own),
-                _ => own,
-            };
-            if first.1 != own.1 {
-                return Err(SyncError::damaged(format!(
-                    "the key `{key}` stands in rows {} and {}, which differ: if the last or the first one counts, set \
-                     `repeated_keys = \"last\"` or `\"first\"` of dataset {}; if rows are lines of a record, set `lines_table`",
-                    first.0, own.0, dataset.name
-                )));
-            }
-            above = Some((hash, first));
-        }
-        Ok(())
+    /// Whether any key stands in several rows.
+    fn may_have_repeated_keys(&self) -> bool {
+        self.has_repeated_runs || self.seen.has_scattered()
     }
 
     /// Counts the rows of faulty records wherever they stand, once every fault is known.

@@ -1,5 +1,6 @@
-//! Shared table: several datasets may write to one. A record belongs to the dataset of the file that last wrote it, so a file with a
-//! key that another dataset's record has in the same market is refused: one of them would overwrite the other for ever.
+//! Shared table: several datasets may write to one. A record belongs to the dataset of the file
+//! that last wrote it, so a file with a key that another dataset's record has in the same market is
+//! refused: one of them would overwrite the other for ever.
 
 use crate::error::SyncError;
 use crate::feed::dataset::Dataset;
@@ -20,7 +21,8 @@ pub(crate) async fn check_owners(
 ) -> Result<(), SyncError> {
     let others = session.config.others_of_table(dataset);
     // A file that was begun was checked, and what it wrote since is its own.
-    if others.is_empty() || dataset.is_keyless() || surveyed.file.position.is_some() {
+    let is_made = session.sink.tables.shapes().contains_key(&dataset.table);
+    if others.is_empty() || !is_made || dataset.is_keyless() || surveyed.file.position.is_some() {
         return Ok(());
     }
     let market = surveyed.file.market.as_deref().unwrap_or_default();

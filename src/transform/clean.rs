@@ -151,8 +151,9 @@ fn is_whole_identifier(identifier: &str) -> bool {
     has_identifier_length(identifier) && !is_spreadsheet_notation(identifier)
 }
 
-/// What an identifier's cell says: without the white space and the invisible characters around it, without what Excel
-/// writes to keep it text, and of `YR-11262518,0` only what the profile extracts.
+/// What an identifier's cell says: without the white space and the invisible characters around it,
+/// without what Excel writes to keep it text, and of `YR-11262518,0` only what the profile
+/// extracts.
 fn identifier<'a>(cell: &'a str, extract: Option<&Regex>) -> &'a str {
     let text = without_excel(visible(cell));
     let extracted = extract.and_then(|extract| extract.captures(text)).and_then(|captures| captures.get(1));

@@ -2,8 +2,9 @@
 
 use crate::values::cell::trimmed;
 
-/// A text without the white space and the invisible characters around it: copies from web pages and files that were put
-/// one behind the other have them, and the same identifier without them would be another one.
+/// A text without the white space and the invisible characters around it: copies from web pages and
+/// files that were put one behind the other have them, and the same identifier without them would
+/// be another one.
 pub fn visible(text: &str) -> &str {
     match text.as_bytes() {
         [first, .., last] if first.is_ascii_graphic() && last.is_ascii_graphic() => text,
@@ -11,7 +12,8 @@ pub fn visible(text: &str) -> &str {
     }
 }
 
-/// Characters without a width: soft hyphen, zero-width spaces, joiners and marks of direction, byte order mark.
+/// Characters without a width: soft hyphen, zero-width spaces, joiners and marks of direction, byte
+/// order mark.
 const fn is_invisible(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}' | '\u{feff}')
 }
@@ -25,8 +27,9 @@ pub fn without_excel(text: &str) -> &str {
     }
 }
 
-/// Whether a spreadsheet made a number of an identifier, so that digits are lost: `3.68E+29`, `4,01235E+12`, `1.23e12`, `1E+5`.
-/// An exponent without a sign and without decimals may be an identifier's own letter: `12e45678` and `1e5` are text.
+/// Whether a spreadsheet made a number of an identifier, so that digits are lost: `3.68E+29`,
+/// `4,01235E+12`, `1.23e12`, `1E+5`. An exponent without a sign and without decimals may be an
+/// identifier's own letter: `12e45678` and `1e5` are text.
 pub fn is_spreadsheet_notation(text: &str) -> bool {
     let bytes = text.as_bytes();
     // Most identifiers end the look here.

@@ -68,7 +68,8 @@ fn the_same_rows_come_out_of_every_encoding(sandbox: &Sandbox) {
 
 scenario!(other_bytes_are_read_only_where_the_usual_encodings_agree);
 fn other_bytes_are_read_only_where_the_usual_encodings_agree(sandbox: &Sandbox) {
-    // Cyrillic, Polish, Turkish, French, quotation marks, Shift_JIS, and a byte that is open in most.
+    // Cyrillic, Polish, Turkish, French, quotation marks, Shift_JIS, and a byte that is open in
+    // most.
     let undecided: [(&[u8], &str); 7] = [
         (b"\xcf\xf0\xe8\xe2\xe5\xf2, \xea\xe0\xea \xe4\xe5\xeb\xe0", "windows-1251"),
         (b"\xa3ukasz Wi\x9cniewski, Gda\xf1sk", "windows-1250"),

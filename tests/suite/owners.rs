@@ -1,4 +1,5 @@
-//! Owners: whose a record is. Keys that repeat in a file, datasets that share a table, and files that their header tells.
+//! Owners: whose a record is. Keys that repeat in a file, datasets that share a table, and files
+//! that their header tells.
 
 use crate::sandbox::{Report, Sandbox};
 use std::fs;

@@ -1,4 +1,5 @@
-//! Rescued: rows with a value that does not fit are counted and told, and a column of which most do not fit is another export.
+//! Rescued: rows with a value that does not fit are counted and told, and a column of which most do
+//! not fit is another export.
 
 use crate::sandbox::{Report, Sandbox};
 use std::fmt::Write as _;

@@ -136,7 +136,7 @@ fn a_key_that_is_none_is_a_reject(sandbox: &Sandbox) {
     let own =
         [" 0011 ", &long, &too_long, "3.68E+29", "-", "12345678901234567890", "=\"0012\"", "\u{feff}0013\u{200b}"];
     let more = ["'0014", "12e45678", "1.23e12", "\u{200b}", "=\"\"", "2E+5"];
-    let lines: Vec<String> = own.iter().chain(&more).iter().map(|key| format!("{key},en")).collect();
+    let lines: Vec<String> = own.iter().chain(&more).map(|key| format!("{key},en")).collect();
     let filler: Vec<String> = (0..80).map(|number| format!("filler{number},en")).collect();
     let rows = [vec!["Customer ID,Language".to_owned()], lines, filler].concat();
     synced(sandbox, CUSTOMERS, &rows.join("\n"));
@@ -161,7 +161,8 @@ fn a_key_that_is_none_is_a_reject(sandbox: &Sandbox) {
 
 scenario!(keys_that_look_alike_stay_apart);
 fn keys_that_look_alike_stay_apart(sandbox: &Sandbox) {
-    // Case, accents, composed or not, width, white space and what has no width inside, ligatures, emoji.
+    // Case, accents, composed or not, width, white space and what has no width inside, ligatures,
+    // emoji.
     let keys = [
         "ab",
         "AB",

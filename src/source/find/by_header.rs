@@ -1,4 +1,5 @@
-//! By header: which dataset a file belongs to that no path says it of. All names of `header_has` stand in its header.
+//! By header: which dataset a file belongs to that no path says it of. All names of `header_has`
+//! stand in its header.
 
 use crate::feed::correction::{corrected_paths, stem};
 use crate::feed::dataset::{Dataset, Route};
@@ -9,7 +10,7 @@ use crate::feed::stamp::Stamp;
 use crate::source::find::beneath::open_file;
 use crate::source::find::path_text::path_text;
 use crate::source::rows::cells::{Split, split_row};
-use crate::source::rows::csv::HEADER_ROWS_MAX;
+use crate::source::rows::header::HEADER_ROWS_MAX;
 use crate::source::text::compression::Compression;
 use crate::source::text::encoding::{Guess, Guessed, Transcoder};
 use chrono::{Datelike, NaiveDate};
@@ -23,7 +24,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Bytes of a file that are looked at: more than any header has, and what stands above it.
 const LOOKED_BYTES: u64 = 64 << 10;
 
-/// Files of which is remembered what their header said, so that no scan opens them again: an inbox of more is opened anew.
+/// Files of which is remembered what their header said, so that no scan opens them again: an inbox
+/// of more is opened anew.
 const REMEMBERED_MAX: usize = 10_000;
 
 /// Ends of names of files that are opened for it.
@@ -142,7 +144,8 @@ fn beginning(root: &Path, path: &Path, compression: Compression) -> std::io::Res
     if bytes.is_empty() { read.map(|_| bytes) } else { Ok(bytes) }
 }
 
-/// Names are told in any encoding: letters beyond ASCII of others than UTF-8 and UTF-16 match nothing.
+/// Names are told in any encoding: letters beyond ASCII of others than UTF-8 and UTF-16 match
+/// nothing.
 fn decoded(bytes: &[u8]) -> String {
     let mut guess = Guess::default();
     guess.observe(bytes);

@@ -1,7 +1,7 @@
 //! Cells: where the cells and the rows of delimited text begin and end.
 //!
-//! A quote opens a quoted cell only at the cell's start, spaces before it aside: `6" pipe` is text, `"a", "b"` are the
-//! cells a and b.
+//! A quote opens a quoted cell only at the cell's start, spaces before it aside: `6" pipe` is text,
+//! `"a", "b"` are the cells a and b.
 
 use crate::feed::row_format::Dialect;
 use memchr::{memchr, memchr2, memchr3};
@@ -37,7 +37,8 @@ pub enum Split {
         end: usize,
         /// Bytes of the row with its line end; 0 only where nothing is left.
         next: usize,
-        /// Whether spaces stand between a delimiter and the quote after it, which no decoder of CSV takes.
+        /// Whether spaces stand between a delimiter and the quote after it, which no decoder of CSV
+        /// takes.
         is_spaced: bool,
     },
     /// A quoted cell never closes, or goes on after its closing quote: the row ends at its first line end.

@@ -5,7 +5,7 @@
 use crate::error::SyncError;
 use crate::feed::dataset::Dataset;
 use crate::feed::decimals::Observer;
-use crate::feed::layout::{Layout, LayoutColumn, Role, column_name, declared_name};
+use crate::feed::layout::{Layout, LayoutColumn, Role, column_name};
 use crate::feed::row_format::Dialect;
 use crate::source::rows::cells::{Cell, Split, split_row};
 use crate::source::rows::fits::Fits;
@@ -43,102 +43,11 @@ pub struct CsvRows<'a> {
     observers: Vec<Observer>,
     /// Whether rows that do not fit by their count say something of these columns too.
     asks_odd_rows: bool,
-    /// Whether any row did not fit by its count, so that the kinds of columns decide what becomes of it.
+    /// Whether any row did not fit by its count, so that the kinds of columns decide what becomes
+    /// of it.
     has_odd_rows: bool,
     /// How well values fit their columns, where that is asked.
     fits: Option<Fits>,
-}
-
-/// A byte order mark in UTF-8.
-pub const MARK: &[u8] = b"\xef\xbb\xbf";
-
-/// Rows among which the header is looked for, where the dataset says how to tell it: what stands above one, such as a title
-/// and the time of the export, is a few lines.
-pub const HEADER_ROWS_MAX: usize = 50;
-
-/// The delimiter that Excel's `sep=;` in the first line names, and the bytes up to the end of that line.
-pub fn hint(text: &[u8]) -> Option<(u8, usize)> {
-    let marked = if text.starts_with(MARK) { MARK.len() } else { 0 };
-    let blank = text[marked..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
-    let start = marked + blank;
-    let end = start + memchr2(b'\n', b'\r', &text[start..]).unwrap_or(text.len() - start);
-    let line = &text[start..end];
-    let line = line.strip_prefix(b"\"").and_then(|line| line.strip_suffix(b"\"")).unwrap_or(line);
-    let [s, e, p, b'=', delimiter] = line else { return None };
-    [*s, *e, *p].eq_ignore_ascii_case(b"sep").then_some((*delimiter, end))
-}
-
-/// Reads the header, and whatever stands above it: the first row that is not blank, or, where the dataset says how to tell it
-/// from others, the first of the first rows that is one.
-///
-/// # Errors
-///
-/// When there is none, or it is not text.
-pub fn read_header(window: &mut Window<'_>, dialect: Dialect, dataset: &Dataset) -> Result<Vec<String>, SyncError> {
-    if let Some((_, hint_bytes)) = hint(window.rest()) {
-        window.advance(hint_bytes);
-    } else if window.rest().starts_with(MARK) {
-        window.advance(MARK.len());
-    }
-    let mut cells = Vec::new();
-    // What the first row is taken for, if no row is known for the header: its names, and where the next row begins.
-    let mut first: Option<Result<(Vec<String>, usize), SyncError>> = None;
-    let (mut ahead, mut rows) = (0, 0);
-    while rows < HEADER_ROWS_MAX {
-        let rest = &window.rest()[ahead..];
-        let header = match split_row(rest, window.is_at_end(), dialect, &mut cells) {
-            Split::Incomplete => {
-                window.fill()?;
-                continue;
-            }
-            Split::TooLong => {
-                first.get_or_insert_with(|| Err(SyncError::damaged("the header is longer than row_bytes_max")));
-                break;
-            }
-            Split::Row { next: 0, .. } => break,
-            Split::Broken { next, reason, .. } => {
-                ahead += next;
-                Err(SyncError::damaged(format!("the header cannot be read: {reason}")))
-            }
-            Split::Row { next, .. } => {
-                ahead += next;
-                // Blank lines may stand in front of it.
-                if cells.iter().all(|cell| cell.start == cell.end) {
-                    continue;
-                }
-                names(rest, &cells, dialect).map(|names| (names, ahead))
-            }
-        };
-        rows += 1;
-        let is_header = |names: &[String]| {
-            let names: Vec<String> = names.iter().map(|name| declared_name(name)).collect();
-            dataset.is_header(&names)
-        };
-        if let Ok((names, ahead)) = &header
-            && dataset.knows_header()
-            && is_header(names)
-        {
-            let names = names.clone();
-            window.advance(*ahead);
-            return Ok(names);
-        }
-        first.get_or_insert(header);
-        if !dataset.knows_header() {
-            break;
-        }
-    }
-    let (names, ahead) = first.unwrap_or_else(|| Err(SyncError::damaged("the file has no header")))?;
-    window.advance(ahead);
-    Ok(names)
-}
-
-fn names(row: &[u8], cells: &[Cell], dialect: Dialect) -> Result<Vec<String>, SyncError> {
-    let text = |cell: &Cell| {
-        let text = std::str::from_utf8(cell.bytes(row));
-        text.map(|text| dialect.unquoted(text, *cell).into_owned())
-    };
-    let names: Result<Vec<String>, _> = cells.iter().map(text).collect();
-    names.map_err(|_| SyncError::damaged("the header is not UTF-8 text"))
 }
 
 impl<'a> CsvRows<'a> {
@@ -197,7 +106,8 @@ impl<'a> CsvRows<'a> {
         self
     }
 
-    /// Also finds out, of columns whose kind no other row says, what they hold in rows that do not fit by their count.
+    /// Also finds out, of columns whose kind no other row says, what they hold in rows that do not
+    /// fit by their count.
     pub fn observing_odd_rows(mut self) -> Self {
         self = self.observing();
         self.observers.retain(|observer| self.layout.columns[observer.column].kind.is_none());
@@ -362,8 +272,8 @@ impl<'a> CsvRows<'a> {
         RowRef { number: self.number, offset, next_offset, raw, whole, key, form, absent: Vec::new() }
     }
 
-    /// Whether the row has as many cells as the header, or as the padding of most rows makes it, and nothing where the header
-    /// has no name: then it fits as it stands.
+    /// Whether the row has as many cells as the header, or as the padding of most rows makes it,
+    /// and nothing where the header has no name: then it fits as it stands.
     fn has_usual_count(&self, raw: &[u8]) -> bool {
         let (cells, columns, named) = (self.cells.len(), self.layout.columns.len(), self.layout.named());
         let is_blank =
@@ -430,14 +340,17 @@ impl<'a> CsvRows<'a> {
         Fault::cell(column.map(|column| column.name.clone()), reason)
     }
 
-    /// Whether the row is the header once more, as where files were put one behind the other: whatever its case, with or without a
-    /// byte order mark before it.
+    /// Whether the row is the header once more, as where files were put one behind the other:
+    /// whatever its case, with or without a byte order mark before it.
     fn is_header(&self, text: &str) -> bool {
         let is_name = |(cell, column): (&Cell, &LayoutColumn)| {
             let cell_text = self.dialect.unquoted(&text[cell.start..cell.end], *cell);
-            is_same_name(visible(&cell_text), visible(&column.raw_name))
+            // Behind a byte order mark a quote opens no cell.
+            let name = visible(&cell_text).trim_matches(char::from(self.dialect.quote));
+            is_same_name(visible(name), visible(&column.raw_name))
         };
-        // The first cell tells nearly always; a row of nothing but empty cells may stand under a header without names.
+        // The first cell tells nearly always; a row of nothing but empty cells may stand under a
+        // header without names.
         let columns = &self.layout.columns;
         let named = self.layout.named();
         self.cells.len() >= named

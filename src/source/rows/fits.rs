@@ -1,7 +1,8 @@
 //! Fits: how many values of a file fit the columns whose kinds a declaration says.
 //!
-//! A file most of whose values in a column do not fit is another export, not dirt. That is to be known before its first commit,
-//! so each value is looked at in the survey too: nearly all show by their signs that they fit.
+//! A file most of whose values in a column do not fit is another export, not dirt. That is to be
+//! known before its first commit, so each value is looked at in the survey too: nearly all show by
+//! their signs that they fit.
 
 use crate::feed::dataset::OnTypeChange;
 use crate::feed::layout::{Layout, Role};

@@ -3,6 +3,7 @@
 pub mod cells;
 pub mod csv;
 pub mod fits;
+pub mod header;
 pub mod json;
 pub mod repair;
 pub mod repaired;

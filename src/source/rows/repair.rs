@@ -1,7 +1,8 @@
 //! Repair: puts a row back whose cells were shifted by unquoted delimiters in a text column.
 //!
-//! A text column may have swallowed some of them, and an amount in a number column may have been cut (`1,100.00`). Of
-//! all ways to undo that, the ones with the fewest swallowed delimiters count, and only if typed columns leave exactly one.
+//! A text column may have swallowed some of them, and an amount in a number column may have been
+//! cut (`1,100.00`). Of all ways to undo that, the ones with the fewest swallowed delimiters count,
+//! and only if typed columns leave exactly one.
 
 use std::collections::HashSet;
 
@@ -40,7 +41,8 @@ pub trait Row {
     fn has_usual_count(&self) -> bool;
     /// Whether a row cannot do without the column.
     fn is_required(&self, column: usize) -> bool;
-    /// Whether the column holds numbers, and so many cells from `cell` on are one that delimiters cut.
+    /// Whether the column holds numbers, and so many cells from `cell` on are one that delimiters
+    /// cut.
     fn is_cut_amount(&self, column: usize, cell: usize, width: usize) -> bool;
 }
 
@@ -62,7 +64,8 @@ pub fn repair(row: &impl Row) -> Repair {
     for swallowed in fewest..=surplus.min(SWALLOWED_MAX) {
         let mut found = ways(row, swallowed, false);
         if swallowed == 0 && found.len() == 1 {
-            // `1,034.00` for 1034 also reads as 1 and a text; padding hides that there is a cell too many.
+            // `1,034.00` for 1034 also reads as 1 and a text; padding hides that there is a cell
+            // too many.
             match (1..=surplus.min(SWALLOWED_MAX)).find_map(|swallowed| ways(row, swallowed, true).pop()) {
                 None => return Repair::Fits,
                 Some(cut) => found.push(cut),
@@ -85,8 +88,9 @@ fn ways(row: &impl Row, swallowed: usize, only_amounts: bool) -> Vec<Vec<usize>>
     search.found
 }
 
-/// Whether a text reads as one amount that has the delimiter as a sign between its digits: groups of thousands (`1,100.00`) or
-/// decimals (`12,5`, `1.250,50`). What it stands for is for the column to say.
+/// Whether a text reads as one amount that has the delimiter as a sign between its digits: groups
+/// of thousands (`1,100.00`) or decimals (`12,5`, `1.250,50`). What it stands for is for the column
+/// to say.
 pub fn is_cut_amount(text: &str, delimiter: u8) -> bool {
     if delimiter != b',' && delimiter != b'.' {
         return false;
@@ -164,7 +168,8 @@ impl<R: Row> Search<'_, R> {
 mod tests {
     use super::*;
 
-    /// Columns: digits, text that swallows, digits, digits, text that swallows, status, free text, an amount.
+    /// Columns: digits, text that swallows, digits, digits, text that swallows, status, free text,
+    /// an amount.
     struct Line<'a>(Vec<&'a str>);
 
     impl Row for Line<'_> {
@@ -236,7 +241,8 @@ mod tests {
         for line in ["1,x,2,3,x,Done,y,1,100.00", "1,x,2,3,x,Done,y,12,5", "1,x,2,3,x,Done,y,12,426"] {
             assert_eq!(repaired(line), Repair::Shifted(vec![1, 1, 1, 1, 1, 1, 1, 2]), "{line}");
         }
-        // Without the way of the amount there would be one, and a wrong one: 5 in the text, and 100 as it stands.
+        // Without the way of the amount there would be one, and a wrong one: 5 in the text, and 100
+        // as it stands.
         assert_eq!(repaired("1,x,2,3,x,Done,y,1,abc"), Repair::Impossible);
         let two = vec![vec![1; 8], vec![1, 1, 1, 1, 1, 1, 1, 2]];
         assert_eq!(repaired("1,x,2,3,x,Done,y,1,100.00,").clone(), Repair::Shifted(two[1].clone()));

@@ -1,8 +1,9 @@
 //! Encoding: finds out how a text's characters are written as bytes, and makes UTF-8 of them.
 //!
-//! Nothing is guessed that could be wrong. A text that is neither UTF-8 nor UTF-16 is read only where the usual encodings of
-//! Latin letters all make the same of it. What cannot be decoded stays a sequence that is no UTF-8 either, so that its row is
-//! rejected, and [`written`] gives the bytes back that the file had there.
+//! Nothing is guessed that could be wrong. A text that is neither UTF-8 nor UTF-16 is read only
+//! where the usual encodings of Latin letters all make the same of it. What cannot be decoded stays
+//! a sequence that is no UTF-8 either, so that its row is rejected, and [`written`] gives the bytes
+//! back that the file had there.
 
 use crate::error::SyncError;
 use crate::feed::encoding::Encoding;
@@ -18,10 +19,12 @@ const SAMPLE_BYTES: usize = 1024;
 /// Of 100 characters at the beginning of UTF-16 text, those that must be ASCII.
 const ASCII_PERCENT_MIN: usize = 60;
 
-/// The encodings that exports in Latin letters are written in. What all of them read alike needs no declaration.
+/// The encodings that exports in Latin letters are written in. What all of them read alike needs no
+/// declaration.
 const USUAL: [&encoding_rs::Encoding; 4] = [WINDOWS_1250, WINDOWS_1252, WINDOWS_1254, ISO_8859_15];
 
-/// Stands before a byte that could not be decoded, so that such bytes never make a character of UTF-8 together.
+/// Stands before a byte that could not be decoded, so that such bytes never make a character of
+/// UTF-8 together.
 const UNDECODED: u8 = 0xff;
 
 /// What a single-byte encoding makes of each byte.
@@ -103,8 +106,8 @@ impl Guess {
         self.mark
     }
 
-    /// What the text is, once all of it was observed. Text in UTF-8 that was damaged here and there is UTF-8, in which the wrong
-    /// bytes show.
+    /// What the text is, once all of it was observed. Text in UTF-8 that was damaged here and there
+    /// is UTF-8, in which the wrong bytes show.
     pub fn guessed(mut self) -> Guessed {
         self.errors += u64::from(!self.tail.is_empty());
         let is_utf8 = self.errors <= self.characters;
@@ -140,7 +143,8 @@ impl Guess {
             return;
         }
         self.characters += text.iter().filter(|&&byte| byte >= 0xc0).count() as u64;
-        // Each would be two or more characters in another encoding, but only if the text were in one.
+        // Each would be two or more characters in another encoding, but only if the text were in
+        // one.
         self.is_shared = self.is_shared && text.iter().all(is_shared);
     }
 }
@@ -149,7 +153,8 @@ fn is_shared(byte: &u8) -> bool {
     SHARED[usize::from(*byte)].is_some()
 }
 
-/// The encoding that a text in neither UTF-8 nor UTF-16 looks like, of which the blocks are given one by one.
+/// The encoding that a text in neither UTF-8 nor UTF-16 looks like, of which the blocks are given
+/// one by one.
 pub struct Look(EncodingDetector);
 
 impl std::fmt::Debug for Look {
@@ -200,8 +205,8 @@ fn by_zero_bytes(bytes: &[u8]) -> Option<Encoding> {
     }
 }
 
-/// What a single-byte encoding makes of each byte. Control characters of the upper half are no text: where an encoding leaves a
-/// byte open, the standard has one of them.
+/// What a single-byte encoding makes of each byte. Control characters of the upper half are no
+/// text: where an encoding leaves a byte open, the standard has one of them.
 fn table(encoding: &'static encoding_rs::Encoding) -> Table {
     let mut table = [None; 256];
     for (byte, character) in (0..=u8::MAX).zip(&mut table) {
@@ -338,7 +343,8 @@ fn transcode_stream(
             is_broken = true;
             let end = read.len().saturating_sub(usize::from(behind));
             let malformed = &read[end.saturating_sub(usize::from(length))..end];
-            // ASCII among them is part of a sequence that the encoding does not have; alone it would be text.
+            // ASCII among them is part of a sequence that the encoding does not have; alone it
+            // would be text.
             text.extend(malformed.iter().flat_map(|&byte| [UNDECODED, byte | 0x80]));
         }
         read.drain(..read.len().saturating_sub(READ_KEPT));

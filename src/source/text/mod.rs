@@ -64,8 +64,8 @@ pub fn read_text(
     Ok(Text { content, compression, encoding })
 }
 
-/// Rejects go out as UTF-8, whatever they came in; a byte that was undecidable among all rows of the file must not be decided
-/// where the others are missing.
+/// Rejects go out as UTF-8, whatever they came in; a byte that was undecidable among all rows of
+/// the file must not be decided where the others are missing.
 fn encoding_of_correction(guess: Guess) -> Encoding {
     match guess.guessed() {
         Guessed::Is(encoding) => encoding,
@@ -73,7 +73,8 @@ fn encoding_of_correction(guess: Guess) -> Encoding {
     }
 }
 
-/// What a text without mark and declaration is in. Other texts than UTF-8 and UTF-16 are read only if they can only be one.
+/// What a text without mark and declaration is in. Other texts than UTF-8 and UTF-16 are read only
+/// if they can only be one.
 fn guessed_encoding(content: &Content, guess: Guess, dataset: &Dataset) -> Result<Encoding, SyncError> {
     let is_shared = match guess.guessed() {
         Guessed::Is(encoding) => return Ok(encoding),
@@ -97,7 +98,8 @@ fn guessed_encoding(content: &Content, guess: Guess, dataset: &Dataset) -> Resul
     )))
 }
 
-/// The first of several encodings that has a character for everything in the text; the last one if none has.
+/// The first of several encodings that has a character for everything in the text; the last one if
+/// none has.
 fn first_that_decodes(content: &Content, encodings: &[Encoding]) -> Result<Encoding, SyncError> {
     for &encoding in encodings {
         if decodes(content, encoding)? {
