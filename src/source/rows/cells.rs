@@ -206,7 +206,7 @@ mod tests {
     #[test]
     fn spaces_before_a_quote_are_no_part_of_the_cell() {
         let spaced = |end: usize, next: usize| Split::Row { end, next, is_spaced: true };
-        assert_eq!(cells("\"a\", \"b, c\",   \"\"\n"), (spaced(18, 19), vec!["\"a\"", "\"b, c\"", "\"\""]));
+        assert_eq!(cells("\"a\", \"b, c\",   \"\"\n"), (spaced(17, 18), vec!["\"a\"", "\"b, c\"", "\"\""]));
         assert_eq!(cells(" \"a\"\n"), (spaced(4, 5), vec!["\"a\""]));
         assert_eq!(cells("a, b,  \n"), (row(7, 8), vec!["a", " b", "  "]));
         assert_eq!(cells(" 6\" pipe,x"), (row(10, 10), vec![" 6\" pipe", "x"]));
