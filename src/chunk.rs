@@ -107,6 +107,8 @@ pub struct Chunk {
     pub skips: Vec<(usize, Skip)>,
     /// Rows of the file that this chunk covers.
     pub rows_read: u64,
+    /// Rows that are no data.
+    pub rows_skipped: u64,
     /// Rows with shifted cells that were repaired.
     pub rows_repaired: u64,
     /// Where reading continues after this chunk.
@@ -145,6 +147,8 @@ pub struct Entry {
     pub table_rows: u32,
     /// Rows with shifted cells that were repaired.
     pub repaired: u32,
+    /// Rows with a value that does not fit its column.
+    pub rescued: u32,
     /// Whether its rows have different values in columns of the record.
     pub disagrees: bool,
 }
@@ -156,6 +160,8 @@ pub struct SkipCounts {
     pub rows: u64,
     /// Rows with shifted cells that were repaired.
     pub repaired: u64,
+    /// Rows with a value that does not fit its column.
+    pub rescued: u64,
     /// Unchanged table rows.
     pub table_rows: u64,
     /// Records.
@@ -168,6 +174,7 @@ impl std::ops::AddAssign for SkipCounts {
     fn add_assign(&mut self, other: Self) {
         self.rows += other.rows;
         self.repaired += other.repaired;
+        self.rescued += other.rescued;
         self.table_rows += other.table_rows;
         self.records += other.records;
         self.disagreeing += other.disagreeing;
@@ -205,8 +212,12 @@ pub struct Counts {
     pub duplicate: u64,
     /// Rejected rows.
     pub rejected: u64,
+    /// Rows that are no data, such as the header once more.
+    pub skipped: u64,
     /// Rows with shifted cells that were repaired.
     pub repaired: u64,
+    /// Rows with a value that does not fit its column, which is kept in `_rescued`.
+    pub rescued: u64,
     /// Table rows inserted.
     pub new: u64,
     /// Table rows changed.
@@ -225,7 +236,9 @@ impl std::ops::AddAssign for Counts {
         self.accepted += other.accepted;
         self.duplicate += other.duplicate;
         self.rejected += other.rejected;
+        self.skipped += other.skipped;
         self.repaired += other.repaired;
+        self.rescued += other.rescued;
         self.new += other.new;
         self.modified += other.modified;
         self.unchanged += other.unchanged;

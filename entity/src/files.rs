@@ -35,8 +35,12 @@ pub struct Model {
     pub rows_duplicate: i64,
     /// Rows kept in `tidegate_rejects`.
     pub rows_rejected: i64,
+    /// Rows that are no data, such as the header once more.
+    pub rows_skipped: i64,
     /// Rows with shifted cells that were repaired.
     pub rows_repaired: i64,
+    /// Rows with a value that does not fit its column, which is kept in `_rescued`.
+    pub rows_rescued: i64,
     /// Table rows inserted.
     pub rows_new: i64,
     /// Table rows changed.

@@ -13,6 +13,7 @@ mod m20261128_000006_corrected_rows;
 mod m20261128_000007_attempts;
 mod m20261128_000008_vanished;
 mod m20261128_000009_number_forms;
+mod m20261128_000010_row_counts;
 mod shapes;
 
 pub use m20261122_000002_market::indexes as market_indexes;
@@ -37,6 +38,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261128_000007_attempts::Migration),
             Box::new(m20261128_000008_vanished::Migration),
             Box::new(m20261128_000009_number_forms::Migration),
+            Box::new(m20261128_000010_row_counts::Migration),
         ]
     }
 

@@ -76,12 +76,14 @@ fn print_file(file: &PlannedFile) {
         detail(
             "rows",
             format_args!(
-                "{} read: {} accepted, {} duplicate, {} rejected; {} repaired; {} stale",
+                "{} read: {} accepted, {} duplicate, {} rejected, {} skipped; {} repaired, {} rescued; {} stale",
                 grouped(counts.read),
                 grouped(counts.accepted),
                 grouped(counts.duplicate),
                 grouped(counts.rejected),
+                grouped(counts.skipped),
                 grouped(counts.repaired),
+                grouped(counts.rescued),
                 counted(counts.stale, "table row")
             ),
         );

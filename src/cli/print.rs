@@ -30,26 +30,28 @@ pub(super) fn print_report(report: &FileReport) {
     let counts = &report.counts;
     match report.outcome {
         Outcome::Synced => say(format_args!(
-            "{dataset:<11} {name:<42}  +{} ~{} −{} ={} !{}  {:.1} s{}{}{}",
+            "{dataset:<11} {name:<42}  +{} ~{} −{} ={} !{}  {:.1} s{}{}{}{}",
             grouped(counts.new),
             grouped(counts.modified),
             grouped(counts.deleted),
             grouped(counts.unchanged),
             grouped(counts.rejected),
             report.elapsed_ms as f64 / 1000.0,
+            rescued(counts.rescued),
             stale(counts.stale),
             report.warning.as_ref().map(|warning| format!("  warning: {warning}")).unwrap_or_default(),
             report.error.as_ref().map(|note| format!("  {note}")).unwrap_or_default()
         )),
         Outcome::Held => {
             say(format_args!(
-                "{dataset:<11} {name:<42}  +{} ~{} −{} ={} !{}  {:.1} s{}  held: {}",
+                "{dataset:<11} {name:<42}  +{} ~{} −{} ={} !{}  {:.1} s{}{}  held: {}",
                 grouped(counts.new),
                 grouped(counts.modified),
                 grouped(counts.deleted),
                 grouped(counts.unchanged),
                 grouped(counts.rejected),
                 report.elapsed_ms as f64 / 1000.0,
+                rescued(counts.rescued),
                 stale(counts.stale),
                 report.error.as_deref().unwrap_or("no reason is known")
             ));
@@ -60,6 +62,11 @@ pub(super) fn print_report(report: &FileReport) {
             say(format_args!("{dataset:<11} {name:<42}  {}: {reason}", format!("{outcome:?}").to_lowercase()));
         }
     }
+}
+
+/// Number of rows with a value that does not fit its column; empty if there are none.
+pub(super) fn rescued(rows: u64) -> String {
+    if rows == 0 { String::new() } else { format!("  ?{}", grouped(rows)) }
 }
 
 /// Number of table rows that lost to a newer file; empty if there are none.

@@ -1,7 +1,7 @@
 //! `tidegate status`: shows the state of the work from the ledger, whether or not the daemon runs.
 
 use crate::cli::logging::{OF_COMMAND, start_logging};
-use crate::cli::print::{counted, grouped, stale};
+use crate::cli::print::{counted, grouped, rescued, stale};
 use crate::cli::{CommandError, Exit, Shared, runtime, say, say_json, with_whose};
 use crate::config::Config;
 use crate::dispatch::inbox::Inbox;
@@ -104,9 +104,11 @@ fn print(config: &Config, overview: &Overview, backlog: Option<&Backlog>) {
     line(
         "rows",
         format_args!(
-            "{} read, {} rejected; {} new, {} modified, {} unchanged, {} deleted",
+            "{} read, {} rejected, {} skipped, {} with a rescued value; {} new, {} modified, {} unchanged, {} deleted",
             grouped(rows.read),
             grouped(rows.rejected),
+            grouped(rows.skipped),
+            grouped(rows.rescued),
             counted(rows.new, "table row"),
             grouped(rows.modified),
             grouped(rows.unchanged),
@@ -214,7 +216,7 @@ fn latest(file: &LatestFile) -> String {
     let counts = &file.counts;
     let took = file.elapsed_ms.map_or_else(String::new, |ms| format!("  {:.1} s", ms as f64 / 1000.0));
     format!(
-        "{}  {:<11} {:<11} {:<36}  +{} ~{} −{} ={} !{}{took}{}",
+        "{}  {:<11} {:<11} {:<36}  +{} ~{} −{} ={} !{}{took}{}{}",
         file.started_at,
         file.state,
         file.dataset.as_deref().unwrap_or("-"),
@@ -224,6 +226,7 @@ fn latest(file: &LatestFile) -> String {
         grouped(counts.deleted),
         grouped(counts.unchanged),
         grouped(counts.rejected),
+        rescued(counts.rescued),
         stale(counts.stale)
     )
 }

@@ -8,8 +8,9 @@ use config::{File, FileFormat, Map, Value, ValueKind};
 const NEAREST_SIMILARITY_MIN: f64 = 0.6;
 
 /// All keys that a dataset may have.
-const DATASET_KEYS: [&str; 21] = [
+const DATASET_KEYS: [&str; 24] = [
     "paths",
+    "header_has",
     "kind",
     "table",
     "key",
@@ -17,9 +18,11 @@ const DATASET_KEYS: [&str; 21] = [
     "lines_table",
     "line_columns",
     "duplicate_lines",
+    "repeated_keys",
     "new_columns",
     "deletes",
     "deletes_max_percent",
+    "rescued_max_percent",
     "on_type_change",
     "swallows",
     "extracts",
@@ -90,13 +93,15 @@ fn check_dataset(
     datasets: &Map<String, Value>,
 ) -> Result<(), ConfigurationError> {
     let has_paths = |dataset: &Value| matches!(&dataset.kind, ValueKind::Table(table) if table.contains_key("paths"));
-    if dataset.contains_key("paths") {
+    if dataset.contains_key("paths") || dataset.contains_key("header_has") {
         return Ok(());
     }
     let known: Vec<&str> =
         datasets.iter().filter(|(_, dataset)| has_paths(dataset)).map(|(name, _)| name.as_str()).collect();
     match nearest(name, &known) {
-        None => Err(ConfigurationError::Invalid(format!("datasets.{name}: a dataset of your own needs `paths`"))),
+        None => Err(ConfigurationError::Invalid(format!(
+            "datasets.{name}: a dataset of your own needs `paths` or `header_has`"
+        ))),
         Some(nearest) => Err(ConfigurationError::UnknownKey {
             key: format!("datasets.{name}"),
             nearest: Some(format!("datasets.{nearest}")),

@@ -115,6 +115,9 @@ pub struct Config {
     pub archive_dir: PathBuf,
     /// Largest share of rejected rows, in percent. A file with a larger share is quarantined.
     pub rejects_max_percent: f64,
+    /// Largest share of a declared column's values that may not fit its type, in percent. A file
+    /// with more of them is quarantined.
+    pub rescued_max_percent: f64,
     /// Largest share of a market's records that a file may delete, in percent. A larger deletion
     /// waits for approval.
     pub deletes_max_percent: f64,
@@ -227,6 +230,7 @@ struct Settings {
     archive_dir: PathBuf,
     memory_max_mb: u64,
     rejects_max_percent: f64,
+    rescued_max_percent: f64,
     deletes_max_percent: f64,
     file_bytes_max: u64,
     decompressed_bytes_max: u64,
@@ -272,6 +276,13 @@ impl Config {
     /// Says what is wrong, and suggests the right key for a misspelled one.
     pub fn load(overrides: &Overrides) -> Result<Self, ConfigurationError> {
         Self::from_sources(overrides, &environment()?)
+    }
+
+    /// Names of the other datasets that write to the table of a dataset.
+    pub fn others_of_table(&self, dataset: &Dataset) -> Vec<String> {
+        let writes_to_table =
+            |other: &&Arc<Dataset>| other.table == dataset.table && other.name != dataset.name && !other.is_template();
+        self.datasets.iter().filter(writes_to_table).map(|other| other.name.clone()).collect()
     }
 
     /// The directories below `root` that tidegate itself writes to. Files in them are not exports.
@@ -367,6 +378,7 @@ impl Config {
                 false => absolute(&settings.archive_dir)?,
             },
             rejects_max_percent: percent("rejects_max_percent", settings.rejects_max_percent)?,
+            rescued_max_percent: percent("rescued_max_percent", settings.rescued_max_percent)?,
             deletes_max_percent: percent("deletes_max_percent", settings.deletes_max_percent)?,
             marts_dir: (!settings.marts_dir.as_os_str().is_empty()).then(|| base.join(settings.marts_dir)),
             listen: listen.parse().map_err(|_| {

@@ -129,6 +129,8 @@ fn log(report: &FileReport) {
             unchanged = counts.unchanged,
             stale = counts.stale,
             rejected = counts.rejected,
+            skipped = counts.skipped,
+            rescued = counts.rescued,
             repaired = counts.repaired,
             disagreeing = report.records_disagreeing,
             elapsed_ms = report.elapsed_ms,

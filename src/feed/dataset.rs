@@ -1,8 +1,10 @@
 //! Dataset: one validated feed. What kind of file it is, how its paths look, which columns it has, and
 //! which tables they go to. Made from the profile by `config`, never from anywhere else.
 
+use crate::feed::encoding::{Encoding, encodings, one_or_several};
 use crate::feed::layout::{column_name, declared_name, shortened};
 use crate::feed::number_form::{ColumnSettings, NumberForm, NumberForms, column_currencies, column_decimals, decimal};
+use crate::feed::row_format::{delimiter, quote};
 use crate::feed::words::{one_of, one_of_or_none};
 use crate::values::cell::{NullTokens, hex};
 use crate::values::currency::{Currencies, CurrencyCodes};
@@ -71,6 +73,19 @@ pub enum DuplicateLines {
     Drop,
 }
 
+/// Which of several rows with one key counts, where records have no lines and the rows differ.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RepeatedKeys {
+    /// None of them: the key is none, so the file is refused.
+    #[default]
+    Quarantine,
+    /// The first one.
+    First,
+    /// The last one.
+    Last,
+}
+
 /// What becomes of stored records that the newest full export does not mention.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -84,43 +99,17 @@ pub enum Deletes {
     Remove,
 }
 
-/// How the characters of a file are written as bytes, by the names of the WHATWG standard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Encoding {
-    /// UTF-8, which all later steps read.
-    #[serde(rename = "utf-8")]
-    Utf8,
-    /// UTF-16, the lower byte first.
-    #[serde(rename = "utf-16le")]
-    Utf16Le,
-    /// UTF-16, the higher byte first.
-    #[serde(rename = "utf-16be")]
-    Utf16Be,
-    /// Windows-1252, of which Latin-1 is a part.
-    #[serde(rename = "windows-1252")]
-    Windows1252,
-}
-
-impl Encoding {
-    const ALL: [Self; 4] = [Self::Utf8, Self::Utf16Le, Self::Utf16Be, Self::Windows1252];
-
-    /// Its name in the WHATWG standard, lower case.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Utf8 => "utf-8",
-            Self::Utf16Le => "utf-16le",
-            Self::Utf16Be => "utf-16be",
-            Self::Windows1252 => "windows-1252",
-        }
-    }
-}
-
 /// A dataset as the profile writes it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DatasetSettings {
     /// Patterns of its paths, with the groups `market` and, optionally, `date`.
+    #[serde(default)]
     pub paths: Vec<String>,
+    /// Names that all stand in the header of its files: they tell such a file where no path does,
+    /// and the header from what stands above it.
+    #[serde(default)]
+    pub header_has: Vec<String>,
     /// Whether files are whole exports.
     #[serde(default, deserialize_with = "one_of")]
     pub kind: FeedKind,
@@ -142,6 +131,9 @@ pub struct DatasetSettings {
     /// What becomes of exact duplicate rows.
     #[serde(default, deserialize_with = "one_of")]
     pub duplicate_lines: DuplicateLines,
+    /// Which of several rows with one key counts, where records have no lines.
+    #[serde(default, deserialize_with = "one_of")]
+    pub repeated_keys: RepeatedKeys,
     /// Where columns go that are in neither list.
     #[serde(default, deserialize_with = "one_of")]
     pub new_columns: Owner,
@@ -151,6 +143,10 @@ pub struct DatasetSettings {
     /// Share of a market's records above which their deletion waits for approval; else the configuration's.
     #[serde(default)]
     pub deletes_max_percent: Option<f64>,
+    /// Share of a column's values above which a file is refused for those that do not fit it; else
+    /// the configuration's.
+    #[serde(default)]
+    pub rescued_max_percent: Option<f64>,
     /// What becomes of values that do not fit their column; unset, declared columns rescue and found ones widen.
     #[serde(default, deserialize_with = "one_of_or_none")]
     pub on_type_change: Option<OnTypeChange>,
@@ -163,9 +159,10 @@ pub struct DatasetSettings {
     /// Column to the pattern of its values, for the repair of shifted rows.
     #[serde(default)]
     pub forms: BTreeMap<String, String>,
-    /// How characters are written as bytes; `auto` or nothing: each file says so itself.
-    #[serde(default)]
-    pub encoding: String,
+    /// How characters are written as bytes, one or several that are tried in turn; `auto` or
+    /// nothing: each file says so itself.
+    #[serde(default, deserialize_with = "one_or_several")]
+    pub encoding: Vec<String>,
     /// What stands between the cells of a CSV file; `auto` or nothing: each file says so itself.
     #[serde(default)]
     pub delimiter: String,
@@ -200,10 +197,17 @@ pub struct Dataset {
     pub deletes: Deletes,
     /// Share of a market's records above which their deletion waits for approval, in percent.
     pub deletes_max_percent: Option<f64>,
+    /// Share of a column's values above which a file is refused for those that do not fit it, in
+    /// percent.
+    pub rescued_max_percent: Option<f64>,
+    /// Which of several rows with one key counts, where records have no lines.
+    pub repeated_keys: RepeatedKeys,
+    /// Names that all stand in the header of its files.
+    pub header_has: Vec<String>,
     /// Cells that mean "no value".
     pub null_tokens: Arc<NullTokens>,
-    /// How characters are written as bytes; `None` when each file says so itself.
-    pub encoding: Option<Encoding>,
+    /// How characters are written as bytes, tried in turn; none when each file says so itself.
+    pub encodings: Vec<Encoding>,
     /// What stands between cells; `None` when each file says so itself.
     pub delimiter: Option<u8>,
     /// What stands around cells; `None` when each file says so itself.
@@ -289,8 +293,18 @@ impl Dataset {
         if lines.is_none() && !settings.line_columns.is_empty() {
             return Err(format!("datasets.{name}.line_columns needs lines_table"));
         }
-        if settings.deletes_max_percent.is_some_and(|percent| !(0.0..=100.0).contains(&percent)) {
-            return Err(format!("datasets.{name}.deletes_max_percent must be between 0 and 100"));
+        for (setting, percent) in [
+            ("deletes_max_percent", settings.deletes_max_percent),
+            ("rescued_max_percent", settings.rescued_max_percent),
+        ] {
+            if percent.is_some_and(|percent| !(0.0..=100.0).contains(&percent)) {
+                return Err(format!("datasets.{name}.{setting} must be between 0 and 100"));
+            }
+        }
+        if settings.repeated_keys != RepeatedKeys::Quarantine && settings.lines_table.is_some() {
+            return Err(format!(
+                "datasets.{name}.repeated_keys is for records without lines; with `lines_table` rows with one key are lines"
+            ));
         }
         let patterns = |key: &str, patterns: &BTreeMap<String, String>| {
             patterns
@@ -303,7 +317,7 @@ impl Dataset {
             return Err(format!("datasets.{name}: `delimiter` and `quote` must differ"));
         }
         Ok(Self {
-            encoding: encoding(name, &settings.encoding)?,
+            encodings: encodings(name, &settings.encoding)?,
             delimiter,
             quote,
             name: name.to_owned(),
@@ -314,6 +328,9 @@ impl Dataset {
             lines,
             deletes: settings.deletes,
             deletes_max_percent: settings.deletes_max_percent,
+            rescued_max_percent: settings.rescued_max_percent,
+            repeated_keys: settings.repeated_keys,
+            header_has: settings.header_has.iter().map(|name| declared_name(name)).collect(),
             null_tokens: Arc::clone(null_tokens),
             fingerprint: fingerprint(settings, null_tokens),
             paths,
@@ -462,6 +479,21 @@ impl Dataset {
         column == self.key || self.record_columns.contains(column) || self.lines.as_ref().is_some_and(is_of_lines)
     }
 
+    /// Whether anything tells the header from rows above it.
+    pub fn knows_header(&self) -> bool {
+        !self.is_keyless() || !self.header_has.is_empty()
+    }
+
+    /// Whether a row of these names, written as the configuration writes them, is the header.
+    pub fn is_header(&self, names: &[String]) -> bool {
+        (!self.is_keyless() && names.contains(&self.key)) || self.has_header(names)
+    }
+
+    /// Whether all of `header_has` stand among these names.
+    pub fn has_header(&self, names: &[String]) -> bool {
+        !self.header_has.is_empty() && self.header_has.iter().all(|name| names.contains(name))
+    }
+
     /// Whether each distinct row is a record, for want of a key.
     pub fn is_keyless(&self) -> bool {
         self.key == ROW_HASH
@@ -538,34 +570,6 @@ impl Template {
 
 fn declared_names(names: &[String]) -> HashSet<String> {
     names.iter().map(|name| declared_name(name)).collect()
-}
-
-fn encoding(dataset: &str, text: &str) -> Result<Option<Encoding>, String> {
-    if matches!(text, "" | "auto") {
-        return Ok(None);
-    }
-    let known = Encoding::ALL.into_iter().find(|encoding| encoding.name() == text);
-    known.map(Some).ok_or_else(|| {
-        let names = Encoding::ALL.map(|encoding| format!("`{}`", encoding.name())).join(", ");
-        format!("datasets.{dataset}.encoding: `{text}` is neither `auto` nor one of {names}")
-    })
-}
-
-fn delimiter(dataset: &str, text: &str) -> Result<Option<u8>, String> {
-    match text.as_bytes() {
-        b"" | b"auto" => Ok(None),
-        b"tab" => Ok(Some(b'\t')),
-        &[byte] if byte == b'\t' || (byte.is_ascii_punctuation() && !matches!(byte, b'"' | b'\'')) => Ok(Some(byte)),
-        _ => Err(format!("datasets.{dataset}.delimiter: `{text}` is neither `auto`, `tab` nor one sign such as `;`")),
-    }
-}
-
-fn quote(dataset: &str, text: &str) -> Result<Option<u8>, String> {
-    match text.as_bytes() {
-        b"" | b"auto" => Ok(None),
-        &[byte @ (b'"' | b'\'')] => Ok(Some(byte)),
-        _ => Err(format!("datasets.{dataset}.quote: `{text}` is neither `auto`, `\"` nor `'`")),
-    }
 }
 
 fn pattern(dataset: &str, key: &str, text: &str) -> Result<Regex, String> {

@@ -3,6 +3,7 @@
 pub mod correction;
 pub mod dataset;
 pub mod decimals;
+pub mod encoding;
 pub mod inference;
 pub mod layout;
 pub mod number_form;

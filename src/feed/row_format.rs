@@ -21,4 +21,25 @@ pub struct Dialect {
     pub quote: u8,
     /// Longest row.
     pub row_bytes_max: usize,
+    /// Cells that most rows have beyond the header's, all empty; 0 where they have none.
+    pub padding: usize,
+}
+
+/// What a dataset says stands between cells; `None` where each file says it itself.
+pub(super) fn delimiter(dataset: &str, text: &str) -> Result<Option<u8>, String> {
+    match text.as_bytes() {
+        b"" | b"auto" => Ok(None),
+        b"tab" => Ok(Some(b'\t')),
+        &[byte] if byte == b'\t' || (byte.is_ascii_punctuation() && !matches!(byte, b'"' | b'\'')) => Ok(Some(byte)),
+        _ => Err(format!("datasets.{dataset}.delimiter: `{text}` is neither `auto`, `tab` nor one sign such as `;`")),
+    }
+}
+
+/// What a dataset says stands around cells; `None` where each file says it itself.
+pub(super) fn quote(dataset: &str, text: &str) -> Result<Option<u8>, String> {
+    match text.as_bytes() {
+        b"" | b"auto" => Ok(None),
+        &[byte @ (b'"' | b'\'')] => Ok(Some(byte)),
+        _ => Err(format!("datasets.{dataset}.quote: `{text}` is neither `auto`, `\"` nor `'`")),
+    }
 }

@@ -91,13 +91,15 @@ pub async fn exposition(config: &Config, health: &Health) -> Result<String, Sync
 }
 
 /// The counts with their names in the ledger.
-fn rows_by_kind(counts: &Counts) -> [(&'static str, u64); 10] {
+fn rows_by_kind(counts: &Counts) -> [(&'static str, u64); 12] {
     [
         ("read", counts.read),
         ("accepted", counts.accepted),
         ("duplicate", counts.duplicate),
         ("rejected", counts.rejected),
+        ("skipped", counts.skipped),
         ("repaired", counts.repaired),
+        ("rescued", counts.rescued),
         ("new", counts.new),
         ("modified", counts.modified),
         ("unchanged", counts.unchanged),

@@ -32,14 +32,23 @@ pub(crate) fn mark_column(dataset: &Dataset, shapes: &Shapes) -> Option<SchemaCh
 }
 
 impl Tables {
-    /// The next keys of a market's records after a key, in order, without those already marked as
-    /// deleted.
+    /// The next keys of a market's records after a key, in order, without those of the other
+    /// datasets that write to the table, and without marked ones where records are marked.
     ///
     /// # Errors
     ///
     /// When the database fails.
-    pub async fn stored_keys(&self, dataset: &Dataset, market: &str, after: &str) -> Result<Vec<String>, SyncError> {
+    pub async fn stored_keys(
+        &self,
+        dataset: &Dataset,
+        others: &[String],
+        market: &str,
+        after: &str,
+    ) -> Result<Vec<String>, SyncError> {
         let mut query = keys_of(dataset, market);
+        if !others.is_empty() {
+            query.and_where(Expr::col("_file_id").not_in_subquery(files_of(others, market)));
+        }
         query
             .and_where(Expr::col(Alias::new(&dataset.key)).gt(after))
             .order_by(Alias::new(&dataset.key), Order::Asc)
@@ -47,6 +56,28 @@ impl Tables {
         if dataset.deletes == Deletes::Mark && self.has_marks(dataset) {
             query.and_where(Expr::col(DELETED_AT).is_null());
         }
+        Ok(texts(&self.db.connection, &query).await?)
+    }
+
+    /// The next keys, after a key and in order, of a market's records that other datasets wrote
+    /// last.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn keys_of_others(
+        &self,
+        dataset: &Dataset,
+        others: &[String],
+        market: &str,
+        after: &str,
+    ) -> Result<Vec<String>, SyncError> {
+        let mut query = keys_of(dataset, market);
+        query
+            .and_where(Expr::col("_file_id").in_subquery(files_of(others, market)))
+            .and_where(Expr::col(Alias::new(&dataset.key)).gt(after))
+            .order_by(Alias::new(&dataset.key), Order::Asc)
+            .limit(KEYS_PER_PAGE as u64);
         Ok(texts(&self.db.connection, &query).await?)
     }
 
@@ -236,6 +267,18 @@ impl Sink {
 fn keys_of(dataset: &Dataset, market: &str) -> SelectStatement {
     let mut query = Query::select();
     query.column(Alias::new(&dataset.key)).from(Alias::new(&dataset.table)).and_where(Expr::col("market").eq(market));
+    query
+}
+
+/// The files that the ledger has of some datasets.
+fn files_of(datasets: &[String], market: &str) -> SelectStatement {
+    use files::Column as C;
+    let mut query = Query::select();
+    query
+        .column(C::Id)
+        .from(files::Entity)
+        .and_where(Expr::col(C::Dataset).is_in(datasets))
+        .and_where(Expr::col(C::Market).eq(market));
     query
 }
 

@@ -4,13 +4,16 @@
 use crate::config::Limits;
 use crate::error::SyncError;
 use crate::feed::correction::corrected_paths;
-use crate::feed::dataset::{Dataset, Encoding};
+use crate::feed::dataset::Dataset;
+use crate::feed::encoding::Encoding;
 use crate::feed::layout::declared_name;
 use crate::feed::row_format::{Dialect, RowFormat};
 use crate::source::rows::cells::{Cell, Split, split_row};
+use crate::source::rows::header::{HEADER_ROWS_MAX, MARK, hint};
 use crate::source::text::compression::Compression;
 use crate::source::text::content::{BLOCK_BYTES, Content, Window};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// What may stand between cells, the usual one first.
@@ -96,7 +99,9 @@ fn find_dialect(window: &Window<'_>, usual: u8, dataset: &Dataset, is_correction
         true => (None, Some(QUOTES[0])),
         false => (dataset.delimiter, dataset.quote),
     };
-    let delimiters = match set_delimiter {
+    let text = window.rest();
+    // What the file says of itself wins, as a byte order mark does.
+    let delimiters = match hint(text).map(|(delimiter, _)| delimiter).or(set_delimiter) {
         Some(delimiter) => vec![delimiter],
         None => {
             let mut delimiters = DELIMITERS.to_vec();
@@ -105,12 +110,11 @@ fn find_dialect(window: &Window<'_>, usual: u8, dataset: &Dataset, is_correction
         }
     };
     let quotes = set_quote.map_or(QUOTES.to_vec(), |quote| vec![quote]);
-    let text = window.rest();
     let mut found: Option<(Evidence, Dialect)> = None;
     for &quote in &quotes {
         for &delimiter in delimiters.iter().filter(|&&delimiter| delimiter != quote) {
-            let dialect = Dialect { delimiter, quote, row_bytes_max: limits.row_bytes_max };
-            let mut evidence = Evidence::of(text, window.is_at_end(), dialect, dataset);
+            let dialect = Dialect { delimiter, quote, row_bytes_max: limits.row_bytes_max, padding: 0 };
+            let (mut evidence, padding) = Evidence::of(text, window.is_at_end(), dialect, dataset);
             // A few texts in apostrophes are no dialect, nor are rows that are broken under the usual quote.
             if quote != quotes[0] && evidence.quoted_names == 0 {
                 if evidence.quoting < UNUSUAL_SHARE_MIN {
@@ -119,11 +123,11 @@ fn find_dialect(window: &Window<'_>, usual: u8, dataset: &Dataset, is_correction
                 evidence.fitting -= UNUSUAL_SHARE_MIN;
             }
             if found.as_ref().is_none_or(|(most, _)| evidence > *most) {
-                found = Some((evidence, dialect));
+                found = Some((evidence, Dialect { padding, ..dialect }));
             }
         }
     }
-    let usual = Dialect { delimiter: usual, quote: QUOTES[0], row_bytes_max: limits.row_bytes_max };
+    let usual = Dialect { delimiter: usual, quote: QUOTES[0], row_bytes_max: limits.row_bytes_max, padding: 0 };
     found.map_or(usual, |(_, dialect)| dialect)
 }
 
@@ -145,39 +149,41 @@ struct Evidence {
 }
 
 impl Evidence {
-    fn of(text: &[u8], is_whole: bool, dialect: Dialect, dataset: &Dataset) -> Self {
-        let mut sample = Sample { text: text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text), is_whole, dialect };
-        let mut header = Vec::new();
-        let Some(Row { bytes, is_broken: false }) = sample.next_row(&mut header) else { return Self::none() };
-        let is_named = |cell: &&Cell| !cell.bytes(bytes).trim_ascii().is_empty();
-        let named = header.iter().rposition(|cell| is_named(&cell)).map_or(0, |last| last + 1);
-        let names: Vec<String> = header[..named]
-            .iter()
-            .map(|cell| {
-                let text = String::from_utf8_lossy(cell.bytes(bytes)).into_owned();
-                declared_name(&dialect.unquoted(&text, *cell))
-            })
-            .collect();
+    /// What the first rows say, and the padding that most of them have beyond the header.
+    fn of(text: &[u8], is_whole: bool, dialect: Dialect, dataset: &Dataset) -> (Self, usize) {
+        let Some(Header { names, cells: header, quoted_names, sample }) =
+            Header::find(text, is_whole, dialect, dataset)
+        else {
+            return (Self::none(), 0);
+        };
+        let named = names.len();
         let (mut rows, mut fitting, mut quoting) = (0_u32, 0_u32, 0_u32);
-        let mut cells = Vec::new();
+        let mut paddings: BTreeMap<usize, u32> = BTreeMap::new();
+        let (mut sample, mut cells) = (sample, Vec::new());
         while rows < SAMPLE_ROWS as u32
             && let Some(row) = sample.next_row(&mut cells)
         {
             rows += 1;
-            let is_fitting = !row.is_broken && (named..=header.len()).contains(&cells.len());
+            let is_padded = cells.len() > header && cells[named..].iter().all(|cell| cell.start == cell.end);
+            let is_fitting = !row.is_broken && (is_padded || (named..=header).contains(&cells.len()));
+            if is_padded && !row.is_broken {
+                *paddings.entry(cells.len() - header).or_default() += 1;
+            }
             let needs_quotes = |cell: &Cell| cell.is_quoted && cell.bytes(row.bytes).contains(&dialect.delimiter);
             fitting += u32::from(is_fitting);
             quoting += u32::from(is_fitting && cells.iter().any(needs_quotes));
         }
         let is_table = named > 1 && (rows == 0 || fitting > 0);
-        Self {
+        let evidence = Self {
             has_key: names.contains(&dataset.key),
             declared: names.iter().filter(|name| dataset.declares(name)).count(),
-            quoted_names: header.iter().filter(|cell| cell.is_quoted).count(),
+            quoted_names,
             fitting: if is_table { f64::from(fitting) / f64::from(rows.max(1)) } else { 0.0 },
             columns: if is_table { named } else { 0 },
             quoting: f64::from(quoting) / f64::from(rows.max(1)),
-        }
+        };
+        let padding = paddings.into_iter().find(|&(_, padded)| 2 * padded > rows).map_or(0, |(padding, _)| padding);
+        (evidence, padding)
     }
 
     const fn none() -> Self {
@@ -185,7 +191,56 @@ impl Evidence {
     }
 }
 
+/// The header of a text in one dialect.
+struct Header<'a> {
+    /// Its names, as the configuration writes them.
+    names: Vec<String>,
+    /// Its cells, unnamed ones at its end included.
+    cells: usize,
+    /// Those of them that stand in quotes.
+    quoted_names: usize,
+    /// The rows after it.
+    sample: Sample<'a>,
+}
+
+impl<'a> Header<'a> {
+    /// The row that the dataset knows for the header, or the first one.
+    fn find(text: &'a [u8], is_whole: bool, dialect: Dialect, dataset: &Dataset) -> Option<Self> {
+        let text = text.strip_prefix(MARK).unwrap_or(text);
+        let text = hint(text).map_or(text, |(_, hint_bytes)| &text[hint_bytes..]);
+        let mut first = None;
+        let mut sample = Sample { text, is_whole, dialect };
+        for number in 0..HEADER_ROWS_MAX {
+            let mut cells = Vec::new();
+            let Some(row) = sample.next_row(&mut cells) else { break };
+            if row.is_broken {
+                // The reader takes no later row for the header where nothing tells which it is.
+                if number == 0 && !dataset.knows_header() {
+                    return None;
+                }
+                continue;
+            }
+            let is_named = |cell: &&Cell| !cell.bytes(row.bytes).trim_ascii().is_empty();
+            let named = cells.iter().rposition(|cell| is_named(&cell)).map_or(0, |last| last + 1);
+            let names = cells[..named].iter().map(|cell| {
+                let text = String::from_utf8_lossy(cell.bytes(row.bytes)).into_owned();
+                declared_name(&dialect.unquoted(&text, *cell))
+            });
+            let names: Vec<String> = names.collect();
+            let is_found = !dataset.knows_header() || dataset.is_header(&names);
+            let quoted_names = cells.iter().filter(|cell| cell.is_quoted).count();
+            let header = Self { names, cells: cells.len(), quoted_names, sample };
+            if is_found {
+                return Some(header);
+            }
+            first.get_or_insert(header);
+        }
+        first
+    }
+}
+
 /// The first rows of a text in one dialect.
+#[derive(Clone, Copy)]
 struct Sample<'a> {
     text: &'a [u8],
     is_whole: bool,
@@ -203,7 +258,7 @@ impl<'a> Sample<'a> {
         loop {
             let (end, next, is_broken) = match split_row(self.text, self.is_whole, self.dialect, cells) {
                 Split::Row { next: 0, .. } | Split::TooLong | Split::Incomplete => return None,
-                Split::Row { end, next } => (end, next, false),
+                Split::Row { end, next, .. } => (end, next, false),
                 Split::Broken { end, next, .. } => (end, next, true),
             };
             let (row, rest) = self.text.split_at(next);

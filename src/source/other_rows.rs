@@ -58,7 +58,7 @@ pub fn read_other_rows(
         let record = records.entry(key).or_default();
         let index = record.numbers.len();
         match row.form {
-            Form::Broken(_) => record.is_broken = true,
+            Form::Broken(_) | Form::Skipped => record.is_broken = true,
             Form::Fits => record.chunk.bytes.extend(row.raw),
             Form::Rewritten { bytes, .. } => record.chunk.bytes.extend(bytes),
         }

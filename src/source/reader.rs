@@ -8,7 +8,8 @@ use crate::chunk::{Chunk, JoinedRow, JoinedRows, Position, Reject, SeenRecord, S
 use crate::config::Limits;
 use crate::error::SyncError;
 use crate::feed::correction::OF_SAME_RECORD;
-use crate::feed::dataset::{Dataset, Encoding};
+use crate::feed::dataset::Dataset;
+use crate::feed::encoding::Encoding;
 use crate::feed::layout::Layout;
 use crate::feed::row_format::{Dialect, RowFormat};
 use crate::source::format::Format;
@@ -146,9 +147,9 @@ impl<'a> Reader<'a> {
         if !self.content.is_own() {
             self.content.check_unchanged()?;
         }
-        let rows_skipped: u64 = chunk.skips.iter().map(|(_, skip)| skip.counts.rows).sum();
+        let rows_known: u64 = chunk.skips.iter().map(|(_, skip)| skip.counts.rows).sum();
         let own_rows = chunk.rows() - chunk.joined.len();
-        chunk.rows_read = (own_rows + chunk.rejects.len()) as u64 + rows_skipped;
+        chunk.rows_read = (own_rows + chunk.rejects.len()) as u64 + rows_known + chunk.rows_skipped;
         self.position = chunk.next;
         Ok(Some(chunk))
     }
@@ -167,6 +168,7 @@ impl<'a> Reader<'a> {
             let Some(row) = self.rows.next_row()? else { break };
             let Some(key) = &row.key else {
                 let next = Position { pass: 0, offset: row.next_offset, row: row.number, ..Position::default() };
+                chunk.rows_skipped += u64::from(matches!(row.form, Form::Skipped));
                 if let Some(reject) = keyless_reject(row, self.format.encoding) {
                     push_reject(&mut chunk, reject);
                 }
@@ -296,7 +298,7 @@ pub(crate) fn rows_at<'a>(
         RowFormat::Json => Rows::Json(JsonRows::resuming(window, dataset, layout, limits, number)),
         RowFormat::Csv(dialect) => {
             if offset == 0 {
-                crate::source::rows::csv::read_header(&mut window, dialect)?;
+                crate::source::rows::header::read_header(&mut window, dialect, dataset)?;
             }
             let key = layout.key();
             Rows::Csv(CsvRows::new(window, dialect, layout, dataset, key, limits.field_bytes_max, number))

@@ -85,6 +85,11 @@ impl SeenKeys {
         self.scattered.contains(hash)
     }
 
+    /// Whether the rows of any record stand apart.
+    pub fn has_scattered(&self) -> bool {
+        !matches!(&self.scattered, Scattered::Keys(keys) if keys.is_empty())
+    }
+
     /// The keys whose rows stand apart, and the number of passes that gather them in memory pieces of
     /// `gather_bytes_max` out of a file of `file_bytes`.
     pub fn finish(self, file_bytes: u64, gather_bytes_max: u64) -> (Scattered, u32) {

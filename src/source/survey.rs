@@ -3,12 +3,15 @@
 
 use crate::config::Limits;
 use crate::error::SyncError;
-use crate::feed::dataset::Dataset;
+use crate::feed::dataset::{Dataset, OnTypeChange};
 use crate::feed::decimals::{NumberReadings, Observer, settle};
-use crate::feed::layout::{Layout, LayoutColumn, Shapes};
-use crate::feed::row_format::RowFormat;
+use crate::feed::layout::{Layout, LayoutColumn, Role, Shapes};
+use crate::feed::row_format::{Dialect, RowFormat};
 use crate::source::format::{Format, find_row_format, is_document};
-use crate::source::rows::csv::{CsvRows, read_header};
+use crate::source::repeated_keys::check_repeated;
+use crate::source::rows::csv::CsvRows;
+use crate::source::rows::fits::Fits;
+use crate::source::rows::header::read_header;
 use crate::source::rows::json::JsonRows;
 use crate::source::rows::{Fault, Form, RowRef, Rows};
 use crate::source::seen_keys::{Scattered, SeenKeys, key_hash};
@@ -16,6 +19,7 @@ use crate::source::text::Text;
 use crate::source::text::content::{Content, Window};
 use crate::source::unchanged::record_index::RecordHasher;
 use crate::source::unchanged::skips::{Candidates, IndexPlace, Skips};
+use entity::Kind;
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 
@@ -44,6 +48,9 @@ pub struct Survey {
     /// The first rows at fault, for who refuses the file.
     #[serde(skip)]
     pub first_faults: Vec<FaultyRow>,
+    /// How well values fit their columns, for the same.
+    #[serde(skip)]
+    pub fits: Fits,
     /// Whether a row does not fit as it stands.
     #[serde(skip)]
     pub has_odd_rows: bool,
@@ -92,26 +99,84 @@ pub fn survey_with(
     limits: &Limits,
     place: Option<&IndexPlace>,
 ) -> Result<(Survey, Layout, Skips), SyncError> {
-    let (survey, layout, skips) = look(text, dataset, shapes, limits, place, None)?;
+    let first = look(text, dataset, shapes, limits, place, None)?;
+    let (survey, layout, _) = &first;
     let is_settled = |column: &LayoutColumn| dataset.number_rules(&column.name).decimals == column.rules.decimals;
     let has_strict = layout.columns.iter().any(LayoutColumn::is_strict);
-    if (survey.has_odd_rows || has_strict) && !layout.columns.iter().all(is_settled) {
-        // What fits and what does not was told by readings that turned out to be others.
-        let numbers = survey.numbers;
-        let (survey, layout, skips) = look(text, dataset, shapes, limits, place, Some(&numbers))?;
-        return Ok((survey, layout, skips));
+    let has_new_readings = !layout.columns.iter().all(is_settled);
+    // What the shape of a row and the kinds of columns say of each other: the rows that fit by
+    // their count say the kinds, and those say what the others are.
+    let has_new_kinds = layout.columns.iter().any(|column| is_new(column, dataset, shapes));
+    let is_too_early = match survey.has_odd_rows {
+        true => has_new_readings || has_new_kinds,
+        false => has_strict && has_new_readings,
+    };
+    if !is_too_early {
+        let is_counted_anew = |column: &LayoutColumn| {
+            column.holds_numbers() && column.on_type_change == Some(OnTypeChange::Rescue) && !is_settled(column)
+        };
+        return match (layout.columns.iter().any(is_counted_anew), survey.format.rows) {
+            (true, RowFormat::Csv(dialect)) => {
+                // How many values fit was told by readings that turned out to be others.
+                let (mut survey, layout, skips) = first;
+                let mut rows = csv_rows(&text.content, dialect, &layout, dataset, limits)?.counting_fits();
+                while rows.next_row()?.is_some() {}
+                survey.fits = rows.take_fits().unwrap_or_default();
+                Ok((survey, layout, skips))
+            }
+            _ => Ok(first),
+        };
     }
-    Ok((survey, layout, skips))
+    let found = Found { numbers: survey.numbers.clone(), kinds: kinds(layout), asks_odd_rows: true };
+    let second = look(text, dataset, shapes, limits, place, Some(&found))?;
+    let (survey, layout, _) = &second;
+    if !survey.has_odd_rows || kinds(layout) == found.kinds {
+        return Ok(second);
+    }
+    // The other rows have said the kind of a column in which no row that fits has a value.
+    let found = Found { kinds: kinds(layout), asks_odd_rows: false, ..found };
+    look(text, dataset, shapes, limits, place, Some(&found))
 }
 
-/// Looks at every row once. `numbers` are the readings that an earlier look has shown.
+/// What an earlier look has shown.
+struct Found {
+    /// How numbers are read.
+    numbers: NumberReadings,
+    /// What each column holds.
+    kinds: Vec<Option<Kind>>,
+    /// Whether rows that do not fit by their count are asked for the kinds of columns that no other
+    /// row says.
+    asks_odd_rows: bool,
+}
+
+impl Found {
+    fn apply(&self, layout: &mut Layout) {
+        for (column, kind) in layout.columns.iter_mut().zip(&self.kinds) {
+            column.kind = *kind;
+        }
+        self.numbers.apply(layout);
+    }
+}
+
+fn kinds(layout: &Layout) -> Vec<Option<Kind>> {
+    layout.columns.iter().map(|column| column.kind).collect()
+}
+
+/// Whether the file's values decide what a column holds.
+fn is_new(column: &LayoutColumn, dataset: &Dataset, shapes: &Shapes) -> bool {
+    let Role::Column(owner) = column.role else { return false };
+    let stored = shapes.get(dataset.table_of(owner)).and_then(|shape| shape.column(&column.name));
+    column.kind.is_none() || stored.is_none_or(|stored| Some(stored.kind) != column.kind)
+}
+
+/// Looks at every row once.
 fn look(
     text: &Text,
     dataset: &Dataset,
     shapes: &Shapes,
     limits: &Limits,
     place: Option<&IndexPlace>,
-    numbers: Option<&NumberReadings>,
+    found: Option<&Found>,
 ) -> Result<(Survey, Layout, Skips), SyncError> {
     let content = &text.content;
     let rows = find_row_format(content, dataset, limits)?;
@@ -119,7 +184,7 @@ fn look(
     let mut window = Window::at(content, 0)?;
     match rows {
         RowFormat::Json => {
-            let readings = numbers.map_or(&[][..], |numbers| &numbers.decimals);
+            let readings = found.map_or(&[][..], |found| &found.numbers.decimals);
             let mut rows = Rows::Json(JsonRows::surveying(window, dataset, shapes, limits).reading(readings));
             let mut tally = Tally::of(&mut rows, content, limits, None)?;
             let Rows::Json(rows) = rows else { unreachable!("made as JSON above") };
@@ -127,47 +192,65 @@ fn look(
                 return Err(SyncError::damaged("it is empty, which is no JSON; an export without rows is []"));
             }
             let (mut layout, observers) = rows.into_layout();
-            tally.numbers = settled(&mut layout, &observers, None, dataset, numbers);
+            tally.numbers = settled(&mut layout, &observers, None, dataset, found);
             if tally.rows_read > 0 {
                 check_layout(&layout, dataset, limits)?;
             }
-            let again = || {
+            let again = || -> Result<Rows<'_>, SyncError> {
                 let window = Window::at(content, 0)?;
                 Ok(Rows::Json(JsonRows::resuming(window, dataset, &layout, limits, 0)))
             };
             tally.look_again(again, limits)?;
+            if tally.may_have_repeated_keys() {
+                check_repeated(&mut again()?, &tally.seen, format.rows, dataset, &layout)?;
+            }
             Ok((tally.finish(format, &layout, content, limits), layout, Skips::default()))
         }
         RowFormat::Csv(dialect) => {
-            let header = read_header(&mut window, dialect)?;
+            let header = read_header(&mut window, dialect, dataset)?;
             check_columns(header.len(), limits)?;
             let mut layout = Layout::of_header(&header, dataset, shapes);
-            if let Some(numbers) = numbers {
-                numbers.apply(&mut layout);
+            if let Some(found) = found {
+                found.apply(&mut layout);
             }
             let key = check_layout(&layout, dataset, limits)?;
-            let mut rows =
-                Rows::Csv(CsvRows::new(window, dialect, &layout, dataset, key, limits.field_bytes_max, 0).observing());
             let known = place.and_then(|place| place.load(dataset, shapes, &header, format.rows));
+            let rows = CsvRows::new(window, dialect, &layout, dataset, key, limits.field_bytes_max, 0);
+            let rows = match found {
+                None => rows.observing(),
+                Some(Found { asks_odd_rows: true, .. }) => rows.observing_odd_rows(),
+                Some(_) => rows,
+            };
+            // What an index knows was counted when it was made; counting it again would cost more
+            // than the rest of the look.
+            let rows = if known.is_none() { rows.counting_fits() } else { rows };
+            let mut rows = Rows::Csv(rows);
             let mut candidates = known.as_ref().map(|(_, index)| Candidates::new(index));
             let mut tally = Tally::of(&mut rows, content, limits, candidates.as_mut())?;
-            let Rows::Csv(rows) = rows else { unreachable!("made as CSV above") };
+            let Rows::Csv(mut rows) = rows else { unreachable!("made as CSV above") };
+            tally.has_odd_rows = rows.has_odd_rows();
+            let fits = rows.take_fits();
             let observers = rows.into_observers();
-            let again = || {
-                let mut window = Window::at(content, 0)?;
-                read_header(&mut window, dialect)?;
-                Ok(Rows::Csv(CsvRows::new(window, dialect, &layout, dataset, key, limits.field_bytes_max, 0)))
-            };
+            let again = || Ok(Rows::Csv(csv_rows(content, dialect, &layout, dataset, limits)?));
             tally.look_again(again, limits)?;
-            let mut layout = layout;
-            tally.numbers = settled(&mut layout, &observers, Some(dialect.delimiter), dataset, numbers);
-            let survey = tally.finish(format, &layout, content, limits);
+            if tally.may_have_repeated_keys() {
+                check_repeated(&mut again()?, &tally.seen, format.rows, dataset, &layout)?;
+            }
+            tally.numbers = settled(&mut layout, &observers, Some(dialect.delimiter), dataset, found);
+            let mut survey = tally.finish(format, &layout, content, limits);
+            survey.fits = fits.unwrap_or_default();
             let runs = match (candidates, &known) {
                 _ if survey.numbers.is_of_file => Vec::new(),
                 // What cannot be read is read the long way.
                 (Some(candidates), Some((_, index))) => candidates.runs(index, &survey.scattered()).unwrap_or_default(),
                 _ => Vec::new(),
             };
+            let rows_known: u64 = runs.iter().map(|run| run.counts.rows).sum();
+            if known.is_some() && 2 * rows_known < survey.rows_read {
+                let mut rows = csv_rows(content, dialect, &layout, dataset, limits)?.counting_fits();
+                while rows.next_row()?.is_some() {}
+                survey.fits = rows.take_fits().unwrap_or_default();
+            }
             Ok((survey, layout, Skips { runs, known }))
         }
     }
@@ -187,9 +270,22 @@ pub fn first_columns(text: &Text, dataset: &Dataset, limits: &Limits) -> Result<
             rows.next_row()?;
             rows.into_layout().0
         }
-        RowFormat::Csv(dialect) => Layout::of_header(&read_header(&mut window, dialect)?, dataset, &shapes),
+        RowFormat::Csv(dialect) => Layout::of_header(&read_header(&mut window, dialect, dataset)?, dataset, &shapes),
     };
     Ok(layout.columns.into_iter().map(|column| column.name).collect())
+}
+
+/// The rows of a file from its first one on.
+fn csv_rows<'a>(
+    content: &'a Content,
+    dialect: Dialect,
+    layout: &'a Layout,
+    dataset: &'a Dataset,
+    limits: &Limits,
+) -> Result<CsvRows<'a>, SyncError> {
+    let mut window = Window::at(content, 0)?;
+    read_header(&mut window, dialect, dataset)?;
+    Ok(CsvRows::new(window, dialect, layout, dataset, layout.key(), limits.field_bytes_max, 0))
 }
 
 /// How the file's numbers are read, and what its columns hold.
@@ -198,13 +294,13 @@ fn settled(
     observers: &[Observer],
     delimiter: Option<u8>,
     dataset: &Dataset,
-    numbers: Option<&NumberReadings>,
+    found: Option<&Found>,
 ) -> NumberReadings {
-    let found = settle(layout, observers, delimiter, dataset);
-    match numbers {
-        None => found,
+    let readings = settle(layout, observers, delimiter, dataset);
+    match found {
+        None => readings,
         // The first look has seen what is a proof.
-        Some(numbers) => numbers.clone(),
+        Some(found) => found.numbers.clone(),
     }
 }
 
@@ -259,6 +355,8 @@ struct Tally {
     later_runs: HashMap<u64, RecordSize>,
     /// The largest run there was.
     largest_run: RecordSize,
+    /// Whether any run has several rows.
+    has_repeated_runs: bool,
 }
 
 /// A run of rows with the same key.
@@ -352,6 +450,7 @@ impl Tally {
             numbers: NumberReadings::default(),
             later_runs: HashMap::new(),
             largest_run: RecordSize::default(),
+            has_repeated_runs: false,
             seen: SeenKeys::new(content.size_bytes()),
             faulty_keys: HashSet::new(),
         };
@@ -410,6 +509,7 @@ impl Tally {
     fn end_run(&mut self, run: Run, candidates: &mut Option<&mut Candidates<'_>>) {
         let hash = key_hash(&run.key);
         let RecordSize { rows, bytes } = run.size();
+        self.has_repeated_runs |= rows > 1;
         self.largest_run.rows = self.largest_run.rows.max(rows);
         self.largest_run.bytes = self.largest_run.bytes.max(bytes);
         if self.seen.is_scattered(hash)
@@ -452,6 +552,11 @@ impl Tally {
         Ok(())
     }
 
+    /// Whether any key stands in several rows.
+    fn may_have_repeated_keys(&self) -> bool {
+        self.has_repeated_runs || self.seen.has_scattered()
+    }
+
     /// Counts the rows of faulty records wherever they stand, once every fault is known.
     fn count_rejected_again(&mut self, rows: &mut Rows<'_>) -> Result<(), SyncError> {
         self.rows_rejected = 0;
@@ -481,6 +586,7 @@ impl Tally {
                 Scattered::All => None,
             },
             gather_passes,
+            fits: Fits::default(),
         }
     }
 }

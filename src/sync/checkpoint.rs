@@ -26,7 +26,7 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 /// Format version. Increase it when the meaning of the file changes; other versions are not read.
-const FORMAT_VERSION: u32 = 4;
+const FORMAT_VERSION: u32 = 5;
 
 /// With more scattered records than this, writing the survey after every chunk costs more than
 /// repeating it.
@@ -148,18 +148,20 @@ fn remove(path: &Path) -> Result<(), SyncError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::feed::dataset::Encoding;
     use crate::feed::decimals::NumberReadings;
+    use crate::feed::encoding::Encoding;
     use crate::feed::row_format::Dialect;
     use crate::feed::row_format::RowFormat;
     use crate::source::format::Format;
+    use crate::source::rows::fits::Fits;
     use crate::source::text::compression::Compression;
     use crate::values::number::Decimals;
 
     fn checkpoint(position: Position) -> Checkpoint {
-        let dialect = Dialect { delimiter: b';', quote: b'"', row_bytes_max: 100 };
+        let dialect = Dialect { delimiter: b';', quote: b'"', row_bytes_max: 100, padding: 0 };
         let rows = RowFormat::Csv(dialect);
-        let format = Format { compression: Compression::Gzip, encoding: Encoding::Windows1252, rows };
+        let format =
+            Format { compression: Compression::Gzip, encoding: Encoding::Legacy(encoding_rs::WINDOWS_1252), rows };
         let survey = Survey {
             format,
             header: vec!["Order ID".to_owned()],
@@ -174,6 +176,7 @@ mod tests {
             },
             first_faults: Vec::new(),
             has_odd_rows: false,
+            fits: Fits::default(),
             scattered: Some(vec![7]),
             gather_passes: 1,
         };
@@ -219,7 +222,7 @@ mod tests {
 
     #[test]
     fn a_checkpoint_is_these_literal_bytes() {
-        let json = r#"{"format_version":4,"file_id":4,"stamp":{"size_bytes":10,"modified_ns":20,"inode":30,"changed_ns":40},"digests":[5],"survey":{"format":{"compression":"gzip","encoding":"windows-1252","rows":{"csv":{"delimiter":59,"quote":34,"row_bytes_max":100}}},"header":["Order ID"],"rows_read":3,"rows_rejected":0,"rows_of_unknown_records":2,"scattered":[7],"gather_passes":1,"numbers":{"decimals":["point"],"two_currencies":[3],"is_of_file":true}},"position":{"pass":0,"offset":9,"row":1,"records":0,"passes":0,"done":false}}"#;
+        let json = r#"{"format_version":5,"file_id":4,"stamp":{"size_bytes":10,"modified_ns":20,"inode":30,"changed_ns":40},"digests":[5],"survey":{"format":{"compression":"gzip","encoding":"windows-1252","rows":{"csv":{"delimiter":59,"quote":34,"row_bytes_max":100,"padding":0}}},"header":["Order ID"],"rows_read":3,"rows_rejected":0,"rows_of_unknown_records":2,"scattered":[7],"gather_passes":1,"numbers":{"decimals":["point"],"two_currencies":[3],"is_of_file":true}},"position":{"pass":0,"offset":9,"row":1,"records":0,"passes":0,"done":false}}"#;
         let position = Position { offset: 9, row: 1, ..Position::default() };
         assert_eq!(serde_json::to_string(&checkpoint(position)).expect("plain data"), json);
     }

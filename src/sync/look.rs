@@ -129,6 +129,7 @@ pub(crate) async fn look(
         if !layout.is_correction() {
             quarantine::check_decimals(&survey, &dataset, file_market.as_deref().unwrap_or_default())?;
             quarantine::check_rejects(&survey, config.rejects_max_percent)?;
+            quarantine::check_rescued(&survey, &layout, &dataset, config.rescued_max_percent)?;
         }
         Ok((text.content, survey, layout, skips))
     })

@@ -8,9 +8,11 @@ use crate::error::SyncError;
 use crate::feed::correction::place_and_reason;
 use crate::feed::dataset::Dataset;
 use crate::feed::decimals::Contradiction;
+use crate::feed::layout::Layout;
 use crate::source::survey::Survey;
 use crate::values::cell::hex;
 use crate::values::number::DecimalSign;
+use entity::Kind;
 use sha2::{Digest, Sha256};
 
 /// Stored instead of the rules digest of a file that the database refused: only another try can
@@ -40,6 +42,33 @@ pub fn check_rejects(survey: &Survey, rejects_max_percent: f64) -> Result<(), Sy
         survey.rows_rejected,
         survey.rows_read,
         first.join("; ")
+    )))
+}
+
+/// Refuses a file most of whose values in a declared column do not fit it.
+///
+/// # Errors
+///
+/// [`SyncError::Damaged`] with the column, its share, the limit, and the first rows.
+pub fn check_rescued(
+    survey: &Survey,
+    layout: &Layout,
+    dataset: &Dataset,
+    rescued_max_percent: f64,
+) -> Result<(), SyncError> {
+    let percent_max = dataset.rescued_max_percent.unwrap_or(rescued_max_percent);
+    let Some(fits) = survey.fits.worst(percent_max, survey.rows_read) else { return Ok(()) };
+    let column = &layout.columns[fits.index];
+    let first = fits.first.iter().map(|(row, text)| format!("row {row} has `{}`", beginning(text)));
+    Err(SyncError::damaged(format!(
+        "{} of {} values in column {} do not fit its type, {}, which is {:.1} % where rescued_max_percent allows \
+         {percent_max}: {}",
+        fits.misfits,
+        fits.values,
+        column.name,
+        column.kind.map_or("", Kind::name),
+        fits.percent(),
+        first.collect::<Vec<_>>().join("; ")
     )))
 }
 
@@ -102,6 +131,7 @@ pub fn rules(fingerprint: &str, config: &Config) -> String {
     let (of_records, columns) = ((record_rows_max, record_bytes_max), (columns_max, table_columns_max));
     let bytes = (file_bytes_max, decompressed_bytes_max);
     let limits = (bytes, row_bytes_max, field_bytes_max, of_records, columns);
-    let text = serde_json::to_string(&(fingerprint, config.rejects_max_percent, limits)).expect("text and numbers");
+    let shares = (config.rejects_max_percent, config.rescued_max_percent);
+    let text = serde_json::to_string(&(fingerprint, shares, limits)).expect("text and numbers");
     hex(&Sha256::digest(text.as_bytes()))
 }

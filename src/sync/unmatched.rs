@@ -124,7 +124,11 @@ fn unmatched(source_file: &SourceFile, sha256: String, stamp: Stamp) -> NewFile 
     NewFile {
         version_ms: source_file.version(now_ms()).ms,
         state: FileState::Unmatched,
-        error: Some("no dataset's paths match it; rename it, or add a pattern to the profile".to_owned()),
+        error: Some(
+            source_file.unmatched_reason.clone().unwrap_or_else(|| {
+                "no dataset's paths match it; rename it, or add a pattern to the profile".to_owned()
+            }),
+        ),
         ..new_file(source_file.path_text(), sha256, stamp)
     }
 }

@@ -408,10 +408,12 @@ impl<'a> Writer<'a> {
         let mut counts = self.file.counts;
         counts += Counts {
             read: projected.rows_read,
-            accepted: projected.rows_read - projected.rejects.len() as u64 - rows_duplicate,
+            accepted: projected.rows_read - projected.rejects.len() as u64 - projected.rows_skipped - rows_duplicate,
             duplicate: rows_duplicate,
             rejected: projected.rejects.len() as u64,
+            skipped: projected.rows_skipped,
             repaired: projected.rows_repaired + skipped.repaired,
+            rescued: projected.rows_rescued + skipped.rescued,
             new: diff.records.new.len() as u64 + lines_new,
             modified: records_modified + only_revived + lines_modified,
             unchanged: skipped.table_rows

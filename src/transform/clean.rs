@@ -6,6 +6,7 @@ use crate::feed::inference::is_kept_by;
 use crate::feed::layout::{Layout, LayoutColumn, Role};
 use crate::values::cell::{NullTokens, trimmed};
 use crate::values::currency::may_have_currency;
+use crate::values::identifier::{is_spreadsheet_notation, visible, without_excel};
 use crate::values::moment::{parse_day, parse_moment};
 use crate::values::number::{DECIMAL_SCALE, NumberRules, Spelling, parse_decimal, parse_double, parse_integer};
 use arrow_array::builder::{PrimitiveBuilder, StringBuilder};
@@ -85,6 +86,9 @@ pub fn clean_key<'a>(
         return None;
     }
     let key = identifier(cell, column.extract.as_ref());
+    if null_tokens.matches(key) {
+        return None;
+    }
     if is_spreadsheet_notation(key) {
         return Some(Err(format!(
             "`{key}` is a number in spreadsheet notation, so digits of the key are lost: export it as text"
@@ -110,9 +114,7 @@ pub fn misfit(cell: &str, column: &LayoutColumn, null_tokens: &NullTokens) -> Op
     if !column.is_strict() || null_tokens.matches(cell) {
         return None;
     }
-    let is_long =
-        column.kind == Some(Kind::Identifier) && !has_identifier_length(identifier(cell, column.extract.as_ref()));
-    if fits_kind(cell, column) && !is_long {
+    if fits_kind(cell, column) {
         return None;
     }
     let (kind, shown) = (column.kind.map_or("", Kind::name), excerpt(cell));
@@ -131,38 +133,36 @@ fn excerpt(cell: &str) -> String {
     shown
 }
 
-fn fits_kind(cell: &str, column: &LayoutColumn) -> bool {
+/// Whether a cell's value fits the column's kind.
+pub fn fits_kind(cell: &str, column: &LayoutColumn) -> bool {
     match column.kind {
         Some(Kind::Integer) => parse_integer(cell, &column.rules).is_some(),
         Some(Kind::Decimal) => parse_decimal(cell, &column.rules).is_some(),
         Some(Kind::Double) => parse_double(cell, &column.rules).is_some(),
         Some(Kind::Time) => parse_moment(cell).is_some(),
         Some(Kind::Day) => parse_day(cell.trim()).is_some(),
+        Some(Kind::Identifier) => is_whole_identifier(identifier(cell, column.extract.as_ref())),
         _ => true,
     }
 }
 
-/// White space around an identifier is cut; of `YR-11262518,0` only what the profile extracts is kept.
+/// Whether an identifier has all of its digits, and no more characters than a column takes.
+fn is_whole_identifier(identifier: &str) -> bool {
+    has_identifier_length(identifier) && !is_spreadsheet_notation(identifier)
+}
+
+/// What an identifier's cell says: without the white space and the invisible characters around it,
+/// without what Excel writes to keep it text, and of `YR-11262518,0` only what the profile
+/// extracts.
 fn identifier<'a>(cell: &'a str, extract: Option<&Regex>) -> &'a str {
-    let trimmed = trimmed(cell);
-    let extracted = extract.and_then(|extract| extract.captures(trimmed)).and_then(|captures| captures.get(1));
-    extracted.map_or(trimmed, |group| group.as_str().trim())
+    let text = without_excel(visible(cell));
+    let extracted = extract.and_then(|extract| extract.captures(text)).and_then(|captures| captures.get(1));
+    extracted.map_or(text, |group| visible(group.as_str()))
 }
 
 /// A character has at least a byte, so nearly no identifier's need to be counted.
 fn has_identifier_length(identifier: &str) -> bool {
     identifier.len() <= IDENTIFIER_CHARS_MAX || identifier.chars().count() <= IDENTIFIER_CHARS_MAX
-}
-
-/// `3.68E+29`: a digit, optional decimals, `E+` and digits.
-fn is_spreadsheet_notation(key: &str) -> bool {
-    let Some((mantissa, exponent)) = key.split_once("E+") else { return false };
-    let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let mantissa_fits = match mantissa.split_once('.') {
-        Some((whole, decimals)) => whole.len() == 1 && is_digits(whole) && is_digits(decimals),
-        None => mantissa.len() == 1 && is_digits(mantissa),
-    };
-    mantissa_fits && is_digits(exponent)
 }
 
 struct ColumnCleaner<'a> {
@@ -177,11 +177,16 @@ struct ColumnCleaner<'a> {
 
 impl ColumnCleaner<'_> {
     fn clean(&mut self, column: &LayoutColumn, cells: &StringArray) -> ArrayRef {
+        let null_tokens = self.null_tokens;
         match column.kind.unwrap_or(Kind::Text) {
-            Kind::Text => self.texts(cells, |cell| Some(Cow::Borrowed(cell))),
+            Kind::Text => self.texts(cells, |cell| Cell::Value(Cow::Borrowed(cell))),
             Kind::Identifier => self.texts(cells, |cell| {
                 let value = identifier(cell, column.extract.as_ref());
-                has_identifier_length(value).then_some(Cow::Borrowed(value))
+                match is_whole_identifier(value) {
+                    true if null_tokens.matches(value) => Cell::Null,
+                    true => Cell::Value(Cow::Borrowed(value)),
+                    false => Cell::Misfit,
+                }
             }),
             Kind::Integer => Arc::new(self.amounts::<Int64Type>(cells, column, parse_integer)),
             Kind::Double => Arc::new(self.amounts::<Float64Type>(cells, column, parse_double)),
@@ -201,7 +206,7 @@ impl ColumnCleaner<'_> {
     }
 
     /// Where every value stands in its cell as it is, the cells' own bytes are kept, and only what is NULL changes.
-    fn texts(&mut self, cells: &StringArray, read: impl for<'c> Fn(&'c str) -> Option<Cow<'c, str>>) -> ArrayRef {
+    fn texts(&mut self, cells: &StringArray, read: impl for<'c> Fn(&'c str) -> Cell<Cow<'c, str>>) -> ArrayRef {
         let values: Vec<Cell<Cow<'_, str>>> = cells.iter().map(|cell| self.read(cell, &read)).collect();
         let is_as_it_stands = |(cell, value): (Option<&str>, &Cell<Cow<'_, str>>)| match value {
             Cell::Null => true,
@@ -264,7 +269,10 @@ impl ColumnCleaner<'_> {
         read: impl Fn(&str) -> Option<T::Native>,
     ) -> PrimitiveArray<T> {
         let exact = self.exact;
-        let read = |cell: &str| read(cell).filter(|_| exact.is_none_or(|kind| is_kept_by(kind, cell, rules)));
+        let read = |cell: &str| {
+            let value = read(cell).filter(|_| exact.is_none_or(|kind| is_kept_by(kind, cell, rules)));
+            value.map_or(Cell::Misfit, Cell::Value)
+        };
         let mut above = (None, Cell::Null);
         let mut numbers = PrimitiveBuilder::<T>::with_capacity(cells.len());
         for (row, cell) in cells.iter().enumerate() {
@@ -279,10 +287,10 @@ impl ColumnCleaner<'_> {
         numbers.finish()
     }
 
-    fn read<'c, V>(&self, cell: Option<&'c str>, read: impl Fn(&'c str) -> Option<V>) -> Cell<V> {
+    fn read<'c, V>(&self, cell: Option<&'c str>, read: impl Fn(&'c str) -> Cell<V>) -> Cell<V> {
         match cell.filter(|cell| !self.null_tokens.matches(cell)) {
             None => Cell::Null,
-            Some(cell) => read(cell).map_or(Cell::Misfit, Cell::Value),
+            Some(cell) => read(cell),
         }
     }
 

@@ -3,7 +3,7 @@
 //! A pure function of the chunk, its layout and the dataset, so that any worker can run it.
 
 use crate::chunk::{Chunk, CorrectedRow, Entry, Position, Reject, Skip};
-use crate::feed::dataset::{Dataset, DuplicateLines, Owner};
+use crate::feed::dataset::{Dataset, DuplicateLines, Owner, RepeatedKeys};
 use crate::feed::layout::{Layout, Role};
 use crate::transform::clean::Cleaned;
 use crate::transform::row_hash::hash_rows;
@@ -36,8 +36,12 @@ pub struct Projected {
     pub rows_read: u64,
     /// Rows that repeat another one, or lost to a later one.
     pub rows_duplicate: u64,
+    /// Rows that are no data.
+    pub rows_skipped: u64,
     /// Rows whose shifted cells were put back.
     pub rows_repaired: u64,
+    /// Rows of the file with a value that does not fit its column.
+    pub rows_rescued: u64,
     /// Records whose rows disagree on what belongs to the record.
     pub records_disagreeing: u64,
     /// Of each record what an index keeps, where one is made.
@@ -56,8 +60,8 @@ pub fn project(chunk: Chunk, cleaned: &Cleaned, layout: &Layout, dataset: &Datas
     let rows = chunk.rows();
     let (records, lines, disagreeing, kept) = match &dataset.lines {
         None => {
-            let last: Vec<usize> = chunk.records.iter().map(|record| record.end - 1).collect();
-            (source.last_rows(), None, vec![false; chunk.records.len()], last)
+            let kept = kept_rows(&chunk, dataset);
+            (source.kept_rows(&kept), None, vec![false; chunk.records.len()], kept)
         }
         Some(lines) => {
             let line_rows = source.line_rows(lines.duplicates);
@@ -69,7 +73,8 @@ pub fn project(chunk: Chunk, cleaned: &Cleaned, layout: &Layout, dataset: &Datas
     // What a row of another file repeats, or is repeated by, is none of this one's business.
     let joined_kept = kept.iter().filter(is_joined).count();
     let joined_left_out = chunk.joined.len() - joined_kept;
-    let entries = entries(&chunk, lines.as_ref(), &disagreeing);
+    let entries = entries(&chunk, cleaned, lines.as_ref(), &disagreeing);
+    let rows_rescued = rows_rescued(cleaned, 0..rows).filter(|row| !is_joined(&row)).count() as u64;
     let (records, keys) = match dataset.is_keyless() {
         // Texts that differ may be cleaned to the same row.
         true => distinct_rows(records),
@@ -86,13 +91,23 @@ pub fn project(chunk: Chunk, cleaned: &Cleaned, layout: &Layout, dataset: &Datas
         keys,
         rejects: chunk.rejects,
         rows_read: chunk.rows_read,
+        rows_skipped: chunk.rows_skipped,
         rows_repaired: chunk.rows_repaired,
+        rows_rescued,
         corrected_rows: Vec::new(),
         next: chunk.next,
     }
 }
 
-fn entries(chunk: &Chunk, lines: Option<&TableRows>, disagreeing: &[bool]) -> Vec<Entry> {
+/// Those of a run of rows that have a value which does not fit its column.
+fn rows_rescued(cleaned: &Cleaned, rows: Range<usize>) -> impl Iterator<Item = usize> {
+    let start = cleaned.rescued.partition_point(|cell| cell.row < rows.start);
+    let of_rows = cleaned.rescued[start..].iter().map(|cell| cell.row).take_while(move |&row| row < rows.end);
+    let mut last = None;
+    of_rows.filter(move |&row| last.replace(row) != Some(row))
+}
+
+fn entries(chunk: &Chunk, cleaned: &Cleaned, lines: Option<&TableRows>, disagreeing: &[bool]) -> Vec<Entry> {
     let mut table_rows = vec![1_u32; chunk.seen.len()];
     for &record in lines.iter().flat_map(|lines| &lines.record) {
         if let Some(table_rows) = table_rows.get_mut(record as usize) {
@@ -108,6 +123,7 @@ fn entries(chunk: &Chunk, lines: Option<&TableRows>, disagreeing: &[bool]) -> Ve
         rows: u32::try_from(rows.len()).unwrap_or(0),
         table_rows,
         repaired: seen.repaired,
+        rescued: u32::try_from(rows_rescued(cleaned, rows.clone()).count()).unwrap_or(u32::MAX),
         disagrees,
     })
     .filter(|entry| entry.bytes > 0)
@@ -127,6 +143,16 @@ fn distinct_rows(rows: TableRows) -> (TableRows, Vec<String>) {
     (TableRows { batch, record: (0..).take(kept.len()).collect(), hashes, absent: Vec::new(), encoded: None }, keys)
 }
 
+/// The row of each record that counts.
+fn kept_rows(chunk: &Chunk, dataset: &Dataset) -> Vec<usize> {
+    let kept = |record: &Range<usize>| match dataset.repeated_keys {
+        RepeatedKeys::First => record.start,
+        // Of rows that all hold the same, any one is the last one.
+        RepeatedKeys::Last | RepeatedKeys::Quarantine => record.end - 1,
+    };
+    chunk.records.iter().map(kept).collect()
+}
+
 struct Source<'a> {
     layout: &'a Layout,
     cleaned: &'a Cleaned,
@@ -135,9 +161,8 @@ struct Source<'a> {
 }
 
 impl Source<'_> {
-    /// Without lines a later row of the same key replaces an earlier one as a whole.
-    fn last_rows(&self) -> TableRows {
-        let rows: Vec<usize> = self.chunk.records.iter().map(|record| record.end - 1).collect();
+    /// Without lines one row of those with the same key is the record as a whole.
+    fn kept_rows(&self, rows: &[usize]) -> TableRows {
         let mut table = TableBuilder::new(self, &self.chunk.keys.iter().map(String::as_str).collect::<Vec<_>>());
         let indices = indices(rows.iter().copied());
         for (index, values) in self.columns(Owner::Record) {

@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 /// Files that one query compares: the ledger may hold millions.
 const FILES_PER_PAGE: u64 = 1000;
 
-/// Id, path, and the rows of a file: read, accepted, duplicate, rejected.
-type CountedFile = (i64, String, i64, i64, i64, i64);
+/// Id, path, and the rows of a file: read, accepted, duplicate, rejected, skipped.
+type CountedFile = (i64, String, i64, i64, i64, i64, i64);
 
 impl Sink {
     pub(crate) async fn verify_ledger(&self, snapshot: &DatabaseTransaction) -> Result<Check, SyncError> {
@@ -44,7 +44,7 @@ async fn counted_files_after(snapshot: &DatabaseTransaction, id: i64) -> Result<
     use files::Column as C;
     let files = files::Entity::find()
         .select_only()
-        .columns([C::Id, C::Path, C::RowsRead, C::RowsAccepted, C::RowsDuplicate, C::RowsRejected])
+        .columns([C::Id, C::Path, C::RowsRead, C::RowsAccepted, C::RowsDuplicate, C::RowsRejected, C::RowsSkipped])
         .filter(C::Id.gt(id))
         .order_by_asc(C::Id)
         .limit(FILES_PER_PAGE);
@@ -71,7 +71,7 @@ async fn kept_rejects(
     Ok(kept.into_iter().collect())
 }
 
-fn check_file(check: &mut Check, (id, path, read, accepted, duplicate, rejected): &CountedFile, kept: i64) {
+fn check_file(check: &mut Check, (id, path, read, accepted, duplicate, rejected, skipped): &CountedFile, kept: i64) {
     let differs = |kind, column: &str, stored: i64, expected: i64| Difference {
         kind,
         key: format!("{id}, {path}"),
@@ -79,7 +79,7 @@ fn check_file(check: &mut Check, (id, path, read, accepted, duplicate, rejected)
         stored: Some(stored.to_string()),
         expected: Some(expected.to_string()),
     };
-    let sum = accepted.wrapping_add(*duplicate).wrapping_add(*rejected);
+    let sum = accepted.wrapping_add(*duplicate).wrapping_add(*rejected).wrapping_add(*skipped);
     if *read != sum {
         check.differ(differs("rows of a file", "rows_read", *read, sum));
     }

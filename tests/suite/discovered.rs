@@ -101,7 +101,7 @@ fn without_a_key_each_distinct_row_is_a_record(sandbox: &Sandbox) {
     sandbox.drop_file("Market 1 Readings.csv", &table(&[&first[..], &["Sensor,Value", "d,4"]].concat()));
     let report = sync_with(sandbox, READINGS, &[("TIDEGATE_REJECTS_MAX_PERCENT", "50")]);
     assert_eq!(report.file("Market 1 Readings.csv").changes(), (1, 0, 4, 0), "{report:?}");
-    assert_eq!(report.file("Market 1 Readings.csv").counts["rejected"], 1);
+    assert_eq!(report.file("Market 1 Readings.csv").counts["skipped"], 1);
     // By itself: of two markets at once, either may be the first in the ledger.
     let other = r#"[{"Sensor": "a", "Value": 1.5}, {"Sensor": "a", "Value": "1.50"}]"#;
     sandbox.drop_file("Market 2 Readings.json", other);

@@ -31,9 +31,10 @@ const REJECTS: &str = "SELECT r.row_number, column_name, raw FROM tidegate_rejec
 scenario!(the_same_rows_come_out_of_every_encoding);
 fn the_same_rows_come_out_of_every_encoding(sandbox: &Sandbox) {
     let csv = "Order ID,SKU,Description,Reviews\n11,é,\"Käse, €\",x\n12,B,naïve Straße,😀\n";
-    let western = csv.replace('€', "£").replace('😀', "o");
+    // What the usual encodings read alike.
+    let western = csv.replace('€', "ö").replace('😀', "o").replace('ï', "i");
     let json = r#"[{"Customer ID": "é1", "Language": "größer"}, {"Customer ID": "2", "Language": "ñandú"}]"#;
-    for text in [csv, &western] {
+    for (text, json) in [(csv, json), (&western, &json.replace('ñ', "n"))] {
         let plain = sandbox.sibling();
         assert_eq!(sync(&plain, ORDERS, text.as_bytes()).outcome, "synced");
         assert_eq!(sync(&plain, CUSTOMERS, json.as_bytes()).outcome, "synced");
@@ -65,36 +66,77 @@ fn the_same_rows_come_out_of_every_encoding(sandbox: &Sandbox) {
     }
 }
 
-scenario!(windows_1252_is_taken_only_where_nothing_speaks_against_it);
-fn windows_1252_is_taken_only_where_nothing_speaks_against_it(sandbox: &Sandbox) {
-    let western = [latin1("Order ID,SKU,Description\n11,A,café crème\n"), filler().into_bytes()].concat();
-    let quoted = [b"Order ID,SKU,Description\n11,A,\x93caf\xe9\x94 5\x80\n", filler().as_bytes()].concat();
-    // Bytes that Windows-1252 does not define, Cyrillic, the code page of DOS, and a letter in UTF-8 elsewhere.
-    let undecided: [&[u8]; 5] =
-        [b"caf\xe9 \x81", b"caf\xe9 \xff", b"\xcf\xf0\xe8\xe2\xe5\xf2", b"caf\x82", b"caf\xe9 caf\xc3\xa9"];
-    sync(sandbox, ORDERS, &western);
-    assert_eq!(sandbox.rows(NOT_FILLER), ["11|café crème"]);
-    sync(sandbox, ORDERS, &quoted);
-    assert_eq!(sandbox.rows(NOT_FILLER), ["11|“café” 5€"]);
-    for text in undecided {
-        let content = [b"Order ID,SKU,Description\n11,A,", text, b"\n", filler().as_bytes()].concat();
-        assert_eq!(sync(sandbox, ORDERS, &content).counts["rejected"], 1, "{}", text.escape_ascii());
-        assert_eq!(sandbox.rows(NOT_FILLER), ["11|“café” 5€"], "{}", text.escape_ascii());
+scenario!(other_bytes_are_read_only_where_the_usual_encodings_agree);
+fn other_bytes_are_read_only_where_the_usual_encodings_agree(sandbox: &Sandbox) {
+    // Cyrillic, Polish, Turkish, French, quotation marks, Shift_JIS, and a byte that is open in
+    // most.
+    let undecided: [(&[u8], &str); 7] = [
+        (b"\xcf\xf0\xe8\xe2\xe5\xf2, \xea\xe0\xea \xe4\xe5\xeb\xe0", "windows-1251"),
+        (b"\xa3ukasz Wi\x9cniewski, Gda\xf1sk", "windows-1250"),
+        (b"\xddstanbul, Eski\xfeehir, \xddzmir, I\xf0d\xfdr", "windows-1254"),
+        (b"cr\xe8me br\xfbl\xe9e", "windows-1252"),
+        (b"\x93caf\xe9\x94 5\x80", "windows-1252"),
+        (b"\x93\xfa\x96{\x8c\xea \x82\xcc\x83n\x83\x93\x83h", "Shift_JIS"),
+        (b"caf\xe9 \x81", ""),
+    ];
+    let western = latin1(&format!("Order ID,SKU,Description\n11,A,Stra\u{df}e in K\u{f6}ln\n{}", filler()));
+    assert_eq!(sync(sandbox, ORDERS, &western).outcome, "synced");
+    assert_eq!(sandbox.rows(NOT_FILLER), ["11|Stra\u{df}e in K\u{f6}ln"]);
+    for (text, looks_like) in undecided {
+        let content = [b"Order ID,SKU,Description\n11,A,\"", text, b"\"\n", filler().as_bytes()].concat();
+        let report = sync(sandbox, ORDERS, &content);
+        assert_eq!(report.outcome, "quarantined", "{}", text.escape_ascii());
+        let says = format!("set `encoding = \"{looks_like}");
+        assert!(report.error.contains(&says), "{}: {}", text.escape_ascii(), report.error);
+        assert_eq!(sandbox.rows(NOT_FILLER), ["11|Stra\u{df}e in K\u{f6}ln"], "{}", text.escape_ascii());
     }
 }
 
-scenario!(one_odd_byte_is_damage_and_no_encoding);
-fn one_odd_byte_is_damage_and_no_encoding(sandbox: &Sandbox) {
+scenario!(an_odd_byte_in_text_that_is_utf_8_rejects_its_row);
+fn an_odd_byte_in_text_that_is_utf_8_rejects_its_row(sandbox: &Sandbox) {
     let odd: [&[u8]; 4] = [b"caf\xe9", b"\x80abc", b"\xc3\x28", b"5 \xa3"];
     for bytes in odd {
         let sandbox = &sandbox.sibling();
-        let content = [b"Order ID,SKU,Description\n11,A,", bytes, b"\n", filler().as_bytes()].concat();
+        let utf8 = "12,B,größer\n".as_bytes();
+        let content = [b"Order ID,SKU,Description\n11,A,", bytes, b"\n", utf8, filler().as_bytes()].concat();
         let report = sync(sandbox, ORDERS, &content);
         assert_eq!((report.outcome.as_str(), report.counts["rejected"]), ("synced", 1), "{}", bytes.escape_ascii());
-        assert_eq!(sandbox.rows(NOT_FILLER), Vec::<String>::new(), "{}", bytes.escape_ascii());
+        assert_eq!(sandbox.rows(NOT_FILLER), ["12|größer"], "{}", bytes.escape_ascii());
         let reasons = sandbox.rows("SELECT reason FROM tidegate_rejects");
         assert!(reasons[0].contains("set `encoding` of the dataset"), "{reasons:?}");
     }
+}
+
+scenario!(every_encoding_can_be_declared_and_several_are_tried_in_turn);
+fn every_encoding_can_be_declared_and_several_are_tried_in_turn(sandbox: &Sandbox) {
+    let texts = [
+        ("shift_jis", encoding_rs::SHIFT_JIS, "日本語のハンドメイド"),
+        ("windows-1254", encoding_rs::WINDOWS_1254, "İstanbul, Iğdır"),
+        ("koi8-r", encoding_rs::KOI8_R, "Привет"),
+        ("GB18030", encoding_rs::GB18030, "中文名 𠮷"),
+        ("iso-8859-15", encoding_rs::ISO_8859_15, "5 € œuvre"),
+    ];
+    let config = sandbox.path("tidegate.toml");
+    let synced = |sandbox: &Sandbox, encoding: &str, content: &[u8]| {
+        fs::write(&config, format!("[datasets.orders]\nencoding = {encoding}\n")).expect("writable");
+        sandbox.drop_file(ORDERS, content);
+        let report = sandbox.sync_with(&[("TIDEGATE_CONFIG", &config.to_string_lossy())]);
+        assert_eq!(report.file(ORDERS).outcome, "synced", "{encoding} {report:?}");
+        report.file(ORDERS).counts["rejected"]
+    };
+    for (label, encoding, text) in texts {
+        let content = format!("Order ID,SKU,Description\n11,A,\"{text}\"\n{}", filler());
+        let rejected = synced(sandbox, &format!("\"{label}\""), &encoding.encode(&content).0);
+        assert_eq!((rejected, sandbox.rows(NOT_FILLER)), (0, vec![format!("11|{text}")]), "{label}");
+        for (encoding, several) in [(encoding_rs::UTF_8, "[\"utf-8\", \"shift_jis\"]"), (encoding, "X")] {
+            let several = several.replace('X', &format!("[\"utf-8\", \"{label}\"]"));
+            assert_eq!(synced(sandbox, &several, &encoding.encode(&content).0), 0, "{several}");
+            assert_eq!(sandbox.rows(NOT_FILLER), [format!("11|{text}")], "{several}");
+        }
+    }
+    let broken = [b"Order ID,SKU,Description\n11,A,\x93\xfa\xff\n12,B,x\n".as_slice(), filler().as_bytes()].concat();
+    assert_eq!(synced(sandbox, "\"shift_jis\"", &broken), 1);
+    assert_eq!(sandbox.rows(REJECTS), [r"1|description|11,A,日\xFF"]);
 }
 
 scenario!(bytes_that_the_encoding_does_not_define_reject_the_row_and_stay_readable);

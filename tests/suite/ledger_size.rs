@@ -37,7 +37,7 @@ fn large_ledger() -> Sandbox {
     let sandbox = Sandbox::new(Engine::Sqlite);
     sandbox.drop_file("Market 1 Orders.csv", ORDERS);
     assert_eq!(sandbox.sync().exit, 0);
-    let columns = "dataset, market, sha256, size_bytes, version, rows_accepted, rows_duplicate, rows_repaired, rows_new, \
+    let columns = "dataset, market, sha256, size_bytes, version, rows_accepted, rows_duplicate, rows_skipped, rows_repaired, rows_rescued, rows_new, \
          rows_modified, rows_unchanged, rows_stale, rows_deleted, started_at, finished_at, modified_ns, inode, changed_ns, \
          transform";
     let header = r#"{"columns":["Order ID","Order Status"],"delimiter":",","quote":"\""}"#;

@@ -42,8 +42,7 @@ fn damaged() -> Vec<u8> {
 fn sync(sandbox: &Sandbox) -> Report {
     let report = sandbox.sync_with(&[LENIENT]);
     assert_eq!(report.exit, 0, "{:?} {}", report.files, report.stderr);
-    let unaccounted =
-        "SELECT COUNT(*) FROM tidegate_files WHERE rows_read <> rows_accepted + rows_duplicate + rows_rejected";
+    let unaccounted = "SELECT COUNT(*) FROM tidegate_files WHERE rows_read <> rows_accepted + rows_duplicate + rows_rejected + rows_skipped";
     assert_eq!(sandbox.rows(unaccounted), ["0"]);
     report
 }

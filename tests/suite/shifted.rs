@@ -68,7 +68,7 @@ fn a_row_that_can_be_read_in_two_ways_or_none_is_a_reject(sandbox: &Sandbox) {
     rows.push("200,\"YR-1,0\",a,-,-,-,-,-,-,-,b,-,-,-,,".to_owned());
     // No column that may hold a comma explains a sixteenth cell with text in it.
     rows.push("201,\"YR-1,0\",a,1190010,-,Completed,T,5,KSh 1,b,KSh 0,1,CASH,,,9".to_owned());
-    rows.push("202,\"YR-1,0\",a".to_owned());
+    rows.push("202,\"YR-1,0\",a,far".to_owned());
     let report = synced(sandbox, &rows);
     assert_eq!((report.counts["repaired"], report.counts["rejected"]), (40, 3));
     assert_eq!(sandbox.rows("SELECT COUNT(*), MAX(task_id) FROM deliveries"), ["40|139"]);

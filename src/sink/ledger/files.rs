@@ -181,7 +181,9 @@ pub(crate) fn counts_of(file: &files::Model) -> Counts {
         accepted: count(file.rows_accepted),
         duplicate: count(file.rows_duplicate),
         rejected: count(file.rows_rejected),
+        skipped: count(file.rows_skipped),
         repaired: count(file.rows_repaired),
+        rescued: count(file.rows_rescued),
         new: count(file.rows_new),
         modified: count(file.rows_modified),
         unchanged: count(file.rows_unchanged),
@@ -212,7 +214,9 @@ struct RowTotals {
     accepted: Option<i64>,
     duplicate: Option<i64>,
     rejected: Option<i64>,
+    skipped: Option<i64>,
     repaired: Option<i64>,
+    rescued: Option<i64>,
     new: Option<i64>,
     modified: Option<i64>,
     unchanged: Option<i64>,
@@ -402,7 +406,9 @@ impl Ledger {
             (C::RowsAccepted, zero()),
             (C::RowsDuplicate, zero()),
             (C::RowsRejected, zero()),
+            (C::RowsSkipped, zero()),
             (C::RowsRepaired, zero()),
+            (C::RowsRescued, zero()),
             (C::RowsNew, zero()),
             (C::RowsModified, zero()),
             (C::RowsUnchanged, zero()),
@@ -488,7 +494,9 @@ impl Ledger {
             .column_as(sum(C::RowsAccepted), "accepted")
             .column_as(sum(C::RowsDuplicate), "duplicate")
             .column_as(sum(C::RowsRejected), "rejected")
+            .column_as(sum(C::RowsSkipped), "skipped")
             .column_as(sum(C::RowsRepaired), "repaired")
+            .column_as(sum(C::RowsRescued), "rescued")
             .column_as(sum(C::RowsNew), "new")
             .column_as(sum(C::RowsModified), "modified")
             .column_as(sum(C::RowsUnchanged), "unchanged")
@@ -505,7 +513,9 @@ impl Ledger {
                 accepted: count(of_state.accepted),
                 duplicate: count(of_state.duplicate),
                 rejected: count(of_state.rejected),
+                skipped: count(of_state.skipped),
                 repaired: count(of_state.repaired),
+                rescued: count(of_state.rescued),
                 new: count(of_state.new),
                 modified: count(of_state.modified),
                 unchanged: count(of_state.unchanged),

@@ -2,6 +2,7 @@
 
 pub mod beneath;
 pub mod blind_spots;
+pub mod by_header;
 pub mod path_text;
 pub mod scan;
 pub mod walk;

@@ -6,6 +6,7 @@ use crate::feed::stamp::Stamp;
 use crate::feed::version::{Version, own_ms};
 use crate::source::find::beneath::Entry;
 use crate::source::find::blind_spots::BlindSpots;
+use crate::source::find::by_header::{ByHeader, by_header};
 use crate::source::find::path_text::path_text;
 use crate::source::find::walk::Walk;
 use crate::source::find::watch::Watcher;
@@ -27,6 +28,8 @@ pub struct SourceFile {
     pub stamp: Stamp,
     /// Its dataset, and what the path says; `None` when no dataset matches.
     pub route: Option<(Arc<Dataset>, Route)>,
+    /// Why none does, where that is not the usual reason.
+    pub unmatched_reason: Option<String>,
 }
 
 impl SourceFile {
@@ -38,7 +41,15 @@ impl SourceFile {
     }
 
     fn found(root: &Arc<Path>, path: PathBuf, stamp: Stamp, datasets: &[Arc<Dataset>]) -> Self {
-        Self { root: Arc::clone(root), route: route(&path, datasets), path, stamp }
+        let by_path = route(&path, datasets);
+        let is_by_path = by_path.as_ref().is_some_and(|(dataset, _)| !dataset.is_made);
+        let header = if is_by_path { ByHeader::None } else { by_header(root, &path, stamp, datasets) };
+        let (route, unmatched_reason) = match header {
+            ByHeader::None => (by_path, None),
+            ByHeader::Of(dataset, route) => (Some((dataset, route)), None),
+            ByHeader::Tie(reason) => (None, Some(reason)),
+        };
+        Self { root: Arc::clone(root), route, unmatched_reason, path, stamp }
     }
 
     /// The path as the ledger has it.
@@ -59,11 +70,11 @@ impl SourceFile {
 
     /// Files with the same lane are synced one after the other.
     pub fn lane(&self) -> Lane {
-        self.route.as_ref().map(|(dataset, route)| (dataset.name.clone(), route.market.clone()))
+        self.route.as_ref().map(|(dataset, route)| (dataset.table.clone(), route.market.clone()))
     }
 }
 
-/// Dataset and market; `None` for unmatched files.
+/// Table and market, because several datasets may write to one table; `None` for unmatched files.
 pub type Lane = Option<(String, String)>;
 
 /// Finds every file below a directory that may be taken: not hidden, not temporary, no link, and not tidegate's own.

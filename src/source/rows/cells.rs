@@ -1,6 +1,7 @@
 //! Cells: where the cells and the rows of delimited text begin and end.
 //!
-//! A quote opens a quoted cell only at the cell's start: `6" pipe` is text.
+//! A quote opens a quoted cell only at the cell's start, spaces before it aside: `6" pipe` is text,
+//! `"a", "b"` are the cells a and b.
 
 use crate::feed::row_format::Dialect;
 use memchr::{memchr, memchr2, memchr3};
@@ -36,6 +37,9 @@ pub enum Split {
         end: usize,
         /// Bytes of the row with its line end; 0 only where nothing is left.
         next: usize,
+        /// Whether spaces stand between a delimiter and the quote after it, which no decoder of CSV
+        /// takes.
+        is_spaced: bool,
     },
     /// A quoted cell never closes, or goes on after its closing quote: the row ends at its first line end.
     Broken {
@@ -85,7 +89,19 @@ impl Dialect {
 pub fn split_row(bytes: &[u8], is_at_end: bool, dialect: Dialect, cells: &mut Vec<Cell>) -> Split {
     cells.clear();
     let mut start = 0;
+    let mut is_spaced = false;
     loop {
+        if bytes.get(start) == Some(&b' ') {
+            let spaces = bytes[start..].iter().take_while(|&&byte| byte == b' ').count();
+            match bytes.get(start + spaces) {
+                Some(byte) if *byte == dialect.quote => {
+                    start += spaces;
+                    is_spaced = true;
+                }
+                None if !is_at_end && bytes.len() <= dialect.row_bytes_max => return Split::Incomplete,
+                _ => {}
+            }
+        }
         let (end, is_quoted) = match cell_end(bytes, start, is_at_end, dialect) {
             CellEnd::At(end, is_quoted) => (end, is_quoted),
             CellEnd::Incomplete if bytes.len() > dialect.row_bytes_max => return Split::TooLong,
@@ -97,15 +113,15 @@ pub fn split_row(bytes: &[u8], is_at_end: bool, dialect: Dialect, cells: &mut Ve
         }
         cells.push(Cell { start, end, is_quoted });
         match bytes.get(end) {
-            None if is_at_end => return Split::Row { end, next: end },
+            None if is_at_end => return Split::Row { end, next: end, is_spaced },
             None => return Split::Incomplete,
             Some(&byte) if byte == dialect.delimiter => start = end + 1,
-            Some(b'\n') => return Split::Row { end, next: end + 1 },
+            Some(b'\n') => return Split::Row { end, next: end + 1, is_spaced },
             // A carriage return ends a row, with or without a line feed after it.
             Some(_) => match bytes.get(end + 1) {
                 None if !is_at_end => return Split::Incomplete,
-                Some(b'\n') => return Split::Row { end, next: end + 2 },
-                _ => return Split::Row { end, next: end + 1 },
+                Some(b'\n') => return Split::Row { end, next: end + 2, is_spaced },
+                _ => return Split::Row { end, next: end + 1, is_spaced },
             },
         }
     }
@@ -162,7 +178,11 @@ fn broken_row(bytes: &[u8], is_at_end: bool, dialect: Dialect, reason: &'static 
 mod tests {
     use super::*;
 
-    const DIALECT: Dialect = Dialect { delimiter: b',', quote: b'"', row_bytes_max: 64 };
+    const DIALECT: Dialect = Dialect { delimiter: b',', quote: b'"', row_bytes_max: 64, padding: 0 };
+
+    const fn row(end: usize, next: usize) -> Split {
+        Split::Row { end, next, is_spaced: false }
+    }
 
     fn cells(text: &str) -> (Split, Vec<&str>) {
         let mut cells = Vec::new();
@@ -172,15 +192,28 @@ mod tests {
 
     #[test]
     fn rows_end_at_line_ends_outside_quotes() {
-        assert_eq!(cells("a,\"b\nc\",d\r\ne"), (Split::Row { end: 9, next: 11 }, vec!["a", "\"b\nc\"", "d"]));
-        assert_eq!(cells("a,\nb"), (Split::Row { end: 2, next: 3 }, vec!["a", ""]));
-        assert_eq!(cells("a"), (Split::Row { end: 1, next: 1 }, vec!["a"]));
-        assert_eq!(cells(""), (Split::Row { end: 0, next: 0 }, vec![""]));
+        assert_eq!(cells("a,\"b\nc\",d\r\ne"), (row(9, 11), vec!["a", "\"b\nc\"", "d"]));
+        assert_eq!(cells("a,\nb"), (row(2, 3), vec!["a", ""]));
+        assert_eq!(cells("a"), (row(1, 1), vec!["a"]));
+        assert_eq!(cells(""), (row(0, 0), vec![""]));
     }
 
     #[test]
     fn a_quote_inside_a_cell_is_text() {
-        assert_eq!(cells("6\" pipe,x\ny\""), (Split::Row { end: 9, next: 10 }, vec!["6\" pipe", "x"]));
+        assert_eq!(cells("6\" pipe,x\ny\""), (row(9, 10), vec!["6\" pipe", "x"]));
+    }
+
+    #[test]
+    fn spaces_before_a_quote_are_no_part_of_the_cell() {
+        let spaced = |end: usize, next: usize| Split::Row { end, next, is_spaced: true };
+        assert_eq!(cells("\"a\", \"b, c\",   \"\"\n"), (spaced(17, 18), vec!["\"a\"", "\"b, c\"", "\"\""]));
+        assert_eq!(cells(" \"a\"\n"), (spaced(4, 5), vec!["\"a\""]));
+        assert_eq!(cells("a, b,  \n"), (row(7, 8), vec!["a", " b", "  "]));
+        assert_eq!(cells(" 6\" pipe,x"), (row(10, 10), vec![" 6\" pipe", "x"]));
+        let mut found = Vec::new();
+        for text in ["a, ", "a, \"b", " "] {
+            assert_eq!(split_row(text.as_bytes(), false, DIALECT, &mut found), Split::Incomplete, "{text}");
+        }
     }
 
     #[test]

@@ -5,14 +5,17 @@
 use crate::error::SyncError;
 use crate::feed::dataset::Dataset;
 use crate::feed::decimals::Observer;
-use crate::feed::layout::{Layout, Role};
+use crate::feed::layout::{Layout, LayoutColumn, Role, column_name};
 use crate::feed::row_format::Dialect;
 use crate::source::rows::cells::{Cell, Split, split_row};
+use crate::source::rows::fits::Fits;
 use crate::source::rows::repair::Repair;
 use crate::source::rows::{Fault, Form, RowRef, repair, text_key};
 use crate::source::text::content::Window;
 use crate::transform::clean::{clean_key, conforms, misfit};
+use crate::values::identifier::visible;
 use crate::values::spreadsheet::is_guarded;
+use entity::Kind;
 use memchr::{memchr, memchr2};
 
 /// Lines of a quoted cell that are looked at for rows: enough to tell rows from text, few enough that a hostile file
@@ -38,43 +41,13 @@ pub struct CsvRows<'a> {
     number: u64,
     /// What is to be found out of columns that hold numbers, or whose kind the data decides.
     observers: Vec<Observer>,
-}
-
-/// Reads the header, the first row of the window.
-///
-/// # Errors
-///
-/// When there is none, or it is not text.
-pub fn read_header(window: &mut Window<'_>, dialect: Dialect) -> Result<Vec<String>, SyncError> {
-    if window.rest().starts_with(b"\xef\xbb\xbf") {
-        window.advance(3);
-    }
-    let mut cells = Vec::new();
-    loop {
-        match split_row(window.rest(), window.is_at_end(), dialect, &mut cells) {
-            Split::Incomplete => window.fill()?,
-            Split::TooLong => return Err(SyncError::damaged("the header is longer than row_bytes_max")),
-            Split::Broken { reason, .. } => {
-                return Err(SyncError::damaged(format!("the header cannot be read: {reason}")));
-            }
-            Split::Row { next: 0, .. } => return Err(SyncError::damaged("the file has no header")),
-            Split::Row { next, .. } => {
-                window.advance(next);
-                let row = window.passed(next);
-                let header: Result<Vec<String>, _> = cells
-                    .iter()
-                    .map(|cell| {
-                        std::str::from_utf8(cell.bytes(row)).map(|text| dialect.unquoted(text, *cell).into_owned())
-                    })
-                    .collect();
-                // Blank lines may stand in front of it.
-                if cells.iter().all(|cell| cell.start == cell.end) {
-                    continue;
-                }
-                return header.map_err(|_| SyncError::damaged("the header is not UTF-8 text"));
-            }
-        }
-    }
+    /// Whether rows that do not fit by their count say something of these columns too.
+    asks_odd_rows: bool,
+    /// Whether any row did not fit by its count, so that the kinds of columns decide what becomes
+    /// of it.
+    has_odd_rows: bool,
+    /// How well values fit their columns, where that is asked.
+    fits: Option<Fits>,
 }
 
 impl<'a> CsvRows<'a> {
@@ -100,6 +73,9 @@ impl<'a> CsvRows<'a> {
             long: Vec::new(),
             number,
             observers: Vec::new(),
+            asks_odd_rows: false,
+            has_odd_rows: false,
+            fits: None,
         }
     }
 
@@ -130,6 +106,31 @@ impl<'a> CsvRows<'a> {
         self
     }
 
+    /// Also finds out, of columns whose kind no other row says, what they hold in rows that do not
+    /// fit by their count.
+    pub fn observing_odd_rows(mut self) -> Self {
+        self = self.observing();
+        self.observers.retain(|observer| self.layout.columns[observer.column].kind.is_none());
+        self.asks_odd_rows = true;
+        self
+    }
+
+    /// Also counts the values that do not fit columns whose kind a declaration says.
+    pub fn counting_fits(mut self) -> Self {
+        self.fits = Some(Fits::of(self.layout));
+        self
+    }
+
+    /// What was counted.
+    pub const fn take_fits(&mut self) -> Option<Fits> {
+        self.fits.take()
+    }
+
+    /// Whether any row did not fit by its count.
+    pub const fn has_odd_rows(&self) -> bool {
+        self.has_odd_rows
+    }
+
     /// What was found out.
     pub fn into_observers(self) -> Vec<Observer> {
         self.observers
@@ -143,22 +144,22 @@ impl<'a> CsvRows<'a> {
     pub fn next_row(&mut self) -> Result<Option<RowRef<'_>>, SyncError> {
         loop {
             let split = split_row(self.window.rest(), self.window.is_at_end(), self.dialect, &mut self.cells);
-            let (end, next, broken) = match split {
+            let (end, next, is_spaced, broken) = match split {
                 Split::Incomplete => {
                     self.window.fill()?;
                     continue;
                 }
                 Split::TooLong => return self.long_row().map(Some),
                 Split::Row { next: 0, .. } => return Ok(None),
-                Split::Row { end, next } => match self.runaway_end(end) {
-                    Some(end) => (end, end + 1, Some("a quote opens a cell and closes only in a later row")),
-                    None => (end, next, None),
+                Split::Row { end, next, is_spaced } => match self.runaway_end(end) {
+                    Some(end) => (end, end + 1, false, Some("a quote opens a cell and closes only in a later row")),
+                    None => (end, next, is_spaced, None),
                 },
-                Split::Broken { end, next, reason } => (end, next, Some(reason)),
+                Split::Broken { end, next, reason } => (end, next, false, Some(reason)),
             };
             let is_blank = broken.is_none() && self.cells.iter().all(|cell| cell.start == cell.end);
             if !is_blank {
-                return Ok(Some(self.row(end, next, broken)));
+                return Ok(Some(self.row(end, next, is_spaced, broken)));
             }
             self.window.advance(next);
         }
@@ -170,10 +171,11 @@ impl<'a> CsvRows<'a> {
     fn runaway_end(&self, row_end: usize) -> Option<usize> {
         let row = &self.window.rest()[..row_end];
         let has_lines = |cell: &Cell| cell.is_quoted && memchr2(b'\n', b'\r', cell.bytes(row)).is_some();
-        let expected = self.layout.named()..=self.layout.columns.len();
-        if !self.cells.iter().any(has_lines) || *expected.start() < 2 {
+        if !self.cells.iter().any(has_lines) || self.layout.named() < 2 {
             return None;
         }
+        let (columns, padding) = (self.layout.columns.len(), self.dialect.padding);
+        let expected = |cells: usize| cells == columns + padding || (self.layout.named()..=columns).contains(&cells);
         let is_line_end = |byte: &u8| matches!(byte, b'\n' | b'\r');
         let mut lines = row.split(is_line_end);
         let first = lines.next()?;
@@ -184,14 +186,14 @@ impl<'a> CsvRows<'a> {
         let mut is_row = |line: &[u8]| {
             let split = split_row(line, true, self.dialect, &mut cells);
             matches!(split, Split::Row { .. })
-                && expected.contains(&cells.len())
+                && expected(cells.len())
                 && signs(cells[key].bytes(line), self.dialect) == signs(own_key, self.dialect)
         };
         let lines: Vec<&[u8]> = lines.filter(|line| !line.is_empty()).take(RUNAWAY_LINES_MAX).collect();
         let is_runaway = match lines.as_slice() {
             // A row that fits is only doubted for whole rows inside of it: its last line, by which it ends, is
             // none of them, and may open a quote of its own.
-            [swallowed @ .., _] if expected.contains(&self.cells.len()) => {
+            [swallowed @ .., _] if expected(self.cells.len()) => {
                 !swallowed.is_empty() && swallowed.iter().all(|line| is_row(line))
             }
             lines => lines.iter().any(|line| is_row(line)),
@@ -223,7 +225,7 @@ impl<'a> CsvRows<'a> {
         Ok(RowRef { number: self.number, offset, next_offset, raw, whole: raw, key, form, absent: Vec::new() })
     }
 
-    fn row(&mut self, end: usize, next: usize, broken: Option<&'static str>) -> RowRef<'_> {
+    fn row(&mut self, end: usize, next: usize, is_spaced: bool, broken: Option<&'static str>) -> RowRef<'_> {
         self.number += 1;
         let offset = self.window.offset();
         self.window.advance(next);
@@ -232,34 +234,57 @@ impl<'a> CsvRows<'a> {
         let own = (self.is_correction && broken.is_none()).then(|| without_guards(raw, &self.cells)).flatten();
         let (key, form) = match (broken, own) {
             (Some(reason), _) => (self.leading_key(raw), Form::Broken(Fault::row(reason))),
-            (None, None) => self.read(raw),
+            (None, None) => self.read(raw, is_spaced),
             (None, Some(bytes)) => {
                 split_row(&bytes, true, self.dialect, &mut self.cells);
-                match self.read(&bytes) {
+                match self.read(&bytes, is_spaced) {
                     (key, Form::Fits) => (key, Form::Rewritten { bytes, is_repaired: false }),
                     read => read,
                 }
             }
         };
-        if !self.observers.is_empty() {
+        let is_usual = self.has_usual_count(raw);
+        // A row whose cells were put back fits, or is none that says anything of a column.
+        if let (Some(fits), Form::Fits, true) = (&mut self.fits, &form, is_usual) {
+            for column in &mut fits.columns {
+                let cell = self.cells[column.index];
+                if let Ok(text) = std::str::from_utf8(cell.bytes(raw)) {
+                    let text = self.dialect.unquoted(text, cell);
+                    column.observe(&text, self.number, self.layout, &self.dataset.null_tokens);
+                }
+            }
+        }
+        self.has_odd_rows |= !is_usual && broken.is_none();
+        if !self.observers.is_empty() && is_usual != self.asks_odd_rows {
             let (layout, dataset, dialect) = (self.layout, self.dataset, self.dialect);
             match &form {
                 // The cells are those of the row as it stands.
-                Form::Fits => observe(&mut self.observers, raw, &self.cells, dialect, (layout, dataset), true),
-                Form::Rewritten { bytes, is_repaired } => {
+                Form::Fits => observe(&mut self.observers, raw, &self.cells, dialect, (layout, dataset), is_usual),
+                Form::Rewritten { bytes, .. } => {
                     let mut cells = Vec::new();
                     split_row(bytes, true, dialect, &mut cells);
-                    observe(&mut self.observers, bytes, &cells, dialect, (layout, dataset), !is_repaired);
+                    observe(&mut self.observers, bytes, &cells, dialect, (layout, dataset), is_usual);
                 }
-                Form::Broken(_) => {}
+                Form::Broken(_) | Form::Skipped => {}
             }
         }
         let next_offset = offset + next as u64;
         RowRef { number: self.number, offset, next_offset, raw, whole, key, form, absent: Vec::new() }
     }
 
+    /// Whether the row has as many cells as the header, or as the padding of most rows makes it,
+    /// and nothing where the header has no name: then it fits as it stands.
+    fn has_usual_count(&self, raw: &[u8]) -> bool {
+        let (cells, columns, named) = (self.cells.len(), self.layout.columns.len(), self.layout.named());
+        let is_blank =
+            |cell: &Cell| cell.bytes(raw).iter().all(|byte| byte.is_ascii_whitespace() || *byte == self.dialect.quote);
+        cells == named
+            || ((cells == columns || cells == columns + self.dialect.padding)
+                && self.cells[named..].iter().all(is_blank))
+    }
+
     /// The key of a row, as far as it can be read, and what the row is to its columns.
-    fn read(&self, raw: &[u8]) -> (Option<String>, Form) {
+    fn read(&self, raw: &[u8], is_spaced: bool) -> (Option<String>, Form) {
         let Ok(text) = std::str::from_utf8(raw) else {
             let fault = self.cell_fault(
                 raw,
@@ -268,6 +293,9 @@ impl<'a> CsvRows<'a> {
             );
             return (self.leading_key(raw), Form::Broken(fault));
         };
+        if self.is_header(text) {
+            return (None, Form::Skipped);
+        }
         let shape = repair::repair(&TextRow { text, rows: self });
         let key = match self.key_of(text, &shape) {
             Ok(key) => key,
@@ -284,13 +312,13 @@ impl<'a> CsvRows<'a> {
                 return (key, Form::Broken(self.cell_fault(raw, &reason, is_long)));
             }
         }
-        (key, self.fitting_form(text, shape).unwrap_or_else(Form::Broken))
+        (key, self.fitting_form(text, shape, is_spaced).unwrap_or_else(Form::Broken))
     }
 
     /// The form of a row whose cells fit the types of columns that take nothing else.
-    fn fitting_form(&self, text: &str, shape: Repair) -> Result<Form, Fault> {
+    fn fitting_form(&self, text: &str, shape: Repair, is_spaced: bool) -> Result<Form, Fault> {
         let widths = if let Repair::Shifted(widths) = &shape { widths.clone() } else { Vec::new() };
-        let form = self.form(text, shape)?;
+        let form = self.form(text, shape, is_spaced)?;
         let mut first = 0;
         for (index, column) in self.layout.columns[..self.layout.named()].iter().enumerate() {
             let width = widths.get(index).copied().unwrap_or(1);
@@ -312,15 +340,30 @@ impl<'a> CsvRows<'a> {
         Fault::cell(column.map(|column| column.name.clone()), reason)
     }
 
+    /// Whether the row is the header once more, as where files were put one behind the other:
+    /// whatever its case, with or without a byte order mark before it.
+    fn is_header(&self, text: &str) -> bool {
+        let is_name = |(cell, column): (&Cell, &LayoutColumn)| {
+            let cell_text = self.dialect.unquoted(&text[cell.start..cell.end], *cell);
+            // Behind a byte order mark a quote opens no cell.
+            let name = visible(&cell_text).trim_matches(char::from(self.dialect.quote));
+            is_same_name(visible(name), visible(&column.raw_name))
+        };
+        // The first cell tells nearly always; a row of nothing but empty cells may stand under a
+        // header without names.
+        let columns = &self.layout.columns;
+        let named = self.layout.named();
+        self.cells.len() >= named
+            && named > 0
+            && self.cells.iter().zip(columns).all(is_name)
+            && self.cells[named..]
+                .iter()
+                .all(|cell| cell.start == cell.end || text[cell.start..cell.end].trim().is_empty())
+    }
+
     /// The key of a row that is text; `None` when the row's shift leaves open where it is.
     fn key_of(&self, text: &str, shape: &Repair) -> Result<Option<String>, Fault> {
-        let Some(key) = self.key else {
-            let is_header = !self.cells.is_empty()
-                && self.cells.iter().zip(&self.layout.columns).all(|(&cell, column)| {
-                    self.dialect.unquoted(&text[cell.start..cell.end], cell).trim() == column.raw_name.trim()
-                });
-            return if is_header { Err(Fault::header_again()) } else { Ok(Some(text_key(text.as_bytes()))) };
-        };
+        let Some(key) = self.key else { return Ok(Some(text_key(text.as_bytes()))) };
         let column = &self.layout.columns[key];
         let index = match shape {
             Repair::Shifted(widths) => widths[..key].iter().sum(),
@@ -356,12 +399,13 @@ impl<'a> CsvRows<'a> {
         self.key.is_some_and(|key| !self.layout.columns[..key].iter().any(|column| column.swallows))
     }
 
-    fn form(&self, text: &str, shape: Repair) -> Result<Form, Fault> {
+    fn form(&self, text: &str, shape: Repair, is_spaced: bool) -> Result<Form, Fault> {
         let width = self.layout.columns.len();
         match shape {
-            Repair::Fits if self.cells.len() == width => Ok(Form::Fits),
+            Repair::Fits if self.cells.len() == width && !is_spaced => Ok(Form::Fits),
             Repair::Fits => {
-                Ok(Form::Rewritten { bytes: self.rewrite(text, &vec![1; self.layout.named()]), is_repaired: false })
+                let cells = self.cells.len().min(self.layout.named());
+                Ok(Form::Rewritten { bytes: self.rewrite(text, &vec![1; cells]), is_repaired: false })
             }
             Repair::Shifted(widths) => Ok(Form::Rewritten { bytes: self.rewrite(text, &widths), is_repaired: true }),
             Repair::Ambiguous(candidates) => {
@@ -371,6 +415,17 @@ impl<'a> CsvRows<'a> {
                     self.count_fault(),
                     readings.join(" or ")
                 )))
+            }
+            Repair::Impossible if self.cells.len() < self.layout.named() => {
+                let misfit = self.cells.iter().zip(&self.layout.columns).find(|&(&cell, column)| {
+                    let cell_text = self.dialect.unquoted(&text[cell.start..cell.end], cell);
+                    !conforms(&cell_text, column, &self.dataset.null_tokens)
+                });
+                let why = misfit.map_or_else(
+                    || "the key is not among them".to_owned(),
+                    |(_, column)| format!("what stands in {} does not fit it", column.name),
+                );
+                Err(Fault::row(&format!("{}, and {why}: write every cell", self.count_fault())))
             }
             Repair::Impossible => {
                 Err(Fault::row(&format!("{}: quote text that holds the delimiter", self.count_fault())))
@@ -466,6 +521,22 @@ impl repair::Row for TextRow<'_, '_> {
         self.rows.cells.len()
     }
 
+    fn has_usual_count(&self) -> bool {
+        self.rows.has_usual_count(self.text.as_bytes())
+    }
+
+    fn is_required(&self, column: usize) -> bool {
+        self.rows.key == Some(column)
+    }
+
+    fn is_cut_amount(&self, column: usize, cell: usize, width: usize) -> bool {
+        let column = &self.rows.layout.columns[column];
+        let span = || self.rows.span(self.text, cell, width);
+        matches!(column.kind, Some(Kind::Integer | Kind::Decimal | Kind::Double | Kind::Total))
+            && repair::is_cut_amount(span(), self.rows.dialect.delimiter)
+            && column.form.as_ref().is_none_or(|form| form.is_match(span().trim()))
+    }
+
     fn is_empty(&self, cell: usize) -> bool {
         let cell = self.rows.cells[cell];
         self.rows.dialect.unquoted(&self.text[cell.start..cell.end], cell).trim().is_empty()
@@ -485,6 +556,11 @@ impl repair::Row for TextRow<'_, '_> {
             _ => conforms(&text, column, null_tokens),
         }
     }
+}
+
+/// Whether two names are one, whatever their case.
+fn is_same_name(one: &str, other: &str) -> bool {
+    one.eq_ignore_ascii_case(other) || (!one.is_ascii() && !other.is_ascii() && column_name(one) == column_name(other))
 }
 
 /// Which kinds of signs a key is made of: digits, letters, white space, others. Two keys of a file have the same.

@@ -2,12 +2,14 @@
 
 pub mod cells;
 pub mod csv;
+pub mod fits;
+pub mod header;
 pub mod json;
 pub mod repair;
 pub mod repaired;
 
 use crate::error::SyncError;
-use crate::feed::dataset::Encoding;
+use crate::feed::encoding::Encoding;
 use crate::source::rows::csv::CsvRows;
 use crate::source::rows::json::JsonRows;
 use crate::source::text::encoding::written;
@@ -49,6 +51,8 @@ pub enum Form {
     },
     /// It cannot be loaded.
     Broken(Fault),
+    /// It is no data: the header once more.
+    Skipped,
 }
 
 /// Why a row cannot be loaded.

@@ -1,7 +1,8 @@
 //! Repair: puts a row back whose cells were shifted by unquoted delimiters in a text column.
 //!
-//! A text column may have swallowed some of them. Of all ways to undo that, the ones with the fewest
-//! swallowed delimiters count, and only if typed columns leave exactly one.
+//! A text column may have swallowed some of them, and an amount in a number column may have been
+//! cut (`1,100.00`). Of all ways to undo that, the ones with the fewest swallowed delimiters count,
+//! and only if typed columns leave exactly one.
 
 use std::collections::HashSet;
 
@@ -36,38 +37,89 @@ pub trait Row {
     fn swallows(&self, column: usize) -> bool;
     /// Whether one cell could stand in the column.
     fn conforms(&self, column: usize, cell: usize) -> bool;
+    /// Whether the row has as many cells as rows of the file have, and nothing beyond the columns.
+    fn has_usual_count(&self) -> bool;
+    /// Whether a row cannot do without the column.
+    fn is_required(&self, column: usize) -> bool;
+    /// Whether the column holds numbers, and so many cells from `cell` on are one that delimiters
+    /// cut.
+    fn is_cut_amount(&self, column: usize, cell: usize, width: usize) -> bool;
 }
 
 /// Finds out what the cells of a row are to its columns.
 pub fn repair(row: &impl Row) -> Repair {
-    let (columns, cells) = (row.columns(), row.cells());
-    if cells < columns {
-        return Repair::Impossible;
-    }
-    let surplus = cells - columns;
-    if surplus == 0 {
+    if row.has_usual_count() {
         return Repair::Fits;
     }
+    let (columns, cells) = (row.columns(), row.cells());
+    if cells <= columns {
+        let is_whole =
+            (0..cells).all(|cell| row.conforms(cell, cell)) && !(cells..columns).any(|column| row.is_required(column));
+        return if is_whole { Repair::Fits } else { Repair::Impossible };
+    }
+    let surplus = cells - columns;
     // What stands beyond the columns after the repair must be padding, so empty.
     let filled = (0..cells).rev().find(|&cell| !row.is_empty(cell)).map_or(0, |last| last + 1);
     let fewest = filled.saturating_sub(columns);
     for swallowed in fewest..=surplus.min(SWALLOWED_MAX) {
-        let mut search = Search { row, widths: Vec::with_capacity(columns), found: Vec::new(), dead: HashSet::new() };
-        search.extend(0, swallowed);
-        match search.found.len() {
+        let mut found = ways(row, swallowed, false);
+        if swallowed == 0 && found.len() == 1 {
+            // `1,034.00` for 1034 also reads as 1 and a text; padding hides that there is a cell
+            // too many.
+            match (1..=surplus.min(SWALLOWED_MAX)).find_map(|swallowed| ways(row, swallowed, true).pop()) {
+                None => return Repair::Fits,
+                Some(cut) => found.push(cut),
+            }
+        }
+        match found.len() {
             0 => {}
-            1 if swallowed == 0 => return Repair::Fits,
-            1 => return Repair::Shifted(search.found.remove(0)),
-            // A row whose count fits is left alone rather than guessed at.
-            _ if fewest == 0 => return Repair::Fits,
-            _ => return Repair::Ambiguous(search.found),
+            1 => return Repair::Shifted(found.remove(0)),
+            _ => return Repair::Ambiguous(found),
         }
     }
-    if fewest == 0 { Repair::Fits } else { Repair::Impossible }
+    Repair::Impossible
+}
+
+/// The ways in which columns swallowed so many delimiters, at most [`CANDIDATES_MAX`].
+fn ways(row: &impl Row, swallowed: usize, only_amounts: bool) -> Vec<Vec<usize>> {
+    let widths = Vec::with_capacity(row.columns());
+    let mut search = Search { row, only_amounts, widths, found: Vec::new(), dead: HashSet::new() };
+    search.extend(0, swallowed);
+    search.found
+}
+
+/// Whether a text reads as one amount that has the delimiter as a sign between its digits: groups
+/// of thousands (`1,100.00`) or decimals (`12,5`, `1.250,50`). What it stands for is for the column
+/// to say.
+pub fn is_cut_amount(text: &str, delimiter: u8) -> bool {
+    if delimiter != b',' && delimiter != b'.' {
+        return false;
+    }
+    let (delimiter, other) = (char::from(delimiter), if delimiter == b',' { '.' } else { ',' });
+    // A currency, a sign or parentheses may stand around the digits.
+    let is_beside = |c: char| !c.is_ascii_digit() && c != '"' && c != delimiter && c != other;
+    let text = text.trim().trim_start_matches(|c: char| is_beside(c) || c == '.').trim_end_matches(is_beside);
+    let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_group = |text: &str| text.len() == 3 && is_digits(text);
+    let begins = |text: &str| text.len() <= 3 && is_digits(text);
+    let mut pieces: Vec<&str> = text.split(delimiter).collect();
+    let Some(last) = pieces.pop().filter(|_| !pieces.is_empty()) else { return false };
+    if pieces.len() == 1 && is_digits(last) {
+        let mut groups = pieces[0].split(other);
+        let first = groups.next().unwrap_or_default();
+        let rest: Vec<&str> = groups.collect();
+        if is_digits(first) && (rest.is_empty() || (begins(first) && rest.into_iter().all(is_group))) {
+            return true;
+        }
+    }
+    let (whole, decimals) = last.split_once(other).unwrap_or((last, "0"));
+    begins(pieces[0]) && pieces[1..].iter().all(|piece| is_group(piece)) && is_group(whole) && is_digits(decimals)
 }
 
 struct Search<'a, R> {
     row: &'a R,
+    /// Whether text columns swallow nothing.
+    only_amounts: bool,
     widths: Vec<usize>,
     found: Vec<Vec<usize>>,
     /// Columns, with delimiters left to swallow, from which no way leads on: without it, hostile rows
@@ -89,13 +141,17 @@ impl<R: Row> Search<'_, R> {
             return;
         }
         let found_before = self.found.len();
-        let most = if self.row.swallows(column) { swallowed } else { 0 };
-        for extra in 0..=most {
+        let swallows = !self.only_amounts && self.row.swallows(column);
+        for extra in 0..=swallowed {
             if self.found.len() == CANDIDATES_MAX {
                 return;
             }
-            // Several cells make a text with delimiters in it, which only a text column can hold.
-            if extra == 0 && !self.row.conforms(column, cell) {
+            // Several cells make a text with delimiters in it, or an amount.
+            let is_possible = match extra {
+                0 => self.row.conforms(column, cell),
+                _ => swallows || self.row.is_cut_amount(column, cell, 1 + extra),
+            };
+            if !is_possible {
                 continue;
             }
             self.widths.push(1 + extra);
@@ -112,12 +168,13 @@ impl<R: Row> Search<'_, R> {
 mod tests {
     use super::*;
 
-    /// Columns: digits, text that swallows, digits, digits, text that swallows, status, free text.
+    /// Columns: digits, text that swallows, digits, digits, text that swallows, status, free text,
+    /// an amount.
     struct Line<'a>(Vec<&'a str>);
 
     impl Row for Line<'_> {
         fn columns(&self) -> usize {
-            7
+            8
         }
         fn cells(&self) -> usize {
             self.0.len()
@@ -131,10 +188,21 @@ mod tests {
         fn conforms(&self, column: usize, cell: usize) -> bool {
             let text = self.0[cell];
             match column {
-                0 | 2 | 3 => text.bytes().all(|byte| byte.is_ascii_digit()),
+                0 => !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()),
+                2 | 3 => text.bytes().all(|byte| byte.is_ascii_digit()),
                 5 => matches!(text, "Done" | "Failed" | ""),
+                7 => text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.'),
                 _ => true,
             }
+        }
+        fn has_usual_count(&self) -> bool {
+            self.0.len() == 8
+        }
+        fn is_required(&self, column: usize) -> bool {
+            column == 0
+        }
+        fn is_cut_amount(&self, column: usize, cell: usize, width: usize) -> bool {
+            column == 7 && is_cut_amount(&self.0[cell..cell + width].join(","), b',')
         }
     }
 
@@ -144,30 +212,118 @@ mod tests {
 
     #[test]
     fn rows_that_fit_are_left_alone() {
-        assert_eq!(repaired("1,leave it,2,3,x,Done,y"), Repair::Fits);
-        assert_eq!(repaired("1,leave it,2,3,x,Done,y,,"), Repair::Fits);
-        assert_eq!(repaired("1,leave it,not a number,3,x,Done,y,,"), Repair::Fits);
+        for line in [
+            "1,leave it,2,3,x,Done,y,5",
+            "1,leave it,2,3,x,Done,y,5,,",
+            "1,leave it,not a number,3,x,Done,y,5",
+            "1,leave it,2,3,x,Done",
+            "1,leave it",
+        ] {
+            assert_eq!(repaired(line), Repair::Fits, "{line}");
+        }
     }
 
     #[test]
     fn one_to_four_commas_are_put_back() {
-        assert_eq!(repaired("1,by 12,30pm,2,3,x,Done,y"), Repair::Shifted(vec![1, 2, 1, 1, 1, 1, 1]));
-        assert_eq!(repaired("1,by 12,30pm,2,3,x,Done,y,"), Repair::Shifted(vec![1, 2, 1, 1, 1, 1, 1]));
-        assert_eq!(repaired("1,a,b,c,2,3,a,b,c,Done,y"), Repair::Shifted(vec![1, 3, 1, 1, 3, 1, 1]));
-        assert_eq!(repaired("1,x,2,3,a,b,c,d,e,Done,y"), Repair::Shifted(vec![1, 1, 1, 1, 5, 1, 1]));
+        for (line, widths) in [
+            ("1,by 12,30pm,2,3,x,Done,y,5", [1, 2, 1, 1, 1, 1, 1, 1]),
+            ("1,by 12,30pm,2,3,x,Done,y,5,", [1, 2, 1, 1, 1, 1, 1, 1]),
+            ("1,a,b,c,2,3,a,b,c,Done,y,5", [1, 3, 1, 1, 3, 1, 1, 1]),
+            ("1,x,2,3,a,b,c,d,e,Done,y,5", [1, 1, 1, 1, 5, 1, 1, 1]),
+            ("1,by 12,30pm,2,3,x,Done,,", [1, 2, 1, 1, 1, 1, 1, 1]),
+        ] {
+            assert_eq!(repaired(line), Repair::Shifted(widths.into()), "{line}");
+        }
     }
 
     #[test]
-    fn a_hidden_shift_inside_the_padding_is_seen_by_the_types() {
-        assert_eq!(repaired("1,by 12,30pm,2,3,x,Done,"), Repair::Shifted(vec![1, 2, 1, 1, 1, 1, 1]));
+    fn an_amount_that_was_cut_is_one_of_the_ways() {
+        for line in ["1,x,2,3,x,Done,y,1,100.00", "1,x,2,3,x,Done,y,12,5", "1,x,2,3,x,Done,y,12,426"] {
+            assert_eq!(repaired(line), Repair::Shifted(vec![1, 1, 1, 1, 1, 1, 1, 2]), "{line}");
+        }
+        assert_eq!(repaired("1,x,2,3,x,Done,y,1,abc"), Repair::Impossible);
+        let put_back = Repair::Shifted(vec![1, 1, 1, 1, 1, 1, 1, 2]);
+        assert_eq!(repaired("1,x,2,3,x,Done,y,1,100.00,"), put_back);
+    }
+
+    #[test]
+    fn what_fits_beside_its_padding_and_as_an_amount_is_not_guessed() {
+        struct Short<'a>(Vec<&'a str>);
+        impl Row for Short<'_> {
+            fn columns(&self) -> usize {
+                3
+            }
+            fn cells(&self) -> usize {
+                self.0.len()
+            }
+            fn is_empty(&self, cell: usize) -> bool {
+                self.0[cell].is_empty()
+            }
+            fn swallows(&self, _: usize) -> bool {
+                false
+            }
+            fn conforms(&self, column: usize, cell: usize) -> bool {
+                column != 1 || self.0[cell].bytes().all(|byte| byte.is_ascii_digit())
+            }
+            fn has_usual_count(&self) -> bool {
+                false
+            }
+            fn is_required(&self, column: usize) -> bool {
+                column == 0
+            }
+            fn is_cut_amount(&self, column: usize, cell: usize, width: usize) -> bool {
+                column == 1 && is_cut_amount(&self.0[cell..cell + width].join(","), b',')
+            }
+        }
+        let repaired = |line: &str| repair(&Short(line.split(',').collect()));
+        assert_eq!(repaired("a,1,034.00,"), Repair::Ambiguous(vec![vec![1, 1, 1], vec![1, 2, 1]]));
+        assert_eq!(repaired("a,1,b,"), Repair::Fits);
+        assert_eq!(repaired("a,x,b,"), Repair::Impossible);
+        assert_eq!(repaired("a,5"), Repair::Fits);
+        assert_eq!(repaired("a,x"), Repair::Impossible);
     }
 
     #[test]
     fn two_ways_or_none_are_not_guessed() {
-        let two = vec![vec![1, 1, 1, 1, 2, 1, 1], vec![1, 2, 1, 1, 1, 1, 1]];
-        assert_eq!(repaired("1,call 0800,123,2,4,x,Open,y"), Repair::Impossible);
-        assert_eq!(repaired("1,call,5,2,3,x,Done,y"), Repair::Ambiguous(two));
-        assert_eq!(repaired("1,x,2,3,x,Done,y,z"), Repair::Impossible);
-        assert_eq!(repaired("1,x,2"), Repair::Impossible);
+        let two = vec![vec![1, 1, 1, 1, 2, 1, 1, 1], vec![1, 2, 1, 1, 1, 1, 1, 1]];
+        assert_eq!(repaired("1,call 0800,123,2,4,x,Open,y,5"), Repair::Impossible);
+        assert_eq!(repaired("1,call,5,2,3,x,Done,y,5"), Repair::Ambiguous(two));
+        assert_eq!(repaired("1,x,2,3,x,Done,y,5,z"), Repair::Impossible);
+        assert_eq!(repaired("1,x,far"), Repair::Impossible);
+        assert_eq!(repaired(",x"), Repair::Impossible);
+    }
+
+    #[test]
+    fn an_amount_that_delimiters_cut_is_told_from_others() {
+        for text in [
+            "1,100.00",
+            "12,5",
+            "12,426",
+            "KSh 1,100",
+            "-7,50",
+            "1,234,567",
+            "1.250,50",
+            "₦ 1,100.00",
+            "(1,250)",
+            "5,00 KSh",
+        ] {
+            assert!(is_cut_amount(text, b','), "{text}");
+        }
+        for text in [
+            "1,",
+            ",5",
+            "12, 5",
+            "a,b",
+            "10.00,123",
+            "1,100,5",
+            "KSh 1,KSh 2",
+            "1,\"5\"",
+            "x1,5y2",
+            "1,2,3",
+            "1,100.0.0",
+        ] {
+            assert!(!is_cut_amount(text, b','), "{text}");
+        }
+        assert!(!is_cut_amount("1;100", b';'), "no number has that sign");
     }
 }

@@ -4,7 +4,8 @@ use crate::error::SyncError;
 use crate::feed::dataset::Dataset;
 use crate::feed::layout::Layout;
 use crate::feed::row_format::Dialect;
-use crate::source::rows::csv::{CsvRows, read_header};
+use crate::source::rows::csv::CsvRows;
+use crate::source::rows::header::read_header;
 use crate::source::rows::{Form, printable};
 use crate::source::text::content::{Content, Window};
 use serde::Serialize;
@@ -35,7 +36,7 @@ pub fn repaired_rows(
 ) -> Result<Vec<RepairedRow>, SyncError> {
     let mut repaired = Vec::new();
     let mut window = Window::at(content, 0)?;
-    read_header(&mut window, dialect)?;
+    read_header(&mut window, dialect, dataset)?;
     let mut rows = CsvRows::new(window, dialect, layout, dataset, layout.key(), field_bytes_max, 0);
     while repaired.len() < rows_max
         && let Some(row) = rows.next_row()?

@@ -1,15 +1,17 @@
 //! Encoding: finds out how a text's characters are written as bytes, and makes UTF-8 of them.
 //!
-//! Nothing is guessed that could be wrong: without a mark a text is Windows-1252 only when it cannot be UTF-8, has no
-//! NUL, every byte above ASCII stands where Western text would have it, and more than one of them could hardly mean
-//! anything else: a single odd byte is damage rather than an encoding. What cannot be decoded stays a sequence that is
-//! no UTF-8 either, so that its row is rejected, and [`written`] gives the bytes back that the file had there.
+//! Nothing is guessed that could be wrong. A text that is neither UTF-8 nor UTF-16 is read only
+//! where the usual encodings of Latin letters all make the same of it. What cannot be decoded stays
+//! a sequence that is no UTF-8 either, so that its row is rejected, and [`written`] gives the bytes
+//! back that the file had there.
 
 use crate::error::SyncError;
-use crate::feed::dataset::Encoding;
-use encoding_rs::WINDOWS_1252;
+use crate::feed::encoding::Encoding;
+use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
 use encoding_rs::mem::{convert_utf16_to_utf8, utf16_valid_up_to};
+use encoding_rs::{Decoder, DecoderResult, ISO_8859_15, WINDOWS_1250, WINDOWS_1252, WINDOWS_1254};
 use memchr::memchr;
+use std::sync::LazyLock;
 
 /// Bytes at the beginning in which UTF-16 without a mark shows by its zero bytes: a header, which is mostly ASCII.
 const SAMPLE_BYTES: usize = 1024;
@@ -17,22 +19,61 @@ const SAMPLE_BYTES: usize = 1024;
 /// Of 100 characters at the beginning of UTF-16 text, those that must be ASCII.
 const ASCII_PERCENT_MIN: usize = 60;
 
-/// Places that must read as Western text before a file is taken for it: one may be a damaged byte.
-const PROOFS_MIN: u32 = 2;
+/// The encodings that exports in Latin letters are written in. What all of them read alike needs no
+/// declaration.
+const USUAL: [&encoding_rs::Encoding; 4] = [WINDOWS_1250, WINDOWS_1252, WINDOWS_1254, ISO_8859_15];
 
-/// Bytes around one that [`witness`] and UTF-8 ask for, before and after it.
-const CONTEXT_BYTES: usize = 3;
+/// Stands before a byte that could not be decoded, so that such bytes never make a character of
+/// UTF-8 together.
+const UNDECODED: u8 = 0xff;
 
-/// What a text's bytes, met block by block, say about its encoding. Most texts are settled by their first block.
-#[derive(Debug, Default)]
+/// What a single-byte encoding makes of each byte.
+type Table = [Option<char>; 256];
+
+/// The table of the first of [`USUAL`], without what another one reads otherwise.
+static SHARED: LazyLock<Table> = LazyLock::new(|| {
+    let tables = USUAL.map(table);
+    let mut shared = tables[0];
+    for (byte, shared) in shared.iter_mut().enumerate() {
+        if tables.iter().any(|table| table[byte] != *shared) {
+            *shared = None;
+        }
+    }
+    shared
+});
+
+/// What a text's bytes, met block by block, say about its encoding.
+#[derive(Debug)]
 pub struct Guess {
     is_begun: bool,
     mark: Option<Encoding>,
     settled: Option<Encoding>,
-    /// Places that read as Western text, up to [`PROOFS_MIN`].
-    proofs: u32,
-    /// The last bytes: of them [`CONTEXT_BYTES`] are to be judged with what comes next, those before were judged.
+    /// Characters of several bytes in UTF-8.
+    characters: u64,
+    /// Places that are no UTF-8.
+    errors: u64,
+    /// Whether every byte above ASCII is the same character in all usual encodings.
+    is_shared: bool,
+    /// The beginning of a character that the next block may end.
     tail: Vec<u8>,
+}
+
+impl Default for Guess {
+    fn default() -> Self {
+        Self { is_begun: false, mark: None, settled: None, characters: 0, errors: 0, is_shared: true, tail: Vec::new() }
+    }
+}
+
+/// What a text without a declaration is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guessed {
+    /// This.
+    Is(Encoding),
+    /// Neither UTF-8 nor UTF-16, and whether it is the same text in all usual encodings.
+    Other {
+        /// Whether it is.
+        is_shared: bool,
+    },
 }
 
 impl Guess {
@@ -47,18 +88,17 @@ impl Guess {
         if self.settled.is_none() && memchr(0, block).is_some() {
             self.settled = Some(Encoding::Utf8);
         }
-        if self.settled.is_some() {
+        if self.settled.is_some() || (self.tail.is_empty() && block.is_ascii()) {
             return;
         }
-        if block.is_ascii() && block.len() >= 2 * CONTEXT_BYTES && self.tail.is_ascii() {
-            self.tail = block[block.len() - 2 * CONTEXT_BYTES..].to_vec();
-            return;
+        match self.tail.is_empty() {
+            true => self.judge(block),
+            false => {
+                let mut bytes = std::mem::take(&mut self.tail);
+                bytes.extend(block);
+                self.judge(&bytes);
+            }
         }
-        let judged = self.tail.len().saturating_sub(CONTEXT_BYTES);
-        let mut bytes = std::mem::take(&mut self.tail);
-        bytes.extend(block);
-        self.judge(&bytes, judged, bytes.len().saturating_sub(CONTEXT_BYTES));
-        self.tail = bytes[bytes.len().saturating_sub(2 * CONTEXT_BYTES)..].to_vec();
     }
 
     /// What a byte order mark says; nothing is stronger.
@@ -66,28 +106,80 @@ impl Guess {
         self.mark
     }
 
-    /// What the text is, once all of it was observed. What cannot be decided is UTF-8, in which wrong bytes show.
-    pub fn encoding(mut self) -> Encoding {
-        let tail = std::mem::take(&mut self.tail);
-        self.judge(&tail, tail.len().saturating_sub(CONTEXT_BYTES), tail.len());
-        let by_bytes = if self.proofs >= PROOFS_MIN { Encoding::Windows1252 } else { Encoding::Utf8 };
-        self.settled.unwrap_or(by_bytes)
+    /// What the text is, once all of it was observed. Text in UTF-8 that was damaged here and there
+    /// is UTF-8, in which the wrong bytes show.
+    pub fn guessed(mut self) -> Guessed {
+        self.errors += u64::from(!self.tail.is_empty());
+        let is_utf8 = self.errors <= self.characters;
+        match self.settled {
+            Some(encoding) => Guessed::Is(encoding),
+            None if is_utf8 => Guessed::Is(Encoding::Utf8),
+            None => Guessed::Other { is_shared: self.is_shared && self.tail.iter().all(is_shared) },
+        }
     }
 
-    fn judge(&mut self, bytes: &[u8], from: usize, to: usize) {
-        for at in from..to.max(from) {
-            if bytes[at].is_ascii() {
-                continue;
-            }
-            match witness(bytes, at) {
-                Witness::For if !is_utf8_at(bytes, at) => self.proofs = (self.proofs + 1).min(PROOFS_MIN),
-                Witness::Silent if !is_utf8_at(bytes, at) => {}
-                _ => {
-                    self.settled = Some(Encoding::Utf8);
-                    return;
+    fn judge(&mut self, bytes: &[u8]) {
+        let mut rest = bytes;
+        loop {
+            match std::str::from_utf8(rest) {
+                Ok(text) => return self.count_characters(text.as_bytes()),
+                Err(error) => {
+                    let (valid, invalid) = rest.split_at(error.valid_up_to());
+                    self.count_characters(valid);
+                    let Some(length) = error.error_len() else {
+                        self.tail = invalid.to_vec();
+                        return;
+                    };
+                    self.errors += 1;
+                    self.is_shared &= invalid[..length].iter().all(is_shared);
+                    rest = &invalid[length..];
                 }
             }
         }
+    }
+
+    fn count_characters(&mut self, text: &[u8]) {
+        if text.is_ascii() {
+            return;
+        }
+        self.characters += text.iter().filter(|&&byte| byte >= 0xc0).count() as u64;
+        // Each would be two or more characters in another encoding, but only if the text were in
+        // one.
+        self.is_shared = self.is_shared && text.iter().all(is_shared);
+    }
+}
+
+fn is_shared(byte: &u8) -> bool {
+    SHARED[usize::from(*byte)].is_some()
+}
+
+/// The encoding that a text in neither UTF-8 nor UTF-16 looks like, of which the blocks are given
+/// one by one.
+pub struct Look(EncodingDetector);
+
+impl std::fmt::Debug for Look {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Look")
+    }
+}
+
+impl Default for Look {
+    fn default() -> Self {
+        Self(EncodingDetector::new(Iso2022JpDetection::Allow))
+    }
+}
+
+impl Look {
+    /// Takes the next bytes into account.
+    pub fn observe(&mut self, block: &[u8]) {
+        self.0.feed(block, false);
+    }
+
+    /// What it looks like, and whether that is one of the usual ones.
+    pub fn finish(mut self) -> (Encoding, bool) {
+        self.0.feed(&[], true);
+        let encoding = self.0.guess(None, Utf8Detection::Deny);
+        (Encoding::of_label(encoding.name()).unwrap_or(Encoding::Legacy(WINDOWS_1252)), USUAL.contains(&encoding))
     }
 }
 
@@ -113,121 +205,76 @@ fn by_zero_bytes(bytes: &[u8]) -> Option<Encoding> {
     }
 }
 
-/// Whether a character of several bytes stands there in UTF-8.
-fn is_utf8_at(bytes: &[u8], at: usize) -> bool {
-    let length = match bytes[at] {
-        0xc2..=0xdf => 2,
-        0xe0..=0xef => 3,
-        0xf0..=0xf4 => 4,
-        _ => return false,
-    };
-    bytes.get(at..at + length).is_some_and(|bytes| std::str::from_utf8(bytes).is_ok())
-}
-
-/// What a byte above ASCII says about the text being Windows-1252.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Witness {
-    /// It reads as Western text there, and hardly as anything else.
-    For,
-    /// It may stand there, and so may what it means in other encodings.
-    Silent,
-    /// No Western text has it there.
-    Against,
-}
-
-fn witness(bytes: &[u8], at: usize) -> Witness {
-    let (before, byte, after) = (&bytes[..at], bytes[at], &bytes[at + 1..]);
-    let (last, next) = (before.last().copied(), after.first().copied());
-    if !is_plausible(before, byte, next) {
-        return Witness::Against;
+/// What a single-byte encoding makes of each byte. Control characters of the upper half are no
+/// text: where an encoding leaves a byte open, the standard has one of them.
+fn table(encoding: &'static encoding_rs::Encoding) -> Table {
+    let mut table = [None; 256];
+    for (byte, character) in (0..=u8::MAX).zip(&mut table) {
+        let text = encoding.decode_without_bom_handling_and_without_replacement(std::slice::from_ref(&byte));
+        *character = text.and_then(|text| text.chars().next()).filter(|c| !('\u{80}'..='\u{9f}').contains(c));
     }
-    let is_beside = |is: fn(u8) -> bool| last.is_some_and(is) || next.is_some_and(is);
-    match byte {
-        // The euro, and cent, pound, currency and yen.
-        0x80 | 0xa2..=0xa5 => match [spaced(before.iter().rev()), spaced(after.iter())] {
-            _ if next.is_some_and(is_letter) => Witness::Against,
-            beside if beside.into_iter().flatten().any(|byte| byte.is_ascii_digit()) => Witness::For,
-            _ => Witness::Silent,
-        },
-        // Of the letters below these, others are letters of other Western encodings too.
-        0xc0.. if is_high_letter(byte) && is_beside(|byte| byte.is_ascii_alphabetic()) => Witness::For,
-        _ => Witness::Silent,
-    }
-}
-
-/// The nearest byte, one space aside.
-fn spaced<'a>(mut bytes: impl Iterator<Item = &'a u8>) -> Option<u8> {
-    bytes.next().and_then(|&nearest| if nearest == b' ' { bytes.next().copied() } else { Some(nearest) })
-}
-
-/// Whether a byte above ASCII stands where Western European text in Windows-1252 would have it. Texts of other
-/// encodings have letters where it has signs, capitals after small letters, or many such letters in a row.
-fn is_plausible(before: &[u8], byte: u8, after: Option<u8>) -> bool {
-    let last = before.last().copied();
-    match byte {
-        0x81 | 0x8d | 0x8f | 0x90 | 0x9d | 0xff => false,
-        _ if is_letter(byte) => {
-            let is_second = last.is_some_and(is_high_letter);
-            let first = before.len().checked_sub(2).map(|at| before[at]);
-            let is_third = is_second && first.is_some_and(is_high_letter);
-            // Two of them make no word without a plain letter.
-            let is_alone = is_second && ![first, after].into_iter().flatten().any(|byte| byte.is_ascii_alphabetic());
-            let is_capital_inside = is_upper(byte) && last.is_some_and(is_lower);
-            // `MŸller` is `Müller` in another encoding.
-            let is_capital_second =
-                is_upper(byte) && last.is_some_and(is_upper) && after.is_some_and(|byte| byte.is_ascii_lowercase());
-            // A capital begins a word, or is one, or ends one of capitals.
-            let is_capital_astray = is_upper(byte)
-                && !last.is_some_and(is_upper)
-                && !after.is_none_or(|byte| is_letter(byte) || byte.is_ascii_whitespace() || byte == b'.');
-            !(is_third || is_alone || is_capital_inside || is_capital_second || is_capital_astray)
-        }
-        // Low quotes open.
-        0x82 | 0x84 => !last.is_some_and(is_letter),
-        // Apostrophes, hyphens, dashes, an ellipsis and spaces also stand inside of words.
-        0x85 | 0x91 | 0x92 | 0x96 | 0x97 | 0xa0 | 0xad | 0xb4 | 0xb7 => true,
-        _ => !(last.is_some_and(is_letter) && after.is_some_and(is_letter)),
-    }
-}
-
-const fn is_high_letter(byte: u8) -> bool {
-    matches!(byte, 0x8a | 0x8c | 0x8e | 0x9a | 0x9c | 0x9e | 0x9f | 0xc0..=0xd6 | 0xd8..=0xf6 | 0xf8..=0xfe)
-}
-
-const fn is_letter(byte: u8) -> bool {
-    byte.is_ascii_alphabetic() || is_high_letter(byte)
-}
-
-const fn is_upper(byte: u8) -> bool {
-    byte.is_ascii_uppercase() || matches!(byte, 0x8a | 0x8c | 0x8e | 0x9f | 0xc0..=0xde)
-}
-
-const fn is_lower(byte: u8) -> bool {
-    is_letter(byte) && !is_upper(byte)
+    table
 }
 
 /// Makes UTF-8 of a text, block by block.
 #[derive(Debug)]
 pub struct Transcoder {
-    encoding: Encoding,
-    /// Bytes that make a character only with what comes next.
-    carry: Vec<u8>,
+    kind: Kind,
+    /// Whether something could not be decoded.
+    is_broken: bool,
+}
+
+enum Kind {
+    /// UTF-8: nothing is to be done.
+    Same,
+    /// UTF-16, with bytes that make a character only with what comes next.
+    Utf16 { encoding: Encoding, decode: fn([u8; 2]) -> u16, carry: Vec<u8> },
+    /// An encoding of single bytes.
+    Bytes(Box<Table>),
+    /// Any other one, with the last bytes that were read.
+    Stream { decoder: Box<Decoder>, read: Vec<u8> },
+}
+
+impl std::fmt::Debug for Kind {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::Same => "Same",
+            Self::Utf16 { .. } => "Utf16",
+            Self::Bytes(_) => "Bytes",
+            Self::Stream { .. } => "Stream",
+        })
+    }
 }
 
 impl Transcoder {
-    /// Of an encoding that is not UTF-8 already.
-    pub const fn new(encoding: Encoding) -> Self {
-        Self { encoding, carry: Vec::new() }
+    /// Of an encoding.
+    pub fn new(encoding: Encoding) -> Self {
+        let utf16 = |decode| Kind::Utf16 { encoding, decode, carry: Vec::new() };
+        let kind = match encoding {
+            Encoding::Utf8 => Kind::Same,
+            Encoding::Utf16Le => utf16(u16::from_le_bytes),
+            Encoding::Utf16Be => utf16(u16::from_be_bytes),
+            Encoding::Legacy(encoding) if encoding.is_single_byte() => Kind::Bytes(Box::new(table(encoding))),
+            Encoding::Legacy(encoding) => {
+                Kind::Stream { decoder: Box::new(encoding.new_decoder_without_bom_handling()), read: Vec::new() }
+            }
+        };
+        Self { kind, is_broken: false }
     }
 
     /// Appends the next bytes to `text`.
     pub fn transcode(&mut self, bytes: &[u8], text: &mut Vec<u8>) {
-        match self.encoding {
-            Encoding::Utf8 => text.extend(bytes),
-            Encoding::Windows1252 => transcode_windows_1252(bytes, text),
-            Encoding::Utf16Le => self.transcode_utf16(bytes, u16::from_le_bytes, text),
-            Encoding::Utf16Be => self.transcode_utf16(bytes, u16::from_be_bytes, text),
+        match &mut self.kind {
+            Kind::Same => text.extend(bytes),
+            Kind::Utf16 { decode, carry, .. } => transcode_utf16(carry, bytes, *decode, text),
+            Kind::Bytes(table) => self.is_broken |= transcode_bytes(table, bytes, text),
+            Kind::Stream { decoder, read } => self.is_broken |= transcode_stream(decoder, read, bytes, false, text),
         }
+    }
+
+    /// Whether something could not be decoded so far; of UTF-8 and UTF-16 only the text tells.
+    pub const fn is_broken(&self) -> bool {
+        self.is_broken
     }
 
     /// Ends the text.
@@ -235,43 +282,89 @@ impl Transcoder {
     /// # Errors
     ///
     /// When it ends in the middle of a character.
-    pub fn finish(mut self, text: &mut Vec<u8>) -> Result<(), SyncError> {
-        if self.carry.len() % 2 == 1 {
-            return Err(SyncError::damaged(format!(
-                "it is {} and ends in the middle of a character: the file is truncated",
-                self.encoding.name()
-            )));
+    pub fn finish(self, text: &mut Vec<u8>) -> Result<(), SyncError> {
+        match self.kind {
+            Kind::Utf16 { encoding, carry, .. } if carry.len() % 2 == 1 => {
+                return Err(SyncError::damaged(format!(
+                    "it is {} and ends in the middle of a character: the file is truncated",
+                    encoding.name()
+                )));
+            }
+            Kind::Utf16 { decode, carry, .. } => append_utf16(&units(&carry, decode), text),
+            Kind::Stream { mut decoder, mut read } => {
+                transcode_stream(&mut decoder, &mut read, &[], true, text);
+            }
+            Kind::Same | Kind::Bytes(_) => {}
         }
-        let last = std::mem::take(&mut self.carry);
-        let decode = if self.encoding == Encoding::Utf16Le { u16::from_le_bytes } else { u16::from_be_bytes };
-        append_utf16(&units(&last, decode), text);
         Ok(())
-    }
-
-    fn transcode_utf16(&mut self, bytes: &[u8], decode: fn([u8; 2]) -> u16, text: &mut Vec<u8>) {
-        let mut all = std::mem::take(&mut self.carry);
-        all.extend(bytes);
-        let mut units = units(&all, decode);
-        let mut taken = units.len() * 2;
-        // The second half of a pair may come with the next block.
-        if units.pop_if(|last| (0xd800..0xdc00).contains(last)).is_some() {
-            taken -= 2;
-        }
-        self.carry = all[taken..].to_vec();
-        append_utf16(&units, text);
     }
 }
 
-/// Bytes that Windows-1252 does not define stay as they are: alone they are no UTF-8 either.
-fn transcode_windows_1252(bytes: &[u8], text: &mut Vec<u8>) {
-    let is_undefined = |byte: &u8| matches!(byte, 0x81 | 0x8d | 0x8f | 0x90 | 0x9d);
-    for run in bytes.chunk_by(|one, other| is_undefined(one) == is_undefined(other)) {
-        if is_undefined(&run[0]) {
-            text.extend(run);
-        } else {
-            text.extend(WINDOWS_1252.decode_without_bom_handling(run).0.bytes());
+/// Whether any byte has no character.
+fn transcode_bytes(table: &Table, mut bytes: &[u8], text: &mut Vec<u8>) -> bool {
+    let mut is_broken = false;
+    let mut encoded = [0; 4];
+    while !bytes.is_empty() {
+        let ascii = encoding_rs::Encoding::ascii_valid_up_to(bytes);
+        text.extend(&bytes[..ascii]);
+        let Some((&byte, rest)) = bytes[ascii..].split_first() else { break };
+        match table[usize::from(byte)] {
+            Some(character) => text.extend(character.encode_utf8(&mut encoded).as_bytes()),
+            None => {
+                is_broken = true;
+                text.extend([UNDECODED, byte]);
+            }
+        }
+        bytes = rest;
+    }
+    is_broken
+}
+
+/// Whether any bytes have no character.
+fn transcode_stream(
+    decoder: &mut Decoder,
+    read: &mut Vec<u8>,
+    mut bytes: &[u8],
+    is_last: bool,
+    text: &mut Vec<u8>,
+) -> bool {
+    // The longest sequence that a decoder finds fault with, and what it may have read behind it.
+    const READ_KEPT: usize = 8;
+    let mut is_broken = false;
+    loop {
+        let start = text.len();
+        let room = decoder.max_utf8_buffer_length_without_replacement(bytes.len()).expect("a block is small");
+        text.resize(start + room, 0);
+        let (result, taken, written) = decoder.decode_to_utf8_without_replacement(bytes, &mut text[start..], is_last);
+        text.truncate(start + written);
+        read.extend(&bytes[..taken]);
+        bytes = &bytes[taken..];
+        if let DecoderResult::Malformed(length, behind) = result {
+            is_broken = true;
+            let end = read.len().saturating_sub(usize::from(behind));
+            let malformed = &read[end.saturating_sub(usize::from(length))..end];
+            // ASCII among them is part of a sequence that the encoding does not have; alone it
+            // would be text.
+            text.extend(malformed.iter().flat_map(|&byte| [UNDECODED, byte | 0x80]));
+        }
+        read.drain(..read.len().saturating_sub(READ_KEPT));
+        if result == DecoderResult::InputEmpty {
+            return is_broken;
         }
     }
+}
+
+fn transcode_utf16(carry: &mut Vec<u8>, bytes: &[u8], decode: fn([u8; 2]) -> u16, text: &mut Vec<u8>) {
+    let mut all = std::mem::take(carry);
+    all.extend(bytes);
+    let mut units = units(&all, decode);
+    let mut taken = units.len() * 2;
+    // The second half of a pair may come with the next block.
+    if units.pop_if(|last| (0xd800..0xdc00).contains(last)).is_some() {
+        taken -= 2;
+    }
+    *carry = all[taken..].to_vec();
+    append_utf16(&units, text);
 }
 
 fn units(bytes: &[u8], decode: fn([u8; 2]) -> u16) -> Vec<u16> {
@@ -296,7 +389,8 @@ fn append_utf16(mut units: &[u16], text: &mut Vec<u8>) {
 /// The bytes that the file has where its text is no UTF-8.
 pub fn written(invalid: &[u8], encoding: Encoding) -> Vec<u8> {
     let to_bytes = match encoding {
-        Encoding::Utf8 | Encoding::Windows1252 => return invalid.to_vec(),
+        Encoding::Utf8 => return invalid.to_vec(),
+        Encoding::Legacy(_) => return invalid.chunks(2).filter_map(|pair| pair.get(1)).copied().collect(),
         Encoding::Utf16Le => u16::to_le_bytes,
         Encoding::Utf16Be => u16::to_be_bytes,
     };
@@ -311,11 +405,11 @@ pub fn written(invalid: &[u8], encoding: Encoding) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    fn guess(bytes: &[u8]) -> Encoding {
+    fn guess(bytes: &[u8]) -> Guessed {
         let whole = {
             let mut guess = Guess::default();
             guess.observe(bytes);
-            guess.encoding()
+            guess.guessed()
         };
         for length in 1..8 {
             // The first block is large enough for zero bytes to show.
@@ -323,7 +417,7 @@ mod tests {
             let (first, rest) = bytes.split_at(bytes.len().min(16));
             guess.observe(first);
             rest.chunks(length).for_each(|block| guess.observe(block));
-            assert_eq!(guess.encoding(), whole, "in blocks of {length}: {}", bytes.escape_ascii());
+            assert_eq!(guess.guessed(), whole, "in blocks of {length}: {}", bytes.escape_ascii());
         }
         whole
     }
@@ -337,60 +431,83 @@ mod tests {
     }
 
     #[test]
-    fn western_text_is_windows_1252() {
-        for text in [
-            "caf\u{e9} cr\u{e8}me",
-            "CAF\u{c9}, \u{c0} la carte, \u{c9}. Z, d\u{e9}j\u{e0}",
-            "Stra\u{df}e, K\u{f6}ln, \u{c4}rger",
-            "d\u{2019}\u{c9}vreux cr\u{e9}\u{e9}e",
-            "\u{20ac} 5, 6\u{a3}",
-            "\u{a3},\u{a3}5 and 5 \u{20ac}",
-            "1\u{ba}, \u{201e}pr\u{ea}t-\u{e0}-porter\u{201c} caf\u{e9}",
-        ] {
+    fn text_that_the_usual_encodings_read_alike_is_that() {
+        for text in ["caf\u{e9}", "Stra\u{df}e, K\u{f6}ln, \u{c4}rger", "Jos\u{e9} \u{c1}lvarez, M\u{fc}ller", "\u{e9}"]
+        {
             let (bytes, _, is_lossy) = WINDOWS_1252.encode(text);
             assert!(!is_lossy);
-            assert_eq!(guess(&bytes), Encoding::Windows1252, "{text}");
-            assert_eq!(transcoded(&bytes, Encoding::Windows1252, 1), text.as_bytes());
+            assert_eq!(guess(&bytes), Guessed::Other { is_shared: true }, "{text}");
+            for encoding in USUAL {
+                assert_eq!(transcoded(&bytes, Encoding::Legacy(encoding), 1), text.as_bytes());
+            }
+        }
+        // Other letters in one of them, or none.
+        for bytes in [b"cr\xe8me".as_slice(), b"Gda\xf1sk", b"5 \x80", b"\x93caf\xe9\x94", b"caf\xe9 \x81", b"\xa4 5"] {
+            assert_eq!(guess(bytes), Guessed::Other { is_shared: false }, "{}", bytes.escape_ascii());
         }
     }
 
     #[test]
-    fn what_could_be_another_encoding_is_not_guessed() {
-        let foreign = [
+    fn text_in_utf_8_that_was_damaged_is_utf_8() {
+        for bytes in [
+            "plain text, plain text, caf\u{e9}".as_bytes(),
+            b"caf\xe9 and caf\xc3\xa9",
+            b"plain",
+            b"caf\xe9, and plain text with a \0 in it",
+            b"",
+            b"a,\0b,c,d,e,f,g,h,i,j,k,l",
+        ] {
+            assert_eq!(guess(bytes), Guessed::Is(Encoding::Utf8), "{}", bytes.escape_ascii());
+        }
+        assert_eq!(guess(b"caf\xe9, caf\xe9 and caf\xc3\xa9"), Guessed::Other { is_shared: false });
+    }
+
+    #[test]
+    fn every_encoding_makes_the_text_and_keeps_what_it_does_not_have() {
+        for (encoding, text) in [
             (encoding_rs::WINDOWS_1251, "Привет"),
-            (encoding_rs::WINDOWS_1253, "Αθήνα"),
-            (encoding_rs::WINDOWS_1250, "Łódź, żółw"),
-            (encoding_rs::KOI8_R, "Привет"),
-            (encoding_rs::MACINTOSH, "café"),
+            (WINDOWS_1254, "İstanbul, ığdır"),
+            (encoding_rs::SHIFT_JIS, "日本語,ハンドメイド"),
             (encoding_rs::GBK, "中文名"),
-            (encoding_rs::SHIFT_JIS, "日本語"),
             (encoding_rs::EUC_KR, "한국어"),
-        ];
-        for (encoding, text) in foreign {
-            assert_eq!(guess(&encoding.encode(text).0), Encoding::Utf8, "{text} in {}", encoding.name());
+            (encoding_rs::BIG5, "繁體"),
+            (encoding_rs::GB18030, "𠮷野家"),
+        ] {
+            let bytes = encoding.encode(text).0;
+            for block in 1..5 {
+                assert_eq!(
+                    transcoded(&bytes, Encoding::Legacy(encoding), block),
+                    text.as_bytes(),
+                    "{}",
+                    encoding.name()
+                );
+            }
         }
-        // As Mac OS wrote them, several.
-        assert_eq!(guess(b"M\x9fller, B\x9frger"), Encoding::Utf8);
-        assert_eq!(guess(b"K\x9aln, B\x9ahm"), Encoding::Utf8);
-        // One place may be damage, and proves nothing.
-        for text in [b"caf\xe9".as_slice(), b"\x80 5", b"5 \x80", b"1\xba", b"\x84so\x93", b"\xe9, \xe9", b"\xa3,\xa3"]
-        {
-            assert_eq!(guess(text), Encoding::Utf8, "{}", text.escape_ascii());
+        for (encoding, bytes, bad) in [
+            (WINDOWS_1252, b"a\x81\x8db".as_slice(), b"\x81\x8d".as_slice()),
+            (encoding_rs::WINDOWS_1253, b"a\xaab", b"\xaa"),
+            (encoding_rs::SHIFT_JIS, b"a\xff\xffb", b"\xff\xff"),
+            (encoding_rs::EUC_JP, b"a\xfdb", b"\xfd"),
+        ] {
+            for block in 1..4 {
+                let text = transcoded(bytes, Encoding::Legacy(encoding), block);
+                let invalid: Vec<u8> = text.utf8_chunks().flat_map(|chunk| chunk.invalid().to_vec()).collect();
+                assert_eq!(written(&invalid, Encoding::Legacy(encoding)), bad, "{}", encoding.name());
+                assert_eq!((text.first(), text.last()), (Some(&b'a'), Some(&b'b')));
+            }
         }
-        // However much speaks for it, one byte may speak against it.
-        for text in [b"\x80abc".as_slice(), b"\xc3\x28", b"x,\xc3(", b"\xd1;"] {
-            assert_eq!(guess(&[b"caf\xe9 cr\xe8me ", text].concat()), Encoding::Utf8, "{}", text.escape_ascii());
-        }
-        // The code pages of DOS.
-        assert_eq!(guess(b"caf\x82"), Encoding::Utf8);
-        assert_eq!(guess(b"K\x94ln"), Encoding::Utf8);
-        // One character of UTF-8, however much else there is.
-        assert_eq!(guess("plain text, plain text, caf\u{e9}".as_bytes()), Encoding::Utf8);
-        assert_eq!(guess(b"caf\xe9, caf\xe9 and caf\xc3\xa9"), Encoding::Utf8);
-        assert_eq!(guess(b"plain"), Encoding::Utf8);
-        assert_eq!(guess(b"caf\xe9, and plain text with a \0 in it"), Encoding::Utf8);
-        assert_eq!(guess(b""), Encoding::Utf8);
-        assert_eq!(guess(b"a,\0b,c,d,e,f,g,h,i,j,k,l"), Encoding::Utf8);
+    }
+
+    #[test]
+    fn what_a_text_looks_like_is_named() {
+        let look = |encoding: &'static encoding_rs::Encoding, text: &str| {
+            let mut look = Look::default();
+            look.observe(&encoding.encode(text).0);
+            look.finish()
+        };
+        assert_eq!(look(encoding_rs::SHIFT_JIS, "日本語のハンドメイド石鹸").0.name(), "Shift_JIS");
+        assert_eq!(look(encoding_rs::WINDOWS_1251, "Привет, как дела, заказ").0.name(), "windows-1251");
+        assert!(look(WINDOWS_1252, "Stra\u{df}e in K\u{f6}ln, M\u{fc}ller").1);
     }
 
     #[test]
@@ -398,8 +515,8 @@ mod tests {
         for text in ["Order ID,SKU\n11,Käse 😀\n", "\u{feff}Заказ;1", "[]"] {
             let little: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
             let big: Vec<u8> = text.encode_utf16().flat_map(u16::to_be_bytes).collect();
-            assert_eq!(guess(&little), Encoding::Utf16Le, "{text}");
-            assert_eq!(guess(&big), Encoding::Utf16Be, "{text}");
+            assert_eq!(guess(&little), Guessed::Is(Encoding::Utf16Le), "{text}");
+            assert_eq!(guess(&big), Guessed::Is(Encoding::Utf16Be), "{text}");
             for block in 1..5 {
                 assert_eq!(transcoded(&little, Encoding::Utf16Le, block), text.as_bytes());
                 assert_eq!(transcoded(&big, Encoding::Utf16Be, block), text.as_bytes());

@@ -11,10 +11,11 @@ pub mod spool;
 use crate::config::Limits;
 use crate::error::SyncError;
 use crate::feed::correction::corrected_paths;
-use crate::feed::dataset::{Dataset, Encoding};
+use crate::feed::dataset::Dataset;
+use crate::feed::encoding::Encoding;
 use crate::source::text::compression::Compression;
 use crate::source::text::content::Content;
-use crate::source::text::encoding::{Guess, Transcoder};
+use crate::source::text::encoding::{Guess, Guessed, Look, Transcoder};
 use crate::source::text::spool::Spool;
 use std::path::Path;
 
@@ -47,18 +48,85 @@ pub fn read_text(
         _ => unpack(content, compression, limits, state_dir)?,
     };
     let guess = content.take_guess();
-    let mark = guess.mark();
-    let by_itself = || match corrected_paths(&content.path().to_string_lossy()) {
-        None => dataset.encoding.unwrap_or_else(|| guess.encoding()),
-        // Rejects go out as UTF-8, whatever they came in; a byte that was undecidable among all rows of the file must
-        // not be decided where the others are missing.
-        Some(_) => Some(guess.encoding()).filter(|&guess| guess != Encoding::Windows1252).unwrap_or(Encoding::Utf8),
+    let is_correction = corrected_paths(&content.path().to_string_lossy()).is_some();
+    let encoding = match known.or(guess.mark()) {
+        Some(encoding) => encoding,
+        None if is_correction => encoding_of_correction(guess),
+        None => match dataset.encodings.as_slice() {
+            [] => guessed_encoding(&content, guess, dataset)?,
+            [encoding] => *encoding,
+            encodings => first_that_decodes(&content, encodings)?,
+        },
     };
-    let encoding = known.or(mark).unwrap_or_else(by_itself);
     if encoding != Encoding::Utf8 {
         content = transcode(content, encoding, limits, state_dir)?;
     }
     Ok(Text { content, compression, encoding })
+}
+
+/// Rejects go out as UTF-8, whatever they came in; a byte that was undecidable among all rows of
+/// the file must not be decided where the others are missing.
+fn encoding_of_correction(guess: Guess) -> Encoding {
+    match guess.guessed() {
+        Guessed::Is(encoding) => encoding,
+        Guessed::Other { .. } => Encoding::Utf8,
+    }
+}
+
+/// What a text without mark and declaration is in. Other texts than UTF-8 and UTF-16 are read only
+/// if they can only be one.
+fn guessed_encoding(content: &Content, guess: Guess, dataset: &Dataset) -> Result<Encoding, SyncError> {
+    let is_shared = match guess.guessed() {
+        Guessed::Is(encoding) => return Ok(encoding),
+        Guessed::Other { is_shared } => is_shared,
+    };
+    let mut look = Look::default();
+    let (mut block, mut blocks) = (Vec::new(), 0);
+    while content.read_block(blocks, &mut block)? {
+        look.observe(&block);
+        block.clear();
+        blocks += 1;
+    }
+    let (encoding, is_usual) = look.finish();
+    if is_shared && is_usual {
+        return Ok(encoding);
+    }
+    let (name, of_dataset) = (encoding.name(), &dataset.name);
+    Err(SyncError::damaged(format!(
+        "its characters are written neither as UTF-8 nor as UTF-16, and other encodings make different texts of it; it looks like \
+         {name}: if it is that, set `encoding = \"{name}\"` of dataset {of_dataset}; else name the right one, or export it as UTF-8"
+    )))
+}
+
+/// The first of several encodings that has a character for everything in the text; the last one if
+/// none has.
+fn first_that_decodes(content: &Content, encodings: &[Encoding]) -> Result<Encoding, SyncError> {
+    for &encoding in encodings {
+        if decodes(content, encoding)? {
+            return Ok(encoding);
+        }
+    }
+    Ok(*encodings.last().expect("there are several"))
+}
+
+fn decodes(content: &Content, encoding: Encoding) -> Result<bool, SyncError> {
+    let mut transcoder = Transcoder::new(encoding);
+    let (mut block, mut text, mut blocks) = (Vec::new(), Vec::new(), 0);
+    while content.read_block(blocks, &mut block)? {
+        transcoder.transcode(&block, &mut text);
+        // A character may end with the next block; then its beginning stays.
+        let (valid, is_broken) = match std::str::from_utf8(&text) {
+            Ok(_) => (text.len(), false),
+            Err(error) => (error.valid_up_to(), error.error_len().is_some()),
+        };
+        if is_broken || transcoder.is_broken() {
+            return Ok(false);
+        }
+        text.drain(..valid);
+        block.clear();
+        blocks += 1;
+    }
+    Ok(transcoder.finish(&mut text).is_ok() && std::str::from_utf8(&text).is_ok())
 }
 
 fn unpack(content: Content, compression: Compression, limits: &Limits, state_dir: &Path) -> Result<Content, SyncError> {

@@ -8,7 +8,7 @@
 //! | bytes | what |
 //! |---|---|
 //! | 512 | [`Origin`], as JSON, and spaces |
-//! | 36 each | [`Entry`], in the order of the file: digest (16), hash of its key, bytes, rows, table rows, and repaired rows with the mark of a disagreeing record as the highest bit (4 each, little-endian) |
+//! | 40 each | [`Entry`], in the order of the file: digest (16), hash of its key, bytes, rows, table rows, repaired rows with the mark of a disagreeing record as the highest bit, and rows with a rescued value (4 each, little-endian) |
 
 use crate::chunk::{Entry, RecordDigest};
 use crate::error::SyncError;
@@ -25,13 +25,13 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 /// Grows when the meaning of the file changes.
-const FORMAT_VERSION: u32 = 2;
+const FORMAT_VERSION: u32 = 3;
 
 /// Bytes of what stands before the entries; it is written last, when the generation is known.
 const HEAD_BYTES: usize = 512;
 
 /// Bytes of an entry.
-const ENTRY_BYTES: usize = 36;
+const ENTRY_BYTES: usize = 40;
 
 /// The bit of an entry that says that the record's rows disagree.
 const DISAGREES: u32 = 1 << 31;
@@ -89,7 +89,8 @@ fn to_bytes(entry: &Entry) -> [u8; ENTRY_BYTES] {
     let mut bytes = [0; ENTRY_BYTES];
     bytes[..16].copy_from_slice(&entry.digest);
     let marked = entry.repaired | if entry.disagrees { DISAGREES } else { 0 };
-    for (at, number) in (16..).step_by(4).zip([entry.key_hash, entry.bytes, entry.rows, entry.table_rows, marked]) {
+    let numbers = [entry.key_hash, entry.bytes, entry.rows, entry.table_rows, marked, entry.rescued];
+    for (at, number) in (16..).step_by(4).zip(numbers) {
         bytes[at..at + 4].copy_from_slice(&number.to_le_bytes());
     }
     bytes
@@ -107,6 +108,7 @@ fn from_bytes(bytes: &[u8]) -> Entry {
         rows: number(24),
         table_rows: number(28),
         repaired: marked & !DISAGREES,
+        rescued: number(36),
         disagrees: marked & DISAGREES != 0,
     }
 }
@@ -316,6 +318,7 @@ mod tests {
             rows: 3,
             table_rows: 4,
             repaired: 1,
+            rescued: 2,
             disagrees: number % 2 == 1,
         }
     }
@@ -335,7 +338,7 @@ mod tests {
     #[test]
     fn an_entry_is_these_literal_bytes() {
         let mut expected = vec![7; 16];
-        expected.extend([5, 0, 0, 0, 107, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0, 1, 0, 0, 128]);
+        expected.extend([5, 0, 0, 0, 107, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0, 1, 0, 0, 128, 2, 0, 0, 0]);
         assert_eq!(to_bytes(&entry(7)).to_vec(), expected);
         assert_eq!(from_bytes(&expected), entry(7));
     }

@@ -144,6 +144,7 @@ fn counts_of(entry: &Entry) -> SkipCounts {
     SkipCounts {
         rows: entry.rows.into(),
         repaired: entry.repaired.into(),
+        rescued: entry.rescued.into(),
         table_rows: entry.table_rows.into(),
         records: 1,
         disagreeing: entry.disagrees.into(),

@@ -1,0 +1,235 @@
+//! By header: which dataset a file belongs to that no path says it of. All names of `header_has`
+//! stand in its header.
+
+use crate::feed::correction::{corrected_paths, stem};
+use crate::feed::dataset::{Dataset, Route};
+use crate::feed::encoding::Encoding;
+use crate::feed::layout::declared_name;
+use crate::feed::row_format::Dialect;
+use crate::feed::stamp::Stamp;
+use crate::source::find::beneath::open_file;
+use crate::source::find::path_text::path_text;
+use crate::source::rows::cells::{Split, split_row};
+use crate::source::rows::header::HEADER_ROWS_MAX;
+use crate::source::text::compression::Compression;
+use crate::source::text::encoding::{Guess, Guessed, Transcoder};
+use chrono::{Datelike, NaiveDate};
+use entity::IDENTIFIER_CHARS_MAX;
+use serde_json::{Map, Value};
+use std::collections::{HashMap, HashSet};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Bytes of a file that are looked at: more than any header has, and what stands above it.
+const LOOKED_BYTES: u64 = 64 << 10;
+
+/// Files of which is remembered what their header said, so that no scan opens them again: an inbox
+/// of more is opened anew.
+const REMEMBERED_MAX: usize = 10_000;
+
+/// Ends of names of files that are opened for it.
+const EXTENSIONS: [&str; 6] = ["csv", "tsv", "txt", "json", "ndjson", "jsonl"];
+
+/// Older days in names are numbers of something else.
+const FIRST_YEAR: i32 = 1990;
+
+/// What a header says.
+#[derive(Clone, Debug)]
+pub enum ByHeader {
+    /// The file is of no dataset that its header tells.
+    None,
+    /// It is of this one.
+    Of(Arc<Dataset>, Route),
+    /// It may be of any of several.
+    Tie(String),
+}
+
+/// What the header of a file says, if any dataset asks for one.
+pub fn by_header(root: &Path, path: &Path, stamp: Stamp, datasets: &[Arc<Dataset>]) -> ByHeader {
+    let (compression, plain) = Compression::of(path);
+    let extension = plain.extension().map(|extension| extension.to_string_lossy().to_lowercase()).unwrap_or_default();
+    let is_asked = datasets.iter().any(|dataset| !dataset.header_has.is_empty());
+    if !is_asked || !EXTENSIONS.contains(&extension.as_str()) {
+        return ByHeader::None;
+    }
+    let Some(headers) = headers(root, path, stamp, compression, extension.contains("json")) else {
+        return ByHeader::None;
+    };
+    let has = |dataset: &&Arc<Dataset>| headers.iter().any(|names| dataset.has_header(names));
+    let mut matching: Vec<&Arc<Dataset>> = datasets.iter().filter(has).collect();
+    let most = matching.iter().map(|dataset| dataset.header_has.len()).max().unwrap_or_default();
+    matching.retain(|dataset| dataset.header_has.len() == most);
+    match matching.as_slice() {
+        [] => ByHeader::None,
+        [dataset] => match route(root, path) {
+            // A market is part of every key, and no database would take a longer one.
+            route if route.market.chars().count() > IDENTIFIER_CHARS_MAX => ByHeader::None,
+            route => ByHeader::Of(Arc::clone(dataset), route),
+        },
+        several => {
+            let names: Vec<&str> = several.iter().map(|dataset| dataset.name.as_str()).collect();
+            ByHeader::Tie(format!(
+                "its header has all names that `header_has` of {} asks for; rename it so that the paths of one match it, or give one of \
+                 them another name in `header_has`",
+                names.join(" and of ")
+            ))
+        }
+    }
+}
+
+/// The market is the folder that the file lies in, and the day is the last one in its name.
+fn route(root: &Path, path: &Path) -> Route {
+    let folder = path.parent().filter(|folder| *folder != root).and_then(Path::file_name);
+    let text = path_text(path);
+    let corrects = corrected_paths(&text).map(|_| stem(&text).to_owned());
+    Route {
+        market: folder.map(|folder| path_text(Path::new(folder))).unwrap_or_default(),
+        // A day in the name is that of the export: what an operator corrects afterwards is newer.
+        date: path.file_name().filter(|_| corrects.is_none()).and_then(|name| last_day(&name.to_string_lossy())),
+        corrects,
+    }
+}
+
+/// The last `2022-02-17` or `20220217` of a name that touches no other digit.
+fn last_day(name: &str) -> Option<NaiveDate> {
+    let bytes = name.as_bytes();
+    let digits = |start: usize, count: usize| -> Option<u32> {
+        let text = bytes.get(start..start + count)?;
+        text.iter().all(u8::is_ascii_digit).then(|| std::str::from_utf8(text).ok()?.parse().ok())?
+    };
+    let day_at = |start: usize| {
+        let is_free = |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_none_or(|byte| !byte.is_ascii_digit());
+        let dashed = bytes.get(start + 4) == Some(&b'-') && bytes.get(start + 7) == Some(&b'-');
+        let (month, day, length) = if dashed { (5, 8, 10) } else { (4, 6, 8) };
+        let (year, month, day) = (digits(start, 4)?, digits(start + month, 2)?, digits(start + day, 2)?);
+        let day = NaiveDate::from_ymd_opt(i32::try_from(year).ok()?, month, day)?;
+        (is_free(start.checked_sub(1)) && is_free(Some(start + length)) && day.year() >= FIRST_YEAR).then_some(day)
+    };
+    (0..bytes.len()).rev().find_map(day_at)
+}
+
+type Headers = Arc<Vec<Vec<String>>>;
+
+/// Rows that may be the header of a file, as names.
+fn headers(root: &Path, path: &Path, stamp: Stamp, compression: Compression, is_json: bool) -> Option<Headers> {
+    static REMEMBERED: Mutex<Option<HashMap<PathBuf, (Stamp, Headers)>>> = Mutex::new(None);
+    let remembered = || REMEMBERED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((known, headers)) = remembered().get_or_insert_default().get(path)
+        && *known == stamp
+    {
+        return Some(Arc::clone(headers));
+    }
+    let bytes = beginning(root, path, compression).ok()?;
+    let text = decoded(&bytes);
+    let headers = Arc::new(if is_json { members(&text) } else { rows(text.as_bytes()) });
+    let mut remembered = remembered();
+    let files = remembered.get_or_insert_default();
+    if files.len() >= REMEMBERED_MAX {
+        files.clear();
+    }
+    files.insert(path.to_owned(), (stamp, Arc::clone(&headers)));
+    Some(headers)
+}
+
+fn beginning(root: &Path, path: &Path, compression: Compression) -> std::io::Result<Vec<u8>> {
+    let file = open_file(root, path)?;
+    let mut bytes = Vec::new();
+    let read = match compression {
+        Compression::None => file.take(LOOKED_BYTES).read_to_end(&mut bytes),
+        Compression::Gzip => flate2::read::MultiGzDecoder::new(file).take(LOOKED_BYTES).read_to_end(&mut bytes),
+        Compression::Zstd => zstd::Decoder::new(file)?.take(LOOKED_BYTES).read_to_end(&mut bytes),
+    };
+    // What could be read of a damaged file may be enough.
+    if bytes.is_empty() { read.map(|_| bytes) } else { Ok(bytes) }
+}
+
+/// Names are told in any encoding: letters beyond ASCII of others than UTF-8 and UTF-16 match
+/// nothing.
+fn decoded(bytes: &[u8]) -> String {
+    let mut guess = Guess::default();
+    guess.observe(bytes);
+    let mut text = Vec::new();
+    match guess.mark().map_or_else(|| guess.guessed(), Guessed::Is) {
+        Guessed::Is(encoding @ (Encoding::Utf16Le | Encoding::Utf16Be)) => {
+            Transcoder::new(encoding).transcode(bytes, &mut text);
+        }
+        _ => text.extend(bytes),
+    }
+    String::from_utf8_lossy(&text).trim_start_matches('\u{feff}').to_owned()
+}
+
+/// The first rows by each delimiter.
+fn rows(text: &[u8]) -> Vec<Vec<String>> {
+    let mut headers = Vec::new();
+    for delimiter in [b',', b';', b'\t', b'|'] {
+        let dialect = Dialect { delimiter, quote: b'"', row_bytes_max: text.len(), padding: 0 };
+        let (mut rest, mut cells) = (text, Vec::new());
+        let mut rows = 0;
+        while rows < HEADER_ROWS_MAX {
+            let (next, is_row) = match split_row(rest, true, dialect, &mut cells) {
+                Split::Row { next: 0, .. } | Split::TooLong | Split::Incomplete => break,
+                Split::Row { next, .. } => (next, true),
+                Split::Broken { next, .. } => (next, false),
+            };
+            if is_row && cells.len() > 1 {
+                let name = |cell: &crate::source::rows::cells::Cell| {
+                    let text = String::from_utf8_lossy(cell.bytes(rest));
+                    declared_name(&dialect.unquoted(&text, *cell))
+                };
+                headers.push(cells.iter().map(name).collect());
+            }
+            rows += u32::from(cells.iter().any(|cell| cell.start < cell.end)) as usize;
+            rest = &rest[next..];
+        }
+    }
+    headers
+}
+
+/// The members of the first objects together.
+fn members(text: &str) -> Vec<Vec<String>> {
+    let mut names = HashSet::new();
+    let mut rest = text.trim_start_matches(|c: char| c.is_whitespace() || c == '[');
+    for _ in 0..HEADER_ROWS_MAX {
+        let mut objects = serde_json::Deserializer::from_str(rest).into_iter::<Map<String, Value>>();
+        let Some(Ok(object)) = objects.next() else { break };
+        add_names("", &object, &mut names);
+        rest = rest[objects.byte_offset()..].trim_start_matches(|c: char| c.is_whitespace() || c == ',');
+    }
+    vec![names.into_iter().collect()]
+}
+
+fn add_names(above: &str, object: &Map<String, Value>, names: &mut HashSet<String>) {
+    for (name, value) in object {
+        let name = if above.is_empty() { name.clone() } else { format!("{above}_{name}") };
+        if let Value::Object(object) = value {
+            add_names(&name, object, names);
+        }
+        names.insert(declared_name(&name));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_day_in_a_name_is_the_last_one_that_is_a_day() {
+        let day = |text: &str| NaiveDate::parse_from_str(text, "%Y-%m-%d").ok();
+        assert_eq!(last_day("orders-2022-02-17.csv"), day("2022-02-17"));
+        assert_eq!(last_day("20220216_20220217.csv"), day("2022-02-17"));
+        for name in ["orders.csv", "120220217.csv", "2022-02-171.csv", "19890101.csv", "20221301.csv", "2022-02.csv"] {
+            assert_eq!(last_day(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn headers_are_found_below_other_rows_and_in_objects() {
+        let has = |headers: Vec<Vec<String>>, names: &[&str]| {
+            headers.iter().any(|header| names.iter().all(|name| header.iter().any(|other| other == name)))
+        };
+        assert!(has(rows(b"Orders of May\n\nOrder ID;Total (net)\n1;2\n"), &["order_id", "total_net"]));
+        assert!(!has(rows(b"Order ID\nTotal\n"), &["order_id", "total"]));
+        assert!(has(members(r#"[{"Id": 1}, {"ship": {"city": "x"}}, {"cut"#), &["id", "ship_city"]));
+    }
+}

@@ -1,0 +1,120 @@
+//! Fits: how many values of a file fit the columns whose kinds a declaration says.
+//!
+//! A file most of whose values in a column do not fit is another export, not dirt. That is to be
+//! known before its first commit, so each value is looked at in the survey too: nearly all show by
+//! their signs that they fit.
+
+use crate::feed::dataset::OnTypeChange;
+use crate::feed::layout::{Layout, Role};
+use crate::transform::clean::fits_kind;
+use crate::values::cell::NullTokens;
+use entity::Kind;
+
+/// Misfits that a refusal names: enough to see what the column holds instead.
+const FIRST_MISFITS_MAX: usize = 3;
+
+/// Fewer misfits are dirt, whatever their share.
+const MISFITS_MIN: u64 = 20;
+
+/// Misfits in fewer than one row of so many are dirt in a column that is mostly empty.
+const ROWS_PER_MISFIT_MAX: u64 = 100;
+
+/// What was counted of a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fits {
+    /// By column.
+    pub columns: Vec<ColumnFits>,
+}
+
+/// What was counted of a column.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ColumnFits {
+    /// Column of the layout.
+    pub index: usize,
+    kind: Kind,
+    /// Values that are not NULL.
+    pub values: u64,
+    /// Those of them that do not fit.
+    pub misfits: u64,
+    /// The first of those: row, text.
+    pub first: Vec<(u64, String)>,
+}
+
+impl Fits {
+    /// The columns of a layout whose values are rescued where they do not fit.
+    pub fn of(layout: &Layout) -> Self {
+        let columns = layout.columns.iter().enumerate().filter_map(|(index, column)| {
+            let is_rescuing = column.on_type_change == Some(OnTypeChange::Rescue);
+            let kind = column.kind.filter(|&kind| kind != Kind::Text && is_rescuing)?;
+            let Role::Column(_) = column.role else { return None };
+            Some(ColumnFits { index, kind, values: 0, misfits: 0, first: Vec::new() })
+        });
+        Self { columns: columns.collect() }
+    }
+
+    /// The first column of which more than so many percent do not fit.
+    pub fn worst(&self, percent_max: f64, rows_read: u64) -> Option<&ColumnFits> {
+        self.columns.iter().find(|column| {
+            column.misfits >= MISFITS_MIN
+                && column.misfits * ROWS_PER_MISFIT_MAX >= rows_read
+                && column.percent() > percent_max
+        })
+    }
+}
+
+impl ColumnFits {
+    /// Share of its values that do not fit.
+    pub fn percent(&self) -> f64 {
+        100.0 * self.misfits as f64 / self.values.max(1) as f64
+    }
+
+    /// Takes a cell into account.
+    pub fn observe(&mut self, cell: &str, row: u64, layout: &Layout, null_tokens: &NullTokens) {
+        if is_plain(self.kind, cell.as_bytes()) {
+            self.values += 1;
+        } else if !null_tokens.matches(cell) {
+            self.values += 1;
+            if !fits_kind(cell, &layout.columns[self.index]) {
+                self.misfits += 1;
+                if self.first.len() < FIRST_MISFITS_MAX {
+                    self.first.push((row, cell.to_owned()));
+                }
+            }
+        }
+    }
+}
+
+/// Whether a cell fits by its signs alone, as most do.
+fn is_plain(kind: Kind, cell: &[u8]) -> bool {
+    const SHORT_NUMBER_BYTES_MAX: usize = 10;
+    const SHORT_IDENTIFIER_BYTES_MAX: usize = 64;
+    match kind {
+        Kind::Integer | Kind::Decimal | Kind::Double => {
+            !cell.is_empty() && cell.len() <= SHORT_NUMBER_BYTES_MAX && cell.iter().all(u8::is_ascii_digit)
+        }
+        Kind::Time => matches!(cell, [b'1' | b'2', _, _, _, b'-', _, _, b'-', _, _, b'T' | b' ', .., b'Z']),
+        Kind::Identifier => {
+            (3..=SHORT_IDENTIFIER_BYTES_MAX).contains(&cell.len())
+                && cell[0].is_ascii_alphanumeric()
+                && !matches!(cell[1], b'.' | b',' | b'e' | b'E' | b'/')
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_column_is_refused_for_many_misfits_and_not_for_dirt() {
+        let column = |values, misfits| ColumnFits { index: 0, kind: Kind::Decimal, values, misfits, first: Vec::new() };
+        let is_refused =
+            |values, misfits, rows| Fits { columns: vec![column(values, misfits)] }.worst(50.0, rows).is_some();
+        assert!(is_refused(40, 21, 100));
+        assert!(!is_refused(40, 20, 100), "half of them is not more than half");
+        assert!(!is_refused(19, 19, 100), "fewer than 20");
+        assert!(!is_refused(20, 20, 2001), "fewer than one row of a hundred");
+        assert!(is_refused(20, 20, 2000));
+    }
+}

@@ -1,0 +1,76 @@
+//! Rescued: rows with a value that does not fit are counted and told, and a column of which most do
+//! not fit is another export.
+
+use crate::sandbox::{Report, Sandbox};
+use std::fmt::Write as _;
+use std::fs;
+
+const ORDERS: &str = "Market 1 Orders.csv";
+
+/// So many orders, of which the first ones have a total that is none.
+fn orders(rows: usize, misfits: usize) -> String {
+    let mut text = "Order ID,SKU,Order Total,Tip\n".to_owned();
+    for row in 0..rows {
+        let total = if row < misfits { "about 5" } else { "5" };
+        writeln!(text, "{row},A,{total},1").expect("a string takes everything");
+    }
+    text
+}
+
+fn synced(sandbox: &Sandbox, content: &str, settings: &str) -> Report {
+    let path = sandbox.path("tidegate.toml");
+    fs::write(&path, settings).expect("a writable temporary directory");
+    sandbox.drop_file(ORDERS, content);
+    sandbox.sync_with(&[("TIDEGATE_CONFIG", &path.to_string_lossy())])
+}
+
+scenario!(rows_with_a_rescued_value_are_counted_and_told_wherever_a_file_is);
+fn rows_with_a_rescued_value_are_counted_and_told_wherever_a_file_is(sandbox: &Sandbox) {
+    let content = "Order ID,SKU,Order Total,Tip\n1,A,about 5,some\n2,A,5,1\n3,A,5,none at all\n";
+    let report = synced(sandbox, content, "");
+    assert_eq!(report.file(ORDERS).counts["rescued"], 2, "{report:?}");
+    assert_eq!(sandbox.rows("SELECT rows_rescued, rows_skipped FROM tidegate_files"), ["2|0"]);
+    let said = |arguments: &[&str]| {
+        let output = sandbox.command(arguments).output().expect("the built program starts");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let status = said(&["status"]);
+    assert!(status.contains("!0") && status.contains("?2") && status.contains("2 with a rescued value"), "{status}");
+    sandbox.drop_file("Market 2 Orders.csv", content);
+    let inbox = sandbox.inbox();
+    let plan = said(&["plan", &inbox.join("Market 2 Orders.csv").to_string_lossy()]);
+    assert!(plan.contains("0 skipped; 0 repaired, 2 rescued") && plan.contains("?2"), "{plan}");
+    let synced = said(&["sync", &inbox.to_string_lossy()]);
+    assert!(synced.contains("  ?2"), "{synced}");
+}
+
+scenario!(what_a_record_index_knows_counts_as_it_did);
+fn what_a_record_index_knows_counts_as_it_did(sandbox: &Sandbox) {
+    let settings = "record_index_bytes_min = 1\n";
+    assert_eq!(synced(sandbox, &orders(100, 3), settings).file(ORDERS).counts["rescued"], 3);
+    let more = format!("{}100,A,5,1\n", orders(100, 3));
+    let report = synced(sandbox, &more, settings);
+    assert_eq!(report.file(ORDERS).counts["rescued"], 3, "{report:?}");
+    assert_eq!(report.file(ORDERS).changes(), (2, 0, 200, 0));
+}
+
+scenario!(a_column_of_which_most_values_do_not_fit_refuses_the_file);
+fn a_column_of_which_most_values_do_not_fit_refuses_the_file(sandbox: &Sandbox) {
+    let report = synced(sandbox, &orders(60, 31), "");
+    let file = report.file(ORDERS);
+    assert_eq!(file.outcome, "quarantined", "{report:?}");
+    for part in ["31 of 60", "order_total", "51.7 %", "rescued_max_percent allows 50", "row 1 has `about 5`"] {
+        assert!(file.error.contains(part), "{part}: {}", file.error);
+    }
+    assert_eq!(sandbox.rows("SELECT COUNT(*) FROM orders"), ["0"]);
+    // The limit decides, of all or of the dataset.
+    assert_eq!(synced(sandbox, &orders(60, 31), "rescued_max_percent = 60\n").file(ORDERS).counts["rescued"], 31);
+    let of_dataset = "[datasets.orders]\nrescued_max_percent = 40\n";
+    assert_eq!(synced(sandbox, &orders(60, 25), of_dataset).file(ORDERS).outcome, "quarantined");
+    // Half of them, and fewer than 20, are dirt.
+    for (rows, misfits) in [(60, 30), (25, 19)] {
+        let fresh = sandbox.sibling();
+        assert_eq!(synced(&fresh, &orders(rows, misfits), "").file(ORDERS).outcome, "synced", "{misfits} of {rows}");
+    }
+    assert_eq!(synced(sandbox, &orders(60, 1), "rescued_max_percent = 101\n").exit, 2);
+}
