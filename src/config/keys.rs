@@ -2,44 +2,64 @@
 //! misspelled key.
 
 use crate::config::{ConfigurationError, DEFAULT_TOML};
+use crate::feed::words::nearest;
 use config::{File, FileFormat, Map, Value, ValueKind};
 
-/// Suggest a known key only if it is at least this similar (Jaro–Winkler, 0 to 1).
-const NEAREST_SIMILARITY_MIN: f64 = 0.6;
-
 /// All keys that a dataset may have.
-const DATASET_KEYS: [&str; 24] = [
+const DATASET_KEYS: [&str; 25] = [
     "paths",
     "header_has",
     "kind",
     "table",
     "key",
-    "record_columns",
     "lines_table",
-    "line_columns",
     "duplicate_lines",
     "repeated_keys",
     "new_columns",
     "deletes",
     "deletes_max_percent",
+    "rejects_max_percent",
     "rescued_max_percent",
     "on_type_change",
-    "swallows",
-    "extracts",
-    "forms",
-    "encoding",
+    "no_rows",
+    "fill_down",
     "delimiter",
     "quote",
+    "encoding",
     "decimal",
+    "dates",
+    "timezone",
     "currencies",
+    "null_tokens",
     "columns",
 ];
 
 /// Keys of one column of a dataset.
-const COLUMN_KEYS: [&str; 2] = ["decimal", "currencies"];
+const COLUMN_KEYS: [&str; 20] = [
+    "from",
+    "type",
+    "of",
+    "take",
+    "map",
+    "decimal",
+    "dates",
+    "timezone",
+    "currencies",
+    "null_tokens",
+    "swallows",
+    "form",
+    "required",
+    "one_of",
+    "pattern",
+    "min",
+    "max",
+    "unique",
+    "references",
+    "on_violation",
+];
 
 /// Keys that hold for all datasets, or for those of one market.
-const DEFAULT_KEYS: [&str; 2] = ["decimal", "currencies"];
+const DEFAULT_KEYS: [&str; 6] = ["decimal", "dates", "timezone", "encoding", "currencies", "null_tokens"];
 
 /// Refuses unknown keys: a misspelled key would otherwise do nothing, without a message.
 pub(super) fn check_keys(merged: &config::Config) -> Result<(), ConfigurationError> {
@@ -113,11 +133,4 @@ fn check_table(prefix: &str, table: &Map<String, Value>, known: &[&str]) -> Resu
     let Some(key) = table.keys().find(|key| !known.contains(&key.as_str())) else { return Ok(()) };
     let nearest = nearest(key, known).map(|nearest| format!("{prefix}{nearest}"));
     Err(ConfigurationError::UnknownKey { key: format!("{prefix}{key}"), nearest })
-}
-
-/// The known key that is most similar to this one, if it is similar enough.
-fn nearest<'k>(key: &str, known: &[&'k str]) -> Option<&'k str> {
-    let likeness = |candidate: &str| strsim::jaro_winkler(key, candidate);
-    let nearest = known.iter().copied().max_by(|one, other| likeness(one).total_cmp(&likeness(other)));
-    nearest.filter(|nearest| likeness(nearest) >= NEAREST_SIMILARITY_MIN)
 }

@@ -3,22 +3,23 @@
 
 pub mod allowed_host;
 pub mod database_url;
+mod declarations;
 pub mod installed;
 mod keys;
-mod numbers;
 mod place;
 mod ranges;
 mod texts;
 
 use crate::config::allowed_host::AllowedHost;
 use crate::config::database_url::DatabaseUrl;
+use crate::config::declarations::datasets;
 use crate::config::installed::Service;
 use crate::config::keys::check_keys;
-use crate::config::numbers::{NumberSettings, datasets};
 use crate::config::place::Sources;
 use crate::config::ranges::{at_least_a_second, percent};
 use crate::config::texts::{texts, toml_text};
 use crate::feed::dataset::{Dataset, DatasetSettings};
+use crate::feed::declaration::DefaultSettings;
 use crate::feed::words::one_of;
 use crate::process::secret::{Secret, conceal};
 use crate::values::cell::NullTokens;
@@ -34,7 +35,13 @@ use thiserror::Error;
 /// The commented default configuration, as `tidegate init` writes it.
 pub const DEFAULT_TOML: &str = include_str!("../../etc/tidegate.toml");
 
-const MARKET_PROFILE: &str = include_str!("../../etc/profiles/market.toml");
+/// The shipped profiles.
+const PROFILES: [(&str, &str); 4] = [
+    ("market", include_str!("../../etc/profiles/market.toml")),
+    ("shopify", include_str!("../../etc/profiles/shopify.toml")),
+    ("woocommerce", include_str!("../../etc/profiles/woocommerce.toml")),
+    ("amazon", include_str!("../../etc/profiles/amazon.toml")),
+];
 
 /// Variables with the prefix `TIDEGATE_` that are not configuration keys.
 const OTHER_VARIABLES: [&str; 1] = ["TIDEGATE_CONFIG"];
@@ -210,8 +217,8 @@ pub enum LogFormat {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Settings {
-    #[serde(rename = "profile")]
-    _profile: String,
+    #[serde(rename = "profiles", deserialize_with = "texts")]
+    _profiles: Vec<String>,
     inbox: PathBuf,
     state_dir: PathBuf,
     database_url: Secret,
@@ -252,9 +259,9 @@ struct Settings {
     unmatched: Unmatched,
     unmatched_key: String,
     null_tokens: Vec<String>,
-    defaults: NumberSettings,
+    defaults: DefaultSettings,
     #[serde(default)]
-    markets: BTreeMap<String, NumberSettings>,
+    markets: BTreeMap<String, DefaultSettings>,
     datasets: BTreeMap<String, DatasetSettings>,
 }
 
@@ -326,11 +333,10 @@ impl Config {
         environment: &Map<String, String>,
     ) -> Result<Self, ConfigurationError> {
         let overrides = &Overrides { config: configuration_file(overrides, environment), ..overrides.clone() };
-        let own = sources(None, overrides, environment)?;
-        let profile_name = own.get_string("profile")?;
-        let profile = profile_text(base, &profile_name)?;
-        let merged = sources(Some(&profile), overrides, environment)?;
-        let sources = Sources { overrides, environment, profile: (&profile_name, &profile) };
+        let own = sources(&[], overrides, environment)?;
+        let profiles = profiles(base, &own)?;
+        let merged = sources(&profiles, overrides, environment)?;
+        let sources = Sources { overrides, environment, profiles: &profiles };
         let settings = check_keys(&merged).and_then(|()| Ok(merged.try_deserialize()?));
         let mut settings: Settings = settings.map_err(|error| sources.placed(error))?;
         if let (Some(directory), false) = (environment.get("STATE_DIRECTORY"), own_state_dir(&own)) {
@@ -459,12 +465,12 @@ fn chunk_bytes_max(memory_bytes: u64, is_on_server: bool) -> usize {
 }
 
 fn sources(
-    profile: Option<&str>,
+    profiles: &[(String, String)],
     overrides: &Overrides,
     environment: &Map<String, String>,
 ) -> Result<config::Config, ConfigurationError> {
     let mut builder = config::Config::builder().add_source(File::from_str(DEFAULT_TOML, FileFormat::Toml));
-    if let Some(profile) = profile {
+    for (_, profile) in profiles {
         builder = builder.add_source(File::from_str(profile, FileFormat::Toml));
     }
     if let Some(path) = &overrides.config {
@@ -502,11 +508,23 @@ fn configuration_file(overrides: &Overrides, environment: &Map<String, String>) 
     })
 }
 
-fn profile_text(base: &Path, profile: &str) -> Result<String, ConfigurationError> {
-    if profile == "market" {
-        return Ok(MARKET_PROFILE.to_owned());
+/// The profiles that the other sources name, each with its text. Later ones win.
+fn profiles(base: &Path, own: &config::Config) -> Result<Vec<(String, String)>, ConfigurationError> {
+    #[derive(Deserialize)]
+    struct Named {
+        #[serde(deserialize_with = "texts")]
+        profiles: Vec<String>,
     }
-    toml_text(&base.join(profile))
+    let profile = |name: String| {
+        let shipped = PROFILES.iter().find(|(shipped, _)| *shipped == name);
+        let text = shipped.map_or_else(|| toml_text(&base.join(&name)), |(_, text)| Ok((*text).to_owned()));
+        let text = text.map_err(|error| {
+            let names = PROFILES.map(|(name, _)| format!("`{name}`")).join(", ");
+            ConfigurationError::Invalid(format!("profiles: {error}; write names of shipped ones ({names}) or paths"))
+        })?;
+        Ok((name, text))
+    };
+    own.clone().try_deserialize::<Named>()?.profiles.into_iter().map(profile).collect()
 }
 
 /// Whether the state directory was configured, and is not the embedded default.

@@ -8,8 +8,8 @@ use toml::de::{DeTable, DeValue};
 pub(super) struct Sources<'a> {
     pub(super) overrides: &'a Overrides,
     pub(super) environment: &'a Map<String, String>,
-    /// Name or path of the profile, and its text.
-    pub(super) profile: (&'a str, &'a str),
+    /// Names or paths of the profiles, and their texts.
+    pub(super) profiles: &'a [(String, String)],
 }
 
 impl Sources<'_> {
@@ -42,8 +42,8 @@ impl Sources<'_> {
         {
             return Some(format!("{}, line {line}", path.display()));
         }
-        let (name, text) = self.profile;
-        line_of(text, key).map(|line| format!("profile {name}, line {line}"))
+        let place = |(name, text): &(String, String)| Some(format!("profile {name}, line {}", line_of(text, key)?));
+        self.profiles.iter().rev().find_map(place)
     }
 }
 

@@ -248,9 +248,9 @@ impl Looked {
 }
 
 fn columns(layout: &Layout, dataset: &Dataset, shapes: &Shapes) -> Vec<PlannedColumn> {
-    let planned = layout.columns.iter().filter_map(|column| {
+    let planned = layout.all().filter_map(|column| {
         let table = match column.role {
-            Role::Padding | Role::Note => return None,
+            Role::Padding | Role::Note | Role::Ignored => return None,
             Role::Key => &dataset.table,
             Role::Column(owner) => dataset.table_of(owner),
         };

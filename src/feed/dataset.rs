@@ -1,19 +1,23 @@
 //! Dataset: one validated feed. What kind of file it is, how its paths look, which columns it has, and
 //! which tables they go to. Made from the profile by `config`, never from anywhere else.
 
-use crate::feed::encoding::{Encoding, encodings, one_or_several};
+use crate::feed::column::{DeclaredColumn, moment_rules};
+use crate::feed::encoding::{Encoding, encodings};
 use crate::feed::layout::{column_name, declared_name, shortened};
-use crate::feed::number_form::{ColumnSettings, NumberForm, NumberForms, column_currencies, column_decimals, decimal};
+use crate::feed::number_form::{NumberForm, NumberForms, decimal};
 use crate::feed::row_format::{delimiter, quote};
-use crate::feed::words::{one_of, one_of_or_none};
 use crate::values::cell::{NullTokens, hex};
-use crate::values::currency::{Currencies, CurrencyCodes};
+use crate::values::currency::Currencies;
+use crate::values::dates::MomentRules;
 use crate::values::moment::parse_day;
 use crate::values::number::{DecimalSign, Decimals, NumberRules};
+
+pub use crate::feed::declaration::{
+    ColumnSettings, DatasetSettings, Deletes, DuplicateLines, FeedKind, NewColumns, OnTypeChange, Owner, RepeatedKeys,
+};
 use chrono::NaiveDate;
 use entity::{ColumnShape, IDENTIFIER_CHARS_MAX, Kind, ROW_HASH};
 use regex::Regex;
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -27,158 +31,6 @@ const FILE_PATTERN: &str = r"(?i)/(?<whole>(?<stem>[^/]*?)(?:[ _.-]*(?<date>\d{4
 
 /// Starts of table names that databases or tidegate keep for themselves.
 const RESERVED_STARTS: [&str; 3] = ["sqlite", "pg_", "tidegate"];
-
-/// What one file of a dataset holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum FeedKind {
-    /// The whole export.
-    #[default]
-    Full,
-    /// Only what changed.
-    Delta,
-}
-
-/// Which table a column goes to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Owner {
-    /// The table with a row per record.
-    Record,
-    /// The table with a row per line of a record.
-    #[default]
-    Line,
-}
-
-/// What becomes of a value that does not fit its column's type.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum OnTypeChange {
-    /// The column takes a wider type.
-    Widen,
-    /// The column is NULL, and the text goes to `_rescued`.
-    Rescue,
-    /// The row cannot be loaded, and with it its record.
-    Reject,
-}
-
-/// What becomes of the exact duplicate rows of a record.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum DuplicateLines {
-    /// They are real.
-    #[default]
-    Keep,
-    /// They are faults of the export and count once.
-    Drop,
-}
-
-/// Which of several rows with one key counts, where records have no lines and the rows differ.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum RepeatedKeys {
-    /// None of them: the key is none, so the file is refused.
-    #[default]
-    Quarantine,
-    /// The first one.
-    First,
-    /// The last one.
-    Last,
-}
-
-/// What becomes of stored records that the newest full export does not mention.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Deletes {
-    /// They stay.
-    #[default]
-    Keep,
-    /// Their `_deleted_at` is set, and they leave marts and enriched views.
-    Mark,
-    /// They go, with all their lines.
-    Remove,
-}
-
-/// A dataset as the profile writes it.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DatasetSettings {
-    /// Patterns of its paths, with the groups `market` and, optionally, `date`.
-    #[serde(default)]
-    pub paths: Vec<String>,
-    /// Names that all stand in the header of its files: they tell such a file where no path does,
-    /// and the header from what stands above it.
-    #[serde(default)]
-    pub header_has: Vec<String>,
-    /// Whether files are whole exports.
-    #[serde(default, deserialize_with = "one_of")]
-    pub kind: FeedKind,
-    /// Table with a row per record; empty, the dataset's name.
-    #[serde(default)]
-    pub table: String,
-    /// Column that identifies a record within a market; empty, each distinct row is a record.
-    #[serde(default)]
-    pub key: String,
-    /// Columns that belong to the record.
-    #[serde(default)]
-    pub record_columns: Vec<String>,
-    /// Table with a row per line, if records have lines.
-    #[serde(default)]
-    pub lines_table: Option<String>,
-    /// Columns that belong to a line.
-    #[serde(default)]
-    pub line_columns: Vec<String>,
-    /// What becomes of exact duplicate rows.
-    #[serde(default, deserialize_with = "one_of")]
-    pub duplicate_lines: DuplicateLines,
-    /// Which of several rows with one key counts, where records have no lines.
-    #[serde(default, deserialize_with = "one_of")]
-    pub repeated_keys: RepeatedKeys,
-    /// Where columns go that are in neither list.
-    #[serde(default, deserialize_with = "one_of")]
-    pub new_columns: Owner,
-    /// What becomes of records that a newer full export does not mention.
-    #[serde(default, deserialize_with = "one_of")]
-    pub deletes: Deletes,
-    /// Share of a market's records above which their deletion waits for approval; else the configuration's.
-    #[serde(default)]
-    pub deletes_max_percent: Option<f64>,
-    /// Share of a column's values above which a file is refused for those that do not fit it; else
-    /// the configuration's.
-    #[serde(default)]
-    pub rescued_max_percent: Option<f64>,
-    /// What becomes of values that do not fit their column; unset, declared columns rescue and found ones widen.
-    #[serde(default, deserialize_with = "one_of_or_none")]
-    pub on_type_change: Option<OnTypeChange>,
-    /// Text columns whose delimiters may stand unquoted.
-    #[serde(default)]
-    pub swallows: Vec<String>,
-    /// Column to the pattern whose first group is the value.
-    #[serde(default)]
-    pub extracts: BTreeMap<String, String>,
-    /// Column to the pattern of its values, for the repair of shifted rows.
-    #[serde(default)]
-    pub forms: BTreeMap<String, String>,
-    /// How characters are written as bytes, one or several that are tried in turn; `auto` or
-    /// nothing: each file says so itself.
-    #[serde(default, deserialize_with = "one_or_several")]
-    pub encoding: Vec<String>,
-    /// What stands between the cells of a CSV file; `auto` or nothing: each file says so itself.
-    #[serde(default)]
-    pub delimiter: String,
-    /// What stands around a cell that holds a delimiter; `auto` or nothing: each file says so itself.
-    #[serde(default)]
-    pub quote: String,
-    /// What stands before decimals, `.` or `,`; `auto` or nothing: each file proves it.
-    #[serde(default)]
-    pub decimal: String,
-    /// What may stand beside amounts, and the ISO codes that it may mean.
-    #[serde(default)]
-    pub currencies: CurrencyCodes,
-    /// What is said of single columns.
-    #[serde(default)]
-    pub columns: BTreeMap<String, ColumnSettings>,
-}
 
 /// One validated feed.
 #[derive(Clone, Debug)]
@@ -197,9 +49,15 @@ pub struct Dataset {
     pub deletes: Deletes,
     /// Share of a market's records above which their deletion waits for approval, in percent.
     pub deletes_max_percent: Option<f64>,
+    /// Share of rows above which a file is refused for its rejects, in percent.
+    pub rejects_max_percent: Option<f64>,
     /// Share of a column's values above which a file is refused for those that do not fit it, in
     /// percent.
     pub rescued_max_percent: Option<f64>,
+    /// Columns, as they would be called, and the patterns of what stands in them where a row is no data.
+    pub no_rows: Vec<(String, Regex)>,
+    /// Columns, as they would be called, in which an empty cell means what the row above has.
+    pub fill_down: Vec<String>,
     /// Which of several rows with one key counts, where records have no lines.
     pub repeated_keys: RepeatedKeys,
     /// Names that all stand in the header of its files.
@@ -215,16 +73,14 @@ pub struct Dataset {
     /// Fingerprint of everything that decides what rows a file gives.
     pub fingerprint: String,
     paths: Vec<Regex>,
-    record_columns: HashSet<String>,
-    new_columns: Owner,
+    columns: BTreeMap<String, Arc<DeclaredColumn>>,
+    /// Tables that tidegate itself declares say of their columns which of them they belong to.
+    shipped: BTreeMap<String, Owner>,
+    new_columns: NewColumns,
     on_type_change: Option<OnTypeChange>,
-    swallows: HashSet<String>,
-    extracts: BTreeMap<String, Regex>,
-    forms: BTreeMap<String, Regex>,
     decimal: Option<DecimalSign>,
     currencies: Arc<Currencies>,
-    column_decimals: BTreeMap<String, Option<DecimalSign>>,
-    column_currencies: BTreeMap<String, Arc<Currencies>>,
+    moments: Arc<MomentRules>,
     number_forms: Arc<NumberForms>,
     /// What it is in markets of which something else is said.
     in_markets: BTreeMap<String, Arc<Self>>,
@@ -252,7 +108,6 @@ pub struct Lines {
     pub table: String,
     /// What becomes of exact duplicate rows.
     pub duplicates: DuplicateLines,
-    columns: HashSet<String>,
 }
 
 /// What a path says about its file.
@@ -285,16 +140,17 @@ impl Dataset {
             return Err(format!("datasets.{name}.deletes needs a `key`: a row without one cannot be missed"));
         }
         let table = if settings.table.is_empty() { shortened(&column_name(name), "") } else { settings.table.clone() };
-        let lines = settings.lines_table.as_ref().map(|table| Lines {
-            table: table.clone(),
-            duplicates: settings.duplicate_lines,
-            columns: declared_names(&settings.line_columns),
-        });
-        if lines.is_none() && !settings.line_columns.is_empty() {
-            return Err(format!("datasets.{name}.line_columns needs lines_table"));
+        let lines = settings
+            .lines_table
+            .as_ref()
+            .map(|table| Lines { table: table.clone(), duplicates: settings.duplicate_lines });
+        let columns = DeclaredColumn::all(name, settings)?;
+        if let (None, Some(column)) = (&lines, columns.values().find(|column| column.owner == Some(Owner::Line))) {
+            return Err(format!("datasets.{name}.columns.{}: `of = \"line\"` needs `lines_table`", column.name));
         }
         for (setting, percent) in [
             ("deletes_max_percent", settings.deletes_max_percent),
+            ("rejects_max_percent", settings.rejects_max_percent),
             ("rescued_max_percent", settings.rescued_max_percent),
         ] {
             if percent.is_some_and(|percent| !(0.0..=100.0).contains(&percent)) {
@@ -306,12 +162,8 @@ impl Dataset {
                 "datasets.{name}.repeated_keys is for records without lines; with `lines_table` rows with one key are lines"
             ));
         }
-        let patterns = |key: &str, patterns: &BTreeMap<String, String>| {
-            patterns
-                .iter()
-                .map(|(column, text)| Ok((declared_name(column), pattern(name, key, text)?)))
-                .collect::<Result<BTreeMap<_, _>, String>>()
-        };
+        let no_rows = settings.no_rows.iter();
+        let no_rows = no_rows.map(|(column, text)| Ok((column_name(column), pattern(name, "no_rows", text)?)));
         let (delimiter, quote) = (delimiter(name, &settings.delimiter)?, quote(name, &settings.quote)?);
         if delimiter.is_some() && delimiter == quote {
             return Err(format!("datasets.{name}: `delimiter` and `quote` must differ"));
@@ -322,27 +174,30 @@ impl Dataset {
             quote,
             name: name.to_owned(),
             kind: settings.kind,
-            table,
             key,
-            new_columns: if lines.is_some() { settings.new_columns } else { Owner::Record },
-            lines,
+            new_columns: settings.new_columns,
             deletes: settings.deletes,
             deletes_max_percent: settings.deletes_max_percent,
+            rejects_max_percent: settings.rejects_max_percent,
             rescued_max_percent: settings.rescued_max_percent,
+            no_rows: no_rows.collect::<Result<_, String>>()?,
+            fill_down: settings.fill_down.iter().map(|column| column_name(column)).collect(),
             repeated_keys: settings.repeated_keys,
             header_has: settings.header_has.iter().map(|name| declared_name(name)).collect(),
-            null_tokens: Arc::clone(null_tokens),
+            null_tokens: match &settings.null_tokens {
+                Some(tokens) => Arc::new(NullTokens::new(tokens.iter().cloned())),
+                None => Arc::clone(null_tokens),
+            },
             fingerprint: fingerprint(settings, null_tokens),
             paths,
-            record_columns: declared_names(&settings.record_columns),
+            shipped: shipped_columns(name, &table, lines.as_ref(), &columns)?,
+            columns,
             on_type_change: settings.on_type_change,
-            swallows: declared_names(&settings.swallows),
-            extracts: patterns("extracts", &settings.extracts)?,
-            forms: patterns("forms", &settings.forms)?,
             decimal: decimal(&format!("datasets.{name}"), &settings.decimal)?,
             currencies: Arc::new(Currencies::new(&settings.currencies)),
-            column_decimals: column_decimals(name, settings)?,
-            column_currencies: column_currencies(settings),
+            moments: Arc::new(moment_rules(&format!("datasets.{name}"), &settings.dates, &settings.timezone)?),
+            table,
+            lines,
             number_forms: Arc::default(),
             in_markets: BTreeMap::new(),
             template: None,
@@ -415,7 +270,7 @@ impl Dataset {
 
     /// What is declared to stand before the decimals of a column.
     pub fn declared_decimal(&self, column: &str) -> Option<DecimalSign> {
-        self.column_decimals.get(column).copied().unwrap_or(self.decimal)
+        self.column(column).and_then(|column| column.decimal).unwrap_or(self.decimal)
     }
 
     /// How the numbers of a column are read, as far as that is known before a file is looked at.
@@ -423,9 +278,31 @@ impl Dataset {
         let proved = || self.number_form(column).and_then(|form| form.decimal);
         NumberRules {
             decimals: self.declared_decimal(column).or_else(proved).map_or(Decimals::Either, Decimals::from),
-            currencies: Arc::clone(self.column_currencies.get(column).unwrap_or(&self.currencies)),
+            currencies: Arc::clone(
+                self.column(column).and_then(|column| column.currencies.as_ref()).unwrap_or(&self.currencies),
+            ),
             is_declared: false,
         }
+    }
+
+    /// How the days and moments of a column are written.
+    pub fn moment_rules(&self, column: &str) -> Arc<MomentRules> {
+        Arc::clone(self.column(column).and_then(|column| column.moments.as_ref()).unwrap_or(&self.moments))
+    }
+
+    /// Which cells of a column mean "no value".
+    pub fn null_tokens_of(&self, column: &str) -> Arc<NullTokens> {
+        Arc::clone(self.column(column).and_then(|column| column.null_tokens.as_ref()).unwrap_or(&self.null_tokens))
+    }
+
+    /// What is declared of a column.
+    pub fn column(&self, column: &str) -> Option<&Arc<DeclaredColumn>> {
+        self.columns.get(column)
+    }
+
+    /// All that is declared of columns.
+    pub fn columns(&self) -> impl Iterator<Item = &Arc<DeclaredColumn>> {
+        self.columns.values()
     }
 
     /// Whether it only makes datasets of others.
@@ -473,10 +350,10 @@ impl Dataset {
         self.paths.iter().find(lacks_market).map(Regex::as_str)
     }
 
-    /// Whether the settings name a column: the key, or one of a table's.
+    /// Whether the settings say which table a column goes to: it is the key, or they name it.
     pub fn declares(&self, column: &str) -> bool {
-        let is_of_lines = |lines: &Lines| lines.columns.contains(column);
-        column == self.key || self.record_columns.contains(column) || self.lines.as_ref().is_some_and(is_of_lines)
+        let has_owner = || self.column(column).is_some_and(|column| column.owner.is_some());
+        column == self.key || self.shipped.contains_key(column) || has_owner()
     }
 
     /// Whether anything tells the header from rows above it.
@@ -499,13 +376,21 @@ impl Dataset {
         self.key == ROW_HASH
     }
 
-    /// Which table a column goes to.
-    pub fn owner(&self, column: &str) -> Owner {
-        match &self.lines {
-            _ if self.record_columns.contains(column) => Owner::Record,
-            Some(lines) if lines.columns.contains(column) => Owner::Line,
-            _ => self.new_columns,
+    /// Which table a column goes to; `None` for one that is not stored.
+    pub fn stored_in(&self, column: &str) -> Option<Owner> {
+        let declared = self.column(column);
+        match declared.and_then(|column| column.owner).or_else(|| self.shipped.get(column).copied()) {
+            None if declared.is_none() && self.new_columns == NewColumns::Ignore => None,
+            _ if self.lines.is_none() => Some(Owner::Record),
+            Some(owner) => Some(owner),
+            None if self.new_columns == NewColumns::Record => Some(Owner::Record),
+            None => Some(Owner::Line),
         }
+    }
+
+    /// Which table a column would go to.
+    pub fn owner(&self, column: &str) -> Owner {
+        self.stored_in(column).unwrap_or_default()
     }
 
     /// Name of the table a column of this owner goes to.
@@ -513,6 +398,14 @@ impl Dataset {
         match (owner, &self.lines) {
             (Owner::Line, Some(lines)) => &lines.table,
             _ => &self.table,
+        }
+    }
+
+    /// What becomes of a value that does not fit the type that a column is declared to have.
+    pub fn on_misfit(&self) -> OnTypeChange {
+        match self.on_type_change {
+            Some(OnTypeChange::Reject) => OnTypeChange::Reject,
+            _ => OnTypeChange::Rescue,
         }
     }
 
@@ -527,21 +420,6 @@ impl Dataset {
             OnTypeChange::Widen if column.is_pinned || !Kind::WIDENABLE.contains(&column.kind) => OnTypeChange::Rescue,
             wanted => wanted,
         }
-    }
-
-    /// Whether a column's delimiters may stand unquoted.
-    pub fn swallows(&self, column: &str) -> bool {
-        self.swallows.contains(column)
-    }
-
-    /// The pattern whose first group is the column's value.
-    pub fn extract(&self, column: &str) -> Option<&Regex> {
-        self.extracts.get(column)
-    }
-
-    /// The pattern of the column's values.
-    pub fn form(&self, column: &str) -> Option<&Regex> {
-        self.forms.get(column)
     }
 }
 
@@ -568,8 +446,38 @@ impl Template {
     }
 }
 
-fn declared_names(names: &[String]) -> HashSet<String> {
-    names.iter().map(|name| declared_name(name)).collect()
+/// Which of a dataset's tables the columns belong to that tidegate itself declares.
+fn shipped_columns(
+    dataset: &str,
+    table: &str,
+    lines: Option<&Lines>,
+    columns: &BTreeMap<String, Arc<DeclaredColumn>>,
+) -> Result<BTreeMap<String, Owner>, String> {
+    let mut owners = BTreeMap::new();
+    for shape in entity::market_tables() {
+        let owner = match shape.name {
+            ref name if name == table => Owner::Record,
+            ref name if lines.is_some_and(|lines| *name == lines.table) => Owner::Line,
+            _ => continue,
+        };
+        let own =
+            shape.columns.iter().filter(|column| !column.name.starts_with('_') && !shape.key.contains(&column.name));
+        for column in own.filter(|column| column.name != "line_count") {
+            owners.insert(column.name.clone(), owner);
+            let kind = columns.get(&column.name).and_then(|declared| declared.kind());
+            if let Some(kind) = kind.filter(|kind| *kind != column.kind) {
+                return Err(format!(
+                    "datasets.{dataset}.columns.{}.type: the column of table {} holds {}, not {}; leave `type` out, or \
+                     give the column another name",
+                    column.name,
+                    shape.name,
+                    column.kind.name(),
+                    kind.name()
+                ));
+            }
+        }
+    }
+    Ok(owners)
 }
 
 fn pattern(dataset: &str, key: &str, text: &str) -> Result<Regex, String> {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 /// What the values of one column show, while a file is looked at.
 #[derive(Clone, Debug)]
 pub struct Observer {
-    /// Its index in the layout.
+    /// Its index among all columns of the layout.
     pub column: usize,
     /// What it holds, where the data decides that.
     pub inference: Option<Inference>,
@@ -28,6 +28,12 @@ impl Observer {
         let inference = layout_column.inference();
         let is_wanted = inference.is_some() || layout_column.holds_numbers();
         is_wanted.then(|| Self { column, inference, evidence: Evidence::default(), json_decimals: 0 })
+    }
+
+    /// The same of a column whose index was not known before.
+    #[must_use]
+    pub fn of_column(self, column: usize) -> Self {
+        Self { column, ..self }
     }
 
     /// Takes a value that is not a null token into account; only a row that fits as it stands proves anything.
@@ -111,23 +117,20 @@ pub struct Contradiction {
 impl NumberReadings {
     /// Gives the columns of a layout their readings.
     pub fn apply(&self, layout: &mut Layout) {
-        for (column, decimals) in layout.columns.iter_mut().zip(&self.decimals) {
+        for (column, decimals) in layout.all_mut().zip(&self.decimals) {
             column.rules.decimals = *decimals;
         }
-        for &column in &self.two_currencies {
-            if let Some(column) = layout.columns.get_mut(column) {
-                column.has_two_currencies = true;
-            }
+        for &column in self.two_currencies.iter().filter(|column| **column < self.decimals.len()) {
+            layout.at_mut(column).has_two_currencies = true;
         }
     }
 }
 
 /// Decides how every column is read, and what it holds.
 pub fn settle(layout: &mut Layout, observers: &[Observer], delimiter: Option<u8>, dataset: &Dataset) -> NumberReadings {
-    let is_settled = |observer: &&Observer| layout.columns[observer.column].rules.decimals != Decimals::Either;
+    let is_settled = |observer: &&Observer| layout.at(observer.column).rules.decimals != Decimals::Either;
     let (known, unknown): (Vec<&Observer>, Vec<&Observer>) = observers.iter().partition(is_settled);
-    let earlier =
-        known.iter().filter_map(|observer| dataset.number_form(&layout.columns[observer.column].name)?.decimal);
+    let earlier = known.iter().filter_map(|observer| dataset.number_form(&layout.at(observer.column).name)?.decimal);
     let earlier: Vec<Proof> = earlier.map(Proof::Of).collect();
     let own: Vec<Proof> = unknown.iter().map(|observer| observer.proof()).collect();
     let by_others = |index: usize, sign: DecimalSign| {
@@ -136,7 +139,7 @@ pub fn settle(layout: &mut Layout, observers: &[Observer], delimiter: Option<u8>
     };
     let mut readings = NumberReadings {
         contradiction: contradiction(&known, layout, dataset),
-        decimals: layout.columns.iter().map(|column| column.rules.decimals).collect(),
+        decimals: layout.all().map(|column| column.rules.decimals).collect(),
         ..NumberReadings::default()
     };
     for (index, (observer, proof)) in unknown.iter().zip(&own).enumerate() {
@@ -155,7 +158,7 @@ pub fn settle(layout: &mut Layout, observers: &[Observer], delimiter: Option<u8>
         *decimals = Decimals::Open;
     }
     for observer in observers {
-        let column = &mut layout.columns[observer.column];
+        let column = layout.at_mut(observer.column);
         let decimals = readings.decimals[observer.column];
         if let Some(inference) = &observer.inference {
             column.kind = inference.kind(decimals);
@@ -170,7 +173,7 @@ pub fn settle(layout: &mut Layout, observers: &[Observer], delimiter: Option<u8>
         _ => true,
     };
     readings.is_of_file = unknown.iter().filter(is_undecided).any(|observer| observer.evidence.has_separators);
-    let symbol = layout.columns.iter().any(LayoutColumn::is_currency_symbol);
+    let symbol = layout.all().any(LayoutColumn::is_currency_symbol);
     if symbol {
         // Each row says itself which of them is right.
         readings.two_currencies.clear();
@@ -208,7 +211,7 @@ fn contradiction(known: &[&Observer], layout: &Layout, dataset: &Dataset) -> Opt
     let mut counts = [0, 0];
     let mut worst: Option<(u64, Contradiction)> = None;
     for observer in known.iter().filter(|observer| observer.is_witness()) {
-        let column = &layout.columns[observer.column];
+        let column = layout.at(observer.column);
         let expected = match column.rules.decimals {
             Decimals::Point => DecimalSign::Point,
             Decimals::Comma => DecimalSign::Comma,

@@ -5,10 +5,12 @@
 //! such as `007`, `L7` or `+254700000000`, is text. Which number a text is may only show at the end of the file: until then
 //! every reading of `.` and `,` is kept count of.
 
+use crate::feed::layout::LayoutColumn;
 use crate::values::currency::may_have_currency;
-use crate::values::moment::{parse_day, parse_moment};
+use crate::values::dates::{Dates, MomentRules};
 use crate::values::number::{DecimalSign, Decimals, Number, NumberRules, Spelling, clear_text, parse_decimal};
 use entity::Kind;
+use std::sync::Arc;
 
 /// Digits of whole numbers that every kind of number holds.
 const SHORT_DIGITS_MAX: usize = 15;
@@ -26,6 +28,7 @@ pub struct Inference {
     /// What the column holds already.
     stored: Option<Kind>,
     rules: NumberRules,
+    moments: Arc<MomentRules>,
     /// What they would be as numbers, by each reading; only by the first if the reading is known.
     views: [View; READINGS.len()],
     /// Whether each can be read as a number one way or the other, be it not as the column's are to be read.
@@ -80,9 +83,20 @@ enum Beside {
 }
 
 impl Inference {
-    /// Nothing seen yet of a column that is new, or holds values of the stored kind, each beside that currency. Names of
-    /// identifiers are text whatever their values look like.
-    pub fn new(name: &str, stored: Option<Kind>, rules: NumberRules, currency: Option<String>) -> Self {
+    /// Nothing seen yet of a column that is new, or holds values of a stored kind, each beside its
+    /// currency. Names of identifiers are text whatever their values look like.
+    pub fn new(column: &LayoutColumn) -> Self {
+        let LayoutColumn { name, kind: stored, rules, currency, moments, .. } = column;
+        Self::of(name, *stored, rules.clone(), currency.clone(), Arc::clone(moments))
+    }
+
+    fn of(
+        name: &str,
+        stored: Option<Kind>,
+        rules: NumberRules,
+        currency: Option<String>,
+        moments: Arc<MomentRules>,
+    ) -> Self {
         let is_identifier = name == "id" || name == "sku" || name.ends_with("_id");
         let may_be = |kinds: &[Kind]| stored.is_none_or(|stored| kinds.contains(&stored));
         let view = View {
@@ -94,6 +108,7 @@ impl Inference {
             is_identifier,
             stored,
             rules,
+            moments,
             views: [view; READINGS.len()],
             is_numeric: !is_identifier && view.is_open(),
             may_be_day: may_be(&[Kind::Day]),
@@ -117,8 +132,8 @@ impl Inference {
         if is_text && self.has_values {
             return;
         }
-        self.may_be_day = self.may_be_day && is_held_by(Kind::Day, value);
-        self.may_be_time = self.may_be_time && is_held_by(Kind::Time, value);
+        self.may_be_day = self.may_be_day && is_held_by(Kind::Day, value, &self.moments);
+        self.may_be_time = self.may_be_time && is_held_by(Kind::Time, value, &self.moments);
         match is_json_number {
             _ if !self.is_numeric => {}
             true => self.observe_clear(value),
@@ -287,15 +302,18 @@ fn proof(value: &str, rules: &NumberRules) -> Option<DecimalSign> {
 }
 
 /// Whether a column of that kind loses nothing of a moment or day but its spelling.
-fn is_held_by(kind: Kind, value: &str) -> bool {
+fn is_held_by(kind: Kind, value: &str, moments: &MomentRules) -> bool {
+    let is_iso = moments.dates == Dates::Iso;
     match kind {
-        Kind::Day => value.len() == DAY_CHARS && parse_day(value).is_some(),
-        _ => value.len() >= DAY_CHARS && parse_moment(value).is_some(),
+        // Eight digits are a number rather than a day.
+        Kind::Day => (!is_iso || value.len() == DAY_CHARS) && moments.day(value).is_some(),
+        _ => (!is_iso || value.len() >= DAY_CHARS) && moments.moment(value).is_some(),
     }
 }
 
 /// Whether a column of that kind that was found in files loses nothing of a value but its spelling.
-pub fn is_kept_by(kind: Kind, value: &str, rules: &NumberRules) -> bool {
+pub fn is_kept_by(kind: Kind, value: &str, column: &LayoutColumn) -> bool {
+    let rules = &column.rules;
     let value = value.trim();
     if is_short_integer(value) {
         return !matches!(kind, Kind::Day | Kind::Time);
@@ -310,7 +328,7 @@ pub fn is_kept_by(kind: Kind, value: &str, rules: &NumberRules) -> bool {
         }
         Kind::Integer => number().is_some_and(|(number, is_bare)| is_bare && number.whole().is_some()),
         Kind::Double => number().is_some_and(|(number, is_bare)| is_bare && number.is_exact_measure()),
-        Kind::Day | Kind::Time => is_held_by(kind, value),
+        Kind::Day | Kind::Time => is_held_by(kind, value, &column.moments),
         _ => true,
     }
 }
@@ -327,7 +345,6 @@ mod tests {
     use super::*;
 
     use crate::values::currency::Currencies;
-    use std::sync::Arc;
 
     fn rules(decimals: Decimals) -> NumberRules {
         let codes = [("KSh".to_owned(), vec!["KES".to_owned()])];
@@ -339,7 +356,7 @@ mod tests {
     }
 
     fn kind_by(known: Decimals, found: Decimals, name: &str, stored: Option<Kind>, values: &[&str]) -> Option<Kind> {
-        let mut inference = Inference::new(name, stored, rules(known), None);
+        let mut inference = Inference::of(name, stored, rules(known), None, Arc::default());
         values.iter().for_each(|value| inference.observe(value, false));
         inference.kind(found)
     }
@@ -368,7 +385,7 @@ mod tests {
 
     #[test]
     fn numbers_of_json_are_what_they_are() {
-        let mut inference = Inference::new("x", None, rules(Decimals::Either), None);
+        let mut inference = Inference::of("x", None, rules(Decimals::Either), None, Arc::default());
         ["1.250", "1.5e1"].into_iter().for_each(|value| inference.observe(value, true));
         for reading in READINGS {
             assert_eq!(inference.kind(reading), Some(Kind::Decimal));

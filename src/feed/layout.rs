@@ -1,8 +1,13 @@
 //! Layout: which column of a file is which column of which table. Column names are made here, clashes
 //! get their suffix here, and what tables lack or cannot hold becomes a [`SchemaChange`] here.
 
+use crate::feed::column::DeclaredColumn;
 use crate::feed::dataset::{Dataset, OnTypeChange, Owner};
+use crate::feed::declaration::ColumnType;
 use crate::feed::inference::Inference;
+use crate::values::cell::{NullTokens, trimmed};
+use crate::values::dates::MomentRules;
+use crate::values::identifier::{visible, without_excel};
 use crate::values::number::NumberRules;
 use crate::values::spreadsheet::unguarded;
 
@@ -11,6 +16,7 @@ use regex::Regex;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::iter::once;
+use std::sync::Arc;
 use unicode_normalization::UnicodeNormalization;
 
 /// Longest column name, in bytes: what PostgreSQL keeps of an identifier.
@@ -55,6 +61,8 @@ pub enum Role {
     Padding,
     /// What tidegate wrote beside rejected rows: no data.
     Note,
+    /// It has a name, and is not stored.
+    Ignored,
 }
 
 /// The columns that tidegate writes behind those of rejected rows: their row, the column at fault, and why.
@@ -67,7 +75,7 @@ pub struct LayoutColumn {
     pub raw_name: String,
     /// Name in the table.
     pub name: String,
-    /// Name in the table if nothing else had it.
+    /// Name in the file, as columns are called.
     pub own_name: String,
     /// Where it goes.
     pub role: Role,
@@ -81,12 +89,14 @@ pub struct LayoutColumn {
     pub currency: Option<String>,
     /// What becomes of a value that does not fit; `None` while no table has the column.
     pub on_type_change: Option<OnTypeChange>,
+    /// How its days and moments are written.
+    pub moments: Arc<MomentRules>,
+    /// Its cells that mean "no value".
+    pub null_tokens: Arc<NullTokens>,
+    /// What is declared of it.
+    pub declared: Option<Arc<DeclaredColumn>>,
     /// Whether its delimiters may stand unquoted.
     pub swallows: bool,
-    /// Pattern of its values.
-    pub form: Option<Regex>,
-    /// Pattern whose first group is the value.
-    pub extract: Option<Regex>,
     /// Whether its own name was taken.
     pub is_renamed: bool,
 }
@@ -96,7 +106,35 @@ impl LayoutColumn {
     pub fn inference(&self) -> Option<Inference> {
         let Role::Column(_) = self.role else { return None };
         let is_open = self.on_type_change.is_none_or(|wanted| wanted == OnTypeChange::Widen);
-        is_open.then(|| Inference::new(&self.name, self.kind, self.rules.clone(), self.currency.clone()))
+        is_open.then(|| Inference::new(self))
+    }
+
+    /// Pattern of its values, for the repair of shifted rows.
+    pub fn form(&self) -> Option<&Regex> {
+        self.declared.as_ref()?.form.as_ref()
+    }
+
+    /// Whether its cells are read as those of most columns: nothing makes something else of them,
+    /// and moments are ISO and UTC.
+    pub fn is_plain(&self) -> bool {
+        let rewrites = self.declared.as_ref().is_some_and(|declared| declared.rewrites());
+        !rewrites && !self.is_boolean() && self.moments.is_iso_utc()
+    }
+
+    /// Whether it holds yes or no.
+    pub fn is_boolean(&self) -> bool {
+        self.declared.as_ref().is_some_and(|declared| declared.column_type == Some(ColumnType::Boolean))
+    }
+
+    /// What a cell says: a part of it, or what that is mapped to; `None` for "no value".
+    pub fn meaning<'c>(&'c self, cell: &'c str) -> Option<&'c str> {
+        if self.null_tokens.matches(cell) {
+            return None;
+        }
+        let Some(declared) = self.declared.as_ref().filter(|declared| declared.rewrites()) else { return Some(cell) };
+        let is_identifier = self.role == Role::Key || self.kind == Some(Kind::Identifier);
+        let meaning = declared.meaning(if is_identifier { without_excel(visible(cell)) } else { trimmed(cell) });
+        (!meaning.is_empty() && !self.null_tokens.matches(meaning)).then_some(meaning)
     }
 
     /// Whether its values are numbers.
@@ -120,15 +158,38 @@ impl LayoutColumn {
         self.kind = (!stored.is_empty).then_some(stored.kind);
         self.rules.is_declared = stored.is_declared;
         self.on_type_change = Some(dataset.on_type_change(stored));
+        self.adopt_declaration(dataset);
+    }
+
+    /// Takes over the type that is declared: what does not fit it is rescued, unless something else
+    /// is said.
+    fn adopt_declaration(&mut self, dataset: &Dataset) {
+        let Some(kind) = self.declared.as_ref().and_then(|declared| declared.kind()) else { return };
+        self.kind = Some(kind);
+        self.rules.is_declared = true;
+        self.on_type_change = Some(dataset.on_misfit());
     }
 }
 
 /// The columns of a file, in the file's order.
 #[derive(Clone, Debug)]
 pub struct Layout {
-    /// Every column, padding included.
+    /// Every column of the file, padding included.
     pub columns: Vec<LayoutColumn>,
+    /// More columns that take their values from one of the file's.
+    pub copies: Vec<ColumnCopy>,
+    /// Names that the file is known to have, as columns would be called.
+    names: Vec<String>,
     taken: HashSet<String>,
+}
+
+/// A column of a table that takes its values from a column of the file which feeds another one too.
+#[derive(Clone, Debug)]
+pub struct ColumnCopy {
+    /// Index of the file's column.
+    pub source: usize,
+    /// What it is to its table.
+    pub column: LayoutColumn,
 }
 
 /// A column that a table needs, or needs otherwise, before a file's rows can be written.
@@ -156,9 +217,10 @@ impl LayoutColumn {
             has_two_currencies: false,
             currency: None,
             on_type_change: None,
+            moments: Arc::default(),
+            null_tokens: Arc::new(NullTokens::new([])),
+            declared: None,
             swallows: false,
-            form: None,
-            extract: None,
             is_renamed: false,
         }
     }
@@ -167,7 +229,7 @@ impl LayoutColumn {
 impl Layout {
     /// A layout without columns: JSON files name theirs as they go.
     pub fn empty() -> Self {
-        Self { columns: Vec::new(), taken: RESERVED.map(str::to_owned).into() }
+        Self { columns: Vec::new(), copies: Vec::new(), names: Vec::new(), taken: RESERVED.map(str::to_owned).into() }
     }
 
     /// The layout of a CSV header.
@@ -175,6 +237,7 @@ impl Layout {
         let mut layout = Self::empty();
         let is_correction = NOTES.iter().all(|note| header.iter().any(|cell| cell == note));
         let named = header.iter().rposition(|cell| !cell.trim().is_empty()).map_or(0, |last| last + 1);
+        layout.names = header[..named].iter().map(|name| column_name(name)).collect();
         for raw_name in &header[..named] {
             if is_correction && NOTES.contains(&raw_name.as_str()) {
                 layout.columns.push(LayoutColumn::without_data(raw_name, Role::Note));
@@ -190,20 +253,102 @@ impl Layout {
         layout
     }
 
+    /// The layout of a file that is known to have the columns of another one.
+    pub fn again(known: &Self, dataset: &Dataset, shapes: &Shapes) -> Self {
+        let names = known.columns.iter().map(|column| column.own_name.clone()).collect();
+        let mut layout = Self { names, ..Self::empty() };
+        for column in &known.columns {
+            layout.push(&column.raw_name, dataset, shapes);
+        }
+        layout
+    }
+
+    /// Whether a declared column takes its values from another column than it would if all names
+    /// of the file had been known before.
+    pub fn came_too_early(&self, dataset: &Dataset) -> bool {
+        let has = |name: &str| self.columns.iter().any(|column| column.own_name == name);
+        self.all().filter_map(|column| Some((column, dataset.column(&column.name)?))).any(|(column, declared)| {
+            declared.from.iter().find(|from| has(from)).is_some_and(|from| *from != column.own_name)
+        })
+    }
+
     /// Whether it is of a corrected copy of rejected rows.
     pub fn is_correction(&self) -> bool {
         self.columns.iter().any(|column| column.role == Role::Note)
     }
 
-    /// Adds a column and returns its index.
+    /// Adds a column of the file, and the columns of tables that take their values from it, and
+    /// returns its index.
     pub fn push(&mut self, raw_name: &str, dataset: &Dataset, shapes: &Shapes) -> usize {
+        let index = self.columns.len();
         let own_name = match column_name(raw_name) {
-            name if name.is_empty() => format!("column_{}", self.columns.len() + 1),
+            name if name.is_empty() => format!("column_{}", index + 1),
             name => name,
         };
-        let name = self.free_name(&own_name, |name| shape_for(name, dataset, shapes));
-        let role = if name == dataset.key { Role::Key } else { Role::Column(dataset.owner(&name)) };
-        let stored = shape_for(&name, dataset, shapes).and_then(|shape| shape.column(&name));
+        let is_first = !self.columns.iter().any(|column| column.own_name == own_name);
+        let fed = if is_first { self.fed_by(&own_name, dataset) } else { Vec::new() };
+        let Some((first, others)) = fed.split_first() else {
+            let column = self.undeclared(raw_name, own_name, dataset, shapes);
+            self.columns.push(column);
+            return index;
+        };
+        let column = self.declared(raw_name, &own_name, first, dataset, shapes);
+        self.columns.push(column);
+        for other in others {
+            let column = self.declared(raw_name, &own_name, other, dataset, shapes);
+            self.copies.push(ColumnCopy { source: index, column });
+        }
+        index
+    }
+
+    /// The declared columns that take their values from a file's column of that name: the key
+    /// first, then those whose type tells most of what a cell may be.
+    fn fed_by(&self, own_name: &str, dataset: &Dataset) -> Vec<Arc<DeclaredColumn>> {
+        let names = |name: &str| name == own_name || self.names.iter().any(|known| known == name);
+        let is_fed = |column: &&Arc<DeclaredColumn>| {
+            column.from.iter().find(|from| names(from)).is_some_and(|from| from == own_name)
+                && !self.taken.contains(&*folded(&column.name))
+        };
+        let mut fed: Vec<Arc<DeclaredColumn>> = dataset.columns().filter(is_fed).cloned().collect();
+        fed.sort_by_key(|column| (column.name != dataset.key, column.kind().is_none()));
+        fed
+    }
+
+    /// A column that a dataset declares.
+    fn declared(
+        &mut self,
+        raw_name: &str,
+        own_name: &str,
+        declared: &Arc<DeclaredColumn>,
+        dataset: &Dataset,
+        shapes: &Shapes,
+    ) -> LayoutColumn {
+        let name = declared.name.clone();
+        self.taken.insert(folded(&name).into_owned());
+        LayoutColumn { is_renamed: false, ..self.column(raw_name, own_name.to_owned(), name, dataset, shapes) }
+    }
+
+    /// A column that nothing is said of. The names of declared ones are theirs.
+    fn undeclared(&mut self, raw_name: &str, own_name: String, dataset: &Dataset, shapes: &Shapes) -> LayoutColumn {
+        let is_anothers = |name: &str| dataset.column(name).is_some();
+        let name = self.free_name(&own_name, |name| shape_for(name, dataset, shapes), is_anothers);
+        self.column(raw_name, own_name, name, dataset, shapes)
+    }
+
+    fn column(
+        &self,
+        raw_name: &str,
+        own_name: String,
+        name: String,
+        dataset: &Dataset,
+        shapes: &Shapes,
+    ) -> LayoutColumn {
+        let role = match dataset.stored_in(&name) {
+            _ if name == dataset.key => Role::Key,
+            Some(owner) => Role::Column(owner),
+            None => Role::Ignored,
+        };
+        let declared = dataset.column(&name).cloned();
         let mut column = LayoutColumn {
             raw_name: raw_name.to_owned(),
             role,
@@ -212,18 +357,56 @@ impl Layout {
             has_two_currencies: false,
             currency: dataset.number_form(&name).and_then(|form| form.currency.clone()),
             on_type_change: None,
-            swallows: dataset.swallows(&name),
-            form: dataset.form(&name).cloned(),
-            extract: dataset.extract(&name).cloned(),
+            moments: dataset.moment_rules(&name),
+            null_tokens: dataset.null_tokens_of(&name),
+            swallows: declared.as_ref().is_some_and(|declared| declared.swallows),
+            declared,
             is_renamed: name != own_name,
             own_name,
             name,
         };
-        if let Some(stored) = stored {
-            column.adopt(stored, dataset);
+        match shape_for(&column.name, dataset, shapes).and_then(|shape| shape.column(&column.name)) {
+            Some(stored) => column.adopt(stored, dataset),
+            None => column.adopt_declaration(dataset),
         }
-        self.columns.push(column);
-        self.columns.len() - 1
+        column
+    }
+
+    /// All columns of tables: those of the file, then the copies.
+    pub fn all(&self) -> impl Iterator<Item = &LayoutColumn> {
+        self.columns.iter().chain(self.copies.iter().map(|copy| &copy.column))
+    }
+
+    /// The same, to change them.
+    pub fn all_mut(&mut self) -> impl Iterator<Item = &mut LayoutColumn> {
+        self.columns.iter_mut().chain(self.copies.iter_mut().map(|copy| &mut copy.column))
+    }
+
+    /// One of [`Layout::all`].
+    pub fn at(&self, index: usize) -> &LayoutColumn {
+        match index.checked_sub(self.columns.len()) {
+            None => &self.columns[index],
+            Some(copy) => &self.copies[copy].column,
+        }
+    }
+
+    /// One of [`Layout::all`].
+    pub fn at_mut(&mut self, index: usize) -> &mut LayoutColumn {
+        match index.checked_sub(self.columns.len()) {
+            None => &mut self.columns[index],
+            Some(copy) => &mut self.copies[copy].column,
+        }
+    }
+
+    /// The column of the file that one of [`Layout::all`] takes its values from.
+    pub fn source(&self, index: usize) -> usize {
+        index.checked_sub(self.columns.len()).map_or(index, |copy| self.copies[copy].source)
+    }
+
+    /// The column of the file with this name, or that feeds the table's column of this name.
+    pub fn index_of(&self, name: &str) -> Option<usize> {
+        let own = self.columns.iter().position(|column| column.own_name == name);
+        own.or_else(|| self.all().position(|column| column.name == name).map(|index| self.source(index)))
     }
 
     /// Index of the column that identifies the record.
@@ -239,7 +422,7 @@ impl Layout {
     /// What the tables lack or cannot hold, once every kind is known.
     pub fn reconcile(&self, dataset: &Dataset, shapes: &Shapes) -> Vec<SchemaChange> {
         let mut changes = Vec::new();
-        for column in &self.columns {
+        for column in self.all() {
             let Role::Column(owner) = column.role else { continue };
             let table = dataset.table_of(owner);
             let Some(stored) = shapes.get(table).and_then(|shape| shape.column(&column.name)) else {
@@ -277,7 +460,7 @@ impl Layout {
 
     /// Takes the kinds that the columns have in their tables.
     pub fn adopt_kinds(&mut self, dataset: &Dataset, shapes: &Shapes) {
-        for column in &mut self.columns {
+        for column in self.all_mut() {
             let Role::Column(owner) = column.role else { continue };
             let stored = shapes.get(dataset.table_of(owner)).and_then(|shape| shape.column(&column.name));
             if let Some(stored) = stored {
@@ -288,7 +471,12 @@ impl Layout {
 
     /// The name, or the first one with a suffix that no other column of the file or of its table has, and that no
     /// database keeps for itself.
-    fn free_name<'s>(&mut self, own_name: &str, shape_for: impl Fn(&str) -> Option<&'s TableShape>) -> String {
+    fn free_name<'s>(
+        &mut self,
+        own_name: &str,
+        shape_for: impl Fn(&str) -> Option<&'s TableShape>,
+        is_anothers: impl Fn(&str) -> bool,
+    ) -> String {
         let mut name = shortened(own_name, "");
         let mut suffix = 2;
         loop {
@@ -296,7 +484,7 @@ impl Layout {
             let is_stored = shape.is_some_and(|shape| shape.column(&name).is_some());
             // A table of an older release may have such a column.
             let is_kept = !is_stored && KEPT_BY_DATABASES.contains(&name.as_str());
-            if !is_kept && !shape.is_some_and(|shape| has_same_to_database(shape, &name)) {
+            if !is_kept && !is_anothers(&name) && !shape.is_some_and(|shape| has_same_to_database(shape, &name)) {
                 let folded = folded(&name).into_owned();
                 if self.taken.insert(folded) {
                     return name;
@@ -430,7 +618,7 @@ mod tests {
     fn long_names_are_cut_and_stay_apart() {
         let mut layout = Layout::empty();
         let long = "é".repeat(60);
-        let mut free_name = || layout.free_name(&long, |_| None);
+        let mut free_name = || layout.free_name(&long, |_| None, |_| false);
         let (first, second) = (free_name(), free_name());
         assert!(first.len() <= NAME_BYTES_MAX && second.len() <= NAME_BYTES_MAX);
         assert!(second.ends_with("_2") && first != second);
@@ -441,7 +629,7 @@ mod tests {
         let mut shape = TableShape::found("stock", vec!["market".to_owned()]);
         shape.columns.push(ColumnShape::found("größe".to_owned(), Kind::Text));
         let mut layout = Layout::empty();
-        let mut free_name = |name: &str| layout.free_name(name, |_| Some(&shape));
+        let mut free_name = |name: &str| layout.free_name(name, |_| Some(&shape), |_| false);
         assert_eq!(["xmin", "xmin_2", "rowid"].map(&mut free_name), ["xmin_2", "xmin_2_2", "rowid_2"]);
         assert_eq!(["café", "cafe", "cafè"].map(&mut free_name), ["café", "cafe_2", "cafè_3"]);
         assert_eq!(["grosse", "größe", "grose"].map(&mut free_name), ["grosse", "größe", "grose_2"]);

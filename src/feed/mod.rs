@@ -1,13 +1,16 @@
 //! Feed: what a file is: its dataset's declaration, its columns, what they hold.
 
+pub mod column;
 pub mod correction;
 pub mod dataset;
 pub mod decimals;
+pub mod declaration;
 pub mod encoding;
 pub mod inference;
 pub mod layout;
 pub mod number_form;
 pub mod row_format;
+pub mod rules;
 pub mod stamp;
 pub mod version;
 pub mod words;

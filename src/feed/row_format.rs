@@ -35,11 +35,15 @@ pub(super) fn delimiter(dataset: &str, text: &str) -> Result<Option<u8>, String>
     }
 }
 
+/// A byte that no row of text has: nothing stands around cells, and a quote sign is text.
+const NO_QUOTE: u8 = 0;
+
 /// What a dataset says stands around cells; `None` where each file says it itself.
 pub(super) fn quote(dataset: &str, text: &str) -> Result<Option<u8>, String> {
     match text.as_bytes() {
         b"" | b"auto" => Ok(None),
+        b"none" => Ok(Some(NO_QUOTE)),
         &[byte @ (b'"' | b'\'')] => Ok(Some(byte)),
-        _ => Err(format!("datasets.{dataset}.quote: `{text}` is neither `auto`, `\"` nor `'`")),
+        _ => Err(format!("datasets.{dataset}.quote: `{text}` is neither `auto`, `none`, `\"` nor `'`")),
     }
 }

@@ -61,6 +61,14 @@ fn as_refusal(error: SyncError) -> SyncError {
     SyncError::Refused { reason }
 }
 
+/// A column of a table that holds values which its declared type might not hold.
+fn retyped<'s>(dataset: &Dataset, shape: &'s TableShape) -> Option<(&'s ColumnShape, Kind)> {
+    let declared = dataset.columns().filter(|declared| dataset.table_of(dataset.owner(&declared.name)) == shape.name);
+    declared.filter_map(|declared| Some((shape.column(&declared.name)?, declared.kind()?))).find(|(stored, kind)| {
+        !stored.is_empty && stored.kind.joined(*kind) != *kind && !shape.key.contains(&stored.name)
+    })
+}
+
 impl Sink {
     /// Checks that columns go to tables that declare them, and that tables have the keys of their
     /// datasets. An undeclared table is created from the data, unless a foreign table has its name.
@@ -93,8 +101,17 @@ impl Sink {
                 let declared = shape.columns.iter().filter(|column| column.is_declared && !is_own(column));
                 if let Some(column) = declared.clone().find(is_astray) {
                     return Err(wrong(format!(
-                        "`{}` is declared in table `{table}`, but record_columns and line_columns send it elsewhere",
+                        "`{}` is declared in table `{table}`, but `of` of the dataset's column sends it elsewhere",
                         column.name
+                    )));
+                }
+                if let Some((column, kind)) = retyped(dataset, shape) {
+                    let (name, is, wanted) = (&column.name, column.kind.name(), kind.name());
+                    return Err(wrong(format!(
+                        "columns.{name}.type: column `{name}` of table `{table}` holds {is} that files brought before it was \
+                         declared as {wanted}; give the column another name with `from`, or drop it (ALTER TABLE {table} DROP \
+                         COLUMN {name}; DELETE FROM tidegate_schema_changes WHERE table_name = '{table}' AND column_name = \
+                         '{name}'): the files that are still there fill it again"
                     )));
                 }
             }

@@ -14,6 +14,7 @@ use crate::feed::layout::Layout;
 use crate::feed::row_format::{Dialect, RowFormat};
 use crate::source::format::Format;
 use crate::source::rows::csv::CsvRows;
+use crate::source::rows::header::read_header;
 use crate::source::rows::json::JsonRows;
 use crate::source::rows::{Fault, Form, RowRef, Rows, printable_in};
 use crate::source::seen_keys::{Scattered, key_hash, short_key_hash};
@@ -293,15 +294,22 @@ pub(crate) fn rows_at<'a>(
     offset: u64,
     number: u64,
 ) -> Result<Rows<'a>, SyncError> {
-    let mut window = Window::at(content, offset)?;
     Ok(match format {
-        RowFormat::Json => Rows::Json(JsonRows::resuming(window, dataset, layout, limits, number)),
+        RowFormat::Json => {
+            Rows::Json(JsonRows::resuming(Window::at(content, offset)?, dataset, layout, limits, number))
+        }
         RowFormat::Csv(dialect) => {
-            if offset == 0 {
-                crate::source::rows::header::read_header(&mut window, dialect, dataset)?;
+            // What an empty cell means stands in a row above, wherever that is.
+            let reads_all = offset > 0 && !dataset.fill_down.is_empty();
+            let (start, first) = if reads_all { (0, 0) } else { (offset, number) };
+            let mut window = Window::at(content, start)?;
+            if start == 0 {
+                read_header(&mut window, dialect, dataset)?;
             }
             let key = layout.key();
-            Rows::Csv(CsvRows::new(window, dialect, layout, dataset, key, limits.field_bytes_max, number))
+            let mut rows = CsvRows::new(window, dialect, layout, dataset, key, limits.field_bytes_max, first);
+            while rows.number() < number && rows.next_row()?.is_some() {}
+            Rows::Csv(rows)
         }
     })
 }

@@ -99,14 +99,18 @@ pub fn survey_with(
     limits: &Limits,
     place: Option<&IndexPlace>,
 ) -> Result<(Survey, Layout, Skips), SyncError> {
-    let first = look(text, dataset, shapes, limits, place, None)?;
+    let mut first = look(text, dataset, shapes, limits, place, None, None)?;
+    if first.1.came_too_early(dataset) {
+        let names = first.1;
+        first = look(text, dataset, shapes, limits, place, Some(&names), None)?;
+    }
     let (survey, layout, _) = &first;
     let is_settled = |column: &LayoutColumn| dataset.number_rules(&column.name).decimals == column.rules.decimals;
-    let has_strict = layout.columns.iter().any(LayoutColumn::is_strict);
-    let has_new_readings = !layout.columns.iter().all(is_settled);
+    let has_strict = layout.all().any(LayoutColumn::is_strict);
+    let has_new_readings = !layout.all().all(is_settled);
     // What the shape of a row and the kinds of columns say of each other: the rows that fit by
     // their count say the kinds, and those say what the others are.
-    let has_new_kinds = layout.columns.iter().any(|column| is_new(column, dataset, shapes));
+    let has_new_kinds = layout.all().any(|column| is_new(column, dataset, shapes));
     let is_too_early = match survey.has_odd_rows {
         true => has_new_readings || has_new_kinds,
         false => has_strict && has_new_readings,
@@ -115,8 +119,9 @@ pub fn survey_with(
         let is_counted_anew = |column: &LayoutColumn| {
             column.holds_numbers() && column.on_type_change == Some(OnTypeChange::Rescue) && !is_settled(column)
         };
-        return match (layout.columns.iter().any(is_counted_anew), survey.format.rows) {
-            (true, RowFormat::Csv(dialect)) => {
+        let has_counted_anew = layout.all().any(is_counted_anew);
+        return match survey.format.rows {
+            RowFormat::Csv(dialect) if has_counted_anew => {
                 // How many values fit was told by readings that turned out to be others.
                 let (mut survey, layout, skips) = first;
                 let mut rows = csv_rows(&text.content, dialect, &layout, dataset, limits)?.counting_fits();
@@ -128,14 +133,14 @@ pub fn survey_with(
         };
     }
     let found = Found { numbers: survey.numbers.clone(), kinds: kinds(layout), asks_odd_rows: true };
-    let second = look(text, dataset, shapes, limits, place, Some(&found))?;
+    let second = look(text, dataset, shapes, limits, place, Some(layout), Some(&found))?;
     let (survey, layout, _) = &second;
     if !survey.has_odd_rows || kinds(layout) == found.kinds {
         return Ok(second);
     }
     // The other rows have said the kind of a column in which no row that fits has a value.
     let found = Found { kinds: kinds(layout), asks_odd_rows: false, ..found };
-    look(text, dataset, shapes, limits, place, Some(&found))
+    look(text, dataset, shapes, limits, place, Some(layout), Some(&found))
 }
 
 /// What an earlier look has shown.
@@ -151,7 +156,7 @@ struct Found {
 
 impl Found {
     fn apply(&self, layout: &mut Layout) {
-        for (column, kind) in layout.columns.iter_mut().zip(&self.kinds) {
+        for (column, kind) in layout.all_mut().zip(&self.kinds) {
             column.kind = *kind;
         }
         self.numbers.apply(layout);
@@ -159,7 +164,7 @@ impl Found {
 }
 
 fn kinds(layout: &Layout) -> Vec<Option<Kind>> {
-    layout.columns.iter().map(|column| column.kind).collect()
+    layout.all().map(|column| column.kind).collect()
 }
 
 /// Whether the file's values decide what a column holds.
@@ -169,13 +174,14 @@ fn is_new(column: &LayoutColumn, dataset: &Dataset, shapes: &Shapes) -> bool {
     column.kind.is_none() || stored.is_none_or(|stored| Some(stored.kind) != column.kind)
 }
 
-/// Looks at every row once.
+/// Looks at every row once. An earlier look may have shown the columns of the file, and what they hold.
 fn look(
     text: &Text,
     dataset: &Dataset,
     shapes: &Shapes,
     limits: &Limits,
     place: Option<&IndexPlace>,
+    known: Option<&Layout>,
     found: Option<&Found>,
 ) -> Result<(Survey, Layout, Skips), SyncError> {
     let content = &text.content;
@@ -184,8 +190,11 @@ fn look(
     let mut window = Window::at(content, 0)?;
     match rows {
         RowFormat::Json => {
-            let readings = found.map_or(&[][..], |found| &found.numbers.decimals);
-            let mut rows = Rows::Json(JsonRows::surveying(window, dataset, shapes, limits).reading(readings));
+            let mut layout = known.map_or_else(Layout::empty, |known| Layout::again(known, dataset, shapes));
+            if let Some(found) = found {
+                found.numbers.apply(&mut layout);
+            }
+            let mut rows = Rows::Json(JsonRows::surveying(window, dataset, layout, shapes, limits));
             let mut tally = Tally::of(&mut rows, content, limits, None)?;
             let Rows::Json(rows) = rows else { unreachable!("made as JSON above") };
             if rows.is_blank() && is_document(content.path()) {
@@ -214,6 +223,8 @@ fn look(
                 found.apply(&mut layout);
             }
             let key = check_layout(&layout, dataset, limits)?;
+            // Where a row takes values from those above, its own bytes do not say what it is.
+            let place = place.filter(|_| dataset.fill_down.is_empty());
             let known = place.and_then(|place| place.load(dataset, shapes, &header, format.rows));
             let rows = CsvRows::new(window, dialect, &layout, dataset, key, limits.field_bytes_max, 0);
             let rows = match found {
@@ -266,7 +277,7 @@ pub fn first_columns(text: &Text, dataset: &Dataset, limits: &Limits) -> Result<
     let shapes = Shapes::new();
     let layout = match find_row_format(&text.content, dataset, limits)? {
         RowFormat::Json => {
-            let mut rows = JsonRows::surveying(window, dataset, &shapes, limits);
+            let mut rows = JsonRows::surveying(window, dataset, Layout::empty(), &shapes, limits);
             rows.next_row()?;
             rows.into_layout().0
         }

@@ -225,7 +225,7 @@ fn joined_rows(
     }
     // A column without a value in the copy may have values in the other rows, which were not
     // surveyed.
-    for column in layout.columns.iter_mut().filter(|column| matches!(column.role, Role::Column(_))) {
+    for column in layout.all_mut().filter(|column| matches!(column.role, Role::Column(_))) {
         column.kind = column.kind.or(Some(Kind::Text));
     }
     let mut by_key: HashMap<String, BTreeMap<u64, BTreeMap<String, String>>> = HashMap::new();
@@ -258,7 +258,7 @@ fn joined_row(
         let text = match column.role {
             Role::Key => Some(key),
             Role::Column(_) => cells.get(&column.name).map(String::as_str),
-            Role::Padding | Role::Note => Some(""),
+            Role::Padding | Role::Note | Role::Ignored => Some(""),
         };
         match text {
             Some("") => {}

@@ -27,7 +27,7 @@ pub(crate) async fn check_owners(
     }
     let market = surveyed.file.market.as_deref().unwrap_or_default();
     let tables = &session.sink.tables;
-    if !tables.has_rows(&dataset.table, market).await? {
+    if !session.sink.ledger.has_files_of(&others, market).await? || !tables.has_rows(&dataset.table, market).await? {
         return Ok(());
     }
     let mut first = Some(0);

@@ -1,13 +1,12 @@
 //! From text to typed columns, by one set of rules for every format: null tokens, money, times,
 //! identifiers. What does not fit its type becomes NULL and is rescued as the text it was.
 
-use crate::feed::dataset::{Dataset, OnTypeChange};
+use crate::feed::dataset::OnTypeChange;
 use crate::feed::inference::is_kept_by;
 use crate::feed::layout::{Layout, LayoutColumn, Role};
-use crate::values::cell::{NullTokens, trimmed};
+use crate::values::cell::trimmed;
 use crate::values::currency::may_have_currency;
 use crate::values::identifier::{is_spreadsheet_notation, visible, without_excel};
-use crate::values::moment::{parse_day, parse_moment};
 use crate::values::number::{DECIMAL_SCALE, NumberRules, Spelling, parse_decimal, parse_double, parse_integer};
 use arrow_array::builder::{PrimitiveBuilder, StringBuilder};
 use arrow_array::cast::AsArray;
@@ -17,8 +16,6 @@ use arrow_buffer::NullBuffer;
 use arrow_schema::{DataType, TimeUnit};
 use entity::{IDENTIFIER_CHARS_MAX, Kind};
 use rayon::prelude::*;
-use regex::Regex;
-use std::borrow::Cow;
 use std::sync::Arc;
 
 /// Digits that a stored decimal may have, before and after the point together.
@@ -29,7 +26,7 @@ const DECIMAL_PRECISION: u8 = 19;
 pub struct Rescued {
     /// Row of the batch.
     pub row: usize,
-    /// Column of the layout.
+    /// One of the layout's columns, copies included.
     pub column: usize,
     /// The text as it was.
     pub raw: String,
@@ -38,34 +35,34 @@ pub struct Rescued {
 /// A batch's columns, typed.
 #[derive(Debug)]
 pub struct Cleaned {
-    /// One per column of the layout; `None` for the key, which the chunk has, and for padding.
+    /// One per column of the layout and copy of one; `None` for the key, which the chunk has, and
+    /// for what is not stored.
     pub columns: Vec<Option<ArrayRef>>,
     /// What did not fit, in the order of rows, then columns.
     pub rescued: Vec<Rescued>,
 }
 
 /// Cleans every column of a batch that holds a text column per column of the layout.
-pub fn clean(batch: &RecordBatch, layout: &Layout, dataset: &Dataset) -> Cleaned {
-    let symbols = layout.columns.iter().position(LayoutColumn::is_currency_symbol);
-    let symbols = symbols.and_then(|column| batch.columns().get(column)).map(AsArray::as_string::<i32>);
-    let cleaned: Vec<(Option<ArrayRef>, Vec<Rescued>)> = layout
-        .columns
-        .par_iter()
-        .zip(batch.columns())
-        .enumerate()
-        .map(|(index, (column, values))| match column.role {
+pub fn clean(batch: &RecordBatch, layout: &Layout) -> Cleaned {
+    let symbols = layout.all().position(LayoutColumn::is_currency_symbol);
+    let symbols = symbols.and_then(|column| batch.columns().get(layout.source(column)));
+    let symbols = symbols.map(AsArray::as_string::<i32>);
+    let columns: Vec<(usize, &LayoutColumn)> = layout.all().enumerate().collect();
+    let cleaned: Vec<(Option<ArrayRef>, Vec<Rescued>)> = columns
+        .into_par_iter()
+        .map(|(index, column)| (index, column, batch.column(layout.source(index))))
+        .map(|(index, column, values)| match column.role {
             Role::Column(_) => {
                 // Values that would widen the column are there only if it could not be widened: then it loses nothing of them.
                 let is_open = column.on_type_change == Some(OnTypeChange::Widen);
                 let exact = column.kind.filter(|_| is_open);
                 // A column found in files has one currency, or is text.
                 let symbols = symbols.filter(|_| column.rules.is_declared);
-                let null_tokens = &dataset.null_tokens;
-                let mut cleaner = ColumnCleaner { index, null_tokens, exact, symbols, rescued: Vec::new() };
-                let values = cleaner.clean(column, values.as_string::<i32>());
+                let mut cleaner = ColumnCleaner { index, column, exact, symbols, rescued: Vec::new() };
+                let values = cleaner.clean(values.as_string::<i32>());
                 (Some(values), cleaner.rescued)
             }
-            Role::Key | Role::Padding | Role::Note => (None, Vec::new()),
+            Role::Key | Role::Padding | Role::Note | Role::Ignored => (None, Vec::new()),
         })
         .collect();
     let (columns, rescued): (Vec<_>, Vec<_>) = cleaned.into_iter().unzip();
@@ -76,17 +73,10 @@ pub fn clean(batch: &RecordBatch, layout: &Layout, dataset: &Dataset) -> Cleaned
 
 /// The key of a record, or why it cannot be one.
 ///
-/// `None` when the cell is a null token.
-pub fn clean_key<'a>(
-    cell: &'a str,
-    column: &LayoutColumn,
-    null_tokens: &NullTokens,
-) -> Option<Result<&'a str, String>> {
-    if null_tokens.matches(cell) {
-        return None;
-    }
-    let key = identifier(cell, column.extract.as_ref());
-    if null_tokens.matches(key) {
+/// `None` when the cell means "no value".
+pub fn clean_key<'a>(cell: &'a str, column: &'a LayoutColumn) -> Option<Result<&'a str, String>> {
+    let key = identifier(column.meaning(cell)?);
+    if key.is_empty() || column.null_tokens.matches(key) {
         return None;
     }
     if is_spreadsheet_notation(key) {
@@ -101,20 +91,15 @@ pub fn clean_key<'a>(
 }
 
 /// Whether a cell could stand in this column: it means "no value", or fits the column's type and form.
-pub fn conforms(cell: &str, column: &LayoutColumn, null_tokens: &NullTokens) -> bool {
-    if null_tokens.matches(cell) {
-        return true;
-    }
+pub fn conforms(cell: &str, column: &LayoutColumn) -> bool {
     // A column that widens may bring values of any type; what it holds so far still tells cells apart.
-    fits_kind(cell, column) && column.form.as_ref().is_none_or(|form| form.is_match(cell.trim()))
+    let has_form = || column.form().is_none_or(|form| form.is_match(cell.trim()));
+    column.meaning(cell).is_none_or(|meaning| fits_kind(meaning, column) && has_form())
 }
 
 /// Why a cell cannot be loaded into a column whose values must fit; `None` when it can.
-pub fn misfit(cell: &str, column: &LayoutColumn, null_tokens: &NullTokens) -> Option<String> {
-    if !column.is_strict() || null_tokens.matches(cell) {
-        return None;
-    }
-    if fits_kind(cell, column) {
+pub fn misfit(cell: &str, column: &LayoutColumn) -> Option<String> {
+    if !column.is_strict() || fits_kind(column.meaning(cell)?, column) {
         return None;
     }
     let (kind, shown) = (column.kind.map_or("", Kind::name), excerpt(cell));
@@ -133,16 +118,30 @@ fn excerpt(cell: &str) -> String {
     shown
 }
 
-/// Whether a cell's value fits the column's kind.
-pub fn fits_kind(cell: &str, column: &LayoutColumn) -> bool {
+/// Whether what a cell means fits the column's kind.
+pub fn fits_kind(meaning: &str, column: &LayoutColumn) -> bool {
     match column.kind {
-        Some(Kind::Integer) => parse_integer(cell, &column.rules).is_some(),
-        Some(Kind::Decimal) => parse_decimal(cell, &column.rules).is_some(),
-        Some(Kind::Double) => parse_double(cell, &column.rules).is_some(),
-        Some(Kind::Time) => parse_moment(cell).is_some(),
-        Some(Kind::Day) => parse_day(cell.trim()).is_some(),
-        Some(Kind::Identifier) => is_whole_identifier(identifier(cell, column.extract.as_ref())),
+        _ if column.is_boolean() => parse_boolean(meaning).is_some(),
+        Some(Kind::Integer) => parse_integer(meaning, &column.rules).is_some(),
+        Some(Kind::Decimal) => parse_decimal(meaning, &column.rules).is_some(),
+        Some(Kind::Double) => parse_double(meaning, &column.rules).is_some(),
+        Some(Kind::Time) => column.moments.moment(meaning).is_some(),
+        Some(Kind::Day) => column.moments.day(meaning).is_some(),
+        Some(Kind::Identifier) => is_whole_identifier(identifier(meaning)),
         _ => true,
+    }
+}
+
+/// 1 for yes and 0 for no, by the words that files have for them.
+fn parse_boolean(text: &str) -> Option<i64> {
+    const YES: [&str; 6] = ["1", "true", "yes", "y", "t", "on"];
+    const NO: [&str; 6] = ["0", "false", "no", "n", "f", "off"];
+    let text = trimmed(text);
+    let is_one_of = |words: [&str; 6]| words.iter().any(|word| word.eq_ignore_ascii_case(text));
+    match () {
+        () if is_one_of(YES) => Some(1),
+        () if is_one_of(NO) => Some(0),
+        () => None,
     }
 }
 
@@ -152,12 +151,9 @@ fn is_whole_identifier(identifier: &str) -> bool {
 }
 
 /// What an identifier's cell says: without the white space and the invisible characters around it,
-/// without what Excel writes to keep it text, and of `YR-11262518,0` only what the profile
-/// extracts.
-fn identifier<'a>(cell: &'a str, extract: Option<&Regex>) -> &'a str {
-    let text = without_excel(visible(cell));
-    let extracted = extract.and_then(|extract| extract.captures(text)).and_then(|captures| captures.get(1));
-    extracted.map_or(text, |group| visible(group.as_str()))
+/// and without what Excel writes to keep it text.
+fn identifier(text: &str) -> &str {
+    without_excel(visible(text))
 }
 
 /// A character has at least a byte, so nearly no identifier's need to be counted.
@@ -167,7 +163,7 @@ fn has_identifier_length(identifier: &str) -> bool {
 
 struct ColumnCleaner<'a> {
     index: usize,
-    null_tokens: &'a NullTokens,
+    column: &'a LayoutColumn,
     /// The kind that must hold all of a number's or moment's text but its spelling.
     exact: Option<Kind>,
     /// The currency of each row, where the file says it.
@@ -176,29 +172,31 @@ struct ColumnCleaner<'a> {
 }
 
 impl ColumnCleaner<'_> {
-    fn clean(&mut self, column: &LayoutColumn, cells: &StringArray) -> ArrayRef {
-        let null_tokens = self.null_tokens;
+    fn clean(&mut self, cells: &StringArray) -> ArrayRef {
+        let column = self.column;
         match column.kind.unwrap_or(Kind::Text) {
-            Kind::Text => self.texts(cells, |cell| Cell::Value(Cow::Borrowed(cell))),
-            Kind::Identifier => self.texts(cells, |cell| {
-                let value = identifier(cell, column.extract.as_ref());
+            Kind::Text => self.texts(cells, |meaning| Cell::Value(meaning)),
+            Kind::Identifier => self.texts(cells, |meaning| {
+                let value = identifier(meaning);
                 match is_whole_identifier(value) {
-                    true if null_tokens.matches(value) => Cell::Null,
-                    true => Cell::Value(Cow::Borrowed(value)),
+                    true if column.null_tokens.matches(value) => Cell::Null,
+                    true => Cell::Value(value),
                     false => Cell::Misfit,
                 }
             }),
-            Kind::Integer => Arc::new(self.amounts::<Int64Type>(cells, column, parse_integer)),
-            Kind::Double => Arc::new(self.amounts::<Float64Type>(cells, column, parse_double)),
+            _ if column.is_boolean() => Arc::new(self.numbers::<Int64Type>(cells, parse_boolean)),
+            Kind::Integer => Arc::new(self.amounts::<Int64Type>(cells, parse_integer)),
+            Kind::Double => Arc::new(self.amounts::<Float64Type>(cells, parse_double)),
             Kind::Time => {
-                let rules = &column.rules;
-                Arc::new(self.numbers::<TimestampMillisecondType>(cells, rules, parse_moment))
+                let moment = |cell: &str| column.moments.moment(cell);
+                Arc::new(self.numbers::<TimestampMillisecondType>(cells, moment))
             }
-            Kind::Day => Arc::new(self.numbers::<Date32Type>(cells, &column.rules, |cell| {
-                parse_day(cell.trim()).map(Date32Type::from_naive_date)
-            })),
+            Kind::Day => {
+                let day = |cell: &str| column.moments.day(cell).map(Date32Type::from_naive_date);
+                Arc::new(self.numbers::<Date32Type>(cells, day))
+            }
             Kind::Decimal => {
-                let amounts = self.amounts::<Decimal128Type>(cells, column, parse_decimal);
+                let amounts = self.amounts::<Decimal128Type>(cells, parse_decimal);
                 Arc::new(amounts.with_data_type(arrow_type(Kind::Decimal)))
             }
             Kind::Total | Kind::Hash => unreachable!("no column of a file holds a total or a hash"),
@@ -206,12 +204,16 @@ impl ColumnCleaner<'_> {
     }
 
     /// Where every value stands in its cell as it is, the cells' own bytes are kept, and only what is NULL changes.
-    fn texts(&mut self, cells: &StringArray, read: impl for<'c> Fn(&'c str) -> Cell<Cow<'c, str>>) -> ArrayRef {
-        let values: Vec<Cell<Cow<'_, str>>> = cells.iter().map(|cell| self.read(cell, &read)).collect();
-        let is_as_it_stands = |(cell, value): (Option<&str>, &Cell<Cow<'_, str>>)| match value {
+    fn texts(&mut self, cells: &StringArray, read: impl for<'c> Fn(&'c str) -> Cell<&'c str>) -> ArrayRef {
+        let column = self.column;
+        let mut values: Vec<Cell<&str>> = Vec::with_capacity(cells.len());
+        for cell in cells {
+            values.push(cell.and_then(|cell| column.meaning(cell)).map_or(Cell::Null, &read));
+        }
+        let is_as_it_stands = |(cell, value): (Option<&str>, &Cell<&str>)| match value {
             Cell::Null => true,
-            Cell::Value(Cow::Borrowed(text)) => cell.is_some_and(|cell| cell.len() == text.len()),
-            Cell::Value(Cow::Owned(_)) | Cell::Misfit => false,
+            Cell::Value(text) => cell.is_some_and(|cell| std::ptr::eq(cell, *text)),
+            Cell::Misfit => false,
         };
         if cells.iter().zip(&values).all(is_as_it_stands) {
             let valid = NullBuffer::from_iter(values.iter().map(|value| !matches!(value, Cell::Null)));
@@ -231,14 +233,13 @@ impl ColumnCleaner<'_> {
     fn amounts<T: ArrowPrimitiveType>(
         &mut self,
         cells: &StringArray,
-        column: &LayoutColumn,
         parse: impl Fn(&str, &NumberRules) -> Option<T::Native>,
     ) -> PrimitiveArray<T> {
-        let rules = &column.rules;
-        if column.has_two_currencies {
-            return self.numbers::<T>(cells, rules, |_| None);
+        let rules = &self.column.rules;
+        if self.column.has_two_currencies {
+            return self.numbers::<T>(cells, |_| None);
         }
-        let numbers = self.numbers::<T>(cells, rules, |cell| parse(cell, rules));
+        let numbers = self.numbers::<T>(cells, |cell| parse(cell, rules));
         let Some(symbols) = self.symbols.filter(|_| cells.iter().flatten().any(may_have_currency)) else {
             return numbers;
         };
@@ -265,19 +266,19 @@ impl ColumnCleaner<'_> {
     fn numbers<T: ArrowPrimitiveType>(
         &mut self,
         cells: &StringArray,
-        rules: &NumberRules,
         read: impl Fn(&str) -> Option<T::Native>,
     ) -> PrimitiveArray<T> {
-        let exact = self.exact;
+        let (exact, column) = (self.exact, self.column);
         let read = |cell: &str| {
-            let value = read(cell).filter(|_| exact.is_none_or(|kind| is_kept_by(kind, cell, rules)));
+            let Some(meaning) = column.meaning(cell) else { return Cell::Null };
+            let value = read(meaning).filter(|_| exact.is_none_or(|kind| is_kept_by(kind, meaning, column)));
             value.map_or(Cell::Misfit, Cell::Value)
         };
         let mut above = (None, Cell::Null);
         let mut numbers = PrimitiveBuilder::<T>::with_capacity(cells.len());
         for (row, cell) in cells.iter().enumerate() {
             if cell != above.0 {
-                above = (cell, self.read(cell, read));
+                above = (cell, cell.map_or(Cell::Null, read));
             }
             if matches!(above.1, Cell::Misfit) {
                 self.rescue(row, cell);
@@ -285,13 +286,6 @@ impl ColumnCleaner<'_> {
             numbers.append_option(above.1.known());
         }
         numbers.finish()
-    }
-
-    fn read<'c, V>(&self, cell: Option<&'c str>, read: impl Fn(&'c str) -> Cell<V>) -> Cell<V> {
-        match cell.filter(|cell| !self.null_tokens.matches(cell)) {
-            None => Cell::Null,
-            Some(cell) => read(cell),
-        }
     }
 
     fn rescue(&mut self, row: usize, cell: Option<&str>) {

@@ -45,7 +45,7 @@ pub fn transform_by_steps(
 ) -> Projected {
     let batch = decode(&chunk, format, layout);
     done(Step::Decoded);
-    let cleaned = clean(&batch, layout, dataset);
+    let cleaned = clean(&batch, layout);
     done(Step::Cleaned);
     let corrected_rows = corrected_rows(&chunk, &batch, layout);
     let mut projected = project(chunk, &cleaned, layout, dataset, market);

@@ -252,13 +252,14 @@ impl Source<'_> {
     }
 
     fn columns(&self, owner: Owner) -> impl Iterator<Item = (usize, &ArrayRef)> {
-        let columns = self.layout.columns.iter().zip(&self.cleaned.columns).enumerate();
+        let columns = self.layout.all().zip(&self.cleaned.columns).enumerate();
         columns
             .filter(move |(_, (column, _))| column.role == Role::Column(owner))
             .filter_map(|(index, (_, values))| Some((index, values.as_ref()?)))
     }
 
     fn is_absent(&self, row: usize, column: usize) -> bool {
+        let column = self.layout.source(column);
         // Sorted by row: the reader meets rows in order.
         self.chunk.absent.binary_search(&(row, column)).is_ok()
     }
@@ -278,7 +279,7 @@ impl Source<'_> {
         let end = rescued.partition_point(|cell| cell.row < rows.end);
         let texts: BTreeMap<&str, &str> = rescued[start..end]
             .iter()
-            .map(|cell| (&self.layout.columns[cell.column], cell))
+            .map(|cell| (self.layout.at(cell.column), cell))
             .filter(|(column, _)| owner.is_none_or(|owner| column.role == Role::Column(owner)))
             .map(|(column, cell)| (column.name.as_str(), cell.raw.as_str()))
             .collect();
@@ -307,7 +308,7 @@ impl<'a> TableBuilder<'a> {
     fn push_column(&mut self, index: usize, values: ArrayRef, absent: Vec<usize>) {
         let column = self.columns.len();
         self.absent.extend(absent.into_iter().map(|row| (row, column)));
-        self.push(&self.layout.columns[index].name.clone(), values);
+        self.push(&self.layout.at(index).name.clone(), values);
     }
 
     fn push(&mut self, name: &str, values: ArrayRef) {

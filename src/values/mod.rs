@@ -3,6 +3,7 @@
 pub mod canonical;
 pub mod cell;
 pub mod currency;
+pub mod dates;
 pub mod identifier;
 pub mod moment;
 pub mod number;

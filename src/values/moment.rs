@@ -1,7 +1,7 @@
 //! Moments as exports write them: UTC, to the millisecond.
 
 use crate::values::cell::trimmed;
-use chrono::{DateTime, Datelike, NaiveDate};
+use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta};
 
 /// Milliseconds of a day.
 pub const DAY_MS: i64 = 86_400_000;
@@ -11,6 +11,11 @@ pub const DAY_MS: i64 = 86_400_000;
 /// `T` or a space stands between day and time; seconds, fraction and zone may be missing; no zone means
 /// UTC; digits under the millisecond are cut; a day alone is its midnight. `None` for anything else.
 pub fn parse_moment(text: &str) -> Option<i64> {
+    parse_moment_with(text, |moment| Some(moment.and_utc().timestamp_millis()))
+}
+
+/// The same, where `local` says what a moment without a zone is in UTC, if there is such a moment.
+pub fn parse_moment_with(text: &str, local: impl Fn(NaiveDateTime) -> Option<i64>) -> Option<i64> {
     let text = trimmed(text);
     if let Some(moment) = plain_moment(text.as_bytes()) {
         return Some(moment);
@@ -18,18 +23,23 @@ pub fn parse_moment(text: &str) -> Option<i64> {
     let day = parse_day(text.get(..10)?)?;
     let rest = &text[10..];
     if rest.is_empty() {
-        return Some(day.and_hms_opt(0, 0, 0)?.and_utc().timestamp_millis());
+        return within_bounds(local(day.and_hms_opt(0, 0, 0)?)?);
     }
     let clock = rest.strip_prefix(['T', 't', ' '])?;
     let zone_at = clock.find(['Z', 'z', '+', '-', ' ']).unwrap_or(clock.len());
     let (clock, zone) = clock.split_at(zone_at);
     let millis_of_day = parse_clock(clock)?;
-    let offset = parse_zone(zone.trim_start())?;
-    let midnight = day.and_hms_opt(0, 0, 0)?.and_utc().timestamp_millis();
-    let moment = midnight + millis_of_day - offset;
-    // Another zone may carry the moment over the edge of what databases hold.
-    let year = DateTime::from_timestamp_millis(moment)?.year();
-    (1..=9999).contains(&year).then_some(moment)
+    let moment = day.and_time(NaiveTime::MIN) + TimeDelta::milliseconds(millis_of_day);
+    within_bounds(match zone.trim_start() {
+        "" => local(moment)?,
+        zone => moment.and_utc().timestamp_millis() - parse_zone(zone)?,
+    })
+}
+
+/// The moment, if databases hold it: another zone may carry it over the edge.
+pub fn within_bounds(millis: i64) -> Option<i64> {
+    let year = DateTime::from_timestamp_millis(millis)?.year();
+    (1..=9999).contains(&year).then_some(millis)
 }
 
 /// What nearly every moment is: `2022-02-17T16:36:27.123Z`. `None` says nothing about other texts.
@@ -132,7 +142,8 @@ pub fn write_moment(millis: i64, text: &mut String) {
     text.push_str(std::str::from_utf8(&form).expect("digits and punctuation"));
 }
 
-fn parse_clock(clock: &str) -> Option<i64> {
+/// A clock as milliseconds of the day.
+pub fn parse_clock(clock: &str) -> Option<i64> {
     let mut parts = clock.split(':');
     let hour = two_digits(parts.next()?)?;
     let minute = two_digits(parts.next()?)?;
@@ -156,7 +167,7 @@ fn parse_millis(fraction: &str) -> Option<i64> {
 }
 
 /// The zone's offset from UTC in milliseconds.
-fn parse_zone(zone: &str) -> Option<i64> {
+pub fn parse_zone(zone: &str) -> Option<i64> {
     if matches!(zone, "" | "Z" | "z" | "UTC" | "GMT") {
         return Some(0);
     }

@@ -61,8 +61,8 @@ fn mistakes_of_the_operator_end_with_2_and_say_what_is_wrong() {
             &[("TIDEGATE_DATABASE_URL", ""), ("TIDEGATE_DATABASE_URL_FILE", "nowhere")],
             "cannot read nowhere",
         ),
-        (&["check"], &[("TIDEGATE_PROFILE", "nowhere.toml")], "cannot read `nowhere.toml`"),
-        (&["check"], &[("TIDEGATE_PROFILE", &profile)], "orders"),
+        (&["check"], &[("TIDEGATE_PROFILES", "nowhere.toml")], "cannot read `nowhere.toml`"),
+        (&["check"], &[("TIDEGATE_PROFILES", &profile)], "orders"),
         (&["run", "--listen", "nowhere"], &[], "127.0.0.1:9464"),
         (&["run", "state"], &[], "must not be the same directory"),
     ];

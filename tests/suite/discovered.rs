@@ -22,9 +22,11 @@ const SHIPMENTS: &str = r#"
 [datasets.shipments]
 paths = ['(?i)/shipments\.csv$']
 key = "shipment_id"
-record_columns = ["carrier"]
 lines_table = "shipment_lines"
-line_columns = ["box"]
+
+[datasets.shipments.columns]
+carrier = { of = "record" }
+box = { of = "line" }
 "#;
 
 /// `tidegate sync` of the inbox under a configuration.

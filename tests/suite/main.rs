@@ -49,6 +49,7 @@ mod crash;
 mod daemon;
 mod deaths;
 mod decimals;
+mod declarations;
 mod definitions;
 mod deletes;
 mod deltas;

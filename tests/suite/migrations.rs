@@ -99,26 +99,26 @@ fn on_connection(sandbox: &Sandbox, work: impl AsyncFnOnce(&DatabaseConnection) 
     done.unwrap_or_else(|error| panic!("{}: {error}", sandbox.url));
 }
 
-/// Columns of all tables: name, type, whether NULL is allowed, and what else the catalog says.
+/// Columns of all tables: name, type, whether NULL is allowed, and what else the catalog says, but
+/// no default: that is what the rows got that were there before a column.
 fn columns(sandbox: &Sandbox) -> Vec<String> {
     let mut columns = sandbox.rows(match sandbox.engine {
         Engine::Sqlite => {
-            "SELECT t.name, c.name, c.type, c.\"notnull\", c.pk, c.dflt_value \
+            "SELECT t.name, c.name, c.type, c.\"notnull\", c.pk \
              FROM sqlite_master t JOIN pragma_table_info(t.name) c WHERE t.type = 'table'"
         }
         Engine::Mariadb => {
             "SELECT CAST(c.table_name AS CHAR), CAST(c.column_name AS CHAR), CAST(c.column_type AS CHAR), \
-                    CAST(c.is_nullable AS CHAR), CAST(c.collation_name AS CHAR), CAST(c.extra AS CHAR), CAST(c.column_default AS CHAR) \
+                    CAST(c.is_nullable AS CHAR), CAST(c.collation_name AS CHAR), CAST(c.extra AS CHAR) \
              FROM information_schema.columns c JOIN information_schema.tables t \
                ON t.table_schema = c.table_schema AND t.table_name = c.table_name \
              WHERE c.table_schema = DATABASE() AND t.table_type = 'BASE TABLE'"
         }
         Engine::Postgres => {
             "SELECT c.relname::text, a.attname::text, format_type(a.atttypid, a.atttypmod), a.attnotnull::text, \
-                    a.attidentity::text, l.collname::text, pg_get_expr(d.adbin, d.adrelid) \
+                    a.attidentity::text, l.collname::text \
              FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped \
              LEFT JOIN pg_collation l ON l.oid = a.attcollation \
-             LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum \
              WHERE c.relkind = 'r' AND c.relnamespace = current_schema()::regnamespace"
         }
     });

@@ -131,9 +131,11 @@ unmatched_key = 'xmin'
 [datasets.moves]
 paths = ['(?i)/moves\\.csv$']
 key = 'CTID'
-record_columns = ['Market', 'rowid']
 lines_table = 'move_lines'
-line_columns = ['xmax']
+[datasets.moves.columns]
+Market = { of = 'record' }
+rowid = { of = 'record' }
+xmax = { of = 'line' }
 ";
     sandbox.drop_file("moves.csv", &table(&["ctid,rowid,xmax,Market", "1,a,5,north", "1,a,6,north"]));
     sandbox.drop_file("𠮷 stock.csv", &table(&["XMin,n", "1,2"]));

@@ -29,7 +29,7 @@ fn damaged() -> Vec<u8> {
             line.replace("11,COMPLETED,fine,B", "11,COMPLETED,f\0ine,B")
                 .replace("KSh,8,2022-02-15T14", "KSh,8,x,y,2022-02-15T14")
                 .replace("quote,D", "\"quote,D")
-                .replace("short,F,1,8.00,8,KSh,9,2022-02-15T17:00:00Z", "short,F")
+                .replace("short,F,1,8.00,8,KSh,9,2022-02-15T17:00:00Z", "short,F,x")
         })
         .collect();
     let text = table(&lines.iter().map(String::as_str).collect::<Vec<_>>());

@@ -125,7 +125,7 @@ fn a_mistake_beside_a_url_does_not_quote_it() {
         "settle_ms = \"mysql://u:hunter2@db/x\"",
         "listen = \"mysql://u:hunter2@db/x\"",
         "after_sync = \"mysql://u:hunter2@db/x\"",
-        "profile = \"mysql://u:hunter2@db/x\"",
+        "profiles = \"mysql://u:hunter2@db/x\"",
         "[datasets.orders]\nkind = \"mysql://u:hunter2@db/x\"",
     ] {
         fs::write(&config, text).expect("a writable directory");

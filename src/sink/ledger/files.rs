@@ -304,6 +304,23 @@ impl Ledger {
         Ok(taken)
     }
 
+    /// Whether files of other datasets have rows of a market in the tables.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn has_files_of(&self, datasets: &[String], market: &str) -> Result<bool, SyncError> {
+        let mut query = Query::select();
+        query
+            .expr(Expr::value(1))
+            .from(files::Entity)
+            .and_where(files::Column::Dataset.is_in(datasets))
+            .and_where(files::Column::Market.eq(market))
+            .and_where(files::Column::Position.is_not_null())
+            .limit(1);
+        Ok(self.db.connection.query_one(&query).await?.is_some())
+    }
+
     /// Version and path of the newest other file of a dataset and market with rows in the tables.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ use crate::feed::decimals::Observer;
 use crate::feed::layout::{Layout, LayoutColumn, Role, column_name};
 use crate::feed::row_format::Dialect;
 use crate::source::rows::cells::{Cell, Split, split_row};
+use crate::source::rows::fill::Fill;
 use crate::source::rows::fits::Fits;
 use crate::source::rows::repair::Repair;
 use crate::source::rows::{Fault, Form, RowRef, repair, text_key};
@@ -17,6 +18,7 @@ use crate::values::identifier::visible;
 use crate::values::spreadsheet::is_guarded;
 use entity::Kind;
 use memchr::{memchr, memchr2};
+use regex::Regex;
 
 /// Lines of a quoted cell that are looked at for rows: enough to tell rows from text, few enough that a hostile file
 /// does not have all of its lines looked at again for each of them.
@@ -28,7 +30,10 @@ pub struct CsvRows<'a> {
     window: Window<'a>,
     dialect: Dialect,
     layout: &'a Layout,
-    dataset: &'a Dataset,
+    /// Columns, and the patterns of what stands in them where a row is no data.
+    no_rows: Vec<(usize, &'a Regex)>,
+    /// What rows leave to those below.
+    fill: Fill,
     /// Column of the key; `None` where each distinct row is a record.
     key: Option<usize>,
     /// Whether it is a corrected copy of rejected rows.
@@ -65,7 +70,10 @@ impl<'a> CsvRows<'a> {
             window,
             dialect,
             layout,
-            dataset,
+            no_rows: (dataset.no_rows.iter())
+                .filter_map(|(column, pattern)| Some((layout.index_of(column)?, pattern)))
+                .collect(),
+            fill: Fill::of(layout, dataset),
             key,
             is_correction: layout.is_correction(),
             field_bytes_max,
@@ -101,7 +109,7 @@ impl<'a> CsvRows<'a> {
 
     /// Also finds out what columns hold whose kind the data decides, and how numbers are written.
     pub fn observing(mut self) -> Self {
-        let columns = self.layout.columns.iter().enumerate();
+        let columns = self.layout.all().enumerate();
         self.observers = columns.filter_map(|(index, column)| Observer::of(index, column)).collect();
         self
     }
@@ -110,7 +118,7 @@ impl<'a> CsvRows<'a> {
     /// fit by their count.
     pub fn observing_odd_rows(mut self) -> Self {
         self = self.observing();
-        self.observers.retain(|observer| self.layout.columns[observer.column].kind.is_none());
+        self.observers.retain(|observer| self.layout.at(observer.column).kind.is_none());
         self.asks_odd_rows = true;
         self
     }
@@ -231,45 +239,71 @@ impl<'a> CsvRows<'a> {
         self.window.advance(next);
         let whole = self.window.passed(next);
         let raw = &whole[..end];
-        let own = (self.is_correction && broken.is_none()).then(|| without_guards(raw, &self.cells)).flatten();
-        let (key, form) = match (broken, own) {
-            (Some(reason), _) => (self.leading_key(raw), Form::Broken(Fault::row(reason))),
-            (None, None) => self.read(raw, is_spaced),
-            (None, Some(bytes)) => {
+        let is_usual = self.has_usual_count(raw);
+        let own = match broken {
+            Some(reason) => Err(Fault::row(reason)),
+            None if self.is_correction => Ok(without_guards(raw, &self.cells)),
+            None => self.filled(raw, is_usual),
+        };
+        let (key, form) = match own {
+            Err(fault) => (self.leading_key(raw), Form::Broken(fault)),
+            Ok(None) => self.read(raw, is_spaced),
+            Ok(Some(bytes)) => {
                 split_row(&bytes, true, self.dialect, &mut self.cells);
-                match self.read(&bytes, is_spaced) {
+                let read = self.read(&bytes, is_spaced);
+                split_row(raw, true, self.dialect, &mut self.cells);
+                match read {
                     (key, Form::Fits) => (key, Form::Rewritten { bytes, is_repaired: false }),
                     read => read,
                 }
             }
         };
-        let is_usual = self.has_usual_count(raw);
+        if !self.fill.is_empty() {
+            note_for_fill(&mut self.fill, raw, &self.cells, &form, is_usual, self.dialect);
+        }
         // A row whose cells were put back fits, or is none that says anything of a column.
         if let (Some(fits), Form::Fits, true) = (&mut self.fits, &form, is_usual) {
             for column in &mut fits.columns {
-                let cell = self.cells[column.index];
+                let cell = self.cells[self.layout.source(column.index)];
                 if let Ok(text) = std::str::from_utf8(cell.bytes(raw)) {
                     let text = self.dialect.unquoted(text, cell);
-                    column.observe(&text, self.number, self.layout, &self.dataset.null_tokens);
+                    column.observe(&text, self.number, self.layout);
                 }
             }
         }
         self.has_odd_rows |= !is_usual && broken.is_none();
         if !self.observers.is_empty() && is_usual != self.asks_odd_rows {
-            let (layout, dataset, dialect) = (self.layout, self.dataset, self.dialect);
+            let (layout, dialect) = (self.layout, self.dialect);
             match &form {
                 // The cells are those of the row as it stands.
-                Form::Fits => observe(&mut self.observers, raw, &self.cells, dialect, (layout, dataset), is_usual),
+                Form::Fits => observe(&mut self.observers, raw, &self.cells, dialect, layout, is_usual),
                 Form::Rewritten { bytes, .. } => {
                     let mut cells = Vec::new();
                     split_row(bytes, true, dialect, &mut cells);
-                    observe(&mut self.observers, bytes, &cells, dialect, (layout, dataset), is_usual);
+                    observe(&mut self.observers, bytes, &cells, dialect, layout, is_usual);
                 }
                 Form::Broken(_) | Form::Skipped => {}
             }
         }
         let next_offset = offset + next as u64;
         RowRef { number: self.number, offset, next_offset, raw, whole, key, form, absent: Vec::new() }
+    }
+
+    /// The row with what those above say in its empty cells. A row with another number of cells may
+    /// have them elsewhere.
+    fn filled(&self, raw: &[u8], is_usual: bool) -> Result<Option<Vec<u8>>, Fault> {
+        match std::str::from_utf8(raw) {
+            Ok(text) if is_usual && !self.fill.is_empty() => self.fill.filled(text, &self.cells, self.dialect),
+            _ => Ok(None),
+        }
+    }
+
+    /// Whether a row is no data, as the dataset says.
+    fn is_no_row(&self, text: &str) -> bool {
+        self.no_rows.iter().any(|&(column, pattern)| {
+            let cell = self.cells.get(column);
+            cell.is_some_and(|&cell| pattern.is_match(self.dialect.unquoted(&text[cell.start..cell.end], cell).trim()))
+        })
     }
 
     /// Whether the row has as many cells as the header, or as the padding of most rows makes it,
@@ -293,7 +327,7 @@ impl<'a> CsvRows<'a> {
             );
             return (self.leading_key(raw), Form::Broken(fault));
         };
-        if self.is_header(text) {
+        if self.is_header(text) || self.is_no_row(text) {
             return (None, Form::Skipped);
         }
         let shape = repair::repair(&TextRow { text, rows: self });
@@ -324,7 +358,7 @@ impl<'a> CsvRows<'a> {
             let width = widths.get(index).copied().unwrap_or(1);
             if let Some(&cell) = self.cells.get(first).filter(|_| width == 1 && column.is_strict()) {
                 let cell_text = self.dialect.unquoted(&text[cell.start..cell.end], cell);
-                if let Some(reason) = misfit(&cell_text, column, &self.dataset.null_tokens) {
+                if let Some(reason) = misfit(&cell_text, column) {
                     return Err(Fault::cell(Some(column.name.clone()), &reason));
                 }
             }
@@ -375,7 +409,7 @@ impl<'a> CsvRows<'a> {
         if cell_text.trim() == column.raw_name.trim() {
             return Err(Fault::header_again());
         }
-        match clean_key(&cell_text, column, &self.dataset.null_tokens) {
+        match clean_key(&cell_text, column) {
             None => Err(Fault::cell(Some(column.name.clone()), "the row has no key")),
             Some(Err(reason)) => Err(Fault::cell(Some(column.name.clone()), &reason)),
             Some(Ok(key)) if key.contains('\0') => {
@@ -390,7 +424,7 @@ impl<'a> CsvRows<'a> {
         let key = self.key?;
         let cell = *self.cells.get(key).filter(|_| self.is_key_leading())?;
         let text = self.dialect.unquoted(std::str::from_utf8(raw.get(cell.start..cell.end)?).ok()?, cell);
-        let key = clean_key(&text, &self.layout.columns[key], &self.dataset.null_tokens)?;
+        let key = clean_key(&text, &self.layout.columns[key])?;
         key.ok().filter(|key| !key.contains('\0')).map(str::to_owned)
     }
 
@@ -419,7 +453,7 @@ impl<'a> CsvRows<'a> {
             Repair::Impossible if self.cells.len() < self.layout.named() => {
                 let misfit = self.cells.iter().zip(&self.layout.columns).find(|&(&cell, column)| {
                     let cell_text = self.dialect.unquoted(&text[cell.start..cell.end], cell);
-                    !conforms(&cell_text, column, &self.dataset.null_tokens)
+                    !conforms(&cell_text, column)
                 });
                 let why = misfit.map_or_else(
                     || "the key is not among them".to_owned(),
@@ -485,23 +519,33 @@ fn without_guards(row: &[u8], cells: &[Cell]) -> Option<Vec<u8>> {
     (!guards.is_empty()).then(|| (0..row.len()).filter(is_kept).map(|at| row[at]).collect())
 }
 
+/// Keeps what a row says for those below. What is no data says nothing.
+fn note_for_fill(fill: &mut Fill, raw: &[u8], cells: &[Cell], form: &Form, is_usual: bool, dialect: Dialect) {
+    let mut own_cells = Vec::new();
+    let (bytes, cells, is_read) = match form {
+        Form::Skipped => return,
+        Form::Rewritten { bytes, .. } => {
+            split_row(bytes, true, dialect, &mut own_cells);
+            (bytes.as_slice(), own_cells.as_slice(), true)
+        }
+        Form::Fits => (raw, cells, true),
+        Form::Broken(_) => (raw, cells, is_usual),
+    };
+    let text = std::str::from_utf8(bytes).ok().filter(|_| is_read);
+    fill.note(text.map(|text| (text, cells)), dialect);
+}
+
 /// Notes what the cells of columns look like that hold numbers, or whose kind the data decides. Only a row that fits as it
 /// stands is a proof.
-fn observe(
-    observers: &mut [Observer],
-    row: &[u8],
-    cells: &[Cell],
-    dialect: Dialect,
-    (layout, dataset): (&Layout, &Dataset),
-    is_proof: bool,
-) {
+fn observe(observers: &mut [Observer], row: &[u8], cells: &[Cell], dialect: Dialect, layout: &Layout, is_proof: bool) {
     for observer in observers {
-        let Some(&cell) = cells.get(observer.column).filter(|cell| cell.start < cell.end) else { continue };
+        let cell = cells.get(layout.source(observer.column)).filter(|cell| cell.start < cell.end);
+        let Some(&cell) = cell else { continue };
         let Ok(text) = std::str::from_utf8(cell.bytes(row)) else { continue };
         let text = dialect.unquoted(text, cell);
-        if !dataset.null_tokens.matches(&text) {
-            let column = &layout.columns[observer.column];
-            observer.observe(&text, false, is_proof, column);
+        let column = layout.at(observer.column);
+        if let Some(meaning) = column.meaning(&text) {
+            observer.observe(meaning, false, is_proof, column);
         }
     }
 }
@@ -534,7 +578,7 @@ impl repair::Row for TextRow<'_, '_> {
         let span = || self.rows.span(self.text, cell, width);
         matches!(column.kind, Some(Kind::Integer | Kind::Decimal | Kind::Double | Kind::Total))
             && repair::is_cut_amount(span(), self.rows.dialect.delimiter)
-            && column.form.as_ref().is_none_or(|form| form.is_match(span().trim()))
+            && column.form().is_none_or(|form| form.is_match(span().trim()))
     }
 
     fn is_empty(&self, cell: usize) -> bool {
@@ -550,10 +594,9 @@ impl repair::Row for TextRow<'_, '_> {
         let cell = self.rows.cells[cell];
         let text = self.rows.dialect.unquoted(&self.text[cell.start..cell.end], cell);
         let column = &self.rows.layout.columns[column];
-        let null_tokens = &self.rows.dataset.null_tokens;
         match column.role {
-            Role::Key => matches!(clean_key(&text, column, null_tokens), Some(Ok(_))),
-            _ => conforms(&text, column, null_tokens),
+            Role::Key => matches!(clean_key(&text, column), Some(Ok(_))),
+            _ => conforms(&text, column),
         }
     }
 }

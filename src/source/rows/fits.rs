@@ -7,7 +7,6 @@
 use crate::feed::dataset::OnTypeChange;
 use crate::feed::layout::{Layout, Role};
 use crate::transform::clean::fits_kind;
-use crate::values::cell::NullTokens;
 use entity::Kind;
 
 /// Misfits that a refusal names: enough to see what the column holds instead.
@@ -29,9 +28,11 @@ pub struct Fits {
 /// What was counted of a column.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ColumnFits {
-    /// Column of the layout.
+    /// One of the layout's columns, copies included.
     pub index: usize,
     kind: Kind,
+    /// Whether a cell shows by its signs that it fits: nothing makes something else of it.
+    is_by_signs: bool,
     /// Values that are not NULL.
     pub values: u64,
     /// Those of them that do not fit.
@@ -43,11 +44,11 @@ pub struct ColumnFits {
 impl Fits {
     /// The columns of a layout whose values are rescued where they do not fit.
     pub fn of(layout: &Layout) -> Self {
-        let columns = layout.columns.iter().enumerate().filter_map(|(index, column)| {
+        let columns = layout.all().enumerate().filter_map(|(index, column)| {
             let is_rescuing = column.on_type_change == Some(OnTypeChange::Rescue);
             let kind = column.kind.filter(|&kind| kind != Kind::Text && is_rescuing)?;
             let Role::Column(_) = column.role else { return None };
-            Some(ColumnFits { index, kind, values: 0, misfits: 0, first: Vec::new() })
+            Some(ColumnFits { index, kind, is_by_signs: column.is_plain(), values: 0, misfits: 0, first: Vec::new() })
         });
         Self { columns: columns.collect() }
     }
@@ -69,12 +70,13 @@ impl ColumnFits {
     }
 
     /// Takes a cell into account.
-    pub fn observe(&mut self, cell: &str, row: u64, layout: &Layout, null_tokens: &NullTokens) {
-        if is_plain(self.kind, cell.as_bytes()) {
+    pub fn observe(&mut self, cell: &str, row: u64, layout: &Layout) {
+        let column = layout.at(self.index);
+        if self.is_by_signs && is_plain(self.kind, cell.as_bytes()) {
             self.values += 1;
-        } else if !null_tokens.matches(cell) {
+        } else if let Some(meaning) = column.meaning(cell) {
             self.values += 1;
-            if !fits_kind(cell, &layout.columns[self.index]) {
+            if !fits_kind(meaning, column) {
                 self.misfits += 1;
                 if self.first.len() < FIRST_MISFITS_MAX {
                     self.first.push((row, cell.to_owned()));
@@ -108,7 +110,14 @@ mod tests {
 
     #[test]
     fn a_column_is_refused_for_many_misfits_and_not_for_dirt() {
-        let column = |values, misfits| ColumnFits { index: 0, kind: Kind::Decimal, values, misfits, first: Vec::new() };
+        let column = |values, misfits| ColumnFits {
+            index: 0,
+            kind: Kind::Decimal,
+            is_by_signs: true,
+            values,
+            misfits,
+            first: Vec::new(),
+        };
         let is_refused =
             |values, misfits, rows| Fits { columns: vec![column(values, misfits)] }.worst(50.0, rows).is_some();
         assert!(is_refused(40, 21, 100));

@@ -67,8 +67,8 @@ struct Names<'a> {
     key: Option<usize>,
     /// What the values of each column have in common, while new columns may come.
     observers: Vec<Option<Observer>>,
-    /// How the columns are read, in the order in which they are met, where an earlier look has shown it.
-    readings: Vec<Decimals>,
+    /// The same of the layout's copies.
+    copy_observers: Vec<Option<Observer>>,
     /// The first column of each name, as tables would have it.
     by_name: HashMap<String, usize>,
     /// Longest value.
@@ -78,9 +78,17 @@ struct Names<'a> {
 }
 
 impl<'a> JsonRows<'a> {
-    /// The objects of a whole file; columns are added to the layout as they are met.
-    pub fn surveying(window: Window<'a>, dataset: &'a Dataset, shapes: &'a Shapes, limits: &Limits) -> Self {
-        Self::new(window, dataset, Names::new(Layout::empty(), Some(shapes), limits), Place::Start, limits, 0)
+    /// The objects of a whole file; columns that the layout lacks are added to it as they are met.
+    pub fn surveying(
+        window: Window<'a>,
+        dataset: &'a Dataset,
+        layout: Layout,
+        shapes: &'a Shapes,
+        limits: &Limits,
+    ) -> Self {
+        let mut names = Names::new(layout, Some(shapes), limits);
+        names.observe_columns(0, 0);
+        Self::new(window, dataset, names, Place::Start, limits, 0)
     }
 
     /// The objects from the window's place on, of which `number` came before, with a known layout.
@@ -105,16 +113,15 @@ impl<'a> JsonRows<'a> {
         Self { window, dataset, row_bytes_max, columns_max, names, place, number }
     }
 
-    /// Reads the columns, in the order in which they are met, as an earlier look has shown.
-    pub fn reading(mut self, readings: &[Decimals]) -> Self {
-        self.names.readings = readings.to_vec();
-        self
-    }
-
     /// The columns that the objects had, and what is to be known of them.
     pub fn into_layout(self) -> (Layout, Vec<Observer>) {
-        let Names { layout, observers, .. } = self.names;
-        (layout, observers.into_iter().flatten().collect())
+        let Names { layout, observers, copy_observers, .. } = self.names;
+        let copies = copy_observers
+            .into_iter()
+            .enumerate()
+            .filter_map(|(copy, observer)| Some(observer?.of_column(layout.columns.len() + copy)));
+        let observers = observers.into_iter().flatten().chain(copies).collect();
+        (layout, observers)
     }
 
     /// Whether nothing at all was met.
@@ -229,7 +236,7 @@ impl<'a> Names<'a> {
             shapes,
             key,
             observers: Vec::new(),
-            readings: Vec::new(),
+            copy_observers: Vec::new(),
             by_name,
             field_bytes_max,
             columns_max,
@@ -248,7 +255,7 @@ impl<'a> Names<'a> {
             Err(_) => return broken(None, Fault::row("the element is not an object")),
         };
         let is_nested = members.iter().any(|(_, value)| value.get().starts_with(['{', '[']));
-        let own_key = self.known_key(&members, dataset);
+        let own_key = self.known_key(&members);
         let members = match flatten(members) {
             Ok(members) => members,
             Err(reason) => return broken(own_key, Fault::row(&reason)),
@@ -259,7 +266,10 @@ impl<'a> Names<'a> {
                 return broken(own_key, Fault::row(&format!("two members of the object mean the column `{name}`")));
             }
         };
-        self.observe(&members, dataset);
+        if self.is_no_row(&members, &columns, dataset) {
+            return (None, Form::Skipped, Vec::new());
+        }
+        self.observe(&members);
         let key = match self.key_of(&members, dataset) {
             _ if dataset.is_keyless() => text_key(raw),
             Ok(key) => key,
@@ -279,7 +289,7 @@ impl<'a> Names<'a> {
             let column = column.map(|column| self.layout.columns[column].name.clone());
             return broken(Some(key), Fault::cell(column, &reason));
         }
-        if let Some(fault) = self.misfit(&members, &columns, dataset) {
+        if let Some(fault) = self.misfit(&members, &columns) {
             return broken(Some(key), fault);
         }
         let is_respelt = members
@@ -297,14 +307,14 @@ impl<'a> Names<'a> {
     }
 
     /// The first value that does not fit the type of a column that takes nothing else.
-    fn misfit(&self, members: &[Member<'_>], columns: &[Option<usize>], dataset: &Dataset) -> Option<Fault> {
+    fn misfit(&self, members: &[Member<'_>], columns: &[Option<usize>]) -> Option<Fault> {
         members.iter().zip(columns).find_map(|((_, value), column)| {
             let column = &self.layout.columns[(*column)?];
             let text = match is_number(value) {
                 true => clear_text(value.get(), column.rules.decimals).map(Cow::Owned),
                 false => None,
             };
-            let reason = misfit(&text.or_else(|| cell_text(value))?, column, &dataset.null_tokens)?;
+            let reason = misfit(&text.or_else(|| cell_text(value))?, column)?;
             Some(Fault::cell(Some(column.name.clone()), &reason))
         })
     }
@@ -365,11 +375,11 @@ impl<'a> Names<'a> {
     }
 
     /// The key of an object whose other members cannot be read.
-    fn known_key(&self, members: &[(Cow<'_, str>, &RawValue)], dataset: &Dataset) -> Option<String> {
+    fn known_key(&self, members: &[(Cow<'_, str>, &RawValue)]) -> Option<String> {
         let column = &self.layout.columns[self.key?];
         let (_, value) = members.iter().rev().find(|(name, _)| column_name(name) == column.own_name)?;
         let cell = cell_text(value)?;
-        let key = clean_key(&cell, column, &dataset.null_tokens)?;
+        let key = clean_key(&cell, column)?;
         key.ok().filter(|key| !key.contains('\0')).map(str::to_owned)
     }
 
@@ -383,11 +393,9 @@ impl<'a> Names<'a> {
         let index = match spelt_otherwise.filter(|index| !in_object.contains_key(index)) {
             Some(index) => index,
             None => {
+                let copies = self.layout.copies.len();
                 let index = self.layout.push(raw_name, dataset, self.shapes?);
-                if let Some(&decimals) = self.readings.get(index) {
-                    self.layout.columns[index].rules.decimals = decimals;
-                }
-                self.observers.push(Observer::of(index, &self.layout.columns[index]));
+                self.observe_columns(index, copies);
                 if self.layout.columns[index].role == Role::Key {
                     self.key = Some(index);
                 }
@@ -404,17 +412,40 @@ impl<'a> Names<'a> {
     }
 
     /// Notes what the values of columns look like whose kind the data decides.
-    fn observe(&mut self, members: &[Member<'_>], dataset: &Dataset) {
+    fn observe(&mut self, members: &[Member<'_>]) {
         if self.shapes.is_none() {
             return;
         }
         for (name, value) in members {
             let Some(index) = self.column_of(name) else { continue };
-            let Some(observer) = &mut self.observers[index] else { continue };
-            if let Some(cell) = cell_text(value).filter(|cell| !dataset.null_tokens.matches(cell)) {
-                observer.observe(&cell, is_number(value), true, &self.layout.columns[index]);
+            let Some(cell) = cell_text(value) else { continue };
+            let copies = self.layout.copies.iter().zip(&mut self.copy_observers);
+            let copies = copies.filter(|(copy, _)| copy.source == index);
+            let of_copies = copies.filter_map(|(copy, observer)| Some((&copy.column, observer.as_mut()?)));
+            let own = self.observers[index].as_mut().map(|observer| (&self.layout.columns[index], observer));
+            for (column, observer) in own.into_iter().chain(of_copies) {
+                if let Some(meaning) = column.meaning(&cell) {
+                    observer.observe(meaning, is_number(value), true, column);
+                }
             }
         }
+    }
+
+    /// Whether an object is no data, as the dataset says.
+    fn is_no_row(&self, members: &[Member<'_>], columns: &[Option<usize>], dataset: &Dataset) -> bool {
+        dataset.no_rows.iter().any(|(column, pattern)| {
+            let index = self.layout.index_of(column);
+            let cells = members.iter().zip(columns).filter(|(_, column)| index.is_some() && **column == index);
+            cells.filter_map(|((_, value), _)| cell_text(value)).any(|cell| pattern.is_match(cell.trim()))
+        })
+    }
+
+    /// Makes observers of the columns and copies from these on.
+    fn observe_columns(&mut self, first: usize, first_copy: usize) {
+        let columns = self.layout.columns.iter().enumerate().skip(first);
+        self.observers.extend(columns.map(|(index, column)| Observer::of(index, column)));
+        let copies = self.layout.copies.iter().enumerate().skip(first_copy);
+        self.copy_observers.extend(copies.map(|(copy, own)| Observer::of(copy, &own.column)));
     }
 
     fn key_of(&self, members: &[Member<'_>], dataset: &Dataset) -> Result<String, Fault> {
@@ -424,7 +455,7 @@ impl<'a> Names<'a> {
         let (_, value) = members.iter().rev().find(|(name, _)| is_key(name)).ok_or_else(missing)?;
         let cell = cell_text(value)
             .ok_or_else(|| Fault::cell(Some(column.name.clone()), "the key is not text that can be decoded"))?;
-        match clean_key(&cell, column, &dataset.null_tokens) {
+        match clean_key(&cell, column) {
             None => Err(missing()),
             Some(Err(reason)) => Err(Fault::cell(Some(column.name.clone()), &reason)),
             Some(Ok(key)) if key.contains('\0') => {

@@ -2,6 +2,7 @@
 
 pub mod cells;
 pub mod csv;
+pub mod fill;
 pub mod fits;
 pub mod header;
 pub mod json;

@@ -25,7 +25,7 @@ pub struct Row {
     pub is_broken: bool,
     /// Whether its cells are shifted.
     pub is_shifted: bool,
-    /// Whether it has neither cells nor a record: the header again.
+    /// Whether it is no data: the header again, which is skipped.
     pub is_header: bool,
     /// Whether it names its columns, as an object does.
     pub has_columns: bool,
@@ -285,6 +285,12 @@ fn csv(random: &mut Rng, feed: Feed, mut columns: Vec<&'static Column>, drafts: 
     bytes.extend(padded(join(&names.iter().map(|&name| quoted(name, delimiter, false)).collect::<Vec<_>>())).bytes());
     let mut rows = Vec::new();
     for (draft, cells) in drafts.iter().zip(&written) {
+        if draft.fault == Some(Fault::Cut) && !columns.is_empty() {
+            let (cells, row) = short(random, feed, draft, &columns);
+            bytes.extend(padded(join(&cells)).bytes());
+            rows.push(row);
+            continue;
+        }
         let mut row = meaning(draft, &columns);
         let may_shift = may_shift && draft.fault.is_none() && takes(draft, cells);
         let mut texts: Vec<String> = columns
@@ -297,7 +303,7 @@ fn csv(random: &mut Rng, feed: Feed, mut columns: Vec<&'static Column>, drafts: 
             })
             .collect();
         texts.insert(key_at, quoted(&key_cell(draft), delimiter, random.u8(..8) == 0));
-        bytes.extend(padded_or_broken(random, draft, &texts, &names, &join, &padded));
+        bytes.extend(padded_or_broken(draft, &texts, &names, &join, &padded));
         rows.push(row);
         if random.u8(..20) == 0 {
             bytes.extend(end.bytes());
@@ -310,9 +316,27 @@ fn csv(random: &mut Rng, feed: Feed, mut columns: Vec<&'static Column>, drafts: 
     File { extension: if is_tsv { "tsv" } else { "csv" }, bytes, rows: Some(rows) }
 }
 
+/// A row with fewer cells than the header has, of which each fits its column: it means that the
+/// others have no value.
+fn short(random: &mut Rng, feed: Feed, draft: &Draft, columns: &[&'static Column]) -> (Vec<String>, Row) {
+    let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
+    let mut cells = vec![quoted(&draft.key)];
+    let mut short = Draft { fault: None, cells: BTreeMap::new(), ..draft.clone() };
+    for column in &columns[..random.usize(..columns.len())] {
+        let value = draft.cells.get(column.name).cloned().unwrap_or(Value::Null);
+        let written = if value == Value::Null { String::new() } else { value.written(random, column.kind, false) };
+        // What files have in other columns decides their types, and with them what fits.
+        if !column.is_declared || !column.takes(feed, &value, &written) {
+            break;
+        }
+        cells.push(quoted(&written));
+        short.cells.insert(column.name, value);
+    }
+    (cells, meaning(&short, columns))
+}
+
 /// The bytes of a row, with its fault.
 fn padded_or_broken(
-    random: &mut Rng,
     draft: &Draft,
     texts: &[String],
     names: &[&str],
@@ -341,7 +365,6 @@ fn padded_or_broken(
         Some(Fault::Nul | Fault::Undecodable | Fault::AfterQuote | Fault::Cut) if last == 0 => {
             padded(format!("{}{}x", texts[0], join(&[String::new(), String::new()]))).into_bytes()
         }
-        Some(Fault::Cut) => padded(join(&texts[..random.usize(1..=last)])).into_bytes(),
         Some(Fault::HeaderAgain) => {
             padded(join(&names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>())).into_bytes()
         }

@@ -373,15 +373,16 @@ fn table(
 }
 
 fn ledger(sandbox: &Sandbox, markets: &BTreeMap<String, Market>) -> Option<Difference> {
-    let sql = "SELECT f.market, f.path, f.state, f.rows_read, f.rows_accepted, f.rows_duplicate, f.rows_rejected, f.rows_repaired, \
+    let sql = "SELECT f.market, f.path, f.state, f.rows_read, f.rows_accepted, f.rows_duplicate, f.rows_rejected, f.rows_skipped, f.rows_repaired, \
          f.rows_new, f.rows_modified, f.rows_unchanged, f.rows_stale, f.rows_deleted FROM tidegate_files f \
          WHERE f.id = (SELECT MAX(o.id) FROM tidegate_files o WHERE o.path = f.path)";
     let inbox = sandbox.inbox().to_string_lossy().into_owned() + "/";
     let stored = sandbox.rows(sql).into_iter().map(|row| row.replacen(&inbox, "", 1)).collect();
     let line = |market: &str, path: &str, state: &str, counts: &Counts| {
-        let Counts { read, accepted, duplicate, rejected, repaired, new, modified, unchanged, stale, deleted } = counts;
+        let Counts { read, accepted, duplicate, rejected, skipped, repaired, new, modified, unchanged, stale, deleted } =
+            counts;
         format!(
-            "{market}|{path}|{state}|{read}|{accepted}|{duplicate}|{rejected}|{repaired}|{new}|{modified}|{unchanged}|{stale}|{deleted}"
+            "{market}|{path}|{state}|{read}|{accepted}|{duplicate}|{rejected}|{skipped}|{repaired}|{new}|{modified}|{unchanged}|{stale}|{deleted}"
         )
     };
     let expected = markets.iter().flat_map(|(market, model)| {

@@ -36,6 +36,7 @@ pub struct Counts {
     pub accepted: u64,
     pub duplicate: u64,
     pub rejected: u64,
+    pub skipped: u64,
     pub repaired: u64,
     pub new: u64,
     pub modified: u64,
@@ -192,7 +193,7 @@ impl Market {
             lane.take_record(drop.feed, key, file, precedence, &mut counts);
         }
         lane.note_rejects(rank, drop, rows, &records, !is_delta && !is_late);
-        counts.accepted = counts.read - counts.duplicate - counts.rejected;
+        counts.accepted = counts.read - counts.duplicate - counts.rejected - counts.skipped;
         lane.newest = lane.newest.take().max(Some(rank.clone()));
         let mentioned: BTreeSet<String> = rows.iter().filter_map(|row| row.key.clone()).collect();
         let mut held = None;
@@ -264,6 +265,7 @@ fn whole_records<'a>(rows: &'a [Row], counts: &mut Counts) -> BTreeMap<&'a Strin
     for row in rows {
         match &row.key {
             Some(key) => records.entry(key).or_default().push(row),
+            None if row.is_header => counts.skipped += 1,
             None => counts.rejected += 1,
         }
     }
@@ -302,10 +304,12 @@ impl Lane {
         for other in self.rejected.iter_mut().filter(|other| is_newest || other.rank.1 == rank.1) {
             other.open.clear();
         }
-        let record = |row: &Row| if row.is_header { Some(String::new()) } else { row.key.clone() };
-        let is_rejected = |row: &Row| row.key.as_ref().is_none_or(|key| !whole.contains_key(key));
-        let rejects: BTreeMap<u64, Option<String>> =
-            (1..).zip(rows).filter(|(_, row)| is_rejected(row)).map(|(number, row)| (number, record(row))).collect();
+        let is_rejected = |row: &Row| !row.is_header && row.key.as_ref().is_none_or(|key| !whole.contains_key(key));
+        let rejects: BTreeMap<u64, Option<String>> = (1..)
+            .zip(rows)
+            .filter(|(_, row)| is_rejected(row))
+            .map(|(number, row)| (number, row.key.clone()))
+            .collect();
         if !rejects.is_empty() {
             let open = rejects.keys().copied().collect();
             let (rank, bytes, rows) = (rank.clone(), drop.file.bytes.clone(), rows.to_vec());

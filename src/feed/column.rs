@@ -1,0 +1,155 @@
+//! Declared column: what a dataset says of one column, checked.
+
+use crate::feed::declaration::{ColumnSettings, ColumnType, DatasetSettings, OnViolation, Owner};
+use crate::feed::layout::{column_name, declared_name};
+use crate::feed::number_form::decimal;
+use crate::feed::rules::Rules;
+use crate::values::cell::NullTokens;
+use crate::values::currency::Currencies;
+use crate::values::dates::{Dates, MomentRules};
+use crate::values::number::DecimalSign;
+use chrono_tz::Tz;
+use entity::Kind;
+use regex::Regex;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What a dataset says of one column.
+#[derive(Clone, Debug)]
+pub struct DeclaredColumn {
+    /// Its name in the table.
+    pub name: String,
+    /// Its names in files, as columns would be called; the first that a file has. Its own is the last.
+    pub from: Vec<String>,
+    /// What it holds; `None`: what the table says, or else the files.
+    pub column_type: Option<ColumnType>,
+    /// Which table it goes to; `None`: where undeclared columns go.
+    pub owner: Option<Owner>,
+    /// Pattern whose first group is the value, where it matches.
+    pub take: Option<Regex>,
+    /// What values are in files, and what they mean.
+    pub map: BTreeMap<String, String>,
+    /// What stands before its decimals; `None`: as the dataset says. The inner `None`: as files prove.
+    pub decimal: Option<Option<DecimalSign>>,
+    /// Its currencies, where it says more than the dataset.
+    pub currencies: Option<Arc<Currencies>>,
+    /// How its days and moments are written, where it says other than the dataset.
+    pub moments: Option<Arc<MomentRules>>,
+    /// Its cells that mean "no value", where they are others than the dataset's.
+    pub null_tokens: Option<Arc<NullTokens>>,
+    /// Whether its delimiters may stand unquoted.
+    pub swallows: bool,
+    /// Pattern of its values, for the repair of shifted rows.
+    pub form: Option<Regex>,
+    /// What its values must be.
+    pub rules: Rules,
+}
+
+impl DeclaredColumn {
+    /// Checks what is said of each column of a dataset.
+    ///
+    /// # Errors
+    ///
+    /// Says which key is wrong, and why.
+    pub fn all(dataset: &str, settings: &DatasetSettings) -> Result<BTreeMap<String, Arc<Self>>, String> {
+        let mut columns = BTreeMap::new();
+        for (name, column) in &settings.columns {
+            let declared = Self::new(dataset, name, column, settings)?;
+            if let Some(other) = columns.insert(declared.name.clone(), Arc::new(declared)) {
+                return Err(format!("datasets.{dataset}.columns.{name}: `{}` is declared twice", other.name));
+            }
+        }
+        Ok(columns)
+    }
+
+    fn new(dataset: &str, name: &str, column: &ColumnSettings, settings: &DatasetSettings) -> Result<Self, String> {
+        let place = format!("datasets.{dataset}.columns.{name}");
+        let own_name = declared_name(name);
+        if column_name(name).is_empty() {
+            return Err(format!("{place}: `{name}` has neither a letter nor a digit"));
+        }
+        let pattern = |key: &str, text: &Option<String>| -> Result<Option<Regex>, String> {
+            let Some(text) = text else { return Ok(None) };
+            Regex::new(text).map(Some).map_err(|error| format!("{place}.{key}: `{text}` is not a pattern: {error}"))
+        };
+        let take = pattern("take", &column.take)?;
+        if take.as_ref().is_some_and(|take| take.captures_len() < 2) {
+            return Err(format!("{place}.take: the pattern has no group; put what counts in `(` and `)`"));
+        }
+        let says_moments = !column.dates.is_empty() || !column.timezone.is_empty();
+        let moments = says_moments.then(|| {
+            let dates = if column.dates.is_empty() { &settings.dates } else { &column.dates };
+            let timezone = if column.timezone.is_empty() { &settings.timezone } else { &column.timezone };
+            moment_rules(&place, dates, timezone).map(Arc::new)
+        });
+        let currencies = (!column.currencies.is_empty()).then(|| {
+            let mut codes = settings.currencies.clone();
+            codes.extend(column.currencies.clone());
+            Arc::new(Currencies::new(&codes))
+        });
+        let mut from: Vec<String> = column.from.iter().map(|name| column_name(name)).collect();
+        // A file that was written after the table has the table's names.
+        for own in [column_name(name), own_name.clone()] {
+            if !from.contains(&own) {
+                from.push(own);
+            }
+        }
+        let decimal_sign = decimal(&place, &column.decimal)?;
+        Ok(Self {
+            rules: Rules::new(&place, column, moments.as_ref().and_then(|rules| rules.as_ref().ok()))?,
+            name: own_name,
+            from,
+            column_type: column.of_type,
+            owner: column.of,
+            take,
+            map: column.map.clone(),
+            decimal: (!column.decimal.is_empty()).then_some(decimal_sign),
+            currencies,
+            moments: moments.transpose()?,
+            null_tokens: column.null_tokens.clone().map(|tokens| Arc::new(NullTokens::new(tokens))),
+            swallows: column.swallows,
+            form: pattern("form", &column.form)?,
+        })
+    }
+
+    /// The kind of the table's column, where it is declared.
+    pub fn kind(&self) -> Option<Kind> {
+        self.column_type.map(ColumnType::kind)
+    }
+
+    /// Whether a broken rule is only told.
+    pub fn only_warns(&self) -> bool {
+        self.rules.on_violation == OnViolation::Warn
+    }
+
+    /// Whether values mean something else than they say.
+    pub fn rewrites(&self) -> bool {
+        self.take.is_some() || !self.map.is_empty()
+    }
+
+    /// What a value means: the part that is taken, and what that is mapped to.
+    pub fn meaning<'c>(&'c self, value: &'c str) -> &'c str {
+        let taken = self.take.as_ref().and_then(|take| take.captures(value)?.get(1));
+        let value = taken.map_or(value, |group| group.as_str());
+        self.map.get(value.trim()).map_or(value, String::as_str)
+    }
+}
+
+/// How days and moments are written, by the words of the configuration.
+///
+/// # Errors
+///
+/// Says which of them is wrong, and what is allowed.
+pub fn moment_rules(place: &str, dates: &[String], timezone: &str) -> Result<MomentRules, String> {
+    let dates = Dates::of(dates).map_err(|reason| format!("{place}.dates: {reason}"))?.unwrap_or(Dates::Iso);
+    let zone = match timezone {
+        "" => Tz::UTC,
+        name => name.parse().map_err(|_| {
+            let all: Vec<&str> = chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name()).collect();
+            let nearest = crate::feed::words::nearest(name, &all);
+            let hint = nearest.map(|nearest| format!("; did you mean `{nearest}`?")).unwrap_or_default();
+            format!("{place}.timezone: `{name}` is not a zone of the IANA database, such as `Africa/Lagos`{hint}")
+        })?,
+    };
+    Ok(MomentRules { dates, zone })
+}

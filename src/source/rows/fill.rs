@@ -1,0 +1,106 @@
+//! Fill: columns in which an empty cell means what the row above has.
+
+use crate::feed::dataset::Dataset;
+use crate::feed::layout::Layout;
+use crate::feed::row_format::Dialect;
+use crate::source::rows::Fault;
+use crate::source::rows::cells::Cell;
+
+/// What the rows so far leave to those below.
+#[derive(Debug, Default)]
+pub struct Fill {
+    columns: Vec<FillColumn>,
+}
+
+/// One column of a file.
+#[derive(Debug)]
+struct FillColumn {
+    index: usize,
+    name: String,
+    above: Above,
+}
+
+/// What the last row has in a column.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Above {
+    /// No row had a value.
+    Nothing,
+    /// This.
+    Text(String),
+    /// A row that cannot be read may have had one.
+    Unknown,
+}
+
+impl Fill {
+    /// The columns of a file that a dataset names.
+    pub fn of(layout: &Layout, dataset: &Dataset) -> Self {
+        // The rows of a corrected copy do not stand where they stood.
+        let names = dataset.fill_down.iter().filter(|_| !layout.is_correction());
+        let columns = names.filter_map(|name| {
+            let index = layout.index_of(name)?;
+            Some(FillColumn { index, name: layout.columns[index].name.clone(), above: Above::Nothing })
+        });
+        Self { columns: columns.collect() }
+    }
+
+    /// Whether no column is filled.
+    pub fn is_empty(&self) -> bool {
+        self.columns.is_empty()
+    }
+
+    /// The row with what those above say in its empty cells; `None` when it needs nothing.
+    ///
+    /// # Errors
+    ///
+    /// When a row above that cannot be read may say it.
+    pub fn filled(&self, row: &str, cells: &[Cell], dialect: Dialect) -> Result<Option<Vec<u8>>, Fault> {
+        let mut fills: Vec<(usize, &str)> = Vec::new();
+        for column in &self.columns {
+            if cells.get(column.index).is_none_or(|&cell| !text_of(row, cell, dialect).is_empty()) {
+                continue;
+            }
+            match &column.above {
+                Above::Nothing => {}
+                Above::Text(text) => fills.push((column.index, text)),
+                Above::Unknown => {
+                    let reason = "the cell is empty, so it means what the row above has, and that row cannot be read: \
+                                  write the value, or correct the row above";
+                    return Err(Fault::cell(Some(column.name.clone()), reason));
+                }
+            }
+        }
+        if fills.is_empty() {
+            return Ok(None);
+        }
+        let mut bytes = Vec::with_capacity(row.len() + 32);
+        for (index, cell) in cells.iter().enumerate() {
+            if index > 0 {
+                bytes.push(dialect.delimiter);
+            }
+            match fills.iter().find(|(filled, _)| *filled == index) {
+                Some((_, text)) => bytes.extend(dialect.quoted(text).bytes()),
+                None => bytes.extend(row[cell.start..cell.end].bytes()),
+            }
+        }
+        Ok(Some(bytes))
+    }
+
+    /// Keeps what a row says; `None` for one that cannot be read.
+    pub fn note(&mut self, row: Option<(&str, &[Cell])>, dialect: Dialect) {
+        for column in &mut self.columns {
+            let Some((row, cells)) = row else {
+                column.above = Above::Unknown;
+                continue;
+            };
+            let text = cells.get(column.index).map(|&cell| text_of(row, cell, dialect)).unwrap_or_default();
+            if !text.is_empty() {
+                column.above = Above::Text(text);
+            }
+        }
+    }
+}
+
+fn text_of(row: &str, cell: Cell, dialect: Dialect) -> String {
+    let text = &row[cell.start..cell.end];
+    dialect.unquoted(text, cell).trim().to_owned()
+}

@@ -1,0 +1,216 @@
+//! Declarations: what a dataset says of its columns and rows decides what is stored of a file, whatever the file calls them.
+
+use crate::sandbox::{Report, Sandbox, table};
+use std::fs;
+
+fn sync_with(sandbox: &Sandbox, configuration: &str, environment: &[(&str, &str)]) -> Report {
+    let path = sandbox.path("tidegate.toml");
+    fs::write(&path, configuration).expect("a writable temporary directory");
+    let path = path.to_string_lossy().into_owned();
+    sandbox.sync_with(&[&[("TIDEGATE_CONFIG", path.as_str())], environment].concat())
+}
+
+fn synced(sandbox: &Sandbox, configuration: &str, name: &str, content: &str) -> Report {
+    sandbox.drop_file(name, content);
+    let report = sync_with(sandbox, configuration, &[]);
+    assert_eq!(report.file(name).outcome, "synced", "{report:?}");
+    report
+}
+
+/// What `tidegate check` says of a configuration that it does not take.
+fn mistake(sandbox: &Sandbox, configuration: &str) -> String {
+    let path = sandbox.path("tidegate.toml");
+    fs::write(&path, configuration).expect("a writable temporary directory");
+    let mut command = sandbox.command(&["check"]);
+    let output = command.env("TIDEGATE_CONFIG", &path).output().expect("the built program starts");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{configuration}: {said}");
+    said
+}
+
+const SALES: &str = r#"
+[datasets.sales]
+paths = ['(?i)/(?<market>\w+) sales\.csv$']
+key = "order_id"
+lines_table = "sale_lines"
+duplicate_lines = "keep"
+decimal = ","
+dates = "dmy"
+timezone = "Europe/Berlin"
+no_rows = { order_id = '^(Summe|Total)\b' }
+fill_down = ["Belegnummer", "Kunde"]
+
+[datasets.sales.columns]
+order_id = { from = ["Order No", "Belegnummer"], take = '^#?(.+)$' }
+customer = { from = "Kunde", of = "record" }
+total = { from = "Gesamt", type = "money", of = "record" }
+status = { from = "Status", of = "record", map = { bezahlt = "COMPLETED", storniert = "CANCELLED" } }
+status_text = { from = "Status", of = "record" }
+sold_on = { from = "Datum", type = "date", of = "record" }
+sold_at = { from = "Datum", type = "timestamp", of = "record" }
+lagos_at = { from = "Datum", type = "timestamp", timezone = "Africa/Lagos", of = "record" }
+paid = { from = "Paid?", type = "boolean", of = "record", null_tokens = ["", "?"] }
+item = { from = "Artikel", type = "identifier" }
+quantity = { from = "Menge", type = "integer" }
+"#;
+
+scenario!(a_files_own_names_words_and_dates_become_what_they_mean);
+fn a_files_own_names_words_and_dates_become_what_they_mean(sandbox: &Sandbox) {
+    let rows = [
+        "Belegnummer;Kunde;Gesamt;Status;Datum;Paid?;Artikel;Menge;Bemerkung",
+        "#A1;Ärzte GmbH;1.250;bezahlt;03.04.2022;ja;007;2;x",
+        ";;;;;yes;8;1.000;y",
+        "#A2;;12,50;offen;31.12.68;N;9;1;",
+        "Summe;;1.262,50;;;;;3;",
+        "#A3;Otto;-;storniert;3/4/2022;?;10;?;z",
+    ];
+    let report = synced(sandbox, SALES, "berlin sales.csv", &table(&rows));
+    let counts = &report.file("berlin sales.csv").counts;
+    assert_eq!([counts["read"], counts["skipped"], counts["accepted"], counts["rescued"]], [5, 1, 4, 2], "{report:?}");
+    let orders = "SELECT market, order_id, customer, total, status, status_text, sold_on, sold_at, lagos_at, paid, \
+                  line_count, _rescued FROM sales ORDER BY order_id";
+    assert_eq!(
+        sandbox.rows(orders),
+        [
+            "berlin|A1|Ärzte GmbH|1250|COMPLETED|bezahlt|2022-04-03|2022-04-02T22:00:00.000Z|2022-04-02T23:00:00.000Z|1|2|\
+             {\"paid\":\"ja\"}",
+            "berlin|A2|Ärzte GmbH|12.5|offen|offen|2068-12-31|2068-12-30T23:00:00.000Z|2068-12-30T23:00:00.000Z|0|1|-",
+            "berlin|A3|Otto|-|CANCELLED|storniert|2022-04-03|2022-04-02T22:00:00.000Z|2022-04-02T23:00:00.000Z|-|1|-",
+        ]
+    );
+    let lines =
+        "SELECT order_id, line_no, item, quantity, bemerkung, _rescued FROM sale_lines ORDER BY order_id, line_no";
+    assert_eq!(
+        sandbox.rows(lines),
+        ["A1|1|007|2|x|-", "A1|2|8|1000|y|-", "A2|1|9|1|-|-", "A3|1|10|-|z|{\"quantity\":\"?\"}"]
+    );
+    // The first of the names that a file has, and the table's own names, mean the same.
+    let renamed = ["Order No;Belegnummer;Kunde;Gesamt;Artikel", "A4;ignored;Ute;1,5;1"];
+    synced(sandbox, SALES, "berlin sales.csv", &table(&renamed));
+    assert_eq!(sandbox.rows("SELECT customer, total FROM sales WHERE order_id = 'A4'"), ["Ute|1.5"]);
+    assert_eq!(sandbox.rows("SELECT belegnummer FROM sale_lines WHERE order_id = 'A4'"), ["ignored"]);
+    synced(sandbox, SALES, "hamburg sales.csv", &table(&["order_id;total;sold_on", "A1;7;1.2.22"]));
+    assert_eq!(sandbox.rows("SELECT total, sold_on FROM sales WHERE market = 'hamburg'"), ["7|2022-02-01"]);
+}
+
+scenario!(what_a_row_above_would_say_is_not_guessed);
+fn what_a_row_above_would_say_is_not_guessed(sandbox: &Sandbox) {
+    let rows = ["Belegnummer;Kunde;Artikel;Menge", "A1;Ute;1;1", "A2;Otto;\"2\"x;1", ";;3;1", "A3;;4;1", "A4;Eva;5;1"];
+    sandbox.drop_file("berlin sales.csv", &table(&rows));
+    let report = sync_with(sandbox, SALES, &[("TIDEGATE_REJECTS_MAX_PERCENT", "100")]);
+    assert_eq!(report.file("berlin sales.csv").counts["rejected"], 3, "{report:?}");
+    assert_eq!(sandbox.rows("SELECT order_id, customer FROM sales ORDER BY order_id"), ["A1|Ute", "A4|Eva"]);
+    let rejects = sandbox.rows("SELECT row_number, column_name FROM tidegate_rejects ORDER BY row_number");
+    assert_eq!(rejects, ["2|-", "3|order_id", "4|customer"]);
+}
+
+scenario!(a_file_is_filled_down_the_same_after_a_crash);
+fn a_file_is_filled_down_the_same_after_a_crash(sandbox: &Sandbox) {
+    let mut rows = vec!["Belegnummer;Kunde;Artikel;Menge".to_owned()];
+    for order in 0..4_000 {
+        let customer = if order % 500 == 0 { format!("customer {order}") } else { String::new() };
+        rows.push(format!("#{order:05};{customer};{order};1"));
+        rows.push(format!(";;{order}b;2"));
+    }
+    let content = rows.join("\n");
+    let small = ("TIDEGATE_MEMORY_MAX_MB", "64");
+    let fresh = sandbox.sibling();
+    synced(&fresh, SALES, "berlin sales.csv", &content);
+    sandbox.drop_file("berlin sales.csv", &content);
+    let report = sync_with(sandbox, SALES, &[small, ("FAILPOINTS", "after_commit=1*off->return")]);
+    assert_ne!(report.exit, 0, "{report:?}");
+    let report = sync_with(sandbox, SALES, &[small]);
+    assert_eq!(report.file("berlin sales.csv").outcome, "synced", "{report:?}");
+    let customers =
+        "SELECT customer, COUNT(*), MIN(order_id), MAX(order_id), SUM(line_count) FROM sales GROUP BY customer";
+    let [mut own, mut expected] = [sandbox, &fresh].map(|sandbox| sandbox.rows(customers));
+    own.sort();
+    expected.sort();
+    assert_eq!(own, expected);
+    assert_eq!(own.len(), 8);
+}
+
+scenario!(columns_of_a_file_may_be_left_out);
+fn columns_of_a_file_may_be_left_out(sandbox: &Sandbox) {
+    const FEED: &str = r#"
+[datasets.stock]
+paths = ['(?i)/stock\.(?:csv|json)$']
+key = "sku"
+new_columns = "ignore"
+[datasets.stock.columns]
+amount = { from = ["level", "Count"], type = "integer" }
+place = { from = "bin" }
+"#;
+    synced(sandbox, FEED, "stock.csv", &table(&["SKU,Count,bin,secret", "A,1,x,s"]));
+    // In JSON names come as they come: the first of them that the file has counts for all of it.
+    let objects = r#"[{"sku": "B", "Count": 5, "bin": "y", "secret": 1}, {"sku": "C", "level": 7, "Count": 8}]"#;
+    synced(sandbox, FEED, "more/stock.json", objects);
+    assert_eq!(sandbox.rows("SELECT sku, amount, place FROM stock ORDER BY sku"), ["A|1|x", "B|-|y", "C|7|-"]);
+    let dump = format!("{:?}", sandbox.dump());
+    assert!(!dump.contains("secret"), "{dump}");
+}
+
+scenario!(a_market_may_write_otherwise);
+fn a_market_may_write_otherwise(sandbox: &Sandbox) {
+    const FEEDS: &str = r#"
+[defaults]
+dates = "mdy"
+null_tokens = ["", "n.a."]
+[markets.berlin]
+decimal = ","
+dates = "dmy"
+timezone = "Europe/Berlin"
+encoding = "windows-1252"
+null_tokens = ["", "entf."]
+[datasets.prices]
+paths = ['(?i)/(?<market>\w+)/prices\.csv$']
+key = "sku"
+[datasets.prices.columns]
+price = { type = "money" }
+since = { type = "timestamp" }
+name = { type = "text" }
+"#;
+    let rows = |name: &str, token: &str| {
+        table(&["sku;price;since;name", &format!("A;1.250;03/04/2022 10:00;{name}"), &format!("B;{token};;{token}")])
+    };
+    let berlin: Vec<u8> = rows("Müller", "entf.").chars().map(|c| c as u8).collect();
+    sandbox.drop_file("berlin/prices.csv", &berlin);
+    sandbox.drop_file("boston/prices.csv", &rows("Miller", "n.a.").replace("1.250", "1250.5"));
+    let report = sync_with(sandbox, FEEDS, &[]);
+    assert_eq!(report.exit, 0, "{report:?}");
+    assert_eq!(
+        sandbox.rows("SELECT market, sku, price, since, name FROM prices ORDER BY market, sku"),
+        [
+            "berlin|A|1250|2022-04-03T08:00:00.000Z|Müller",
+            "berlin|B|-|-|-",
+            "boston|A|1250.5|2022-03-04T10:00:00.000Z|Miller",
+            "boston|B|-|-|-",
+        ]
+    );
+}
+
+#[test]
+fn a_declaration_that_cannot_be_meant_is_told_at_the_start() {
+    let sandbox = Sandbox::new(crate::sandbox::Engine::Sqlite);
+    let of_column = |text: &str| format!("[datasets.orders.columns.tip]\n{text}\n");
+    for (configuration, expected) in [
+        (of_column("take = 'x'"), "datasets.orders.columns.tip.take: the pattern has no group"),
+        (of_column("take = '('"), "datasets.orders.columns.tip.take: `(` is not a pattern"),
+        (of_column("type = 'number'"), "`number` is not allowed; write one of `identifier`, `text`, `integer`"),
+        (of_column("type = 'text'"), "the column of table orders holds decimal, not text"),
+        (of_column("tpye = 'text'"), "did you mean `datasets.orders.columns.tip.type`?"),
+        (
+            of_column("dates = '%Q'"),
+            "datasets.orders.columns.tip.dates: `%Q` is neither `iso`, `dmy`, `mdy` nor a pattern",
+        ),
+        (of_column("timezone = 'Europe/Berlim'"), "did you mean `Europe/Berlin`?"),
+        (of_column("min = 'low'"), "datasets.orders.columns.tip.min: `low` is neither a number"),
+        ("[markets.berlin]\ntimezone = 'Mars'\n".to_owned(), "markets.berlin.timezone: `Mars` is not a zone"),
+        ("[defaults]\ndates = 'ymd'\n".to_owned(), "defaults.dates: `ymd` is neither"),
+        ("[datasets.orders]\nno_rows = { sku = '(' }\n".to_owned(), "datasets.orders.no_rows: `(` is not a pattern"),
+        ("profiles = ['markt']\n".to_owned(), "write names of shipped ones (`market`"),
+    ] {
+        let said = mistake(&sandbox, &configuration);
+        assert!(said.contains(expected), "{configuration}: {said}");
+    }
+}
