@@ -4,6 +4,7 @@
 use crate::feed::encoding::{Encoding, encodings, one_or_several};
 use crate::feed::layout::{column_name, declared_name, shortened};
 use crate::feed::number_form::{ColumnSettings, NumberForm, NumberForms, column_currencies, column_decimals, decimal};
+use crate::feed::record_key::KeyColumns;
 use crate::feed::row_format::{delimiter, quote};
 use crate::feed::words::{one_of, one_of_or_none};
 use crate::values::cell::{NullTokens, hex};
@@ -11,7 +12,7 @@ use crate::values::currency::{Currencies, CurrencyCodes};
 use crate::values::moment::parse_day;
 use crate::values::number::{DecimalSign, Decimals, NumberRules};
 use chrono::NaiveDate;
-use entity::{ColumnShape, IDENTIFIER_CHARS_MAX, Kind, ROW_HASH};
+use entity::{ColumnShape, IDENTIFIER_CHARS_MAX, Kind};
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -116,9 +117,9 @@ pub struct DatasetSettings {
     /// Table with a row per record; empty, the dataset's name.
     #[serde(default)]
     pub table: String,
-    /// Column that identifies a record within a market; empty, each distinct row is a record.
-    #[serde(default)]
-    pub key: String,
+    /// Columns that identify a record within a market; none, each distinct row is a record.
+    #[serde(default, deserialize_with = "one_or_several")]
+    pub key: Vec<String>,
     /// Columns that belong to the record.
     #[serde(default)]
     pub record_columns: Vec<String>,
@@ -189,8 +190,8 @@ pub struct Dataset {
     pub kind: FeedKind,
     /// Table with a row per record.
     pub table: String,
-    /// Column that identifies a record within a market; [`ROW_HASH`] where each distinct row is a record.
-    pub key: String,
+    /// Columns that identify a record within a market.
+    pub key: KeyColumns,
     /// The table of lines, if records have lines.
     pub lines: Option<Lines>,
     /// What becomes of records that a newer full export does not mention.
@@ -274,14 +275,11 @@ impl Dataset {
     /// Says which setting is wrong and why.
     pub fn new(name: &str, settings: &DatasetSettings, null_tokens: &Arc<NullTokens>) -> Result<Self, String> {
         let paths = settings.paths.iter().map(|path| pattern(name, "paths", path)).collect::<Result<Vec<_>, _>>()?;
-        let key = match declared_name(&settings.key) {
-            key if key.is_empty() => ROW_HASH.to_owned(),
-            key => key,
-        };
-        if key == ROW_HASH && settings.lines_table.is_some() {
+        let key = KeyColumns::declared(name, &settings.key)?;
+        if key.is_row_hash() && settings.lines_table.is_some() {
             return Err(format!("datasets.{name}.lines_table needs a `key`: lines belong to a record"));
         }
-        if key == ROW_HASH && settings.deletes != Deletes::Keep {
+        if key.is_row_hash() && settings.deletes != Deletes::Keep {
             return Err(format!("datasets.{name}.deletes needs a `key`: a row without one cannot be missed"));
         }
         let table = if settings.table.is_empty() { shortened(&column_name(name), "") } else { settings.table.clone() };
@@ -444,15 +442,16 @@ impl Dataset {
         let stem = captures.name("stem").map_or("", |stem| stem.as_str());
         let stem = if date.is_some() { stem } else { captures.name("whole").map_or(stem, |whole| whole.as_str()) };
         let name = template.name_of(stem);
-        let settings = DatasetSettings { table: name.clone(), key: template.key.clone(), ..template.settings.clone() };
+        let settings =
+            DatasetSettings { table: name.clone(), key: vec![template.key.clone()], ..template.settings.clone() };
         let made = Self { is_made: true, ..Self::new(&name, &settings, &self.null_tokens).ok()? };
         Some((Arc::new(made), Route { market: String::new(), date, corrects: None }))
     }
 
     /// The same with the table and key that were found for it.
     #[must_use]
-    pub fn settled(&self, table: &str, key: &str) -> Self {
-        Self { table: table.to_owned(), key: key.to_owned(), ..self.clone() }
+    pub fn settled(&self, table: &str, key: &KeyColumns) -> Self {
+        Self { table: table.to_owned(), key: key.clone(), ..self.clone() }
     }
 
     /// What a path says, if it is one of this dataset's. Separators are `/`, with one in front.
@@ -476,7 +475,9 @@ impl Dataset {
     /// Whether the settings name a column: the key, or one of a table's.
     pub fn declares(&self, column: &str) -> bool {
         let is_of_lines = |lines: &Lines| lines.columns.contains(column);
-        column == self.key || self.record_columns.contains(column) || self.lines.as_ref().is_some_and(is_of_lines)
+        self.key.contains(column)
+            || self.record_columns.contains(column)
+            || self.lines.as_ref().is_some_and(is_of_lines)
     }
 
     /// Whether anything tells the header from rows above it.
@@ -486,7 +487,7 @@ impl Dataset {
 
     /// Whether a row of these names, written as the configuration writes them, is the header.
     pub fn is_header(&self, names: &[String]) -> bool {
-        (!self.is_keyless() && names.contains(&self.key)) || self.has_header(names)
+        (!self.is_keyless() && self.key.lacking_in(names).is_none()) || self.has_header(names)
     }
 
     /// Whether all of `header_has` stand among these names.
@@ -496,7 +497,7 @@ impl Dataset {
 
     /// Whether each distinct row is a record, for want of a key.
     pub fn is_keyless(&self) -> bool {
-        self.key == ROW_HASH
+        self.key.is_row_hash()
     }
 
     /// Which table a column goes to.

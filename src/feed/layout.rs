@@ -47,8 +47,8 @@ pub type Shapes = BTreeMap<String, TableShape>;
 /// Where a file's column goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// It identifies the record.
-    Key,
+    /// It is this part of what identifies the record.
+    Key(usize),
     /// It is a column of that table.
     Column(Owner),
     /// An unnamed trailing column: padding.
@@ -202,7 +202,7 @@ impl Layout {
             name => name,
         };
         let name = self.free_name(&own_name, |name| shape_for(name, dataset, shapes));
-        let role = if name == dataset.key { Role::Key } else { Role::Column(dataset.owner(&name)) };
+        let role = dataset.key.part(&name).map_or_else(|| Role::Column(dataset.owner(&name)), Role::Key);
         let stored = shape_for(&name, dataset, shapes).and_then(|shape| shape.column(&name));
         let mut column = LayoutColumn {
             raw_name: raw_name.to_owned(),
@@ -226,9 +226,15 @@ impl Layout {
         self.columns.len() - 1
     }
 
-    /// Index of the column that identifies the record.
-    pub fn key(&self) -> Option<usize> {
-        self.columns.iter().position(|column| column.role == Role::Key)
+    /// Indexes of the columns that identify the record, in the order of the key; without those that the file lacks.
+    pub fn key(&self) -> Vec<usize> {
+        let part = |(index, column): (usize, &LayoutColumn)| match column.role {
+            Role::Key(part) => Some((part, index)),
+            _ => None,
+        };
+        let mut parts: Vec<(usize, usize)> = self.columns.iter().enumerate().filter_map(part).collect();
+        parts.sort_unstable();
+        parts.into_iter().map(|(_, index)| index).collect()
     }
 
     /// Number of columns that are not padding.
@@ -310,7 +316,7 @@ impl Layout {
 
 /// The table that a column of that name goes to.
 fn shape_for<'s>(name: &str, dataset: &Dataset, shapes: &'s Shapes) -> Option<&'s TableShape> {
-    let table = if name == dataset.key { &dataset.table } else { dataset.table_of(dataset.owner(name)) };
+    let table = if dataset.key.contains(name) { &dataset.table } else { dataset.table_of(dataset.owner(name)) };
     shapes.get(table)
 }
 
@@ -349,9 +355,9 @@ fn folded(name: &str) -> Cow<'_, str> {
 
 /// The key of the table that an owner's columns of a dataset go to.
 pub fn key_of(dataset: &Dataset, owner: Owner) -> Vec<String> {
-    let of_record = ["market", &dataset.key];
+    let of_record = dataset.key.names().iter().map(String::as_str);
     let line_no = (owner == Owner::Line && dataset.lines.is_some()).then_some("line_no");
-    of_record.into_iter().chain(line_no).map(str::to_owned).collect()
+    ["market"].into_iter().chain(of_record).chain(line_no).map(str::to_owned).collect()
 }
 
 /// The tables that a dataset writes to and nobody made so far.

@@ -7,6 +7,7 @@ pub mod encoding;
 pub mod inference;
 pub mod layout;
 pub mod number_form;
+pub mod record_key;
 pub mod row_format;
 pub mod stamp;
 pub mod version;

@@ -300,8 +300,7 @@ pub(crate) fn rows_at<'a>(
             if offset == 0 {
                 crate::source::rows::header::read_header(&mut window, dialect, dataset)?;
             }
-            let key = layout.key();
-            Rows::Csv(CsvRows::new(window, dialect, layout, dataset, key, limits.field_bytes_max, number))
+            Rows::Csv(CsvRows::new(window, dialect, layout, dataset, limits.field_bytes_max, number))
         }
     })
 }

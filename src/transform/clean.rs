@@ -65,7 +65,7 @@ pub fn clean(batch: &RecordBatch, layout: &Layout, dataset: &Dataset) -> Cleaned
                 let values = cleaner.clean(column, values.as_string::<i32>());
                 (Some(values), cleaner.rescued)
             }
-            Role::Key | Role::Padding | Role::Note => (None, Vec::new()),
+            Role::Key(_) | Role::Padding | Role::Note => (None, Vec::new()),
         })
         .collect();
     let (columns, rescued): (Vec<_>, Vec<_>) = cleaned.into_iter().unzip();

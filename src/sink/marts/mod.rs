@@ -279,7 +279,7 @@ impl Marts {
                 continue;
             }
             for keys in keys.chunks(RECORDS_PER_QUERY) {
-                let scope = Scope::Keys(market.to_owned(), keys.to_vec());
+                let scope = Scope::Records(market.to_owned(), dataset.key.clone(), keys.to_vec());
                 let groups = render(&mart.file, query, self.db.dialect, &self.tables.shapes(), &scope)?;
                 // Placeholders are numbered in sequence, so these values come after the query's.
                 let (mart_at, market_at) = (groups.binds.len() + 1, groups.binds.len() + 2);
