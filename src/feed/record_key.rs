@@ -5,7 +5,7 @@
 //! file puts such texts together and takes them apart.
 
 use crate::feed::layout::declared_name;
-use entity::ROW_HASH;
+use entity::{ROW_HASH, TableShape};
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt::{Display, Formatter};
@@ -60,6 +60,11 @@ impl KeyColumns {
     /// A key of one column.
     pub fn one(column: &str) -> Self {
         Self(vec![column.to_owned()])
+    }
+
+    /// That of a table with a row per record.
+    pub fn of_table(shape: &TableShape) -> Self {
+        Self(shape.key.iter().filter(|column| *column != "market").cloned().collect())
     }
 
     /// Whether each distinct row is a record, for want of a key.
