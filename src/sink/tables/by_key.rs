@@ -10,19 +10,37 @@ pub(crate) fn is_one_of(key: &KeyColumns, market: &str, keys: &[String]) -> Cond
         let is_of_key = Expr::col(Alias::new(column)).is_in(keys);
         return Condition::all().add(Expr::col("market").eq(market)).add(is_of_key);
     }
-    // Without a key there would be no condition at all.
-    let none = Condition::any().add(Expr::value(1).eq(2));
-    let mut records: Vec<Condition> = keys.iter().map(|record| is_record(key, market, record)).collect();
-    // Of exactly two alternatives SQLite takes what both have in common for what to look up: the whole market.
-    if let [_, last] = records.as_slice() {
-        records.push(last.clone());
+    any_of(keys.iter().map(|record| is_record(key, market, record)).collect())
+}
+
+/// The condition for some lines of a market's records.
+pub(crate) fn is_line_of(key: &KeyColumns, market: &str, lines: &[(String, i64)]) -> Condition {
+    let is_line =
+        |(record, line_no): &(String, i64)| is_record(key, market, record).add(Expr::col("line_no").eq(*line_no));
+    let is_line = any_of(lines.iter().map(is_line).collect());
+    if key.names().len() > 1 {
+        return is_line;
     }
-    records.into_iter().fold(none, Condition::add)
+    // SQLite and PostgreSQL find a list of records faster than as many alternatives.
+    let records: Vec<String> = lines.iter().map(|(record, _)| record.clone()).collect();
+    is_one_of(key, market, &records).add(is_line)
+}
+
+/// Any of the conditions, each of which names a table's whole key or the beginning of it.
+fn any_of(mut conditions: Vec<Condition>) -> Condition {
+    match conditions.as_slice() {
+        // No condition would be one that holds for every row.
+        [] => return Condition::all().add(Expr::cust("1 = 2")),
+        // Of exactly two, SQLite takes what both have in common for what to look up, which is the whole market.
+        [_, last] => conditions.push(last.clone()),
+        _ => {}
+    }
+    conditions.into_iter().fold(Condition::any(), Condition::add)
 }
 
 /// The condition for the rows of one record. The market stands in it, so that SQLite looks up each of several by the
 /// table's own key.
-pub(crate) fn is_record(key: &KeyColumns, market: &str, record: &str) -> Condition {
+fn is_record(key: &KeyColumns, market: &str, record: &str) -> Condition {
     let parts = key.names().iter().zip(key.split(record));
     let is_of_market = Condition::all().add(Expr::col("market").eq(market));
     parts.fold(is_of_market, |all, (column, part)| all.add(Expr::col(Alias::new(column)).eq(&*part)))
@@ -63,4 +81,81 @@ pub(crate) async fn keys_in(
     key: &KeyColumns,
 ) -> Result<Vec<String>, DbErr> {
     connection.query_all(query).await?.iter().map(|row| key_at(row, 0, key)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::feed::record_key::split;
+    use sea_orm::sea_query::{Query, SqliteQueryBuilder};
+
+    const TABLE: &str = "CREATE TABLE t (market TEXT NOT NULL, a TEXT NOT NULL, b TEXT NOT NULL, line_no INTEGER NOT NULL, \
+         PRIMARY KEY (market, a, b, line_no))";
+
+    fn key() -> KeyColumns {
+        KeyColumns::declared("t", &["a".to_owned(), "b".to_owned()]).expect("two names are a key")
+    }
+
+    fn keys(records: usize) -> Vec<String> {
+        (0..records).map(|record| format!("[\"{}\",\"{record}\"]", record % 2)).collect()
+    }
+
+    fn select(condition: Condition) -> SelectStatement {
+        Query::select().columns(["a", "b"]).from("t").cond_where(condition).to_owned()
+    }
+
+    fn database() -> rusqlite::Connection {
+        let database = rusqlite::Connection::open_in_memory().expect("memory is there");
+        database.execute_batch(TABLE).expect("the table is right");
+        for record in keys(8) {
+            let parts = split(&record, 2);
+            database.execute("INSERT INTO t VALUES ('m', ?, ?, 1)", [&*parts[0], &*parts[1]]).expect("a new row");
+        }
+        database
+    }
+
+    fn texts(database: &rusqlite::Connection, sql: &str, column: usize) -> Vec<String> {
+        let mut statement = database.prepare(sql).expect("the query is right");
+        let rows = statement.query_map([], |row| row.get(column)).expect("the query is right");
+        rows.collect::<Result<_, _>>().expect("they are texts")
+    }
+
+    #[test]
+    fn sqlite_looks_up_each_of_several_records_and_lines_by_the_whole_key() {
+        let database = database();
+        for records in [1, 2, 3, 200, 500] {
+            let keys = keys(records);
+            let lines: Vec<(String, i64)> = keys.iter().map(|key| (key.clone(), 1)).collect();
+            for (condition, found_by) in [
+                (is_one_of(&key(), "m", &keys), "(market=? AND a=? AND b=?)"),
+                (is_line_of(&key(), "m", &lines), "(market=? AND a=? AND b=? AND line_no=?)"),
+            ] {
+                let sql = select(condition).to_string(SqliteQueryBuilder);
+                assert_eq!(texts(&database, &sql, 1).len(), records.min(8), "{records}");
+                let plan = texts(&database, &format!("EXPLAIN QUERY PLAN {sql}"), 3);
+                let steps: Vec<&String> = plan.iter().filter(|step| step.contains(" t")).collect();
+                assert!(steps.iter().all(|step| step.ends_with(found_by)), "{records}: {steps:?}");
+            }
+        }
+        assert_eq!(texts(&database, &select(is_one_of(&key(), "m", &[])).to_string(SqliteQueryBuilder), 0).len(), 0);
+    }
+
+    #[test]
+    fn pages_of_keys_follow_one_another_in_the_order_of_their_columns() {
+        let database = database();
+        let (mut after, mut found) = (String::new(), Vec::new());
+        loop {
+            let mut query = select(Condition::all().add(Expr::col("market").eq("m")));
+            go_on_after(&mut query, &key(), &after);
+            let sql = query.limit(3).to_string(SqliteQueryBuilder);
+            let page = texts(&database, &sql, 0).into_iter().zip(texts(&database, &sql, 1));
+            let page: Vec<String> = page.map(|(a, b)| format!("[\"{a}\",\"{b}\"]")).collect();
+            let Some(last) = page.last() else { break };
+            last.clone_into(&mut after);
+            found.extend(page);
+        }
+        let mut all = keys(8);
+        all.sort();
+        assert_eq!(found, all);
+    }
 }

@@ -8,12 +8,12 @@ use crate::sink::db::mysql::Connection;
 use crate::sink::db::transaction::{Driver, Transaction, exec_failed};
 use crate::sink::tables::Tables;
 use crate::sink::tables::bulk::{mysql, postgres, sqlite};
-use crate::sink::tables::by_key::{is_one_of, is_record};
+use crate::sink::tables::by_key::is_line_of;
 use crate::transform::table_rows::TableRows;
 use arrow_array::cast::AsArray;
 use arrow_array::{RecordBatch, StringArray};
 use entity::TableShape;
-use sea_orm::sea_query::{Alias, Cond, Expr, ExprTrait, OnConflict, Query};
+use sea_orm::sea_query::{Alias, Expr, OnConflict, Query};
 use sea_orm::sqlx::{AssertSqlSafe, PgConnection};
 use sea_orm::{ConnectionTrait, DbErr, SqlErr, sqlx};
 use std::ops::Range;
@@ -247,16 +247,8 @@ impl Tables {
         removed: &[(String, i64)],
     ) -> Result<(), SyncError> {
         for removed in removed.chunks(REMOVALS_PER_STATEMENT) {
-            let is_line = |(record, line_no): &(String, i64)| {
-                is_record(key, market, record).add(Expr::col("line_no").eq(*line_no))
-            };
-            let records: Vec<String> = removed.iter().map(|(record, _)| record.clone()).collect();
-            let delete = Query::delete()
-                .from_table(Alias::new(table))
-                // The records are repeated, because SQLite looks them up by the key's index, but not the lines.
-                .cond_where(is_one_of(key, market, &records))
-                .cond_where(removed.iter().map(is_line).fold(Cond::any(), Cond::add))
-                .to_owned();
+            let delete =
+                Query::delete().from_table(Alias::new(table)).cond_where(is_line_of(key, market, removed)).to_owned();
             connection.execute(&delete).await?;
         }
         Ok(())
