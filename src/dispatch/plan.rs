@@ -251,7 +251,7 @@ fn columns(layout: &Layout, dataset: &Dataset, shapes: &Shapes) -> Vec<PlannedCo
     let planned = layout.all().filter_map(|column| {
         let table = match column.role {
             Role::Padding | Role::Note | Role::Ignored => return None,
-            Role::Key => &dataset.table,
+            Role::Key(_) => &dataset.table,
             Role::Column(owner) => dataset.table_of(owner),
         };
         let stored = shapes.get(table).and_then(|shape| shape.column(&column.name)).map(|stored| stored.kind);

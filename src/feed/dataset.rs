@@ -5,6 +5,7 @@ use crate::feed::column::{DeclaredColumn, moment_rules};
 use crate::feed::encoding::{Encoding, encodings};
 use crate::feed::layout::{column_name, declared_name, shortened};
 use crate::feed::number_form::{NumberForm, NumberForms, decimal};
+use crate::feed::record_key::KeyColumns;
 use crate::feed::row_format::{delimiter, quote};
 use crate::values::cell::{NullTokens, hex};
 use crate::values::currency::Currencies;
@@ -16,7 +17,7 @@ pub use crate::feed::declaration::{
     ColumnSettings, DatasetSettings, Deletes, DuplicateLines, FeedKind, NewColumns, OnTypeChange, Owner, RepeatedKeys,
 };
 use chrono::NaiveDate;
-use entity::{ColumnShape, IDENTIFIER_CHARS_MAX, Kind, ROW_HASH};
+use entity::{ColumnShape, IDENTIFIER_CHARS_MAX, Kind};
 use regex::Regex;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashSet};
@@ -41,8 +42,8 @@ pub struct Dataset {
     pub kind: FeedKind,
     /// Table with a row per record.
     pub table: String,
-    /// Column that identifies a record within a market; [`ROW_HASH`] where each distinct row is a record.
-    pub key: String,
+    /// Columns that identify a record within a market.
+    pub key: KeyColumns,
     /// The table of lines, if records have lines.
     pub lines: Option<Lines>,
     /// What becomes of records that a newer full export does not mention.
@@ -129,14 +130,11 @@ impl Dataset {
     /// Says which setting is wrong and why.
     pub fn new(name: &str, settings: &DatasetSettings, null_tokens: &Arc<NullTokens>) -> Result<Self, String> {
         let paths = settings.paths.iter().map(|path| pattern(name, "paths", path)).collect::<Result<Vec<_>, _>>()?;
-        let key = match declared_name(&settings.key) {
-            key if key.is_empty() => ROW_HASH.to_owned(),
-            key => key,
-        };
-        if key == ROW_HASH && settings.lines_table.is_some() {
+        let key = KeyColumns::declared(name, &settings.key)?;
+        if key.is_row_hash() && settings.lines_table.is_some() {
             return Err(format!("datasets.{name}.lines_table needs a `key`: lines belong to a record"));
         }
-        if key == ROW_HASH && settings.deletes != Deletes::Keep {
+        if key.is_row_hash() && settings.deletes != Deletes::Keep {
             return Err(format!("datasets.{name}.deletes needs a `key`: a row without one cannot be missed"));
         }
         let table = if settings.table.is_empty() { shortened(&column_name(name), "") } else { settings.table.clone() };
@@ -321,15 +319,16 @@ impl Dataset {
         let stem = captures.name("stem").map_or("", |stem| stem.as_str());
         let stem = if date.is_some() { stem } else { captures.name("whole").map_or(stem, |whole| whole.as_str()) };
         let name = template.name_of(stem);
-        let settings = DatasetSettings { table: name.clone(), key: template.key.clone(), ..template.settings.clone() };
+        let settings =
+            DatasetSettings { table: name.clone(), key: vec![template.key.clone()], ..template.settings.clone() };
         let made = Self { is_made: true, ..Self::new(&name, &settings, &self.null_tokens).ok()? };
         Some((Arc::new(made), Route { market: String::new(), date, corrects: None }))
     }
 
     /// The same with the table and key that were found for it.
     #[must_use]
-    pub fn settled(&self, table: &str, key: &str) -> Self {
-        Self { table: table.to_owned(), key: key.to_owned(), ..self.clone() }
+    pub fn settled(&self, table: &str, key: &KeyColumns) -> Self {
+        Self { table: table.to_owned(), key: key.clone(), ..self.clone() }
     }
 
     /// What a path says, if it is one of this dataset's. Separators are `/`, with one in front.
@@ -353,7 +352,7 @@ impl Dataset {
     /// Whether the settings say which table a column goes to: it is the key, or they name it.
     pub fn declares(&self, column: &str) -> bool {
         let has_owner = || self.column(column).is_some_and(|column| column.owner.is_some());
-        column == self.key || self.shipped.contains_key(column) || has_owner()
+        self.key.contains(column) || self.shipped.contains_key(column) || has_owner()
     }
 
     /// Whether anything tells the header from rows above it.
@@ -363,7 +362,17 @@ impl Dataset {
 
     /// Whether a row of these names, written as the configuration writes them, is the header.
     pub fn is_header(&self, names: &[String]) -> bool {
-        (!self.is_keyless() && names.contains(&self.key)) || self.has_header(names)
+        self.has_key(names) || self.has_header(names)
+    }
+
+    /// Whether every column of the key stands among these names, under any of its own.
+    pub fn has_key(&self, names: &[String]) -> bool {
+        let stands = |name: &String| names.contains(name) || names.contains(&declared_name(name));
+        let is_there = |column: &String| match self.column(column) {
+            Some(declared) => declared.from.iter().any(stands),
+            None => stands(column),
+        };
+        !self.is_keyless() && self.key.names().iter().all(is_there)
     }
 
     /// Whether all of `header_has` stand among these names.
@@ -373,7 +382,7 @@ impl Dataset {
 
     /// Whether each distinct row is a record, for want of a key.
     pub fn is_keyless(&self) -> bool {
-        self.key == ROW_HASH
+        self.key.is_row_hash()
     }
 
     /// Which table a column goes to; `None` for one that is not stored.

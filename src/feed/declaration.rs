@@ -158,8 +158,9 @@ pub struct DatasetSettings {
     pub kind: FeedKind,
     /// Table with a row per record; empty, the dataset's name.
     pub table: String,
-    /// Column that identifies a record within a market; empty, each distinct row is a record.
-    pub key: String,
+    /// Columns that identify a record within a market; none, each distinct row is a record.
+    #[serde(deserialize_with = "one_or_several")]
+    pub key: Vec<String>,
     /// Table with a row per line, if records have lines.
     pub lines_table: Option<String>,
     /// What becomes of exact duplicate rows.

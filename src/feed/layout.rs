@@ -53,8 +53,8 @@ pub type Shapes = BTreeMap<String, TableShape>;
 /// Where a file's column goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// It identifies the record.
-    Key,
+    /// It is this part of what identifies the record.
+    Key(usize),
     /// It is a column of that table.
     Column(Owner),
     /// An unnamed trailing column: padding.
@@ -132,7 +132,7 @@ impl LayoutColumn {
             return None;
         }
         let Some(declared) = self.declared.as_ref().filter(|declared| declared.rewrites()) else { return Some(cell) };
-        let is_identifier = self.role == Role::Key || self.kind == Some(Kind::Identifier);
+        let is_identifier = matches!(self.role, Role::Key(_)) || self.kind == Some(Kind::Identifier);
         let meaning = declared.meaning(if is_identifier { without_excel(visible(cell)) } else { trimmed(cell) });
         (!meaning.is_empty() && !self.null_tokens.matches(meaning)).then_some(meaning)
     }
@@ -310,7 +310,7 @@ impl Layout {
                 && !self.taken.contains(&*folded(&column.name))
         };
         let mut fed: Vec<Arc<DeclaredColumn>> = dataset.columns().filter(is_fed).cloned().collect();
-        fed.sort_by_key(|column| (column.name != dataset.key, column.kind().is_none()));
+        fed.sort_by_key(|column| (!dataset.key.contains(&column.name), column.kind().is_none()));
         fed
     }
 
@@ -343,10 +343,10 @@ impl Layout {
         dataset: &Dataset,
         shapes: &Shapes,
     ) -> LayoutColumn {
-        let role = match dataset.stored_in(&name) {
-            _ if name == dataset.key => Role::Key,
-            Some(owner) => Role::Column(owner),
-            None => Role::Ignored,
+        let role = match (dataset.key.part(&name), dataset.stored_in(&name)) {
+            (Some(part), _) => Role::Key(part),
+            (None, Some(owner)) => Role::Column(owner),
+            (None, None) => Role::Ignored,
         };
         let declared = dataset.column(&name).cloned();
         let mut column = LayoutColumn {
@@ -409,9 +409,15 @@ impl Layout {
         own.or_else(|| self.all().position(|column| column.name == name).map(|index| self.source(index)))
     }
 
-    /// Index of the column that identifies the record.
-    pub fn key(&self) -> Option<usize> {
-        self.columns.iter().position(|column| column.role == Role::Key)
+    /// Indexes of the columns that identify the record, in the order of the key; without those that the file lacks.
+    pub fn key(&self) -> Vec<usize> {
+        let part = |(index, column): (usize, &LayoutColumn)| match column.role {
+            Role::Key(part) => Some((part, index)),
+            _ => None,
+        };
+        let mut parts: Vec<(usize, usize)> = self.columns.iter().enumerate().filter_map(part).collect();
+        parts.sort_unstable();
+        parts.into_iter().map(|(_, index)| index).collect()
     }
 
     /// Number of columns that are not padding.
@@ -498,7 +504,7 @@ impl Layout {
 
 /// The table that a column of that name goes to.
 fn shape_for<'s>(name: &str, dataset: &Dataset, shapes: &'s Shapes) -> Option<&'s TableShape> {
-    let table = if name == dataset.key { &dataset.table } else { dataset.table_of(dataset.owner(name)) };
+    let table = if dataset.key.contains(name) { &dataset.table } else { dataset.table_of(dataset.owner(name)) };
     shapes.get(table)
 }
 
@@ -537,9 +543,9 @@ fn folded(name: &str) -> Cow<'_, str> {
 
 /// The key of the table that an owner's columns of a dataset go to.
 pub fn key_of(dataset: &Dataset, owner: Owner) -> Vec<String> {
-    let of_record = ["market", &dataset.key];
+    let of_record = dataset.key.names().iter().map(String::as_str);
     let line_no = (owner == Owner::Line && dataset.lines.is_some()).then_some("line_no");
-    of_record.into_iter().chain(line_no).map(str::to_owned).collect()
+    ["market"].into_iter().chain(of_record).chain(line_no).map(str::to_owned).collect()
 }
 
 /// The tables that a dataset writes to and nobody made so far.

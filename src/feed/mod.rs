@@ -9,6 +9,7 @@ pub mod encoding;
 pub mod inference;
 pub mod layout;
 pub mod number_form;
+pub mod record_key;
 pub mod row_format;
 pub mod rules;
 pub mod stamp;

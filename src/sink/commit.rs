@@ -14,11 +14,12 @@ use crate::sink::db::write::WriteTransaction;
 use crate::sink::ledger::Ledger;
 use crate::sink::ledger::attempts::Attempts;
 use crate::sink::ledger::rejects::Corrected;
+use crate::sink::tables::by_key::is_one_of;
 use crate::sink::tables::upsert::{Rows, statements};
 use crate::sink::tables::{KindsStay, Tables};
 use crate::transform::table_rows::TableRows;
 use entity::{files, rejects};
-use sea_orm::sea_query::{Alias, Expr, ExprTrait, Query};
+use sea_orm::sea_query::{Alias, Expr, Query};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 
 /// Rejects that one statement inserts.
@@ -176,8 +177,7 @@ impl Tables {
             let update = Query::update()
                 .table(Alias::new(&chunk.dataset.table))
                 .value("_file_id", chunk.file_id)
-                .and_where(Expr::col("market").eq(&chunk.market))
-                .and_where(Expr::col(Alias::new(&chunk.dataset.key)).is_in(keys))
+                .cond_where(is_one_of(&chunk.dataset.key, &chunk.market, keys))
                 .to_owned();
             connection.execute(&update).await?;
         }

@@ -8,12 +8,13 @@ use crate::feed::layout::{SchemaChange, Shapes};
 use crate::feed::version::Version;
 use crate::sink::Sink;
 use crate::sink::commit::{ChunkWrite, KEYS_PER_STATEMENT};
-use crate::sink::db::texts;
 use crate::sink::ledger::files::{FileRecord, FileState};
 use crate::sink::ledger::generations::new_generation;
+use crate::sink::tables::by_key::{go_on_after, is_one_of, keys_in};
+use crate::sink::tables::known::select;
 use crate::sink::tables::{DELETED_AT, Tables};
 use entity::{ColumnShape, Kind, files};
-use sea_orm::sea_query::{Alias, Expr, ExprTrait, Order, Query, SelectStatement, UpdateStatement};
+use sea_orm::sea_query::{Alias, Expr, ExprTrait, Query, SelectStatement, UpdateStatement};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, Value};
 use std::collections::HashSet;
 
@@ -49,14 +50,12 @@ impl Tables {
         if !others.is_empty() {
             query.and_where(Expr::col("_file_id").not_in_subquery(files_of(others, market)));
         }
-        query
-            .and_where(Expr::col(Alias::new(&dataset.key)).gt(after))
-            .order_by(Alias::new(&dataset.key), Order::Asc)
-            .limit(KEYS_PER_PAGE as u64);
+        go_on_after(&mut query, &dataset.key, after);
+        query.limit(KEYS_PER_PAGE as u64);
         if dataset.deletes == Deletes::Mark && self.has_marks(dataset) {
             query.and_where(Expr::col(DELETED_AT).is_null());
         }
-        Ok(texts(&self.db.connection, &query).await?)
+        Ok(keys_in(&self.db.connection, &query, &dataset.key).await?)
     }
 
     /// The next keys, after a key and in order, of a market's records that other datasets wrote
@@ -73,12 +72,9 @@ impl Tables {
         after: &str,
     ) -> Result<Vec<String>, SyncError> {
         let mut query = keys_of(dataset, market);
-        query
-            .and_where(Expr::col("_file_id").in_subquery(files_of(others, market)))
-            .and_where(Expr::col(Alias::new(&dataset.key)).gt(after))
-            .order_by(Alias::new(&dataset.key), Order::Asc)
-            .limit(KEYS_PER_PAGE as u64);
-        Ok(texts(&self.db.connection, &query).await?)
+        query.and_where(Expr::col("_file_id").in_subquery(files_of(others, market))).limit(KEYS_PER_PAGE as u64);
+        go_on_after(&mut query, &dataset.key, after);
+        Ok(keys_in(&self.db.connection, &query, &dataset.key).await?)
     }
 
     /// Which of these records are marked as deleted.
@@ -97,11 +93,9 @@ impl Tables {
             return Ok(marked);
         }
         for keys in keys.chunks(KEYS_PER_STATEMENT) {
-            let mut query = keys_of(dataset, market);
-            query
-                .and_where(Expr::col(Alias::new(&dataset.key)).is_in(keys))
-                .and_where(Expr::col(DELETED_AT).is_not_null());
-            marked.extend(texts(&self.db.connection, &query).await?);
+            let mut query = select(&dataset.table, &dataset.key, market, keys, &[]);
+            query.and_where(Expr::col(DELETED_AT).is_not_null());
+            marked.extend(keys_in(&self.db.connection, &query, &dataset.key).await?);
         }
         Ok(marked)
     }
@@ -122,8 +116,7 @@ impl Tables {
         for table in lines.into_iter().chain([&dataset.table]) {
             let delete = Query::delete()
                 .from_table(Alias::new(table))
-                .and_where(Expr::col("market").eq(market))
-                .and_where(Expr::col(Alias::new(&dataset.key)).is_in(keys))
+                .cond_where(is_one_of(&dataset.key, market, keys))
                 .to_owned();
             removed += connection.execute(&delete).await?.rows_affected();
         }
@@ -266,7 +259,8 @@ impl Sink {
 
 fn keys_of(dataset: &Dataset, market: &str) -> SelectStatement {
     let mut query = Query::select();
-    query.column(Alias::new(&dataset.key)).from(Alias::new(&dataset.table)).and_where(Expr::col("market").eq(market));
+    query.columns(dataset.key.names().iter().map(Alias::new));
+    query.from(Alias::new(&dataset.table)).and_where(Expr::col("market").eq(market));
     query
 }
 
@@ -286,7 +280,6 @@ fn marking(dataset: &Dataset, market: &str, keys: &[String], deleted_at: Value) 
     Query::update()
         .table(Alias::new(&dataset.table))
         .value(DELETED_AT, Expr::value(deleted_at))
-        .and_where(Expr::col("market").eq(market))
-        .and_where(Expr::col(Alias::new(&dataset.key)).is_in(keys))
+        .cond_where(is_one_of(&dataset.key, market, keys))
         .to_owned()
 }

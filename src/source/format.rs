@@ -175,7 +175,7 @@ impl Evidence {
         }
         let is_table = named > 1 && (rows == 0 || fitting > 0);
         let evidence = Self {
-            has_key: names.contains(&dataset.key),
+            has_key: dataset.has_key(&names),
             declared: names.iter().filter(|name| dataset.declares(name)).count(),
             quoted_names,
             fitting: if is_table { f64::from(fitting) / f64::from(rows.max(1)) } else { 0.0 },

@@ -306,8 +306,7 @@ pub(crate) fn rows_at<'a>(
             if start == 0 {
                 read_header(&mut window, dialect, dataset)?;
             }
-            let key = layout.key();
-            let mut rows = CsvRows::new(window, dialect, layout, dataset, key, limits.field_bytes_max, first);
+            let mut rows = CsvRows::new(window, dialect, layout, dataset, limits.field_bytes_max, first);
             while rows.number() < number && rows.next_row()?.is_some() {}
             Rows::Csv(rows)
         }

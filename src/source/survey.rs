@@ -222,11 +222,11 @@ fn look(
             if let Some(found) = found {
                 found.apply(&mut layout);
             }
-            let key = check_layout(&layout, dataset, limits)?;
+            check_layout(&layout, dataset, limits)?;
             // Where a row takes values from those above, its own bytes do not say what it is.
             let place = place.filter(|_| dataset.fill_down.is_empty());
             let known = place.and_then(|place| place.load(dataset, shapes, &header, format.rows));
-            let rows = CsvRows::new(window, dialect, &layout, dataset, key, limits.field_bytes_max, 0);
+            let rows = CsvRows::new(window, dialect, &layout, dataset, limits.field_bytes_max, 0);
             let rows = match found {
                 None => rows.observing(),
                 Some(Found { asks_odd_rows: true, .. }) => rows.observing_odd_rows(),
@@ -296,7 +296,7 @@ fn csv_rows<'a>(
 ) -> Result<CsvRows<'a>, SyncError> {
     let mut window = Window::at(content, 0)?;
     read_header(&mut window, dialect, dataset)?;
-    Ok(CsvRows::new(window, dialect, layout, dataset, layout.key(), limits.field_bytes_max, 0))
+    Ok(CsvRows::new(window, dialect, layout, dataset, limits.field_bytes_max, 0))
 }
 
 /// How the file's numbers are read, and what its columns hold.
@@ -323,21 +323,15 @@ fn check_columns(columns: usize, limits: &Limits) -> Result<(), SyncError> {
     Ok(())
 }
 
-/// The column of the key, where the dataset has one.
-fn check_layout(layout: &Layout, dataset: &Dataset, limits: &Limits) -> Result<Option<usize>, SyncError> {
+/// Whether it has every column of the key, where the dataset has one.
+fn check_layout(layout: &Layout, dataset: &Dataset, limits: &Limits) -> Result<(), SyncError> {
     check_columns(layout.columns.len(), limits)?;
-    if dataset.is_keyless() {
-        return Ok(None);
-    }
-    layout.key().map(Some).ok_or_else(|| {
-        let names: Vec<&str> = layout.columns.iter().map(|column| column.raw_name.as_str()).take(10).collect();
-        SyncError::damaged(format!(
-            "no column is `{}`, the key of {}; the columns are {}",
-            dataset.key,
-            dataset.name,
-            names.join(", ")
-        ))
-    })
+    let own: Vec<String> = layout.columns.iter().map(|column| column.name.clone()).collect();
+    let Some(lacking) = dataset.key.lacking_in(&own).filter(|_| !dataset.is_keyless()) else { return Ok(()) };
+    let is = if dataset.key.names().len() > 1 { "part of the key" } else { "the key" };
+    let names: Vec<&str> = layout.columns.iter().map(|column| column.raw_name.as_str()).take(10).collect();
+    let (dataset, names) = (&dataset.name, names.join(", "));
+    Err(SyncError::damaged(format!("no column is `{lacking}`, {is} of {dataset}; the columns are {names}")))
 }
 
 /// Adds up the rows of some records, wherever they stand.

@@ -25,6 +25,7 @@ use crate::sync::archive::archived;
 use crate::sync::look::Surveyed;
 use crate::sync::session::{Session, blocking};
 use entity::Kind;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -237,15 +238,16 @@ fn joined_rows(
         by_key.entry(row.key.clone()).or_default().insert(row.number, cells);
     }
     let by_key = by_key.into_iter().map(|(key, rows)| {
-        let rows = rows.into_iter().map(|(number, cells)| joined_row(number, &key, &cells, layout, dialect)).collect();
-        (key, rows)
+        let parts = dataset.key.split(&key);
+        let rows = rows.into_iter().map(|(number, cells)| joined_row(number, &parts, &cells, layout, dialect));
+        (key.clone(), rows.collect())
     });
     JoinedRows { by_key: by_key.collect(), columns_added: layout.columns.len() - own_columns, number_column }
 }
 
 fn joined_row(
     number: u64,
-    key: &str,
+    parts: &[Cow<'_, str>],
     cells: &BTreeMap<String, String>,
     layout: &Layout,
     dialect: Dialect,
@@ -256,7 +258,7 @@ fn joined_row(
             row.bytes.push(dialect.delimiter);
         }
         let text = match column.role {
-            Role::Key => Some(key),
+            Role::Key(part) => Some(&*parts[part]),
             Role::Column(_) => cells.get(&column.name).map(String::as_str),
             Role::Padding | Role::Note | Role::Ignored => Some(""),
         };

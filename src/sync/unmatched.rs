@@ -4,6 +4,7 @@
 use crate::config::Limits;
 use crate::error::SyncError;
 use crate::feed::dataset::Dataset;
+use crate::feed::record_key::KeyColumns;
 use crate::feed::stamp::Stamp;
 use crate::process::clock::now_ms;
 use crate::process::turns::Turn;
@@ -15,7 +16,6 @@ use crate::source::text::read_text;
 use crate::sync::report::{FileReport, Outcome, report};
 use crate::sync::session::{Session, blocking};
 use crate::sync::take::{hash_in_turn, new_file, note_stamp};
-use entity::ROW_HASH;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -60,10 +60,10 @@ pub async fn settle_dataset(
         return Ok(Arc::clone(dataset));
     }
     if let Some((table, key)) = session.sink.tables.made_table(dataset).await? {
-        return Ok(Arc::new(dataset.settled(&table, &key)));
+        return Ok(Arc::new(dataset.settled(&table, &KeyColumns::one(&key))));
     }
     let config = Arc::clone(&session.config);
-    let keyless = Arc::new(dataset.settled(&dataset.table, ROW_HASH));
+    let keyless = Arc::new(dataset.settled(&dataset.table, &KeyColumns::row_hash()));
     let of_file = Arc::clone(&keyless);
     // Hashing also detects the encoding.
     let (content, _) = hash_in_turn(session, turn, source_file).await?;
@@ -72,7 +72,7 @@ pub async fn settle_dataset(
         first_columns(&text, &of_file, &config.limits)
     });
     let has_key = match columns.await {
-        Ok(columns) => columns.contains(&dataset.key),
+        Ok(columns) => dataset.key.lacking_in(&columns).is_none(),
         // A damaged file is reported when the survey reads all of it.
         Err(SyncError::Damaged { .. }) => false,
         Err(error) => return Err(error),

@@ -62,7 +62,7 @@ pub fn clean(batch: &RecordBatch, layout: &Layout) -> Cleaned {
                 let values = cleaner.clean(values.as_string::<i32>());
                 (Some(values), cleaner.rescued)
             }
-            Role::Key | Role::Padding | Role::Note | Role::Ignored => (None, Vec::new()),
+            Role::Key(_) | Role::Padding | Role::Note | Role::Ignored => (None, Vec::new()),
         })
         .collect();
     let (columns, rescued): (Vec<_>, Vec<_>) = cleaned.into_iter().unzip();

@@ -5,11 +5,13 @@
 use crate::chunk::{Chunk, CorrectedRow, Entry, Position, Reject, Skip};
 use crate::feed::dataset::{Dataset, DuplicateLines, Owner, RepeatedKeys};
 use crate::feed::layout::{Layout, Role};
+use crate::feed::record_key::split;
 use crate::transform::clean::Cleaned;
 use crate::transform::row_hash::hash_rows;
 use crate::transform::table_rows::TableRows;
 use crate::values::canonical::Values;
 use crate::values::cell::hex;
+use arrow_array::builder::StringBuilder;
 use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch, StringArray, UInt32Array};
 use arrow_row::{RowConverter, SortField};
 use arrow_select::take::{take, take_record_batch};
@@ -298,9 +300,9 @@ impl<'a> TableBuilder<'a> {
     fn new(source: &Source<'a>, keys: &[&str]) -> Self {
         let markets = StringArray::from_iter_values(std::iter::repeat_n(source.market, keys.len()));
         let mut columns: Vec<(String, ArrayRef)> = vec![("market".to_owned(), Arc::new(markets))];
-        if let Some(key) = source.layout.key() {
-            let key_name = source.layout.columns[key].name.clone();
-            columns.push((key_name, Arc::new(StringArray::from_iter_values(keys))));
+        let key = source.layout.key();
+        for (&column, parts) in key.iter().zip(key_parts(keys, key.len())) {
+            columns.push((source.layout.columns[column].name.clone(), Arc::new(parts)));
         }
         Self { layout: source.layout, columns, absent: Vec::new() }
     }
@@ -322,6 +324,21 @@ impl<'a> TableBuilder<'a> {
         self.absent.sort_unstable();
         TableRows { hashes: hash_rows(&batch), batch, record, absent: self.absent, encoded: None }
     }
+}
+
+/// The keys' parts, by column.
+fn key_parts(keys: &[&str], columns: usize) -> Vec<StringArray> {
+    if columns < 2 {
+        return vec![StringArray::from_iter_values(keys); columns];
+    }
+    let mut parts: Vec<StringBuilder> = (0..columns).map(|_| StringBuilder::new()).collect();
+    // The lines of a record stand together.
+    for lines in keys.chunk_by(|one, other| one == other) {
+        for (part, column) in split(lines[0], columns).iter().zip(&mut parts) {
+            lines.iter().for_each(|_| column.append_value(part));
+        }
+    }
+    parts.iter_mut().map(StringBuilder::finish).collect()
 }
 
 fn indices(rows: impl Iterator<Item = usize>) -> UInt32Array {

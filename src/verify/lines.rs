@@ -7,7 +7,7 @@ use crate::feed::layout::Shapes;
 use crate::sink::Sink;
 use crate::verify::{Check, Difference};
 use futures_util::TryStreamExt;
-use sea_orm::{ConnectionTrait, DatabaseTransaction, Statement, StreamTrait};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, QueryResult, Statement, StreamTrait};
 
 impl Sink {
     /// `None` if the tables do not exist yet.
@@ -23,22 +23,30 @@ impl Sink {
         }
         let mut check = Check::of(&lines.table, "lines of records");
         let quote = |name: &str| self.db.dialect.quote(name);
-        let (records, lines, key) = (quote(&dataset.table), quote(&lines.table), quote(&dataset.key));
+        let (records, lines) = (quote(&dataset.table), quote(&lines.table));
+        let key = || ["market"].into_iter().chain(dataset.key.names().iter().map(String::as_str)).map(quote);
+        let key_of = |alias: &str| key().map(|column| format!("{alias}.{column}")).collect::<Vec<_>>().join(", ");
+        let is_same = key().map(|column| format!("l.{column} = r.{column}")).collect::<Vec<_>>().join(" AND ");
+        let (record_key, line_key, parts) = (key_of("r"), key_of("l"), key().count());
+        let key_text = |row: &QueryResult| -> Result<String, DbErr> {
+            let texts: Vec<String> = (0..parts).map(|part| row.try_get_by_index(part)).collect::<Result<_, _>>()?;
+            Ok(texts.join(", "))
+        };
         let statement = |sql: String| Statement::from_string(self.db.dialect.backend(), sql);
         let count = snapshot.query_one_raw(statement(format!("SELECT COUNT(*) FROM {records}"))).await?;
         check.checked = count.map_or(Ok(0), |row| row.try_get_by_index::<i64>(0))?.unsigned_abs();
 
         let counted = format!(
-            "SELECT r.market, r.{key}, MAX(r.line_count), COUNT(l.line_no), MIN(l.line_no), MAX(l.line_no) \
-             FROM {records} r LEFT JOIN {lines} l ON l.market = r.market AND l.{key} = r.{key} \
-             GROUP BY r.market, r.{key} \
+            "SELECT {record_key}, MAX(r.line_count), COUNT(l.line_no), MIN(l.line_no), MAX(l.line_no) \
+             FROM {records} r LEFT JOIN {lines} l ON {is_same} \
+             GROUP BY {record_key} \
              HAVING MAX(r.line_count) IS NULL OR MAX(r.line_count) <> COUNT(l.line_no) \
              OR MIN(l.line_no) <> 1 OR MAX(l.line_no) <> COUNT(l.line_no)"
         );
         let mut rows = snapshot.stream_raw(statement(counted)).await?;
         while let Some(row) = rows.try_next().await? {
-            let key = format!("{}, {}", row.try_get_by_index::<String>(0)?, row.try_get_by_index::<String>(1)?);
-            let (stored, lines): (Option<i64>, i64) = (row.try_get_by_index(2)?, row.try_get_by_index(3)?);
+            let key = key_text(&row)?;
+            let (stored, lines): (Option<i64>, i64) = (row.try_get_by_index(parts)?, row.try_get_by_index(parts + 1)?);
             if stored != Some(lines) {
                 check.differ(Difference {
                     kind: "line count",
@@ -48,7 +56,7 @@ impl Sink {
                     expected: Some(lines.to_string()),
                 });
             }
-            let ends: (Option<i64>, Option<i64>) = (row.try_get_by_index(4)?, row.try_get_by_index(5)?);
+            let ends: (Option<i64>, Option<i64>) = (row.try_get_by_index(parts + 2)?, row.try_get_by_index(parts + 3)?);
             if let (Some(first), Some(last)) = ends
                 && (first, last) != (1, lines)
             {
@@ -64,17 +72,16 @@ impl Sink {
         drop(rows);
 
         let astray = format!(
-            "SELECT l.market, l.{key}, COUNT(*) FROM {lines} l \
-             WHERE NOT EXISTS (SELECT 1 FROM {records} r WHERE r.market = l.market AND r.{key} = l.{key}) \
-             GROUP BY l.market, l.{key}"
+            "SELECT {line_key}, COUNT(*) FROM {lines} l \
+             WHERE NOT EXISTS (SELECT 1 FROM {records} r WHERE {is_same}) GROUP BY {line_key}"
         );
         let mut rows = snapshot.stream_raw(statement(astray)).await?;
         while let Some(row) = rows.try_next().await? {
             check.differ(Difference {
                 kind: "lines without a record",
-                key: format!("{}, {}", row.try_get_by_index::<String>(0)?, row.try_get_by_index::<String>(1)?),
+                key: key_text(&row)?,
                 column: None,
-                stored: Some(format!("{} lines", row.try_get_by_index::<i64>(2)?)),
+                stored: Some(format!("{} lines", row.try_get_by_index::<i64>(parts)?)),
                 expected: Some(format!("a row of {}", dataset.table)),
             });
         }

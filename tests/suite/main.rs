@@ -44,6 +44,7 @@ mod blind_spots;
 mod bulk;
 mod caps;
 mod commands;
+mod composite_keys;
 mod compression;
 mod crash;
 mod daemon;

@@ -89,7 +89,8 @@ impl Ledger {
         let mut insert = insert_of_changes();
         insert.values_panic([
             shape.name.as_str().into(),
-            dataset.key.as_str().into(),
+            // Three of the longest names just fit into an identifier.
+            dataset.key.names().join(",").into(),
             CREATE_TABLE.into(),
             dataset.name.as_str().into(),
             shape.key.join(", ").into(),

@@ -17,6 +17,7 @@ pub mod views;
 
 use crate::error::SyncError;
 use crate::feed::dataset::Dataset;
+use crate::feed::record_key::{KeyColumns, join};
 use crate::sink::db::Db;
 use crate::sink::db::dialect::Dialect;
 use crate::sink::ledger::Ledger;
@@ -133,8 +134,12 @@ impl Marts {
                 self.db.execute_sql(&self.db.connection, sql, query.binds).await?;
             }
         }
-        for query in mart.touched_by.values() {
-            let touched = render(&mart.file, query, self.db.dialect, &self.tables.shapes(), &scopes[1])?;
+        let shapes = self.tables.shapes();
+        for (table, query) in &mart.touched_by {
+            let key = shapes.get(table).map_or_else(|| KeyColumns::one(""), KeyColumns::of_table);
+            let record = join(key.names().iter().map(|_| Ok::<_, SyncError>(String::new())))?;
+            let scope = Scope::Records(String::new(), key, vec![record]);
+            let touched = render(&mart.file, query, self.db.dialect, &shapes, &scope)?;
             self.db.execute_sql(&self.db.connection, format!("EXPLAIN {}", touched.sql), touched.binds).await?;
         }
         Ok(())
@@ -279,7 +284,7 @@ impl Marts {
                 continue;
             }
             for keys in keys.chunks(RECORDS_PER_QUERY) {
-                let scope = Scope::Keys(market.to_owned(), keys.to_vec());
+                let scope = Scope::Records(market.to_owned(), dataset.key.clone(), keys.to_vec());
                 let groups = render(&mart.file, query, self.db.dialect, &self.tables.shapes(), &scope)?;
                 // Placeholders are numbered in sequence, so these values come after the query's.
                 let (mart_at, market_at) = (groups.binds.len() + 1, groups.binds.len() + 2);

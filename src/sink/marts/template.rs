@@ -3,10 +3,11 @@
 
 use crate::error::SyncError;
 use crate::feed::layout::{Shapes, shortened};
+use crate::feed::record_key::KeyColumns;
 use crate::sink::db::dialect::Dialect;
 use entity::TableShape;
 use minijinja::value::Rest;
-use minijinja::{Environment, State, UndefinedBehavior};
+use minijinja::{Environment, Error, ErrorKind, State, UndefinedBehavior};
 use sea_orm::Value;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,8 +19,10 @@ pub enum Scope {
     View,
     /// Every group of a market.
     Market(String),
-    /// These groups or records of a market.
+    /// These groups of a market.
     Keys(String, Vec<String>),
+    /// These records of a market.
+    Records(String, KeyColumns, Vec<String>),
 }
 
 /// A query and its bound values.
@@ -100,12 +103,35 @@ impl Binds {
         texts.iter().map(|text| self.bind(text)).collect::<Vec<_>>().join(", ")
     }
 
+    /// A condition for the market, and for the records if there are any. The query must name every column of their key.
+    fn records(&self, scope: &Scope, market_column: &str, key_columns: &[String]) -> Result<String, Error> {
+        match (scope, key_columns) {
+            (Scope::Records(_, key, _), columns) if columns.len() != key.names().len() => {
+                let said = format!("the key of these records has {} columns ({key})", key.names().len());
+                Err(Error::new(ErrorKind::InvalidOperation, said))
+            }
+            (Scope::Records(market, key, records), [_, _, ..]) => {
+                let is_record = |record: &String| {
+                    let parts = key.split(record);
+                    let parts = key_columns.iter().zip(&parts).map(|(column, part)| (column.as_str(), &**part));
+                    let parts = [(market_column, market.as_str())].into_iter().chain(parts);
+                    let parts: Vec<String> =
+                        parts.map(|(column, part)| format!("{column} = {}", self.bind(part))).collect();
+                    format!("({})", parts.join(" AND "))
+                };
+                Ok(format!("({})", records.iter().map(is_record).collect::<Vec<_>>().join(" OR ")))
+            }
+            (scope, [key_column]) => Ok(self.keyed(scope, market_column, key_column)),
+            (_, _) => Err(Error::new(ErrorKind::InvalidOperation, "groups are told by one column beside the market")),
+        }
+    }
+
     /// A condition for the market, and for the keys if there are any.
     fn keyed(&self, scope: &Scope, market_column: &str, key_column: &str) -> String {
         match scope {
             Scope::View => "1 = 1".to_owned(),
             Scope::Market(market) => format!("{market_column} = {}", self.bind(market)),
-            Scope::Keys(market, keys) => {
+            Scope::Keys(market, keys) | Scope::Records(market, _, keys) => {
                 format!("{market_column} = {} AND {key_column} IN ({})", self.bind(market), self.list(keys))
             }
         }
@@ -164,7 +190,7 @@ impl Scope {
 fn add_scope_functions(environment: &mut Environment<'_>, binds: &Binds, scope: &Scope) {
     for name in ["touched", "records"] {
         let (binds, scope) = (binds.clone(), scope.clone());
-        environment.add_function(name, move |market: &str, key: &str| binds.keyed(&scope, market, key));
+        environment.add_function(name, move |market: &str, key: Rest<String>| binds.records(&scope, market, &key));
     }
     let (of_nulls, scope_of_nulls) = (binds.clone(), scope.clone());
     environment.add_function("touched_or_null", move |market: &str, key: &str| {

@@ -3,9 +3,11 @@
 
 use crate::error::SyncError;
 use crate::feed::dataset::{Dataset, Owner};
+use crate::feed::record_key::{KeyColumns, join};
 use crate::sink::db::dialect::Dialect;
 use crate::sink::db::transaction::not_acquired;
 use crate::sink::tables::bulk::sqlite::HashQueries;
+use crate::sink::tables::by_key::{is_one_of, key_at};
 use crate::sink::tables::{DELETED_AT, Tables};
 use crate::transform::clean::arrow_type;
 use crate::transform::diff::Known;
@@ -25,6 +27,7 @@ use rust_decimal::Decimal;
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, Query, SelectStatement};
 use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::convert::Infallible;
 use std::sync::Arc;
 
 /// Keys in one query: enough that round trips do not matter, and few enough for every planner.
@@ -78,13 +81,14 @@ impl Tables {
             return crate::sink::tables::bulk::sqlite::stored_hashes(&mut connection, &queries, market, keys).await;
         }
         let records: HashMap<&str, usize> = keys.iter().map(String::as_str).zip(0..).collect();
+        let parts = dataset.key.names().len();
         let mut known = Known::nothing(keys.len());
         for keys in keys.chunks(KEYS_PER_QUERY) {
-            let query = select(&dataset.table, &dataset.key, market, keys, &[&dataset.key, "_row_hash", "_file_id"]);
+            let query = select(&dataset.table, &dataset.key, market, keys, &["_row_hash", "_file_id"]);
             for row in self.db.connection.query_all(&query).await? {
-                let key: String = row.try_get_by_index(0)?;
+                let key = key_at(&row, 0, &dataset.key)?;
                 let Some(&record) = records.get(key.as_str()) else { continue };
-                known.add_record(record, hash_at(&row, 1)?, row.try_get_by_index(2)?);
+                known.add_record(record, hash_at(&row, parts)?, row.try_get_by_index(parts + 1)?);
             }
         }
         let Some(lines) = &dataset.lines else { return Ok(known) };
@@ -92,12 +96,13 @@ impl Tables {
         let stored: Vec<usize> = known.stored().collect();
         for stored in stored.chunks(KEYS_PER_QUERY) {
             let keys: Vec<String> = stored.iter().map(|&record| keys[record].clone()).collect();
-            let query = select(&lines.table, &dataset.key, market, &keys, &[&dataset.key, "line_no", "_row_hash"]);
+            let query = select(&lines.table, &dataset.key, market, &keys, &["line_no", "_row_hash"]);
             let mut of_records: HashMap<usize, Vec<(i64, RowHash)>> = HashMap::new();
             for row in self.db.connection.query_all(&query).await? {
-                let key: String = row.try_get_by_index(0)?;
+                let key = key_at(&row, 0, &dataset.key)?;
                 let Some(&record) = records.get(key.as_str()) else { continue };
-                of_records.entry(record).or_default().push((row.try_get_by_index(1)?, hash_at(&row, 2)?));
+                let line = (row.try_get_by_index(parts)?, hash_at(&row, parts + 1)?);
+                of_records.entry(record).or_default().push(line);
             }
             of_records.into_iter().for_each(|(record, lines)| known.add_lines(record, lines));
         }
@@ -124,11 +129,13 @@ impl Tables {
     }
 
     fn hash_queries(&self, dataset: &Dataset) -> HashQueries {
-        let key = self.db.dialect.quote(&dataset.key);
-        let query = |columns: &str, table: &str| {
-            format!("SELECT {columns} FROM {} WHERE market = ? AND {key} = ?", self.db.dialect.quote(table))
-        };
+        let quote = |name: &str| self.db.dialect.quote(name);
+        let is_record: String =
+            dataset.key.names().iter().map(|column| format!(" AND {} = ?", quote(column))).collect();
+        let query =
+            |columns: &str, table: &str| format!("SELECT {columns} FROM {} WHERE market = ?{is_record}", quote(table));
         HashQueries {
+            key: dataset.key.clone(),
             records: query("_row_hash, _file_id", &dataset.table),
             lines: dataset.lines.as_ref().map(|lines| query("line_no, _row_hash", &lines.table)),
         }
@@ -156,7 +163,8 @@ impl Tables {
             return Ok(taken);
         }
         absent.add_rescued(&taken);
-        let keys: Vec<RowKey> = (0..taken.batch.num_rows()).map(|row| row_key(&taken.batch, row)).collect();
+        let row_key = |row: usize| row_key(&taken.batch, row, dataset.key.names().len());
+        let keys: Vec<RowKey> = (0..taken.batch.num_rows()).map(row_key).collect();
         let stored = self.stored_rows(&taken.batch, &keys, &absent, dataset, shape).await?;
         let batch = absent.fill(&taken.batch, &keys, &stored, shape, self.db.dialect)?;
         let hashes = hash_rows(&batch);
@@ -185,30 +193,33 @@ impl Tables {
     ) -> Result<HashMap<RowKey, QueryResult>, SyncError> {
         let market = batch.column(0).as_string::<i32>().value(0).to_owned();
         let has_lines = shape.column("line_no").is_some();
-        let line_no = if has_lines { "line_no" } else { &dataset.key };
-        let columns: Vec<&str> =
-            [&dataset.key, line_no].into_iter().chain(absent.by_column.keys().map(String::as_str)).collect();
+        let line_no = has_lines.then_some("line_no");
+        let columns: Vec<&str> = line_no.into_iter().chain(absent.by_column.keys().map(String::as_str)).collect();
         let records: Vec<String> =
             keys.iter().map(|(key, _)| key.clone()).collect::<BTreeSet<_>>().into_iter().collect();
         let mut stored = HashMap::new();
         for records in records.chunks(KEYS_PER_QUERY) {
             let query = select(&shape.name, &dataset.key, &market, records, &columns);
             for row in self.db.connection.query_all(&query).await? {
-                let line_no = if has_lines { Some(row.try_get_by_index(1)?) } else { None };
-                stored.insert((row.try_get_by_index(0)?, line_no), row);
+                let line_no = if has_lines { Some(row.try_get_by_index(dataset.key.names().len())?) } else { None };
+                stored.insert((key_at(&row, 0, &dataset.key)?, line_no), row);
             }
         }
         Ok(stored)
     }
 }
 
-pub(crate) fn select(table: &str, key: &str, market: &str, keys: &[String], columns: &[&str]) -> SelectStatement {
+/// The rows of some records of a market: their keys' columns, and these ones behind them.
+pub(crate) fn select(
+    table: &str,
+    key: &KeyColumns,
+    market: &str,
+    keys: &[String],
+    columns: &[&str],
+) -> SelectStatement {
     let mut query = Query::select();
-    query.from(Alias::new(table));
-    columns.iter().for_each(|&column| {
-        query.column(Alias::new(column));
-    });
-    query.and_where(Expr::col("market").eq(market)).and_where(Expr::col(Alias::new(key)).is_in(keys));
+    query.from(Alias::new(table)).cond_where(is_one_of(key, market, keys));
+    query.columns(key.names().iter().map(String::as_str).chain(columns.iter().copied()).map(Alias::new));
     query
 }
 
@@ -228,11 +239,14 @@ fn hash_at(row: &QueryResult, index: usize) -> Result<RowHash, DbErr> {
     Ok(RowHash::try_from(bytes).unwrap_or_default())
 }
 
-fn row_key(batch: &RecordBatch, row: usize) -> RowKey {
+/// Behind the market stand so many columns of the record's key.
+fn row_key(batch: &RecordBatch, row: usize, parts: usize) -> RowKey {
     let line_no = batch
         .column_by_name("line_no")
         .map(|numbers| numbers.as_primitive::<arrow_array::types::Int64Type>().value(row));
-    (batch.column(1).as_string::<i32>().value(row).to_owned(), line_no)
+    let part = |column: usize| Ok(batch.column(column).as_string::<i32>().value(row).to_owned());
+    let Ok(key) = join::<Infallible>((1..=parts).map(part));
+    (key, line_no)
 }
 
 /// The rows that lack a column, by column.

@@ -1,6 +1,7 @@
 //! Tables: the market tables, with their columns, indexes and rows.
 
 pub mod bulk;
+pub(crate) mod by_key;
 pub mod indexes;
 pub mod known;
 pub mod stored_lines;

@@ -4,6 +4,7 @@
 use crate::error::SyncError;
 use crate::feed::dataset::Dataset;
 use crate::sink::tables::Tables;
+use crate::sink::tables::by_key::key_at;
 use crate::sink::tables::known::{KEYS_PER_QUERY, select, stored_values};
 use crate::transform::kept_lines::StoredLines;
 use crate::transform::project::Projected;
@@ -28,8 +29,7 @@ impl Tables {
         let (Some(lines), Some(rows)) = (&dataset.lines, &projected.lines) else { return Ok(stored) };
         let schema = rows.batch.schema();
         let columns: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-        let selected: Vec<&str> =
-            [dataset.key.as_str(), "line_no"].into_iter().chain(columns.iter().copied()).collect();
+        let selected: Vec<&str> = ["line_no"].into_iter().chain(columns.iter().copied()).collect();
         let by_key: HashMap<&str, usize> =
             records.iter().map(|&record| (projected.keys[record].as_str(), record)).collect();
         let mut found: Vec<(usize, i64, QueryResult)> = Vec::new();
@@ -38,9 +38,9 @@ impl Tables {
             for row in
                 self.db.connection.query_all(&select(&lines.table, &dataset.key, market, &keys, &selected)).await?
             {
-                let key: String = row.try_get_by_index(0)?;
+                let key = key_at(&row, 0, &dataset.key)?;
                 let Some(&record) = by_key.get(key.as_str()) else { continue };
-                found.push((record, row.try_get_by_index(1)?, row));
+                found.push((record, row.try_get_by_index(dataset.key.names().len())?, row));
             }
         }
         found.sort_by_key(|&(record, line_no, _)| (record, line_no));

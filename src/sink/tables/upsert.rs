@@ -1,17 +1,19 @@
 //! Upsert: writes rows into their table, in the fastest way for each database.
 
 use crate::error::{SyncError, Verdict};
+use crate::feed::record_key::KeyColumns;
 use crate::process::secret::conceal;
 use crate::sink::db::dialect::Dialect;
 use crate::sink::db::mysql::Connection;
 use crate::sink::db::transaction::{Driver, Transaction, exec_failed};
 use crate::sink::tables::Tables;
 use crate::sink::tables::bulk::{mysql, postgres, sqlite};
+use crate::sink::tables::by_key::is_line_of;
 use crate::transform::table_rows::TableRows;
 use arrow_array::cast::AsArray;
 use arrow_array::{RecordBatch, StringArray};
 use entity::TableShape;
-use sea_orm::sea_query::{Alias, Cond, Expr, ExprTrait, OnConflict, Query};
+use sea_orm::sea_query::{Alias, Expr, OnConflict, Query};
 use sea_orm::sqlx::{AssertSqlSafe, PgConnection};
 use sea_orm::{ConnectionTrait, DbErr, SqlErr, sqlx};
 use std::ops::Range;
@@ -240,23 +242,13 @@ impl Tables {
         &self,
         connection: &impl ConnectionTrait,
         table: &str,
-        key: &str,
+        key: &KeyColumns,
         market: &str,
         removed: &[(String, i64)],
     ) -> Result<(), SyncError> {
         for removed in removed.chunks(REMOVALS_PER_STATEMENT) {
-            let mut any = Cond::any();
-            for (record, line_no) in removed {
-                any = any.add(Expr::col(Alias::new(key)).eq(record.as_str()).and(Expr::col("line_no").eq(*line_no)));
-            }
-            let delete = Query::delete()
-                .from_table(Alias::new(table))
-                .and_where(Expr::col("market").eq(market))
-                // The key list is repeated, because SQLite uses the key's index for a list, but not
-                // for OR conditions.
-                .and_where(Expr::col(Alias::new(key)).is_in(removed.iter().map(|(record, _)| record.as_str())))
-                .cond_where(any)
-                .to_owned();
+            let delete =
+                Query::delete().from_table(Alias::new(table)).cond_where(is_line_of(key, market, removed)).to_owned();
             connection.execute(&delete).await?;
         }
         Ok(())

@@ -11,7 +11,7 @@ use crate::source::rows::cells::{Cell, Split, split_row};
 use crate::source::rows::fill::Fill;
 use crate::source::rows::fits::Fits;
 use crate::source::rows::repair::Repair;
-use crate::source::rows::{Fault, Form, RowRef, repair, text_key};
+use crate::source::rows::{Fault, Form, RowRef, joined_key, key_part, repair, text_key};
 use crate::source::text::content::Window;
 use crate::transform::clean::{clean_key, conforms, misfit};
 use crate::values::identifier::visible;
@@ -19,6 +19,7 @@ use crate::values::spreadsheet::is_guarded;
 use entity::Kind;
 use memchr::{memchr, memchr2};
 use regex::Regex;
+use std::borrow::Cow;
 
 /// Lines of a quoted cell that are looked at for rows: enough to tell rows from text, few enough that a hostile file
 /// does not have all of its lines looked at again for each of them.
@@ -34,8 +35,8 @@ pub struct CsvRows<'a> {
     no_rows: Vec<(usize, &'a Regex)>,
     /// What rows leave to those below.
     fill: Fill,
-    /// Column of the key; `None` where each distinct row is a record.
-    key: Option<usize>,
+    /// Columns of the key, in its order; none where each distinct row is a record.
+    key: Vec<usize>,
     /// Whether it is a corrected copy of rejected rows.
     is_correction: bool,
     field_bytes_max: usize,
@@ -62,7 +63,6 @@ impl<'a> CsvRows<'a> {
         dialect: Dialect,
         layout: &'a Layout,
         dataset: &'a Dataset,
-        key: Option<usize>,
         field_bytes_max: usize,
         number: u64,
     ) -> Self {
@@ -74,7 +74,7 @@ impl<'a> CsvRows<'a> {
                 .filter_map(|(column, pattern)| Some((layout.index_of(column)?, pattern)))
                 .collect(),
             fill: Fill::of(layout, dataset),
-            key,
+            key: layout.key(),
             is_correction: layout.is_correction(),
             field_bytes_max,
             cells: Vec::new(),
@@ -188,7 +188,7 @@ impl<'a> CsvRows<'a> {
         let mut lines = row.split(is_line_end);
         let first = lines.next()?;
         // Where rows have no key, their first cells must do.
-        let key = self.key.unwrap_or(0);
+        let key = self.key.first().copied().unwrap_or(0);
         let own_key = first.split(|&byte| byte == self.dialect.delimiter).nth(key)?;
         let mut cells = Vec::new();
         let mut is_row = |line: &[u8]| {
@@ -397,40 +397,46 @@ impl<'a> CsvRows<'a> {
 
     /// The key of a row that is text; `None` when the row's shift leaves open where it is.
     fn key_of(&self, text: &str, shape: &Repair) -> Result<Option<String>, Fault> {
-        let Some(key) = self.key else { return Ok(Some(text_key(text.as_bytes()))) };
-        let column = &self.layout.columns[key];
-        let index = match shape {
-            Repair::Shifted(widths) => widths[..key].iter().sum(),
-            _ => key,
+        if self.key.is_empty() {
+            return Ok(Some(text_key(text.as_bytes())));
+        }
+        let cell_of = |key: usize| match shape {
+            Repair::Shifted(widths) => self.cells.get(widths[..key].iter().sum::<usize>()),
+            _ => self.cells.get(key),
         };
         let is_certain = matches!(shape, Repair::Fits | Repair::Shifted(_)) || self.is_key_leading();
-        let Some(&cell) = self.cells.get(index).filter(|_| is_certain) else { return Ok(None) };
-        let cell_text = self.dialect.unquoted(&text[cell.start..cell.end], cell);
-        if cell_text.trim() == column.raw_name.trim() {
+        if !is_certain || self.key.iter().any(|&key| cell_of(key).is_none()) {
+            return Ok(None);
+        }
+        let parts = || {
+            let parts = self.key.iter().filter_map(|&key| Some((&self.layout.columns[key], *cell_of(key)?)));
+            parts.map(|(column, cell)| (column, self.dialect.unquoted(&text[cell.start..cell.end], cell)))
+        };
+        if parts().all(|(column, cell_text)| cell_text.trim() == column.raw_name.trim()) {
             return Err(Fault::header_again());
         }
-        match clean_key(&cell_text, column) {
-            None => Err(Fault::cell(Some(column.name.clone()), "the row has no key")),
-            Some(Err(reason)) => Err(Fault::cell(Some(column.name.clone()), &reason)),
-            Some(Ok(key)) if key.contains('\0') => {
-                Err(Fault::cell(Some(column.name.clone()), "the key holds a NUL byte"))
-            }
-            Some(Ok(key)) => Ok(Some(key.to_owned())),
-        }
+        let part =
+            |(column, cell_text): (&LayoutColumn, Cow<'_, str>)| key_part(&cell_text, column, "the row has no key");
+        joined_key(parts().map(part)).map(Some)
     }
 
     /// The key of a row that cannot be read as a whole, if nothing before it can have shifted it.
     fn leading_key(&self, raw: &[u8]) -> Option<String> {
-        let key = self.key?;
-        let cell = *self.cells.get(key).filter(|_| self.is_key_leading())?;
-        let text = self.dialect.unquoted(std::str::from_utf8(raw.get(cell.start..cell.end)?).ok()?, cell);
-        let key = clean_key(&text, &self.layout.columns[key])?;
-        key.ok().filter(|key| !key.contains('\0')).map(str::to_owned)
+        if !self.is_key_leading() {
+            return None;
+        }
+        let part = |&key: &usize| {
+            let cell = *self.cells.get(key)?;
+            let text = self.dialect.unquoted(std::str::from_utf8(raw.get(cell.start..cell.end)?).ok()?, cell);
+            key_part(&text, &self.layout.columns[key], "").ok()
+        };
+        joined_key(self.key.iter().map(|key| part(key).ok_or_else(|| Fault::row("")))).ok()
     }
 
-    /// Whether no column in front of the key may have swallowed delimiters.
+    /// Whether no column in front of the key's last one may have swallowed delimiters.
     fn is_key_leading(&self) -> bool {
-        self.key.is_some_and(|key| !self.layout.columns[..key].iter().any(|column| column.swallows))
+        let last = self.key.iter().max();
+        last.is_some_and(|&last| !self.layout.columns[..last].iter().any(|column| column.swallows))
     }
 
     fn form(&self, text: &str, shape: Repair, is_spaced: bool) -> Result<Form, Fault> {
@@ -570,7 +576,7 @@ impl repair::Row for TextRow<'_, '_> {
     }
 
     fn is_required(&self, column: usize) -> bool {
-        self.rows.key == Some(column)
+        self.rows.key.contains(&column)
     }
 
     fn is_cut_amount(&self, column: usize, cell: usize, width: usize) -> bool {
@@ -595,7 +601,7 @@ impl repair::Row for TextRow<'_, '_> {
         let text = self.rows.dialect.unquoted(&self.text[cell.start..cell.end], cell);
         let column = &self.rows.layout.columns[column];
         match column.role {
-            Role::Key => matches!(clean_key(&text, column), Some(Ok(_))),
+            Role::Key(_) => matches!(clean_key(&text, column), Some(Ok(_))),
             _ => conforms(&text, column),
         }
     }

@@ -9,9 +9,9 @@ use crate::error::SyncError;
 use crate::feed::dataset::Dataset;
 use crate::feed::decimals::Observer;
 use crate::feed::layout::{Layout, Role, Shapes, column_name};
-use crate::source::rows::{Fault, Form, RowRef, text_key};
+use crate::source::rows::{Fault, Form, RowRef, joined_key, key_part, text_key};
 use crate::source::text::content::Window;
-use crate::transform::clean::{clean_key, misfit};
+use crate::transform::clean::misfit;
 use crate::values::number::{Decimals, clear_text};
 use memchr::memmem;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
@@ -64,7 +64,8 @@ struct Names<'a> {
     by_raw_name: HashMap<String, usize>,
     /// Tables that new columns are looked up in; `None` once every object was seen.
     shapes: Option<&'a Shapes>,
-    key: Option<usize>,
+    /// Columns of the key, in its order, as far as they were met.
+    key: Vec<usize>,
     /// What the values of each column have in common, while new columns may come.
     observers: Vec<Option<Observer>>,
     /// The same of the layout's copies.
@@ -255,7 +256,7 @@ impl<'a> Names<'a> {
             Err(_) => return broken(None, Fault::row("the element is not an object")),
         };
         let is_nested = members.iter().any(|(_, value)| value.get().starts_with(['{', '[']));
-        let own_key = self.known_key(&members);
+        let own_key = self.known_key(&members, dataset);
         let members = match flatten(members) {
             Ok(members) => members,
             Err(reason) => return broken(own_key, Fault::row(&reason)),
@@ -375,12 +376,14 @@ impl<'a> Names<'a> {
     }
 
     /// The key of an object whose other members cannot be read.
-    fn known_key(&self, members: &[(Cow<'_, str>, &RawValue)]) -> Option<String> {
-        let column = &self.layout.columns[self.key?];
-        let (_, value) = members.iter().rev().find(|(name, _)| column_name(name) == column.own_name)?;
-        let cell = cell_text(value)?;
-        let key = clean_key(&cell, column)?;
-        key.ok().filter(|key| !key.contains('\0')).map(str::to_owned)
+    fn known_key(&self, members: &[(Cow<'_, str>, &RawValue)], dataset: &Dataset) -> Option<String> {
+        let part = |&key: &usize| {
+            let column = &self.layout.columns[key];
+            let (_, value) = members.iter().rev().find(|(name, _)| column_name(name) == column.own_name)?;
+            key_part(&cell_text(value)?, column, "").ok()
+        };
+        let parts = self.key.iter().map(|key| part(key).ok_or_else(|| Fault::row("")));
+        (self.key.len() == dataset.key.names().len()).then(|| joined_key(parts).ok()).flatten()
     }
 
     /// Index of the column that a member means: by its name, by another spelling of it unless the object has
@@ -396,8 +399,8 @@ impl<'a> Names<'a> {
                 let copies = self.layout.copies.len();
                 let index = self.layout.push(raw_name, dataset, self.shapes?);
                 self.observe_columns(index, copies);
-                if self.layout.columns[index].role == Role::Key {
-                    self.key = Some(index);
+                if let Role::Key(_) = self.layout.columns[index].role {
+                    self.key = self.layout.key();
                 }
                 // The first one of that name is what another spelling of it means.
                 self.by_name.entry(self.layout.columns[index].own_name.clone()).or_insert(index);
@@ -449,20 +452,20 @@ impl<'a> Names<'a> {
     }
 
     fn key_of(&self, members: &[Member<'_>], dataset: &Dataset) -> Result<String, Fault> {
-        let missing = || Fault::cell(Some(dataset.key.clone()), "the object has no key");
-        let column = &self.layout.columns[self.key.ok_or_else(missing)?];
-        let is_key = |name: &str| self.column_of(name) == self.key;
-        let (_, value) = members.iter().rev().find(|(name, _)| is_key(name)).ok_or_else(missing)?;
-        let cell = cell_text(value)
-            .ok_or_else(|| Fault::cell(Some(column.name.clone()), "the key is not text that can be decoded"))?;
-        match clean_key(&cell, column) {
-            None => Err(missing()),
-            Some(Err(reason)) => Err(Fault::cell(Some(column.name.clone()), &reason)),
-            Some(Ok(key)) if key.contains('\0') => {
-                Err(Fault::cell(Some(column.name.clone()), "the key holds a NUL byte"))
-            }
-            Some(Ok(key)) => Ok(key.to_owned()),
+        const MISSING: &str = "the object has no key";
+        let is_met = |name: &String| self.key.iter().any(|&key| self.layout.columns[key].name == *name);
+        if let Some(name) = dataset.key.names().iter().find(|name| !is_met(name)) {
+            return Err(Fault::cell(Some(name.clone()), MISSING));
         }
+        let part = |&key: &usize| {
+            let column = &self.layout.columns[key];
+            let fault = |reason: &str| Fault::cell(Some(column.name.clone()), reason);
+            let value = members.iter().rev().find(|(name, _)| self.column_of(name) == Some(key));
+            let (_, value) = value.ok_or_else(|| fault(MISSING))?;
+            let cell = cell_text(value).ok_or_else(|| fault("the key is not text that can be decoded"))?;
+            key_part(&cell, column, MISSING)
+        };
+        joined_key(self.key.iter().map(part))
     }
 
     /// The column that a name of the file means, once it was met.

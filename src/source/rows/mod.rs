@@ -11,9 +11,12 @@ pub mod repaired;
 
 use crate::error::SyncError;
 use crate::feed::encoding::Encoding;
+use crate::feed::layout::LayoutColumn;
+use crate::feed::record_key::{KEY_BYTES_MAX, join};
 use crate::source::rows::csv::CsvRows;
 use crate::source::rows::json::JsonRows;
 use crate::source::text::encoding::written;
+use crate::transform::clean::clean_key;
 use crate::values::cell::hex;
 use sha2::{Digest, Sha256};
 
@@ -139,6 +142,25 @@ impl Rows<'_> {
             Self::Csv(rows) => rows.next_row(),
             Self::Json(rows) => rows.next_row(),
         }
+    }
+}
+
+/// The key of a row's record, from its parts in order.
+fn joined_key(parts: impl Iterator<Item = Result<String, Fault>>) -> Result<String, Fault> {
+    match join(parts)? {
+        key if key.len() <= KEY_BYTES_MAX => Ok(key),
+        _ => Err(Fault::row(&format!("the columns of the key are together longer than {KEY_BYTES_MAX} bytes"))),
+    }
+}
+
+/// The part of a record's key that stands in a cell; `missing` says that there is none.
+fn key_part(cell: &str, column: &LayoutColumn, missing: &str) -> Result<String, Fault> {
+    let fault = |reason: &str| Fault::cell(Some(column.name.clone()), reason);
+    match clean_key(cell, column) {
+        None => Err(fault(missing)),
+        Some(Err(reason)) => Err(fault(&reason)),
+        Some(Ok(key)) if key.contains('\0') => Err(fault("the key holds a NUL byte")),
+        Some(Ok(key)) => Ok(key.to_owned()),
     }
 }
 

@@ -37,7 +37,7 @@ pub fn repaired_rows(
     let mut repaired = Vec::new();
     let mut window = Window::at(content, 0)?;
     read_header(&mut window, dialect, dataset)?;
-    let mut rows = CsvRows::new(window, dialect, layout, dataset, layout.key(), field_bytes_max, 0);
+    let mut rows = CsvRows::new(window, dialect, layout, dataset, field_bytes_max, 0);
     while repaired.len() < rows_max
         && let Some(row) = rows.next_row()?
     {

@@ -2,6 +2,7 @@
 //! row, on the connection's own handle. Values are bound directly from the arrow columns.
 
 use crate::error::SyncError;
+use crate::feed::record_key::KeyColumns;
 use crate::sink::db::sqlite_handle::with_handle;
 use crate::transform::diff::Known;
 use crate::transform::row_hash::RowHash;
@@ -14,6 +15,7 @@ use rusqlite::types::Null;
 use rusqlite::{Connection, Row, Statement};
 use rust_decimal::Decimal;
 use sea_orm::sqlx::SqliteConnection;
+use std::borrow::Cow;
 
 /// Up to this number of units, a decimal and its divisor are both exact as reals, so their quotient
 /// is the real nearest to the decimal.
@@ -33,6 +35,7 @@ pub(crate) async fn run_for_rows(
 /// Queries for stored hashes by market and key: hash and file id of records, number and hash of
 /// lines.
 pub(crate) struct HashQueries {
+    pub key: KeyColumns,
     pub records: String,
     pub lines: Option<String>,
 }
@@ -56,13 +59,14 @@ pub(crate) async fn stored_hashes(
         }
         let mut of_record = Vec::new();
         for (record, key) in keys.iter().enumerate() {
-            records.raw_bind_parameter(2, key)?;
+            let parts = queries.key.split(key);
+            bind_key(&mut records, &parts)?;
             let mut rows = records.raw_query();
             // Records are committed whole, so a missing record has no lines.
             let Some(row) = rows.next()? else { continue };
             known.add_record(record, hash(row, 0)?, row.get(1)?);
             let Some(lines) = &mut lines else { continue };
-            lines.raw_bind_parameter(2, key)?;
+            bind_key(lines, &parts)?;
             let mut rows = lines.raw_query();
             while let Some(row) = rows.next()? {
                 of_record.push((row.get(0)?, hash(row, 1)?));
@@ -72,6 +76,11 @@ pub(crate) async fn stored_hashes(
         Ok(known)
     };
     Ok(with_handle(connection, look_up).await?)
+}
+
+/// Binds the parts of a key, which stand behind the market.
+fn bind_key(statement: &mut Statement<'_>, parts: &[Cow<'_, str>]) -> rusqlite::Result<()> {
+    (2..).zip(parts).try_for_each(|(parameter, part)| statement.raw_bind_parameter(parameter, &**part))
 }
 
 /// An invalid hash equals no other, so the row is written again.
