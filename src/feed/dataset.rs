@@ -2,6 +2,7 @@
 //! which tables they go to. Made from the profile by `config`, never from anywhere else.
 
 use crate::feed::encoding::{Encoding, encodings, one_or_several};
+use crate::feed::json_settings::JsonSettings;
 use crate::feed::layout::{column_name, declared_name, shortened};
 use crate::feed::number_form::{ColumnSettings, NumberForm, NumberForms, column_currencies, column_decimals, decimal};
 use crate::feed::row_format::{delimiter, quote};
@@ -175,6 +176,9 @@ pub struct DatasetSettings {
     /// What may stand beside amounts, and the ISO codes that it may mean.
     #[serde(default)]
     pub currencies: CurrencyCodes,
+    /// Where a JSON document has its records, and they their lines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub json: Option<JsonSettings>,
     /// What is said of single columns.
     #[serde(default)]
     pub columns: BTreeMap<String, ColumnSettings>,
@@ -202,6 +206,8 @@ pub struct Dataset {
     pub rescued_max_percent: Option<f64>,
     /// Which of several rows with one key counts, where records have no lines.
     pub repeated_keys: RepeatedKeys,
+    /// Where a JSON document has its records, and they their lines.
+    pub json: JsonSettings,
     /// Names that all stand in the header of its files.
     pub header_has: Vec<String>,
     /// Cells that mean "no value".
@@ -301,7 +307,10 @@ impl Dataset {
                 return Err(format!("datasets.{name}.{setting} must be between 0 and 100"));
             }
         }
-        if settings.repeated_keys != RepeatedKeys::Quarantine && settings.lines_table.is_some() {
+        let json = settings.json.clone().unwrap_or_default();
+        json.check(name, settings.lines_table.as_ref())?;
+        let has_rows_of_lines = settings.lines_table.is_some() && json.lines.is_none();
+        if settings.repeated_keys != RepeatedKeys::Quarantine && has_rows_of_lines {
             return Err(format!(
                 "datasets.{name}.repeated_keys is for records without lines; with `lines_table` rows with one key are lines"
             ));
@@ -330,6 +339,7 @@ impl Dataset {
             deletes_max_percent: settings.deletes_max_percent,
             rescued_max_percent: settings.rescued_max_percent,
             repeated_keys: settings.repeated_keys,
+            json,
             header_has: settings.header_has.iter().map(|name| declared_name(name)).collect(),
             null_tokens: Arc::clone(null_tokens),
             fingerprint: fingerprint(settings, null_tokens),

@@ -1,8 +1,10 @@
 //! Layout: which column of a file is which column of which table. Column names are made here, clashes
 //! get their suffix here, and what tables lack or cannot hold becomes a [`SchemaChange`] here.
 
+use crate::chunk::Chunk;
 use crate::feed::dataset::{Dataset, OnTypeChange, Owner};
 use crate::feed::inference::Inference;
+use crate::feed::json_settings::JsonSettings;
 use crate::values::number::NumberRules;
 use crate::values::spreadsheet::unguarded;
 
@@ -99,6 +101,11 @@ impl LayoutColumn {
         is_open.then(|| Inference::new(&self.name, self.kind, self.rules.clone(), self.currency.clone()))
     }
 
+    /// Whether of an object with lines only the first row has it: it belongs to the record, and is no member of lines.
+    pub fn is_of_first_row(&self, json: &JsonSettings) -> bool {
+        self.role == Role::Column(Owner::Record) && !json.is_of_lines(&self.raw_name)
+    }
+
     /// Whether its values are numbers.
     pub const fn holds_numbers(&self) -> bool {
         matches!(self.role, Role::Column(_)) && matches!(self.kind, Some(Kind::Integer | Kind::Decimal | Kind::Double))
@@ -129,6 +136,39 @@ pub struct Layout {
     /// Every column, padding included.
     pub columns: Vec<LayoutColumn>,
     taken: HashSet<String>,
+    names: Names,
+}
+
+/// What names the columns of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Names {
+    /// The cells of a header.
+    Cells,
+    /// The paths of members of JSON objects.
+    Members,
+    /// A header that tidegate wrote, of rows of either kind.
+    Correction,
+}
+
+impl Names {
+    /// Which table a column goes to.
+    fn owner(self, raw_name: &str, name: &str, dataset: &Dataset, shapes: &Shapes) -> Owner {
+        let has = |owner: Owner| shapes.get(dataset.table_of(owner)).is_some_and(|shape| shape.column(name).is_some());
+        match self {
+            Self::Cells => dataset.owner(name),
+            Self::Members => dataset.member_owner(raw_name, name),
+            // The file that it corrects may have been of objects with lines: then its columns are in their tables.
+            Self::Correction if dataset.json.lines.is_some() && !dataset.declares(name) => {
+                match (has(Owner::Record), has(Owner::Line)) {
+                    _ if dataset.json.is_of_lines(raw_name) => Owner::Line,
+                    (true, false) => Owner::Record,
+                    (false, true) => Owner::Line,
+                    _ => dataset.owner(name),
+                }
+            }
+            Self::Correction => dataset.owner(name),
+        }
+    }
 }
 
 /// A column that a table needs, or needs otherwise, before a file's rows can be written.
@@ -167,13 +207,23 @@ impl LayoutColumn {
 impl Layout {
     /// A layout without columns: JSON files name theirs as they go.
     pub fn empty() -> Self {
-        Self { columns: Vec::new(), taken: RESERVED.map(str::to_owned).into() }
+        Self { columns: Vec::new(), taken: RESERVED.map(str::to_owned).into(), names: Names::Members }
+    }
+
+    /// The layout of JSON objects with these members, by their paths.
+    pub fn of_members(paths: &[String], dataset: &Dataset, shapes: &Shapes) -> Self {
+        let mut layout = Self::empty();
+        for path in paths {
+            layout.push(path, dataset, shapes);
+        }
+        layout
     }
 
     /// The layout of a CSV header.
     pub fn of_header(header: &[String], dataset: &Dataset, shapes: &Shapes) -> Self {
-        let mut layout = Self::empty();
         let is_correction = NOTES.iter().all(|note| header.iter().any(|cell| cell == note));
+        let names = if is_correction { Names::Correction } else { Names::Cells };
+        let mut layout = Self { names, ..Self::empty() };
         let named = header.iter().rposition(|cell| !cell.trim().is_empty()).map_or(0, |last| last + 1);
         for raw_name in &header[..named] {
             if is_correction && NOTES.contains(&raw_name.as_str()) {
@@ -201,12 +251,20 @@ impl Layout {
             name if name.is_empty() => format!("column_{}", self.columns.len() + 1),
             name => name,
         };
-        let name = self.free_name(&own_name, |name| shape_for(name, dataset, shapes));
-        let role = if name == dataset.key { Role::Key } else { Role::Column(dataset.owner(&name)) };
-        let stored = shape_for(&name, dataset, shapes).and_then(|shape| shape.column(&name));
+        let names = self.names;
+        let role = |name: &str| match name == dataset.key {
+            true => Role::Key,
+            false => Role::Column(names.owner(raw_name, name, dataset, shapes)),
+        };
+        let shape_for = |name: &str| match role(name) {
+            Role::Column(owner) => shapes.get(dataset.table_of(owner)),
+            _ => shapes.get(&dataset.table),
+        };
+        let name = self.free_name(&own_name, shape_for);
+        let stored = shape_for(&name).and_then(|shape| shape.column(&name));
         let mut column = LayoutColumn {
             raw_name: raw_name.to_owned(),
-            role,
+            role: role(&name),
             kind: None,
             rules: dataset.number_rules(&name),
             has_two_currencies: false,
@@ -229,6 +287,14 @@ impl Layout {
     /// Index of the column that identifies the record.
     pub fn key(&self) -> Option<usize> {
         self.columns.iter().position(|column| column.role == Role::Key)
+    }
+
+    /// Whether a row of a chunk does not have a column, which says nothing of its value.
+    pub fn is_absent(&self, chunk: &Chunk, row: usize, column: usize, json: &JsonSettings) -> bool {
+        // Both are sorted: the reader meets rows in order.
+        let is_later_line = || chunk.later_lines.binary_search(&row).is_ok();
+        (self.columns[column].is_of_first_row(json) && is_later_line())
+            || chunk.absent.binary_search(&(row, column)).is_ok()
     }
 
     /// Number of columns that are not padding.
@@ -306,12 +372,6 @@ impl Layout {
             suffix += 1;
         }
     }
-}
-
-/// The table that a column of that name goes to.
-fn shape_for<'s>(name: &str, dataset: &Dataset, shapes: &'s Shapes) -> Option<&'s TableShape> {
-    let table = if name == dataset.key { &dataset.table } else { dataset.table_of(dataset.owner(name)) };
-    shapes.get(table)
 }
 
 /// Whether a table has a column with another name that a database takes for this one.

@@ -5,6 +5,7 @@ pub mod dataset;
 pub mod decimals;
 pub mod encoding;
 pub mod inference;
+pub mod json_settings;
 pub mod layout;
 pub mod number_form;
 pub mod row_format;

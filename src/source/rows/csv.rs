@@ -10,7 +10,7 @@ use crate::feed::row_format::Dialect;
 use crate::source::rows::cells::{Cell, Split, split_row};
 use crate::source::rows::fits::Fits;
 use crate::source::rows::repair::Repair;
-use crate::source::rows::{Fault, Form, RowRef, repair, text_key};
+use crate::source::rows::{Fault, Form, Part, RowRef, repair, text_key};
 use crate::source::text::content::Window;
 use crate::transform::clean::{clean_key, conforms, misfit};
 use crate::values::identifier::visible;
@@ -222,7 +222,8 @@ impl<'a> CsvRows<'a> {
         let form = Form::Broken(Fault::row("the row is longer than row_bytes_max; the beginning of it is kept"));
         let next_offset = self.window.offset();
         let raw = &self.long[..];
-        Ok(RowRef { number: self.number, offset, next_offset, raw, whole: raw, key, form, absent: Vec::new() })
+        let (absent, part) = (Vec::new(), Part::Row);
+        Ok(RowRef { number: self.number, offset, next_offset, raw, whole: raw, key, form, absent, part })
     }
 
     fn row(&mut self, end: usize, next: usize, is_spaced: bool, broken: Option<&'static str>) -> RowRef<'_> {
@@ -269,7 +270,8 @@ impl<'a> CsvRows<'a> {
             }
         }
         let next_offset = offset + next as u64;
-        RowRef { number: self.number, offset, next_offset, raw, whole, key, form, absent: Vec::new() }
+        let (absent, part) = (Vec::new(), Part::Row);
+        RowRef { number: self.number, offset, next_offset, raw, whole, key, form, absent, part }
     }
 
     /// Whether the row has as many cells as the header, or as the padding of most rows makes it,
