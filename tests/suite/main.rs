@@ -72,6 +72,7 @@ mod http_limits;
 mod incremental;
 mod installed;
 mod journal;
+mod json_lines;
 mod kills;
 mod large;
 mod latency;
