@@ -94,6 +94,12 @@ pub struct Chunk {
     pub records: Vec<Range<usize>>,
     /// JSON keys that single objects lack: (row, column of the layout).
     pub absent: Vec<(usize, usize)>,
+    /// Accepted rows that are further lines of a JSON object: they lack what belongs to the record.
+    pub later_lines: Vec<usize>,
+    /// Accepted rows that are records without lines.
+    pub without_line: Vec<usize>,
+    /// Rows of objects whose key another object of the file has, which counts instead.
+    pub rows_repeated: u64,
     /// In a corrected copy: accepted rows that come from the file that it corrects.
     pub joined: Vec<usize>,
     /// Rejected rows.

@@ -6,7 +6,7 @@ use crate::feed::words::nearest;
 use config::{File, FileFormat, Map, Value, ValueKind};
 
 /// All keys that a dataset may have.
-const DATASET_KEYS: [&str; 25] = [
+const DATASET_KEYS: [&str; 26] = [
     "paths",
     "header_has",
     "kind",
@@ -31,8 +31,12 @@ const DATASET_KEYS: [&str; 25] = [
     "timezone",
     "currencies",
     "null_tokens",
+    "json",
     "columns",
 ];
+
+/// Keys of what a dataset says of its JSON documents.
+const JSON_KEYS: [&str; 2] = ["root", "lines"];
 
 /// Keys of one column of a dataset.
 const COLUMN_KEYS: [&str; 20] = [
@@ -79,6 +83,9 @@ pub(super) fn check_keys(merged: &config::Config) -> Result<(), ConfigurationErr
     for (name, dataset) in tables_in(Some(datasets)) {
         check_dataset(name, dataset, datasets)?;
         check_table(&format!("datasets.{name}."), dataset, &DATASET_KEYS)?;
+        if let Some(json) = table_at(dataset, "json") {
+            check_table(&format!("datasets.{name}.json."), json, &JSON_KEYS)?;
+        }
         for (column, settings) in tables_in(table_at(dataset, "columns")) {
             check_table(&format!("datasets.{name}.columns.{column}."), settings, &COLUMN_KEYS)?;
         }

@@ -3,6 +3,7 @@
 
 use crate::feed::column::{DeclaredColumn, moment_rules};
 use crate::feed::encoding::{Encoding, encodings};
+use crate::feed::json_settings::JsonSettings;
 use crate::feed::layout::{column_name, declared_name, shortened};
 use crate::feed::number_form::{NumberForm, NumberForms, decimal};
 use crate::feed::record_key::KeyColumns;
@@ -61,6 +62,8 @@ pub struct Dataset {
     pub fill_down: Vec<String>,
     /// Which of several rows with one key counts, where records have no lines.
     pub repeated_keys: RepeatedKeys,
+    /// Where a JSON document has its records, and they their lines.
+    pub json: JsonSettings,
     /// Names that all stand in the header of its files.
     pub header_has: Vec<String>,
     /// Cells that mean "no value".
@@ -155,7 +158,10 @@ impl Dataset {
                 return Err(format!("datasets.{name}.{setting} must be between 0 and 100"));
             }
         }
-        if settings.repeated_keys != RepeatedKeys::Quarantine && settings.lines_table.is_some() {
+        let json = settings.json.clone().unwrap_or_default();
+        json.check(name, settings.lines_table.as_ref())?;
+        let has_rows_of_lines = settings.lines_table.is_some() && json.lines.is_none();
+        if settings.repeated_keys != RepeatedKeys::Quarantine && has_rows_of_lines {
             return Err(format!(
                 "datasets.{name}.repeated_keys is for records without lines; with `lines_table` rows with one key are lines"
             ));
@@ -181,6 +187,7 @@ impl Dataset {
             no_rows: no_rows.collect::<Result<_, String>>()?,
             fill_down: settings.fill_down.iter().map(|column| column_name(column)).collect(),
             repeated_keys: settings.repeated_keys,
+            json,
             header_has: settings.header_has.iter().map(|name| declared_name(name)).collect(),
             null_tokens: match &settings.null_tokens {
                 Some(tokens) => Arc::new(NullTokens::new(tokens.iter().cloned())),
@@ -312,7 +319,7 @@ impl Dataset {
     pub fn for_path(self: &Arc<Self>, path: &str) -> Option<(Arc<Self>, Route)> {
         let Some(template) = &self.template else {
             let route = self.route(path)?;
-            return Some((Arc::clone(self.in_markets.get(&route.market).unwrap_or(self)), route));
+            return Some((self.of_market(&route.market), route));
         };
         let captures = template.pattern.captures(path)?;
         let date = captures.name("date").and_then(|date| parse_day(date.as_str()));
@@ -323,6 +330,11 @@ impl Dataset {
             DatasetSettings { table: name.clone(), key: vec![template.key.clone()], ..template.settings.clone() };
         let made = Self { is_made: true, ..Self::new(&name, &settings, &self.null_tokens).ok()? };
         Some((Arc::new(made), Route { market: String::new(), date, corrects: None }))
+    }
+
+    /// What it is in a market.
+    pub fn of_market(self: &Arc<Self>, market: &str) -> Arc<Self> {
+        Arc::clone(self.in_markets.get(market).unwrap_or(self))
     }
 
     /// The same with the table and key that were found for it.

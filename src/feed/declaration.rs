@@ -2,6 +2,7 @@
 //! Nothing is needed: what is not declared is found. [`crate::feed::dataset`] checks it.
 
 use crate::feed::encoding::one_or_several;
+use crate::feed::json_settings::JsonSettings;
 use crate::feed::words::{one_of, one_of_or_none, scalar_or_none, scalars};
 use crate::values::currency::CurrencyCodes;
 use entity::Kind;
@@ -209,6 +210,9 @@ pub struct DatasetSettings {
     pub currencies: CurrencyCodes,
     /// Cells that mean "no value".
     pub null_tokens: Option<Vec<String>>,
+    /// Where a JSON document has its records, and they their lines.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub json: Option<JsonSettings>,
     /// What is said of single columns, by their names in the table.
     pub columns: BTreeMap<String, ColumnSettings>,
 }

@@ -1,10 +1,12 @@
 //! Layout: which column of a file is which column of which table. Column names are made here, clashes
 //! get their suffix here, and what tables lack or cannot hold becomes a [`SchemaChange`] here.
 
+use crate::chunk::Chunk;
 use crate::feed::column::DeclaredColumn;
 use crate::feed::dataset::{Dataset, OnTypeChange, Owner};
 use crate::feed::declaration::ColumnType;
 use crate::feed::inference::Inference;
+use crate::feed::json_settings::JsonSettings;
 use crate::values::cell::{NullTokens, trimmed};
 use crate::values::dates::MomentRules;
 use crate::values::identifier::{visible, without_excel};
@@ -137,6 +139,11 @@ impl LayoutColumn {
         (!meaning.is_empty() && !self.null_tokens.matches(meaning)).then_some(meaning)
     }
 
+    /// Whether of an object with lines only the first row has it: it belongs to the record, and is no member of lines.
+    pub fn is_of_first_row(&self, json: &JsonSettings) -> bool {
+        self.role == Role::Column(Owner::Record) && !json.is_of_lines(&self.raw_name)
+    }
+
     /// Whether its values are numbers.
     pub const fn holds_numbers(&self) -> bool {
         matches!(self.role, Role::Column(_)) && matches!(self.kind, Some(Kind::Integer | Kind::Decimal | Kind::Double))
@@ -179,8 +186,64 @@ pub struct Layout {
     /// More columns that take their values from one of the file's.
     pub copies: Vec<ColumnCopy>,
     /// Names that the file is known to have, as columns would be called.
-    names: Vec<String>,
+    known_names: Vec<String>,
     taken: HashSet<String>,
+    names: Names,
+}
+
+/// What names the columns of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Names {
+    /// The cells of a header.
+    Cells,
+    /// The paths of members of JSON objects.
+    Members,
+    /// A header that tidegate wrote, of rows of either kind.
+    Correction,
+}
+
+impl Names {
+    /// Where a column goes.
+    fn role(self, raw_name: &str, name: &str, dataset: &Dataset, shapes: &Shapes) -> Role {
+        match (dataset.key.part(name), dataset.stored_in(name)) {
+            (Some(part), _) => Role::Key(part),
+            (None, Some(_)) => Role::Column(self.owner(raw_name, name, dataset, shapes)),
+            (None, None) => Role::Ignored,
+        }
+    }
+
+    /// The table that a column goes to, as far as it is there.
+    fn shape_for<'s>(
+        self,
+        raw_name: &str,
+        name: &str,
+        dataset: &Dataset,
+        shapes: &'s Shapes,
+    ) -> Option<&'s TableShape> {
+        shapes.get(match self.role(raw_name, name, dataset, shapes) {
+            Role::Column(owner) => dataset.table_of(owner),
+            _ => &dataset.table,
+        })
+    }
+
+    /// Which table a column goes to.
+    fn owner(self, raw_name: &str, name: &str, dataset: &Dataset, shapes: &Shapes) -> Owner {
+        let has = |owner: Owner| shapes.get(dataset.table_of(owner)).is_some_and(|shape| shape.column(name).is_some());
+        match self {
+            Self::Cells => dataset.owner(name),
+            Self::Members => dataset.member_owner(raw_name, name),
+            // The file that it corrects may have been of objects with lines: then its columns are in their tables.
+            Self::Correction if dataset.json.lines.is_some() && !dataset.declares(name) => {
+                match (has(Owner::Record), has(Owner::Line)) {
+                    _ if dataset.json.is_of_lines(raw_name) => Owner::Line,
+                    (true, false) => Owner::Record,
+                    (false, true) => Owner::Line,
+                    _ => dataset.owner(name),
+                }
+            }
+            Self::Correction => dataset.owner(name),
+        }
+    }
 }
 
 /// A column of a table that takes its values from a column of the file which feeds another one too.
@@ -229,15 +292,32 @@ impl LayoutColumn {
 impl Layout {
     /// A layout without columns: JSON files name theirs as they go.
     pub fn empty() -> Self {
-        Self { columns: Vec::new(), copies: Vec::new(), names: Vec::new(), taken: RESERVED.map(str::to_owned).into() }
+        Self {
+            columns: Vec::new(),
+            copies: Vec::new(),
+            known_names: Vec::new(),
+            taken: RESERVED.map(str::to_owned).into(),
+            names: Names::Members,
+        }
+    }
+
+    /// The layout of JSON objects with these members, by their paths.
+    pub fn of_members(paths: &[String], dataset: &Dataset, shapes: &Shapes) -> Self {
+        let mut layout = Self::empty();
+        layout.known_names = paths.iter().map(|path| column_name(path)).collect();
+        for path in paths {
+            layout.push(path, dataset, shapes);
+        }
+        layout
     }
 
     /// The layout of a CSV header.
     pub fn of_header(header: &[String], dataset: &Dataset, shapes: &Shapes) -> Self {
-        let mut layout = Self::empty();
         let is_correction = NOTES.iter().all(|note| header.iter().any(|cell| cell == note));
+        let names = if is_correction { Names::Correction } else { Names::Cells };
+        let mut layout = Self { names, ..Self::empty() };
         let named = header.iter().rposition(|cell| !cell.trim().is_empty()).map_or(0, |last| last + 1);
-        layout.names = header[..named].iter().map(|name| column_name(name)).collect();
+        layout.known_names = header[..named].iter().map(|name| column_name(name)).collect();
         for raw_name in &header[..named] {
             if is_correction && NOTES.contains(&raw_name.as_str()) {
                 layout.columns.push(LayoutColumn::without_data(raw_name, Role::Note));
@@ -255,8 +335,8 @@ impl Layout {
 
     /// The layout of a file that is known to have the columns of another one.
     pub fn again(known: &Self, dataset: &Dataset, shapes: &Shapes) -> Self {
-        let names = known.columns.iter().map(|column| column.own_name.clone()).collect();
-        let mut layout = Self { names, ..Self::empty() };
+        let known_names = known.columns.iter().map(|column| column.own_name.clone()).collect();
+        let mut layout = Self { known_names, names: known.names, ..Self::empty() };
         for column in &known.columns {
             layout.push(&column.raw_name, dataset, shapes);
         }
@@ -304,7 +384,7 @@ impl Layout {
     /// The declared columns that take their values from a file's column of that name: the key
     /// first, then those whose type tells most of what a cell may be.
     fn fed_by(&self, own_name: &str, dataset: &Dataset) -> Vec<Arc<DeclaredColumn>> {
-        let names = |name: &str| name == own_name || self.names.iter().any(|known| known == name);
+        let names = |name: &str| name == own_name || self.known_names.iter().any(|known| known == name);
         let is_fed = |column: &&Arc<DeclaredColumn>| {
             column.from.iter().find(|from| names(from)).is_some_and(|from| from == own_name)
                 && !self.taken.contains(&*folded(&column.name))
@@ -331,7 +411,9 @@ impl Layout {
     /// A column that nothing is said of. The names of declared ones are theirs.
     fn undeclared(&mut self, raw_name: &str, own_name: String, dataset: &Dataset, shapes: &Shapes) -> LayoutColumn {
         let is_anothers = |name: &str| dataset.column(name).is_some();
-        let name = self.free_name(&own_name, |name| shape_for(name, dataset, shapes), is_anothers);
+        let names = self.names;
+        let shape_for = |name: &str| names.shape_for(raw_name, name, dataset, shapes);
+        let name = self.free_name(&own_name, shape_for, is_anothers);
         self.column(raw_name, own_name, name, dataset, shapes)
     }
 
@@ -343,11 +425,7 @@ impl Layout {
         dataset: &Dataset,
         shapes: &Shapes,
     ) -> LayoutColumn {
-        let role = match (dataset.key.part(&name), dataset.stored_in(&name)) {
-            (Some(part), _) => Role::Key(part),
-            (None, Some(owner)) => Role::Column(owner),
-            (None, None) => Role::Ignored,
-        };
+        let role = self.names.role(raw_name, &name, dataset, shapes);
         let declared = dataset.column(&name).cloned();
         let mut column = LayoutColumn {
             raw_name: raw_name.to_owned(),
@@ -365,7 +443,8 @@ impl Layout {
             own_name,
             name,
         };
-        match shape_for(&column.name, dataset, shapes).and_then(|shape| shape.column(&column.name)) {
+        match self.names.shape_for(raw_name, &column.name, dataset, shapes).and_then(|shape| shape.column(&column.name))
+        {
             Some(stored) => column.adopt(stored, dataset),
             None => column.adopt_declaration(dataset),
         }
@@ -418,6 +497,14 @@ impl Layout {
         let mut parts: Vec<(usize, usize)> = self.columns.iter().enumerate().filter_map(part).collect();
         parts.sort_unstable();
         parts.into_iter().map(|(_, index)| index).collect()
+    }
+
+    /// Whether a row of a chunk does not have a column, which says nothing of its value.
+    pub fn is_absent(&self, chunk: &Chunk, row: usize, column: usize, json: &JsonSettings) -> bool {
+        // Both are sorted: the reader meets rows in order.
+        let is_later_line = || chunk.later_lines.binary_search(&row).is_ok();
+        (self.at(column).is_of_first_row(json) && is_later_line())
+            || chunk.absent.binary_search(&(row, self.source(column))).is_ok()
     }
 
     /// Number of columns that are not padding.
@@ -500,12 +587,6 @@ impl Layout {
             suffix += 1;
         }
     }
-}
-
-/// The table that a column of that name goes to.
-fn shape_for<'s>(name: &str, dataset: &Dataset, shapes: &'s Shapes) -> Option<&'s TableShape> {
-    let table = if dataset.key.contains(name) { &dataset.table } else { dataset.table_of(dataset.owner(name)) };
-    shapes.get(table)
 }
 
 /// Whether a table has a column with another name that a database takes for this one.

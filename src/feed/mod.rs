@@ -7,6 +7,7 @@ pub mod decimals;
 pub mod declaration;
 pub mod encoding;
 pub mod inference;
+pub mod json_settings;
 pub mod layout;
 pub mod number_form;
 pub mod record_key;

@@ -5,6 +5,7 @@ pub mod format;
 pub mod mentions;
 pub mod other_rows;
 pub mod reader;
+pub mod record_size;
 pub mod repeated_keys;
 pub mod rows;
 pub mod seen_keys;

@@ -7,7 +7,7 @@ use crate::feed::dataset::Dataset;
 use crate::feed::layout::{Layout, Role};
 use crate::feed::row_format::RowFormat;
 use crate::source::reader::rows_at;
-use crate::source::rows::Form;
+use crate::source::rows::{Form, Part};
 use crate::source::text::content::Content;
 use crate::transform::decode::decode;
 use arrow_array::Array;
@@ -65,19 +65,22 @@ pub fn read_other_rows(
         record.chunk.bytes.push(b'\n');
         record.chunk.absent.extend(row.absent.into_iter().map(|column| (index, column)));
         record.numbers.push(row.number);
+        if matches!(row.part, Part::LaterLine { .. }) {
+            record.chunk.later_lines.push(index);
+        }
     }
     let whole = records.into_iter().filter(|(_, record)| !record.is_broken);
-    Ok(whole.map(|(key, record)| (key, record.decoded(format, layout))).collect())
+    Ok(whole.map(|(key, record)| (key, record.decoded(format, layout, dataset))).collect())
 }
 
 impl RawRecord {
-    fn decoded(mut self, format: RowFormat, layout: &Layout) -> Vec<OtherRow> {
+    fn decoded(mut self, format: RowFormat, layout: &Layout, dataset: &Dataset) -> Vec<OtherRow> {
         self.chunk.records.push(0..self.numbers.len());
         let batch = decode(&self.chunk, format, layout);
         let columns = layout.columns.iter().enumerate().filter(|(_, column)| matches!(column.role, Role::Column(_)));
         let columns: Vec<(usize, &String)> = columns.map(|(index, column)| (index, &column.name)).collect();
         let row = |(row, number): (usize, u64)| {
-            let own = columns.iter().filter(|(index, _)| self.chunk.absent.binary_search(&(row, *index)).is_err());
+            let own = columns.iter().filter(|(index, _)| !layout.is_absent(&self.chunk, row, *index, &dataset.json));
             let cells = own.map(|&(index, name)| {
                 let values = batch.column(index).as_string::<i32>();
                 (name.clone(), if values.is_valid(row) { values.value(row).to_owned() } else { String::new() })

@@ -8,7 +8,7 @@ use crate::chunk::{Chunk, JoinedRow, JoinedRows, Position, Reject, SeenRecord, S
 use crate::config::Limits;
 use crate::error::SyncError;
 use crate::feed::correction::OF_SAME_RECORD;
-use crate::feed::dataset::Dataset;
+use crate::feed::dataset::{Dataset, RepeatedKeys};
 use crate::feed::encoding::Encoding;
 use crate::feed::layout::Layout;
 use crate::feed::row_format::{Dialect, RowFormat};
@@ -16,7 +16,7 @@ use crate::source::format::Format;
 use crate::source::rows::csv::CsvRows;
 use crate::source::rows::header::read_header;
 use crate::source::rows::json::JsonRows;
-use crate::source::rows::{Fault, Form, RowRef, Rows, printable_in};
+use crate::source::rows::{Fault, Form, Part, RowRef, Rows, printable_in};
 use crate::source::seen_keys::{Scattered, key_hash, short_key_hash};
 use crate::source::survey::Survey;
 use crate::source::text::content::{Content, Window};
@@ -61,6 +61,7 @@ struct Ending<'a> {
     /// Columns of the file.
     columns: usize,
     joined: Option<&'a JoinedRows>,
+    repeated_keys: RepeatedKeys,
 }
 
 /// The rows of one record.
@@ -80,6 +81,7 @@ struct RecordRow {
     raw: Range<usize>,
     form: Form,
     absent: Vec<usize>,
+    part: Part,
 }
 
 impl<'a> Reader<'a> {
@@ -150,7 +152,8 @@ impl<'a> Reader<'a> {
         }
         let rows_known: u64 = chunk.skips.iter().map(|(_, skip)| skip.counts.rows).sum();
         let own_rows = chunk.rows() - chunk.joined.len();
-        chunk.rows_read = (own_rows + chunk.rejects.len()) as u64 + rows_known + chunk.rows_skipped;
+        chunk.rows_read =
+            (own_rows + chunk.rejects.len()) as u64 + rows_known + chunk.rows_skipped + chunk.rows_repeated;
         self.position = chunk.next;
         Ok(Some(chunk))
     }
@@ -170,13 +173,14 @@ impl<'a> Reader<'a> {
             let Some(key) = &row.key else {
                 let next = Position { pass: 0, offset: row.next_offset, row: row.number, ..Position::default() };
                 chunk.rows_skipped += u64::from(matches!(row.form, Form::Skipped));
+                let may_end = row.part.ends_object();
                 if let Some(reject) = keyless_reject(row, self.format.encoding) {
                     push_reject(&mut chunk, reject);
                 }
                 if let Some(ended) = self.run.take() {
                     ended.end(&mut chunk, self.ending());
                 }
-                if self.is_full(&chunk) {
+                if may_end && self.is_full(&chunk) {
                     chunk.next = next;
                     return Ok(chunk);
                 }
@@ -276,8 +280,9 @@ impl<'a> Reader<'a> {
     }
 
     const fn ending(&self) -> Ending<'a> {
-        let Self { format, layout, joined, .. } = self;
-        Ending { format: *format, columns: layout.columns.len(), joined: *joined }
+        let Self { format, layout, joined, dataset, .. } = self;
+        let (columns, repeated_keys) = (layout.columns.len(), dataset.repeated_keys);
+        Ending { format: *format, columns, joined: *joined, repeated_keys }
     }
 
     fn start_of_pass(&self, pass: u32) -> Position {
@@ -357,6 +362,7 @@ impl Record {
             raw: start..self.bytes.len(),
             form: row.form,
             absent: row.absent,
+            part: row.part,
         });
     }
 
@@ -374,7 +380,7 @@ impl Record {
     }
 
     /// Adds the record to the chunk: all of its rows, or, if one cannot be loaded, all as rejects.
-    fn end(self, chunk: &mut Chunk, ending: Ending<'_>) {
+    fn end(mut self, chunk: &mut Chunk, ending: Ending<'_>) {
         let Ending { format, .. } = ending;
         let faulty = self.rows.iter().find(|row| matches!(row.form, Form::Broken(_))).map(|row| row.number);
         let whole_fault = faulty.map(|number| format!("row {number} {OF_SAME_RECORD}"));
@@ -383,8 +389,25 @@ impl Record {
             (None, Some(joined), RowFormat::Csv(dialect)) => {
                 self.accept_joined(chunk, joined, ending.columns, dialect);
             }
-            (None, ..) => self.accept(chunk),
+            (None, ..) => {
+                chunk.rows_repeated += self.keep_one_object(ending.repeated_keys);
+                self.accept(chunk);
+            }
         }
+    }
+
+    /// Of several objects that are this record, keeps the one that counts; how many rows the others had. Where all of them
+    /// must hold the same, the survey has seen that they do.
+    fn keep_one_object(&mut self, repeated_keys: RepeatedKeys) -> u64 {
+        let begins = |row: &RecordRow| row.part.begins_object();
+        let (first_end, last) = (self.rows.iter().skip(1).position(begins), self.rows.iter().rposition(begins));
+        let (Some(first_end), Some(last)) = (first_end, last) else { return 0 };
+        let rows = self.rows.len();
+        match repeated_keys {
+            RepeatedKeys::First => self.rows.truncate(first_end + 1),
+            RepeatedKeys::Last | RepeatedKeys::Quarantine => drop(self.rows.drain(..last)),
+        }
+        (rows - self.rows.len()) as u64
     }
 
     fn accept(self, chunk: &mut Chunk) {
@@ -412,6 +435,11 @@ impl Record {
             _ => chunk.bytes.extend(&self.bytes[row.raw.clone()]),
         }
         chunk.absent.extend(row.absent.iter().map(|&column| (index, column)));
+        match row.part {
+            Part::LaterLine { .. } => chunk.later_lines.push(index),
+            Part::NoLine => chunk.without_line.push(index),
+            Part::Row | Part::FirstLine { .. } => {}
+        }
     }
 
     /// Adds the record with the rows that other files have of it, in the order in which all of them stand in the file that

@@ -5,7 +5,7 @@ use crate::feed::dataset::{Dataset, RepeatedKeys};
 use crate::feed::layout::{Layout, Role};
 use crate::feed::row_format::RowFormat;
 use crate::source::rows::cells::split_row;
-use crate::source::rows::{Form, RowRef, Rows};
+use crate::source::rows::{Form, Part, RowRef, Rows};
 use crate::source::seen_keys::{SeenKeys, key_hash};
 use std::collections::HashMap;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
@@ -22,36 +22,86 @@ pub fn check_repeated(
     dataset: &Dataset,
     layout: &Layout,
 ) -> Result<(), SyncError> {
-    let is_asked = dataset.lines.is_none()
+    let has_objects = format == RowFormat::Json && dataset.json.lines.is_some();
+    let is_asked = (dataset.lines.is_none() || has_objects)
         && !dataset.is_keyless()
         && dataset.repeated_keys == RepeatedKeys::Quarantine
         && !layout.is_correction();
     if !is_asked {
         return Ok(());
     }
-    // The first row of each record whose rows stand apart, and of the record above: its number,
-    // and what it holds.
-    let mut apart: HashMap<u64, (u64, u64)> = HashMap::new();
-    let mut above: Option<(u64, (u64, u64))> = None;
+    let mut first = Firsts { seen, apart: HashMap::new(), above: None, dataset };
+    let mut held: Option<Held> = None;
     while let Some(row) = rows.next_row()? {
-        let Some(key) = row.key.as_ref().filter(|_| !matches!(row.form, Form::Broken(_))) else { continue };
-        let hash = key_hash(key);
-        let own = (row.number, content_hash(&row, format, dataset, layout));
-        let first = match above {
+        let is_broken = matches!(row.form, Form::Broken(_));
+        let is_later_line = matches!(row.part, Part::LaterLine { .. });
+        let content = if is_broken { 0 } else { content_hash(&row, format, dataset, layout) };
+        match (&mut held, row.key) {
+            (Some(held), _) if is_later_line => {
+                held.is_broken |= is_broken;
+                held.content = xxh3_64(&[held.content.to_le_bytes(), content.to_le_bytes()].concat());
+            }
+            (_, key) => {
+                held.take().map_or(Ok(()), |held| first.compare(held))?;
+                held = key.map(|key| Held { key, number: row.number, content, is_broken });
+            }
+        }
+    }
+    held.map_or(Ok(()), |held| first.compare(held))
+}
+
+/// A row, or an object with all of its lines.
+struct Held {
+    key: String,
+    number: u64,
+    content: u64,
+    is_broken: bool,
+}
+
+/// What each record held first: its row, and the digest of that.
+struct Firsts<'a> {
+    seen: &'a SeenKeys,
+    /// Of each record whose rows stand apart.
+    apart: HashMap<u64, (u64, u64)>,
+    /// Of the record above.
+    above: Option<(u64, (u64, u64))>,
+    dataset: &'a Dataset,
+}
+
+impl Firsts<'_> {
+    fn compare(&mut self, held: Held) -> Result<(), SyncError> {
+        if held.is_broken {
+            return Ok(());
+        }
+        let hash = key_hash(&held.key);
+        let own = (held.number, held.content);
+        let first = match self.above {
             Some((above_hash, first)) if above_hash == hash => first,
-            _ if seen.is_scattered(hash) => *apart.entry(hash).or_insert(own),
+            _ if self.seen.is_scattered(hash) => *self.apart.entry(hash).or_insert(own),
             _ => own,
         };
-        if first.1 != own.1 {
-            return Err(SyncError::damaged(format!(
-                "the key `{key}` stands in rows {} and {}, which differ: if the last or the first one counts, set \
-                 `repeated_keys = \"last\"` or `\"first\"` of dataset {}; if rows are lines of a record, set `lines_table`",
-                first.0, own.0, dataset.name
-            )));
+        self.above = Some((hash, first));
+        match first.1 == own.1 {
+            true => Ok(()),
+            false => Err(self.differs(&held.key, first.0, own.0)),
         }
-        above = Some((hash, first));
     }
-    Ok(())
+
+    fn differs(&self, key: &str, first: u64, second: u64) -> SyncError {
+        let name = &self.dataset.name;
+        let what = match self.dataset.json.lines {
+            Some(_) => format!("stands in two objects, at rows {first} and {second}, which differ"),
+            None => format!("stands in rows {first} and {second}, which differ"),
+        };
+        let lines = match self.dataset.json.lines {
+            Some(_) => "",
+            None => "; if rows are lines of a record, set `lines_table`",
+        };
+        SyncError::damaged(format!(
+            "the key `{key}` {what}: if the last or the first one counts, set `repeated_keys = \"last\"` or `\"first\"` \
+             of dataset {name}{lines}"
+        ))
+    }
 }
 
 /// Digest of what a row's cells hold, however they are quoted and whatever stands for no value in

@@ -8,6 +8,7 @@ use crate::feed::decimals::{NumberReadings, Observer, settle};
 use crate::feed::layout::{Layout, LayoutColumn, Role, Shapes};
 use crate::feed::row_format::{Dialect, RowFormat};
 use crate::source::format::{Format, find_row_format, is_document};
+use crate::source::record_size::{RecordSize, check_record, check_scattered};
 use crate::source::repeated_keys::check_repeated;
 use crate::source::rows::csv::CsvRows;
 use crate::source::rows::fits::Fits;
@@ -334,18 +335,6 @@ fn check_layout(layout: &Layout, dataset: &Dataset, limits: &Limits) -> Result<(
     Err(SyncError::damaged(format!("no column is `{lacking}`, {is} of {dataset}; the columns are {names}")))
 }
 
-/// Adds up the rows of some records, wherever they stand.
-fn check_scattered(rows: &mut Rows<'_>, suspects: &HashSet<u64>, limits: &Limits) -> Result<(), SyncError> {
-    let mut sizes: HashMap<u64, RecordSize> = HashMap::new();
-    while let Some(row) = rows.next_row()? {
-        let Some(key) = row.key.as_ref().filter(|key| suspects.contains(&key_hash(key))) else { continue };
-        let size = sizes.entry(key_hash(key)).or_default();
-        *size = size.plus(RecordSize { rows: 1, bytes: row.whole.len() as u64 });
-        check_record(key, *size, row.number, limits)?;
-    }
-    Ok(())
-}
-
 /// Counts over all rows.
 struct Tally {
     rows_read: u64,
@@ -367,6 +356,8 @@ struct Tally {
 /// A run of rows with the same key.
 struct Run {
     key: String,
+    /// Objects that are whole records.
+    objects: u64,
     rows: u64,
     faults: u64,
     /// Where it stands, and what its bytes are, where an index may know it.
@@ -378,13 +369,14 @@ struct Run {
 
 impl Run {
     fn of(key: String, row: &RowExtent<'_>, hasher: Option<RecordHasher>) -> Self {
-        let mut run = Self { key, rows: 0, faults: 0, start: row.start, end: row.start, bytes: 0, hasher };
+        let mut run = Self { key, objects: 0, rows: 0, faults: 0, start: row.start, end: row.start, bytes: 0, hasher };
         run.push(row);
         run
     }
 
     fn push(&mut self, row: &RowExtent<'_>) {
         self.rows += 1;
+        self.objects += u64::from(row.begins_object);
         self.faults += u64::from(row.is_faulty);
         self.end = row.end;
         self.bytes += row.whole.len() as u64;
@@ -398,45 +390,13 @@ impl Run {
     }
 }
 
-/// How much there is of a record.
-#[derive(Clone, Copy, Debug, Default)]
-struct RecordSize {
-    rows: u64,
-    bytes: u64,
-}
-
-impl RecordSize {
-    const fn plus(self, other: Self) -> Self {
-        Self { rows: self.rows + other.rows, bytes: self.bytes + other.bytes }
-    }
-
-    const fn is_within(self, limits: &Limits) -> bool {
-        self.rows <= limits.record_rows_max as u64 && self.bytes <= limits.record_bytes_max
-    }
-}
-
-/// A record is in memory as a whole, and what it becomes there is many times its text.
-fn check_record(key: &str, size: RecordSize, row_number: u64, limits: &Limits) -> Result<(), SyncError> {
-    let Limits { record_rows_max, record_bytes_max, .. } = limits;
-    if size.rows > *record_rows_max as u64 {
-        return Err(SyncError::damaged(format!(
-            "record `{key}` has more rows than record_rows_max allows ({record_rows_max}) at row {row_number}"
-        )));
-    }
-    if size.bytes > *record_bytes_max {
-        return Err(SyncError::damaged(format!(
-            "record `{key}` has more bytes than record_bytes_max allows ({record_bytes_max}) at row {row_number}"
-        )));
-    }
-    Ok(())
-}
-
 /// What a run keeps of a row.
 struct RowExtent<'a> {
     start: u64,
     end: u64,
     whole: &'a [u8],
     is_faulty: bool,
+    begins_object: bool,
 }
 
 impl Tally {
@@ -465,7 +425,8 @@ impl Tally {
             tally.has_odd_rows |= !matches!(row.form, Form::Fits);
             tally.note_fault(&row);
             let is_faulty = matches!(row.form, Form::Broken(_));
-            let extent = RowExtent { start: row.offset, end: row.next_offset, whole: row.whole, is_faulty };
+            let (start, end, begins_object) = (row.offset, row.next_offset, row.part.begins_object());
+            let extent = RowExtent { start, end, whole: row.whole, is_faulty, begins_object };
             let Some(key) = row.key else {
                 tally.rows_rejected += u64::from(is_faulty);
                 // The reader may end a chunk here, so what comes after it is another run.
@@ -514,7 +475,7 @@ impl Tally {
     fn end_run(&mut self, run: Run, candidates: &mut Option<&mut Candidates<'_>>) {
         let hash = key_hash(&run.key);
         let RecordSize { rows, bytes } = run.size();
-        self.has_repeated_runs |= rows > 1;
+        self.has_repeated_runs |= if run.objects > 0 { run.objects > 1 } else { rows > 1 };
         self.largest_run.rows = self.largest_run.rows.max(rows);
         self.largest_run.bytes = self.largest_run.bytes.max(bytes);
         if self.seen.is_scattered(hash)

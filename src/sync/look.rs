@@ -116,7 +116,10 @@ pub(crate) async fn look(
         let mut text = read_text(content, &dataset, encoding, &config.limits, &config.state_dir)?;
         if let Some(Checkpoint { survey, digests, .. }) = checkpoint {
             text.content.expect_digests(digests)?;
-            let mut layout = Layout::of_header(&survey.header, &dataset, &shapes);
+            let mut layout = match survey.format.rows {
+                RowFormat::Json => Layout::of_members(&survey.header, &dataset, &shapes),
+                RowFormat::Csv(_) => Layout::of_header(&survey.header, &dataset, &shapes),
+            };
             survey.numbers.apply(&mut layout);
             // A restored database may lack a column again; then the file must be surveyed again to
             // learn its kind.

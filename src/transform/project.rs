@@ -58,7 +58,7 @@ pub struct Projected {
 
 /// Projects a cleaned chunk.
 pub fn project(chunk: Chunk, cleaned: &Cleaned, layout: &Layout, dataset: &Dataset, market: &str) -> Projected {
-    let source = Source { layout, cleaned, chunk: &chunk, market };
+    let source = Source { layout, cleaned, chunk: &chunk, market, dataset };
     let rows = chunk.rows();
     let (records, lines, disagreeing, kept) = match &dataset.lines {
         None => {
@@ -68,7 +68,11 @@ pub fn project(chunk: Chunk, cleaned: &Cleaned, layout: &Layout, dataset: &Datas
         Some(lines) => {
             let line_rows = source.line_rows(lines.duplicates);
             let (merged, lines) = (source.merged_rows(&line_rows), source.lines(&line_rows));
-            (merged, Some(lines), source.disagreeing(), line_rows.concat())
+            let with_records = std::iter::zip(&chunk.records, line_rows);
+            // A record without lines is kept as its only row.
+            let kept =
+                with_records.flat_map(|(record, rows)| if rows.is_empty() { record.clone().collect() } else { rows });
+            (merged, Some(lines), source.disagreeing(), kept.collect())
         }
     };
     let is_joined = |row: &&usize| chunk.joined.binary_search(row).is_ok();
@@ -82,11 +86,11 @@ pub fn project(chunk: Chunk, cleaned: &Cleaned, layout: &Layout, dataset: &Datas
         true => distinct_rows(records),
         false => (records, chunk.keys),
     };
-    let rows_kept = lines.as_ref().map_or(records.batch.num_rows(), |lines| lines.batch.num_rows());
+    let rows_kept = if lines.is_some() { kept.len() } else { records.batch.num_rows() };
     Projected {
         records,
         lines,
-        rows_duplicate: (rows - rows_kept - joined_left_out) as u64,
+        rows_duplicate: (rows - rows_kept - joined_left_out) as u64 + chunk.rows_repeated,
         records_disagreeing: disagreeing.iter().filter(|&&disagrees| disagrees).count() as u64,
         entries,
         skips: chunk.skips,
@@ -160,6 +164,7 @@ struct Source<'a> {
     cleaned: &'a Cleaned,
     chunk: &'a Chunk,
     market: &'a str,
+    dataset: &'a Dataset,
 }
 
 impl Source<'_> {
@@ -216,16 +221,28 @@ impl Source<'_> {
     /// The rows of each record that are lines of it.
     fn line_rows(&self, duplicates: DuplicateLines) -> Vec<Vec<usize>> {
         let records = &self.chunk.records;
+        let has_line = |record: &Range<usize>| record.len() > 1 || !self.has_no_line(record.start);
         if duplicates == DuplicateLines::Keep {
-            return records.iter().map(|record| record.clone().collect()).collect();
+            let rows = |record: &Range<usize>| record.clone().filter(|_| has_line(record)).collect();
+            return records.iter().map(rows).collect();
         }
+        // Only the first row of an object has what belongs to the record.
+        let json = &self.dataset.json;
+        let are_objects = !self.chunk.later_lines.is_empty() || (json.lines.is_some() && self.layout.is_correction());
+        let is_compared = |index: usize| !are_objects || !self.layout.at(index).is_of_first_row(json);
         // Lines of an order differ in what belongs to lines, mostly in its first columns.
         let of_lines = self.columns(Owner::Line).chain(self.columns(Owner::Record));
-        let rescued: ArrayRef = Arc::new(self.rescued_texts((0..self.chunk.rows()).map(|row| row..row + 1), None));
+        let of_lines = of_lines.filter(|&(index, _)| is_compared(index));
+        let rescued_of = are_objects.then_some(Owner::Line);
+        let rescued: ArrayRef =
+            Arc::new(self.rescued_texts((0..self.chunk.rows()).map(|row| row..row + 1), rescued_of));
         let columns: Vec<ArrayRef> = of_lines.map(|(_, values)| values).chain([&rescued]).cloned().collect();
         let values: Vec<Values<'_>> = columns.iter().map(Values::of).collect();
         let is_same = |one: usize, other: usize| values.iter().all(|values| values.is_same(one, other));
         let distinct = |record: &Range<usize>| {
+            if !has_line(record) {
+                return Vec::new();
+            }
             // Of a large record, comparing each row with each other one would take too long.
             if record.len() > COMPARED_ROWS_MAX {
                 return distinct_by_bytes(&columns, record);
@@ -261,9 +278,16 @@ impl Source<'_> {
     }
 
     fn is_absent(&self, row: usize, column: usize) -> bool {
-        let column = self.layout.source(column);
-        // Sorted by row: the reader meets rows in order.
-        self.chunk.absent.binary_search(&(row, column)).is_ok()
+        self.layout.is_absent(self.chunk, row, column, &self.dataset.json)
+    }
+
+    /// Whether a row, if it is all there is of its record, is no line. A corrected copy of an object without lines shows that by
+    /// having no value in any column of lines.
+    fn has_no_line(&self, row: usize) -> bool {
+        if self.dataset.json.lines.is_some() && self.layout.is_correction() {
+            return self.columns(Owner::Line).all(|(_, values)| values.is_null(row));
+        }
+        self.chunk.without_line.binary_search(&row).is_ok()
     }
 
     /// Of each of these runs of rows, what [`Source::rescued`] says.

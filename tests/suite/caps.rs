@@ -104,7 +104,7 @@ fn a_huge_record_takes_no_more_memory_than_it_may() {
 }
 
 /// Runs a command to its end: what it printed, and the most memory that it was seen to take.
-fn run_measured(command: &mut Command) -> (String, u64) {
+pub fn run_measured(command: &mut Command) -> (String, u64) {
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the built program starts");
     let (peak, is_over) = (Cell::new(0), RefCell::new(&mut child));
     wait_for("the end of the command", || {

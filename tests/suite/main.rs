@@ -74,6 +74,7 @@ mod http_limits;
 mod incremental;
 mod installed;
 mod journal;
+mod json_lines;
 mod kills;
 mod large;
 mod latency;

@@ -205,7 +205,7 @@ fn files_of_one_name_and_other_formats_go_out_apart_and_come_back(sandbox: &Sand
         sandbox.drop_file(&format!("market-{market}/orders.rejects.csv"), &text.replace("\n'-", "\n2"));
     }
     let text = exported(sandbox, "Market 1 Customers.rejects.csv");
-    assert!(text.starts_with("Customer ID,Language,Address_City,_row,"), "{text}");
+    assert!(text.starts_with("Customer ID,Language,Address.City,_row,"), "{text}");
     sandbox.drop_file("Market 1 Customers.rejects.csv", &text.replace("\n'-", "\n1"));
     sync(sandbox);
     assert_eq!(open(sandbox), [] as [String; 0]);

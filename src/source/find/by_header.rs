@@ -4,10 +4,12 @@
 use crate::feed::correction::{corrected_paths, stem};
 use crate::feed::dataset::{Dataset, Route};
 use crate::feed::encoding::Encoding;
+use crate::feed::json_settings::JsonSettings;
 use crate::feed::layout::declared_name;
 use crate::feed::row_format::Dialect;
 use crate::feed::stamp::Stamp;
 use crate::source::find::beneath::open_file;
+use crate::source::find::members::members;
 use crate::source::find::path_text::path_text;
 use crate::source::rows::cells::{Split, split_row};
 use crate::source::rows::header::HEADER_ROWS_MAX;
@@ -15,8 +17,7 @@ use crate::source::text::compression::Compression;
 use crate::source::text::encoding::{Guess, Guessed, Transcoder};
 use chrono::{Datelike, NaiveDate};
 use entity::IDENTIFIER_CHARS_MAX;
-use serde_json::{Map, Value};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -53,10 +54,14 @@ pub fn by_header(root: &Path, path: &Path, stamp: Stamp, datasets: &[Arc<Dataset
     if !is_asked || !EXTENSIONS.contains(&extension.as_str()) {
         return ByHeader::None;
     }
-    let Some(headers) = headers(root, path, stamp, compression, extension.contains("json")) else {
+    let shapes = if extension.contains("json") { json_shapes(datasets) } else { vec![None] };
+    let Some(headers) = headers(root, path, stamp, compression, &shapes) else {
         return ByHeader::None;
     };
-    let has = |dataset: &&Arc<Dataset>| headers.iter().any(|names| dataset.has_header(names));
+    let has = |dataset: &&Arc<Dataset>| {
+        let of_dataset = |header: &&Header| header.json.as_ref().is_none_or(|json| *json == dataset.json);
+        headers.iter().filter(of_dataset).any(|header| dataset.has_header(&header.names))
+    };
     let mut matching: Vec<&Arc<Dataset>> = datasets.iter().filter(has).collect();
     let most = matching.iter().map(|dataset| dataset.header_has.len()).max().unwrap_or_default();
     matching.retain(|dataset| dataset.header_has.len() == most);
@@ -65,7 +70,7 @@ pub fn by_header(root: &Path, path: &Path, stamp: Stamp, datasets: &[Arc<Dataset
         [dataset] => match route(root, path) {
             // A market is part of every key, and no database would take a longer one.
             route if route.market.chars().count() > IDENTIFIER_CHARS_MAX => ByHeader::None,
-            route => ByHeader::Of(Arc::clone(dataset), route),
+            route => ByHeader::Of(dataset.of_market(&route.market), route),
         },
         several => {
             let names: Vec<&str> = several.iter().map(|dataset| dataset.name.as_str()).collect();
@@ -109,20 +114,54 @@ fn last_day(name: &str) -> Option<NaiveDate> {
     (0..bytes.len()).rev().find_map(day_at)
 }
 
-type Headers = Arc<Vec<Vec<String>>>;
+type Headers = Arc<Vec<Header>>;
 
-/// Rows that may be the header of a file, as names.
-fn headers(root: &Path, path: &Path, stamp: Stamp, compression: Compression, is_json: bool) -> Option<Headers> {
+/// What may be the header of a file.
+struct Header {
+    /// Of a JSON file, where its records and their lines are taken to be.
+    json: Option<JsonSettings>,
+    names: Vec<String>,
+}
+
+/// Where datasets have their records in JSON files, each once.
+fn json_shapes(datasets: &[Arc<Dataset>]) -> Vec<Option<JsonSettings>> {
+    let asking = datasets.iter().filter(|dataset| !dataset.header_has.is_empty());
+    let mut shapes: Vec<Option<JsonSettings>> = Vec::new();
+    for dataset in asking {
+        if !shapes.iter().flatten().any(|shape| *shape == dataset.json) {
+            shapes.push(Some(dataset.json.clone()));
+        }
+    }
+    shapes
+}
+
+/// What may be the header of a file: rows of cells, or the members of objects for each shape of a JSON file.
+fn headers(
+    root: &Path,
+    path: &Path,
+    stamp: Stamp,
+    compression: Compression,
+    shapes: &[Option<JsonSettings>],
+) -> Option<Headers> {
     static REMEMBERED: Mutex<Option<HashMap<PathBuf, (Stamp, Headers)>>> = Mutex::new(None);
     let remembered = || REMEMBERED.lock().unwrap_or_else(PoisonError::into_inner);
+    // Datasets may have come since.
+    let has_all = |headers: &Headers| {
+        shapes.iter().flatten().all(|shape| headers.iter().any(|header| header.json.as_ref() == Some(shape)))
+    };
     if let Some((known, headers)) = remembered().get_or_insert_default().get(path)
         && *known == stamp
+        && has_all(headers)
     {
         return Some(Arc::clone(headers));
     }
     let bytes = beginning(root, path, compression).ok()?;
     let text = decoded(&bytes);
-    let headers = Arc::new(if is_json { members(&text) } else { rows(text.as_bytes()) });
+    let of_shape = |shape: &Option<JsonSettings>| match shape {
+        Some(json) => vec![Header { json: Some(json.clone()), names: members(&text, json) }],
+        None => rows(text.as_bytes()).into_iter().map(|names| Header { json: None, names }).collect(),
+    };
+    let headers = Arc::new(shapes.iter().flat_map(of_shape).collect::<Vec<_>>());
     let mut remembered = remembered();
     let files = remembered.get_or_insert_default();
     if files.len() >= REMEMBERED_MAX {
@@ -186,29 +225,6 @@ fn rows(text: &[u8]) -> Vec<Vec<String>> {
     headers
 }
 
-/// The members of the first objects together.
-fn members(text: &str) -> Vec<Vec<String>> {
-    let mut names = HashSet::new();
-    let mut rest = text.trim_start_matches(|c: char| c.is_whitespace() || c == '[');
-    for _ in 0..HEADER_ROWS_MAX {
-        let mut objects = serde_json::Deserializer::from_str(rest).into_iter::<Map<String, Value>>();
-        let Some(Ok(object)) = objects.next() else { break };
-        add_names("", &object, &mut names);
-        rest = rest[objects.byte_offset()..].trim_start_matches(|c: char| c.is_whitespace() || c == ',');
-    }
-    vec![names.into_iter().collect()]
-}
-
-fn add_names(above: &str, object: &Map<String, Value>, names: &mut HashSet<String>) {
-    for (name, value) in object {
-        let name = if above.is_empty() { name.clone() } else { format!("{above}_{name}") };
-        if let Value::Object(object) = value {
-            add_names(&name, object, names);
-        }
-        names.insert(declared_name(&name));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -224,12 +240,11 @@ mod tests {
     }
 
     #[test]
-    fn headers_are_found_below_other_rows_and_in_objects() {
+    fn headers_are_found_below_other_rows() {
         let has = |headers: Vec<Vec<String>>, names: &[&str]| {
             headers.iter().any(|header| names.iter().all(|name| header.iter().any(|other| other == name)))
         };
         assert!(has(rows(b"Orders of May\n\nOrder ID;Total (net)\n1;2\n"), &["order_id", "total_net"]));
         assert!(!has(rows(b"Order ID\nTotal\n"), &["order_id", "total"]));
-        assert!(has(members(r#"[{"Id": 1}, {"ship": {"city": "x"}}, {"cut"#), &["id", "ship_city"]));
     }
 }

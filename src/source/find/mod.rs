@@ -3,6 +3,7 @@
 pub mod beneath;
 pub mod blind_spots;
 pub mod by_header;
+mod members;
 pub mod path_text;
 pub mod scan;
 pub mod walk;

@@ -11,7 +11,7 @@ use crate::source::rows::cells::{Cell, Split, split_row};
 use crate::source::rows::fill::Fill;
 use crate::source::rows::fits::Fits;
 use crate::source::rows::repair::Repair;
-use crate::source::rows::{Fault, Form, RowRef, joined_key, key_part, repair, text_key};
+use crate::source::rows::{Fault, Form, Part, RowRef, joined_key, key_part, repair, text_key};
 use crate::source::text::content::Window;
 use crate::transform::clean::{clean_key, conforms, misfit};
 use crate::values::identifier::visible;
@@ -230,7 +230,8 @@ impl<'a> CsvRows<'a> {
         let form = Form::Broken(Fault::row("the row is longer than row_bytes_max; the beginning of it is kept"));
         let next_offset = self.window.offset();
         let raw = &self.long[..];
-        Ok(RowRef { number: self.number, offset, next_offset, raw, whole: raw, key, form, absent: Vec::new() })
+        let (absent, part) = (Vec::new(), Part::Row);
+        Ok(RowRef { number: self.number, offset, next_offset, raw, whole: raw, key, form, absent, part })
     }
 
     fn row(&mut self, end: usize, next: usize, is_spaced: bool, broken: Option<&'static str>) -> RowRef<'_> {
@@ -286,7 +287,8 @@ impl<'a> CsvRows<'a> {
             }
         }
         let next_offset = offset + next as u64;
-        RowRef { number: self.number, offset, next_offset, raw, whole, key, form, absent: Vec::new() }
+        let (absent, part) = (Vec::new(), Part::Row);
+        RowRef { number: self.number, offset, next_offset, raw, whole, key, form, absent, part }
     }
 
     /// The row with what those above say in its empty cells. A row with another number of cells may

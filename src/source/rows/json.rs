@@ -1,20 +1,22 @@
-//! JSON rows: the objects of an array, of NDJSON, or of objects one after the other, read incrementally.
+//! JSON rows: the objects of a JSON file as rows of columns.
 //!
-//! serde_json checks every object and finds its end; that the array is complete and its commas are
-//! there is checked here, because arrow-json, which decodes the objects later, accepts both. Nested
-//! objects are flattened (`a_b`), arrays are kept as their JSON text.
+//! Nested objects are flattened: their members are named by their path (`a.b`, column `a_b`). Arrays are kept as
+//! their JSON text, but for the one that holds an object's lines, which makes a row of each line.
 
 use crate::config::Limits;
 use crate::error::SyncError;
-use crate::feed::dataset::Dataset;
+use crate::feed::dataset::{Dataset, Owner};
 use crate::feed::decimals::Observer;
+use crate::feed::json_settings::JsonSettings;
 use crate::feed::layout::{Layout, Role, Shapes, column_name};
-use crate::source::rows::{Fault, Form, RowRef, joined_key, key_part, text_key};
+use crate::source::rows::elements::{ElementMax, Elements};
+use crate::source::rows::object_lines::{OpenObject, repeated};
+use crate::source::rows::{Fault, Form, Part, RowRef, joined_key, key_part, text_key};
 use crate::source::text::content::Window;
 use crate::transform::clean::misfit;
 use crate::values::number::{Decimals, clear_text};
 use memchr::memmem;
-use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -33,27 +35,18 @@ const SPELLINGS_MAX: usize = 1 << 14;
 /// Deepest nesting that is flattened.
 const DEPTH_MAX: usize = 16;
 
-/// Where the reader stands among the elements.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
-    Start,
-    /// Objects one after the other, without an array around them.
-    Stream,
-    FirstElement,
-    AfterElement,
-    AfterComma,
-    AfterArray,
-}
-
-/// The objects of a JSON file.
+/// The rows of a JSON file.
 #[derive(Debug)]
 pub struct JsonRows<'a> {
-    window: Window<'a>,
+    elements: Elements<'a>,
     dataset: &'a Dataset,
-    row_bytes_max: usize,
     columns_max: usize,
+    record_rows_max: usize,
     names: Names<'a>,
-    place: Place,
+    /// The object of which lines are still to come.
+    object: Option<OpenObject>,
+    /// The row of the line that was read last.
+    row: Vec<u8>,
     number: u64,
 }
 
@@ -70,8 +63,10 @@ struct Names<'a> {
     observers: Vec<Option<Observer>>,
     /// The same of the layout's copies.
     copy_observers: Vec<Option<Observer>>,
-    /// The first column of each name, as tables would have it.
-    by_name: HashMap<String, usize>,
+    /// The first column of each name, as tables would have it, of the record (`false`) and of its lines.
+    by_name: HashMap<(bool, String), usize>,
+    /// Where lines are.
+    json: &'a JsonSettings,
     /// Longest value.
     field_bytes_max: usize,
     /// Most columns.
@@ -87,31 +82,35 @@ impl<'a> JsonRows<'a> {
         shapes: &'a Shapes,
         limits: &Limits,
     ) -> Self {
-        let mut names = Names::new(layout, Some(shapes), limits);
+        let mut names = Names::new(layout, Some(shapes), &dataset.json, limits);
         names.observe_columns(0, 0);
-        Self::new(window, dataset, names, Place::Start, limits, 0)
+        Self::new(window, dataset, names, limits, 0)
     }
 
-    /// The objects from the window's place on, of which `number` came before, with a known layout.
+    /// The objects from the window's place on, of which `number` rows came before, with a known layout.
     pub fn resuming(window: Window<'a>, dataset: &'a Dataset, layout: &Layout, limits: &Limits, number: u64) -> Self {
-        // Between elements a comma may come next or not; the survey has checked that they are there.
-        let place = if window.offset() == 0 { Place::Start } else { Place::Stream };
-        Self::new(window, dataset, Names::new(layout.clone(), None, limits), place, limits, number)
+        Self::new(window, dataset, Names::new(layout.clone(), None, &dataset.json, limits), limits, number)
     }
 
-    fn new(
-        mut window: Window<'a>,
-        dataset: &'a Dataset,
-        names: Names<'a>,
-        place: Place,
-        limits: &Limits,
-        number: u64,
-    ) -> Self {
-        if place == Place::Start && window.rest().starts_with(b"\xef\xbb\xbf") {
-            window.advance(3);
+    fn new(window: Window<'a>, dataset: &'a Dataset, names: Names<'a>, limits: &Limits, number: u64) -> Self {
+        // With lines in it, an object is a record.
+        let max = match dataset.json.lines {
+            None => ElementMax { bytes: limits.row_bytes_max, limit: "row_bytes_max" },
+            Some(_) => ElementMax {
+                bytes: usize::try_from(limits.record_bytes_max).unwrap_or(usize::MAX),
+                limit: "record_bytes_max",
+            },
+        };
+        Self {
+            elements: Elements::new(window, dataset, max, number),
+            dataset,
+            columns_max: limits.columns_max,
+            record_rows_max: limits.record_rows_max,
+            names,
+            object: None,
+            row: Vec::new(),
+            number,
         }
-        let (row_bytes_max, columns_max) = (limits.row_bytes_max, limits.columns_max);
-        Self { window, dataset, row_bytes_max, columns_max, names, place, number }
     }
 
     /// The columns that the objects had, and what is to be known of them.
@@ -127,107 +126,78 @@ impl<'a> JsonRows<'a> {
 
     /// Whether nothing at all was met.
     pub fn is_blank(&self) -> bool {
-        self.place == Place::Start
+        self.elements.is_blank()
     }
 
-    /// Number of the object that was read last.
+    /// Number of the row that was read last.
     pub const fn number(&self) -> u64 {
         self.number
     }
 
-    /// The next object.
+    /// The next row: an object, or a line of one.
     ///
     /// # Errors
     ///
     /// When the file cannot be read, or is not complete JSON.
     pub fn next_row(&mut self) -> Result<Option<RowRef<'_>>, SyncError> {
-        if !self.find_element()? {
-            return Ok(None);
+        if let Some(path) = self.dataset.json.lines.as_ref() {
+            return self.next_line(path);
         }
-        let length = self.element_length()?;
+        let Some(length) = self.elements.next_length()? else { return Ok(None) };
         self.number += 1;
-        let offset = self.window.offset();
-        self.window.advance(length);
-        let raw = self.window.passed(length);
-        let columns_max = self.columns_max;
-        let (key, form, absent) = self.names.read(raw, self.dataset);
-        if self.names.layout.columns.len() > columns_max {
-            return Err(SyncError::damaged(format!(
-                "its objects have more columns than columns_max allows ({columns_max})"
-            )));
-        }
-        let next_offset = offset + length as u64;
-        Ok(Some(RowRef { number: self.number, offset, next_offset, raw, whole: raw, key, form, absent }))
+        let next_offset = self.elements.offset();
+        let raw = self.elements.last(length);
+        let (key, form, absent) = self.names.read(raw, self.dataset, Part::Row);
+        check_columns(&self.names.layout, self.columns_max)?;
+        let (number, offset, part) = (self.number, next_offset - length as u64, Part::Row);
+        Ok(Some(RowRef { number, offset, next_offset, raw, whole: raw, key, form, absent, part }))
     }
 
-    /// Moves to the start of the next element; `false` at the end of the file.
-    fn find_element(&mut self) -> Result<bool, SyncError> {
-        loop {
-            let spaces = self.window.rest().iter().take_while(|byte| byte.is_ascii_whitespace()).count();
-            self.window.advance(spaces);
-            let Some(&byte) = self.window.rest().first() else {
-                if !self.window.is_at_end() {
-                    self.window.fill()?;
-                    continue;
-                }
-                return match self.place {
-                    Place::Start | Place::Stream | Place::AfterArray => Ok(false),
-                    _ => Err(self.damaged("the array is not closed: the file is truncated")),
-                };
-            };
-            let (next, is_punctuation) = match (self.place, byte) {
-                (Place::Start, b'[') => (Place::FirstElement, true),
-                (Place::FirstElement | Place::AfterElement, b']') => (Place::AfterArray, true),
-                (Place::AfterElement, b',') => (Place::AfterComma, true),
-                // Resumed inside an array.
-                (Place::Stream, b',' | b']') if self.names.shapes.is_none() => (Place::Stream, true),
-                (Place::AfterComma, b']') => return Err(self.damaged("a comma stands before the end of the array")),
-                (Place::AfterElement, _) => return Err(self.damaged("a comma is missing between two elements")),
-                (Place::AfterArray, _) => return Err(self.damaged("something stands after the end of the array")),
-                (Place::Start | Place::Stream, _) => (Place::Stream, false),
-                (Place::FirstElement | Place::AfterComma, _) => (Place::AfterElement, false),
-            };
-            self.place = next;
-            if !is_punctuation {
-                return Ok(true);
-            }
-            self.window.advance(1);
+    /// The next line of the object that is open, or the first one of the next object.
+    fn next_line(&mut self, path: &str) -> Result<Option<RowRef<'_>>, SyncError> {
+        let mut object = match self.object.take() {
+            Some(object) => object,
+            None => match self.elements.next_length()? {
+                Some(length) => OpenObject::of(self.elements.last(length), path, self.record_rows_max)?,
+                None => return Ok(None),
+            },
+        };
+        self.number += 1;
+        let part = object.next_part();
+        object.write_row(self.elements.last(object.length), &mut self.row);
+        let (key, form, absent) = self.names.read(&self.row, self.dataset, part);
+        check_columns(&self.names.layout, self.columns_max)?;
+        let form = object.checked(key, form, self.elements.last(object.length), path);
+        if part == (Part::FirstLine { is_last: false }) {
+            object.repeated = repeated(&self.row, path, |name| self.names.is_repeated(name));
         }
-    }
-
-    fn element_length(&mut self) -> Result<usize, SyncError> {
-        loop {
-            let mut stream = serde_json::Deserializer::from_slice(self.window.rest()).into_iter::<IgnoredAny>();
-            let element = stream.next();
-            let length = stream.byte_offset();
-            let is_at_end = self.window.is_at_end();
-            match element {
-                // A number may go on in the next block.
-                Some(Ok(_)) if length < self.window.rest().len() || is_at_end => return Ok(length),
-                Some(Err(error)) if !error.is_eof() => {
-                    return Err(self.damaged(&format!("an element cannot be read as JSON: {error}")));
-                }
-                _ if is_at_end => return Err(self.damaged("the last element is cut off: the file is truncated")),
-                _ if self.window.rest().len() > self.row_bytes_max => {
-                    return Err(self.damaged("an element is longer than row_bytes_max"));
-                }
-                _ => self.window.fill()?,
-            }
+        object.rows_read += 1;
+        let (number, next_offset, key) = (self.number, self.elements.offset(), object.key.clone());
+        let offset = next_offset - object.length as u64;
+        if !part.ends_object() {
+            self.object = Some(object);
         }
+        let raw = self.row.as_slice();
+        Ok(Some(RowRef { number, offset, next_offset, raw, whole: raw, key, form, absent, part }))
     }
+}
 
-    fn damaged(&self, what: &str) -> SyncError {
-        SyncError::damaged(format!("{what} (after element {}, byte {})", self.number, self.window.offset()))
+fn check_columns(layout: &Layout, columns_max: usize) -> Result<(), SyncError> {
+    match layout.columns.len() > columns_max {
+        true => {
+            Err(SyncError::damaged(format!("its objects have more columns than columns_max allows ({columns_max})")))
+        }
+        false => Ok(()),
     }
 }
 
 impl<'a> Names<'a> {
-    fn new(layout: Layout, shapes: Option<&'a Shapes>, limits: &Limits) -> Self {
+    fn new(layout: Layout, shapes: Option<&'a Shapes>, json: &'a JsonSettings, limits: &Limits) -> Self {
         let by_raw_name =
             layout.columns.iter().enumerate().map(|(index, column)| (column.raw_name.clone(), index)).collect();
         let mut by_name = HashMap::new();
         for (index, column) in layout.columns.iter().enumerate() {
-            by_name.entry(column.own_name.clone()).or_insert(index);
+            by_name.entry((json.is_of_lines(&column.raw_name), column.own_name.clone())).or_insert(index);
         }
         let key = layout.key();
         let Limits { field_bytes_max, columns_max, .. } = *limits;
@@ -239,12 +209,13 @@ impl<'a> Names<'a> {
             observers: Vec::new(),
             copy_observers: Vec::new(),
             by_name,
+            json,
             field_bytes_max,
             columns_max,
         }
     }
 
-    fn read(&mut self, raw: &[u8], dataset: &Dataset) -> (Option<String>, Form, Vec<usize>) {
+    fn read(&mut self, raw: &[u8], dataset: &Dataset, part: Part) -> (Option<String>, Form, Vec<usize>) {
         let broken = |key, fault| (key, Form::Broken(fault), Vec::new());
         // What is not text is replaced, so that the key can be read: the whole record is rejected then.
         let text = String::from_utf8_lossy(raw);
@@ -258,7 +229,8 @@ impl<'a> Names<'a> {
         let is_nested = members.iter().any(|(_, value)| value.get().starts_with(['{', '[']));
         let own_key = self.known_key(&members, dataset);
         let members = match flatten(members) {
-            Ok(members) => members,
+            // What is no line there is none, or a fault of its own.
+            Ok(members) => members.into_iter().filter(|(name, _)| !self.json.is_lines(name)).collect::<Vec<_>>(),
             Err(reason) => return broken(own_key, Fault::row(&reason)),
         };
         let columns = match self.columns(&members, dataset) {
@@ -304,7 +276,7 @@ impl<'a> Names<'a> {
         } else {
             Form::Fits
         };
-        (Some(key), form, self.absent(&columns))
+        (Some(key), form, self.absent(&columns, part))
     }
 
     /// The first value that does not fit the type of a column that takes nothing else.
@@ -392,7 +364,8 @@ impl<'a> Names<'a> {
         if let Some(&index) = self.by_raw_name.get(raw_name) {
             return Some(index);
         }
-        let spelt_otherwise = self.by_name.get(&column_name(raw_name)).copied();
+        let name = (self.json.is_of_lines(raw_name), column_name(raw_name));
+        let spelt_otherwise = self.by_name.get(&name).copied();
         let index = match spelt_otherwise.filter(|index| !in_object.contains_key(index)) {
             Some(index) => index,
             None => {
@@ -403,7 +376,7 @@ impl<'a> Names<'a> {
                     self.key = self.layout.key();
                 }
                 // The first one of that name is what another spelling of it means.
-                self.by_name.entry(self.layout.columns[index].own_name.clone()).or_insert(index);
+                self.by_name.entry((name.0, self.layout.columns[index].own_name.clone())).or_insert(index);
                 self.by_raw_name.insert(raw_name.to_owned(), index);
                 return Some(index);
             }
@@ -470,14 +443,33 @@ impl<'a> Names<'a> {
 
     /// The column that a name of the file means, once it was met.
     fn column_of(&self, raw_name: &str) -> Option<usize> {
-        let known = self.by_raw_name.get(raw_name).or_else(|| self.by_name.get(&column_name(raw_name)));
-        known.copied()
+        let by_name = || self.by_name.get(&(self.json.is_of_lines(raw_name), column_name(raw_name)));
+        self.by_raw_name.get(raw_name).or_else(by_name).copied()
     }
 
-    fn absent(&self, present: &[Option<usize>]) -> Vec<usize> {
-        let mut is_present = vec![false; self.layout.columns.len()];
+    /// Whether each row of an object has a member of its record: the key, and what was declared to be a line's.
+    fn is_repeated(&self, raw_name: &str) -> bool {
+        !self.json.is_of_lines(raw_name) && self.column_of(raw_name).is_some_and(|column| self.is_for_each_line(column))
+    }
+
+    /// Whether a column of the file is the key, or feeds one of a line.
+    fn is_for_each_line(&self, column: usize) -> bool {
+        let copies = self.layout.copies.iter().filter(|copy| copy.source == column).map(|copy| copy.column.role);
+        let mut roles = copies.chain([self.layout.columns[column].role]);
+        roles.any(|role| matches!(role, Role::Key(_) | Role::Column(Owner::Line)))
+    }
+
+    fn absent(&self, present: &[Option<usize>], part: Part) -> Vec<usize> {
+        let columns = &self.layout.columns;
+        let mut is_present = vec![false; columns.len()];
         present.iter().flatten().for_each(|&column| is_present[column] = true);
-        (0..is_present.len()).filter(|&column| !is_present[column]).collect()
+        // Of a further line it goes without saying, and there may be many of them.
+        let is_said = |column: usize| {
+            !matches!(part, Part::LaterLine { .. })
+                || !columns[column].is_of_first_row(self.json)
+                || self.is_for_each_line(column)
+        };
+        (0..is_present.len()).filter(|&column| !is_present[column] && is_said(column)).collect()
     }
 }
 
@@ -530,7 +522,7 @@ fn undecodable(value: &RawValue, was_array: bool) -> Option<String> {
 }
 
 /// The members of one object, in order.
-struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+pub(super) struct Members<'a>(pub(super) Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'de> Deserialize<'de> for Members<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -560,6 +552,12 @@ struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
 type Member<'a> = (Cow<'a, str>, Cow<'a, RawValue>);
 
+/// The members of an object by their paths; `None` if it is none.
+pub(super) fn flatten_record(object: &str) -> Option<Vec<Member<'_>>> {
+    let Members(members) = serde_json::from_str(object).ok()?;
+    flatten(members).ok()
+}
+
 fn flatten<'a>(members: Vec<(Cow<'a, str>, &'a RawValue)>) -> Result<Vec<Member<'a>>, String> {
     let mut flat = Vec::with_capacity(members.len());
     for (name, value) in members {
@@ -581,7 +579,7 @@ fn flatten_into<'a>(
     if raw.starts_with('{') {
         let Members(members) = serde_json::from_str(raw).map_err(|error| error.to_string())?;
         for (inner, value) in members {
-            flatten_into(flat, Cow::Owned(format!("{name}_{inner}")), value, depth + 1)?;
+            flatten_into(flat, Cow::Owned(format!("{name}.{inner}")), value, depth + 1)?;
         }
         return Ok(());
     }
@@ -613,7 +611,7 @@ mod tests {
         let flat = flatten(members).expect("shallow");
         assert_eq!(
             serde_json::to_string(&OrderedMembers(&flat)).expect("JSON"),
-            r#"{"a_b":1,"a_c_d":"x","e":"[1, \"y\"]"}"#
+            r#"{"a.b":1,"a.c.d":"x","e":"[1, \"y\"]"}"#
         );
     }
 }

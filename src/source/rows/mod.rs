@@ -2,10 +2,12 @@
 
 pub mod cells;
 pub mod csv;
+pub mod elements;
 pub mod fill;
 pub mod fits;
 pub mod header;
 pub mod json;
+pub mod object_lines;
 pub mod repair;
 pub mod repaired;
 
@@ -39,6 +41,39 @@ pub struct RowRef<'a> {
     pub form: Form,
     /// Columns of the layout that its JSON object does not have.
     pub absent: Vec<usize>,
+    /// What of its record it holds.
+    pub part: Part,
+}
+
+/// What a row holds of its record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// What belongs to the record, and a line of it if it has lines. Other rows of the record may stand anywhere.
+    Row,
+    /// The same, as the first row of an object that is a whole record.
+    FirstLine {
+        /// Whether it is the only one.
+        is_last: bool,
+    },
+    /// A further line of an object, without what belongs to the record.
+    LaterLine {
+        /// Whether it is the last one.
+        is_last: bool,
+    },
+    /// An object without lines.
+    NoLine,
+}
+
+impl Part {
+    /// Whether an object begins with it that is a whole record.
+    pub const fn begins_object(self) -> bool {
+        matches!(self, Self::FirstLine { .. } | Self::NoLine)
+    }
+
+    /// Whether reading may go on behind it after a restart.
+    pub const fn ends_object(self) -> bool {
+        !matches!(self, Self::FirstLine { is_last: false } | Self::LaterLine { is_last: false })
+    }
 }
 
 /// What a row is to its columns.
