@@ -8,7 +8,7 @@ use crate::error::SyncError;
 use crate::feed::dataset::{Dataset, Owner};
 use crate::feed::decimals::Observer;
 use crate::feed::json_settings::JsonSettings;
-use crate::feed::layout::{Layout, Role, Shapes, column_name};
+use crate::feed::layout::{Layout, Role, Shapes, column_name, declared_name};
 use crate::source::rows::elements::{ElementMax, Elements};
 use crate::source::rows::object_lines::{OpenObject, repeated};
 use crate::source::rows::{Fault, Form, Part, RowRef, text_key};
@@ -221,14 +221,19 @@ impl<'a> Names<'a> {
         };
         let is_nested = members.iter().any(|(_, value)| value.get().starts_with(['{', '[']));
         let own_key = self.known_key(&members, dataset);
+        let unnamed = if self.key.is_none() { members.clone() } else { Vec::new() };
         let members = match flatten(members) {
             // What is no line there is none, or a fault of its own.
             Ok(members) => members.into_iter().filter(|(name, _)| !self.json.is_lines(name)).collect::<Vec<_>>(),
-            Err(reason) => return broken(own_key, Fault::row(&reason)),
+            Err(reason) => {
+                let own_key = own_key.or_else(|| self.first_key(&unnamed, dataset));
+                return broken(own_key, Fault::row(&reason));
+            }
         };
         let columns = match self.columns(&members, dataset) {
             Ok(columns) => columns,
             Err(name) => {
+                let own_key = own_key.or_else(|| self.first_key(&unnamed, dataset));
                 return broken(own_key, Fault::row(&format!("two members of the object mean the column `{name}`")));
             }
         };
@@ -346,6 +351,13 @@ impl<'a> Names<'a> {
         key.ok().filter(|key| !key.contains('\0')).map(str::to_owned)
     }
 
+    /// The same where no object before had a key, so that a later look finds the same key.
+    fn first_key(&mut self, members: &[(Cow<'_, str>, &RawValue)], dataset: &Dataset) -> Option<String> {
+        let (name, _) = members.iter().find(|(name, _)| declared_name(name) == dataset.key)?;
+        self.index(name, &HashMap::new(), dataset);
+        self.known_key(members, dataset)
+    }
+
     /// Index of the column that a member means: by its name, by another spelling of it unless the object has
     /// that column already, or a new one while objects may still bring them.
     fn index(&mut self, raw_name: &str, in_object: &HashMap<usize, &str>, dataset: &Dataset) -> Option<usize> {
@@ -357,7 +369,9 @@ impl<'a> Names<'a> {
         let index = match spelt_otherwise.filter(|index| !in_object.contains_key(index)) {
             Some(index) => index,
             None => {
-                let index = self.layout.push(raw_name, dataset, self.shapes?);
+                // Every object was seen: a column of its own would be there.
+                let Some(shapes) = self.shapes else { return spelt_otherwise };
+                let index = self.layout.push(raw_name, dataset, shapes);
                 if let Some(&decimals) = self.readings.get(index) {
                     self.layout.columns[index].rules.decimals = decimals;
                 }
