@@ -5,16 +5,17 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use tidegate::chunk::{Chunk, Position};
 use tidegate::config::{Config, Limits, Overrides};
-use tidegate::feed::dataset::Dataset;
-use tidegate::transform::project::Projected;
-use tidegate::transform::transform;
-use tidegate::transform::table_rows::TableRows;
+use tidegate::feed::dataset::{Dataset, DatasetSettings, DuplicateLines, RepeatedKeys};
+use tidegate::feed::json_settings::JsonSettings;
 use tidegate::feed::layout::{Layout, Shapes};
 use tidegate::sink::tables::declared_shapes;
-use tidegate::source::text::content::Content;
 use tidegate::source::reader::Reader;
 use tidegate::source::survey::{Survey, survey};
+use tidegate::source::text::content::Content;
 use tidegate::source::text::read_text;
+use tidegate::transform::project::Projected;
+use tidegate::transform::table_rows::TableRows;
+use tidegate::transform::transform;
 
 /// Bytes at the start of an input that choose dataset, format and bounds.
 pub const HEAD_BYTES: usize = 4;
@@ -37,13 +38,34 @@ struct Reading {
 struct Bench {
     config: Config,
     shapes: Shapes,
+    /// Datasets whose objects have lines.
+    of_objects: Vec<Arc<Dataset>>,
 }
 
 fn bench() -> &'static Bench {
     static BENCH: OnceLock<Bench> = OnceLock::new();
-    BENCH.get_or_init(|| Bench {
-        config: Config::load(&Overrides::default()).expect("the embedded defaults are valid"),
-        shapes: declared_shapes(),
+    BENCH.get_or_init(|| {
+        let config = Config::load(&Overrides::default()).expect("the embedded defaults are valid");
+        let null_tokens = Arc::clone(&config.datasets[0].null_tokens);
+        let of_objects = [
+            (None, RepeatedKeys::Quarantine, DuplicateLines::Keep),
+            (None, RepeatedKeys::First, DuplicateLines::Drop),
+            (Some("o"), RepeatedKeys::Last, DuplicateLines::Keep),
+            (Some("d.o"), RepeatedKeys::Quarantine, DuplicateLines::Drop),
+        ];
+        let of_objects = of_objects.map(|(root, repeated_keys, duplicate_lines)| {
+            let settings = DatasetSettings {
+                key: "id".to_owned(),
+                lines_table: Some("object_lines".to_owned()),
+                line_columns: vec!["c".to_owned()],
+                json: Some(JsonSettings { root: root.map(str::to_owned), lines: Some("l".to_owned()) }),
+                repeated_keys,
+                duplicate_lines,
+                ..DatasetSettings::default()
+            };
+            Arc::new(Dataset::new("objects", &settings, &null_tokens).expect("the settings are valid"))
+        });
+        Bench { config, shapes: declared_shapes(), of_objects: of_objects.to_vec() }
     })
 }
 
@@ -51,7 +73,10 @@ fn bench() -> &'static Bench {
 pub fn read_file(input: &[u8], extensions: &[&str]) {
     let Some((head, bytes)) = input.split_at_checked(HEAD_BYTES) else { return };
     let bench = bench();
-    let dataset = &bench.config.datasets[usize::from(head[0]) % bench.config.datasets.len()];
+    let dataset = match head[0] >= 128 && extensions.contains(&"json") {
+        true => &bench.of_objects[usize::from(head[0] / 32) % bench.of_objects.len()],
+        false => &bench.config.datasets[usize::from(head[0]) % bench.config.datasets.len()],
+    };
     let extension = extensions[usize::from(head[0] / 16) % extensions.len()];
     let whole = Limits {
         content_bytes_max: if head[1] & 1 == 0 { 0 } else { 1 << 20 },
@@ -86,7 +111,8 @@ fn scratch_directory() -> PathBuf {
 
 /// `None` when the file is refused as a whole.
 fn look_and_read(path: &std::path::Path, dataset: &Arc<Dataset>, limits: &Limits, resume: bool) -> Option<Reading> {
-    let mut content = Content::open(path.parent().expect("it is in a folder"), path, limits).expect("nobody else knows the file");
+    let mut content =
+        Content::open(path.parent().expect("it is in a folder"), path, limits).expect("nobody else knows the file");
     content.hash().expect("nobody else knows the file");
     let text = read_text(content, dataset, None, limits, &scratch_directory()).ok()?;
     let (survey, layout) = survey(&text, dataset, &bench().shapes, limits).ok()?;
@@ -124,8 +150,7 @@ impl File<'_> {
     }
 
     fn reader(&self, position: Position) -> Reader<'_> {
-        let reader =
-            Reader::new(self.content, self.layout, self.dataset, self.limits, self.survey, position);
+        let reader = Reader::new(self.content, self.layout, self.dataset, self.limits, self.survey, position);
         reader.expect("what was surveyed can be read")
     }
 

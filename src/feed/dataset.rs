@@ -392,6 +392,16 @@ impl Dataset {
         !self.header_has.is_empty() && self.header_has.iter().all(|name| names.contains(name))
     }
 
+    /// Whether a name of a file is that of a column of the key.
+    pub fn is_key_name(&self, raw_name: &str) -> bool {
+        let own_name = column_name(raw_name);
+        let names = |column: &String| match self.column(column) {
+            Some(declared) => declared.from.contains(&own_name),
+            None => *column == declared_name(raw_name),
+        };
+        self.key.names().iter().any(names)
+    }
+
     /// Whether each distinct row is a record, for want of a key.
     pub fn is_keyless(&self) -> bool {
         self.key.is_row_hash()

@@ -228,14 +228,20 @@ impl<'a> Names<'a> {
         };
         let is_nested = members.iter().any(|(_, value)| value.get().starts_with(['{', '[']));
         let own_key = self.known_key(&members, dataset);
+        let has_key = self.key.len() == dataset.key.names().len();
+        let unnamed = if has_key { Vec::new() } else { members.clone() };
         let members = match flatten(members) {
             // What is no line there is none, or a fault of its own.
             Ok(members) => members.into_iter().filter(|(name, _)| !self.json.is_lines(name)).collect::<Vec<_>>(),
-            Err(reason) => return broken(own_key, Fault::row(&reason)),
+            Err(reason) => {
+                let own_key = own_key.or_else(|| self.first_key(&unnamed, dataset));
+                return broken(own_key, Fault::row(&reason));
+            }
         };
         let columns = match self.columns(&members, dataset) {
             Ok(columns) => columns,
             Err(name) => {
+                let own_key = own_key.or_else(|| self.first_key(&unnamed, dataset));
                 return broken(own_key, Fault::row(&format!("two members of the object mean the column `{name}`")));
             }
         };
@@ -358,6 +364,14 @@ impl<'a> Names<'a> {
         (self.key.len() == dataset.key.names().len()).then(|| joined_key(parts).ok()).flatten()
     }
 
+    /// The same where no object before had a key, so that a later look finds the same key.
+    fn first_key(&mut self, members: &[(Cow<'_, str>, &RawValue)], dataset: &Dataset) -> Option<String> {
+        for (name, _) in members.iter().filter(|(name, _)| dataset.is_key_name(name)) {
+            self.index(name, &HashMap::new(), dataset);
+        }
+        self.known_key(members, dataset)
+    }
+
     /// Index of the column that a member means: by its name, by another spelling of it unless the object has
     /// that column already, or a new one while objects may still bring them.
     fn index(&mut self, raw_name: &str, in_object: &HashMap<usize, &str>, dataset: &Dataset) -> Option<usize> {
@@ -370,7 +384,9 @@ impl<'a> Names<'a> {
             Some(index) => index,
             None => {
                 let copies = self.layout.copies.len();
-                let index = self.layout.push(raw_name, dataset, self.shapes?);
+                // Every object was seen: a column of its own would be there.
+                let Some(shapes) = self.shapes else { return spelt_otherwise };
+                let index = self.layout.push(raw_name, dataset, shapes);
                 self.observe_columns(index, copies);
                 if let Role::Key(_) = self.layout.columns[index].role {
                     self.key = self.layout.key();
