@@ -326,7 +326,7 @@ fn a_document_that_is_not_what_it_should_be_is_refused() {
     sandbox.drop_file("sales.json", &long);
     let report = sync_with(&sandbox, &by_root(), &[("TIDEGATE_RECORD_BYTES_MAX", "4000")]);
     assert!(report.file("sales.json").error.contains("longer than record_bytes_max allows (4000 bytes)"), "{report:?}");
-    let lines = vec![r#"{"sku": "A"}"#; 9].join(",");
+    let lines = [r#"{"sku": "A"}"#; 9].join(",");
     sandbox.drop_file("sales.json", &format!(r#"{{"orders": [{{"id": 1, "line_items": [{lines}]}}]}}"#));
     let report = sync_with(&sandbox, &by_root(), &[("TIDEGATE_RECORD_ROWS_MAX", "8")]);
     assert!(report.file("sales.json").error.contains("record_rows_max allows (8)"), "{report:?}");

@@ -42,9 +42,9 @@ pub struct JsonRows<'a> {
     dataset: &'a Dataset,
     columns_max: usize,
     record_rows_max: usize,
-    names: Names<'a>,
+    names: Box<Names<'a>>,
     /// The object of which lines are still to come.
-    object: Option<OpenObject>,
+    object: Option<Box<OpenObject>>,
     /// The row of the line that was read last.
     row: Vec<u8>,
     number: u64,
@@ -106,7 +106,7 @@ impl<'a> JsonRows<'a> {
             dataset,
             columns_max: limits.columns_max,
             record_rows_max: limits.record_rows_max,
-            names,
+            names: Box::new(names),
             object: None,
             row: Vec::new(),
             number,
@@ -115,7 +115,7 @@ impl<'a> JsonRows<'a> {
 
     /// The columns that the objects had, and what is to be known of them.
     pub fn into_layout(self) -> (Layout, Vec<Observer>) {
-        let Names { layout, observers, copy_observers, .. } = self.names;
+        let Names { layout, observers, copy_observers, .. } = *self.names;
         let copies = copy_observers
             .into_iter()
             .enumerate()
@@ -158,7 +158,7 @@ impl<'a> JsonRows<'a> {
         let mut object = match self.object.take() {
             Some(object) => object,
             None => match self.elements.next_length()? {
-                Some(length) => OpenObject::of(self.elements.last(length), path, self.record_rows_max)?,
+                Some(length) => Box::new(OpenObject::of(self.elements.last(length), path, self.record_rows_max)?),
                 None => return Ok(None),
             },
         };
