@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use tidegate::chunk::{Chunk, Position};
 use tidegate::config::{Config, Limits, Overrides};
-use tidegate::feed::dataset::{Dataset, DatasetSettings, DuplicateLines, RepeatedKeys};
+use tidegate::feed::dataset::{ColumnSettings, Dataset, DatasetSettings, Owner, DuplicateLines, RepeatedKeys};
 use tidegate::feed::json_settings::JsonSettings;
 use tidegate::feed::layout::{Layout, Shapes};
 use tidegate::sink::tables::declared_shapes;
@@ -55,9 +55,9 @@ fn bench() -> &'static Bench {
         ];
         let of_objects = of_objects.map(|(root, repeated_keys, duplicate_lines)| {
             let settings = DatasetSettings {
-                key: "id".to_owned(),
+                key: vec!["id".to_owned()],
                 lines_table: Some("object_lines".to_owned()),
-                line_columns: vec!["c".to_owned()],
+                columns: [("c".to_owned(), ColumnSettings { of: Some(Owner::Line), ..ColumnSettings::default() })].into(),
                 json: Some(JsonSettings { root: root.map(str::to_owned), lines: Some("l".to_owned()) }),
                 repeated_keys,
                 duplicate_lines,

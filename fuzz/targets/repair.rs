@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use tidegate::source::repair::{Repair, Row, repair};
+use tidegate::source::rows::repair::{Repair, Row, repair};
 
 /// More would make trying every way slow.
 const COLUMNS_MAX: usize = 8;
@@ -32,6 +32,15 @@ impl Row for Line {
     }
     fn conforms(&self, column: usize, cell: usize) -> bool {
         self.columns[column].0.contains(self.cells[cell])
+    }
+    fn has_usual_count(&self) -> bool {
+        self.cells.len() == self.columns.len()
+    }
+    fn is_required(&self, column: usize) -> bool {
+        column == 0
+    }
+    fn is_cut_amount(&self, _: usize, _: usize, _: usize) -> bool {
+        false
     }
 }
 
@@ -80,22 +89,22 @@ fn simple(repair: Repair) -> Simple {
 /// The rule as the contract says it, by trying every way.
 fn expected(line: &Line) -> Simple {
     let (columns, cells) = (line.columns.len(), line.cells.len());
-    if cells < columns {
-        return Simple::Impossible;
+    // A row that fits by its count is left alone; one with fewer cells fits if they do, and it has the required one.
+    if cells == columns {
+        return Simple::Fits;
     }
-    // A row that fits by its count is left alone, unless its types say otherwise and tell where the shift is.
-    let fits_by_count = line.cells[columns..].iter().all(|&cell| cell == '.');
+    if cells < columns {
+        let is_whole = cells > 0 && (0..cells).all(|cell| line.conforms(cell, cell));
+        return if is_whole { Simple::Fits } else { Simple::Impossible };
+    }
     let mut ways = Vec::new();
     every_way(line, 0, &mut Vec::new(), &mut ways);
     let swallowed = |widths: &Vec<usize>| widths.iter().sum::<usize>() - columns;
-    let Some(fewest) = ways.iter().map(swallowed).min() else {
-        return if fits_by_count { Simple::Fits } else { Simple::Impossible };
-    };
+    let Some(fewest) = ways.iter().map(swallowed).min() else { return Simple::Impossible };
     ways.retain(|widths| swallowed(widths) == fewest);
     match (ways.len(), fewest) {
         (1, 0) => Simple::Fits,
-        (1, _) if cells > columns => Simple::Shifted(ways.remove(0)),
-        _ if fits_by_count => Simple::Fits,
+        (1, _) => Simple::Shifted(ways.remove(0)),
         _ => Simple::Ambiguous,
     }
 }

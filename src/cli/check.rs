@@ -4,6 +4,7 @@ use crate::cli::service_user::{is_service_user, user_name};
 use crate::cli::{CommandError, Exit, Shared, runtime, say, say_json, with_whose};
 use crate::config::{AfterSync, Config};
 use crate::dispatch::retry::wait_for_database;
+use crate::dispatch::unfilled::unfilled;
 use crate::error::{SyncError, Verdict};
 use crate::sink::db::sqlite_file::sqlite_file;
 use rustix::fs::{Access, AtFlags, CWD, accessat};
@@ -43,13 +44,31 @@ pub(super) fn execute(shared: &Shared) -> Result<Exit, CommandError> {
     findings.push(state_dir(&config));
     findings.push(inbox(&config));
     findings.extend(archive_dir(&config));
+    let is_there = database.is_ok();
     findings.push(database_of(&config, database));
+    if is_there {
+        findings.extend(unfilled_columns(&config)?);
+    }
     print(&config, &findings, shared.json);
     Ok(match findings.iter().any(|finding| matches!(finding.is, Is::Fault(_))) {
         _ if is_away => Exit::DatabaseAway,
         true => Exit::Usage,
         false => Exit::Done,
     })
+}
+
+/// Declared columns that no file has brought a value for.
+fn unfilled_columns(config: &Config) -> Result<Vec<Finding>, CommandError> {
+    let unfilled = runtime(config)?.block_on(unfilled(config))?;
+    let finding = |(dataset, columns): (String, Vec<String>)| Finding {
+        what: "columns",
+        subject: format!("datasets.{dataset}"),
+        is: Is::Note(format!(
+            "no file has brought a value for {}: are their names in files others? See `from`",
+            columns.join(", ")
+        )),
+    };
+    Ok(unfilled.into_iter().map(finding).collect())
 }
 
 fn configuration(shared: &Shared, config: &Config) -> Finding {
@@ -179,7 +198,7 @@ fn print(config: &Config, findings: &[Finding], is_json: bool) {
             Is::Good => say(format_args!("ok     {what:<14} {subject}")),
             // A missing inbox or archive is not called `ok`; tidegate's own state directory and
             // database are.
-            Is::Note(note) if matches!(*what, "inbox" | "archive_dir") => {
+            Is::Note(note) if matches!(*what, "inbox" | "archive_dir" | "columns") => {
                 say(format_args!("note   {what:<14} {subject}: {note}"));
             }
             Is::Note(note) => say(format_args!("ok     {what:<14} {subject}: {note}")),

@@ -8,6 +8,7 @@ use crate::cli::{CommandError, Exit, Shared, THREADS_GRACE, runtime, say, say_js
 use crate::dispatch::once::Found;
 use crate::dispatch::plan::{Plan, PlannedColumn, PlannedFile, plan};
 use crate::error::SyncError;
+use crate::feed::layout::column_name;
 use crate::sync::report::Outcome;
 use clap::Args;
 use std::collections::BTreeMap;
@@ -94,6 +95,13 @@ fn print_file(file: &PlannedFile) {
     for (table, columns) in by_table(&file.columns) {
         detail(table, format_args!("{}", columns.join(", ")));
     }
+    let sources = file.columns.iter().filter(|column| column_name(&column.name) != column.column);
+    for column in sources {
+        detail("from", format_args!("{} takes `{}`", column.column, shown(&column.name)));
+    }
+    if !file.absent.is_empty() {
+        detail("not there", format_args!("{}: declared, and the file has none of their names", file.absent.join(", ")));
+    }
     for change in &file.schema_changes {
         let to = change.new.as_deref().unwrap_or_default();
         let from = change.old.as_deref().map(|old| format!("{old} → ")).unwrap_or_default();
@@ -127,7 +135,8 @@ fn detail(what: &str, text: std::fmt::Arguments<'_>) {
 fn by_table(columns: &[PlannedColumn]) -> BTreeMap<&str, Vec<String>> {
     let mut tables: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for column in columns {
-        tables.entry(&column.table).or_default().push(format!("{} {}", column.column, column.kind));
+        let text = format!("{} {} ({})", column.column, column.kind, column.why);
+        tables.entry(&column.table).or_default().push(text);
     }
     tables
 }

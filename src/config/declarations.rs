@@ -1,12 +1,13 @@
 //! Declarations: what the configuration says of how files are written, for all datasets, for a market, for a dataset. The
 //! narrower one wins, and what the configuration says of a market wins over what a profile says of its datasets.
 
-use crate::config::keys::has_key;
+use crate::config::keys::{has_key, keys_of};
 use crate::config::{Settings, Unmatched};
 use crate::feed::dataset::{Dataset, DatasetSettings};
 use crate::feed::declaration::DefaultSettings;
+use crate::feed::layout::declared_name;
 use crate::values::cell::NullTokens;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The feeds, each with what it is in markets of which something else is said.
@@ -23,12 +24,17 @@ pub(super) fn datasets(
     for (name, dataset) in &settings.datasets {
         let is_own = |key: &str| has_key(own, ["datasets", name, key]);
         let layers = Layers { defaults: &settings.defaults, dataset, is_own: &is_own };
-        let in_markets = settings.markets.iter().map(|(market, of_market)| {
-            Ok((market.clone(), Arc::new(Dataset::new(name, &layers.settings(Some(of_market)), null_tokens)?)))
-        });
+        let own_columns: BTreeSet<String> =
+            keys_of(own, ["datasets", name, "columns"]).map(|name| declared_name(name)).collect();
+        let made = |market: Option<&DefaultSettings>| -> Result<Dataset, String> {
+            let mut dataset = Dataset::new(name, &layers.settings(market), null_tokens)?;
+            dataset.own_columns.clone_from(&own_columns);
+            Ok(dataset)
+        };
+        let in_markets = settings.markets.iter();
+        let in_markets = in_markets.map(|(market, of_market)| Ok((market.clone(), Arc::new(made(Some(of_market))?))));
         let in_markets: BTreeMap<_, _> = in_markets.collect::<Result<_, String>>()?;
-        let everywhere = Dataset::new(name, &layers.settings(None), null_tokens)?;
-        datasets.push(Arc::new(everywhere.with_markets(in_markets)));
+        datasets.push(Arc::new(made(None)?.with_markets(in_markets)));
     }
     if settings.unmatched == Unmatched::Create {
         let nothing = DatasetSettings::default();

@@ -99,6 +99,15 @@ pub(super) fn has_key(source: &config::Config, path: [&str; 3]) -> bool {
     table_at(table, path[0]).and_then(|table| table_at(table, path[1])).is_some_and(|table| table.contains_key(path[2]))
 }
 
+/// The keys that a source of the configuration has in a table.
+pub(super) fn keys_of<'s>(source: &'s config::Config, path: [&str; 3]) -> impl Iterator<Item = &'s String> {
+    let table = match &source.cache.kind {
+        ValueKind::Table(table) => path.into_iter().try_fold(table, |table, key| table_at(table, key)),
+        _ => None,
+    };
+    table.into_iter().flat_map(|table| table.keys())
+}
+
 fn table_at<'t>(table: &'t Map<String, Value>, key: &str) -> Option<&'t Map<String, Value>> {
     match &table.get(key)?.kind {
         ValueKind::Table(table) => Some(table),

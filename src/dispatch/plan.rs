@@ -8,7 +8,7 @@ use crate::dispatch::lanes::{in_order_of_versions, lanes_of};
 use crate::dispatch::retry::{Patience, Tried, look_at_database, sync_patiently, unknown_report};
 use crate::error::SyncError;
 use crate::feed::dataset::Dataset;
-use crate::feed::layout::{Layout, Role, SchemaChange, Shapes};
+use crate::feed::layout::{Layout, LayoutColumn, Role, SchemaChange, Shapes};
 use crate::feed::row_format::RowFormat;
 use crate::process::modes::make_folders;
 use crate::process::progress::Board;
@@ -26,7 +26,8 @@ use crate::sync::report::{FileReport, Outcome};
 use crate::sync::session::{Session, blocking};
 use crate::sync::take::hash_in_turn;
 use crate::sync::unmatched::settle_dataset;
-use entity::Kind;
+use crate::values::number::Decimals;
+use entity::{ColumnShape, Kind};
 use rust_decimal::Decimal;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -60,6 +61,8 @@ pub struct PlannedFile {
     pub format: Option<String>,
     /// The columns of the file, in their order.
     pub columns: Vec<PlannedColumn>,
+    /// Columns that the configuration declares, and that the file does not have under any of their names.
+    pub absent: Vec<String>,
     /// Columns of tables that would be added or widened.
     pub schema_changes: Vec<PlannedChange>,
     /// The first rows of each table that would be new, modified or deleted.
@@ -81,6 +84,8 @@ pub struct PlannedColumn {
     pub table: String,
     /// The kind of the column in the table.
     pub kind: &'static str,
+    /// Why it is of that kind.
+    pub why: &'static str,
 }
 
 /// A total of a mart column before and after a sync.
@@ -112,7 +117,7 @@ pub async fn plan(config: &Config, files: Vec<SourceFile>, shutdown: &Cancellati
     let markets = markets_of(&files);
     let filled = look_at_database(config, async |source| {
         let sink = empty_scratch(&scratch_config, shutdown).await?;
-        sink.copy_markets(source, &markets).await?;
+        sink.copy_markets(source, &markets, &scratch_config.datasets).await?;
         Ok(sink)
     });
     let sink = match filled.await {
@@ -183,7 +188,11 @@ async fn plan_file(session: &Session, turn: &Arc<Turn>, source_file: &SourceFile
     let looked = looked.filter(|_| report.outcome != Outcome::Unchanged);
     Ok(PlannedFile {
         format: looked.as_ref().map(|looked| looked.format.to_string()),
-        columns: looked.as_ref().map(|looked| columns(&looked.layout, &looked.dataset, &after)).unwrap_or_default(),
+        columns: looked
+            .as_ref()
+            .map(|looked| columns(&looked.layout, &looked.dataset, &before, &after))
+            .unwrap_or_default(),
+        absent: looked.as_ref().map(|looked| absent(&looked.layout, &looked.dataset)).unwrap_or_default(),
         schema_changes: session.sink.changes_after(ledger_end).await?,
         examples: session.sink.examples(&before, &widened).await?,
         rejects: session.sink.rejects_after(ledger_end).await?,
@@ -247,22 +256,44 @@ impl Looked {
     }
 }
 
-fn columns(layout: &Layout, dataset: &Dataset, shapes: &Shapes) -> Vec<PlannedColumn> {
+fn columns(layout: &Layout, dataset: &Dataset, before: &Shapes, after: &Shapes) -> Vec<PlannedColumn> {
     let planned = layout.all().filter_map(|column| {
         let table = match column.role {
             Role::Padding | Role::Note | Role::Ignored => return None,
             Role::Key(_) => &dataset.table,
             Role::Column(owner) => dataset.table_of(owner),
         };
-        let stored = shapes.get(table).and_then(|shape| shape.column(&column.name)).map(|stored| stored.kind);
+        let [before, after] =
+            [before, after].map(|shapes| shapes.get(table).and_then(|shape| shape.column(&column.name)));
         Some(PlannedColumn {
             name: column.raw_name.clone(),
             column: column.name.clone(),
             table: table.to_owned(),
-            kind: stored.or(column.kind).unwrap_or(Kind::Text).name(),
+            kind: after.map(|stored| stored.kind).or(column.kind).unwrap_or(Kind::Text).name(),
+            why: why(column, before),
         })
     });
     planned.collect()
+}
+
+/// Why a column is of its kind.
+fn why(column: &LayoutColumn, stored: Option<&ColumnShape>) -> &'static str {
+    let is_proved = column.holds_numbers() && matches!(column.rules.decimals, Decimals::Point | Decimals::Comma);
+    match stored {
+        _ if matches!(column.role, Role::Key(_)) => "the key",
+        _ if column.declared.as_ref().is_some_and(|declared| declared.kind().is_some()) => "declared",
+        Some(stored) if stored.is_declared => "as its table has it",
+        Some(stored) if !stored.is_empty && Some(stored.kind) == column.kind => "as in earlier files",
+        _ if column.kind.is_none() => "no value so far",
+        _ if is_proved => "its values, whose decimal sign is known",
+        _ => "its values",
+    }
+}
+
+/// Columns that the configuration declares, and that a file does not have.
+fn absent(layout: &Layout, dataset: &Dataset) -> Vec<String> {
+    let is_absent = |name: &&String| !layout.all().any(|column| column.name == **name);
+    dataset.own_columns.iter().filter(is_absent).cloned().collect()
 }
 
 fn markets_of(files: &[SourceFile]) -> Vec<String> {

@@ -11,17 +11,17 @@ use crate::feed::row_format::{delimiter, quote};
 use crate::values::cell::{NullTokens, hex};
 use crate::values::currency::Currencies;
 use crate::values::dates::MomentRules;
-use crate::values::moment::parse_day;
+use crate::values::moment::{last_day, parse_day};
 use crate::values::number::{DecimalSign, Decimals, NumberRules};
 
 pub use crate::feed::declaration::{
     ColumnSettings, DatasetSettings, Deletes, DuplicateLines, FeedKind, NewColumns, OnTypeChange, Owner, RepeatedKeys,
 };
 use chrono::NaiveDate;
-use entity::{ColumnShape, IDENTIFIER_CHARS_MAX, Kind};
+use entity::{ColumnShape, IDENTIFIER_CHARS_MAX, Kind, market_tables};
 use regex::Regex;
 use sha2::{Digest, Sha256};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 /// Changes whenever the same bytes under the same profile would give other rows, or a stored position would stand before other
@@ -89,6 +89,8 @@ pub struct Dataset {
     /// What it is in markets of which something else is said.
     in_markets: BTreeMap<String, Arc<Self>>,
     template: Option<Template>,
+    /// Columns that the configuration itself declares, and not only a shipped profile.
+    pub own_columns: BTreeSet<String>,
     /// Whether it was made for a file; then the file and the ledger decide its key and table.
     pub is_made: bool,
 }
@@ -205,6 +207,7 @@ impl Dataset {
             lines,
             number_forms: Arc::default(),
             in_markets: BTreeMap::new(),
+            own_columns: BTreeSet::new(),
             template: None,
             is_made: false,
         })
@@ -350,7 +353,10 @@ impl Dataset {
         // A market is part of every key, and no database would take a longer one.
         (market.chars().count() <= IDENTIFIER_CHARS_MAX).then(|| Route {
             market: market.to_owned(),
-            date: captures.name("date").and_then(|date| parse_day(date.as_str())),
+            date: match captures.name("date") {
+                Some(date) => parse_day(date.as_str()),
+                None => last_day(path.rsplit('/').next().unwrap_or_default()),
+            },
             corrects: None,
         })
     }
@@ -485,7 +491,7 @@ fn shipped_columns(
     columns: &BTreeMap<String, Arc<DeclaredColumn>>,
 ) -> Result<BTreeMap<String, Owner>, String> {
     let mut owners = BTreeMap::new();
-    for shape in entity::market_tables() {
+    for shape in market_tables() {
         let owner = match shape.name {
             ref name if name == table => Owner::Record,
             ref name if lines.is_some_and(|lines| *name == lines.table) => Owner::Line,

@@ -165,6 +165,26 @@ impl Layout {
         layout
     }
 
+    /// The layout of a file with every column of which a dataset says what it holds; none, where it
+    /// says that of no column.
+    pub fn of_declaration(dataset: &Dataset, shapes: &Shapes) -> Self {
+        let mut layout = Self { names: Names::Cells, ..Self::empty() };
+        // In objects with lines, only the place of a member says which table it goes to.
+        let is_placed = |column: &DeclaredColumn| column.owner.is_some() || dataset.json.lines.is_none();
+        let typed = dataset.columns().filter(|column| column.kind().is_some() && is_placed(column));
+        let names: Vec<&str> = typed.map(|column| column.name.as_str()).collect();
+        if names.is_empty() {
+            return layout;
+        }
+        let keys = dataset.key.names().iter().map(String::as_str);
+        let keys = keys.filter(|name| !dataset.is_keyless() && !names.contains(name));
+        for name in keys.chain(names.iter().copied()) {
+            let column = layout.column(name, name.to_owned(), name.to_owned(), dataset, shapes);
+            layout.columns.push(column);
+        }
+        layout
+    }
+
     /// Whether a declared column takes its values from another column than it would if all names
     /// of the file had been known before.
     pub fn came_too_early(&self, dataset: &Dataset) -> bool {
@@ -304,10 +324,10 @@ impl Layout {
         index.checked_sub(self.columns.len()).map_or(index, |copy| self.copies[copy].source)
     }
 
-    /// The column of the file with this name, or that feeds the table's column of this name.
+    /// The column of the file that feeds the table's column of this name, or else has this name.
     pub fn index_of(&self, name: &str) -> Option<usize> {
-        let own = self.columns.iter().position(|column| column.own_name == name);
-        own.or_else(|| self.all().position(|column| column.name == name).map(|index| self.source(index)))
+        let fed = self.all().position(|column| column.name == name).map(|index| self.source(index));
+        fed.or_else(|| self.columns.iter().position(|column| column.own_name == name))
     }
 
     /// Indexes of the columns that identify the record, in the order of the key; without those that the file lacks.

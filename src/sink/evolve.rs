@@ -148,7 +148,7 @@ impl Sink {
     }
 
     /// Checks that a table may be created with this name.
-    async fn check_free_name(&self, table: &str) -> Result<(), SyncError> {
+    pub(crate) async fn check_free_name(&self, table: &str) -> Result<(), SyncError> {
         let why = match table {
             "" => "it is empty".to_owned(),
             table if table.len() > NAME_BYTES_MAX => format!("it is longer than {NAME_BYTES_MAX} bytes"),
@@ -226,7 +226,7 @@ impl Sink {
         let mut has_widened = false;
         if !changes.is_empty() || !lacking.is_empty() {
             self.tables.widen_far_enough(&mut changes).await?;
-            let evolution = Evolution { dataset, lacking: &lacking, changes: &changes, file_id, now_ms };
+            let evolution = Evolution { dataset, lacking: &lacking, changes: &changes, file_id: Some(file_id), now_ms };
             *is_behind = true;
             has_widened = match self.change_tables(&evolution).await {
                 Err(error) if matches!(error.verdict(), Verdict::Retry | Verdict::Fatal) => return Err(error),

@@ -6,6 +6,7 @@
 
 pub mod commit;
 pub mod db;
+mod declared_tables;
 pub mod deletes;
 pub mod evolve;
 pub mod ledger;
@@ -17,12 +18,14 @@ pub mod widen;
 
 use crate::config::Config;
 use crate::error::SyncError;
+use crate::process::clock::now_ms;
 use crate::sink::db::connect::{Access, check_strictness, connect_for};
 use crate::sink::db::connection::Connection;
 use crate::sink::db::dialect::Dialect;
 use crate::sink::db::lease::Lease;
 use crate::sink::db::long_step::Interrupt;
 use crate::sink::db::{Db, wal};
+use crate::sink::declared_tables::NamesAre;
 use crate::sink::ledger::Ledger;
 use crate::sink::marts::Marts;
 use crate::sink::marts::definition::Definitions;
@@ -95,6 +98,8 @@ impl Sink {
         let sink = Self::over(db, config)?;
         sink.ledger.load_obstacles().await?;
         sink.ledger.forget_obstacles_of_others(&sink.marts.definitions.names()).await?;
+        sink.restore_columns().await?;
+        sink.record_declared_tables(&config.datasets, now_ms(), NamesAre::Free).await?;
         sink.restore_columns().await?;
         sink.tables.make_indexes().await?;
         let dropped = sink.marts.define_marts().await?;

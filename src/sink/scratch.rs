@@ -2,9 +2,12 @@
 //! record the first rows that a file adds, changes or removes.
 
 use crate::error::SyncError;
+use crate::feed::dataset::Dataset;
 use crate::feed::layout::Shapes;
+use crate::process::clock::now_ms;
 use crate::sink::Sink;
 use crate::sink::db::dialect::Dialect;
+use crate::sink::declared_tables::NamesAre;
 use crate::sink::marts::views::Dropped;
 use crate::sink::tables::DELETED_AT;
 use crate::sink::tables::upsert::statements;
@@ -19,6 +22,7 @@ use sea_orm::{
 };
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// Examples of each kind for each table: enough to see what a file does.
 pub const EXAMPLES_MAX: u64 = 3;
@@ -117,12 +121,21 @@ impl Sink {
     /// # Errors
     ///
     /// When one of the two databases fails.
-    pub async fn copy_markets(&self, source: &Self, markets: &[String]) -> Result<(), SyncError> {
+    pub async fn copy_markets(
+        &self,
+        source: &Self,
+        markets: &[String],
+        datasets: &[Arc<Dataset>],
+    ) -> Result<(), SyncError> {
         let snapshot = source.db.snapshot().await?;
+        // What it listed of declared tables at its start.
+        schema_changes::Entity::delete_many().exec(&*self.db.connection).await?;
         for shape in entity::ledger_tables().iter().filter(|shape| !OWN_TABLES.contains(&shape.name.as_str())) {
             self.copy_table(source, &snapshot, shape, None).await?;
         }
         // Add the columns that the ledger lists.
+        self.restore_columns().await?;
+        self.record_declared_tables(datasets, now_ms(), NamesAre::Made).await?;
         self.restore_columns().await?;
         self.marts.define_views(Dropped::new()).await?;
         for shape in self.tables.shapes().values() {

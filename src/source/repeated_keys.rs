@@ -7,6 +7,7 @@ use crate::feed::row_format::RowFormat;
 use crate::source::rows::cells::split_row;
 use crate::source::rows::{Form, Part, RowRef, Rows};
 use crate::source::seen_keys::{SeenKeys, key_hash};
+use crate::values::cell::trimmed;
 use std::collections::HashMap;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
@@ -35,7 +36,7 @@ pub fn check_repeated(
     while let Some(row) = rows.next_row()? {
         let is_broken = matches!(row.form, Form::Broken(_));
         let is_later_line = matches!(row.part, Part::LaterLine { .. });
-        let content = if is_broken { 0 } else { content_hash(&row, format, dataset, layout) };
+        let content = if is_broken { 0 } else { content_hash(&row, format, layout) };
         match (&mut held, row.key) {
             (Some(held), _) if is_later_line => {
                 held.is_broken |= is_broken;
@@ -106,7 +107,7 @@ impl Firsts<'_> {
 
 /// Digest of what a row's cells hold, however they are quoted and whatever stands for no value in
 /// them.
-fn content_hash(row: &RowRef<'_>, format: RowFormat, dataset: &Dataset, layout: &Layout) -> u64 {
+fn content_hash(row: &RowRef<'_>, format: RowFormat, layout: &Layout) -> u64 {
     let bytes = match &row.form {
         Form::Rewritten { bytes, .. } => bytes,
         _ => row.raw,
@@ -118,10 +119,12 @@ fn content_hash(row: &RowRef<'_>, format: RowFormat, dataset: &Dataset, layout: 
     };
     let (mut cells, mut hasher) = (Vec::new(), Xxh3::new());
     split_row(bytes, true, dialect, &mut cells);
-    for (&cell, column) in cells.iter().zip(&layout.columns) {
+    for (index, column) in layout.all().enumerate() {
+        let Some(&cell) = cells.get(layout.source(index)) else { continue };
         let text = String::from_utf8_lossy(cell.bytes(bytes));
         let text = dialect.unquoted(&text, cell);
-        let text = if dataset.null_tokens.matches(&text) || column.role == Role::Padding { "" } else { &*text };
+        let is_stored = !matches!(column.role, Role::Padding | Role::Note | Role::Ignored);
+        let text = if is_stored { column.meaning(&text).map_or("", trimmed) } else { "" };
         hasher.update(&(text.len() as u64).to_le_bytes());
         hasher.update(text.as_bytes());
     }

@@ -204,7 +204,7 @@ fn look(
             let (mut layout, observers) = rows.into_layout();
             tally.numbers = settled(&mut layout, &observers, None, dataset, found);
             if tally.rows_read > 0 {
-                check_layout(&layout, dataset, limits)?;
+                check_layout(&layout, dataset, limits, format.rows)?;
             }
             let again = || -> Result<Rows<'_>, SyncError> {
                 let window = Window::at(content, 0)?;
@@ -223,7 +223,7 @@ fn look(
             if let Some(found) = found {
                 found.apply(&mut layout);
             }
-            check_layout(&layout, dataset, limits)?;
+            check_layout(&layout, dataset, limits, format.rows)?;
             // Where a row takes values from those above, its own bytes do not say what it is.
             let place = place.filter(|_| dataset.fill_down.is_empty());
             let known = place.and_then(|place| place.load(dataset, shapes, &header, format.rows));
@@ -325,14 +325,20 @@ fn check_columns(columns: usize, limits: &Limits) -> Result<(), SyncError> {
 }
 
 /// Whether it has every column of the key, where the dataset has one.
-fn check_layout(layout: &Layout, dataset: &Dataset, limits: &Limits) -> Result<(), SyncError> {
+fn check_layout(layout: &Layout, dataset: &Dataset, limits: &Limits, format: RowFormat) -> Result<(), SyncError> {
     check_columns(layout.columns.len(), limits)?;
     let own: Vec<String> = layout.columns.iter().map(|column| column.name.clone()).collect();
     let Some(lacking) = dataset.key.lacking_in(&own).filter(|_| !dataset.is_keyless()) else { return Ok(()) };
     let is = if dataset.key.names().len() > 1 { "part of the key" } else { "the key" };
     let names: Vec<&str> = layout.columns.iter().map(|column| column.raw_name.as_str()).take(10).collect();
     let (dataset, names) = (&dataset.name, names.join(", "));
-    Err(SyncError::damaged(format!("no column is `{lacking}`, {is} of {dataset}; the columns are {names}")))
+    let hint = match format {
+        RowFormat::Json => {
+            "; if the records are an array inside of the document, say `json = { root = \"…\" }` of the dataset"
+        }
+        RowFormat::Csv(_) => "",
+    };
+    Err(SyncError::damaged(format!("no column is `{lacking}`, {is} of {dataset}; the columns are {names}{hint}")))
 }
 
 /// Counts over all rows.

@@ -36,7 +36,8 @@ fn orders(settings: &str) -> String {
     format!(
         "deletes_max_percent = 100\nrejects_max_percent = 100\n[datasets.sales]\n\
          paths = ['/(?<market>\\w+)/sales[^/]*\\.(?:csv|json)$']\nkey = [\"Order No\", \"Part\"]\n\
-         record_columns = [\"status\"]\nlines_table = \"sale_lines\"\n{settings}\n"
+         lines_table = \"sale_lines\"\n{settings}\n\
+         columns.status.of = \"record\"\n"
     )
 }
 

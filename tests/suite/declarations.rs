@@ -189,6 +189,115 @@ name = { type = "text" }
     );
 }
 
+scenario!(a_declared_table_is_there_before_its_first_file);
+fn a_declared_table_is_there_before_its_first_file(sandbox: &Sandbox) {
+    const FEED: &str = r#"
+marts_dir = "marts"
+[datasets.stock]
+paths = ['(?i)/stock\.csv$']
+key = ["warehouse", "sku"]
+[datasets.stock.columns]
+amount = { from = "Menge", type = "integer" }
+place = { type = "text" }
+note = {}
+"#;
+    const VIEW: &str = "/*\nview = \"stock_places\"\n*/\nSELECT s.warehouse, s.place, s.amount FROM stock s\n";
+    fs::create_dir_all(sandbox.path("marts")).expect("a writable temporary directory");
+    fs::write(sandbox.path("marts/stock_places.sql"), VIEW).expect("a writable temporary directory");
+    let feed = FEED.replace("marts_dir = \"marts\"", &format!("marts_dir = \"{}\"", sandbox.path("marts").display()));
+    let feed = feed.as_str();
+    sandbox.drop_file("Market 1 Orders.csv", &table(&["Order ID,SKU", "1,A"]));
+    let report = sync_with(sandbox, feed, &[]);
+    assert_eq!(report.exit, 0, "{report:?}");
+    assert_eq!(sandbox.rows("SELECT warehouse, amount, place FROM stock_places"), [] as [String; 0]);
+    let changes =
+        "SELECT column_name, change_kind, file_id FROM tidegate_schema_changes WHERE table_name = 'stock' ORDER BY id";
+    assert_eq!(sandbox.rows(changes), ["warehouse,sku|create_table|-", "amount|add_column|-", "place|add_column|-"],);
+    sandbox.drop_file("stock.csv", &table(&["Warehouse,SKU,Menge,Note", "N,A,5,x", "N,B,oh,y"]));
+    let mut plan = sandbox.command(&["plan", &sandbox.inbox().to_string_lossy()]);
+    let planned = plan.env("TIDEGATE_CONFIG", sandbox.path("tidegate.toml")).output().expect("it starts");
+    let said = String::from_utf8_lossy(&planned.stdout).into_owned();
+    for expected in
+        ["amount bigint (declared)", "amount takes `Menge`", "not there      place: declared", "note text (its values)"]
+    {
+        assert!(said.contains(expected), "{expected} is not in {said}{}", String::from_utf8_lossy(&planned.stderr));
+    }
+    let report = sync_with(sandbox, feed, &[]);
+    assert_eq!(report.exit, 0, "{report:?}");
+    let rows = "SELECT warehouse, sku, amount, note, _rescued FROM stock ORDER BY sku";
+    assert_eq!(sandbox.rows(rows), ["N|A|5|x|-", "N|B|-|y|{\"amount\":\"oh\"}"]);
+    let mut check = sandbox.command(&["check"]);
+    let checked = check.env("TIDEGATE_CONFIG", sandbox.path("tidegate.toml")).output().expect("it starts");
+    let said = String::from_utf8_lossy(&checked.stdout).into_owned();
+    assert!(said.contains("datasets.stock: no file has brought a value for place:"), "{said}");
+    // What files have brought is not made something else of.
+    let retyped = feed.replace("note = {}", "note = { type = \"integer\" }");
+    let report = sync_with(sandbox, &retyped, &[]);
+    assert_eq!(report.exit, 2, "{report:?}");
+    assert!(
+        report.stderr.contains("holds text that files brought before it was declared as bigint"),
+        "{}",
+        report.stderr
+    );
+}
+
+scenario!(a_changed_declaration_has_files_read_again_and_writes_what_differs);
+fn a_changed_declaration_has_files_read_again_and_writes_what_differs(sandbox: &Sandbox) {
+    const FEED: &str = r#"
+[datasets.stock]
+paths = ['(?i)/stock\.csv$']
+key = "sku"
+[datasets.stock.columns]
+state = { map = { a = "ACTIVE" } }
+"#;
+    synced(sandbox, FEED, "stock.csv", &table(&["sku,state", "A,a", "B,b", "C,c"]));
+    let changed = FEED.replace(r#"a = "ACTIVE""#, r#"a = "ACTIVE", b = "BLOCKED""#);
+    let report = sync_with(sandbox, &changed, &[]);
+    let counts = &report.file("stock.csv").counts;
+    assert_eq!([counts["modified"], counts["unchanged"]], [1, 2], "{report:?}");
+    assert_eq!(sandbox.rows("SELECT sku, state FROM stock ORDER BY sku"), ["A|ACTIVE", "B|BLOCKED", "C|c"]);
+    let report = sync_with(sandbox, &changed, &[]);
+    assert_eq!(report.file("stock.csv").outcome, "unchanged", "{report:?}");
+}
+
+scenario!(a_column_of_its_own_decides_what_is_no_value_and_what_is_equal);
+fn a_column_of_its_own_decides_what_is_no_value_and_what_is_equal(sandbox: &Sandbox) {
+    const FEED: &str = r#"
+[datasets.stock]
+paths = ['(?i)/stock\.csv$']
+key = "sku"
+[datasets.stock.columns]
+state = { null_tokens = [""] }
+"#;
+    sandbox.drop_file("stock.csv", &table(&["sku,state", "A,NULL", "A,"]));
+    let report = sync_with(sandbox, FEED, &[]);
+    assert_eq!(report.file("stock.csv").outcome, "quarantined", "`NULL` is a value of this column: {report:?}");
+    synced(sandbox, FEED, "stock.csv", &table(&["sku,state", "A, x", "A,x "]));
+    assert_eq!(sandbox.rows("SELECT sku FROM stock"), ["A"]);
+}
+
+scenario!(an_odd_byte_does_not_make_another_encoding_of_a_text);
+fn an_odd_byte_does_not_make_another_encoding_of_a_text(sandbox: &Sandbox) {
+    const FEED: &str = r#"
+rejects_max_percent = 100
+[datasets.stock]
+paths = ['(?i)/stock\.csv$']
+key = "sku"
+encoding = ["utf-8", "windows-1252"]
+"#;
+    let mut bytes = table(&["sku,name", "A,Müller", "B,Zürich", "C,x?y"]).into_bytes();
+    let odd = bytes.iter().position(|&byte| byte == b'?').expect("it is there");
+    bytes[odd] = 0xE9;
+    sandbox.drop_file("stock.csv", &bytes);
+    let report = sync_with(sandbox, FEED, &[]);
+    assert_eq!(report.file("stock.csv").counts["rejected"], 1, "{report:?}");
+    assert_eq!(sandbox.rows("SELECT sku, name FROM stock ORDER BY sku"), ["A|Müller", "B|Zürich"]);
+    let latin: Vec<u8> = table(&["sku,name", "A,Müller"]).chars().map(|c| c as u8).collect();
+    sandbox.drop_file("stock.csv", &latin);
+    sync_with(sandbox, FEED, &[]);
+    assert_eq!(sandbox.rows("SELECT name FROM stock WHERE sku = 'A'"), ["Müller"]);
+}
+
 #[test]
 fn a_declaration_that_cannot_be_meant_is_told_at_the_start() {
     let sandbox = Sandbox::new(crate::sandbox::Engine::Sqlite);

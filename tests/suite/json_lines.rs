@@ -17,7 +17,8 @@ const LINES: &str = "SELECT id, line_no, line_items_sku, line_items_qty FROM sal
 fn sales(json: &str, more: &str) -> String {
     format!(
         "[datasets.sales]\npaths = ['(?i)/sales[^/]*\\.(?:csv|json|ndjson)(?:\\.gz)?$']\nkey = \"id\"\n\
-         lines_table = \"sale_lines\"\nrecord_columns = [\"name\", \"shipping_address_city\"]\njson = {json}\n{more}\n"
+         lines_table = \"sale_lines\"\njson = {json}\n{more}\n\
+         columns = {{ name = {{ of = \"record\" }}, shipping_address_city = {{ of = \"record\" }} }}\n"
     )
 }
 
@@ -149,9 +150,8 @@ fn json_with_lines_is_stored_as_the_csv_of_it(sandbox: &Sandbox) {
 
 scenario!(members_go_to_the_table_that_their_place_or_the_dataset_says);
 fn members_go_to_the_table_that_their_place_or_the_dataset_says(sandbox: &Sandbox) {
-    let more = "new_columns = \"line\"\nline_columns = [\"currency\"]\n";
-    let configuration =
-        sales(r#"{ lines = "cart.items" }"#, more).replace("\"name\",", "\"name\", \"cart_items_gift\",");
+    let of = "columns = { currency = { of = 'line' }, cart_items_gift = { of = 'record' }, name";
+    let configuration = sales(r#"{ lines = "cart.items" }"#, "new_columns = \"line\"").replace("columns = { name", of);
     let content = r#"[{"id": 1, "currency": "EUR", "cart": {"items": [{"name": "x", "tax": {"rate": 5}, "tags": ["a"]},
             {"gift": "yes", "name": "y"}], "note": "n"}, "Other": true, "cart_items_name": "clash"}]"#;
     assert_eq!(synced(sandbox, &configuration, "sales.json", content), (3, 0, 0, 0));

@@ -168,9 +168,11 @@ fn a_plan_shows_columns_schema_changes_and_the_first_rows_of_each_kind(sandbox: 
     assert!(file["format"].as_str().is_some_and(|format| format.contains("CSV")), "{file}");
     let columns = file["columns"].as_array().expect("a list");
     assert!(
-        columns.contains(&json!({"name": "Order ID", "column": "order_id", "table": "orders", "kind": "identifier"}))
+        columns.contains(&json!({"name": "Order ID", "column": "order_id", "table": "orders", "kind": "identifier",
+                "why": "the key"}))
     );
-    assert!(columns.contains(&json!({"name": "Gift", "column": "gift", "table": "order_items", "kind": "bigint"})));
+    assert!(columns.contains(&json!({"name": "Gift", "column": "gift", "table": "order_items", "kind": "bigint",
+                "why": "its values"})));
     assert_eq!(
         file["schema_changes"],
         json!([{"table": "order_items", "column": "gift", "kind": "add_column", "old": null, "new": "bigint"}])

@@ -27,8 +27,8 @@ pub(crate) struct Evolution<'a> {
     pub lacking: &'a [TableShape],
     /// Missing columns, and columns to widen.
     pub changes: &'a [SchemaChange],
-    /// The file.
-    pub file_id: i64,
+    /// The file; none for what the configuration declares.
+    pub file_id: Option<i64>,
     /// Time of the change.
     pub now_ms: i64,
 }

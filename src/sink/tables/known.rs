@@ -52,6 +52,45 @@ impl Tables {
         Ok(self.db.connection.query_one(&query).await?.is_some())
     }
 
+    /// Those of some columns of a dataset that no row has a value in, or that no table has; none where
+    /// there are no rows.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn without_values(
+        &self,
+        dataset: &Dataset,
+        columns: &BTreeSet<String>,
+    ) -> Result<Vec<String>, SyncError> {
+        let shapes = self.shapes();
+        let mut without = Vec::new();
+        for owner in [Owner::Record, Owner::Line] {
+            let table = dataset.table_of(owner);
+            let own: Vec<&String> = columns.iter().filter(|column| dataset.owner(column) == owner).collect();
+            let Some(shape) = shapes.get(table).filter(|_| !own.is_empty()) else { continue };
+            let mut query = Query::select();
+            query.expr(Expr::cust("COUNT(*)")).from(Alias::new(table));
+            let (there, lacking): (Vec<&String>, Vec<&String>) =
+                own.iter().partition(|column| shape.column(column).is_some());
+            for column in &there {
+                query.expr(Expr::col(Alias::new(column.as_str())).count());
+            }
+            let Some(row) = self.db.connection.query_one(&query).await? else { continue };
+            let count = |index: usize| row.try_get_by_index::<i64>(index);
+            if count(0)? == 0 {
+                continue;
+            }
+            for (index, column) in there.into_iter().enumerate() {
+                if count(index + 1)? == 0 {
+                    without.push(column.clone());
+                }
+            }
+            without.extend(lacking.into_iter().cloned());
+        }
+        Ok(without)
+    }
+
     /// Number of this market's rows in the table.
     ///
     /// # Errors

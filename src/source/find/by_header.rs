@@ -15,7 +15,7 @@ use crate::source::rows::cells::{Split, split_row};
 use crate::source::rows::header::HEADER_ROWS_MAX;
 use crate::source::text::compression::Compression;
 use crate::source::text::encoding::{Guess, Guessed, Transcoder};
-use chrono::{Datelike, NaiveDate};
+use crate::values::moment::last_day;
 use entity::IDENTIFIER_CHARS_MAX;
 use std::collections::HashMap;
 use std::io::Read;
@@ -31,9 +31,6 @@ const REMEMBERED_MAX: usize = 10_000;
 
 /// Ends of names of files that are opened for it.
 const EXTENSIONS: [&str; 6] = ["csv", "tsv", "txt", "json", "ndjson", "jsonl"];
-
-/// Older days in names are numbers of something else.
-const FIRST_YEAR: i32 = 1990;
 
 /// What a header says.
 #[derive(Clone, Debug)]
@@ -94,24 +91,6 @@ fn route(root: &Path, path: &Path) -> Route {
         date: path.file_name().filter(|_| corrects.is_none()).and_then(|name| last_day(&name.to_string_lossy())),
         corrects,
     }
-}
-
-/// The last `2022-02-17` or `20220217` of a name that touches no other digit.
-fn last_day(name: &str) -> Option<NaiveDate> {
-    let bytes = name.as_bytes();
-    let digits = |start: usize, count: usize| -> Option<u32> {
-        let text = bytes.get(start..start + count)?;
-        text.iter().all(u8::is_ascii_digit).then(|| std::str::from_utf8(text).ok()?.parse().ok())?
-    };
-    let day_at = |start: usize| {
-        let is_free = |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_none_or(|byte| !byte.is_ascii_digit());
-        let dashed = bytes.get(start + 4) == Some(&b'-') && bytes.get(start + 7) == Some(&b'-');
-        let (month, day, length) = if dashed { (5, 8, 10) } else { (4, 6, 8) };
-        let (year, month, day) = (digits(start, 4)?, digits(start + month, 2)?, digits(start + day, 2)?);
-        let day = NaiveDate::from_ymd_opt(i32::try_from(year).ok()?, month, day)?;
-        (is_free(start.checked_sub(1)) && is_free(Some(start + length)) && day.year() >= FIRST_YEAR).then_some(day)
-    };
-    (0..bytes.len()).rev().find_map(day_at)
 }
 
 type Headers = Arc<Vec<Header>>;
@@ -228,16 +207,6 @@ fn rows(text: &[u8]) -> Vec<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_day_in_a_name_is_the_last_one_that_is_a_day() {
-        let day = |text: &str| NaiveDate::parse_from_str(text, "%Y-%m-%d").ok();
-        assert_eq!(last_day("orders-2022-02-17.csv"), day("2022-02-17"));
-        assert_eq!(last_day("20220216_20220217.csv"), day("2022-02-17"));
-        for name in ["orders.csv", "120220217.csv", "2022-02-171.csv", "19890101.csv", "20221301.csv", "2022-02.csv"] {
-            assert_eq!(last_day(name), None, "{name}");
-        }
-    }
 
     #[test]
     fn headers_are_found_below_other_rows() {

@@ -7,23 +7,20 @@ use crate::feed::dataset::Dataset;
 use crate::feed::decimals::Observer;
 use crate::feed::layout::{Layout, LayoutColumn, Role, column_name};
 use crate::feed::row_format::Dialect;
-use crate::source::rows::cells::{Cell, Split, signs, split_row};
+use crate::source::rows::cells::{Cell, Split, split_row};
 use crate::source::rows::fill::Fill;
 use crate::source::rows::fits::Fits;
 use crate::source::rows::repair::Repair;
+use crate::source::rows::runaway::{Shape, runaway_end};
 use crate::source::rows::{Fault, Form, Part, RowRef, joined_key, key_part, repair, text_key};
 use crate::source::text::content::Window;
-use crate::transform::clean::{clean_key, conforms, misfit};
+use crate::transform::clean::{clean_key, conforms, fits_kind, misfit};
 use crate::values::identifier::visible;
 use crate::values::spreadsheet::is_guarded;
 use entity::Kind;
-use memchr::{memchr, memchr2};
+use memchr::memchr;
 use regex::Regex;
 use std::borrow::Cow;
-
-/// Lines of a quoted cell that are looked at for rows: enough to tell rows from text, few enough that a hostile file
-/// does not have all of its lines looked at again for each of them.
-const RUNAWAY_LINES_MAX: usize = 64;
 
 /// The rows of a CSV file after its header.
 #[derive(Debug)]
@@ -173,40 +170,15 @@ impl<'a> CsvRows<'a> {
         }
     }
 
-    /// Where the first line of the row that was just split ends, when its quote ran away: the rows after it were taken
-    /// for text, up to the next quote that happens to stand where one closes. Text of several lines is left alone
-    /// unless its lines read as rows: all of them in a row that fits, one in a row that fits no way.
     fn runaway_end(&self, row_end: usize) -> Option<usize> {
-        let row = &self.window.rest()[..row_end];
-        let has_lines = |cell: &Cell| cell.is_quoted && memchr2(b'\n', b'\r', cell.bytes(row)).is_some();
-        if !self.cells.iter().any(has_lines) || self.layout.named() < 2 {
-            return None;
-        }
-        let (columns, padding) = (self.layout.columns.len(), self.dialect.padding);
-        let expected = |cells: usize| cells == columns + padding || (self.layout.named()..=columns).contains(&cells);
-        let is_line_end = |byte: &u8| matches!(byte, b'\n' | b'\r');
-        let mut lines = row.split(is_line_end);
-        let first = lines.next()?;
-        // Where rows have no key, their first cells must do.
-        let key = self.key.first().copied().unwrap_or(0);
-        let own_key = first.split(|&byte| byte == self.dialect.delimiter).nth(key)?;
-        let mut cells = Vec::new();
-        let mut is_row = |line: &[u8]| {
-            let split = split_row(line, true, self.dialect, &mut cells);
-            matches!(split, Split::Row { .. })
-                && expected(cells.len())
-                && signs(cells[key].bytes(line), self.dialect) == signs(own_key, self.dialect)
+        let shape = Shape {
+            dialect: self.dialect,
+            columns: self.layout.columns.len(),
+            named: self.layout.named(),
+            // Where rows have no key, their first cells must do.
+            key: self.key.first().copied().unwrap_or(0),
         };
-        let lines: Vec<&[u8]> = lines.filter(|line| !line.is_empty()).take(RUNAWAY_LINES_MAX).collect();
-        let is_runaway = match lines.as_slice() {
-            // A row that fits is only doubted for whole rows inside of it: its last line, by which it ends, is
-            // none of them, and may open a quote of its own.
-            [swallowed @ .., _] if expected(self.cells.len()) => {
-                !swallowed.is_empty() && swallowed.iter().all(|line| is_row(line))
-            }
-            lines => lines.iter().any(|line| is_row(line)),
-        };
-        is_runaway.then_some(first.len())
+        runaway_end(&self.window.rest()[..row_end], &self.cells, &shape)
     }
 
     /// A row that is longer than it may be: what is kept of it is its beginning, and the rest is passed by.
@@ -244,7 +216,7 @@ impl<'a> CsvRows<'a> {
         let own = match broken {
             Some(reason) => Err(Fault::row(reason)),
             None if self.is_correction => Ok(without_guards(raw, &self.cells)),
-            None => self.filled(raw, is_usual),
+            None => self.filled(raw),
         };
         let (key, form) = match own {
             Err(fault) => (self.leading_key(raw), Form::Broken(fault)),
@@ -291,11 +263,13 @@ impl<'a> CsvRows<'a> {
         RowRef { number: self.number, offset, next_offset, raw, whole, key, form, absent, part }
     }
 
-    /// The row with what those above say in its empty cells. A row with another number of cells may
-    /// have them elsewhere.
-    fn filled(&self, raw: &[u8], is_usual: bool) -> Result<Option<Vec<u8>>, Fault> {
+    /// The row with what those above say in its empty cells. A row with more cells that are not empty
+    /// may have them elsewhere.
+    fn filled(&self, raw: &[u8]) -> Result<Option<Vec<u8>>, Fault> {
+        let surplus = self.cells.get(self.layout.columns.len()..).unwrap_or_default();
+        let is_in_place = || surplus.iter().all(|cell| cell.bytes(raw).trim_ascii().is_empty());
         match std::str::from_utf8(raw) {
-            Ok(text) if is_usual && !self.fill.is_empty() => self.fill.filled(text, &self.cells, self.dialect),
+            Ok(text) if !self.fill.is_empty() && is_in_place() => self.fill.filled(text, &self.cells, self.dialect),
             _ => Ok(None),
         }
     }
@@ -332,7 +306,7 @@ impl<'a> CsvRows<'a> {
         if self.is_header(text) || self.is_no_row(text) {
             return (None, Form::Skipped);
         }
-        let shape = repair::repair(&TextRow { text, rows: self });
+        let shape = self.believed(text, repair::repair(&TextRow { text, rows: self }));
         let key = match self.key_of(text, &shape) {
             Ok(key) => key,
             Err(fault) => return (None, Form::Broken(fault)),
@@ -475,6 +449,26 @@ impl<'a> CsvRows<'a> {
         }
     }
 
+    /// A repair whose put-together cells are what their columns hold: an amount that its column cannot
+    /// read is none, and a cell in quotes is no part of a text without.
+    fn believed(&self, text: &str, shape: Repair) -> Repair {
+        let Repair::Shifted(widths) = &shape else { return shape };
+        let mut first = 0;
+        for (column, &width) in self.layout.columns.iter().zip(widths) {
+            let cells = &self.cells[first..first + width];
+            first += width;
+            if width == 1 {
+                continue;
+            }
+            let span = &text[cells[0].start..cells[width - 1].end];
+            let is_read = column.swallows || column.meaning(span).is_some_and(|meaning| fits_kind(meaning, column));
+            if !is_read || cells.iter().any(|cell| cell.is_quoted) {
+                return Repair::Impossible;
+            }
+        }
+        shape
+    }
+
     fn count_fault(&self) -> String {
         format!("the row has {} cells where the header has {}", self.cells.len(), self.layout.named())
     }
@@ -489,7 +483,7 @@ impl<'a> CsvRows<'a> {
             }
             first += width;
         }
-        texts.join(", ")
+        if texts.is_empty() { "the row as it stands".to_owned() } else { texts.join(", ") }
     }
 
     /// The row with the cells of each column made one, and exactly the header's number of cells.

@@ -56,7 +56,7 @@ impl Fill {
     pub fn filled(&self, row: &str, cells: &[Cell], dialect: Dialect) -> Result<Option<Vec<u8>>, Fault> {
         let mut fills: Vec<(usize, &str)> = Vec::new();
         for column in &self.columns {
-            if cells.get(column.index).is_none_or(|&cell| !text_of(row, cell, dialect).is_empty()) {
+            if cells.get(column.index).is_some_and(|&cell| !text_of(row, cell, dialect).is_empty()) {
                 continue;
             }
             match &column.above {
@@ -73,13 +73,16 @@ impl Fill {
             return Ok(None);
         }
         let mut bytes = Vec::with_capacity(row.len() + 32);
-        for (index, cell) in cells.iter().enumerate() {
+        // A row may end before the cell.
+        let last = fills.iter().map(|(filled, _)| filled + 1).max().unwrap_or_default();
+        for index in 0..cells.len().max(last) {
             if index > 0 {
                 bytes.push(dialect.delimiter);
             }
-            match fills.iter().find(|(filled, _)| *filled == index) {
-                Some((_, text)) => bytes.extend(dialect.quoted(text).bytes()),
-                None => bytes.extend(row[cell.start..cell.end].bytes()),
+            match (fills.iter().find(|(filled, _)| *filled == index), cells.get(index)) {
+                (Some((_, text)), _) => bytes.extend(dialect.quoted(text).bytes()),
+                (None, Some(cell)) => bytes.extend(row[cell.start..cell.end].bytes()),
+                (None, None) => {}
             }
         }
         Ok(Some(bytes))

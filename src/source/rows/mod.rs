@@ -11,6 +11,7 @@ mod json_values;
 pub mod object_lines;
 pub mod repair;
 pub mod repaired;
+mod runaway;
 
 use crate::error::SyncError;
 use crate::feed::encoding::Encoding;

@@ -106,6 +106,13 @@ impl Guess {
         self.mark
     }
 
+    /// Whether a text is UTF-8 but for a few places, as one that somebody damaged is.
+    pub const fn is_damaged_utf8(&self) -> bool {
+        /// Text in another encoding has nearly no characters of UTF-8 among its errors.
+        const CHARACTERS_PER_ERROR_MIN: u64 = 10;
+        self.settled.is_none() && self.errors > 0 && self.errors * CHARACTERS_PER_ERROR_MIN <= self.characters
+    }
+
     /// What the text is, once all of it was observed. Text in UTF-8 that was damaged here and there
     /// is UTF-8, in which the wrong bytes show.
     pub fn guessed(mut self) -> Guessed {

@@ -55,6 +55,9 @@ pub fn read_text(
         None => match dataset.encodings.as_slice() {
             [] => guessed_encoding(&content, guess, dataset)?,
             [encoding] => *encoding,
+            // An odd byte among text that is UTF-8 does not make another encoding of it: its row is
+            // a reject.
+            encodings if encodings.contains(&Encoding::Utf8) && guess.is_damaged_utf8() => Encoding::Utf8,
             encodings => first_that_decodes(&content, encodings)?,
         },
     };
@@ -91,22 +94,24 @@ fn guessed_encoding(content: &Content, guess: Guess, dataset: &Dataset) -> Resul
     if is_shared && is_usual {
         return Ok(encoding);
     }
-    let (name, of_dataset) = (encoding.name(), &dataset.name);
+    let name = encoding.name();
+    // A dataset that was made for the file has no place of its own in the configuration.
+    let place = if dataset.is_made { "in [defaults]".to_owned() } else { format!("of dataset {}", dataset.name) };
     Err(SyncError::damaged(format!(
         "its characters are written neither as UTF-8 nor as UTF-16, and other encodings make different texts of it; it looks like \
-         {name}: if it is that, set `encoding = \"{name}\"` of dataset {of_dataset}; else name the right one, or export it as UTF-8"
+         {name}: if it is that, set `encoding = \"{name}\"` {place}; else name the right one, or export it as UTF-8"
     )))
 }
 
-/// The first of several encodings that has a character for everything in the text; the last one if
-/// none has.
+/// The first of several encodings that has a character for everything in the text; if none has, the
+/// first of all: rows that it has no characters for are rejects.
 fn first_that_decodes(content: &Content, encodings: &[Encoding]) -> Result<Encoding, SyncError> {
     for &encoding in encodings {
         if decodes(content, encoding)? {
             return Ok(encoding);
         }
     }
-    Ok(*encodings.last().expect("there are several"))
+    Ok(*encodings.first().expect("there are several"))
 }
 
 fn decodes(content: &Content, encoding: Encoding) -> Result<bool, SyncError> {

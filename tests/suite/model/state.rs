@@ -304,16 +304,13 @@ impl Lane {
         for other in self.rejected.iter_mut().filter(|other| is_newest || other.rank.1 == rank.1) {
             other.open.clear();
         }
-        let is_rejected = |row: &Row| !row.is_header && row.key.as_ref().is_none_or(|key| !whole.contains_key(key));
-        let rejects: BTreeMap<u64, Option<String>> = (1..)
-            .zip(rows)
-            .filter(|(_, row)| is_rejected(row))
-            .map(|(number, row)| (number, row.key.clone()))
-            .collect();
+        let is_kept = |row: &Row| row.is_header || row.key.as_ref().is_some_and(|key| whole.contains_key(key));
+        let numbered = (1..).zip(rows).map(|(number, row)| (!is_kept(row)).then(|| (number, row.key.clone())));
+        let rejects: BTreeMap<_, _> = numbered.flatten().collect();
         if !rejects.is_empty() {
-            let open = rejects.keys().copied().collect();
-            let (rank, bytes, rows) = (rank.clone(), drop.file.bytes.clone(), rows.to_vec());
-            self.rejected.push(Rejected { rank, bytes, rows, rejects, open, corrected: BTreeMap::new() });
+            let (open, rows, corrected) = (rejects.keys().copied().collect(), rows.to_vec(), BTreeMap::new());
+            let (rank, bytes) = (rank.clone(), drop.file.bytes.clone());
+            self.rejected.push(Rejected { rank, bytes, rows, rejects, open, corrected });
         }
     }
 
@@ -564,8 +561,7 @@ impl Stored {
 
     /// One of the texts that the model knows, or empty.
     fn one_of(&self, column: &str, texts: &[&'static str]) -> &'static str {
-        let value = self.values.get(column);
-        value.and_then(|value| texts.iter().find(|text| *text == value)).copied().unwrap_or_default()
+        self.values.get(column).and_then(|value| texts.iter().find(|text| *text == value)).copied().unwrap_or_default()
     }
 }
 

@@ -1,0 +1,25 @@
+//! Unfilled: columns that the configuration declares, and that no file has brought a value for: their
+//! names may be spelt otherwise in files.
+
+use crate::config::Config;
+use crate::dispatch::retry::open_to_look;
+use crate::error::SyncError;
+use std::collections::BTreeMap;
+
+/// Of each dataset with rows, its declared columns without any value.
+///
+/// # Errors
+///
+/// When the database fails.
+pub async fn unfilled(config: &Config) -> Result<BTreeMap<String, Vec<String>>, SyncError> {
+    let Some(sink) = open_to_look(config).await? else { return Ok(BTreeMap::new()) };
+    let mut unfilled = BTreeMap::new();
+    for dataset in config.datasets.iter().filter(|dataset| !dataset.own_columns.is_empty()) {
+        let columns = sink.tables.without_values(dataset, &dataset.own_columns).await?;
+        if !columns.is_empty() {
+            unfilled.insert(dataset.name.clone(), columns);
+        }
+    }
+    sink.close_database().await?;
+    Ok(unfilled)
+}
