@@ -30,8 +30,8 @@ pub enum Kind {
     Hash,
 }
 
-/// Longest identifier, in characters: two of them fit InnoDB's index limit of 3072 bytes in
-/// utf8mb4.
+/// Longest identifier, in characters: four of them and a number fit InnoDB's index limit of 3072
+/// bytes in utf8mb4.
 pub const IDENTIFIER_CHARS_MAX: usize = 191;
 
 impl Kind {

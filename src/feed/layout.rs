@@ -4,179 +4,22 @@
 use crate::chunk::Chunk;
 use crate::feed::column::DeclaredColumn;
 use crate::feed::dataset::{Dataset, OnTypeChange, Owner};
-use crate::feed::declaration::ColumnType;
-use crate::feed::inference::Inference;
 use crate::feed::json_settings::JsonSettings;
-use crate::values::cell::{NullTokens, trimmed};
-use crate::values::dates::MomentRules;
-use crate::values::identifier::{visible, without_excel};
-use crate::values::number::NumberRules;
 use crate::values::spreadsheet::unguarded;
 
+use crate::feed::names::{KEPT_BY_DATABASES, RESERVED, folded, has_same_to_database};
+
+pub use crate::feed::layout_column::{LayoutColumn, Role};
+pub use crate::feed::names::{LAST_NAME_CHAR, NAME_BYTES_MAX, column_name, declared_name, shortened};
 pub use entity::{ColumnShape, IDENTIFIER_CHARS_MAX, Kind, ROW_HASH, TableShape};
-use regex::Regex;
-use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
-use std::iter::once;
 use std::sync::Arc;
-use unicode_normalization::UnicodeNormalization;
-
-/// Longest column name, in bytes: what PostgreSQL keeps of an identifier.
-pub const NAME_BYTES_MAX: usize = 63;
-
-/// The column that says which currency the amounts of a row are in.
-const CURRENCY_SYMBOL: &str = "currency_symbol";
-
-/// Columns every table has for itself; a file's column of that name gets a suffix.
-const RESERVED: [&str; 3] = ["market", "line_no", "line_count"];
-
-/// Names that one of the databases keeps for itself, so that a file's column gets a suffix on all of them: PostgreSQL's
-/// system columns (its manual, section 5.5), the number of a row on SQLite, and InnoDB's own columns.
-const KEPT_BY_DATABASES: [&str; 11] = [
-    "cmax",
-    "cmin",
-    "ctid",
-    "db_roll_ptr",
-    "db_row_id",
-    "db_trx_id",
-    "fts_doc_id",
-    "rowid",
-    "tableoid",
-    "xmax",
-    "xmin",
-];
-
-/// MariaDB and MySQL write names in at most three bytes a character, which ends with the Basic Multilingual Plane.
-pub const LAST_NAME_CHAR: char = '\u{ffff}';
 
 /// The shapes of all tables, by name.
 pub type Shapes = BTreeMap<String, TableShape>;
 
-/// Where a file's column goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// It is this part of what identifies the record.
-    Key(usize),
-    /// It is a column of that table.
-    Column(Owner),
-    /// An unnamed trailing column: padding.
-    Padding,
-    /// What tidegate wrote beside rejected rows: no data.
-    Note,
-    /// It has a name, and is not stored.
-    Ignored,
-}
-
 /// The columns that tidegate writes behind those of rejected rows: their row, the column at fault, and why.
 pub const NOTES: [&str; 3] = ["_row", "_column", "_reason"];
-
-/// One column of a file.
-#[derive(Clone, Debug)]
-pub struct LayoutColumn {
-    /// Name in the file.
-    pub raw_name: String,
-    /// Name in the table.
-    pub name: String,
-    /// Name in the file, as columns are called.
-    pub own_name: String,
-    /// Where it goes.
-    pub role: Role,
-    /// What it holds; `None` until the data has said so.
-    pub kind: Option<Kind>,
-    /// How its numbers are written.
-    pub rules: NumberRules,
-    /// Whether the file has two currencies in it that contradict each other, and nothing says which one is right.
-    pub has_two_currencies: bool,
-    /// What stood beside its amounts so far, where it was found in files.
-    pub currency: Option<String>,
-    /// What becomes of a value that does not fit; `None` while no table has the column.
-    pub on_type_change: Option<OnTypeChange>,
-    /// How its days and moments are written.
-    pub moments: Arc<MomentRules>,
-    /// Its cells that mean "no value".
-    pub null_tokens: Arc<NullTokens>,
-    /// What is declared of it.
-    pub declared: Option<Arc<DeclaredColumn>>,
-    /// Whether its delimiters may stand unquoted.
-    pub swallows: bool,
-    /// Whether its own name was taken.
-    pub is_renamed: bool,
-}
-
-impl LayoutColumn {
-    /// Collects what the values have in common, where they decide what the column holds.
-    pub fn inference(&self) -> Option<Inference> {
-        let Role::Column(_) = self.role else { return None };
-        let is_open = self.on_type_change.is_none_or(|wanted| wanted == OnTypeChange::Widen);
-        is_open.then(|| Inference::new(self))
-    }
-
-    /// Pattern of its values, for the repair of shifted rows.
-    pub fn form(&self) -> Option<&Regex> {
-        self.declared.as_ref()?.form.as_ref()
-    }
-
-    /// Whether its cells are read as those of most columns: nothing makes something else of them,
-    /// and moments are ISO and UTC.
-    pub fn is_plain(&self) -> bool {
-        let rewrites = self.declared.as_ref().is_some_and(|declared| declared.rewrites());
-        !rewrites && !self.is_boolean() && self.moments.is_iso_utc()
-    }
-
-    /// Whether it holds yes or no.
-    pub fn is_boolean(&self) -> bool {
-        self.declared.as_ref().is_some_and(|declared| declared.column_type == Some(ColumnType::Boolean))
-    }
-
-    /// What a cell says: a part of it, or what that is mapped to; `None` for "no value".
-    pub fn meaning<'c>(&'c self, cell: &'c str) -> Option<&'c str> {
-        if self.null_tokens.matches(cell) {
-            return None;
-        }
-        let Some(declared) = self.declared.as_ref().filter(|declared| declared.rewrites()) else { return Some(cell) };
-        let is_identifier = matches!(self.role, Role::Key(_)) || self.kind == Some(Kind::Identifier);
-        let meaning = declared.meaning(if is_identifier { without_excel(visible(cell)) } else { trimmed(cell) });
-        (!meaning.is_empty() && !self.null_tokens.matches(meaning)).then_some(meaning)
-    }
-
-    /// Whether of an object with lines only the first row has it: it belongs to the record, and is no member of lines.
-    pub fn is_of_first_row(&self, json: &JsonSettings) -> bool {
-        self.role == Role::Column(Owner::Record) && !json.is_of_lines(&self.raw_name)
-    }
-
-    /// Whether its values are numbers.
-    pub const fn holds_numbers(&self) -> bool {
-        matches!(self.role, Role::Column(_)) && matches!(self.kind, Some(Kind::Integer | Kind::Decimal | Kind::Double))
-    }
-
-    /// Whether it says which currency the amounts of its row are in.
-    pub fn is_currency_symbol(&self) -> bool {
-        matches!(self.role, Role::Column(_)) && self.name == CURRENCY_SYMBOL
-    }
-
-    /// Whether a value that does not fit cannot be loaded.
-    pub fn is_strict(&self) -> bool {
-        self.on_type_change == Some(OnTypeChange::Reject)
-    }
-
-    /// Takes over what the table says of the column.
-    fn adopt(&mut self, stored: &ColumnShape, dataset: &Dataset) {
-        // One that has had no value yet takes its kind from the first ones.
-        self.kind = (!stored.is_empty).then_some(stored.kind);
-        self.rules.is_declared = stored.is_declared;
-        self.on_type_change = Some(dataset.on_type_change(stored));
-        self.adopt_declaration(dataset);
-    }
-
-    /// Takes over the type that is declared: what does not fit it is rescued, unless something else
-    /// is said.
-    fn adopt_declaration(&mut self, dataset: &Dataset) {
-        let Some(kind) = self.declared.as_ref().and_then(|declared| declared.kind()) else { return };
-        self.kind = Some(kind);
-        self.rules.is_declared = true;
-        self.on_type_change = Some(dataset.on_misfit());
-    }
-}
 
 /// The columns of a file, in the file's order.
 #[derive(Clone, Debug)]
@@ -266,27 +109,6 @@ pub struct SchemaChange {
     pub widened_from: Option<Kind>,
     /// The name in the file, when a clash changed it.
     pub renamed_from: Option<String>,
-}
-
-impl LayoutColumn {
-    fn without_data(raw_name: &str, role: Role) -> Self {
-        Self {
-            raw_name: raw_name.to_owned(),
-            name: String::new(),
-            own_name: String::new(),
-            role,
-            kind: None,
-            rules: NumberRules::default(),
-            has_two_currencies: false,
-            currency: None,
-            on_type_change: None,
-            moments: Arc::default(),
-            null_tokens: Arc::new(NullTokens::new([])),
-            declared: None,
-            swallows: false,
-            is_renamed: false,
-        }
-    }
 }
 
 impl Layout {
@@ -591,39 +413,6 @@ impl Layout {
     }
 }
 
-/// Whether a table has a column with another name that a database takes for this one.
-fn has_same_to_database(shape: &TableShape, name: &str) -> bool {
-    let own = folded(name);
-    // Names are lower case, so two of ASCII are the same only if they are equal.
-    let others =
-        shape.columns.iter().filter(|column| column.name != name && !(name.is_ascii() && column.name.is_ascii()));
-    others.into_iter().any(|column| folded(&column.name) == own)
-}
-
-/// A name without what MariaDB does not tell apart in names (its collation utf8mb3_general_ci, compared letter by letter):
-/// accents of Latin, Greek and Cyrillic letters, and other forms of a few of them.
-fn folded(name: &str) -> Cow<'_, str> {
-    const FIRST_OTHER_SCRIPT: char = '\u{600}';
-    if name.is_ascii() {
-        return Cow::Borrowed(name);
-    }
-    let plain = |letter: char| match once(letter).nfd().next().unwrap_or(letter) {
-        base if letter == 'й' || base >= FIRST_OTHER_SCRIPT => letter,
-        'ß' | 'ſ' => 's',
-        'ı' => 'i',
-        'µ' => 'μ',
-        'ϐ' => 'β',
-        'ϑ' => 'θ',
-        'ϰ' => 'κ',
-        'ϖ' => 'π',
-        'ϱ' => 'ρ',
-        'ς' | 'ϲ' => 'σ',
-        'ϕ' => 'φ',
-        base => base,
-    };
-    Cow::Owned(name.chars().map(plain).collect())
-}
-
 /// The key of the table that an owner's columns of a dataset go to.
 pub fn key_of(dataset: &Dataset, owner: Owner) -> Vec<String> {
     let of_record = dataset.key.names().iter().map(String::as_str);
@@ -648,60 +437,9 @@ pub fn lacking_tables(dataset: &Dataset, shapes: &Shapes) -> Vec<TableShape> {
     lacking
 }
 
-/// A header's name as a column: letters composed, lower case, every run of other characters one `_`, ends trimmed.
-/// Letters that not every database has in names are other characters.
-pub fn column_name(raw_name: &str) -> String {
-    let mut name = String::with_capacity(raw_name.len());
-    for c in raw_name.nfc().flat_map(char::to_lowercase) {
-        if c.is_alphanumeric() && c <= LAST_NAME_CHAR {
-            name.push(c);
-        } else if !name.is_empty() && !name.ends_with('_') {
-            name.push('_');
-        }
-    }
-    name.truncate(name.trim_end_matches('_').len());
-    name
-}
-
-/// The column that a name in the configuration means: as [`column_name`], with the suffix that a file's column of that
-/// name gets.
-pub fn declared_name(raw_name: &str) -> String {
-    match column_name(raw_name) {
-        name if RESERVED.contains(&name.as_str()) || KEPT_BY_DATABASES.contains(&name.as_str()) => format!("{name}_2"),
-        name => shortened(&name, ""),
-    }
-}
-
-/// The name with its suffix, cut to what every database keeps.
-pub fn shortened(name: &str, suffix: &str) -> String {
-    let mut end = name.len().min(NAME_BYTES_MAX - suffix.len());
-    while !name.is_char_boundary(end) {
-        end -= 1;
-    }
-    format!("{}{suffix}", name[..end].trim_end_matches('_'))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_become_snake_case() {
-        for (raw_name, expected) in [
-            ("Distance (in km)", "distance_in_km"),
-            ("Total_Time_Taken(min)", "total_time_taken_min"),
-            ("Number of Employees", "number_of_employees"),
-            ("__x--", "x"),
-            ("__proto__", "proto"),
-            ("Pre\u{301}nom", "prénom"),
-            ("𠮷野家", "野家"),
-            ("𠮷 🅰 😀", ""),
-            ("x\"; DROP TABLE orders; --", "x_drop_table_orders"),
-            ("", ""),
-        ] {
-            assert_eq!(column_name(raw_name), expected);
-        }
-    }
 
     #[test]
     fn long_names_are_cut_and_stay_apart() {

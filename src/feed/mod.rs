@@ -9,6 +9,8 @@ pub mod encoding;
 pub mod inference;
 pub mod json_settings;
 pub mod layout;
+pub mod layout_column;
+pub mod names;
 pub mod number_form;
 pub mod record_key;
 pub mod row_format;

@@ -177,7 +177,7 @@ impl Tables {
             let update = Query::update()
                 .table(Alias::new(&chunk.dataset.table))
                 .value("_file_id", chunk.file_id)
-                .cond_where(is_one_of(&chunk.dataset.key, &chunk.market, keys))
+                .cond_where(is_one_of(self.db.dialect, &chunk.dataset.key, &chunk.market, keys))
                 .to_owned();
             connection.execute(&update).await?;
         }

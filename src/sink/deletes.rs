@@ -11,11 +11,10 @@ use crate::sink::commit::{ChunkWrite, KEYS_PER_STATEMENT};
 use crate::sink::ledger::files::{FileRecord, FileState};
 use crate::sink::ledger::generations::new_generation;
 use crate::sink::tables::by_key::{go_on_after, is_one_of, keys_in};
-use crate::sink::tables::known::select;
 use crate::sink::tables::{DELETED_AT, Tables};
 use entity::{ColumnShape, Kind, files};
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, Query, SelectStatement, UpdateStatement};
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, Value};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
 use std::collections::HashSet;
 
 /// Keys in a page of stored records: a page of long keys takes a megabyte.
@@ -93,7 +92,7 @@ impl Tables {
             return Ok(marked);
         }
         for keys in keys.chunks(KEYS_PER_STATEMENT) {
-            let mut query = select(&dataset.table, &dataset.key, market, keys, &[]);
+            let mut query = self.select(&dataset.table, &dataset.key, market, keys, &[]);
             query.and_where(Expr::col(DELETED_AT).is_not_null());
             marked.extend(keys_in(&self.db.connection, &query, &dataset.key).await?);
         }
@@ -116,7 +115,7 @@ impl Tables {
         for table in lines.into_iter().chain([&dataset.table]) {
             let delete = Query::delete()
                 .from_table(Alias::new(table))
-                .cond_where(is_one_of(&dataset.key, market, keys))
+                .cond_where(is_one_of(self.db.dialect, &dataset.key, market, keys))
                 .to_owned();
             removed += connection.execute(&delete).await?.rows_affected();
         }
@@ -130,18 +129,26 @@ impl Tables {
         chunk: &ChunkWrite<'_>,
     ) -> Result<(), SyncError> {
         for keys in chunk.revived_keys.chunks(KEYS_PER_STATEMENT) {
-            let mut update = marking(chunk.dataset, &chunk.market, keys, self.db.dialect.time(None));
+            let mut update = self.marking(chunk.dataset, &chunk.market, keys, None);
             // Clearing a mark writes the row, even if nothing else changes.
             update.value("_file_id", chunk.file_id);
             connection.execute(&update).await?;
         }
         if let Some(deleted_ms) = chunk.new_deleted_ms {
             for keys in chunk.new_keys.chunks(KEYS_PER_STATEMENT) {
-                let update = marking(chunk.dataset, &chunk.market, keys, self.db.dialect.time(Some(deleted_ms)));
+                let update = self.marking(chunk.dataset, &chunk.market, keys, Some(deleted_ms));
                 connection.execute(&update).await?;
             }
         }
         Ok(())
+    }
+
+    fn marking(&self, dataset: &Dataset, market: &str, keys: &[String], deleted_ms: Option<i64>) -> UpdateStatement {
+        Query::update()
+            .table(Alias::new(&dataset.table))
+            .value(DELETED_AT, Expr::value(self.db.dialect.time(deleted_ms)))
+            .cond_where(is_one_of(self.db.dialect, &dataset.key, market, keys))
+            .to_owned()
     }
 
     /// Whether a newer full export of the file's dataset and market has been written completely.
@@ -196,7 +203,7 @@ impl Sink {
             deleted += match dataset.deletes {
                 Deletes::Keep => 0,
                 Deletes::Mark => {
-                    let mut update = marking(dataset, market, keys, self.db.dialect.time(Some(now_ms)));
+                    let mut update = self.tables.marking(dataset, market, keys, Some(now_ms));
                     update.and_where(Expr::col(DELETED_AT).is_null());
                     transaction.execute(&update).await?.rows_affected()
                 }
@@ -274,12 +281,4 @@ fn files_of(datasets: &[String], market: &str) -> SelectStatement {
         .and_where(Expr::col(C::Dataset).is_in(datasets))
         .and_where(Expr::col(C::Market).eq(market));
     query
-}
-
-fn marking(dataset: &Dataset, market: &str, keys: &[String], deleted_at: Value) -> UpdateStatement {
-    Query::update()
-        .table(Alias::new(&dataset.table))
-        .value(DELETED_AT, Expr::value(deleted_at))
-        .cond_where(is_one_of(&dataset.key, market, keys))
-        .to_owned()
 }

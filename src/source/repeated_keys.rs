@@ -42,12 +42,12 @@ pub fn check_repeated(
                 held.content = xxh3_64(&[held.content.to_le_bytes(), content.to_le_bytes()].concat());
             }
             (_, key) => {
-                held.take().map_or(Ok(()), |held| first.compare(held))?;
+                held.take().map_or(Ok(()), |held| first.compare(&held))?;
                 held = key.map(|key| Held { key, number: row.number, content, is_broken });
             }
         }
     }
-    held.map_or(Ok(()), |held| first.compare(held))
+    held.map_or(Ok(()), |held| first.compare(&held))
 }
 
 /// A row, or an object with all of its lines.
@@ -69,7 +69,7 @@ struct Firsts<'a> {
 }
 
 impl Firsts<'_> {
-    fn compare(&mut self, held: Held) -> Result<(), SyncError> {
+    fn compare(&mut self, held: &Held) -> Result<(), SyncError> {
         if held.is_broken {
             return Ok(());
         }

@@ -117,6 +117,12 @@ fn keys_of_two_columns_are_never_taken_for_one_another(sandbox: &Sandbox) {
     let quantity = |key: usize| if key == 3 { 99 } else { key };
     sandbox.drop_file("riga/stock.csv", &csv(&awkward(quantity, &fewer)));
     sandbox.drop_file("oslo/stock.json", &json_of(&awkward(quantity, &[0, 1, 2])));
+    let inbox = sandbox.inbox();
+    let mut plan = sandbox.command(&["plan", &inbox.to_string_lossy()]);
+    plan.env("TIDEGATE_CONFIG", sandbox.path("tidegate.toml"));
+    let planned = plan.output().expect("the built program starts");
+    let planned = String::from_utf8_lossy(&planned.stdout).into_owned();
+    assert!(planned.contains("stock (riga, a, b\",\"c)") && planned.contains("stock (riga, 007, A'; --)"), "{planned}");
     let report = sync(sandbox, &configuration);
     assert_eq!(report.file("stock.csv").changes(), (0, 1, 7, 1), "{report:?}");
     assert_eq!(report.file("stock.json").changes(), (0, 3, 0, 6), "{report:?}");
@@ -337,37 +343,51 @@ fn datasets_that_share_a_table_see_only_their_own_records(sandbox: &Sandbox) {
     assert!(report.stderr.contains("market, order_no, part, not market, part, order_no"), "{}", report.stderr);
 }
 
-/// An export of many records with few values in the first column of their key; every so many of them changed or gone.
-fn many(changed: usize, gone: usize) -> String {
+/// An export of many records with few values in the first column of their key: every so many of them changed or gone,
+/// and every fifth with so many more lines.
+fn many(changed: usize, gone: usize, more_lines: usize) -> String {
     let is = |row: usize, every: usize| every > 0 && row.is_multiple_of(every);
-    let rows = (0..MANY).filter(|&row| !is(row, gone)).map(|row| {
-        let note = if is(row, changed) { "other" } else { "note" };
-        format!("{},bin \"{row},{}\n", row % 3, note.repeat(200)).replace("bin \"", "bin '")
+    let rows = (0..MANY).filter(|&row| !is(row, gone)).flat_map(|row| {
+        let note = if is(row, changed) { "other" } else { "note" }.repeat(200);
+        let more_lines = if is(row, 5) { more_lines } else { 0 };
+        (0..=more_lines).map(move |line| format!("{},bin '{row},{line} {note}\n", row % 3))
     });
     format!("Warehouse,Bin,Note\n{}", rows.collect::<String>())
 }
 
-fn everything(sandbox: &Sandbox) -> Vec<String> {
-    sandbox.rows("SELECT market, warehouse, bin, note, _row_hash FROM stock ORDER BY market, warehouse, bin")
-}
-
 scenario!(a_sync_killed_anywhere_ends_as_if_nothing_had_happened);
 fn a_sync_killed_anywhere_ends_as_if_nothing_had_happened(sandbox: &Sandbox) {
-    let (configuration, clean) = (stock("deletes = \"remove\""), sandbox.sibling());
-    let points = ["after_commit=1*off->return", "before_commit=1*off->return", "during_deletes=return"];
-    for (content, failpoints) in
-        [(many(0, 0), &points[..2]), (many(7, 0), &points[..1]), (many(11, 2), &points[..]), (many(0, 3), &points[..1])]
-    {
-        sandbox.drop_file("riga/stock.csv", &content);
-        for failpoints in failpoints {
-            let killed = sync_with(sandbox, &configuration, &[SMALL_CHUNKS, ("FAILPOINTS", failpoints)]);
+    let contents = [many(0, 0, 0), many(7, 0, 0), many(11, 2, 0), many(0, 3, 0)];
+    let stored = "SELECT market, warehouse, bin, note, _row_hash FROM stock ORDER BY market, warehouse, bin";
+    killed(sandbox, &stock("deletes = \"remove\""), &contents, &[stored]);
+}
+
+scenario!(a_sync_of_lines_killed_anywhere_ends_as_if_nothing_had_happened);
+fn a_sync_of_lines_killed_anywhere_ends_as_if_nothing_had_happened(sandbox: &Sandbox) {
+    let contents = [many(0, 0, 2), many(7, 2, 1)];
+    let records = "SELECT warehouse, bin, line_count, _row_hash FROM stock ORDER BY warehouse, bin";
+    let lines = "SELECT warehouse, bin, line_no, _row_hash FROM stock_lines ORDER BY warehouse, bin, line_no";
+    let configuration = stock("deletes = \"remove\"\nlines_table = \"stock_lines\"");
+    killed(sandbox, &configuration, &contents, &[records, lines]);
+}
+
+/// Kills a sync of each content at several points, and compares with one that nothing happened to.
+fn killed(sandbox: &Sandbox, configuration: &str, contents: &[String], stored: &[&str]) {
+    let clean = sandbox.sibling();
+    for (number, content) in contents.iter().enumerate() {
+        sandbox.drop_file("riga/stock.csv", content);
+        let while_deleting = (number > 0 && number + 1 == contents.len()).then_some("during_deletes=return");
+        for failpoints in ["after_commit=1*off->return"].into_iter().chain(while_deleting) {
+            let killed = sync_with(sandbox, configuration, &[SMALL_CHUNKS, ("FAILPOINTS", failpoints)]);
             assert_eq!(killed.exit, KILLED, "{failpoints}: {killed:?}");
         }
-        let report = sync_with(sandbox, &configuration, &[SMALL_CHUNKS]);
+        let report = sync_with(sandbox, configuration, &[SMALL_CHUNKS]);
         assert_eq!(report.exit, 0, "{report:?}");
-        clean.drop_file("riga/stock.csv", &content);
-        sync(&clean, &configuration);
-        assert_eq!(everything(sandbox), everything(&clean));
+        clean.drop_file("riga/stock.csv", content);
+        sync(&clean, configuration);
+        for query in stored {
+            assert_eq!(sandbox.rows(query), clean.rows(query), "content {number}");
+        }
     }
     verify(sandbox);
 }

@@ -236,7 +236,7 @@ fn what_is_no_line_rejects_its_record(sandbox: &Sandbox) {
     let report = sync_with(sandbox, &by_root(), &[("TIDEGATE_REJECTS_MAX_PERCENT", "100")]);
     assert_eq!(counts(&report, "sales.json"), [11, 1, 0, 10], "{report:?}");
     assert_eq!(sandbox.rows("SELECT id, line_count FROM sales"), ["h|1"]);
-    let rejects = sandbox.rows("SELECT row_number, reason FROM tidegate_rejects ORDER BY row_number");
+    let rejects = sandbox.rows("SELECT r.row_number, r.reason FROM tidegate_rejects r ORDER BY r.row_number");
     let reasons = [
         "row 2 of the same record",
         "element 2 of `line_items` is no object",
@@ -253,7 +253,7 @@ fn what_is_no_line_rejects_its_record(sandbox: &Sandbox) {
     for (row, (reject, reason)) in rejects.iter().zip(reasons).enumerate() {
         assert!(reject.starts_with(&format!("{}|{reason}", row + 1)), "{reject}");
     }
-    let raw = sandbox.rows("SELECT raw FROM tidegate_rejects WHERE row_number IN (2, 9) ORDER BY row_number");
+    let raw = sandbox.rows("SELECT r.raw FROM tidegate_rejects r WHERE r.row_number IN (2, 9) ORDER BY r.row_number");
     assert_eq!(raw, [r#"{"id":"a","line_items":5}"#, r#"{"name": "g", "line_items": {"sku": "G"}}"#]);
 }
 
@@ -326,7 +326,7 @@ fn a_document_that_is_not_what_it_should_be_is_refused() {
     sandbox.drop_file("sales.json", &long);
     let report = sync_with(&sandbox, &by_root(), &[("TIDEGATE_RECORD_BYTES_MAX", "4000")]);
     assert!(report.file("sales.json").error.contains("longer than record_bytes_max allows (4000 bytes)"), "{report:?}");
-    let lines = vec![r#"{"sku": "A"}"#; 9].join(",");
+    let lines = [r#"{"sku": "A"}"#; 9].join(",");
     sandbox.drop_file("sales.json", &format!(r#"{{"orders": [{{"id": 1, "line_items": [{lines}]}}]}}"#));
     let report = sync_with(&sandbox, &by_root(), &[("TIDEGATE_RECORD_ROWS_MAX", "8")]);
     assert!(report.file("sales.json").error.contains("record_rows_max allows (8)"), "{report:?}");

@@ -110,6 +110,17 @@ impl Binds {
                 let said = format!("the key of these records has {} columns ({key})", key.names().len());
                 Err(Error::new(ErrorKind::InvalidOperation, said))
             }
+            (Scope::Records(market, key, records), [_, _, ..]) if self.dialect == Dialect::Postgres => {
+                // A list, for the reasons that `tables::by_key` has for one.
+                let market = self.bind(market);
+                let tuple = |record: &String| {
+                    let parts: Vec<String> = key.split(record).iter().map(|part| self.bind(part)).collect();
+                    format!("({})", parts.join(", "))
+                };
+                let tuples: Vec<String> = records.iter().map(tuple).collect();
+                let (columns, tuples) = (key_columns.join(", "), tuples.join(", "));
+                Ok(format!("{market_column} = {market} AND ({columns}) IN (VALUES {tuples})"))
+            }
             (Scope::Records(market, key, records), [_, _, ..]) => {
                 let is_record = |record: &String| {
                     let parts = key.split(record);
@@ -119,7 +130,10 @@ impl Binds {
                         parts.map(|(column, part)| format!("{column} = {}", self.bind(part))).collect();
                     format!("({})", parts.join(" AND "))
                 };
-                Ok(format!("({})", records.iter().map(is_record).collect::<Vec<_>>().join(" OR ")))
+                // Of exactly two SQLite would look up what both have in common, which is the whole market.
+                let repeated = records.get(1).filter(|_| records.len() == 2);
+                let alternatives: Vec<String> = records.iter().chain(repeated).map(is_record).collect();
+                Ok(format!("({})", alternatives.join(" OR ")))
             }
             (scope, [key_column]) => Ok(self.keyed(scope, market_column, key_column)),
             (_, _) => Err(Error::new(ErrorKind::InvalidOperation, "groups are told by one column beside the market")),

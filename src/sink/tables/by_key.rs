@@ -1,49 +1,62 @@
 //! By key: SQL for records of a market by their keys, whether a key has one column or several.
 
 use crate::feed::record_key::{KeyColumns, join};
-use sea_orm::sea_query::{Alias, Condition, Expr, ExprTrait, Order, SelectStatement};
-use sea_orm::{ConnectionTrait, DbErr, QueryResult};
+use crate::sink::db::dialect::Dialect;
+use sea_orm::sea_query::{Alias, Condition, Expr, ExprTrait, Order, Query, SelectStatement, ValueTuple};
+use sea_orm::{ConnectionTrait, DbErr, QueryResult, Value};
 
 /// The condition for the rows of some records of a market.
-pub(crate) fn is_one_of(key: &KeyColumns, market: &str, keys: &[String]) -> Condition {
+pub(crate) fn is_one_of(dialect: Dialect, key: &KeyColumns, market: &str, keys: &[String]) -> Condition {
     if let [column] = key.names() {
         let is_of_key = Expr::col(Alias::new(column)).is_in(keys);
         return Condition::all().add(Expr::col("market").eq(market)).add(is_of_key);
     }
-    any_of(keys.iter().map(|record| is_record(key, market, record)).collect())
+    let columns: Vec<&str> = key.names().iter().map(String::as_str).collect();
+    let texts = |record: &String| key.split(record).iter().map(|part| Value::from(&**part)).collect();
+    is_tuple_of(dialect, &columns, market, keys.iter().map(texts).collect())
 }
 
 /// The condition for some lines of a market's records.
-pub(crate) fn is_line_of(key: &KeyColumns, market: &str, lines: &[(String, i64)]) -> Condition {
-    let is_line =
-        |(record, line_no): &(String, i64)| is_record(key, market, record).add(Expr::col("line_no").eq(*line_no));
-    let is_line = any_of(lines.iter().map(is_line).collect());
-    if key.names().len() > 1 {
-        return is_line;
+pub(crate) fn is_line_of(dialect: Dialect, key: &KeyColumns, market: &str, lines: &[(String, i64)]) -> Condition {
+    if let [column] = key.names() {
+        let is_line = |(record, line_no): &(String, i64)| {
+            Expr::col(Alias::new(column)).eq(record.as_str()).and(Expr::col("line_no").eq(*line_no))
+        };
+        // The keys are repeated as a list, because SQLite uses the key's index for a list, but not for OR conditions.
+        let records: Vec<String> = lines.iter().map(|(record, _)| record.clone()).collect();
+        let is_line = lines.iter().map(is_line).fold(Condition::any(), Condition::add);
+        return is_one_of(dialect, key, market, &records).add(is_line);
     }
-    // SQLite and PostgreSQL find a list of records faster than as many alternatives.
-    let records: Vec<String> = lines.iter().map(|(record, _)| record.clone()).collect();
-    is_one_of(key, market, &records).add(is_line)
+    let columns: Vec<&str> = key.names().iter().map(String::as_str).chain(["line_no"]).collect();
+    let values = |(record, line_no): &(String, i64)| {
+        key.split(record).iter().map(|part| Value::from(&**part)).chain([Value::from(*line_no)]).collect()
+    };
+    is_tuple_of(dialect, &columns, market, lines.iter().map(values).collect())
 }
 
-/// Any of the conditions, each of which names a table's whole key or the beginning of it.
-fn any_of(mut conditions: Vec<Condition>) -> Condition {
-    match conditions.as_slice() {
-        // No condition would be one that holds for every row.
-        [] => return Condition::all().add(Expr::cust("1 = 2")),
-        // Of exactly two, SQLite takes what both have in common for what to look up, which is the whole market.
-        [_, last] => conditions.push(last.clone()),
-        _ => {}
-    }
-    conditions.into_iter().fold(Condition::any(), Condition::add)
-}
-
-/// The condition for the rows of one record. The market stands in it, so that SQLite looks up each of several by the
-/// table's own key.
-fn is_record(key: &KeyColumns, market: &str, record: &str) -> Condition {
-    let parts = key.names().iter().zip(key.split(record));
+/// The condition for the rows of a market that have one of these values in several columns.
+fn is_tuple_of(dialect: Dialect, columns: &[&str], market: &str, tuples: Vec<Vec<Value>>) -> Condition {
     let is_of_market = Condition::all().add(Expr::col("market").eq(market));
-    parts.fold(is_of_market, |all, (column, part)| all.add(Expr::col(Alias::new(column)).eq(&*part)))
+    if tuples.is_empty() {
+        // Alternatives without any would hold for every row.
+        return is_of_market.add(Expr::cust("1 = 2"));
+    }
+    if dialect == Dialect::Postgres {
+        // It would plan several hundred alternatives for a third of a second, and without statistics compare each row of
+        // the market with all of them.
+        let listed =
+            Query::select().expr(Expr::cust("*")).from_values(tuples.into_iter().map(ValueTuple::Many), "v").to_owned();
+        return is_of_market
+            .add(Expr::tuple(columns.iter().map(|column| Expr::col(Alias::new(*column)))).in_subquery(listed));
+    }
+    // The market stands in each alternative, so that SQLite looks each up by the table's own key. Of exactly two
+    // it would take what both have in common for what to look up, which is the whole market.
+    let repeated = (tuples.len() == 2).then(|| tuples[1].clone());
+    let is_tuple = |values: Vec<Value>| {
+        let cells = columns.iter().zip(values);
+        cells.fold(is_of_market.clone(), |all, (column, value)| all.add(Expr::col(Alias::new(*column)).eq(value)))
+    };
+    tuples.into_iter().chain(repeated).map(is_tuple).fold(Condition::any(), Condition::add)
 }
 
 /// Lets a query of keys go on after one, in their order; from the first one on where it is empty.
@@ -127,8 +140,8 @@ mod tests {
             let keys = keys(records);
             let lines: Vec<(String, i64)> = keys.iter().map(|key| (key.clone(), 1)).collect();
             for (condition, found_by) in [
-                (is_one_of(&key(), "m", &keys), "(market=? AND a=? AND b=?)"),
-                (is_line_of(&key(), "m", &lines), "(market=? AND a=? AND b=? AND line_no=?)"),
+                (is_one_of(Dialect::Sqlite, &key(), "m", &keys), "(market=? AND a=? AND b=?)"),
+                (is_line_of(Dialect::Sqlite, &key(), "m", &lines), "(market=? AND a=? AND b=? AND line_no=?)"),
             ] {
                 let sql = select(condition).to_string(SqliteQueryBuilder);
                 assert_eq!(texts(&database, &sql, 1).len(), records.min(8), "{records}");
@@ -137,7 +150,11 @@ mod tests {
                 assert!(steps.iter().all(|step| step.ends_with(found_by)), "{records}: {steps:?}");
             }
         }
-        assert_eq!(texts(&database, &select(is_one_of(&key(), "m", &[])).to_string(SqliteQueryBuilder), 0).len(), 0);
+        assert_eq!(
+            texts(&database, &select(is_one_of(Dialect::Sqlite, &key(), "m", &[])).to_string(SqliteQueryBuilder), 0)
+                .len(),
+            0
+        );
     }
 
     #[test]

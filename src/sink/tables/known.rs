@@ -84,7 +84,7 @@ impl Tables {
         let parts = dataset.key.names().len();
         let mut known = Known::nothing(keys.len());
         for keys in keys.chunks(KEYS_PER_QUERY) {
-            let query = select(&dataset.table, &dataset.key, market, keys, &["_row_hash", "_file_id"]);
+            let query = self.select(&dataset.table, &dataset.key, market, keys, &["_row_hash", "_file_id"]);
             for row in self.db.connection.query_all(&query).await? {
                 let key = key_at(&row, 0, &dataset.key)?;
                 let Some(&record) = records.get(key.as_str()) else { continue };
@@ -96,7 +96,7 @@ impl Tables {
         let stored: Vec<usize> = known.stored().collect();
         for stored in stored.chunks(KEYS_PER_QUERY) {
             let keys: Vec<String> = stored.iter().map(|&record| keys[record].clone()).collect();
-            let query = select(&lines.table, &dataset.key, market, &keys, &["line_no", "_row_hash"]);
+            let query = self.select(&lines.table, &dataset.key, market, &keys, &["line_no", "_row_hash"]);
             let mut of_records: HashMap<usize, Vec<(i64, RowHash)>> = HashMap::new();
             for row in self.db.connection.query_all(&query).await? {
                 let key = key_at(&row, 0, &dataset.key)?;
@@ -139,6 +139,21 @@ impl Tables {
             records: query("_row_hash, _file_id", &dataset.table),
             lines: dataset.lines.as_ref().map(|lines| query("line_no, _row_hash", &lines.table)),
         }
+    }
+
+    /// The rows of some records of a market: their keys' columns, and these ones behind them.
+    pub(crate) fn select(
+        &self,
+        table: &str,
+        key: &KeyColumns,
+        market: &str,
+        keys: &[String],
+        columns: &[&str],
+    ) -> SelectStatement {
+        let mut query = Query::select();
+        query.from(Alias::new(table)).cond_where(is_one_of(self.db.dialect, key, market, keys));
+        query.columns(key.names().iter().map(String::as_str).chain(columns.iter().copied()).map(Alias::new));
+        query
     }
 
     /// Fills in stored values for columns that the file lacks, in rows whose hash differs. Rows
@@ -199,7 +214,7 @@ impl Tables {
             keys.iter().map(|(key, _)| key.clone()).collect::<BTreeSet<_>>().into_iter().collect();
         let mut stored = HashMap::new();
         for records in records.chunks(KEYS_PER_QUERY) {
-            let query = select(&shape.name, &dataset.key, &market, records, &columns);
+            let query = self.select(&shape.name, &dataset.key, &market, records, &columns);
             for row in self.db.connection.query_all(&query).await? {
                 let line_no = if has_lines { Some(row.try_get_by_index(dataset.key.names().len())?) } else { None };
                 stored.insert((key_at(&row, 0, &dataset.key)?, line_no), row);
@@ -207,20 +222,6 @@ impl Tables {
         }
         Ok(stored)
     }
-}
-
-/// The rows of some records of a market: their keys' columns, and these ones behind them.
-pub(crate) fn select(
-    table: &str,
-    key: &KeyColumns,
-    market: &str,
-    keys: &[String],
-    columns: &[&str],
-) -> SelectStatement {
-    let mut query = Query::select();
-    query.from(Alias::new(table)).cond_where(is_one_of(key, market, keys));
-    query.columns(key.names().iter().map(String::as_str).chain(columns.iter().copied()).map(Alias::new));
-    query
 }
 
 /// The hash that a key from `project` contains.

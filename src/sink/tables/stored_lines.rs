@@ -5,7 +5,7 @@ use crate::error::SyncError;
 use crate::feed::dataset::Dataset;
 use crate::sink::tables::Tables;
 use crate::sink::tables::by_key::key_at;
-use crate::sink::tables::known::{KEYS_PER_QUERY, select, stored_values};
+use crate::sink::tables::known::{KEYS_PER_QUERY, stored_values};
 use crate::transform::kept_lines::StoredLines;
 use crate::transform::project::Projected;
 use entity::Kind;
@@ -36,7 +36,7 @@ impl Tables {
         for records in records.chunks(KEYS_PER_QUERY) {
             let keys: Vec<String> = records.iter().map(|&record| projected.keys[record].clone()).collect();
             for row in
-                self.db.connection.query_all(&select(&lines.table, &dataset.key, market, &keys, &selected)).await?
+                self.db.connection.query_all(&self.select(&lines.table, &dataset.key, market, &keys, &selected)).await?
             {
                 let key = key_at(&row, 0, &dataset.key)?;
                 let Some(&record) = by_key.get(key.as_str()) else { continue };

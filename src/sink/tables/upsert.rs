@@ -248,8 +248,10 @@ impl Tables {
         removed: &[(String, i64)],
     ) -> Result<(), SyncError> {
         for removed in removed.chunks(REMOVALS_PER_STATEMENT) {
-            let delete =
-                Query::delete().from_table(Alias::new(table)).cond_where(is_line_of(key, market, removed)).to_owned();
+            let delete = Query::delete()
+                .from_table(Alias::new(table))
+                .cond_where(is_line_of(self.db.dialect, key, market, removed))
+                .to_owned();
             connection.execute(&delete).await?;
         }
         Ok(())

@@ -174,6 +174,21 @@ fn broken_row(bytes: &[u8], is_at_end: bool, dialect: Dialect, reason: &'static 
     }
 }
 
+/// Which kinds of signs a key is made of: digits, letters, white space, others. Two keys of a file have the same.
+pub(super) fn signs(key: &[u8], dialect: Dialect) -> [bool; 4] {
+    let mut signs = [false; 4];
+    for &byte in key.trim_ascii().iter().filter(|&&byte| byte != dialect.quote) {
+        let kind = match byte {
+            b'0'..=b'9' => 0,
+            b' ' | b'\t' => 1,
+            byte if byte.is_ascii_alphabetic() || !byte.is_ascii() => 2,
+            _ => 3,
+        };
+        signs[kind] = true;
+    }
+    signs
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

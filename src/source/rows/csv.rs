@@ -7,7 +7,7 @@ use crate::feed::dataset::Dataset;
 use crate::feed::decimals::Observer;
 use crate::feed::layout::{Layout, LayoutColumn, Role, column_name};
 use crate::feed::row_format::Dialect;
-use crate::source::rows::cells::{Cell, Split, split_row};
+use crate::source::rows::cells::{Cell, Split, signs, split_row};
 use crate::source::rows::fill::Fill;
 use crate::source::rows::fits::Fits;
 use crate::source::rows::repair::Repair;
@@ -260,7 +260,7 @@ impl<'a> CsvRows<'a> {
             }
         };
         if !self.fill.is_empty() {
-            note_for_fill(&mut self.fill, raw, &self.cells, &form, is_usual, self.dialect);
+            self.fill.note_row(raw, &self.cells, &form, is_usual, self.dialect);
         }
         // A row whose cells were put back fits, or is none that says anything of a column.
         if let (Some(fits), Form::Fits, true) = (&mut self.fits, &form, is_usual) {
@@ -527,22 +527,6 @@ fn without_guards(row: &[u8], cells: &[Cell]) -> Option<Vec<u8>> {
     (!guards.is_empty()).then(|| (0..row.len()).filter(is_kept).map(|at| row[at]).collect())
 }
 
-/// Keeps what a row says for those below. What is no data says nothing.
-fn note_for_fill(fill: &mut Fill, raw: &[u8], cells: &[Cell], form: &Form, is_usual: bool, dialect: Dialect) {
-    let mut own_cells = Vec::new();
-    let (bytes, cells, is_read) = match form {
-        Form::Skipped => return,
-        Form::Rewritten { bytes, .. } => {
-            split_row(bytes, true, dialect, &mut own_cells);
-            (bytes.as_slice(), own_cells.as_slice(), true)
-        }
-        Form::Fits => (raw, cells, true),
-        Form::Broken(_) => (raw, cells, is_usual),
-    };
-    let text = std::str::from_utf8(bytes).ok().filter(|_| is_read);
-    fill.note(text.map(|text| (text, cells)), dialect);
-}
-
 /// Notes what the cells of columns look like that hold numbers, or whose kind the data decides. Only a row that fits as it
 /// stands is a proof.
 fn observe(observers: &mut [Observer], row: &[u8], cells: &[Cell], dialect: Dialect, layout: &Layout, is_proof: bool) {
@@ -612,19 +596,4 @@ impl repair::Row for TextRow<'_, '_> {
 /// Whether two names are one, whatever their case.
 fn is_same_name(one: &str, other: &str) -> bool {
     one.eq_ignore_ascii_case(other) || (!one.is_ascii() && !other.is_ascii() && column_name(one) == column_name(other))
-}
-
-/// Which kinds of signs a key is made of: digits, letters, white space, others. Two keys of a file have the same.
-fn signs(key: &[u8], dialect: Dialect) -> [bool; 4] {
-    let mut signs = [false; 4];
-    for &byte in key.trim_ascii().iter().filter(|&&byte| byte != dialect.quote) {
-        let kind = match byte {
-            b'0'..=b'9' => 0,
-            b' ' | b'\t' => 1,
-            byte if byte.is_ascii_alphabetic() || !byte.is_ascii() => 2,
-            _ => 3,
-        };
-        signs[kind] = true;
-    }
-    signs
 }

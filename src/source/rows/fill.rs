@@ -3,8 +3,8 @@
 use crate::feed::dataset::Dataset;
 use crate::feed::layout::Layout;
 use crate::feed::row_format::Dialect;
-use crate::source::rows::Fault;
-use crate::source::rows::cells::Cell;
+use crate::source::rows::cells::{Cell, split_row};
+use crate::source::rows::{Fault, Form};
 
 /// What the rows so far leave to those below.
 #[derive(Debug, Default)]
@@ -85,8 +85,24 @@ impl Fill {
         Ok(Some(bytes))
     }
 
+    /// Keeps what a row says for those below. What is no data says nothing.
+    pub fn note_row(&mut self, raw: &[u8], cells: &[Cell], form: &Form, is_usual: bool, dialect: Dialect) {
+        let mut own_cells = Vec::new();
+        let (bytes, cells, is_read) = match form {
+            Form::Skipped => return,
+            Form::Rewritten { bytes, .. } => {
+                split_row(bytes, true, dialect, &mut own_cells);
+                (bytes.as_slice(), own_cells.as_slice(), true)
+            }
+            Form::Fits => (raw, cells, true),
+            Form::Broken(_) => (raw, cells, is_usual),
+        };
+        let text = std::str::from_utf8(bytes).ok().filter(|_| is_read);
+        self.note(text.map(|text| (text, cells)), dialect);
+    }
+
     /// Keeps what a row says; `None` for one that cannot be read.
-    pub fn note(&mut self, row: Option<(&str, &[Cell])>, dialect: Dialect) {
+    fn note(&mut self, row: Option<(&str, &[Cell])>, dialect: Dialect) {
         for column in &mut self.columns {
             let Some((row, cells)) = row else {
                 column.above = Above::Unknown;

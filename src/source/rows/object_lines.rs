@@ -5,7 +5,7 @@
 //! large object are together hardly longer than the object. An object without lines is one row.
 
 use crate::error::SyncError;
-use crate::source::rows::json::{Members, flatten_record};
+use crate::source::rows::json_values::{Members, flatten_record};
 use crate::source::rows::{Fault, Form, Part};
 use serde::Deserializer;
 use serde::de::{SeqAccess, Visitor};
