@@ -1,7 +1,7 @@
 //! Amazon: the flat file of all orders.
 
-use super::sales::{Line, Sale, State, Windows, amount, assert_rows, check};
-use super::synced;
+use super::sales::{Line, Sale, State, Windows, amount, assert_rows, check, sales};
+use super::{synced, synced_with};
 use crate::sandbox::Sandbox;
 use crate::shop::Order;
 use std::collections::BTreeMap;
@@ -97,4 +97,26 @@ fn reports_are_stored_as_the_shop_has_its_orders(sandbox: &Sandbox) {
     let lines = sales.iter().flat_map(|sale| sale.lines.iter().map(move |one| line(sale, one)));
     assert_rows(sandbox, "SELECT order_id, product_name, asin FROM order_items", lines.collect(), "lines");
     assert_eq!(sandbox.rows("SELECT COUNT(*) FROM orders WHERE _rescued IS NOT NULL"), ["0"]);
+}
+
+scenario!(what_the_page_says_to_write_for_another_marketplace_is_right);
+/// Japan's encoding, and orders that Amazon only ships.
+fn what_the_page_says_to_write_for_another_marketplace_is_right(sandbox: &Sandbox) {
+    let page = include_str!("../../../docs/platforms/amazon.md");
+    let configuration = page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect::<String>();
+    let sold = sales(32, 1001..1011);
+    let report = report(&sold).replace("Pan, 6\" wide", "急須");
+    let report = report.replace("São Paulo", "東京").replace("Köln", "大阪").replace("Nîmes", "京都").replace('ü', "u");
+    let report = report.replace(['«', '»'], "").replace('é', "e");
+    let not_sold = report.lines().nth(1).expect("a first order").replace("302-0001001", "999-0000001");
+    let report = report + &not_sold.replace("Amazon.de", "Non-Amazon JP") + "\r\n";
+    let (bytes, _, is_lossy) = encoding_rs::SHIFT_JIS.encode(&report);
+    assert!(!is_lossy);
+    let file = synced_with(sandbox, &configuration, "amazon-jp/50186018684.txt", &bytes);
+    assert_eq!(file.counts["skipped"], 1);
+    check(sandbox, "amazon-jp", orders(&sold), "from Japan");
+    let cities = sandbox.rows("SELECT DISTINCT ship_city FROM orders");
+    assert!(cities.contains(&"東京".to_owned()), "{cities:?}");
+    let products = sandbox.rows("SELECT DISTINCT product_name FROM order_items WHERE sku = '00123'");
+    assert_eq!(products, ["急須"]);
 }

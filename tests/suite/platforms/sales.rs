@@ -113,7 +113,7 @@ pub fn sales(seed: u64, numbers: std::ops::Range<u32>) -> Vec<Sale> {
 fn sale(random: &mut fastrand::Rng, number: u32) -> Sale {
     let start = DateTime::from_timestamp(1_647_900_000, 0).expect("a moment in March 2022");
     let mut lines: Vec<Line> = (0..random.usize(1..4)).map(|_| line(random)).collect();
-    if number % 5 == 0 {
+    if number.is_multiple_of(5) {
         // The same once more is a line of its own.
         lines.push(lines[0].clone());
     }
@@ -122,7 +122,7 @@ fn sale(random: &mut fastrand::Rng, number: u32) -> Sale {
         state: [State::Open, State::Paid, State::Paid, State::PartlyRefunded, State::Cancelled][random.usize(..5)],
         placed: start + TimeDelta::seconds(random.i64(0..900_000)),
         currency: ["EUR", "USD"][random.usize(..2)],
-        buyer: (number % 4 > 0).then(|| random.usize(..6)),
+        buyer: (!number.is_multiple_of(4)).then(|| random.usize(..6)),
         shipping: [0, 490, 1200][random.usize(..3)],
         refunded: 0,
         coupon: [None, Some("SPRING"), Some("ten,off")][random.usize(..3)],

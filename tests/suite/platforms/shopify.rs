@@ -1,7 +1,7 @@
 //! Shopify: its two exports and the orders of its API, of one shop or of several.
 
 use super::sales::{Line, Sale, State, Windows, amount, assert_rows, check, csv, stored_amount, stored_text};
-use super::{quarantined, synced};
+use super::{quarantined, synced, synced_with};
 use crate::sandbox::Sandbox;
 use crate::shop::Order;
 use chrono::{DateTime, FixedOffset, Utc};
@@ -292,4 +292,32 @@ fn an_export_is_refused_by_a_shop_that_is_fed_by_the_api(sandbox: &Sandbox) {
     synced(sandbox, "pot-shop/orders_export_1.csv", &orders_csv(&windows.second));
     check(sandbox, "tea-shop", orders(&windows.first), "beside the same numbers");
     check(sandbox, "pot-shop", orders(&windows.second), "in its own folder");
+}
+
+scenario!(an_older_customers_export_has_the_same_customers);
+fn an_older_customers_export_has_the_same_customers(sandbox: &Sandbox) {
+    synced(sandbox, "tea-shop/customers_export.csv", &customers_csv(0..4, 1000));
+    let columns =
+        "customer_id, first_name, last_name, city, zip, total_spent, total_orders, accepts_email_marketing, note";
+    let stored = || sandbox.rows(&format!("SELECT {columns} FROM customers ORDER BY 1"));
+    let before = stored();
+    let older = customers_csv(0..4, 1000).replace("Default Address ", "").replacen("Customer ID,", "Former ID,", 1);
+    synced(
+        sandbox,
+        "tea-shop/customers_export (1).csv",
+        &older.replace("Accepts Email Marketing", "Accepts Marketing"),
+    );
+    assert_eq!(stored(), before);
+    assert_eq!(before.len(), 4);
+}
+
+scenario!(members_that_nothing_declares_stay_out_when_told_to: sqlite);
+fn members_that_nothing_declares_stay_out_when_told_to(sandbox: &Sandbox) {
+    let sold = Windows::new(15).first;
+    let configuration = "[datasets.shopify_api_orders]\nnew_columns = \"ignore\"\n";
+    let columns = |sandbox: &Sandbox| [sandbox.columns("orders"), sandbox.columns("order_items")].concat();
+    let file = synced_with(sandbox, configuration, "pot-shop/page.json", &orders_json(&sold));
+    check(sandbox, "pot-shop", orders(&sold), "without them");
+    assert!(file.counts["new"] > 0 && !columns(sandbox).iter().any(|name| name.starts_with("client_details")));
+    assert!(!columns(sandbox).iter().any(|name| name.starts_with("line_items_")), "{:?}", columns(sandbox));
 }

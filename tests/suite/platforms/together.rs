@@ -71,7 +71,7 @@ fn columns_that_are_more_fewer_or_called_otherwise_are_no_problem(sandbox: &Sand
     let rows: Vec<&str> = export.lines().collect();
     assert!(rows.len() > 10);
     let header = shopify::ORDERS_HEADER;
-    let wider = export.replace(header, &format!("Gift Message,{}", header)).replace("\n#", "\nfor you,#");
+    let wider = export.replace(header, &format!("Gift Message,{header}")).replace("\n#", "\nfor you,#");
     synced(sandbox, "tea-shop/orders_export_1.csv", &wider);
     check(sandbox, "tea-shop", shopify::orders(&sold), "with one more");
     assert_eq!(sandbox.rows("SELECT DISTINCT gift_message FROM order_items"), ["for you"]);

@@ -241,3 +241,33 @@ fn an_export_with_orders_in_first_rows_is_stored_as_the_shop_has_it(sandbox: &Sa
     let columns = "order_id, order_number, order_total, billing_city, customer_note, promo_code, billing_postcode";
     assert_rows(sandbox, &format!("SELECT {columns} FROM orders"), windows.both().iter().map(row).collect(), "orders");
 }
+
+scenario!(exports_that_come_in_the_wrong_order_mean_the_same);
+fn exports_that_come_in_the_wrong_order_mean_the_same(sandbox: &Sandbox) {
+    let windows = Windows::new(24);
+    synced_with(sandbox, IN_BERLIN, "berlin/orders-2022-04-03-10-15-00.csv", &lines_csv(&windows.second));
+    let late = synced_with(sandbox, IN_BERLIN, "berlin/orders-2022-04-02-10-15-00.csv", &lines_csv(&windows.first));
+    assert!(late.counts["stale"] > 0, "{late:?}");
+    check(sandbox, "berlin", orders(&windows.both(), "on-hold"), "after the late export");
+}
+
+scenario!(what_the_page_says_to_write_for_another_site_is_right);
+/// Names of statuses in the language of the site, and its decimal sign.
+fn what_the_page_says_to_write_for_another_site_is_right(sandbox: &Sandbox) {
+    let windows = Windows::new(25);
+    let page = include_str!("../../../docs/platforms/woocommerce.md");
+    let said = page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect::<String>();
+    let configuration = said.replace("[markets.berlin]", "[markets.berlin]\ndecimal = \",\"");
+    let german = |sales: &[Sale]| {
+        let amounts = regex::Regex::new(r";(\d+)\.(\d\d)\b").expect("a valid pattern");
+        let export = advanced_csv(sales, ';');
+        let export = amounts.replace_all(&export, ";$1,$2");
+        let export = export.replace("Completed", "Abgeschlossen").replace("Cancelled", "Storniert");
+        export.replace("Refunded", "Rückerstattet").replace("On hold", "In Wartestellung")
+    };
+    synced_with(sandbox, &configuration, "berlin/orders-1.csv", &german(&windows.first));
+    synced_with(sandbox, &configuration, "berlin/orders-2.csv", &german(&windows.second));
+    let mut expected = orders(&windows.both(), "In Wartestellung");
+    expected.iter_mut().for_each(|order| order.time.replace_range(17.., "00.000Z"));
+    check(sandbox, "berlin", expected, "in German");
+}
