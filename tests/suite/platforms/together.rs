@@ -6,6 +6,7 @@ use super::{amazon, file, shopify, sync, synced, woocommerce};
 use crate::sandbox::Sandbox;
 use crate::shop::Shop;
 use std::fs;
+use std::io::Write as _;
 
 scenario!(with_no_configuration_each_file_goes_to_its_dataset);
 fn with_no_configuration_each_file_goes_to_its_dataset(sandbox: &Sandbox) {
@@ -98,6 +99,29 @@ fn an_order_of_many_lines_is_told_by_what_stands_behind_them(sandbox: &Sandbox) 
     check(sandbox, "pot-shop", shopify::orders(&sold), "the API's");
     synced(sandbox, "berlin/orders-page-1.json", &woocommerce::orders_json(&sold));
     assert_eq!(sandbox.rows("SELECT line_count FROM orders WHERE market = 'berlin' AND order_id = '1001'"), ["2000"]);
+}
+
+#[test]
+fn packed_exports_are_told_too_and_empty_pages_are_of_no_dataset() {
+    let sandbox = Sandbox::sqlite();
+    let sold = sales(46, 1001..1006);
+    for (path, content) in [
+        ("tea-shop/orders_export_1.csv.gz", shopify::orders_csv(&sold)),
+        ("pot-shop/page-1.json.gz", shopify::orders_json(&sold)),
+        ("amazon-de/50186018684.txt.gz", amazon::report(&sold)),
+    ] {
+        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        packed.write_all(content.as_bytes()).expect("memory");
+        synced(&sandbox, path, &packed.finish().expect("memory"));
+    }
+    check(&sandbox, "tea-shop", shopify::orders(&sold), "unpacked");
+    check(&sandbox, "pot-shop", shopify::orders(&sold), "unpacked");
+    check(&sandbox, "amazon-de", amazon::orders(&sold), "unpacked");
+    for (path, content) in [("pot-shop/page-2.json", r#"{"orders": []}"#), ("berlin/orders-page-2.json", "[]")] {
+        let report = sync(&sandbox, "", path, content);
+        assert_eq!(file(&report, path).outcome, "unmatched", "{report:?}");
+    }
+    check(&sandbox, "pot-shop", shopify::orders(&sold), "with an empty page");
 }
 
 scenario!(what_was_rejected_of_a_report_comes_back_corrected: sqlite);
