@@ -11,7 +11,7 @@ use crate::values::number::DecimalSign;
 use chrono_tz::Tz;
 use entity::Kind;
 use regex::Regex;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 /// What a dataset says of one column.
@@ -19,8 +19,11 @@ use std::sync::Arc;
 pub struct DeclaredColumn {
     /// Its name in the table.
     pub name: String,
-    /// Its names in files, as columns would be called; the first that a file has. Its own is the last.
+    /// Its names in files, as columns would be called; the first that a file has.
     pub from: Vec<String>,
+    /// What a file's column is called, letter by letter, that feeds it where the file has none of those: its own name,
+    /// unless another column takes its values from there.
+    pub written_as: Option<String>,
     /// What it holds; `None`: what the table says, or else the files.
     pub column_type: Option<ColumnType>,
     /// Which table it goes to; `None`: where undeclared columns go.
@@ -52,14 +55,18 @@ impl DeclaredColumn {
     ///
     /// Says which key is wrong, and why.
     pub fn all(dataset: &str, settings: &DatasetSettings) -> Result<BTreeMap<String, Arc<Self>>, String> {
-        let mut columns = BTreeMap::new();
+        let mut columns: BTreeMap<String, Self> = BTreeMap::new();
         for (name, column) in &settings.columns {
             let declared = Self::new(dataset, name, column, settings)?;
-            if let Some(other) = columns.insert(declared.name.clone(), Arc::new(declared)) {
+            if let Some(other) = columns.insert(declared.name.clone(), declared) {
                 return Err(format!("datasets.{dataset}.columns.{name}: `{}` is declared twice", other.name));
             }
         }
-        Ok(columns)
+        let from: HashSet<String> = columns.values().flat_map(|column| &column.from).cloned().collect();
+        for column in columns.values_mut().filter(|column| !from.contains(&column.name)) {
+            column.written_as = Some(column.name.clone());
+        }
+        Ok(columns.into_iter().map(|(name, column)| (name, Arc::new(column))).collect())
     }
 
     fn new(dataset: &str, name: &str, column: &ColumnSettings, settings: &DatasetSettings) -> Result<Self, String> {
@@ -87,18 +94,16 @@ impl DeclaredColumn {
             codes.extend(column.currencies.clone());
             Arc::new(Currencies::new(&codes))
         });
-        let mut from: Vec<String> = column.from.iter().map(|name| column_name(name)).collect();
-        // A file that was written after the table has the table's names.
-        for own in [column_name(name), own_name.clone()] {
-            if !from.contains(&own) {
-                from.push(own);
-            }
-        }
+        let from: Vec<String> = match column.from.is_empty() {
+            true => vec![column_name(name), own_name.clone()],
+            false => column.from.iter().map(|name| column_name(name)).collect(),
+        };
         let decimal_sign = decimal(&place, &column.decimal)?;
         Ok(Self {
             rules: Rules::new(&place, column, moments.as_ref().and_then(|rules| rules.as_ref().ok()))?,
             name: own_name,
             from,
+            written_as: None,
             column_type: column.of_type,
             owner: column.of,
             take,
@@ -110,6 +115,15 @@ impl DeclaredColumn {
             swallows: column.swallows,
             form: pattern("form", &column.form)?,
         })
+    }
+
+    /// Whether a file's column of that name feeds it, in a file that has these names, as columns would be called.
+    pub fn takes_from(&self, raw_name: &str, own_name: &str, has: impl Fn(&str) -> bool) -> bool {
+        match self.from.iter().find(|from| *from == own_name || has(from)) {
+            Some(from) => from == own_name,
+            // A file that was written after the table has the table's names.
+            None => self.written_as.as_deref() == Some(raw_name.trim()),
+        }
     }
 
     /// The kind of the table's column, where it is declared.

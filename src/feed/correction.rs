@@ -14,7 +14,7 @@ pub const OF_SAME_RECORD: &str = "of the same record cannot be loaded, and recor
 pub const REJECTS_END: &str = ".rejects.csv";
 
 /// Extensions of files, without those of compression.
-const EXTENSIONS: [&str; 5] = [".csv", ".tsv", ".json", ".ndjson", ".jsonl"];
+const EXTENSIONS: [&str; 6] = [".csv", ".tsv", ".txt", ".json", ".ndjson", ".jsonl"];
 
 /// Extensions of compressed files.
 const COMPRESSIONS: [&str; 2] = [".gz", ".zst"];

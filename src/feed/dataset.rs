@@ -387,7 +387,7 @@ impl Dataset {
     pub fn has_key(&self, names: &[String]) -> bool {
         let stands = |name: &String| names.contains(name) || names.contains(&declared_name(name));
         let is_there = |column: &String| match self.column(column) {
-            Some(declared) => declared.from.iter().any(stands),
+            Some(declared) => declared.from.iter().chain(&declared.written_as).any(stands),
             None => stands(column),
         };
         !self.is_keyless() && self.key.names().iter().all(is_there)
@@ -402,7 +402,9 @@ impl Dataset {
     pub fn is_key_name(&self, raw_name: &str) -> bool {
         let own_name = column_name(raw_name);
         let names = |column: &String| match self.column(column) {
-            Some(declared) => declared.from.contains(&own_name),
+            Some(declared) => {
+                declared.from.contains(&own_name) || declared.written_as.as_deref() == Some(raw_name.trim())
+            }
             None => *column == declared_name(raw_name),
         };
         self.key.names().iter().any(names)

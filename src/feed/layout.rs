@@ -189,9 +189,9 @@ impl Layout {
     /// of the file had been known before.
     pub fn came_too_early(&self, dataset: &Dataset) -> bool {
         let has = |name: &str| self.columns.iter().any(|column| column.own_name == name);
-        self.all().filter_map(|column| Some((column, dataset.column(&column.name)?))).any(|(column, declared)| {
-            declared.from.iter().find(|from| has(from)).is_some_and(|from| *from != column.own_name)
-        })
+        self.all()
+            .filter_map(|column| Some((column, dataset.column(&column.name)?)))
+            .any(|(column, declared)| !declared.takes_from(&column.raw_name, &column.own_name, has))
     }
 
     /// Whether it is of a corrected copy of rejected rows.
@@ -208,7 +208,7 @@ impl Layout {
             name => name,
         };
         let is_first = !self.columns.iter().any(|column| column.own_name == own_name);
-        let fed = if is_first { self.fed_by(&own_name, dataset) } else { Vec::new() };
+        let fed = if is_first { self.fed_by(raw_name, &own_name, dataset) } else { Vec::new() };
         let Some((first, others)) = fed.split_first() else {
             let column = self.undeclared(raw_name, own_name, dataset, shapes);
             self.columns.push(column);
@@ -225,11 +225,10 @@ impl Layout {
 
     /// The declared columns that take their values from a file's column of that name: the key
     /// first, then those whose type tells most of what a cell may be.
-    fn fed_by(&self, own_name: &str, dataset: &Dataset) -> Vec<Arc<DeclaredColumn>> {
-        let names = |name: &str| name == own_name || self.known_names.iter().any(|known| known == name);
+    fn fed_by(&self, raw_name: &str, own_name: &str, dataset: &Dataset) -> Vec<Arc<DeclaredColumn>> {
+        let has = |name: &str| self.known_names.iter().any(|known| known == name);
         let is_fed = |column: &&Arc<DeclaredColumn>| {
-            column.from.iter().find(|from| names(from)).is_some_and(|from| from == own_name)
-                && !self.taken.contains(&*folded(&column.name))
+            column.takes_from(raw_name, own_name, has) && !self.taken.contains(&*folded(&column.name))
         };
         let mut fed: Vec<Arc<DeclaredColumn>> = dataset.columns().filter(is_fed).cloned().collect();
         fed.sort_by_key(|column| (!dataset.key.contains(&column.name), column.kind().is_none()));
@@ -324,10 +323,13 @@ impl Layout {
         index.checked_sub(self.columns.len()).map_or(index, |copy| self.copies[copy].source)
     }
 
-    /// The column of the file that feeds the table's column of this name, or else has this name.
+    /// The column of the file that feeds the declared column of this name, or else the one with this name.
     pub fn index_of(&self, name: &str) -> Option<usize> {
-        let fed = self.all().position(|column| column.name == name).map(|index| self.source(index));
-        fed.or_else(|| self.columns.iter().position(|column| column.own_name == name))
+        let declared = self.all().position(|column| column.name == name && column.declared.is_some());
+        let declared = declared.map(|index| self.source(index));
+        declared
+            .or_else(|| self.columns.iter().position(|column| column.own_name == name))
+            .or_else(|| self.columns.iter().position(|column| column.name == name))
     }
 
     /// Indexes of the columns that identify the record, in the order of the key; without those that the file lacks.

@@ -37,10 +37,16 @@ pub(crate) async fn check_owners(
         loop {
             let keys = tables.keys_of_others(dataset, &others, market, &after).await?;
             if let Some(key) = keys.iter().find(|key| mentions.contains(key) == Some(true)) {
+                let mut owner = others.join(", ");
+                for other in &others {
+                    let keys = tables.keys_of_others(dataset, std::slice::from_ref(other), market, &after).await?;
+                    if keys.contains(key) {
+                        owner.clone_from(other);
+                    }
+                }
                 return Err(SyncError::damaged(format!(
-                    "the key `{key}` is that of a record which another dataset ({}) wrote to table {} in market `{market}`: \
+                    "the key `{key}` is that of a record which another dataset ({owner}) wrote to table {} in market `{market}`: \
                      give one of them a table or a market of its own, or drop files of one of them only",
-                    others.join(", "),
                     dataset.table
                 )));
             }

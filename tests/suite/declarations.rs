@@ -93,6 +93,35 @@ fn a_files_own_names_words_and_dates_become_what_they_mean(sandbox: &Sandbox) {
     assert_eq!(sandbox.rows("SELECT total, sold_on FROM sales WHERE market = 'hamburg'"), ["7|2022-02-01"]);
 }
 
+const PEOPLE: &str = r#"
+[datasets.people]
+paths = ['(?i)/people\d*\.(?:csv|json)$']
+key = "id"
+no_rows = { customer_id = '^\s*$' }
+
+[datasets.people.columns]
+customer_id = { from = ["Email", "E-Mail"], type = "identifier" }
+sign = { from = "currency", type = "text" }
+currency = { from = "code", type = "text" }
+"#;
+
+scenario!(a_columns_own_name_is_another_only_where_a_file_writes_it_so);
+fn a_columns_own_name_is_another_only_where_a_file_writes_it_so(sandbox: &Sandbox) {
+    let people = "SELECT id, customer_id, customer_id_2, sign, currency FROM people ORDER BY id";
+    // What is called alike in a file is something else, while the file has one of the names, and also while it has none.
+    let rows = ["Id,Customer ID,Email,Currency,Code", "1,77,ann@example.com,€,EUR", "2,78,,€,EUR"];
+    let report = synced(sandbox, PEOPLE, "people.csv", &table(&rows));
+    assert_eq!(report.file("people.csv").counts["skipped"], 1, "{report:?}");
+    assert_eq!(sandbox.rows(people), ["1|ann@example.com|77|€|EUR"]);
+    synced(sandbox, PEOPLE, "people2.json", r#"[{"id": 3, "customer": {"id": 79}, "currency": "$"}]"#);
+    assert_eq!(sandbox.rows(people)[1], "3|-|79|$|-");
+    // A file that was written after the table.
+    synced(sandbox, PEOPLE, "people3.json", r#"[{"id": 4, "customer_id": "bo", "sign": "$", "code": "USD"}]"#);
+    assert_eq!(sandbox.rows(people)[2], "4|bo|-|$|USD");
+    synced(sandbox, PEOPLE, "people4.csv", &table(&["id,customer_id", "5,cy"]));
+    assert_eq!(sandbox.rows(people)[3], "5|cy|-|-|-");
+}
+
 scenario!(what_a_row_above_would_say_is_not_guessed);
 fn what_a_row_above_would_say_is_not_guessed(sandbox: &Sandbox) {
     let rows = ["Belegnummer;Kunde;Artikel;Menge", "A1;Ute;1;1", "A2;Otto;\"2\"x;1", ";;3;1", "A3;;4;1", "A4;Eva;5;1"];

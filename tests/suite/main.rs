@@ -93,6 +93,7 @@ mod outage;
 mod owners;
 mod paths;
 mod plan;
+mod platforms;
 mod proxy;
 mod record_index;
 mod rejects;

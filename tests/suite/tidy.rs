@@ -268,13 +268,13 @@ fn every_key_of_the_configuration_is_read() {
 
 #[test]
 fn every_line_on_damage_names_a_test_that_exists() {
-    let name = Regex::new(r"`([a-z_]+)::([a-z0-9_]+)`").expect("a valid pattern");
+    let name = Regex::new(r"`([a-z_]+(?:::[a-z_]+)?)::([a-z0-9_]+)`").expect("a valid pattern");
     let page = read("docs/damage.md");
     for line in page.lines().filter(|line| line.starts_with('|')) {
         let is_head = line.ends_with("| test |") || line.starts_with("|---");
         assert!(is_head || name.is_match(line), "no test stands behind: {line}");
         for found in name.captures_iter(line) {
-            let file = format!("tests/suite/{}.rs", &found[1]);
+            let file = format!("tests/suite/{}.rs", found[1].replace("::", "/"));
             let file_text = read(&file);
             let [once, scenario] = [format!("#[test]\nfn {}()", &found[2]), format!("scenario!({}", &found[2])];
             let is_test = file_text.contains(&once) || file_text.contains(&scenario);

@@ -49,6 +49,30 @@ fn a_table_gets_no_more_columns_than_it_may_have(sandbox: &Sandbox) {
     assert_eq!(report.file(ORDERS).outcome, "synced", "{report:?}");
 }
 
+scenario!(a_row_of_more_text_than_the_database_keeps_says_what_to_do);
+/// InnoDB and PostgreSQL keep some 8,000 bytes of a row in one place, and of a longer text 20 bytes of it.
+fn a_row_of_more_text_than_the_database_keeps_says_what_to_do(sandbox: &Sandbox) {
+    let customers = |columns: usize, value: &str| {
+        let names: Vec<String> = (0..columns).map(|number| format!("Text {number}")).collect();
+        let values = vec![value; columns];
+        table(&[&format!("Customer ID,{}", names.join(",")), &format!("{columns},{}", values.join(","))])
+    };
+    assert_synced(&sync(sandbox, CUSTOMERS, &customers(180, &"x".repeat(40)), &[]), CUSTOMERS);
+    assert_synced(&sync(sandbox, CUSTOMERS, &customers(600, "a dozen char"), &[]), CUSTOMERS);
+    let wide = customers(600, &"x".repeat(100));
+    let report = sync(sandbox, CUSTOMERS, &wide, &[]);
+    if sandbox.engine == Engine::Sqlite {
+        return assert_synced(&report, CUSTOMERS);
+    }
+    let file = report.file(CUSTOMERS);
+    assert_eq!((report.exit, file.outcome.as_str()), (1, "failed"), "{report:?}");
+    assert!(file.error.contains("new_columns = \"ignore\"") && file.error.contains("`customers`"), "{}", file.error);
+    assert_synced(
+        &sync(sandbox, CUSTOMERS, &wide, &[("TIDEGATE_DATASETS__CUSTOMERS__NEW_COLUMNS", "ignore")]),
+        CUSTOMERS,
+    );
+}
+
 /// SQLite makes a view of more columns than it can read.
 #[test]
 fn a_view_is_compiled_before_a_change_commits() {

@@ -1,6 +1,6 @@
 //! Upsert: writes rows into their table, in the fastest way for each database.
 
-use crate::error::{SyncError, Verdict};
+use crate::error::{DatabaseFailure, SyncError, Verdict};
 use crate::feed::record_key::KeyColumns;
 use crate::process::secret::conceal;
 use crate::sink::db::dialect::Dialect;
@@ -55,7 +55,8 @@ impl Tables {
             return Ok(());
         }
         // Bulk loads have no time limit of their own.
-        transaction.keep(self.upsert_unbounded(transaction, shape, rows, are, file_id)).await
+        let written = transaction.keep(self.upsert_unbounded(transaction, shape, rows, are, file_id)).await;
+        written.map_err(|error| with_advice(error, &shape.name))
     }
 
     async fn upsert_unbounded(
@@ -258,6 +259,23 @@ impl Tables {
 }
 
 /// The columns to write: the row's own, the hash and the file id.
+/// Says what to do about a row that is larger than the database keeps: 8,126 bytes of InnoDB and 8,160 of PostgreSQL, in which
+/// a long text takes 20 and a short one what it is.
+fn with_advice(error: SyncError, table: &str) -> SyncError {
+    let is_too_wide = error.is_too_wide();
+    match error {
+        SyncError::Database(failure) if is_too_wide => SyncError::Database(DatabaseFailure {
+            message: format!(
+                "{}: a row has values in more columns of `{table}` than this database keeps in one row; leave columns out of the \
+                 file, or say `new_columns = \"ignore\"` of its dataset and declare those that are wanted",
+                failure.message
+            ),
+            ..failure
+        }),
+        error => error,
+    }
+}
+
 fn column_names(rows: &TableRows) -> Vec<String> {
     let schema = rows.batch.schema();
     let own = schema.fields().iter().map(|field| field.name().clone());

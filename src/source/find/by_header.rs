@@ -25,6 +25,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Bytes of a file that are looked at: more than any header has, and what stands above it.
 const LOOKED_BYTES: u64 = 64 << 10;
 
+/// The same of a JSON file that so many do not tell, because its first object is a large one: an order of some thousand lines,
+/// whose names all stand behind them.
+const LOOKED_JSON_BYTES: u64 = 8 << 20;
+
 /// Files of which is remembered what their header said, so that no scan opens them again: an inbox
 /// of more is opened anew.
 const REMEMBERED_MAX: usize = 10_000;
@@ -52,14 +56,21 @@ pub fn by_header(root: &Path, path: &Path, stamp: Stamp, datasets: &[Arc<Dataset
         return ByHeader::None;
     }
     let shapes = if extension.contains("json") { json_shapes(datasets) } else { vec![None] };
-    let Some(headers) = headers(root, path, stamp, compression, &shapes) else {
-        return ByHeader::None;
-    };
-    let has = |dataset: &&Arc<Dataset>| {
-        let of_dataset = |header: &&Header| header.json.as_ref().is_none_or(|json| *json == dataset.json);
-        headers.iter().filter(of_dataset).any(|header| dataset.has_header(&header.names))
-    };
-    let mut matching: Vec<&Arc<Dataset>> = datasets.iter().filter(has).collect();
+    let mut matching = Vec::new();
+    let looks = if extension.contains("json") { &[LOOKED_BYTES, LOOKED_JSON_BYTES][..] } else { &[LOOKED_BYTES] };
+    for &bytes_max in looks {
+        let Some(headers) = headers(root, path, stamp, compression, &shapes, bytes_max) else {
+            return ByHeader::None;
+        };
+        let has = |dataset: &&Arc<Dataset>| {
+            let of_dataset = |header: &&Header| header.json.as_ref().is_none_or(|json| *json == dataset.json);
+            headers.names.iter().filter(of_dataset).any(|header| dataset.has_header(&header.names))
+        };
+        matching = datasets.iter().filter(has).collect::<Vec<&Arc<Dataset>>>();
+        if !matching.is_empty() || headers.is_whole {
+            break;
+        }
+    }
     let most = matching.iter().map(|dataset| dataset.header_has.len()).max().unwrap_or_default();
     matching.retain(|dataset| dataset.header_has.len() == most);
     match matching.as_slice() {
@@ -93,7 +104,17 @@ fn route(root: &Path, path: &Path) -> Route {
     }
 }
 
-type Headers = Arc<Vec<Header>>;
+/// What may be the header of a file, as far as it was looked at.
+struct Headers {
+    names: Vec<Header>,
+    /// How far that is.
+    bytes_max: u64,
+    /// Whether that is all of it.
+    is_whole: bool,
+}
+
+/// What a file said, and which version of it.
+type Remembered = (Stamp, Arc<Headers>);
 
 /// What may be the header of a file.
 struct Header {
@@ -121,26 +142,29 @@ fn headers(
     stamp: Stamp,
     compression: Compression,
     shapes: &[Option<JsonSettings>],
-) -> Option<Headers> {
-    static REMEMBERED: Mutex<Option<HashMap<PathBuf, (Stamp, Headers)>>> = Mutex::new(None);
+    bytes_max: u64,
+) -> Option<Arc<Headers>> {
+    static REMEMBERED: Mutex<Option<HashMap<PathBuf, Remembered>>> = Mutex::new(None);
     let remembered = || REMEMBERED.lock().unwrap_or_else(PoisonError::into_inner);
     // Datasets may have come since.
     let has_all = |headers: &Headers| {
-        shapes.iter().flatten().all(|shape| headers.iter().any(|header| header.json.as_ref() == Some(shape)))
+        shapes.iter().flatten().all(|shape| headers.names.iter().any(|header| header.json.as_ref() == Some(shape)))
     };
     if let Some((known, headers)) = remembered().get_or_insert_default().get(path)
         && *known == stamp
+        && (headers.is_whole || headers.bytes_max >= bytes_max)
         && has_all(headers)
     {
         return Some(Arc::clone(headers));
     }
-    let bytes = beginning(root, path, compression).ok()?;
+    let bytes = beginning(root, path, compression, bytes_max).ok()?;
     let text = decoded(&bytes);
     let of_shape = |shape: &Option<JsonSettings>| match shape {
         Some(json) => vec![Header { json: Some(json.clone()), names: members(&text, json) }],
         None => rows(text.as_bytes()).into_iter().map(|names| Header { json: None, names }).collect(),
     };
-    let headers = Arc::new(shapes.iter().flat_map(of_shape).collect::<Vec<_>>());
+    let names = shapes.iter().flat_map(of_shape).collect();
+    let headers = Arc::new(Headers { names, bytes_max, is_whole: (bytes.len() as u64) < bytes_max });
     let mut remembered = remembered();
     let files = remembered.get_or_insert_default();
     if files.len() >= REMEMBERED_MAX {
@@ -150,13 +174,13 @@ fn headers(
     Some(headers)
 }
 
-fn beginning(root: &Path, path: &Path, compression: Compression) -> std::io::Result<Vec<u8>> {
+fn beginning(root: &Path, path: &Path, compression: Compression, bytes_max: u64) -> std::io::Result<Vec<u8>> {
     let file = open_file(root, path)?;
     let mut bytes = Vec::new();
     let read = match compression {
-        Compression::None => file.take(LOOKED_BYTES).read_to_end(&mut bytes),
-        Compression::Gzip => flate2::read::MultiGzDecoder::new(file).take(LOOKED_BYTES).read_to_end(&mut bytes),
-        Compression::Zstd => zstd::Decoder::new(file)?.take(LOOKED_BYTES).read_to_end(&mut bytes),
+        Compression::None => file.take(bytes_max).read_to_end(&mut bytes),
+        Compression::Gzip => flate2::read::MultiGzDecoder::new(file).take(bytes_max).read_to_end(&mut bytes),
+        Compression::Zstd => zstd::Decoder::new(file)?.take(bytes_max).read_to_end(&mut bytes),
     };
     // What could be read of a damaged file may be enough.
     if bytes.is_empty() { read.map(|_| bytes) } else { Ok(bytes) }
