@@ -9,7 +9,7 @@ use crate::feed::layout::declared_name;
 use crate::feed::row_format::Dialect;
 use crate::feed::stamp::Stamp;
 use crate::source::find::beneath::open_file;
-use crate::source::find::members::members;
+use crate::source::find::members::{Members, members};
 use crate::source::find::path_text::path_text;
 use crate::source::rows::cells::{Split, split_row};
 use crate::source::rows::header::HEADER_ROWS_MAX;
@@ -25,8 +25,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Bytes of a file that are looked at: more than any header has, and what stands above it.
 const LOOKED_BYTES: u64 = 64 << 10;
 
-/// The same of a JSON file that so many do not tell, because its first object is a large one: an order of some thousand lines,
-/// whose names all stand behind them.
+/// The same of a JSON file of whose first object these are only a part, or that they do not tell: an order of some thousand
+/// lines, behind which other names stand.
 const LOOKED_JSON_BYTES: u64 = 8 << 20;
 
 /// Files of which is remembered what their header said, so that no scan opens them again: an inbox
@@ -67,7 +67,8 @@ pub fn by_header(root: &Path, path: &Path, stamp: Stamp, datasets: &[Arc<Dataset
             headers.names.iter().filter(of_dataset).any(|header| dataset.has_header(&header.names))
         };
         matching = datasets.iter().filter(has).collect::<Vec<&Arc<Dataset>>>();
-        if !matching.is_empty() || headers.is_whole {
+        // Of an object that is cut off, others may ask for what stands behind.
+        if headers.is_whole || !matching.is_empty() && headers.has_whole_object {
             break;
         }
     }
@@ -111,6 +112,8 @@ struct Headers {
     bytes_max: u64,
     /// Whether that is all of it.
     is_whole: bool,
+    /// Whether of a JSON file at least one object is there as a whole, where a shape finds any.
+    has_whole_object: bool,
 }
 
 /// What a file said, and which version of it.
@@ -159,12 +162,17 @@ fn headers(
     }
     let bytes = beginning(root, path, compression, bytes_max).ok()?;
     let text = decoded(&bytes);
+    let mut has_whole_object = false;
     let of_shape = |shape: &Option<JsonSettings>| match shape {
-        Some(json) => vec![Header { json: Some(json.clone()), names: members(&text, json) }],
+        Some(json) => {
+            let Members { names, has_whole_object: is_whole } = members(&text, json);
+            has_whole_object |= is_whole;
+            vec![Header { json: Some(json.clone()), names: names.into_iter().collect() }]
+        }
         None => rows(text.as_bytes()).into_iter().map(|names| Header { json: None, names }).collect(),
     };
     let names = shapes.iter().flat_map(of_shape).collect();
-    let headers = Arc::new(Headers { names, bytes_max, is_whole: (bytes.len() as u64) < bytes_max });
+    let headers = Arc::new(Headers { names, bytes_max, is_whole: (bytes.len() as u64) < bytes_max, has_whole_object });
     let mut remembered = remembered();
     let files = remembered.get_or_insert_default();
     if files.len() >= REMEMBERED_MAX {

@@ -8,28 +8,38 @@ use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::collections::HashSet;
 use std::fmt;
 
-/// The members of the first objects together, as the configuration writes them.
-pub(super) fn members(text: &str, json: &JsonSettings) -> Vec<String> {
-    let mut names = HashSet::new();
+/// What the first objects have.
+#[derive(Default)]
+pub(super) struct Members {
+    /// Their members together, as the configuration writes them.
+    pub names: HashSet<String>,
+    /// Whether at least one of the objects is there as a whole.
+    pub has_whole_object: bool,
+}
+
+/// The members of the first objects.
+pub(super) fn members(text: &str, json: &JsonSettings) -> Members {
+    let mut members = Members::default();
     let begins_array = text.trim_start().starts_with('[');
     if let (Some(root), false) = (&json.root, begins_array) {
         // What could be read of a document that is cut off is enough.
-        let below = Below { root, json, names: &mut names };
+        let below = Below { root, json, members: &mut members };
         let _ = below.deserialize(&mut serde_json::Deserializer::from_str(text));
-        return names.into_iter().collect();
+        return members;
     }
     let mut rest = text.trim_start_matches(|c: char| c.is_whitespace() || c == '[');
     for _ in 0..HEADER_ROWS_MAX {
-        let object = Object { path: String::new(), json, names: &mut names };
+        let object = Object { path: String::new(), json, names: &mut members.names };
         let mut whole = serde_json::Deserializer::from_str(rest).into_iter::<IgnoredAny>();
         let is_whole = matches!(whole.next(), Some(Ok(_)));
         let is_read = object.deserialize(&mut serde_json::Deserializer::from_str(rest)).is_ok();
         if !is_whole || !is_read {
             break;
         }
+        members.has_whole_object = true;
         rest = rest[whole.byte_offset()..].trim_start_matches(|c: char| c.is_whitespace() || c == ',');
     }
-    names.into_iter().collect()
+    members
 }
 
 /// Finds the array of records in a document.
@@ -37,7 +47,7 @@ struct Below<'n> {
     /// What is left of the path to it.
     root: &'n str,
     json: &'n JsonSettings,
-    names: &'n mut HashSet<String>,
+    members: &'n mut Members,
 }
 
 impl<'de> DeserializeSeed<'de> for Below<'_> {
@@ -56,12 +66,12 @@ impl<'de> Visitor<'de> for Below<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let Self { root, json, names } = self;
+        let Self { root, json, members } = self;
         while let Some(name) = map.next_key::<String>()? {
             if name == root {
-                map.next_value_seed(Records { json, names: &mut *names })?;
+                map.next_value_seed(Records { json, members: &mut *members })?;
             } else if let Some(root) = root.strip_prefix(&name).and_then(|rest| rest.strip_prefix('.')) {
-                map.next_value_seed(Below { root, json, names: &mut *names })?;
+                map.next_value_seed(Below { root, json, members: &mut *members })?;
             } else {
                 map.next_value::<IgnoredAny>()?;
             }
@@ -73,7 +83,7 @@ impl<'de> Visitor<'de> for Below<'_> {
 /// The first elements of the array of records.
 struct Records<'n> {
     json: &'n JsonSettings,
-    names: &'n mut HashSet<String>,
+    members: &'n mut Members,
 }
 
 impl<'de> DeserializeSeed<'de> for Records<'_> {
@@ -92,12 +102,13 @@ impl<'de> Visitor<'de> for Records<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
-        let Self { json, names } = self;
+        let Self { json, members } = self;
         for _ in 0..HEADER_ROWS_MAX {
-            let object = Object { path: String::new(), json, names: &mut *names };
+            let object = Object { path: String::new(), json, names: &mut members.names };
             if elements.next_element_seed(object)?.is_none() {
                 break;
             }
+            members.has_whole_object = true;
         }
         while elements.next_element::<IgnoredAny>()?.is_some() {}
         Ok(())
@@ -181,7 +192,7 @@ mod tests {
     use super::*;
 
     fn has(text: &str, json: &JsonSettings, names: &[&str]) -> bool {
-        let found = members(text, json);
+        let found = members(text, json).names;
         names.iter().all(|name| found.iter().any(|other| other == name))
     }
 
@@ -202,5 +213,13 @@ mod tests {
         assert!(!has(text, &shop, &["n"]) && !has(text, &plain, &["id"]));
         assert!(has(&text[text.find("{\"id").unwrap_or(0)..], &json(None, "items"), &["id", "items_sku"]));
         assert!(has("[{\"id\": 1}]", &shop, &["id"]));
+        for (text, json, is_whole) in [
+            (r#"[{"id": 1}, {"id"#, &plain, true),
+            (r#"[{"id": 1, "list": ["#, &plain, false),
+            (r#"{"data": {"orders": [{"id": 1}, {"id"#, &shop, true),
+            (r#"{"data": {"orders": [{"id": 1"#, &shop, false),
+        ] {
+            assert_eq!(members(text, json).has_whole_object, is_whole, "{text}");
+        }
     }
 }
