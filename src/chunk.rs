@@ -102,6 +102,12 @@ pub struct Chunk {
     pub rows_repeated: u64,
     /// In a corrected copy: accepted rows that come from the file that it corrects.
     pub joined: Vec<usize>,
+    /// Numbers of the accepted rows in the file.
+    pub numbers: Vec<u64>,
+    /// Where each accepted row ends in `bytes`; kept if a rule may still reject rows.
+    pub ends: Vec<usize>,
+    /// The same for accepted rows that were rewritten: how they stood in the file.
+    pub originals: Vec<OriginalRow>,
     /// Rejected rows.
     pub rejects: Vec<Reject>,
     /// Memory size of the rejects, which counts towards the chunk's limit.
@@ -119,6 +125,17 @@ pub struct Chunk {
     pub rows_repaired: u64,
     /// Where reading continues after this chunk.
     pub next: Position,
+}
+
+/// An accepted row that was rewritten before it was decoded.
+#[derive(Clone, Debug)]
+pub struct OriginalRow {
+    /// Its place among the accepted rows.
+    pub row: usize,
+    /// Its bytes in the file.
+    pub bytes: Vec<u8>,
+    /// Whether shifted cells were put back.
+    pub is_repaired: bool,
 }
 
 /// A record's bytes in the file, for the record index.
@@ -204,6 +221,60 @@ impl Chunk {
     /// Number of accepted rows.
     pub fn rows(&self) -> usize {
         self.records.last().map_or(0, |last| last.end)
+    }
+
+    /// How an accepted row that was rewritten stood in the file.
+    pub fn original(&self, row: usize) -> Option<&OriginalRow> {
+        self.originals.binary_search_by_key(&row, |original| original.row).ok().map(|at| &self.originals[at])
+    }
+
+    /// An accepted row as it stood in the file.
+    pub fn raw(&self, row: usize) -> String {
+        let start = row.checked_sub(1).map_or(0, |before| self.ends[before]);
+        // A line feed ends each row.
+        let decoded = || &self.bytes[start..self.ends[row] - 1];
+        let bytes = self.original(row).map_or_else(decoded, |original| &original.bytes);
+        // PostgreSQL stores no NUL in text.
+        String::from_utf8_lossy(bytes).replace('\0', "\\x00")
+    }
+
+    /// Whether an accepted row comes from another file.
+    pub fn is_joined(&self, row: usize) -> bool {
+        self.joined.binary_search(&row).is_ok()
+    }
+
+    /// Takes records out of an already decoded chunk, and returns which rows remain.
+    pub fn leave_out(&mut self, is_left_out: &[bool]) -> Vec<usize> {
+        let kept = |record: &usize| !is_left_out[*record];
+        let rows: Vec<usize> = (0..self.records.len()).filter(kept).flat_map(|record| self.records[record].clone()).collect();
+        let place = |row: &usize| rows.binary_search(row).ok();
+        self.absent = self.absent.iter().filter_map(|(row, column)| Some((place(row)?, *column))).collect();
+        for of_rows in [&mut self.later_lines, &mut self.without_line, &mut self.joined] {
+            *of_rows = of_rows.iter().filter_map(place).collect();
+        }
+        let repaired = |original: &&OriginalRow| original.is_repaired && place(&original.row).is_none();
+        self.rows_repaired -= self.originals.iter().filter(repaired).count() as u64;
+        self.numbers = rows.iter().map(|&row| self.numbers[row]).collect();
+        (self.bytes, self.ends, self.originals) = Default::default();
+        for (before, _) in &mut self.skips {
+            *before = (0..*before).filter(kept).count();
+        }
+        let mut end = 0;
+        let records = std::mem::take(&mut self.records).into_iter().enumerate();
+        self.records = records
+            .filter(|(record, _)| kept(record))
+            .map(|(_, rows)| {
+                end += rows.len();
+                end - rows.len()..end
+            })
+            .collect();
+        let mut record = 0..;
+        let mut is_kept = || record.next().is_some_and(|record| kept(&record));
+        self.keys.retain(|_| is_kept());
+        let mut record = 0..;
+        let mut is_kept = || record.next().is_some_and(|record| kept(&record));
+        self.seen.retain(|_| is_kept());
+        rows
     }
 }
 
