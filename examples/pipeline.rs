@@ -89,17 +89,16 @@ fn print_stages(path: &Path, config: &Config, shapes: &Shapes) -> Result<(), Box
     let [mut split, mut parsed, mut cleaned_in, mut projected_in, mut rows_hashed] = [Duration::ZERO; 5];
     while let Some(chunk) = timed(&mut split, || reader.next_chunk())? {
         let mut started = Instant::now();
-        let projected =
-            let (rows, repeats) = (file.survey.format.rows, Repeats::default());
-            transform_by_steps(chunk, rows, &file.layout, file.dataset, &file.market, &repeats, |step| {
-                let total = match step {
-                    Step::Decoded => &mut parsed,
-                    Step::Cleaned => &mut cleaned_in,
-                    Step::Projected => &mut projected_in,
-                };
-                *total += started.elapsed();
-                started = Instant::now();
-            });
+        let (rows, repeats) = (file.survey.format.rows, Repeats::default());
+        let projected = transform_by_steps(chunk, rows, &file.layout, file.dataset, &file.market, &repeats, |step| {
+            let total = match step {
+                Step::Decoded => &mut parsed,
+                Step::Cleaned => &mut cleaned_in,
+                Step::Projected => &mut projected_in,
+            };
+            *total += started.elapsed();
+            started = Instant::now();
+        });
         // Projecting hashed them already: once more, to know what of it that was.
         let tables = [Some(&projected.records), projected.lines.as_ref()];
         timed(&mut rows_hashed, || {

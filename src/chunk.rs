@@ -246,7 +246,8 @@ impl Chunk {
     /// Takes records out of an already decoded chunk, and returns which rows remain.
     pub fn leave_out(&mut self, is_left_out: &[bool]) -> Vec<usize> {
         let kept = |record: &usize| !is_left_out[*record];
-        let rows: Vec<usize> = (0..self.records.len()).filter(kept).flat_map(|record| self.records[record].clone()).collect();
+        let rows: Vec<usize> =
+            (0..self.records.len()).filter(kept).flat_map(|record| self.records[record].clone()).collect();
         let place = |row: &usize| rows.binary_search(row).ok();
         self.absent = self.absent.iter().filter_map(|(row, column)| Some((place(row)?, *column))).collect();
         for of_rows in [&mut self.later_lines, &mut self.without_line, &mut self.joined] {

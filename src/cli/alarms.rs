@@ -70,8 +70,5 @@ pub(super) fn alarm_line(alarm: &Alarm) -> String {
     let dataset = alarm.dataset.as_deref().unwrap_or("-");
     let cleared = alarm.cleared_at.as_ref().map(|at| format!("; cleared {at}")).unwrap_or_default();
     let known = alarm.acknowledged_by.as_ref().map(|who| format!("; known to {who}")).unwrap_or_default();
-    format!(
-        "{}  {}  {} of {dataset}{market}: {}{cleared}{known}",
-        alarm.id, alarm.raised_at, alarm.kind, alarm.message
-    )
+    format!("{}  {}  {} of {dataset}{market}: {}{cleared}{known}", alarm.id, alarm.raised_at, alarm.kind, alarm.message)
 }

@@ -122,11 +122,7 @@ impl Rules {
     /// # Errors
     ///
     /// Says which rule is wrong, and why.
-    pub fn new(
-        place: &str,
-        column: &ColumnSettings,
-        moments: Option<&Arc<MomentRules>>,
-    ) -> Result<Self, String> {
+    pub fn new(place: &str, column: &ColumnSettings, moments: Option<&Arc<MomentRules>>) -> Result<Self, String> {
         let pattern = match &column.pattern {
             None => None,
             Some(text) => {

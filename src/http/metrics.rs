@@ -81,7 +81,7 @@ pub async fn exposition(config: &Config, health: &Health) -> Result<String, Sync
             let [dataset, market] = [open.dataset, open.market].map(Option::unwrap_or_default);
             alarms.get_or_create(&vec![("kind", open.kind), ("dataset", dataset), ("market", market)]).set(open.number);
         }
-        registry.register("alarms_open", "Open alarms", alarms);
+        registry.register("alarms_open", "Alarms whose cause is still there", alarms);
         if let Some(last_synced_ms) = totals.last_synced_ms {
             gauge(
                 &mut registry,

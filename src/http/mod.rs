@@ -70,7 +70,11 @@ pub async fn serve(
     shutdown: CancellationToken,
 ) {
     let allowed: Arc<[AllowedHost]> = config.allowed_hosts.clone().into();
-    let ledger = Router::new().route("/", get(page)).route("/metrics", get(metrics)).route("/api/status", get(status)).route("/api/alarms", get(alarms));
+    let ledger = Router::new()
+        .route("/", get(page))
+        .route("/metrics", get(metrics))
+        .route("/api/status", get(status))
+        .route("/api/alarms", get(alarms));
     let readiness = Router::new().route("/readyz", get(readyz));
     let router = Router::new()
         .route("/healthz", get(healthz))

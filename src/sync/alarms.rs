@@ -39,7 +39,9 @@ pub(crate) async fn check_rules(
         };
         checks.push(of_tables(&of, &column, rule, &values));
         if of.name == dataset.name {
-            rules.retain(|known| (&known.column, known.rule) != (&column, rule) || known.on_violation != OnViolation::Warn);
+            rules.retain(|known| {
+                (&known.column, known.rule) != (&column, rule) || known.on_violation != OnViolation::Warn
+            });
             rules.push(BrokenRule {
                 on_violation: OnViolation::Warn,
                 violations: values.number,
@@ -133,7 +135,9 @@ fn of_tables(dataset: &Dataset, column: &str, rule: Rule, values: &StoredValues)
     };
     let references = dataset.column(column).and_then(|declared| declared.rules.references.as_ref());
     let what = match (rule, references) {
-        (Rule::References, Some((table, other))) => format!("{number} stored values of {column} are not in {table}.{other}"),
+        (Rule::References, Some((table, other))) => {
+            format!("{number} stored values of {column} are not in {table}.{other}")
+        }
         _ => format!("{number} stored values of {column} stand in several records, and it is declared unique"),
     };
     let cause = Cause {
@@ -171,7 +175,8 @@ fn of_rescued(dataset: &Dataset, file: &FileRecord, faults: &Faults) -> AlarmChe
     let rows = file.counts.rescued;
     // Unchanged records that were passed by are counted, and not read.
     let of_columns = if counts.is_empty() { "in records that did not change".to_owned() } else { counts.join("; ") };
-    let columns = columns.map(|(column, counted)| (column, json!({ "values": counted.number, "first": counted.first })));
+    let columns =
+        columns.map(|(column, counted)| (column, json!({ "values": counted.number, "first": counted.first })));
     let cause = Cause {
         message: format!("{rows} rows have a value that does not fit its column: {of_columns}"),
         evidence: json!({ "rows": rows, "columns": columns.collect::<std::collections::BTreeMap<_, _>>() }),

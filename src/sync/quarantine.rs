@@ -43,8 +43,8 @@ pub fn check_rejects(
         return Ok(());
     }
     let of_rows = survey.first_faults.iter();
-    let of_rows = of_rows
-        .map(|row| place_and_reason(row.number, row.fault.column.as_deref(), &beginning(&row.fault.reason)));
+    let of_rows =
+        of_rows.map(|row| place_and_reason(row.number, row.fault.column.as_deref(), &beginning(&row.fault.reason)));
     let of_rules = broken(faults, dataset, OnViolation::Reject).map(|rule| told(&rule));
     Err(SyncError::damaged(format!(
         "{rejected} of {} rows cannot be loaded, which is {percent:.1} % where rejects_max_percent allows {percent_max}; \
@@ -72,11 +72,7 @@ pub fn check_rules(faults: Option<&Faults>, dataset: &Dataset) -> Result<(), Syn
 }
 
 /// Broken rules with this consequence.
-fn broken(
-    faults: Option<&Faults>,
-    dataset: &Dataset,
-    on_violation: OnViolation,
-) -> impl Iterator<Item = BrokenRule> {
+fn broken(faults: Option<&Faults>, dataset: &Dataset, on_violation: OnViolation) -> impl Iterator<Item = BrokenRule> {
     let all = faults.map(|faults| faults.by_rule(dataset)).unwrap_or_default();
     all.into_iter().filter(move |rule| rule.violations > 0 && rule.on_violation == on_violation)
 }

@@ -154,7 +154,8 @@ impl Source<'_> {
             Role::Column(_) => self.cleaned.columns[index].clone(),
             Role::Key(part) => {
                 let parts = self.dataset.key.names().len();
-                let of_record = |key: &String| split(key, parts).into_iter().nth(part).map(std::borrow::Cow::into_owned);
+                let of_record =
+                    |key: &String| split(key, parts).into_iter().nth(part).map(std::borrow::Cow::into_owned);
                 let with_rows = self.chunk.keys.iter().zip(&self.chunk.records);
                 let keys = with_rows.flat_map(|(key, rows)| std::iter::repeat_n(of_record(key), rows.len()));
                 Some(Arc::new(keys.collect::<StringArray>()))
@@ -222,7 +223,11 @@ impl Source<'_> {
         };
         for declared in self.dataset.columns().filter(is_lacking) {
             let reason = || {
-                format!("the file has no column `{}`, which is required{}", declared.name, self.what_to_do(&declared.name))
+                format!(
+                    "the file has no column `{}`, which is required{}",
+                    declared.name,
+                    self.what_to_do(&declared.name)
+                )
             };
             for (record, rows) in self.chunk.records.iter().enumerate() {
                 asked.break_rule(self.chunk, declared, Rule::Required, (record, rows.start), None, reason);
@@ -335,7 +340,9 @@ impl Asking<'_> {
         if let Some(pattern) = rules.pattern.as_ref().filter(|pattern| !pattern.is_match(&text)) {
             broken.push((Rule::Pattern, format!("does not match the pattern `{pattern}`")));
         }
-        for (rule, bound, beyond) in [(Rule::Min, &rules.min, Ordering::Less), (Rule::Max, &rules.max, Ordering::Greater)] {
+        for (rule, bound, beyond) in
+            [(Rule::Min, &rules.min, Ordering::Less), (Rule::Max, &rules.max, Ordering::Greater)]
+        {
             let Some(bound) = bound else { continue };
             match self.compared(bound, row) {
                 Some(order) if order == beyond => {
@@ -377,7 +384,9 @@ impl Asking<'_> {
             }
             (BoundValue::Number(bound), _) => Some(self.number(row)?.cmp(&bound)),
             (BoundValue::Moment(bound), Values::Moment(values)) => Some(values.value(row).cmp(&bound)),
-            (BoundValue::Moment(bound), Values::Day(values)) => Some((i64::from(values.value(row)) * DAY_MS).cmp(&bound)),
+            (BoundValue::Moment(bound), Values::Day(values)) => {
+                Some((i64::from(values.value(row)) * DAY_MS).cmp(&bound))
+            }
             (BoundValue::Moment(bound), Values::Text(values)) => {
                 let iso = MomentRules { dates: Dates::Iso, ..(*self.column.moments).clone() };
                 Some(iso.moment(values.value(row))?.cmp(&bound))

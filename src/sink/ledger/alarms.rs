@@ -138,7 +138,9 @@ impl AlarmCheck {
     fn is_about(&self, open: &Model) -> bool {
         let evidence: Value = serde_json::from_str(&open.evidence).unwrap_or_default();
         let is_same = |(member, value): &(&'static str, String)| evidence[*member].as_str() == Some(value);
-        open.kind == self.kind.name() && open.dataset.as_ref() == Some(&self.dataset) && self.subject.iter().all(is_same)
+        open.kind == self.kind.name()
+            && open.dataset.as_ref() == Some(&self.dataset)
+            && self.subject.iter().all(is_same)
     }
 
     fn evidence(&self, cause: &Cause) -> String {
@@ -183,14 +185,15 @@ impl Ledger {
                         .filter(C::Id.eq(known.id));
                     update.exec(connection).await?;
                 }
-                (Some(known), Answer::Free) if is_settled => events.push(self.clear_alarm(connection, known, now_ms).await?),
+                (Some(known), Answer::Free) if is_settled => {
+                    events.push(self.clear_alarm(connection, known, now_ms).await?)
+                }
                 _ => {}
             }
         }
         let Some((dataset, kinds)) = asked.complete.as_ref().filter(|_| !asked.is_part) else { return Ok(events) };
-        let is_of = |open: &&Model| {
-            open.dataset.as_ref() == Some(dataset) && kinds.iter().any(|kind| kind.name() == open.kind)
-        };
+        let is_of =
+            |open: &&Model| open.dataset.as_ref() == Some(dataset) && kinds.iter().any(|kind| kind.name() == open.kind);
         for known in open.iter().filter(is_of).filter(|open| !asked.checks.iter().any(|check| check.is_about(open))) {
             events.push(self.clear_alarm(connection, known, now_ms).await?);
         }

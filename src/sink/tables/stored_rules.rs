@@ -51,7 +51,9 @@ impl Tables {
         (table, column): (&str, &str),
     ) -> Result<StoredValues, SyncError> {
         let shapes = self.shapes();
-        let Some((shape, kind)) = kind_of(shapes.get(own.table), own.column) else { return Ok(StoredValues::default()) };
+        let Some((shape, kind)) = kind_of(shapes.get(own.table), own.column) else {
+            return Ok(StoredValues::default());
+        };
         let mut query = own.rows(shape);
         if let Some((other, other_kind)) = kind_of(shapes.get(table), column) {
             let as_text = is_text(kind) != is_text(other_kind);
