@@ -324,3 +324,31 @@ impl std::ops::AddAssign for Counts {
         self.deleted += other.deleted;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_that_are_left_out_take_their_rows_with_them() {
+        let mut chunk = Chunk {
+            bytes: b"a\nb1\nb2\nc\n".to_vec(),
+            ends: vec![2, 5, 8, 10],
+            numbers: vec![1, 2, 3, 4],
+            keys: ["a", "b", "c"].map(str::to_owned).into(),
+            records: vec![0..1, 1..3, 3..4],
+            absent: vec![(1, 7), (3, 7)],
+            later_lines: vec![2],
+            joined: vec![3],
+            originals: vec![OriginalRow { row: 2, bytes: b"b\0".to_vec(), is_repaired: true }],
+            rows_repaired: 1,
+            skips: vec![(2, Skip { start: 0, bytes: 1, counts: SkipCounts::default(), entries: 0..1 })],
+            ..Chunk::default()
+        };
+        assert_eq!([0, 1, 2].map(|row| chunk.raw(row)), ["a", "b1", "b\\x00"]);
+        assert_eq!(chunk.leave_out(&[false, true, false]), [0, 3]);
+        assert_eq!((chunk.keys, chunk.records), (vec!["a".to_owned(), "c".to_owned()], vec![0..1, 1..2]));
+        assert_eq!((chunk.numbers, chunk.absent, chunk.joined), (vec![1, 4], vec![(1, 7)], vec![1]));
+        assert_eq!((chunk.later_lines, chunk.rows_repaired, chunk.skips[0].0), (Vec::new(), 0, 1));
+    }
+}

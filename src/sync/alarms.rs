@@ -92,9 +92,16 @@ async fn stored_values(
     market: &str,
 ) -> Option<StoredValues> {
     let writes_to_it = |other: &&Arc<Dataset>| other.table == of.table && !other.is_template();
+    let shapes = session.sink.tables.shapes();
+    let has_column = |table: &&str| shapes.get(*table).is_some_and(|shape| shape.column(column).is_some());
+    // A column of JSON objects goes by where it stands in them, if nothing is declared.
+    let tables = [of.owner(column), Owner::Record, Owner::Line].map(|owner| of.table_of(owner));
+    let table = if of.key.contains(column) { Some(&*of.table) } else { tables.into_iter().find(has_column) };
+    // Nothing was stored in it yet.
+    let Some(table) = table else { return Some(StoredValues::default()) };
     let own = StoredColumn {
         dataset: of,
-        table: of.table_of(if of.key.contains(column) { Owner::Record } else { of.owner(column) }),
+        table,
         column,
         market,
         is_shared: session.config.datasets.iter().filter(writes_to_it).count() > 1,
@@ -122,6 +129,7 @@ fn of_file(dataset: &Dataset, rule: &BrokenRule) -> AlarmCheck {
     let cause = Cause {
         message: format!("{column} breaks {} {number} times, the first in {}", rule.rule.name(), first.join(", ")),
         evidence: json!({ "violations": number, "first": rule.first }),
+        is_vague: false,
     };
     check(dataset, column, rule.rule, false, answer(number, cause))
 }
@@ -140,9 +148,11 @@ fn of_tables(dataset: &Dataset, column: &str, rule: Rule, values: &StoredValues)
         }
         _ => format!("{number} stored values of {column} stand in several records, and it is declared unique"),
     };
+    let shown: Vec<String> = values.first.iter().map(|value| excerpt(value)).collect();
     let cause = Cause {
         message: format!("{what}, the first {}", first.join(", ")),
-        evidence: json!({ "violations": values.number, "first": values.first.iter().map(|value| excerpt(value)).collect::<Vec<_>>() }),
+        evidence: json!({ "violations": values.number, "first": shown }),
+        is_vague: false,
     };
     check(dataset, column, rule, true, answer(values.number, cause))
 }
@@ -180,6 +190,7 @@ fn of_rescued(dataset: &Dataset, file: &FileRecord, faults: &Faults) -> AlarmChe
     let cause = Cause {
         message: format!("{rows} rows have a value that does not fit its column: {of_columns}"),
         evidence: json!({ "rows": rows, "columns": columns.collect::<std::collections::BTreeMap<_, _>>() }),
+        is_vague: faults.rescued.is_empty(),
     };
     AlarmCheck {
         kind: AlarmKind::ValuesRescued,

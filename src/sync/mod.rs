@@ -100,7 +100,8 @@ pub async fn sync_file(session: &Session, turn: &Turn, source_file: &SourceFile)
     }
     // Another market may have added the same column in the meantime, with another kind.
     Arc::make_mut(&mut surveyed.layout).adopt_kinds(dataset, &session.sink.tables.shapes());
-    if surveyed.survey.rows_rejected > 0 && surveyed.file.header.is_none() {
+    let may_have_rejects = surveyed.survey.rows_rejected > 0 || dataset.has_refusing_rules();
+    if may_have_rejects && surveyed.file.header.is_none() {
         session.sink.ledger.set_header(surveyed.file.id, &header_of(&surveyed)).await?;
     }
     step("writing its rows");

@@ -351,6 +351,12 @@ fn references_are_counted_until_what_they_name_has_come(sandbox: &Sandbox) {
     sync(sandbox, settings);
     assert_eq!(alarms(sandbox), Vec::<String>::new());
     assert_eq!(sandbox.rows("SELECT COUNT(*) FROM tidegate_alarms"), ["2"], "each was raised once");
+    // An object's members belong to its record, wherever undeclared columns of rows go.
+    sandbox.drop_file("Market 3 Orders.json", r#"[{"order_id": 1, "customer_id": "7"}]"#);
+    sync(sandbox, settings);
+    assert!(alarms(sandbox).len() == 1 && alarms(sandbox)[0].contains("|orders|3|1 stored"), "{:?}", alarms(sandbox));
+    sandbox.drop_file("Market 3 Customers.csv", "Customer ID,Language\n7,en\n");
+    sync(sandbox, settings);
     // A rule that nobody declares any more has no alarm.
     sandbox.drop_file("Market 1 Orders.csv", &format!("{orders}15,A,9\n"));
     sync(sandbox, settings);

@@ -98,6 +98,9 @@ pub struct Cause {
     pub message: String,
     /// For programs: a JSON object, to which the subject is added.
     pub evidence: Value,
+    /// Whether an open alarm already says more, because the file's faults stand in records that did
+    /// not change and were not read.
+    pub is_vague: bool,
 }
 
 /// What a file says of the alarms of its market.
@@ -178,15 +181,16 @@ impl Ledger {
                     });
                 }
                 (Some(known), Answer::Found(cause)) if is_settled => {
-                    let update = Entity::update_many()
-                        .col_expr(C::FileId, Expr::value(file_id))
-                        .col_expr(C::Message, Expr::value(stored(&cause.message)))
-                        .col_expr(C::Evidence, Expr::value(check.evidence(cause)))
-                        .filter(C::Id.eq(known.id));
-                    update.exec(connection).await?;
+                    let mut update = Entity::update_many().col_expr(C::FileId, Expr::value(file_id));
+                    if !cause.is_vague {
+                        update = update
+                            .col_expr(C::Message, Expr::value(stored(&cause.message)))
+                            .col_expr(C::Evidence, Expr::value(check.evidence(cause)));
+                    }
+                    update.filter(C::Id.eq(known.id)).exec(connection).await?;
                 }
                 (Some(known), Answer::Free) if is_settled => {
-                    events.push(self.clear_alarm(connection, known, now_ms).await?)
+                    events.push(self.clear_alarm(connection, known, now_ms).await?);
                 }
                 _ => {}
             }
