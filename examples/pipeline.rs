@@ -19,6 +19,7 @@ use tidegate::source::survey::{Survey, survey};
 use tidegate::source::text::content::Content;
 use tidegate::source::text::read_text;
 use tidegate::transform::row_hash::hash_rows;
+use tidegate::transform::rules::Repeats;
 use tidegate::transform::{Step, transform, transform_by_steps};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -88,16 +89,16 @@ fn print_stages(path: &Path, config: &Config, shapes: &Shapes) -> Result<(), Box
     let [mut split, mut parsed, mut cleaned_in, mut projected_in, mut rows_hashed] = [Duration::ZERO; 5];
     while let Some(chunk) = timed(&mut split, || reader.next_chunk())? {
         let mut started = Instant::now();
-        let projected =
-            transform_by_steps(chunk, file.survey.format.rows, &file.layout, file.dataset, &file.market, |step| {
-                let total = match step {
-                    Step::Decoded => &mut parsed,
-                    Step::Cleaned => &mut cleaned_in,
-                    Step::Projected => &mut projected_in,
-                };
-                *total += started.elapsed();
-                started = Instant::now();
-            });
+        let (rows, repeats) = (file.survey.format.rows, Repeats::default());
+        let projected = transform_by_steps(chunk, rows, &file.layout, file.dataset, &file.market, &repeats, |step| {
+            let total = match step {
+                Step::Decoded => &mut parsed,
+                Step::Cleaned => &mut cleaned_in,
+                Step::Projected => &mut projected_in,
+            };
+            *total += started.elapsed();
+            started = Instant::now();
+        });
         // Projecting hashed them already: once more, to know what of it that was.
         let tables = [Some(&projected.records), projected.lines.as_ref()];
         timed(&mut rows_hashed, || {

@@ -102,6 +102,12 @@ pub struct Chunk {
     pub rows_repeated: u64,
     /// In a corrected copy: accepted rows that come from the file that it corrects.
     pub joined: Vec<usize>,
+    /// Numbers of the accepted rows in the file.
+    pub numbers: Vec<u64>,
+    /// Where each accepted row ends in `bytes`; kept if a rule may still reject rows.
+    pub ends: Vec<usize>,
+    /// The same for accepted rows that were rewritten: how they stood in the file.
+    pub originals: Vec<OriginalRow>,
     /// Rejected rows.
     pub rejects: Vec<Reject>,
     /// Memory size of the rejects, which counts towards the chunk's limit.
@@ -119,6 +125,17 @@ pub struct Chunk {
     pub rows_repaired: u64,
     /// Where reading continues after this chunk.
     pub next: Position,
+}
+
+/// An accepted row that was rewritten before it was decoded.
+#[derive(Clone, Debug)]
+pub struct OriginalRow {
+    /// Its place among the accepted rows.
+    pub row: usize,
+    /// Its bytes in the file.
+    pub bytes: Vec<u8>,
+    /// Whether shifted cells were put back.
+    pub is_repaired: bool,
 }
 
 /// A record's bytes in the file, for the record index.
@@ -205,6 +222,61 @@ impl Chunk {
     pub fn rows(&self) -> usize {
         self.records.last().map_or(0, |last| last.end)
     }
+
+    /// How an accepted row that was rewritten stood in the file.
+    pub fn original(&self, row: usize) -> Option<&OriginalRow> {
+        self.originals.binary_search_by_key(&row, |original| original.row).ok().map(|at| &self.originals[at])
+    }
+
+    /// An accepted row as it stood in the file.
+    pub fn raw(&self, row: usize) -> String {
+        let start = row.checked_sub(1).map_or(0, |before| self.ends[before]);
+        // A line feed ends each row.
+        let decoded = || &self.bytes[start..self.ends[row] - 1];
+        let bytes = self.original(row).map_or_else(decoded, |original| &original.bytes);
+        // PostgreSQL stores no NUL in text.
+        String::from_utf8_lossy(bytes).replace('\0', "\\x00")
+    }
+
+    /// Whether an accepted row comes from another file.
+    pub fn is_joined(&self, row: usize) -> bool {
+        self.joined.binary_search(&row).is_ok()
+    }
+
+    /// Takes records out of an already decoded chunk, and returns which rows remain.
+    pub fn leave_out(&mut self, is_left_out: &[bool]) -> Vec<usize> {
+        let kept = |record: &usize| !is_left_out[*record];
+        let rows: Vec<usize> =
+            (0..self.records.len()).filter(kept).flat_map(|record| self.records[record].clone()).collect();
+        let place = |row: &usize| rows.binary_search(row).ok();
+        self.absent = self.absent.iter().filter_map(|(row, column)| Some((place(row)?, *column))).collect();
+        for of_rows in [&mut self.later_lines, &mut self.without_line, &mut self.joined] {
+            *of_rows = of_rows.iter().filter_map(place).collect();
+        }
+        let repaired = |original: &&OriginalRow| original.is_repaired && place(&original.row).is_none();
+        self.rows_repaired -= self.originals.iter().filter(repaired).count() as u64;
+        self.numbers = rows.iter().map(|&row| self.numbers[row]).collect();
+        (self.bytes, self.ends, self.originals) = Default::default();
+        for (before, _) in &mut self.skips {
+            *before = (0..*before).filter(kept).count();
+        }
+        let mut end = 0;
+        let records = std::mem::take(&mut self.records).into_iter().enumerate();
+        self.records = records
+            .filter(|(record, _)| kept(record))
+            .map(|(_, rows)| {
+                end += rows.len();
+                end - rows.len()..end
+            })
+            .collect();
+        let mut record = 0..;
+        let mut is_kept = || record.next().is_some_and(|record| kept(&record));
+        self.keys.retain(|_| is_kept());
+        let mut record = 0..;
+        let mut is_kept = || record.next().is_some_and(|record| kept(&record));
+        self.seen.retain(|_| is_kept());
+        rows
+    }
 }
 
 /// Counts of a file's rows, and of the table rows they became.
@@ -250,5 +322,33 @@ impl std::ops::AddAssign for Counts {
         self.unchanged += other.unchanged;
         self.stale += other.stale;
         self.deleted += other.deleted;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_that_are_left_out_take_their_rows_with_them() {
+        let mut chunk = Chunk {
+            bytes: b"a\nb1\nb2\nc\n".to_vec(),
+            ends: vec![2, 5, 8, 10],
+            numbers: vec![1, 2, 3, 4],
+            keys: ["a", "b", "c"].map(str::to_owned).into(),
+            records: vec![0..1, 1..3, 3..4],
+            absent: vec![(1, 7), (3, 7)],
+            later_lines: vec![2],
+            joined: vec![3],
+            originals: vec![OriginalRow { row: 2, bytes: b"b\0".to_vec(), is_repaired: true }],
+            rows_repaired: 1,
+            skips: vec![(2, Skip { start: 0, bytes: 1, counts: SkipCounts::default(), entries: 0..1 })],
+            ..Chunk::default()
+        };
+        assert_eq!([0, 1, 2].map(|row| chunk.raw(row)), ["a", "b1", "b\\x00"]);
+        assert_eq!(chunk.leave_out(&[false, true, false]), [0, 3]);
+        assert_eq!((chunk.keys, chunk.records), (vec!["a".to_owned(), "c".to_owned()], vec![0..1, 1..2]));
+        assert_eq!((chunk.numbers, chunk.absent, chunk.joined), (vec![1, 4], vec![(1, 7)], vec![1]));
+        assert_eq!((chunk.later_lines, chunk.rows_repaired, chunk.skips[0].0), (Vec::new(), 0, 1));
     }
 }

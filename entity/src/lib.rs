@@ -1,6 +1,7 @@
 //! The declared schema: SeaORM entities of the market tables and the ledger, one file for each
 //! table. The rest of tidegate reads them as [`TableShape`]s, which are plain data.
 
+pub mod alarms;
 pub mod customers;
 pub mod definitions;
 pub mod deliveries;
@@ -42,5 +43,6 @@ pub fn ledger_tables() -> Vec<TableShape> {
         TableShape::of::<generations::Entity>(),
         TableShape::of::<number_forms::Entity>(),
         TableShape::of::<obstacles::Entity>(),
+        TableShape::of::<alarms::Entity>(),
     ]
 }

@@ -1,5 +1,6 @@
 //! Command line: the arguments, and one file for each command.
 
+mod alarms;
 mod approve;
 mod check;
 mod descriptors;
@@ -79,6 +80,8 @@ enum Command {
     Rejects(rejects::RejectsArguments),
     /// Let a held file delete its records, or retry a quarantined file
     Approve(approve::ApproveArguments),
+    /// List the alarms that are open, or say that one is known
+    Alarms(alarms::AlarmsArguments),
     /// Check configuration, directories, database and permissions
     Check,
     /// Write a commented configuration file
@@ -163,6 +166,7 @@ pub fn execute(arguments: Arguments) -> Exit {
         Command::Verify => verify::execute(&arguments.shared),
         Command::Rejects(own) => rejects::execute(&arguments.shared, &own),
         Command::Approve(own) => approve::execute(&arguments.shared, &own),
+        Command::Alarms(own) => alarms::execute(&arguments.shared, &own),
         Command::Check => check::execute(&arguments.shared),
         Command::Init(own) => init::execute(&arguments.shared, &own),
     };

@@ -9,6 +9,7 @@ use crate::dispatch::once::Found;
 use crate::dispatch::plan::{Plan, PlannedColumn, PlannedFile, plan};
 use crate::error::SyncError;
 use crate::feed::layout::column_name;
+use crate::feed::rules::FirstRow;
 use crate::sync::report::Outcome;
 use clap::Args;
 use std::collections::BTreeMap;
@@ -101,6 +102,12 @@ fn print_file(file: &PlannedFile) {
     }
     if !file.absent.is_empty() {
         detail("not there", format_args!("{}: declared, and the file has none of their names", file.absent.join(", ")));
+    }
+    for rule in &file.report.rules {
+        let first: Vec<String> = rule.first.iter().map(FirstRow::text).collect();
+        let first = if first.is_empty() { String::new() } else { format!(", the first: {}", first.join(", ")) };
+        let (column, does) = (&rule.column, rule.on_violation.name());
+        detail("rule", format_args!("{column} {} ({does}): {}{first}", rule.rule.name(), grouped(rule.violations)));
     }
     for change in &file.schema_changes {
         let to = change.new.as_deref().unwrap_or_default();

@@ -1,5 +1,6 @@
 //! `tidegate status`: shows the state of the work from the ledger, whether or not the daemon runs.
 
+use crate::cli::alarms::alarm_line;
 use crate::cli::logging::{OF_COMMAND, start_logging};
 use crate::cli::print::{counted, grouped, rescued, stale};
 use crate::cli::{CommandError, Exit, Shared, runtime, say, say_json, with_whose};
@@ -132,6 +133,7 @@ fn print(config: &Config, overview: &Overview, backlog: Option<&Backlog>) {
 
 /// Prints what needs an operator.
 fn print_what_is_to_do(overview: &Overview) {
+    section("alarms", overview.alarms.iter().map(alarm_line));
     let held = overview.held.iter().map(|file| {
         format!("{}: {}; to let it: tidegate approve {}", name(&file.path), shortened(&file.reason), quoted(&file.path))
     });

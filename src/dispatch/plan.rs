@@ -10,6 +10,7 @@ use crate::error::SyncError;
 use crate::feed::dataset::Dataset;
 use crate::feed::layout::{Layout, LayoutColumn, Role, SchemaChange, Shapes};
 use crate::feed::row_format::RowFormat;
+use crate::feed::rules::BrokenRule;
 use crate::process::modes::make_folders;
 use crate::process::progress::Board;
 use crate::process::turns::Turn;
@@ -19,10 +20,11 @@ use crate::source::find::blind_spots::Places;
 use crate::source::find::scan::SourceFile;
 use crate::source::format::Format;
 use crate::source::rows::repaired::{RepairedRow, repaired_rows};
-use crate::source::survey::survey;
+use crate::source::survey::{Survey, survey};
 use crate::source::text::{Text, read_text};
 use crate::sync::checkpoint::Checkpoints;
 use crate::sync::report::{FileReport, Outcome};
+use crate::sync::rule_pass::{RulePass, SurveyedFile};
 use crate::sync::session::{Session, blocking};
 use crate::sync::take::hash_in_turn;
 use crate::sync::unmatched::settle_dataset;
@@ -186,6 +188,12 @@ async fn plan_file(session: &Session, turn: &Arc<Turn>, source_file: &SourceFile
     };
     let after = session.sink.tables.shapes();
     let looked = looked.filter(|_| report.outcome != Outcome::Unchanged);
+    let report = match &looked {
+        Some(looked) if report.outcome == Outcome::Quarantined => {
+            FileReport { rules: looked.rules(session).await.unwrap_or_default(), ..report }
+        }
+        _ => report,
+    };
     Ok(PlannedFile {
         format: looked.as_ref().map(|looked| looked.format.to_string()),
         columns: looked
@@ -208,9 +216,10 @@ async fn plan_file(session: &Session, turn: &Arc<Turn>, source_file: &SourceFile
 
 /// A file after its survey, with what a plan shows of it.
 struct Looked {
-    text: Text,
+    text: Arc<Text>,
+    survey: Arc<Survey>,
     format: Format,
-    layout: Layout,
+    layout: Arc<Layout>,
     dataset: Arc<Dataset>,
     /// Columns of tables that the file would add or widen.
     changes: Vec<SchemaChange>,
@@ -232,7 +241,8 @@ async fn look(
         let text = read_text(content, &dataset, None, &config.limits, &config.state_dir)?;
         let (survey, layout) = survey(&text, &dataset, &shapes, &config.limits)?;
         let changes = layout.reconcile(&dataset, &shapes);
-        Ok(Looked { text, format: survey.format, layout, dataset, changes })
+        let (text, format, survey) = (Arc::new(text), survey.format, Arc::new(survey));
+        Ok(Looked { text, survey, format, layout: Arc::new(layout), dataset, changes })
     })
     .await
 }
@@ -242,6 +252,21 @@ impl Looked {
     fn widened(&self) -> Columns {
         let widened = self.changes.iter().filter(|change| change.widened_from.is_some());
         widened.map(|change| (change.table.clone(), change.column.name.clone())).collect()
+    }
+
+    /// How often each rule is broken, by a file that is refused.
+    async fn rules(&self, session: &Session) -> Result<Vec<BrokenRule>, SyncError> {
+        if !self.dataset.has_rules() {
+            return Ok(Vec::new());
+        }
+        let (text, survey, layout) = (Arc::clone(&self.text), Arc::clone(&self.survey), Arc::clone(&self.layout));
+        let (dataset, config) = (Arc::clone(&self.dataset), Arc::clone(&session.config));
+        blocking(move || {
+            let (content, layout, limits) = (&text.content, &layout, &config.limits);
+            let pass = RulePass::over(SurveyedFile { content, layout, survey: &survey, dataset: &dataset, limits })?;
+            Ok(pass.faults.by_rule(&dataset))
+        })
+        .await
     }
 
     /// The first rows with repaired cells, at most [`EXAMPLES_MAX`].

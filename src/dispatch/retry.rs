@@ -266,6 +266,7 @@ pub(crate) fn unknown_report(
         marts_ms: 0,
         warning: None,
         error: Some(reason),
+        rules: Vec::new(),
         is_old_news: false,
     }
 }

@@ -145,6 +145,17 @@ pub enum OnViolation {
     Quarantine,
 }
 
+impl OnViolation {
+    /// Its word in the configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Reject => "reject",
+            Self::Warn => "warn",
+            Self::Quarantine => "quarantine",
+        }
+    }
+}
+
 /// A dataset as the configuration writes it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]

@@ -77,6 +77,11 @@ impl LayoutColumn {
         self.declared.as_ref()?.form.as_ref()
     }
 
+    /// Whether each record is to have a value in it.
+    pub fn is_required(&self) -> bool {
+        self.declared.as_ref().is_some_and(|declared| declared.rules.required)
+    }
+
     /// Whether its cells are read as those of most columns: nothing makes something else of them,
     /// and moments are ISO and UTC.
     pub fn is_plain(&self) -> bool {

@@ -1,9 +1,81 @@
 //! Rules: what the values of a declared column must be.
 
+use crate::feed::column::DeclaredColumn;
+use crate::feed::dataset::Dataset;
 use crate::feed::declaration::{ColumnSettings, ColumnType, OnViolation};
 use crate::values::dates::MomentRules;
 use crate::values::number::{Decimals, NumberRules, parse_decimal};
 use regex::Regex;
+use serde::Serialize;
+use std::sync::Arc;
+
+/// One rule of a column, by its key in the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rule {
+    /// There is a value.
+    Required,
+    /// It is among some.
+    OneOf,
+    /// It matches a pattern.
+    Pattern,
+    /// It is at least this.
+    Min,
+    /// It is at most this.
+    Max,
+    /// No two records of a market have the same.
+    Unique,
+    /// It stands in another table.
+    References,
+}
+
+impl Rule {
+    /// The rule's key in the configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Required => "required",
+            Self::OneOf => "one_of",
+            Self::Pattern => "pattern",
+            Self::Min => "min",
+            Self::Max => "max",
+            Self::Unique => "unique",
+            Self::References => "references",
+        }
+    }
+}
+
+/// How often a rule is broken, and where first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct BrokenRule {
+    /// The column.
+    pub column: String,
+    /// The rule.
+    pub rule: Rule,
+    /// What becomes of a row that breaks it.
+    pub on_violation: OnViolation,
+    /// Records, or lines if the column belongs to lines, that break it.
+    pub violations: u64,
+    /// The first of them.
+    pub first: Vec<FirstRow>,
+}
+
+/// A value at fault, and its row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FirstRow {
+    /// 1 is the first row after the header; `None` for a stored value.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub row: Option<u64>,
+    /// The value; `None` if there is none.
+    pub value: Option<String>,
+}
+
+impl FirstRow {
+    /// `` row 3: `x` ``
+    pub fn text(&self) -> String {
+        let value = self.value.as_ref().map_or_else(|| "no value".to_owned(), |value| format!("`{value}`"));
+        self.row.map_or_else(|| value.clone(), |row| format!("row {row}: {value}"))
+    }
+}
 
 /// What the values of a column must be.
 #[derive(Clone, Debug, Default)]
@@ -50,11 +122,7 @@ impl Rules {
     /// # Errors
     ///
     /// Says which rule is wrong, and why.
-    pub fn new(
-        place: &str,
-        column: &ColumnSettings,
-        moments: Option<&std::sync::Arc<MomentRules>>,
-    ) -> Result<Self, String> {
+    pub fn new(place: &str, column: &ColumnSettings, moments: Option<&Arc<MomentRules>>) -> Result<Self, String> {
         let pattern = match &column.pattern {
             None => None,
             Some(text) => {
@@ -88,9 +156,56 @@ impl Rules {
         })
     }
 
+    /// The rules of the column.
+    pub fn declared(&self) -> impl Iterator<Item = Rule> {
+        [
+            (Rule::Required, self.required),
+            (Rule::OneOf, !self.one_of.is_empty()),
+            (Rule::Pattern, self.pattern.is_some()),
+            (Rule::Min, self.min.is_some()),
+            (Rule::Max, self.max.is_some()),
+            (Rule::Unique, self.unique),
+            (Rule::References, self.references.is_some()),
+        ]
+        .into_iter()
+        .filter_map(|(rule, is_declared)| is_declared.then_some(rule))
+    }
+
+    /// What becomes of a row that breaks a rule. What depends on other files only warns.
+    pub fn on_violation_of(&self, rule: Rule) -> OnViolation {
+        if rule == Rule::References { OnViolation::Warn } else { self.on_violation }
+    }
+
+    /// Whether a file's own rows can break a rule in a way that is more than told.
+    pub fn may_refuse(&self) -> bool {
+        (self.any() || self.unique) && self.on_violation != OnViolation::Warn
+    }
+
     /// Whether there is any rule that a value or its absence can break by itself.
     pub fn any(&self) -> bool {
         self.required || !self.one_of.is_empty() || self.pattern.is_some() || self.min.is_some() || self.max.is_some()
+    }
+}
+
+impl Dataset {
+    /// Declared columns with rules.
+    pub fn ruled_columns(&self) -> impl Iterator<Item = &Arc<DeclaredColumn>> {
+        self.columns().filter(|column| column.rules.declared().next().is_some())
+    }
+
+    /// Whether any column has a rule.
+    pub fn has_rules(&self) -> bool {
+        self.ruled_columns().next().is_some()
+    }
+
+    /// Whether a rule may reject rows of a file, or refuse the file.
+    pub fn has_refusing_rules(&self) -> bool {
+        self.columns().any(|column| column.rules.may_refuse())
+    }
+
+    /// Whether a value that another record of the file has may reject rows, or refuse the file.
+    pub fn has_refusing_unique(&self) -> bool {
+        self.columns().any(|column| column.rules.unique && column.rules.may_refuse())
     }
 }
 

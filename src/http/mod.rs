@@ -70,7 +70,11 @@ pub async fn serve(
     shutdown: CancellationToken,
 ) {
     let allowed: Arc<[AllowedHost]> = config.allowed_hosts.clone().into();
-    let ledger = Router::new().route("/", get(page)).route("/metrics", get(metrics)).route("/api/status", get(status));
+    let ledger = Router::new()
+        .route("/", get(page))
+        .route("/metrics", get(metrics))
+        .route("/api/status", get(status))
+        .route("/api/alarms", get(alarms));
     let readiness = Router::new().route("/readyz", get(readyz));
     let router = Router::new()
         .route("/healthz", get(healthz))
@@ -127,6 +131,15 @@ async fn status(State(served): State<Served>) -> Response {
     let _turn = served.asking.lock().await;
     match status::status(&served.config, &served.health).await {
         Ok(status) => Json(status).into_response(),
+        Err(error) => answer("", &[error.to_string()]),
+    }
+}
+
+async fn alarms(State(served): State<Served>) -> Response {
+    let _turn = served.asking.lock().await;
+    match status::alarms(&served.health).await {
+        Ok(Some(alarms)) => Json(alarms).into_response(),
+        Ok(None) => answer("", &served.health.obstacles().await),
         Err(error) => answer("", &[error.to_string()]),
     }
 }

@@ -4,6 +4,7 @@ use crate::config::Config;
 use crate::dispatch::health::Health;
 use crate::error::SyncError;
 use crate::process::clock::now_ms;
+use crate::sink::ledger::alarms::LISTED_MAX;
 use serde_json::{Value, json};
 
 /// Builds the answer of `/api/status`.
@@ -26,4 +27,11 @@ pub async fn status(config: &Config, health: &Health) -> Result<Value, SyncError
         status.extend(overview);
     }
     Ok(status)
+}
+
+/// Builds the answer of `/api/alarms`; `None` while the database does not answer.
+pub async fn alarms(health: &Health) -> Result<Option<Value>, SyncError> {
+    let is_ready = health.obstacles().await.is_empty();
+    let Some(sink) = health.sink().filter(|_| is_ready) else { return Ok(None) };
+    Ok(Some(json!({ "alarms": sink.ledger.alarms(true, LISTED_MAX).await? })))
 }

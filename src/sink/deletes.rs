@@ -8,6 +8,7 @@ use crate::feed::layout::{SchemaChange, Shapes};
 use crate::feed::version::Version;
 use crate::sink::Sink;
 use crate::sink::commit::{ChunkWrite, KEYS_PER_STATEMENT};
+use crate::sink::ledger::alarms::{AlarmChecks, AlarmEvent};
 use crate::sink::ledger::files::{FileRecord, FileState};
 use crate::sink::ledger::generations::new_generation;
 use crate::sink::tables::by_key::{go_on_after, is_one_of, keys_in};
@@ -231,6 +232,7 @@ impl Sink {
         file: &FileRecord,
         state: FileState,
         is_newest: bool,
+        alarms: &AlarmChecks,
         now_ms: i64,
     ) -> Result<(), SyncError> {
         use files::Column as C;
@@ -258,7 +260,9 @@ impl Sink {
             .filter(C::Id.eq(file.id))
             .exec(&write.transaction)
             .await?;
+        let events = self.ledger.write_alarms(&write.transaction, file.id, alarms, now_ms).await?;
         write.commit().await?;
+        events.iter().for_each(AlarmEvent::log);
         self.ledger.uncount(file.id);
         Ok(())
     }

@@ -4,7 +4,7 @@
 //! afterwards. The sequence of chunks depends on nothing but the content, the survey and the limits, so
 //! that a position in it means the same after a restart.
 
-use crate::chunk::{Chunk, JoinedRow, JoinedRows, Position, Reject, SeenRecord, Skip};
+use crate::chunk::{Chunk, JoinedRow, JoinedRows, OriginalRow, Position, Reject, SeenRecord, Skip};
 use crate::config::Limits;
 use crate::error::SyncError;
 use crate::feed::correction::OF_SAME_RECORD;
@@ -62,6 +62,8 @@ struct Ending<'a> {
     columns: usize,
     joined: Option<&'a JoinedRows>,
     repeated_keys: RepeatedKeys,
+    /// Whether a rule may still reject rows that are accepted here.
+    keeps_originals: bool,
 }
 
 /// The rows of one record.
@@ -279,10 +281,11 @@ impl<'a> Reader<'a> {
         text >= self.limits.chunk_bytes_max || chunk.rows() * self.layout.columns.len() >= CELLS_MAX
     }
 
-    const fn ending(&self) -> Ending<'a> {
+    fn ending(&self) -> Ending<'a> {
         let Self { format, layout, joined, dataset, .. } = self;
         let (columns, repeated_keys) = (layout.columns.len(), dataset.repeated_keys);
-        Ending { format: *format, columns, joined: *joined, repeated_keys }
+        let keeps_originals = dataset.has_refusing_rules();
+        Ending { format: *format, columns, joined: *joined, repeated_keys, keeps_originals }
     }
 
     fn start_of_pass(&self, pass: u32) -> Position {
@@ -316,6 +319,15 @@ pub(crate) fn rows_at<'a>(
             Rows::Csv(rows)
         }
     })
+}
+
+/// Ends an accepted row, which is the row of this number in the file.
+fn end_row(chunk: &mut Chunk, number: u64, keeps_end: bool) {
+    chunk.bytes.push(b'\n');
+    chunk.numbers.push(number);
+    if keeps_end {
+        chunk.ends.push(chunk.bytes.len());
+    }
 }
 
 fn push_reject(chunk: &mut Chunk, reject: Reject) {
@@ -387,11 +399,11 @@ impl Record {
         match (whole_fault, ending.joined, format.rows) {
             (Some(reason), ..) => self.reject(chunk, &reason, format.encoding),
             (None, Some(joined), RowFormat::Csv(dialect)) => {
-                self.accept_joined(chunk, joined, ending.columns, dialect);
+                self.accept_joined(chunk, joined, dialect, ending);
             }
             (None, ..) => {
                 chunk.rows_repeated += self.keep_one_object(ending.repeated_keys);
-                self.accept(chunk);
+                self.accept(chunk, ending.keeps_originals);
             }
         }
     }
@@ -410,12 +422,12 @@ impl Record {
         (rows - self.rows.len()) as u64
     }
 
-    fn accept(self, chunk: &mut Chunk) {
+    fn accept(self, chunk: &mut Chunk, keeps_originals: bool) {
         let first = chunk.rows();
         let repaired_before = chunk.rows_repaired;
         for (index, row) in (first..).zip(&self.rows) {
-            self.push_row(chunk, index, row);
-            chunk.bytes.push(b'\n');
+            self.push_row(chunk, index, row, keeps_originals);
+            end_row(chunk, row.number, keeps_originals);
         }
         chunk.records.push(first..first + self.rows.len());
         if let Some(hasher) = self.hasher {
@@ -426,11 +438,15 @@ impl Record {
         chunk.keys.push(self.key);
     }
 
-    fn push_row(&self, chunk: &mut Chunk, index: usize, row: &RecordRow) {
+    fn push_row(&self, chunk: &mut Chunk, index: usize, row: &RecordRow, keeps_original: bool) {
         match &row.form {
             Form::Rewritten { bytes, is_repaired } => {
                 chunk.bytes.extend(bytes);
                 chunk.rows_repaired += u64::from(*is_repaired);
+                if keeps_original {
+                    let (bytes, is_repaired) = (self.bytes[row.raw.clone()].to_vec(), *is_repaired);
+                    chunk.originals.push(OriginalRow { row: index, bytes, is_repaired });
+                }
             }
             _ => chunk.bytes.extend(&self.bytes[row.raw.clone()]),
         }
@@ -444,7 +460,8 @@ impl Record {
 
     /// Adds the record with the rows that other files have of it, in the order in which all of them stand in the file that
     /// is corrected.
-    fn accept_joined(self, chunk: &mut Chunk, joined: &JoinedRows, columns: usize, dialect: Dialect) {
+    fn accept_joined(self, chunk: &mut Chunk, joined: &JoinedRows, dialect: Dialect, ending: Ending<'_>) {
+        let Ending { columns, keeps_originals, .. } = ending;
         let number_of = |row: &RecordRow| dialect.number_in(&self.bytes[row.raw.clone()], joined.number_column);
         let own: Vec<(Option<u64>, &RecordRow)> = self.rows.iter().map(|row| (number_of(row), row)).collect();
         let is_own = |number: u64| own.iter().any(|&(own, _)| own == Some(number));
@@ -460,7 +477,7 @@ impl Record {
         for (index, (_, row)) in (first..).zip(&rows) {
             match row {
                 Ok(own) => {
-                    self.push_row(chunk, index, own);
+                    self.push_row(chunk, index, own, keeps_originals);
                     chunk.bytes.extend(std::iter::repeat_n(dialect.delimiter, joined.columns_added));
                     chunk.absent.extend((columns..columns + joined.columns_added).map(|column| (index, column)));
                 }
@@ -470,7 +487,7 @@ impl Record {
                     chunk.absent.extend(other.absent.iter().map(|&column| (index, column)));
                 }
             }
-            chunk.bytes.push(b'\n');
+            end_row(chunk, row.map_or(0, |own| own.number), keeps_originals);
         }
         chunk.records.push(first..first + rows.len());
         chunk.keys.push(self.key.clone());

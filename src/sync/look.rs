@@ -1,5 +1,6 @@
 //! Look: reads a file once before anything is written, and decides whether it is refused.
 
+use crate::config::Config;
 use crate::error::SyncError;
 use crate::feed::correction::Header;
 use crate::feed::dataset::{Dataset, FeedKind};
@@ -17,6 +18,7 @@ use crate::source::unchanged::record_index::{Origin, RecordIndexWriter};
 use crate::source::unchanged::skips::{IndexPlace, Skips, origin};
 use crate::sync::checkpoint::Checkpoint;
 use crate::sync::quarantine;
+use crate::sync::rule_pass::{RulePass, SurveyedFile};
 use crate::sync::session::{Session, blocking};
 use crate::sync::take::TakenFile;
 use std::sync::Arc;
@@ -33,6 +35,8 @@ pub(crate) struct Surveyed {
     pub layout: Arc<Layout>,
     /// Its own columns only.
     pub own_layout: Arc<Layout>,
+    /// What its rules say of it, where they were asked before the first commit.
+    pub rule_pass: Option<Arc<RulePass>>,
 }
 
 impl Surveyed {
@@ -86,6 +90,8 @@ fn may_have_index(session: &Session, file: &FileRecord, dataset: &Dataset) -> bo
         && file.corrects.is_none()
         && !dataset.is_keyless()
         && !dataset.is_made
+        // Whether a value is unique depends on all other records.
+        && !dataset.has_refusing_unique()
         && session.config.datasets.iter().filter(writes_to_table).count() == 1
 }
 
@@ -110,7 +116,10 @@ pub(crate) async fn look(
     let dataset = Arc::clone(dataset);
     let file_market = file.market.clone();
     let shapes = session.sink.tables.shapes();
-    let (content, survey, layout, skips) = blocking(move || {
+    let is_resumed = file.position.is_some();
+    // Who resumes a file has not counted what is written already.
+    let asks_again = is_resumed && (dataset.has_rules() || file.counts.rescued > 0);
+    let (content, survey, layout, skips, rule_pass) = blocking(move || {
         die_in_survey(file_market.as_deref());
         let encoding = checkpoint.as_ref().map(|checkpoint| checkpoint.survey.format.encoding);
         let mut text = read_text(content, &dataset, encoding, &config.limits, &config.state_dir)?;
@@ -124,21 +133,44 @@ pub(crate) async fn look(
             // A restored database may lack a column again; then the file must be surveyed again to
             // learn its kind.
             if layout.reconcile(&dataset, &shapes).is_empty() {
-                return Ok((text.content, survey, layout, Skips::default()));
+                let pass = rule_pass(&text.content, &layout, &survey, &dataset, &config, asks_again)?;
+                return Ok((text.content, survey, layout, Skips::default(), pass));
             }
         }
         let (survey, layout, skips) = survey_with(&text, &dataset, &shapes, &config.limits, place.as_ref())?;
+        let pass = rule_pass(&text.content, &layout, &survey, &dataset, &config, asks_again)?;
         // A corrected copy may still contain many rejects; it is never refused for their share.
         if !layout.is_correction() {
             quarantine::check_decimals(&survey, &dataset, file_market.as_deref().unwrap_or_default())?;
-            quarantine::check_rejects(&survey, config.rejects_max_percent)?;
+            let faults = pass.as_ref().map(|pass| &pass.faults);
+            quarantine::check_rules(faults, &dataset)?;
+            quarantine::check_rejects(&survey, faults, &dataset, config.rejects_max_percent)?;
             quarantine::check_rescued(&survey, &layout, &dataset, config.rescued_max_percent)?;
         }
-        Ok((text.content, survey, layout, skips))
+        Ok((text.content, survey, layout, skips, pass))
     })
     .await?;
     let layout = Arc::new(layout);
-    Ok((Surveyed { file, content: Arc::new(content), survey, own_layout: Arc::clone(&layout), layout }, skips, company))
+    let rule_pass = rule_pass.map(Arc::new);
+    let surveyed =
+        Surveyed { file, content: Arc::new(content), survey, own_layout: Arc::clone(&layout), layout, rule_pass };
+    Ok((surveyed, skips, company))
+}
+
+/// Asks the rules before the first commit, where they may refuse anything, or where what was counted
+/// is lost. A corrected copy is not refused, and its rows may be part of records of another file.
+fn rule_pass(
+    content: &Content,
+    layout: &Layout,
+    survey: &Survey,
+    dataset: &Dataset,
+    config: &Config,
+    asks_again: bool,
+) -> Result<Option<RulePass>, SyncError> {
+    if layout.is_correction() || !(asks_again || dataset.has_refusing_rules()) {
+        return Ok(None);
+    }
+    RulePass::over(SurveyedFile { content, layout, survey, dataset, limits: &config.limits }).map(Some)
 }
 
 /// Failpoint: ends the process in the survey of a file of the market that the test names.

@@ -1,5 +1,6 @@
 //! Sync: the way of one file, from its path to its rows and marts. Read this first.
 
+pub mod alarms;
 pub mod archive;
 pub mod checkpoint;
 pub mod correction;
@@ -9,6 +10,7 @@ pub mod pipeline;
 pub mod precedence;
 pub mod quarantine;
 pub mod report;
+pub(crate) mod rule_pass;
 pub mod session;
 mod shared_table;
 pub mod take;
@@ -23,6 +25,7 @@ use crate::process::turns::Turn;
 use crate::sink::ledger::files::FileState;
 use crate::source::find::scan::SourceFile;
 use crate::source::unchanged::skips::Skips;
+use crate::sync::alarms::check_rules;
 use crate::sync::archive::put_away;
 use crate::sync::correction::correction;
 use crate::sync::delete::delete_unmentioned;
@@ -97,11 +100,12 @@ pub async fn sync_file(session: &Session, turn: &Turn, source_file: &SourceFile)
     }
     // Another market may have added the same column in the meantime, with another kind.
     Arc::make_mut(&mut surveyed.layout).adopt_kinds(dataset, &session.sink.tables.shapes());
-    if surveyed.survey.rows_rejected > 0 && surveyed.file.header.is_none() {
+    let may_have_rejects = surveyed.survey.rows_rejected > 0 || dataset.has_refusing_rules();
+    if may_have_rejects && surveyed.file.header.is_none() {
         session.sink.ledger.set_header(surveyed.file.id, &header_of(&surveyed)).await?;
     }
     step("writing its rows");
-    let Written { mut file, records_disagreeing, is_newest, index } =
+    let Written { mut file, records_disagreeing, is_newest, index, faults } =
         write_chunks(session, &surveyed, skips, dataset, correction.clone(), company, &evolved.kinds_stay).await?;
     drop(filling);
     let indexes_started = Instant::now();
@@ -132,11 +136,15 @@ pub async fn sync_file(session: &Session, turn: &Turn, source_file: &SourceFile)
     step("refreshing the marts");
     session.sink.marts.refresh_marts(Some(&at_work)).await?;
     let marts_ms = millis(refresh_started.elapsed());
-    session.sink.finish_file(&file, state, is_newest, now_ms()).await?;
+    step("checking its rules");
+    let faults = surveyed.rule_pass.as_ref().map_or(faults, |pass| pass.faults.clone());
+    let (alarms, rules) = check_rules(session, &file, dataset, &faults).await?;
+    fail::fail_point!("before_finish", |_| std::process::abort());
+    session.sink.finish_file(&file, state, is_newest, &alarms, now_ms()).await?;
     session.checkpoints.remove(file.id);
     if outcome == Outcome::Synced {
         put_away(&session.config, source_file);
     }
     let warning = warning_of_stale(session, &file).await?;
-    Ok(FileReport { records_disagreeing, marts_ms, warning, ..report(source_file, &file, outcome, started) })
+    Ok(FileReport { records_disagreeing, marts_ms, warning, rules, ..report(source_file, &file, outcome, started) })
 }

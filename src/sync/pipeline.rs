@@ -14,7 +14,8 @@ use crate::source::unchanged::skips::Skips;
 use crate::sync::correction::Correction;
 use crate::sync::look::Surveyed;
 use crate::transform::project::Projected;
-use crate::transform::transform;
+use crate::transform::rules::Repeats;
+use crate::transform::transform_by_steps;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
@@ -52,6 +53,7 @@ pub(crate) fn start_reading(
     let market = surveyed.file.market.clone().unwrap_or_default();
     let (config, dataset) = (Arc::clone(config), Arc::clone(dataset));
     let own_layout = Arc::clone(&surveyed.own_layout);
+    let rule_pass = surveyed.rule_pass.clone().unwrap_or_default();
     let Reading { skips, digests, correction, encoder } = reading;
     let current = progress::current();
     let read = move || {
@@ -62,8 +64,11 @@ pub(crate) fn start_reading(
                 Err(error) => drop(done.send(Err(error))),
                 Ok(chunk) => {
                     let (layout, dataset, market) = (Arc::clone(&layout), Arc::clone(&dataset), market.clone());
+                    let rule_pass = Arc::clone(&rule_pass);
                     rayon::spawn(move || {
-                        drop(done.send(transform_and_encode(chunk, format, &layout, &dataset, &market, encoder)));
+                        let repeats = &rule_pass.repeats;
+                        let made = transform_and_encode(chunk, format, &layout, &dataset, &market, repeats, encoder);
+                        drop(done.send(made));
                     });
                 }
             }
@@ -95,10 +100,11 @@ fn transform_and_encode(
     layout: &Layout,
     dataset: &Dataset,
     market: &str,
+    repeats: &Repeats,
     encoder: Option<Encoder>,
 ) -> Result<Projected, SyncError> {
     catch_unwind(AssertUnwindSafe(|| {
-        let mut projected = transform(chunk, format, layout, dataset, market);
+        let mut projected = transform_by_steps(chunk, format, layout, dataset, market, repeats, |_| ());
         if let Some(encoder) = encoder {
             for rows in [Some(&mut projected.records), projected.lines.as_mut()].into_iter().flatten() {
                 rows.encoded = encoder.encode(rows);

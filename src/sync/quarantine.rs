@@ -8,8 +8,11 @@ use crate::error::SyncError;
 use crate::feed::correction::place_and_reason;
 use crate::feed::dataset::Dataset;
 use crate::feed::decimals::Contradiction;
+use crate::feed::declaration::OnViolation;
 use crate::feed::layout::Layout;
+use crate::feed::rules::{BrokenRule, FirstRow};
 use crate::source::survey::Survey;
+use crate::transform::faults::Faults;
 use crate::values::cell::hex;
 use crate::values::number::DecimalSign;
 use entity::Kind;
@@ -22,27 +25,63 @@ pub const BY_DATABASE: &str = "database";
 /// Maximum characters of a row's reason: three reasons must fit in a line.
 const REASON_CHARS_MAX: usize = 160;
 
-/// Refuses a file whose share of rejected rows is too large.
+/// Refuses a file whose share of rejected rows is too large; rows that rules reject count too.
 ///
 /// # Errors
 ///
 /// [`SyncError::Damaged`] with the share and the limit.
-pub fn check_rejects(survey: &Survey, rejects_max_percent: f64) -> Result<(), SyncError> {
-    let percent = 100.0 * survey.rows_rejected as f64 / survey.rows_read.max(1) as f64;
-    if percent <= rejects_max_percent {
+pub fn check_rejects(
+    survey: &Survey,
+    faults: Option<&Faults>,
+    dataset: &Dataset,
+    rejects_max_percent: f64,
+) -> Result<(), SyncError> {
+    let percent_max = dataset.rejects_max_percent.unwrap_or(rejects_max_percent);
+    let rejected = survey.rows_rejected + faults.map_or(0, |faults| faults.rows_rejected);
+    let percent = 100.0 * rejected as f64 / survey.rows_read.max(1) as f64;
+    if percent <= percent_max {
         return Ok(());
     }
-    let faults = survey.first_faults.iter();
-    let first: Vec<String> = faults
-        .map(|row| place_and_reason(row.number, row.fault.column.as_deref(), &beginning(&row.fault.reason)))
-        .collect();
+    let of_rows = survey.first_faults.iter();
+    let of_rows =
+        of_rows.map(|row| place_and_reason(row.number, row.fault.column.as_deref(), &beginning(&row.fault.reason)));
+    let of_rules = broken(faults, dataset, OnViolation::Reject).map(|rule| told(&rule));
     Err(SyncError::damaged(format!(
-        "{} of {} rows cannot be loaded, which is {percent:.1} % where rejects_max_percent allows {rejects_max_percent}; \
+        "{rejected} of {} rows cannot be loaded, which is {percent:.1} % where rejects_max_percent allows {percent_max}; \
          the first at fault: {}",
-        survey.rows_rejected,
         survey.rows_read,
-        first.join("; ")
+        of_rows.chain(of_rules).collect::<Vec<_>>().join("; ")
     )))
+}
+
+/// Refuses a file that breaks a rule with `on_violation = "quarantine"`.
+///
+/// # Errors
+///
+/// [`SyncError::Damaged`] with column, rule, and the first rows and values.
+pub fn check_rules(faults: Option<&Faults>, dataset: &Dataset) -> Result<(), SyncError> {
+    let broken: Vec<String> = broken(faults, dataset, OnViolation::Quarantine).map(|rule| told(&rule)).collect();
+    if broken.is_empty() {
+        return Ok(());
+    }
+    let name = &dataset.name;
+    Err(SyncError::damaged(format!(
+        "it breaks a rule of [datasets.{name}.columns] with on_violation = \"quarantine\": {}",
+        broken.join("; ")
+    )))
+}
+
+/// Broken rules with this consequence.
+fn broken(faults: Option<&Faults>, dataset: &Dataset, on_violation: OnViolation) -> impl Iterator<Item = BrokenRule> {
+    let all = faults.map(|faults| faults.by_rule(dataset)).unwrap_or_default();
+    all.into_iter().filter(move |rule| rule.violations > 0 && rule.on_violation == on_violation)
+}
+
+/// A broken rule, for people.
+fn told(broken: &BrokenRule) -> String {
+    let first: Vec<String> = broken.first.iter().map(FirstRow::text).collect();
+    let (column, rule, number) = (&broken.column, broken.rule.name(), broken.violations);
+    format!("{column}, {rule}: {number} times, the first in {}", first.join(", "))
 }
 
 /// Refuses a file most of whose values in a declared column do not fit it.

@@ -3,6 +3,7 @@
 use crate::chunk::Counts;
 use crate::error::SyncError;
 use crate::feed::correction::OpenReject;
+use crate::feed::rules::BrokenRule;
 use crate::feed::version::Version;
 use crate::process::clock::millis;
 use crate::sink::ledger::files::FileRecord;
@@ -59,6 +60,9 @@ pub struct FileReport {
     pub warning: Option<String>,
     /// Why it is not synced, or which part of it was not done.
     pub error: Option<String>,
+    /// Rules of its columns, and how often each is broken.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<BrokenRule>,
     /// Whether an earlier attempt already reported the same.
     #[serde(skip)]
     pub is_old_news: bool,
@@ -78,6 +82,7 @@ pub fn report(source_file: &SourceFile, file: &FileRecord, outcome: Outcome, sta
         marts_ms: 0,
         warning: None,
         error: file.error.clone(),
+        rules: Vec::new(),
         is_old_news: false,
     }
 }

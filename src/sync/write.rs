@@ -22,6 +22,7 @@ use crate::sync::precedence::{Precedence, Unknown};
 use crate::sync::session::{Session, blocking};
 use crate::sync::touched_keys::TouchedKeys;
 use crate::transform::diff::{Diff, Known, diff};
+use crate::transform::faults::Faults;
 use crate::transform::kept_lines::{differing, keep};
 use crate::transform::project::Projected;
 use crate::transform::table_rows::take_rows;
@@ -49,6 +50,8 @@ pub(crate) struct Written {
     pub is_newest: bool,
     /// The record index that it leaves, if it does.
     pub index: Option<RecordIndexWriter>,
+    /// Values that break a rule or do not fit their column, of the chunks that were written here.
+    pub faults: Faults,
 }
 
 /// Writes the rest of a file, from its position on.
@@ -76,8 +79,8 @@ pub(crate) async fn write_chunks(
     let noted = writer.wait_for_checkpoint().await;
     written.and(noted)?;
     let is_newest = matches!(writer.precedence, Precedence::Newest);
-    let Writer { file, records_disagreeing, index, .. } = writer;
-    Ok(Written { file, records_disagreeing, is_newest, index })
+    let Writer { file, records_disagreeing, index, faults, .. } = writer;
+    Ok(Written { file, records_disagreeing, is_newest, index, faults })
 }
 
 /// Writes the chunks of one file.
@@ -95,6 +98,7 @@ struct Writer<'a> {
     /// Whether the tables may hold any of the file's records.
     may_be_known: bool,
     records_disagreeing: u64,
+    faults: Faults,
     /// Records changed so far.
     records_touched: u64,
     /// From this many changed records on, the whole market is marked. `None` until it is needed.
@@ -168,6 +172,7 @@ impl<'a> Writer<'a> {
             keeps_lines,
             may_be_known,
             records_disagreeing: 0,
+            faults: Faults::default(),
             records_touched: 0,
             records_marked_max: None,
             skips,
@@ -228,6 +233,7 @@ impl<'a> Writer<'a> {
         );
         let skipped = skipped(&projected);
         self.records_disagreeing += projected.records_disagreeing + skipped.disagreeing;
+        self.faults += std::mem::take(&mut projected.faults);
         let (entries, skips) = (projected.entries.clone(), projected.skips.clone());
         let chunk = self.chunk_write(projected, diff, &known, skipped).await?;
         let compared = started.elapsed();

@@ -11,9 +11,10 @@ use crate::values::number::{DECIMAL_SCALE, NumberRules, Spelling, parse_decimal,
 use arrow_array::builder::{PrimitiveBuilder, StringBuilder};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Date32Type, Decimal128Type, Float64Type, Int64Type, TimestampMillisecondType};
-use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, PrimitiveArray, RecordBatch, StringArray};
+use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, PrimitiveArray, RecordBatch, StringArray, UInt32Array};
 use arrow_buffer::NullBuffer;
 use arrow_schema::{DataType, TimeUnit};
+use arrow_select::take::take;
 use entity::{IDENTIFIER_CHARS_MAX, Kind};
 use rayon::prelude::*;
 use std::sync::Arc;
@@ -40,6 +41,18 @@ pub struct Cleaned {
     pub columns: Vec<Option<ArrayRef>>,
     /// What did not fit, in the order of rows, then columns.
     pub rescued: Vec<Rescued>,
+}
+
+impl Cleaned {
+    /// Keeps only these rows, which ascend.
+    pub fn keep(&mut self, rows: &[usize]) {
+        let indices: UInt32Array =
+            rows.iter().map(|&row| u32::try_from(row).expect("a chunk has fewer than 2^32 rows")).collect();
+        for values in self.columns.iter_mut().flatten() {
+            *values = take(values, &indices, None).expect("indices come from the same chunk");
+        }
+        self.rescued.retain_mut(|cell| rows.binary_search(&cell.row).map(|row| cell.row = row).is_ok());
+    }
 }
 
 /// Cleans every column of a batch that holds a text column per column of the layout.

@@ -7,6 +7,7 @@ use crate::feed::dataset::{Dataset, DuplicateLines, Owner, RepeatedKeys};
 use crate::feed::layout::{Layout, Role};
 use crate::feed::record_key::split;
 use crate::transform::clean::Cleaned;
+use crate::transform::faults::Faults;
 use crate::transform::row_hash::hash_rows;
 use crate::transform::table_rows::TableRows;
 use crate::values::canonical::Values;
@@ -52,6 +53,8 @@ pub struct Projected {
     pub skips: Vec<(usize, Skip)>,
     /// Of a corrected copy: the rows of the file it corrects that are in here.
     pub corrected_rows: Vec<CorrectedRow>,
+    /// Values that break a rule, or do not fit their column.
+    pub faults: Faults,
     /// Where reading goes on after this chunk.
     pub next: Position,
 }
@@ -101,6 +104,7 @@ pub fn project(chunk: Chunk, cleaned: &Cleaned, layout: &Layout, dataset: &Datas
         rows_repaired: chunk.rows_repaired,
         rows_rescued,
         corrected_rows: Vec::new(),
+        faults: Faults::default(),
         next: chunk.next,
     }
 }

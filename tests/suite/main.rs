@@ -99,6 +99,7 @@ mod record_index;
 mod rejects;
 mod rescued;
 mod rows;
+mod rules;
 mod runaway;
 mod samples;
 mod sandbox;

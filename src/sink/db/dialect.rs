@@ -270,6 +270,14 @@ impl Dialect {
         format!("CAST({expression} AS {sql_type})")
     }
 
+    /// The type that a value is cast to for its text.
+    pub const fn text_type(self) -> &'static str {
+        match self {
+            Self::Mysql => "CHAR",
+            Self::Sqlite | Self::Postgres => "TEXT",
+        }
+    }
+
     /// The DDL type of a kind.
     pub const fn sql_type(self, kind: Kind) -> &'static str {
         migration::ddl::sql_type(kind, self.backend())

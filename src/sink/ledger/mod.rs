@@ -1,5 +1,6 @@
 //! Ledger: what was synced, one file a table.
 
+pub mod alarms;
 pub mod approvals;
 pub mod attempts;
 pub mod files;

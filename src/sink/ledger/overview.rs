@@ -5,6 +5,7 @@ use crate::chunk::Counts;
 use crate::error::SyncError;
 use crate::feed::dataset::Dataset;
 use crate::sink::db::lease;
+use crate::sink::ledger::alarms::Alarm;
 use crate::sink::ledger::files::FileState;
 use crate::sink::ledger::marks::Marks;
 use crate::sink::ledger::obstacles::Obstacle;
@@ -51,6 +52,10 @@ pub struct Overview {
     pub held: Vec<StoppedFile>,
     /// Quarantined and failed files that exist and that nothing newer replaces.
     pub refused: Vec<StoppedFile>,
+    /// Number of open alarms.
+    pub alarms_open: u64,
+    /// The newest of them.
+    pub alarms: Vec<Alarm>,
     /// Obstacles to changes of tables, views and marts: most often objects that somebody built.
     pub objects_in_the_way: Vec<Obstacle>,
     /// The holder of the lease.
@@ -173,6 +178,8 @@ impl Ledger {
             rejects: self.open_rejects().await?,
             held: self.stopped_files(&[FileState::Held], datasets).await?,
             refused: self.stopped_files(&[FileState::Quarantined, FileState::Failed], datasets).await?,
+            alarms_open: self.alarms_open().await?,
+            alarms: self.alarms(true, LISTED_MAX).await?,
             objects_in_the_way: self.known_obstacles(&self.db.connection).await?,
             lease: lease::look(&self.db.connection)
                 .await?

@@ -5,6 +5,7 @@ pub(crate) mod by_key;
 pub mod indexes;
 pub mod known;
 pub mod stored_lines;
+pub mod stored_rules;
 pub mod upsert;
 
 use crate::feed::layout::Shapes;

@@ -556,7 +556,9 @@ impl repair::Row for TextRow<'_, '_> {
     }
 
     fn is_required(&self, column: usize) -> bool {
-        self.rows.key.contains(&column)
+        let layout = self.rows.layout;
+        let mut fed = layout.all().enumerate().filter(|&(index, _)| layout.source(index) == column);
+        self.rows.key.contains(&column) || fed.any(|(_, column)| column.is_required())
     }
 
     fn is_cut_amount(&self, column: usize, cell: usize, width: usize) -> bool {
