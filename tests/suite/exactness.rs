@@ -44,14 +44,14 @@ decimal = "auto"
 const DECLARED: [&str; 6] = ["order_total", "sub_total", "tax", "tip", "discount", "distance_in_km"];
 
 /// What is known of a dataset after the files before.
-struct Known {
+pub struct Known {
     dataset: Arc<Dataset>,
     shapes: Shapes,
     forms: NumberForms,
 }
 
 /// What was stored of a file: of each row and column its text and whether it is text, and what was rescued.
-type Stored = Vec<BTreeMap<String, (Option<(String, bool)>, Option<String>)>>;
+pub type Stored = Vec<BTreeMap<String, (Option<(String, bool)>, Option<String>)>>;
 
 #[test]
 fn no_stored_value_is_another_one_than_the_files() {
@@ -70,7 +70,7 @@ fn no_stored_value_is_another_one_than_the_files() {
         let is_declared = random.u8(..3) == 0;
         let (name, key) = if is_declared { ("orders", "order_id") } else { ("found", "key") };
         let dataset = config.datasets.iter().find(|dataset| dataset.name == name).expect("it is configured");
-        let mut known = Known { dataset: Arc::clone(dataset), shapes: declared_shapes(), forms: NumberForms::new() };
+        let mut known = Known::nothing_of(dataset);
         let names = if is_declared { DECLARED.to_vec() } else { vec!["a", "b", "c", "d"] };
         for file in 0..2 {
             let columns = random.usize(1..=names.len());
@@ -93,8 +93,13 @@ fn no_stored_value_is_another_one_than_the_files() {
 }
 
 impl Known {
+    /// Nothing but a dataset.
+    pub fn nothing_of(dataset: &Arc<Dataset>) -> Self {
+        Self { dataset: Arc::clone(dataset), shapes: declared_shapes(), forms: NumberForms::new() }
+    }
+
     /// Reads a file as a sync does; `None` when it is refused.
-    fn read(&mut self, path: &Path, config: &Config) -> Option<Stored> {
+    pub fn read(&mut self, path: &Path, config: &Config) -> Option<Stored> {
         let limits = &config.limits;
         let dataset = &self.dataset.with_number_forms(self.forms.clone());
         let root = path.parent().expect("it is in a folder");
@@ -156,7 +161,7 @@ fn value(values: &ArrayRef, row: usize) -> Option<(String, bool)> {
 }
 
 /// The first value that is not the file's.
-fn difference(table: &WrittenTable, stored: &Stored, numbers: &mut u64) -> Option<String> {
+pub fn difference(table: &WrittenTable, stored: &Stored, numbers: &mut u64) -> Option<String> {
     if stored.len() != table.rows.len() {
         return Some(format!("{} rows are stored of {}", stored.len(), table.rows.len()));
     }

@@ -54,6 +54,7 @@ mod declarations;
 mod definitions;
 mod deletes;
 mod deltas;
+mod describe;
 mod dialects;
 mod discovered;
 mod encodings;

@@ -267,6 +267,7 @@ fn say_key(draft: &mut Draft, facts: &FileFacts, key: &FoundKey, columns: &[Foun
                 .key_notes
                 .push(format!("no column identifies a row, so each distinct row is a record; say key = \"…\"{hint}"));
         }
+        own if rows == 1 => draft.key_notes.push(format!("a guess by its name: {} identifies a record", names(own))),
         own if key.is_guess => {
             draft.key_notes.push(format!("a guess: no two of its {rows} rows have the same {} here", names(own)));
         }

@@ -175,6 +175,7 @@ fn described(
 
 impl Looked {
     fn at(file: &SourceFile, config: &Config) -> Result<Self, SyncError> {
+        check_extension(file)?;
         let plain = dataset_of(config, &DatasetSettings::default())?;
         let (text, is_encoding_guessed) =
             read_text_as_it_looks(opened(file, config)?, &plain, &config.limits, &config.state_dir)?;
@@ -228,6 +229,17 @@ impl Looked {
     /// The file's text by a declaration.
     fn text(&self, dataset: &Dataset, config: &Config) -> Result<Text, SyncError> {
         read_text(opened(&self.file, config)?, dataset, None, &config.limits, &config.state_dir)
+    }
+}
+
+/// Refuses files that are no text.
+fn check_extension(file: &SourceFile) -> Result<(), SyncError> {
+    let extension = file.path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
+    match extension.as_deref() {
+        Some(kind @ ("xlsx" | "xls" | "ods" | "parquet" | "zip" | "pdf")) => Err(SyncError::damaged(format!(
+            "a .{kind} file cannot be described; export it as CSV, TSV or JSON, packed by gzip or zstd or not"
+        ))),
+        _ => Ok(()),
     }
 }
 

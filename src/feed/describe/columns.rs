@@ -4,7 +4,7 @@ use crate::feed::declaration::{ColumnType, Owner};
 use crate::feed::describe::dates::{DatesProof, shown};
 use crate::feed::describe::draft::{DraftColumn, excerpt};
 use crate::feed::describe::facts::ColumnFacts;
-use crate::feed::describe::key::is_identifier_name;
+use crate::feed::describe::key::{is_amount_name, is_identifier_name};
 use crate::values::moment::parse_day;
 use crate::values::number::DecimalSign;
 use entity::Kind;
@@ -76,7 +76,7 @@ fn say_type(draft: &mut DraftColumn, facts: &ColumnFacts, found: &FoundColumn, s
         return prove(draft, ColumnType::Identifier, "by its name it holds identifiers: text, never numbers");
     }
     match found.kind {
-        Some(Kind::Integer) => say_integer(draft),
+        Some(Kind::Integer) => say_integer(draft, facts),
         Some(Kind::Decimal) => say_decimal(draft, found, sign),
         Some(Kind::Double) => prove(draft, ColumnType::Double, "all values are numbers with many decimals"),
         Some(Kind::Day) => prove(draft, ColumnType::Date, "all values are ISO days"),
@@ -96,7 +96,14 @@ fn prove(draft: &mut DraftColumn, of_type: ColumnType, what: &str) {
     draft.proves.push(what.to_owned());
 }
 
-fn say_integer(draft: &mut DraftColumn) {
+/// A column of whole numbers, unless it may have others in the next file.
+fn say_integer(draft: &mut DraftColumn, facts: &ColumnFacts) {
+    if facts.has_decimals {
+        return prove(draft, ColumnType::Decimal, "all values are numbers");
+    }
+    if is_amount_name(&draft.name) {
+        return prove(draft, ColumnType::Decimal, "all values are whole numbers, but by its name it may have others");
+    }
     prove(draft, ColumnType::Integer, "all values are whole numbers");
     let is_day = |example: &String| {
         let is_recent = example.starts_with("19") || example.starts_with("20");

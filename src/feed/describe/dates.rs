@@ -35,7 +35,7 @@ struct Way {
 }
 
 /// Patterns of days, and what comes first in them.
-const DAYS: [(&str, Order); 17] = [
+const DAYS: [(&str, Order); 19] = [
     ("%Y/%m/%d", Order::Year),
     ("%Y.%m.%d", Order::Year),
     ("%y-%m-%d", Order::Year),
@@ -44,6 +44,8 @@ const DAYS: [(&str, Order); 17] = [
     ("%d %b %y", Order::Named),
     ("%d-%b-%y", Order::Named),
     ("%b %d, %y", Order::Named),
+    ("%b-%d-%y", Order::Named),
+    ("%b-%d-%Y", Order::Named),
     ("%d %b %Y", Order::Named),
     ("%d-%b-%Y", Order::Named),
     ("%d. %B %Y", Order::Named),

@@ -58,6 +58,8 @@ pub struct ColumnFacts {
     pub dates: DateFacts,
     /// The first number that `,` or `.` make two of.
     pub open_number: Option<OpenNumber>,
+    /// Whether a number is written with decimals, be they zeros.
+    pub has_decimals: bool,
     /// Whether all are numbers, one way or the other.
     is_numeric: bool,
     /// Whether all are words for yes or no.
@@ -142,6 +144,7 @@ impl ColumnFacts {
             chars_max: 0,
             dates: DateFacts::default(),
             open_number: None,
+            has_decimals: false,
             is_numeric: true,
             is_truth: true,
             is_code: true,
@@ -157,7 +160,9 @@ impl ColumnFacts {
         self.dates.observe(text);
         self.is_truth = self.is_truth && TRUTHS.iter().any(|word| word.eq_ignore_ascii_case(text));
         self.observe_identifier(text);
-        if self.is_numeric && !is_json_number {
+        if is_json_number {
+            self.has_decimals |= text.contains(['.', 'e', 'E']);
+        } else if self.is_numeric {
             self.observe_number(text, rules);
         }
     }
@@ -201,6 +206,7 @@ impl ColumnFacts {
             self.open_number = None;
             return;
         };
+        self.has_decimals |= spelling.proof().is_some();
         if self.open_number.is_none() && text.contains(['.', ',']) && spelling.proof().is_none() {
             let reading = |decimals| parse_decimal(text, &rules.reading(decimals)).map(plain);
             if let (Some(point), Some(comma)) = (reading(Decimals::Point), reading(Decimals::Comma)) {

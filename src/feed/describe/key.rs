@@ -65,9 +65,9 @@ const NAMES: [&str; 32] = [
 const WEAK_NAMES: usize = 5;
 
 /// Parts of names of what belongs to a line, whatever the rows of a file say.
-const OF_LINES: [&str; 17] = [
-    "line", "item", "sku", "product", "qty", "quantity", "menge", "artikel", "variant", "unit", "price", "preis",
-    "position", "anzahl", "cost", "produkt", "gtin",
+const OF_LINES: [&str; 18] = [
+    "asin", "line", "item", "sku", "product", "qty", "quantity", "menge", "artikel", "variant", "unit", "price",
+    "preis", "position", "anzahl", "cost", "produkt", "gtin",
 ];
 
 /// What may identify a record.
@@ -187,7 +187,8 @@ impl KeyFacts {
 
     /// What identifies a record, as far as names and rows say it.
     pub fn found(&self) -> FoundKey {
-        let single = self.candidates.iter().filter(|own| own.is_key(self.rows)).min_by_key(|own| own.order());
+        let is_key = |own: &&Candidate| own.is_key(self.rows) && !self.is_of_line_of_another(own);
+        let single = self.candidates.iter().filter(is_key).min_by_key(|own| own.order());
         if let Some(own) = single {
             return FoundKey { columns: vec![own.column], is_guess: own.is_weak(), record_columns: None };
         }
@@ -207,6 +208,16 @@ impl KeyFacts {
         }
     }
 
+    /// Whether a unique value is that of a line by its name, and an identifier before it comes again.
+    fn is_of_line_of_another(&self, own: &Candidate) -> bool {
+        let says_line = OF_LINES.iter().any(|part| self.names[own.column].contains(part));
+        let is_other = |other: &Candidate| {
+            other.column < own.column && !other.is_weak() && other.unique.is_repeated
+                || (other.column == 0 && own.column > 0 && other.unique.is_repeated)
+        };
+        says_line && self.candidates.iter().any(is_other)
+    }
+
     /// What a column would say as the key of records with lines, whatever else may be the key.
     pub fn alternative(&self) -> Option<FoundKey> {
         self.candidates.iter().find_map(|own| self.with_lines(own))
@@ -221,7 +232,7 @@ impl KeyFacts {
     }
 
     fn with_lines(&self, own: &Candidate) -> Option<FoundKey> {
-        let is_leading = own.column < LEADING_COLUMNS && own.rank.is_some();
+        let is_leading = own.column < LEADING_COLUMNS && (own.column == 0 || !own.is_weak()) && own.rank.is_some();
         let runs = &own.runs;
         if !is_leading || own.unique.has_gap || runs.is_scattered || !own.unique.is_repeated {
             return None;
@@ -354,6 +365,18 @@ pub fn is_identifier_name(name: &str) -> bool {
         "iban",
         "uuid",
         "vat",
+    ];
+    const LAST_PARTS: [&str; 8] = ["number", "nummer", "no", "nr", "code", "ref", "reference", "key"];
+    let last = name.rsplit('_').next().unwrap_or(name);
+    name.split('_').any(|part| PARTS.contains(&part)) || LAST_PARTS.contains(&last)
+}
+
+/// Whether a column of that name holds amounts, which have decimals sooner or later.
+pub fn is_amount_name(name: &str) -> bool {
+    const PARTS: [&str; 25] = [
+        "price", "total", "subtotal", "amount", "tax", "taxes", "cost", "fee", "fees", "charge", "charges", "discount",
+        "shipping", "revenue", "balance", "paid", "refunded", "tip", "net", "gross", "betrag", "preis", "summe",
+        "umsatz", "weight",
     ];
     name.split('_').any(|part| PARTS.contains(&part))
 }

@@ -132,7 +132,8 @@ fn escaped(text: &str) -> String {
             c => pattern.push(c),
         }
     }
-    pattern
+    // Outside of classes it means nothing.
+    pattern.replace(r"\-", "-")
 }
 
 fn dataset_name(words: &str) -> String {

@@ -47,6 +47,8 @@ pub fn names_of_lower_header(text: &Text, row_bytes_max: usize) -> Result<Vec<St
 /// The first rows of a text by one delimiter.
 struct Sample {
     rows: Vec<Vec<String>>,
+    /// Whether a row without any text stands above each of them.
+    is_after_blank: Vec<bool>,
     /// The most usual count of cells.
     usual_cells: usize,
     usual_percent: usize,
@@ -55,6 +57,7 @@ struct Sample {
 impl Sample {
     fn of(bytes: &[u8], is_whole: bool, dialect: Dialect) -> Option<Self> {
         let (mut rest, mut cells, mut rows) = (bytes, Vec::new(), Vec::new());
+        let (mut is_after_blank, mut was_blank) = (Vec::new(), false);
         while rows.len() < SAMPLE_ROWS {
             let next = match split_row(rest, is_whole, dialect, &mut cells) {
                 Split::Row { next: 0, .. } | Split::TooLong | Split::Incomplete => break,
@@ -69,33 +72,45 @@ impl Sample {
                 dialect.unquoted(&text, *cell).trim().to_owned()
             });
             let row: Vec<String> = row.collect();
-            if row.iter().any(|cell| !cell.is_empty()) {
+            let is_blank = row.iter().all(String::is_empty);
+            if !is_blank {
                 rows.push(row);
+                is_after_blank.push(was_blank);
             }
+            was_blank = is_blank;
             rest = &rest[next..];
         }
         let mut counts: BTreeMap<usize, usize> = BTreeMap::new();
         rows.iter().for_each(|row| *counts.entry(row.len()).or_default() += 1);
         let (usual_cells, count) = counts.into_iter().max_by_key(|&(cells, count)| (count, cells))?;
         let usual_percent = 100 * count / rows.len().max(1);
-        Some(Self { rows, usual_cells, usual_percent }).filter(|sample| sample.usual_cells > 1)
+        Some(Self { rows, is_after_blank, usual_cells, usual_percent }).filter(|sample| sample.usual_cells > 1)
     }
 
     /// The names of the first row that may be the header, if the very first one is not.
     fn lower_header(&self) -> Option<Vec<String>> {
         let first = self.rows.first()?;
         let named = |row: &[String]| row.iter().filter(|cell| !cell.is_empty()).count();
-        let is_title = 2 * named(first) <= self.usual_cells;
+        let is_title = 2 * named(first) <= self.usual_cells || self.is_padded_title();
         // A short file may have nearly as many rows above its header as below it.
         if !is_title || (self.usual_percent < USUAL_PERCENT_MIN && self.rows.len() > HEADER_ROWS_MAX) {
             return None;
         }
-        let above = self.rows.iter().take(HEADER_ROWS_MAX).skip(1);
-        let header = above.into_iter().find(|row| self.may_be_header(row))?;
+        let mut below = self.rows.iter().take(HEADER_ROWS_MAX).skip(1);
+        let header = below.find(|row| self.may_be_header(row))?;
         let names: Vec<String> = header.iter().filter(|name| !declared_name(name).is_empty()).cloned().collect();
         let mut seen = HashSet::new();
         let names = names.into_iter().filter(|name| seen.insert(declared_name(name)));
         Some(names.take(NAMES_MAX).collect())
+    }
+
+    /// Whether the first rows have as many cells as the others, but not as many names, and a blank row below them.
+    fn is_padded_title(&self) -> bool {
+        let named = |row: &Vec<String>| row.iter().filter(|cell| !cell.is_empty()).count();
+        let below = self.is_after_blank.iter().take(HEADER_ROWS_MAX).skip(1).position(|is_after_blank| *is_after_blank);
+        let Some(header) = below.map(|below| below + 1) else { return false };
+        let is_lacking = |row: &Vec<String>| named(row) < self.usual_cells;
+        self.rows[..header].iter().all(is_lacking) && named(&self.rows[header]) == self.usual_cells
     }
 
     fn may_be_header(&self, row: &[String]) -> bool {

@@ -15,7 +15,7 @@ const WORDS_MAX: usize = 5;
 pub fn foreign_words(text: &Text) -> Vec<String> {
     let Ok(window) = Window::at(&text.content, 0) else { return Vec::new() };
     let beginning = String::from_utf8_lossy(window.rest());
-    let words = beginning.split(|c: char| !c.is_alphanumeric());
+    let words = beginning.split(|c: char| c.is_whitespace() || matches!(c, ',' | ';' | '|' | '"'));
     let foreign = words.filter(|word| !word.is_ascii() && !word.contains('\u{fffd}'));
     let mut seen = BTreeSet::new();
     foreign.filter(|word| seen.insert(*word)).take(WORDS_MAX).map(str::to_owned).collect()

@@ -3,7 +3,7 @@
 use crate::config::Limits;
 use crate::error::SyncError;
 use crate::feed::dataset::Dataset;
-use crate::feed::describe::facts::{CellFact, FileFacts};
+use crate::feed::describe::facts::{CellFact, ColumnFacts, FileFacts};
 use crate::feed::describe::totals::{LAST_ROWS, TotalRow};
 use crate::feed::layout::column_name;
 use crate::feed::row_format::Dialect;
@@ -44,6 +44,50 @@ pub fn observe_csv(
     facts: &mut FileFacts,
 ) -> Result<Vec<TotalRow>, SyncError> {
     let header = header(text, dialect, dataset)?;
+    let named = header.iter().rposition(|cell| !cell.trim().is_empty()).map_or(0, |last| last + 1);
+    let header = &header[..named];
+    let mut totals = last_rows(text, dialect, dataset, named)?;
+    let first_total = totals.iter().map(|total| total.number).min().unwrap_or(u64::MAX);
+    let rules = open_rules(dataset);
+    let mut row = 0;
+    each_row(text, dialect, dataset, &mut |cells| {
+        row += 1;
+        if row >= first_total {
+            return;
+        }
+        let cells: Vec<&str> = cells.iter().map(AsRef::as_ref).collect();
+        for last in &mut totals {
+            last.is_said_elsewhere = last.is_said_elsewhere || last.total.matches(&cells);
+        }
+        observe_cells(&cells, header, dataset, facts, &rules);
+    })?;
+    let mut found = Vec::new();
+    for LastRow { cells, total, is_said_elsewhere, .. } in totals {
+        let cells: Vec<&str> = cells.iter().map(String::as_str).collect();
+        // Only the first column of a name can be asked.
+        let own_name = facts.columns.get(total.column).map(|column| column_name(&column.raw_name));
+        let is_named = own_name.is_some_and(|name| facts.index_of(&name) == Some(total.column));
+        if is_named && !is_said_elsewhere && is_no_data(&cells, named, facts, dataset) {
+            found.push(total);
+        } else {
+            observe_cells(&cells, header, dataset, facts, &rules);
+        }
+    }
+    Ok(found)
+}
+
+/// A row at the end that may be no data.
+struct LastRow {
+    /// 1 is the first row below the header.
+    number: u64,
+    cells: Vec<String>,
+    total: TotalRow,
+    /// Whether a row of data says the same.
+    is_said_elsewhere: bool,
+}
+
+/// The rows at the end that may be no data, the last one first.
+fn last_rows(text: &Text, dialect: Dialect, dataset: &Dataset, named: usize) -> Result<Vec<LastRow>, SyncError> {
     let mut last: VecDeque<(u64, Vec<String>)> = VecDeque::new();
     let mut rows = 0;
     each_row(text, dialect, dataset, &mut |cells| {
@@ -51,43 +95,11 @@ pub fn observe_csv(
         last.truncate(LAST_ROWS - 1);
         last.push_front((rows, cells.iter().map(|cell| cell.clone().into_owned()).collect()));
     })?;
-    let texts = |cells: &'_ [String]| -> Vec<String> { cells.to_vec() };
-    let totals: Vec<(u64, Vec<String>, TotalRow)> = last
-        .into_iter()
-        .map_while(|(row, cells)| {
-            let total = TotalRow::of(&cells.iter().map(String::as_str).collect::<Vec<_>>())?;
-            Some((row, texts(&cells), total))
-        })
-        .collect();
-    let named = header.iter().rposition(|cell| !cell.trim().is_empty()).map_or(0, |last| last + 1);
-    let rules = open_rules(dataset);
-    let mut is_said_elsewhere = vec![false; totals.len()];
-    let mut row = 0;
-    each_row(text, dialect, dataset, &mut |cells| {
-        row += 1;
-        if totals.iter().any(|(total, ..)| *total == row) {
-            return;
-        }
-        let cells: Vec<&str> = cells.iter().map(AsRef::as_ref).collect();
-        for ((.., total), is_said) in totals.iter().zip(&mut is_said_elsewhere) {
-            *is_said = *is_said || total.matches(&cells);
-        }
-        observe_cells(&cells, &header[..named], dataset, facts, &rules);
-    })?;
-    let mut found = Vec::new();
-    for ((_, cells, total), is_said) in totals.into_iter().zip(is_said_elsewhere) {
-        let cells: Vec<&str> = cells.iter().map(String::as_str).collect();
-        let is_column = facts
-            .columns
-            .get(total.column)
-            .is_some_and(|column| facts.index_of(&column_name(&column.raw_name)) == Some(total.column));
-        if is_column && !is_said && is_no_data(&cells, named, facts, dataset) {
-            found.push(total);
-        } else {
-            observe_cells(&cells, &header[..named], dataset, facts, &rules);
-        }
-    }
-    Ok(found)
+    let may_be_total = |(number, cells): (u64, Vec<String>)| {
+        let total = TotalRow::of(&cells.iter().map(String::as_str).collect::<Vec<_>>(), named)?;
+        Some(LastRow { number, cells, total, is_said_elsewhere: false })
+    };
+    Ok(last.into_iter().map_while(may_be_total).collect())
 }
 
 /// Whether a last row is none of the others' kind: it has another count of cells, hardly any values, or none where
@@ -95,7 +107,7 @@ pub fn observe_csv(
 fn is_no_data(cells: &[&str], named: usize, facts: &FileFacts, dataset: &Dataset) -> bool {
     let is_empty = |cell: &str| dataset.null_tokens.matches(cell);
     let values = cells.iter().filter(|cell| !is_empty(cell)).count();
-    let is_lacking = |(index, column): (usize, &crate::feed::describe::facts::ColumnFacts)| {
+    let is_lacking = |(index, column): (usize, &ColumnFacts)| {
         column.values > 0 && column.empty == 0 && cells.get(index).is_none_or(|cell| is_empty(cell))
     };
     cells.len() < named || 2 * values <= named || facts.columns.iter().enumerate().any(is_lacking)
