@@ -55,6 +55,7 @@ mod definitions;
 mod deletes;
 mod deltas;
 mod describe;
+mod describe_made;
 mod dialects;
 mod discovered;
 mod encodings;

@@ -23,20 +23,9 @@ const NAMES_OF_LINES: [&str; 5] = ["line", "item", "position", "product", "entri
 /// Arrays that a comment names.
 const ARRAYS_NAMED_MAX: usize = 5;
 
-/// Rows that cannot be loaded by a declaration without any key or type.
-pub(super) struct Rows {
-    /// How many there are.
-    pub rejected: u64,
-}
-
-/// Fills in a draft.
-pub(super) fn found(
-    config: &Config,
-    group: &[Looked],
-    lines_table: &str,
-    draft: &mut Draft,
-) -> Result<Rows, SyncError> {
-    let mut settings = group[0].settings();
+/// Fills in a draft, and returns how many rows cannot be loaded without any key or type.
+pub(super) fn found(config: &Config, group: &[Looked], lines_table: &str, draft: &mut Draft) -> Result<u64, SyncError> {
+    let mut settings = Looked::settings(group);
     let arrays = arrays(config, group, &settings)?;
     let lines = arrays_of_lines(&arrays);
     let (mut facts, mut totals) = facts(config, group, &settings, lines.as_deref())?;
@@ -72,7 +61,7 @@ pub(super) fn found(
     say_decimal(draft, &facts);
     say_key(draft, &facts, &key, &columns);
     say_json(draft, group, &arrays, json_lines.as_deref());
-    Ok(Rows { rejected })
+    Ok(rejected)
 }
 
 /// A column as the configuration names it; one without letters and digits by its place.
@@ -224,12 +213,13 @@ fn say_file(draft: &mut Draft, group: &[Looked], facts: &FileFacts) {
     draft.header_has.clone_from(&first.header_has);
     let names = facts.columns.iter().map(|column| &column.raw_name).filter(|name| !column_name(name).is_empty());
     draft.header_names = names.cloned().collect();
-    if first.is_encoding_guessed {
-        let name = first.format.encoding.name();
-        draft.encoding = Some(name.to_owned());
-        let words: Vec<String> = first.words.iter().map(|word| excerpt(word)).collect();
+    draft.encodings = Looked::settings(group).encoding;
+    for guessed in group.iter().filter(|looked| looked.is_encoding_guessed) {
+        let name = guessed.format.encoding.name();
+        let words: Vec<String> = guessed.words.iter().map(|word| excerpt(word)).collect();
         draft.encoding_notes.push(format!(
-            "GUESS: it is neither UTF-8 nor UTF-16 and looks like {name}; without `encoding` it is quarantined. Check these words: {}",
+            "GUESS: {} is neither UTF-8 nor UTF-16 and looks like {name}; without `encoding` it is quarantined. Check these words: {}",
+            guessed.file.name(),
             words.join(", ")
         ));
     }

@@ -27,6 +27,7 @@ use crate::source::text::content::Content;
 use crate::source::text::{Text, read_text, read_text_as_it_looks};
 use serde::Serialize;
 use std::collections::HashSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// The files that were described, and those that could not be.
@@ -147,8 +148,8 @@ fn described(
     let mut draft = Draft { name: name.clone(), pattern: first.name.pattern.clone(), ..Draft::default() };
     draft.has_market = first.name.has_market;
     let lines_table = free_name(&format!("{name}_lines"), taken);
-    let rows = found(config, group, &lines_table, &mut draft)?;
-    let settled = settled(config, group, draft, rows)?;
+    let rejected = found(config, group, &lines_table, &mut draft)?;
+    let settled = settled(config, group, draft, rejected)?;
     let draft = settled.draft;
     let mut notes = draft.notes.clone();
     notes.extend(
@@ -178,7 +179,7 @@ impl Looked {
         check_extension(file)?;
         let plain = dataset_of(config, &DatasetSettings::default())?;
         let (text, is_encoding_guessed) =
-            read_text_as_it_looks(opened(file, config)?, &plain, &config.limits, &config.state_dir)?;
+            read_text_as_it_looks(opened(file, config)?, &plain, &config.limits, &spool_dir(config))?;
         let rows = find_row_format(&text.content, &plain, &config.limits)?;
         let header_has = match rows {
             RowFormat::Json => Vec::new(),
@@ -214,13 +215,24 @@ impl Looked {
         self.name == other.name && self.header == other.header && is_same_root
     }
 
-    /// What is declared before anything is known of the columns.
-    fn settings(&self) -> DatasetSettings {
-        let guessed = self.is_encoding_guessed.then(|| self.format.encoding.name().to_owned());
-        let json = self.roots.first().map(|root| JsonSettings { root: Some(root.clone()), lines: None });
+    /// What is declared of files that are alike before anything is known of the columns.
+    fn settings(group: &[Self]) -> DatasetSettings {
+        let first = &group[0];
+        let mut encodings: Vec<String> = Vec::new();
+        if group.iter().any(|looked| looked.is_encoding_guessed) {
+            // What one of them can only be, such as UTF-8, is no text in most others.
+            let (guessed, proven): (Vec<&Self>, _) = group.iter().partition(|looked| looked.is_encoding_guessed);
+            for looked in proven.into_iter().chain(guessed) {
+                let name = looked.format.encoding.name().to_owned();
+                if !encodings.contains(&name) {
+                    encodings.push(name);
+                }
+            }
+        }
+        let json = first.roots.first().map(|root| JsonSettings { root: Some(root.clone()), lines: None });
         DatasetSettings {
-            header_has: self.header_has.clone(),
-            encoding: guessed.into_iter().collect(),
+            header_has: first.header_has.clone(),
+            encoding: encodings,
             json,
             ..DatasetSettings::default()
         }
@@ -228,8 +240,13 @@ impl Looked {
 
     /// The file's text by a declaration.
     fn text(&self, dataset: &Dataset, config: &Config) -> Result<Text, SyncError> {
-        read_text(opened(&self.file, config)?, dataset, None, &config.limits, &config.state_dir)
+        read_text(opened(&self.file, config)?, dataset, None, &config.limits, &spool_dir(config))
     }
+}
+
+/// Where a large text is kept, in a file without a name, while it is looked at. The state directory is not made for that.
+fn spool_dir(config: &Config) -> PathBuf {
+    if config.state_dir.is_dir() { config.state_dir.clone() } else { std::env::temp_dir() }
 }
 
 /// Refuses files that are no text.

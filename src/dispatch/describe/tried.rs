@@ -2,7 +2,6 @@
 
 use crate::config::Config;
 use crate::dispatch::describe::Looked;
-use crate::dispatch::describe::found::Rows;
 use crate::error::SyncError;
 use crate::feed::correction::place_and_reason;
 use crate::feed::dataset::{Dataset, DatasetSettings};
@@ -41,8 +40,13 @@ struct Tried {
     refusal: Option<(String, String)>,
 }
 
-/// The draft, without what its files contradict.
-pub(super) fn settled(config: &Config, group: &[Looked], mut draft: Draft, rows: Rows) -> Result<Settled, SyncError> {
+/// The draft, without what its files contradict. `rejected` is how many rows cannot be loaded without any key or type.
+pub(super) fn settled(
+    config: &Config,
+    group: &[Looked],
+    mut draft: Draft,
+    rejected: u64,
+) -> Result<Settled, SyncError> {
     let is_matching = |dataset: &Dataset| group.iter().all(|looked| dataset.route(&looked.file.path_text()).is_some());
     // Each turn takes something back: a column's type at least.
     for _ in 0..draft.columns.len() + 4 {
@@ -58,13 +62,13 @@ pub(super) fn settled(config: &Config, group: &[Looked], mut draft: Draft, rows:
                 draft.drop_key(&reason);
                 continue;
             }
-            Err(SyncError::Damaged { .. }) if draft.columns.iter().any(|column| column.of_type.is_some()) => {
-                draft.drop_types();
+            Err(SyncError::Damaged { reason, .. }) if draft.columns.iter().any(|column| column.of_type.is_some()) => {
+                draft.drop_types(&reason);
                 continue;
             }
             Err(error) => return Err(error),
         };
-        if tried.rejected > rows.rejected && !draft.key.is_empty() {
+        if tried.rejected > rejected && !draft.key.is_empty() {
             draft.drop_key(tried.first_reject.as_deref().unwrap_or_default());
             continue;
         }

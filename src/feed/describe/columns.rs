@@ -72,7 +72,7 @@ fn say_type(draft: &mut DraftColumn, facts: &ColumnFacts, found: &FoundColumn, s
     if is_short && facts.is_code() {
         return prove(draft, ColumnType::Identifier, "all values are digits, some behind a zero or plus: no numbers");
     }
-    if is_short && is_whole && is_identifier_name(&found.name) {
+    if is_short && is_whole && facts.keeps_identifier() && is_identifier_name(&found.name) {
         return prove(draft, ColumnType::Identifier, "by its name it holds identifiers: text, never numbers");
     }
     match found.kind {
@@ -85,7 +85,7 @@ fn say_type(draft: &mut DraftColumn, facts: &ColumnFacts, found: &FoundColumn, s
             say_zone(draft, facts);
         }
         _ if facts.is_truth() => {
-            prove(draft, ColumnType::Boolean, "all values say yes or no, which are stored as 1 and 0")
+            prove(draft, ColumnType::Boolean, "all values say yes or no, which are stored as 1 and 0");
         }
         _ => say_text(draft, facts),
     }

@@ -69,7 +69,7 @@ static WAYS: LazyLock<Vec<Way>> = LazyLock::new(|| {
     let with_clocks = DAYS.iter().flat_map(|&(day, order)| CLOCKS.map(|clock| (format!("{day}{clock}"), order)));
     let words = [("iso", Order::Year), ("dmy", Order::Day), ("mdy", Order::Month)].into_iter().chain(OTHERS);
     let all = words.map(|(word, order)| (word.to_owned(), order)).chain(with_clocks);
-    all.filter_map(|(word, order)| Some(Way::of(&word, order)?)).collect()
+    all.filter_map(|(word, order)| Way::of(&word, order)).collect()
 });
 
 impl Way {
@@ -83,11 +83,22 @@ impl Way {
     fn reads(&self, text: &str) -> Option<bool> {
         let has_year = || text.len() > 4 && text.as_bytes()[..4].iter().all(u8::is_ascii_digit);
         // Eight digits may be a number.
+        let is_short_year = self.word.starts_with("%y");
+        if is_version(text) || (is_short_year && !text.as_bytes().iter().take(2).all(u8::is_ascii_digit)) {
+            return None;
+        }
         let is_meant =
             text.len() >= 6 && (!self.begins_with_year || has_year()) && (self.word != "iso" || text.len() >= 10);
         let moment = self.rules.moment(text).filter(|&moment| is_meant && moment > YEAR_MIN_MS)?;
         Some(moment % crate::values::moment::DAY_MS == 0 && self.rules.day(text).is_some())
     }
+}
+
+/// Whether a text is rather a version: three numbers with points, without a long year and not all of two digits.
+fn is_version(text: &str) -> bool {
+    let numbers = text.split(|c: char| !c.is_ascii_digit() && c != '.').next().unwrap_or_default();
+    let parts: Vec<&str> = numbers.split('.').collect();
+    parts.len() == 3 && parts.iter().all(|part| part.len() <= 2) && parts.iter().any(|part| part.len() != 2)
 }
 
 /// Which ways all values of a column have.
@@ -245,7 +256,7 @@ mod tests {
         assert_eq!(proof(&["17 Feb 22"]), way("%d %b %y", true));
         assert_eq!(proof(&["Feb 17, 2022 4:05 PM"]), way("%b %d, %Y %I:%M %p", false));
         assert_eq!(proof(&["2022/02/17 16:36"]), way("%Y/%m/%d %H:%M", false));
-        for none in ["12345678", "1.2.3", "99-12", "Room 5 of 2022", "12.50", "Market 1 2 3"] {
+        for none in ["12345678", "1.2.3", "99-12", "Room 5 of 2022", "12.50", "Market 1 2 3", "7.12.20", "13.1.10"] {
             assert_eq!(proof(&[none]), DatesProof::None, "{none}");
         }
     }

@@ -30,8 +30,8 @@ pub struct Draft {
     pub json: JsonSettings,
     /// What is said of that.
     pub json_notes: Vec<String>,
-    /// Encoding, if it must be declared.
-    pub encoding: Option<String>,
+    /// Encodings to be tried in turn, if they must be declared.
+    pub encodings: Vec<String>,
     /// What is said of the encoding.
     pub encoding_notes: Vec<String>,
     /// What stands before decimals in all columns that prove it.
@@ -109,7 +109,8 @@ impl Draft {
     }
 
     /// Says nothing of what columns hold.
-    pub fn drop_types(&mut self) {
+    pub fn drop_types(&mut self, reason: &str) {
+        self.notes.push(format!("no types are declared, because then the file would be refused: {reason}"));
         self.decimal = None;
         for column in &mut self.columns {
             column.of_type = None;

@@ -67,8 +67,10 @@ pub struct ColumnFacts {
     /// Whether all are digits, with a plus or a zero before some.
     is_code: bool,
     has_code: bool,
-    /// Whether an identifier's column takes all of them as they are.
+    /// Whether an identifier's column takes all of them.
     fits_identifier: bool,
+    /// Whether it takes all of them as they are.
+    keeps_identifier: bool,
 }
 
 /// A number that may be two.
@@ -150,6 +152,7 @@ impl ColumnFacts {
             is_code: true,
             has_code: false,
             fits_identifier: true,
+            keeps_identifier: true,
         }
     }
 
@@ -193,6 +196,7 @@ impl ColumnFacts {
             && identifier.chars().count() <= IDENTIFIER_CHARS_MAX
             && !is_spreadsheet_notation(identifier)
             && !identifier.is_empty();
+        self.keeps_identifier = self.keeps_identifier && identifier.len() == text.len();
         let digits = identifier.strip_prefix('+').unwrap_or(identifier);
         self.is_code = self.is_code && !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
         self.has_code |= digits.len() < identifier.len() || (digits.len() > 1 && digits.starts_with('0'));
@@ -228,6 +232,11 @@ impl ColumnFacts {
     /// Whether all are digits of which a number would lose a zero or a plus.
     pub const fn is_code(&self) -> bool {
         self.values > 0 && self.is_code && self.has_code
+    }
+
+    /// Whether an identifier's column takes all of them as they are.
+    pub const fn keeps_identifier(&self) -> bool {
+        self.fits_identifier && self.keeps_identifier
     }
 
     /// Whether an identifier's column takes all of them.

@@ -64,8 +64,11 @@ fn say_paths(text: &mut Text, draft: &Draft) {
 
 fn say_format(text: &mut Text, draft: &Draft) {
     draft.encoding_notes.iter().for_each(|note| text.note(note));
-    if let Some(encoding) = &draft.encoding {
-        text.line(&format!("encoding = {}", toml_string(encoding)));
+    let encodings: Vec<String> = draft.encodings.iter().map(|encoding| toml_string(encoding)).collect();
+    match encodings.as_slice() {
+        [] => {}
+        [encoding] => text.line(&format!("encoding = {encoding}")),
+        several => text.line(&format!("encoding = [{}]", several.join(", "))),
     }
     draft.decimal_notes.iter().for_each(|note| text.note(note));
     if let Some(sign) = draft.decimal {
