@@ -3,6 +3,7 @@
 mod alarms;
 mod approve;
 mod check;
+mod describe;
 mod descriptors;
 mod find;
 mod init;
@@ -72,6 +73,8 @@ enum Command {
     Sync(sync::SyncArguments),
     /// Show what a sync of files or directories would do, and write nothing
     Plan(plan::PlanArguments),
+    /// Print the declaration of a file of which nothing is known, ready for the configuration
+    Describe(describe::DescribeArguments),
     /// Show the state of the work: files, rates, backlog, rejects
     Status,
     /// Compare metrics, row hashes and counts with the stored rows
@@ -162,6 +165,7 @@ pub fn execute(arguments: Arguments) -> Exit {
         Command::Run(own) => run::execute(&arguments.shared, own),
         Command::Sync(own) => sync::execute(&arguments.shared, &own),
         Command::Plan(own) => plan::execute(&arguments.shared, &own),
+        Command::Describe(own) => describe::execute(&arguments.shared, &own),
         Command::Status => status::execute(&arguments.shared),
         Command::Verify => verify::execute(&arguments.shared),
         Command::Rejects(own) => rejects::execute(&arguments.shared, &own),

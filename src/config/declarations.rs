@@ -46,6 +46,17 @@ pub(super) fn datasets(
     Ok(datasets)
 }
 
+/// A dataset as it would be if the configuration declared it.
+pub(super) fn dataset(
+    name: &str,
+    dataset: &DatasetSettings,
+    defaults: &DefaultSettings,
+    null_tokens: &Arc<NullTokens>,
+) -> Result<Arc<Dataset>, String> {
+    let layers = Layers { defaults, dataset, is_own: &|_| true };
+    Ok(Arc::new(Dataset::new(name, &layers.settings(None), null_tokens)?))
+}
+
 /// Says at its own place what is wrong of what holds for several datasets.
 fn check(place: &str, defaults: &DefaultSettings, null_tokens: &Arc<NullTokens>) -> Result<(), String> {
     let nothing = DatasetSettings::default();

@@ -12,7 +12,7 @@ mod texts;
 
 use crate::config::allowed_host::AllowedHost;
 use crate::config::database_url::DatabaseUrl;
-use crate::config::declarations::datasets;
+use crate::config::declarations::{dataset, datasets};
 use crate::config::installed::Service;
 use crate::config::keys::check_keys;
 use crate::config::place::Sources;
@@ -142,6 +142,10 @@ pub struct Config {
     pub log_level: String,
     /// The datasets, in the order in which their paths are matched.
     pub datasets: Vec<Arc<Dataset>>,
+    /// What holds for a dataset that says nothing else.
+    pub defaults: DefaultSettings,
+    /// Cells that mean "no value" there.
+    pub null_tokens: Arc<NullTokens>,
     /// The installed service, if this is its configuration because no other one was named.
     pub service: Option<Service>,
 }
@@ -285,6 +289,15 @@ impl Config {
         Self::from_sources(overrides, &environment()?)
     }
 
+    /// A dataset as it would be if this configuration declared it.
+    ///
+    /// # Errors
+    ///
+    /// Says which setting is wrong.
+    pub fn dataset_of(&self, name: &str, settings: &DatasetSettings) -> Result<Arc<Dataset>, String> {
+        dataset(name, settings, &self.defaults, &self.null_tokens)
+    }
+
     /// Names of the other datasets that write to the table of a dataset.
     pub fn others_of_table(&self, dataset: &Dataset) -> Vec<String> {
         let writes_to_table =
@@ -399,6 +412,8 @@ impl Config {
             log_format: settings.log_format,
             log_level: settings.log_level,
             datasets,
+            defaults: settings.defaults.clone(),
+            null_tokens,
             state_dir,
             service: None,
         })

@@ -2,6 +2,7 @@
 //! inbox, lanes and retries decide when; health reports the state.
 
 pub mod daemon;
+pub mod describe;
 pub mod health;
 pub mod inbox;
 pub mod lanes;

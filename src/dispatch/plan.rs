@@ -303,7 +303,8 @@ fn columns(layout: &Layout, dataset: &Dataset, before: &Shapes, after: &Shapes) 
 
 /// Why a column is of its kind.
 fn why(column: &LayoutColumn, stored: Option<&ColumnShape>) -> &'static str {
-    let is_proved = column.holds_numbers() && matches!(column.rules.decimals, Decimals::Point | Decimals::Comma);
+    let has_decimals = matches!(column.kind, Some(Kind::Decimal | Kind::Double));
+    let is_proved = has_decimals && matches!(column.rules.decimals, Decimals::Point | Decimals::Comma);
     match stored {
         _ if matches!(column.role, Role::Key(_)) => "the key",
         _ if column.declared.as_ref().is_some_and(|declared| declared.kind().is_some()) => "declared",

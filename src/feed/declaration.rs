@@ -118,6 +118,21 @@ pub enum ColumnType {
 }
 
 impl ColumnType {
+    /// The word of the configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Identifier => "identifier",
+            Self::Text => "text",
+            Self::Integer => "integer",
+            Self::Decimal => "decimal",
+            Self::Money => "money",
+            Self::Double => "double",
+            Self::Timestamp => "timestamp",
+            Self::Date => "date",
+            Self::Boolean => "boolean",
+        }
+    }
+
     /// The kind of the column that holds it.
     pub const fn kind(self) -> Kind {
         match self {

@@ -5,6 +5,7 @@ pub mod correction;
 pub mod dataset;
 pub mod decimals;
 pub mod declaration;
+pub mod describe;
 pub mod encoding;
 pub mod inference;
 pub mod json_settings;

@@ -1,5 +1,6 @@
 //! Files: watching and scanning the inbox, and reading one file as chunks of whole records.
 
+pub mod describe;
 pub mod find;
 pub mod format;
 pub mod mentions;

@@ -37,13 +37,14 @@ pub(crate) struct Surveyed {
     pub own_layout: Arc<Layout>,
     /// What its rules say of it, where they were asked before the first commit.
     pub rule_pass: Option<Arc<RulePass>>,
+    /// Whether a record index may tell of it.
+    may_have_index: bool,
 }
 
 impl Surveyed {
-    /// Whether this file leaves a record index for the next export. Only if no other dataset writes
-    /// to its table, because files of two datasets are not synced in turn.
-    pub fn leaves_index(&self, session: &Session, dataset: &Dataset) -> bool {
-        may_have_index(session, &self.file, dataset)
+    /// Whether this file leaves a record index for the next export.
+    pub fn leaves_index(&self, session: &Session) -> bool {
+        self.may_have_index
             && !self.survey.numbers.is_of_file
             && matches!(self.survey.format.rows, RowFormat::Csv(_))
             && self.content.size_bytes() >= session.config.limits.record_index_bytes_min
@@ -83,16 +84,18 @@ impl Surveyed {
     }
 }
 
-/// Whether a file may use or leave a record index.
-fn may_have_index(session: &Session, file: &FileRecord, dataset: &Dataset) -> bool {
-    let writes_to_table = |other: &&Arc<Dataset>| other.table == dataset.table && !other.is_template();
-    dataset.kind == FeedKind::Full
+/// Whether a file may use or leave a record index: it tells of the rows of its market only where no
+/// other dataset has some there.
+async fn may_have_index(session: &Session, file: &FileRecord, dataset: &Dataset) -> Result<bool, SyncError> {
+    let others = session.config.others_of_table(dataset);
+    let market = file.market.as_deref().unwrap_or_default();
+    let is_possible = dataset.kind == FeedKind::Full
         && file.corrects.is_none()
         && !dataset.is_keyless()
         && !dataset.is_made
         // Whether a value is unique depends on all other records.
-        && !dataset.has_refusing_unique()
-        && session.config.datasets.iter().filter(writes_to_table).count() == 1
+        && !dataset.has_refusing_unique();
+    Ok(is_possible && (others.is_empty() || !session.sink.ledger.has_files_of(&others, market).await?))
 }
 
 /// Surveys every row, or takes the survey from the checkpoint, and decides whether the file is
@@ -104,7 +107,8 @@ pub(crate) async fn look(
 ) -> Result<(Surveyed, Skips, Company), SyncError> {
     let TakenFile { file, content, checkpoint, company } = taken;
     let market = file.market.clone().unwrap_or_default();
-    let place = match may_have_index(session, &file, dataset) && file.position.is_none() {
+    let may_have_index = may_have_index(session, &file, dataset).await?;
+    let place = match may_have_index && file.position.is_none() {
         true => Some(IndexPlace {
             generation: session.sink.ledger.generation(&dataset.table, &market).await?,
             indexes: session.indexes.clone(),
@@ -152,8 +156,8 @@ pub(crate) async fn look(
     .await?;
     let layout = Arc::new(layout);
     let rule_pass = rule_pass.map(Arc::new);
-    let surveyed =
-        Surveyed { file, content: Arc::new(content), survey, own_layout: Arc::clone(&layout), layout, rule_pass };
+    let (content, own_layout) = (Arc::new(content), Arc::clone(&layout));
+    let surveyed = Surveyed { file, content, survey, own_layout, layout, rule_pass, may_have_index };
     Ok((surveyed, skips, company))
 }
 

@@ -154,7 +154,7 @@ impl<'a> Writer<'a> {
                 generation.as_ref().is_some_and(|generation| *known == surveyed.origin(session, dataset, generation))
             });
         // If stored lines stay that the file lacks, its records differ from what is stored.
-        let index = match is_whole && !keeps_lines && surveyed.leaves_index(session, dataset) {
+        let index = match is_whole && !keeps_lines && surveyed.leaves_index(session) {
             true => session.indexes.begin(&dataset.table, &market),
             false => None,
         };

@@ -14,6 +14,7 @@ use crate::error::SyncError;
 use crate::feed::dataset::Dataset;
 use crate::sink::Sink;
 use serde::Serialize;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -123,7 +124,12 @@ impl Sink {
             let writers = self.verify_writers(&snapshot, shape, datasets, hashes.checked).await?.since(started);
             checks.extend([hashes, writers]);
         }
-        for dataset in datasets.iter().filter(|dataset| dataset.lines.is_some()) {
+        // Several datasets may write to the same tables.
+        let mut tables = HashSet::new();
+        let own_tables = |dataset: &&Arc<Dataset>| {
+            dataset.lines.as_ref().is_some_and(|lines| tables.insert((dataset.table.clone(), lines.table.clone())))
+        };
+        for dataset in datasets.iter().filter(own_tables) {
             let started = Instant::now();
             checks.extend(self.verify_lines(&snapshot, dataset, &shapes).await?.map(|check| check.since(started)));
         }

@@ -54,6 +54,8 @@ mod declarations;
 mod definitions;
 mod deletes;
 mod deltas;
+mod describe;
+mod describe_made;
 mod dialects;
 mod discovered;
 mod encodings;

@@ -316,7 +316,7 @@ fn a_unique_value_is_the_first_records_within_a_file_and_only_an_alarm_against_s
         assert_eq!((file.outcome.as_str(), file.counts["rejected"]), (outcome, 0), "{report:?}");
         match outcome {
             "quarantined" => {
-                assert!(file.error.contains("value, unique: 1 times, the first in row 302"), "{}", file.error)
+                assert!(file.error.contains("value, unique: 1 times, the first in row 302"), "{}", file.error);
             }
             _ => assert!(alarms(&again)[0].contains("1 stored values of value stand"), "{:?}", alarms(&again)),
         }

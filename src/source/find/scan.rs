@@ -62,6 +62,11 @@ impl SourceFile {
         self.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
     }
 
+    /// The name as the ledger has it at the end of the path, which patterns are asked of.
+    pub fn name_text(&self) -> String {
+        self.path.file_name().map(|name| path_text(Path::new(name))).unwrap_or_default()
+    }
+
     /// Its version if its path was never taken before.
     pub fn version(&self, now_ms: i64) -> Version {
         let day = self.route.as_ref().and_then(|(_, route)| route.date);

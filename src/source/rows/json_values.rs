@@ -28,7 +28,7 @@ pub fn cell_text(value: &RawValue) -> Option<Cow<'_, str>> {
 }
 
 /// Whether a value is a number, and no text that looks like one.
-pub(super) fn is_number(value: &RawValue) -> bool {
+pub(in crate::source) fn is_number(value: &RawValue) -> bool {
     value.get().starts_with(|c: char| c == '-' || c.is_ascii_digit())
 }
 
@@ -93,10 +93,10 @@ impl<'de> Deserialize<'de> for Members<'de> {
 #[derive(Deserialize)]
 pub(super) struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
-pub(super) type Member<'a> = (Cow<'a, str>, Cow<'a, RawValue>);
+pub(in crate::source) type Member<'a> = (Cow<'a, str>, Cow<'a, RawValue>);
 
 /// The members of an object by their paths; `None` if it is none.
-pub(super) fn flatten_record(object: &str) -> Option<Vec<Member<'_>>> {
+pub(in crate::source) fn flatten_record(object: &str) -> Option<Vec<Member<'_>>> {
     let Members(members) = serde_json::from_str(object).ok()?;
     flatten(members).ok()
 }

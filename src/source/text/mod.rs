@@ -42,29 +42,74 @@ pub fn read_text(
     limits: &Limits,
     state_dir: &Path,
 ) -> Result<Text, SyncError> {
+    let choose = |content: &Content, guess: Guess| chosen_encoding(content, guess, dataset, known);
+    text_by(content, choose, limits, state_dir)
+}
+
+/// The same for somebody who is told of it: what could be several encodings is read as the one that
+/// it looks like. The flag says whether it is only that.
+///
+/// # Errors
+///
+/// As [`read_text`].
+pub fn read_text_as_it_looks(
+    content: Content,
+    dataset: &Dataset,
+    limits: &Limits,
+    state_dir: &Path,
+) -> Result<(Text, bool), SyncError> {
+    let mut is_guess = false;
+    let choose = |content: &Content, guess: Guess| {
+        if guess.mark().is_some() || !dataset.encodings.is_empty() {
+            return chosen_encoding(content, guess, dataset, None);
+        }
+        let (encoding, is_proven) = look_of(content, guess)?;
+        is_guess = !is_proven;
+        Ok(encoding)
+    };
+    let text = text_by(content, choose, limits, state_dir)?;
+    Ok((text, is_guess))
+}
+
+/// A content as the text that it is in the encoding that is chosen for it.
+fn text_by(
+    content: Content,
+    choose: impl FnOnce(&Content, Guess) -> Result<Encoding, SyncError>,
+    limits: &Limits,
+    state_dir: &Path,
+) -> Result<Text, SyncError> {
     let (compression, _) = Compression::of(content.path());
     let mut content = match compression {
         Compression::None => content,
         _ => unpack(content, compression, limits, state_dir)?,
     };
     let guess = content.take_guess();
-    let is_correction = corrected_paths(&content.path().to_string_lossy()).is_some();
-    let encoding = match known.or(guess.mark()) {
-        Some(encoding) => encoding,
-        None if is_correction => encoding_of_correction(guess),
-        None => match dataset.encodings.as_slice() {
-            [] => guessed_encoding(&content, guess, dataset)?,
-            [encoding] => *encoding,
-            // An odd byte among text that is UTF-8 does not make another encoding of it: its row is
-            // a reject.
-            encodings if encodings.contains(&Encoding::Utf8) && guess.is_damaged_utf8() => Encoding::Utf8,
-            encodings => first_that_decodes(&content, encodings)?,
-        },
-    };
+    let encoding = choose(&content, guess)?;
     if encoding != Encoding::Utf8 {
         content = transcode(content, encoding, limits, state_dir)?;
     }
     Ok(Text { content, compression, encoding })
+}
+
+fn chosen_encoding(
+    content: &Content,
+    guess: Guess,
+    dataset: &Dataset,
+    known: Option<Encoding>,
+) -> Result<Encoding, SyncError> {
+    let is_correction = corrected_paths(&content.path().to_string_lossy()).is_some();
+    match known.or(guess.mark()) {
+        Some(encoding) => Ok(encoding),
+        None if is_correction => Ok(encoding_of_correction(guess)),
+        None => match dataset.encodings.as_slice() {
+            [] => guessed_encoding(content, guess, dataset),
+            [encoding] => Ok(*encoding),
+            // An odd byte among text that is UTF-8 does not make another encoding of it: its row is
+            // a reject.
+            encodings if encodings.contains(&Encoding::Utf8) && guess.is_damaged_utf8() => Ok(Encoding::Utf8),
+            encodings => first_that_decodes(content, encodings),
+        },
+    }
 }
 
 /// Rejects go out as UTF-8, whatever they came in; a byte that was undecidable among all rows of
@@ -79,8 +124,23 @@ fn encoding_of_correction(guess: Guess) -> Encoding {
 /// What a text without mark and declaration is in. Other texts than UTF-8 and UTF-16 are read only
 /// if they can only be one.
 fn guessed_encoding(content: &Content, guess: Guess, dataset: &Dataset) -> Result<Encoding, SyncError> {
+    let (encoding, is_proven) = look_of(content, guess)?;
+    if is_proven {
+        return Ok(encoding);
+    }
+    let name = encoding.name();
+    // A dataset that was made for the file has no place of its own in the configuration.
+    let place = if dataset.is_made { "in [defaults]".to_owned() } else { format!("of dataset {}", dataset.name) };
+    Err(SyncError::damaged(format!(
+        "its characters are written neither as UTF-8 nor as UTF-16, and other encodings make different texts of it; it looks like \
+         {name}: if it is that, set `encoding = \"{name}\"` {place}; else name the right one, or export it as UTF-8"
+    )))
+}
+
+/// What a text without mark looks like, and whether it can only be that.
+fn look_of(content: &Content, guess: Guess) -> Result<(Encoding, bool), SyncError> {
     let is_shared = match guess.guessed() {
-        Guessed::Is(encoding) => return Ok(encoding),
+        Guessed::Is(encoding) => return Ok((encoding, true)),
         Guessed::Other { is_shared } => is_shared,
     };
     let mut look = Look::default();
@@ -91,16 +151,7 @@ fn guessed_encoding(content: &Content, guess: Guess, dataset: &Dataset) -> Resul
         blocks += 1;
     }
     let (encoding, is_usual) = look.finish();
-    if is_shared && is_usual {
-        return Ok(encoding);
-    }
-    let name = encoding.name();
-    // A dataset that was made for the file has no place of its own in the configuration.
-    let place = if dataset.is_made { "in [defaults]".to_owned() } else { format!("of dataset {}", dataset.name) };
-    Err(SyncError::damaged(format!(
-        "its characters are written neither as UTF-8 nor as UTF-16, and other encodings make different texts of it; it looks like \
-         {name}: if it is that, set `encoding = \"{name}\"` {place}; else name the right one, or export it as UTF-8"
-    )))
+    Ok((encoding, is_shared && is_usual))
 }
 
 /// The first of several encodings that has a character for everything in the text; if none has, the
