@@ -14,7 +14,7 @@ fn load(file: &str, environment: &[(&str, &str)]) -> Result<Config, String> {
 #[test]
 fn the_embedded_defaults_and_profile_are_valid() {
     let config = load("", &[]).expect("defaults");
-    assert_eq!(config.datasets.len(), 3);
+    assert_eq!(config.datasets.len(), 10);
     assert_eq!(config.settle, Duration::from_millis(200));
     assert!(config.database_url.reveal().starts_with("sqlite:///"));
 }

@@ -2,7 +2,7 @@
 //! names may be spelt otherwise in files.
 
 use crate::config::Config;
-use crate::dispatch::retry::open_to_look;
+use crate::dispatch::retry::look_at_database;
 use crate::error::SyncError;
 use std::collections::BTreeMap;
 
@@ -12,14 +12,15 @@ use std::collections::BTreeMap;
 ///
 /// When the database fails.
 pub async fn unfilled(config: &Config) -> Result<BTreeMap<String, Vec<String>>, SyncError> {
-    let Some(sink) = open_to_look(config).await? else { return Ok(BTreeMap::new()) };
-    let mut unfilled = BTreeMap::new();
-    for dataset in config.datasets.iter().filter(|dataset| !dataset.own_columns.is_empty()) {
-        let columns = sink.tables.without_values(dataset, &dataset.own_columns).await?;
-        if !columns.is_empty() {
-            unfilled.insert(dataset.name.clone(), columns);
+    let unfilled = look_at_database(config, async |sink| {
+        let mut unfilled = BTreeMap::new();
+        for dataset in config.datasets.iter().filter(|dataset| !dataset.own_columns.is_empty()) {
+            let columns = sink.tables.without_values(dataset, &dataset.own_columns).await?;
+            if !columns.is_empty() {
+                unfilled.insert(dataset.name.clone(), columns);
+            }
         }
-    }
-    sink.close_database().await?;
-    Ok(unfilled)
+        Ok(unfilled)
+    });
+    Ok(unfilled.await?.unwrap_or_default())
 }

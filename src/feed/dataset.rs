@@ -148,6 +148,14 @@ impl Dataset {
             .as_ref()
             .map(|table| Lines { table: table.clone(), duplicates: settings.duplicate_lines });
         let columns = DeclaredColumn::all(name, settings)?;
+        let is_of_key = |column: &&Arc<DeclaredColumn>| key.contains(&column.name);
+        let is_identifier = |column: &&Arc<DeclaredColumn>| column.kind().is_none_or(|kind| kind == Kind::Identifier);
+        if let Some(column) = columns.values().filter(is_of_key).find(|column| !is_identifier(column)) {
+            return Err(format!(
+                "datasets.{name}.columns.{}.type: a column of the key is an identifier; leave `type` out",
+                column.name
+            ));
+        }
         if let (None, Some(column)) = (&lines, columns.values().find(|column| column.owner == Some(Owner::Line))) {
             return Err(format!("datasets.{name}.columns.{}: `of = \"line\"` needs `lines_table`", column.name));
         }

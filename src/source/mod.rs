@@ -13,3 +13,4 @@ pub mod seen_keys;
 pub mod survey;
 pub mod text;
 pub mod unchanged;
+mod wrapper;

@@ -20,6 +20,7 @@ use crate::source::text::Text;
 use crate::source::text::content::{Content, Window};
 use crate::source::unchanged::record_index::RecordHasher;
 use crate::source::unchanged::skips::{Candidates, IndexPlace, Skips};
+use crate::source::wrapper::check_wrapper;
 use entity::Kind;
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
@@ -203,6 +204,7 @@ fn look(
             }
             let (mut layout, observers) = rows.into_layout();
             tally.numbers = settled(&mut layout, &observers, None, dataset, found);
+            check_wrapper(content, dataset, tally.rows_read)?;
             if tally.rows_read > 0 {
                 check_layout(&layout, dataset, limits, format.rows)?;
             }

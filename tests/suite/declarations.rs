@@ -328,10 +328,23 @@ encoding = ["utf-8", "windows-1252"]
 }
 
 #[test]
+fn a_document_around_its_records_is_not_taken_for_one_row() {
+    let sandbox = Sandbox::new(crate::sandbox::Engine::Sqlite);
+    const CREATE: &str = "unmatched = 'create'\nunmatched_key = 'id'\n";
+    sandbox.drop_file("shop.json", r#"{"page": 1, "orders": [{"id": 1}, {"id": 2}]}"#);
+    sandbox.drop_file("one.json", r#"{"id": 1, "tags": ["a", "b"]}"#);
+    let report = sync_with(&sandbox, CREATE, &[]);
+    assert_eq!(report.file("shop.json").outcome, "quarantined", "{report:?}");
+    assert!(report.file("shop.json").error.contains(r#"`json = { root = "orders" }`"#), "{report:?}");
+    assert_eq!(sandbox.rows("SELECT id, tags FROM one"), [r#"1|["a", "b"]"#]);
+}
+
+#[test]
 fn a_declaration_that_cannot_be_meant_is_told_at_the_start() {
     let sandbox = Sandbox::new(crate::sandbox::Engine::Sqlite);
     let of_column = |text: &str| format!("[datasets.orders.columns.tip]\n{text}\n");
     for (configuration, expected) in [
+        ("[datasets.orders.columns.order_id]\ntype = 'money'\n".to_owned(), "a column of the key is an identifier"),
         (of_column("take = 'x'"), "datasets.orders.columns.tip.take: the pattern has no group"),
         (of_column("take = '('"), "datasets.orders.columns.tip.take: `(` is not a pattern"),
         (of_column("type = 'number'"), "`number` is not allowed; write one of `identifier`, `text`, `integer`"),

@@ -158,7 +158,9 @@ fn a_rule_that_quarantines_refuses_the_file_before_anything_is_written(sandbox: 
         let file = report.file("stock.csv");
         assert_eq!(file.outcome, "quarantined", "{rules}: {report:?}");
         assert!(file.error.contains("value, ") && file.error.contains("row 301: "), "{}", file.error);
-        assert!(sandbox.try_rows("SELECT sku FROM stock").is_err(), "{rules}: it has a table");
+        // A table whose columns have types is made at the start.
+        let stored = sandbox.try_rows("SELECT sku FROM stock").unwrap_or_default();
+        assert_eq!(stored, [] as [String; 0], "{rules}: it changed a table");
         let plan = json_of(&sandbox, &["plan", &sandbox.inbox().to_string_lossy()]);
         assert_eq!(plan["files"][0]["rules"][0]["violations"], 1, "{plan}");
         sandbox.drop_file("a/stock.csv", &format!("sku,value,note\n{rows}"));

@@ -267,6 +267,24 @@ fn every_key_of_the_configuration_is_read() {
 }
 
 #[test]
+fn the_reference_of_declarations_has_every_key_and_no_other() {
+    let source = read("src/config/keys.rs");
+    let page = read("docs/declarations.md");
+    let quoted = Regex::new("\"([a-z_]+)\"").expect("a valid pattern");
+    let row = Regex::new("(?m)^\\| `([a-z_]+)` \\|").expect("a valid pattern");
+    let (of_dataset, of_column) = page.split_once("## A column").expect("columns have a section of their own");
+    for (list, section) in [("DATASET_KEYS", of_dataset), ("COLUMN_KEYS", of_column)] {
+        let (_, list) = source.split_once(&format!("const {list}: ")).expect("the list is there");
+        let (list, _) = list.split_once("];\n").expect("the list ends");
+        let mut keys: Vec<&str> = quoted.captures_iter(list).map(|found| found.extract::<1>().1[0]).collect();
+        let mut told: Vec<&str> = row.captures_iter(section).map(|found| found.extract::<1>().1[0]).collect();
+        keys.sort_unstable();
+        told.sort_unstable();
+        assert_eq!(keys, told);
+    }
+}
+
+#[test]
 fn every_line_on_damage_names_a_test_that_exists() {
     let name = Regex::new(r"`([a-z_]+(?:::[a-z_]+)?)::([a-z0-9_]+)`").expect("a valid pattern");
     let page = read("docs/damage.md");
