@@ -2,7 +2,7 @@
 //!
 //! [`facts`] takes every row into account, [`key`] among them what may identify a record, [`dates`] how days
 //! are written. [`name`] says what the file's later siblings are called. [`columns`] and [`draft`] make the
-//! declaration of it, and [`print`] its text. What nothing proves stays open: it is text, and a comment says how
+//! declaration of it, and [`mod@print`] its text. What nothing proves stays open: it is text, and a comment says how
 //! to say what it is.
 
 pub mod columns;
