@@ -67,7 +67,8 @@ fn orders_and_deliveries_load_side_by_side(sandbox: &Sandbox) {
 scenario!(who_waits_for_a_filling_waits_a_bounded_time: sqlite, postgres);
 /// A file that goes on for long does not hold up the others: its table gets indexes while it is filled.
 fn who_waits_for_a_filling_waits_a_bounded_time(sandbox: &Sandbox) {
-    let log = load(sandbox, FEW, 2 * MANY, "before_write=sleep(150);filling_wait_max=return");
+    // Long enough for both to have rows when the first one ends, however long the looks take.
+    let log = load(sandbox, FEW, MANY + MANY / 2, "before_write=sleep(400);filling_wait_max=return");
     let indexed = lines_with(&log, &["indexes made", "\"deliveries\""]);
     let committed = lines_with(&log, &["chunk committed"]);
     assert!(indexed.first() < committed.last(), "it is filled on: {log}");
