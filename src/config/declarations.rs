@@ -5,9 +5,8 @@ use crate::config::keys::{has_key, keys_of};
 use crate::config::{Settings, Unmatched};
 use crate::feed::dataset::{Dataset, DatasetSettings};
 use crate::feed::declaration::DefaultSettings;
-use crate::feed::layout::declared_name;
 use crate::values::cell::NullTokens;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The feeds, each with what it is in markets of which something else is said.
@@ -24,11 +23,12 @@ pub(super) fn datasets(
     for (name, dataset) in &settings.datasets {
         let is_own = |key: &str| has_key(own, ["datasets", name, key]);
         let layers = Layers { defaults: &settings.defaults, dataset, is_own: &is_own };
-        let own_columns: BTreeSet<String> =
-            keys_of(own, ["datasets", name, "columns"]).map(|name| declared_name(name)).collect();
+        let of_rows = |key: &str| keys_of(own, ["datasets", name, key]);
+        let filled = dataset.fill_down.iter().filter(|_| is_own("fill_down"));
+        let own_names: Vec<&String> = of_rows("columns").chain(of_rows("no_rows")).chain(filled).collect();
         let made = |market: Option<&DefaultSettings>| -> Result<Dataset, String> {
             let mut dataset = Dataset::new(name, &layers.settings(market), null_tokens)?;
-            dataset.own_columns.clone_from(&own_columns);
+            dataset.own_columns = own_names.iter().map(|name| dataset.column_meant(name)).collect();
             Ok(dataset)
         };
         let in_markets = settings.markets.iter();

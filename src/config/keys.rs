@@ -100,7 +100,7 @@ pub(super) fn has_key(source: &config::Config, path: [&str; 3]) -> bool {
 }
 
 /// The keys that a source of the configuration has in a table.
-pub(super) fn keys_of<'s>(source: &'s config::Config, path: [&str; 3]) -> impl Iterator<Item = &'s String> {
+pub(super) fn keys_of<'s>(source: &'s config::Config, path: [&str; 3]) -> impl Iterator<Item = &'s String> + use<'s> {
     let table = match &source.cache.kind {
         ValueKind::Table(table) => path.into_iter().try_fold(table, |table, key| table_at(table, key)),
         _ => None,

@@ -18,11 +18,11 @@ pub use crate::feed::declaration::{
     ColumnSettings, DatasetSettings, Deletes, DuplicateLines, FeedKind, NewColumns, OnTypeChange, Owner, RepeatedKeys,
 };
 use chrono::NaiveDate;
-use entity::{ColumnShape, IDENTIFIER_CHARS_MAX, Kind, market_tables};
+use entity::{ColumnShape, IDENTIFIER_CHARS_MAX, Kind, TableShape, market_tables};
 use regex::Regex;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// Changes whenever the same bytes under the same profile would give other rows, or a stored position would stand before other
 /// records: then files are synced again.
@@ -89,7 +89,7 @@ pub struct Dataset {
     /// What it is in markets of which something else is said.
     in_markets: BTreeMap<String, Arc<Self>>,
     template: Option<Template>,
-    /// Columns that the configuration itself declares, and not only a shipped profile.
+    /// Columns that the configuration itself names, and not only a shipped profile.
     pub own_columns: BTreeSet<String>,
     /// Whether it was made for a file; then the file and the ledger decide its key and table.
     pub is_made: bool,
@@ -301,6 +301,16 @@ impl Dataset {
         }
     }
 
+    /// The table's column that a name of the configuration means, which may be one of its names in files.
+    pub fn column_meant(&self, name: &str) -> String {
+        let (own, in_files) = (declared_name(name), column_name(name));
+        let is_fed = |column: &&Arc<DeclaredColumn>| column.from.contains(&in_files);
+        match self.columns.values().find(is_fed).filter(|_| !self.columns.contains_key(&own)) {
+            Some(column) => column.name.clone(),
+            None => own,
+        }
+    }
+
     /// How the days and moments of a column are written.
     pub fn moment_rules(&self, column: &str) -> Arc<MomentRules> {
         Arc::clone(self.column(column).and_then(|column| column.moments.as_ref()).unwrap_or(&self.moments))
@@ -500,11 +510,13 @@ fn shipped_columns(
     lines: Option<&Lines>,
     columns: &BTreeMap<String, Arc<DeclaredColumn>>,
 ) -> Result<BTreeMap<String, Owner>, String> {
+    // A dataset is made for every file that no other one matches.
+    static SHIPPED: LazyLock<Vec<TableShape>> = LazyLock::new(market_tables);
     let mut owners = BTreeMap::new();
-    for shape in market_tables() {
-        let owner = match shape.name {
-            ref name if name == table => Owner::Record,
-            ref name if lines.is_some_and(|lines| *name == lines.table) => Owner::Line,
+    for shape in SHIPPED.iter() {
+        let owner = match &shape.name {
+            name if name == table => Owner::Record,
+            name if lines.is_some_and(|lines| *name == lines.table) => Owner::Line,
             _ => continue,
         };
         let own =

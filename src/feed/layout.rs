@@ -345,6 +345,10 @@ impl Layout {
 
     /// Whether a row of a chunk does not have a column, which says nothing of its value.
     pub fn is_absent(&self, chunk: &Chunk, row: usize, column: usize, json: &JsonSettings) -> bool {
+        // Of CSV files, and of most objects, every row has every column.
+        if chunk.absent.is_empty() && chunk.later_lines.is_empty() {
+            return false;
+        }
         // Both are sorted: the reader meets rows in order.
         let is_later_line = || chunk.later_lines.binary_search(&row).is_ok();
         (self.at(column).is_of_first_row(json) && is_later_line())

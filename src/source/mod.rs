@@ -9,6 +9,7 @@ pub mod reader;
 pub mod record_size;
 pub mod repeated_keys;
 pub mod rows;
+mod scalars;
 pub mod seen_keys;
 pub mod survey;
 pub mod text;

@@ -8,6 +8,7 @@ use crate::source::rows::cells::split_row;
 use crate::source::rows::{Form, Part, RowRef, Rows};
 use crate::source::seen_keys::{SeenKeys, key_hash};
 use crate::values::cell::trimmed;
+use entity::Kind;
 use std::collections::HashMap;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
@@ -124,7 +125,10 @@ fn content_hash(row: &RowRef<'_>, format: RowFormat, layout: &Layout) -> u64 {
         let text = String::from_utf8_lossy(cell.bytes(bytes));
         let text = dialect.unquoted(&text, cell);
         let is_stored = !matches!(column.role, Role::Padding | Role::Note | Role::Ignored);
-        let text = if is_stored { column.meaning(&text).map_or("", trimmed) } else { "" };
+        let meaning = column.meaning(&text).filter(|_| is_stored).unwrap_or_default();
+        // Text is stored with the white space around it, and so may be what has no kind yet.
+        let is_text = matches!(column.role, Role::Column(_)) && matches!(column.kind, None | Some(Kind::Text));
+        let text = if is_text { meaning } else { trimmed(meaning) };
         hasher.update(&(text.len() as u64).to_le_bytes());
         hasher.update(text.as_bytes());
     }

@@ -91,7 +91,6 @@ async fn stored_values(
     rule: Rule,
     market: &str,
 ) -> Option<StoredValues> {
-    let writes_to_it = |other: &&Arc<Dataset>| other.table == of.table && !other.is_template();
     let shapes = session.sink.tables.shapes();
     let has_column = |table: &&str| shapes.get(*table).is_some_and(|shape| shape.column(column).is_some());
     // A column of JSON objects goes by where it stands in them, if nothing is declared.
@@ -99,13 +98,8 @@ async fn stored_values(
     let table = if of.key.contains(column) { Some(&*of.table) } else { tables.into_iter().find(has_column) };
     // Nothing was stored in it yet.
     let Some(table) = table else { return Some(StoredValues::default()) };
-    let own = StoredColumn {
-        dataset: of,
-        table,
-        column,
-        market,
-        is_shared: session.config.datasets.iter().filter(writes_to_it).count() > 1,
-    };
+    let own =
+        StoredColumn { dataset: of, table, column, market, is_shared: !session.config.others_of_table(of).is_empty() };
     let tables = &session.sink.tables;
     let references = of.column(column).and_then(|declared| declared.rules.references.as_ref());
     let values = match (rule, references) {

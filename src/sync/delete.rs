@@ -35,8 +35,7 @@ pub(crate) async fn delete_unmentioned(
     }
     let corrected: Arc<[String]> = session.sink.ledger.corrected_keys(file.id).await?.into();
     let mentions = read_mentions(session, surveyed, dataset, &corrected, 0).await?;
-    let others = session.config.others_of_table(dataset);
-    let mut step = Step { session, surveyed, dataset, others, corrected, mentions };
+    let mut step = Step { session, surveyed, dataset, corrected, mentions };
     let tally = step.count(file).await?;
     if tally.unmentioned == 0 {
         return Ok(None);
@@ -100,8 +99,6 @@ struct Step<'a> {
     session: &'a Session,
     surveyed: &'a Surveyed,
     dataset: &'a Arc<Dataset>,
-    /// Datasets that write to the same table: their records are none of this one's.
-    others: Vec<String>,
     /// Records that got rows of the file by corrected copies.
     corrected: Arc<[String]>,
     mentions: Mentions,
@@ -166,7 +163,7 @@ impl Step<'_> {
     /// The next page of stored keys; moves `after` to its end.
     async fn next_keys(&self, file: &FileRecord, after: &mut String) -> Result<Option<Vec<String>>, SyncError> {
         let market = file.market.as_deref().unwrap_or_default();
-        let keys = self.session.sink.tables.stored_keys(self.dataset, &self.others, market, after).await?;
+        let keys = self.session.sink.tables.stored_keys(self.dataset, &self.surveyed.others, market, after).await?;
         moved();
         let Some(last) = keys.last() else { return Ok(None) };
         last.clone_into(after);

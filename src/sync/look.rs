@@ -37,6 +37,8 @@ pub(crate) struct Surveyed {
     pub own_layout: Arc<Layout>,
     /// What its rules say of it, where they were asked before the first commit.
     pub rule_pass: Option<Arc<RulePass>>,
+    /// The other datasets of its table, where they have rows of its market: those are none of this one's.
+    pub others: Vec<String>,
     /// Whether a record index may tell of it.
     may_have_index: bool,
 }
@@ -84,18 +86,25 @@ impl Surveyed {
     }
 }
 
-/// Whether a file may use or leave a record index: it tells of the rows of its market only where no
-/// other dataset has some there.
-async fn may_have_index(session: &Session, file: &FileRecord, dataset: &Dataset) -> Result<bool, SyncError> {
+/// The other datasets that write to a file's table, where they have rows of its market. Files of one table and
+/// market go one after the other, so there are none before the file ends that were not there before.
+async fn others_of(session: &Session, file: &FileRecord, dataset: &Dataset) -> Result<Vec<String>, SyncError> {
     let others = session.config.others_of_table(dataset);
     let market = file.market.as_deref().unwrap_or_default();
-    let is_possible = dataset.kind == FeedKind::Full
+    let have_rows = !others.is_empty() && session.sink.ledger.has_files_of(&others, market).await?;
+    Ok(if have_rows { others } else { Vec::new() })
+}
+
+/// Whether a file may use or leave a record index: it tells of the rows of its market only where no
+/// other dataset has some there.
+fn may_have_index(file: &FileRecord, dataset: &Dataset, others: &[String]) -> bool {
+    dataset.kind == FeedKind::Full
         && file.corrects.is_none()
         && !dataset.is_keyless()
         && !dataset.is_made
         // Whether a value is unique depends on all other records.
-        && !dataset.has_refusing_unique();
-    Ok(is_possible && (others.is_empty() || !session.sink.ledger.has_files_of(&others, market).await?))
+        && !dataset.has_refusing_unique()
+        && others.is_empty()
 }
 
 /// Surveys every row, or takes the survey from the checkpoint, and decides whether the file is
@@ -107,7 +116,8 @@ pub(crate) async fn look(
 ) -> Result<(Surveyed, Skips, Company), SyncError> {
     let TakenFile { file, content, checkpoint, company } = taken;
     let market = file.market.clone().unwrap_or_default();
-    let may_have_index = may_have_index(session, &file, dataset).await?;
+    let others = others_of(session, &file, dataset).await?;
+    let may_have_index = may_have_index(&file, dataset, &others);
     let place = match may_have_index && file.position.is_none() {
         true => Some(IndexPlace {
             generation: session.sink.ledger.generation(&dataset.table, &market).await?,
@@ -157,7 +167,7 @@ pub(crate) async fn look(
     let layout = Arc::new(layout);
     let rule_pass = rule_pass.map(Arc::new);
     let (content, own_layout) = (Arc::new(content), Arc::clone(&layout));
-    let surveyed = Surveyed { file, content, survey, own_layout, layout, rule_pass, may_have_index };
+    let surveyed = Surveyed { file, content, survey, own_layout, layout, rule_pass, others, may_have_index };
     Ok((surveyed, skips, company))
 }
 

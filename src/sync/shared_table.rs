@@ -19,7 +19,7 @@ pub(crate) async fn check_owners(
     surveyed: &Surveyed,
     dataset: &Arc<Dataset>,
 ) -> Result<(), SyncError> {
-    let others = session.config.others_of_table(dataset);
+    let others = &surveyed.others;
     // A file that was begun was checked, and what it wrote since is its own.
     let is_made = session.sink.tables.shapes().contains_key(&dataset.table);
     if others.is_empty() || !is_made || dataset.is_keyless() || surveyed.file.position.is_some() {
@@ -27,7 +27,7 @@ pub(crate) async fn check_owners(
     }
     let market = surveyed.file.market.as_deref().unwrap_or_default();
     let tables = &session.sink.tables;
-    if !session.sink.ledger.has_files_of(&others, market).await? || !tables.has_rows(&dataset.table, market).await? {
+    if !tables.has_rows(&dataset.table, market).await? {
         return Ok(());
     }
     let mut first = Some(0);
@@ -35,10 +35,10 @@ pub(crate) async fn check_owners(
         let mentions = read_mentions(session, surveyed, dataset, &Arc::from([]), start).await?;
         let mut after = String::new();
         loop {
-            let keys = tables.keys_of_others(dataset, &others, market, &after).await?;
+            let keys = tables.keys_of_others(dataset, others, market, &after).await?;
             if let Some(key) = keys.iter().find(|key| mentions.contains(key) == Some(true)) {
                 let mut owner = others.join(", ");
-                for other in &others {
+                for other in others {
                     let keys = tables.keys_of_others(dataset, std::slice::from_ref(other), market, &after).await?;
                     if keys.contains(key) {
                         owner.clone_from(other);

@@ -68,6 +68,16 @@ fn text_of_several_lines_is_left_alone(sandbox: &Sandbox) {
     assert_eq!(padded.rows("SELECT customer_id, language FROM customers"), ["k|line\nbreak"]);
 }
 
+scenario!(quoted_text_whose_lines_look_like_rows_is_text_where_its_last_line_does_not);
+fn quoted_text_whose_lines_look_like_rows_is_text_where_its_last_line_does_not(sandbox: &Sandbox) {
+    let text = "Order ID,Description,SKU\n1,\"multi\n2,fake,6\n3,fake,7\n\",A\n4,plain,B\n";
+    sandbox.drop_file(ORDERS, text);
+    let report = sandbox.sync();
+    assert_eq!(report.file(ORDERS).counts["rejected"], 0, "{report:?}");
+    let orders = sandbox.rows("SELECT order_id, description FROM orders ORDER BY order_id");
+    assert_eq!(orders, ["1|multi\n2,fake,6\n3,fake,7\n", "4|plain"]);
+}
+
 scenario!(blank_and_repeated_lines_are_no_rows);
 fn blank_and_repeated_lines_are_no_rows(sandbox: &Sandbox) {
     let report = sync(sandbox, "11,A,x,1\n\n,,,\n\r\nOrder ID,SKU,Description,Order Total\n,,,,,\n12,B,y,1\n");

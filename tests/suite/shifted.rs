@@ -78,6 +78,30 @@ fn a_row_that_can_be_read_in_two_ways_or_none_is_a_reject(sandbox: &Sandbox) {
     assert!(rejects[1].starts_with("42|") && rejects[2].starts_with("43|"), "{rejects:?}");
 }
 
+scenario!(a_way_that_makes_no_amount_or_takes_a_quoted_cell_is_none);
+fn a_way_that_makes_no_amount_or_takes_a_quoted_cell_is_none(sandbox: &Sandbox) {
+    const ORDERS: &str = "Market 1 Orders.csv";
+    let mut rows = vec![
+        "Order ID,Category Name,SKU,Customization Group,Total Price,Promo Code,\
+                         Customer ID,Merchant ID,Description"
+            .to_owned(),
+    ];
+    rows.extend((100..140).map(|order| format!("{order},Spices,M1,big,50,,41,70,x")));
+    // `Spices, Sauces` fits nowhere but by an amount of `2,25`, which is none where a point stands before decimals.
+    rows.push("200,Spices, Sauces,M1,2,25,,c41,70,x".to_owned());
+    // `1,250` is one, and there is no other way.
+    rows.push("201,Spices,M1,big,1,250,,c41,70,x".to_owned());
+    // `SPRING, 5 OFF` moves the ids, until a text in quotes is no more than half of another one.
+    rows.push("202,Spices,M1,big,50,SPRING, 5 OFF,41,70,\"Kiosk 14, behind\"".to_owned());
+    let lines: Vec<&str> = rows.iter().map(String::as_str).collect();
+    sandbox.drop_file(ORDERS, &table(&lines));
+    let report = sandbox.sync();
+    let counts = &report.file(ORDERS).counts;
+    assert_eq!([counts["repaired"], counts["rejected"]], [1, 2], "{report:?}");
+    let stored = sandbox.rows("SELECT sku, total_price FROM order_items WHERE order_id >= '200'");
+    assert_eq!(stored, ["M1|1250"]);
+}
+
 scenario!(a_row_that_fits_is_not_repaired_whatever_it_says);
 fn a_row_that_fits_is_not_repaired_whatever_it_says(sandbox: &Sandbox) {
     let odd = "1,\"YR-1,0\",by 12,30pm,far,Lost,T,many,KSh 1,x,KSh 0,1,CASH,,".to_owned();

@@ -266,10 +266,13 @@ impl<'a> CsvRows<'a> {
     /// The row with what those above say in its empty cells. A row with more cells that are not empty
     /// may have them elsewhere.
     fn filled(&self, raw: &[u8]) -> Result<Option<Vec<u8>>, Fault> {
+        if self.fill.is_empty() {
+            return Ok(None);
+        }
         let surplus = self.cells.get(self.layout.columns.len()..).unwrap_or_default();
-        let is_in_place = || surplus.iter().all(|cell| cell.bytes(raw).trim_ascii().is_empty());
+        let is_in_place = surplus.iter().all(|cell| cell.bytes(raw).trim_ascii().is_empty());
         match std::str::from_utf8(raw) {
-            Ok(text) if !self.fill.is_empty() && is_in_place() => self.fill.filled(text, &self.cells, self.dialect),
+            Ok(text) if is_in_place => self.fill.filled(text, &self.cells, self.dialect),
             _ => Ok(None),
         }
     }
