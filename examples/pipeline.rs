@@ -1,6 +1,7 @@
-//! The floor of a re-dropped export: everything that a sync does with files before it compares them with a database.
-//! They are hashed, looked at, split, parsed, cleaned, projected and hashed row by row, on the same threads as in a sync.
-//! With `--stages`, one after the other on one thread, and what each stage takes for a row.
+//! The floor of a re-dropped export: everything that a sync does with files before it compares them
+//! with a database. They are hashed, looked at, split, parsed, cleaned, projected and hashed row by
+//! row, on the same threads as in a sync. With `--stages`, one after the other on one thread, and
+//! what each stage takes for a row.
 //!
 //! `cargo run --release --example pipeline -- [--stages] FILE…`
 
@@ -24,8 +25,10 @@ use tidegate::transform::{Step, transform, transform_by_steps};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let config = Config::load(&Overrides::default())?;
-    let shapes: Shapes = entity::market_tables().into_iter().map(|shape| (shape.name.clone(), shape)).collect();
-    let (options, paths): (Vec<String>, Vec<String>) = std::env::args().skip(1).partition(|word| word == "--stages");
+    let shapes: Shapes =
+        entity::market_tables().into_iter().map(|shape| (shape.name.clone(), shape)).collect();
+    let (options, paths): (Vec<String>, Vec<String>) =
+        std::env::args().skip(1).partition(|word| word == "--stages");
     if !options.is_empty() {
         return paths.iter().try_for_each(|path| print_stages(Path::new(path), &config, &shapes));
     }
@@ -34,9 +37,15 @@ fn main() -> Result<(), Box<dyn Error>> {
         let (config, shapes) = (&config, &shapes);
         let files: Vec<_> = paths
             .iter()
-            .map(|path| scope.spawn(move || run(Path::new(path), config, shapes).map_err(|error| error.to_string())))
+            .map(|path| {
+                scope.spawn(move || {
+                    run(Path::new(path), config, shapes).map_err(|error| error.to_string())
+                })
+            })
             .collect();
-        files.into_iter().try_for_each(|file| file.join().map_err(|_| "a thread panicked")?.map_err(Into::into))
+        files
+            .into_iter()
+            .try_for_each(|file| file.join().map_err(|_| "a thread panicked")?.map_err(Into::into))
     })
 }
 
@@ -52,8 +61,13 @@ struct Surveyed<'a> {
 
 impl<'a> Surveyed<'a> {
     /// Gives the durations of hashing and of looking too.
-    fn of(path: &Path, config: &'a Config, shapes: &Shapes) -> Result<(Self, Duration, Duration), Box<dyn Error>> {
-        let (dataset, Route { market, .. }) = route(path, config).ok_or("no dataset matches the path")?;
+    fn of(
+        path: &Path,
+        config: &'a Config,
+        shapes: &Shapes,
+    ) -> Result<(Self, Duration, Duration), Box<dyn Error>> {
+        let (dataset, Route { market, .. }) =
+            route(path, config).ok_or("no dataset matches the path")?;
         let started = Instant::now();
         let mut content = Content::open(path.parent().unwrap_or(path), path, &config.limits)?;
         content.hash()?;
@@ -86,19 +100,28 @@ fn run(path: &Path, config: &Config, shapes: &Shapes) -> Result<(), Box<dyn Erro
 fn print_stages(path: &Path, config: &Config, shapes: &Shapes) -> Result<(), Box<dyn Error>> {
     let (file, hashed, looked) = Surveyed::of(path, config, shapes)?;
     let mut reader = file.reader()?;
-    let [mut split, mut parsed, mut cleaned_in, mut projected_in, mut rows_hashed] = [Duration::ZERO; 5];
+    let [mut split, mut parsed, mut cleaned_in, mut projected_in, mut rows_hashed] =
+        [Duration::ZERO; 5];
     while let Some(chunk) = timed(&mut split, || reader.next_chunk())? {
         let mut started = Instant::now();
         let (rows, repeats) = (file.survey.format.rows, Repeats::default());
-        let projected = transform_by_steps(chunk, rows, &file.layout, file.dataset, &file.market, &repeats, |step| {
-            let total = match step {
-                Step::Decoded => &mut parsed,
-                Step::Cleaned => &mut cleaned_in,
-                Step::Projected => &mut projected_in,
-            };
-            *total += started.elapsed();
-            started = Instant::now();
-        });
+        let projected = transform_by_steps(
+            chunk,
+            rows,
+            &file.layout,
+            file.dataset,
+            &file.market,
+            &repeats,
+            |step| {
+                let total = match step {
+                    Step::Decoded => &mut parsed,
+                    Step::Cleaned => &mut cleaned_in,
+                    Step::Projected => &mut projected_in,
+                };
+                *total += started.elapsed();
+                started = Instant::now();
+            },
+        );
         // Projecting hashed them already: once more, to know what of it that was.
         let tables = [Some(&projected.records), projected.lines.as_ref()];
         timed(&mut rows_hashed, || {

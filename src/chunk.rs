@@ -28,7 +28,8 @@ pub struct Position {
 impl Position {
     /// Whether this position is further than the other one.
     pub fn is_after(self, other: Self) -> bool {
-        let place = |position: Self| (position.done, position.pass, position.offset, position.records);
+        let place =
+            |position: Self| (position.done, position.pass, position.offset, position.records);
         place(self) > place(other)
     }
 }
@@ -225,7 +226,10 @@ impl Chunk {
 
     /// How an accepted row that was rewritten stood in the file.
     pub fn original(&self, row: usize) -> Option<&OriginalRow> {
-        self.originals.binary_search_by_key(&row, |original| original.row).ok().map(|at| &self.originals[at])
+        self.originals
+            .binary_search_by_key(&row, |original| original.row)
+            .ok()
+            .map(|at| &self.originals[at])
     }
 
     /// An accepted row as it stood in the file.
@@ -246,14 +250,18 @@ impl Chunk {
     /// Takes records out of an already decoded chunk, and returns which rows remain.
     pub fn leave_out(&mut self, is_left_out: &[bool]) -> Vec<usize> {
         let kept = |record: &usize| !is_left_out[*record];
-        let rows: Vec<usize> =
-            (0..self.records.len()).filter(kept).flat_map(|record| self.records[record].clone()).collect();
+        let rows: Vec<usize> = (0..self.records.len())
+            .filter(kept)
+            .flat_map(|record| self.records[record].clone())
+            .collect();
         let place = |row: &usize| rows.binary_search(row).ok();
-        self.absent = self.absent.iter().filter_map(|(row, column)| Some((place(row)?, *column))).collect();
+        self.absent =
+            self.absent.iter().filter_map(|(row, column)| Some((place(row)?, *column))).collect();
         for of_rows in [&mut self.later_lines, &mut self.without_line, &mut self.joined] {
             *of_rows = of_rows.iter().filter_map(place).collect();
         }
-        let repaired = |original: &&OriginalRow| original.is_repaired && place(&original.row).is_none();
+        let repaired =
+            |original: &&OriginalRow| original.is_repaired && place(&original.row).is_none();
         self.rows_repaired -= self.originals.iter().filter(repaired).count() as u64;
         self.numbers = rows.iter().map(|&row| self.numbers[row]).collect();
         (self.bytes, self.ends, self.originals) = Default::default();
@@ -342,13 +350,22 @@ mod tests {
             joined: vec![3],
             originals: vec![OriginalRow { row: 2, bytes: b"b\0".to_vec(), is_repaired: true }],
             rows_repaired: 1,
-            skips: vec![(2, Skip { start: 0, bytes: 1, counts: SkipCounts::default(), entries: 0..1 })],
+            skips: vec![(
+                2,
+                Skip { start: 0, bytes: 1, counts: SkipCounts::default(), entries: 0..1 },
+            )],
             ..Chunk::default()
         };
         assert_eq!([0, 1, 2].map(|row| chunk.raw(row)), ["a", "b1", "b\\x00"]);
         assert_eq!(chunk.leave_out(&[false, true, false]), [0, 3]);
-        assert_eq!((chunk.keys, chunk.records), (vec!["a".to_owned(), "c".to_owned()], vec![0..1, 1..2]));
-        assert_eq!((chunk.numbers, chunk.absent, chunk.joined), (vec![1, 4], vec![(1, 7)], vec![1]));
+        assert_eq!(
+            (chunk.keys, chunk.records),
+            (vec!["a".to_owned(), "c".to_owned()], vec![0..1, 1..2])
+        );
+        assert_eq!(
+            (chunk.numbers, chunk.absent, chunk.joined),
+            (vec![1, 4], vec![(1, 7)], vec![1])
+        );
         assert_eq!((chunk.later_lines, chunk.rows_repaired, chunk.skips[0].0), (Vec::new(), 0, 1));
     }
 }

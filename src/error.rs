@@ -170,14 +170,20 @@ impl SyncError {
     /// Blames the file of a mart or view, if the database refused the statement rather than failed.
     pub fn in_definition(self, file: &str) -> Self {
         match self {
-            Self::Database(source) if source.passing.is_none() => Self::Definition { file: file.to_owned(), source },
+            Self::Database(source) if source.passing.is_none() => {
+                Self::Definition { file: file.to_owned(), source }
+            }
             error => error,
         }
     }
 
     /// Whether the database cannot be used at all: it refuses the user, or does not exist.
     pub const fn is_refusal(&self) -> bool {
-        matches!(self, Self::Unreached { .. } | Self::Database(DatabaseFailure { kind: FailureKind::NotConnected, .. }))
+        matches!(
+            self,
+            Self::Unreached { .. }
+                | Self::Database(DatabaseFailure { kind: FailureKind::NotConnected, .. })
+        )
     }
 
     /// Whether PostgreSQL reports a missing column.
@@ -196,7 +202,9 @@ impl SyncError {
             Self::Database(error) | Self::Unreached { source: error, .. } => {
                 error.passing.map(|why| ("the database", why))
             }
-            Self::Spool { source, .. } if is_full(source) => Some(("room in state_dir", "its disk is full")),
+            Self::Spool { source, .. } if is_full(source) => {
+                Some(("room in state_dir", "its disk is full"))
+            }
             Self::Spool { source, .. } | Self::Read { source, .. } if is_short(source) => {
                 Some(("descriptors", "the process or its machine has no more"))
             }
@@ -209,7 +217,9 @@ impl SyncError {
         match self {
             _ if self.awaited().is_some() => Verdict::Retry,
             Self::ChangedWhileRead { .. } => Verdict::Rescan,
-            Self::Read { source, .. } if source.kind() == std::io::ErrorKind::NotFound => Verdict::Rescan,
+            Self::Read { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+                Verdict::Rescan
+            }
             Self::Damaged { .. } | Self::Refused { .. } => Verdict::Quarantine,
             Self::Read { .. }
             | Self::Spool { .. }
@@ -233,7 +243,9 @@ fn is_full(error: &std::io::Error) -> bool {
 
 /// Out of file descriptors: of the process, or of the machine (open(2)).
 fn is_short(error: &std::io::Error) -> bool {
-    [Errno::MFILE, Errno::NFILE].iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+    [Errno::MFILE, Errno::NFILE]
+        .iter()
+        .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }
 
 fn no_database(path: &Path, source: &std::io::Error) -> String {
@@ -243,6 +255,8 @@ fn no_database(path: &Path, source: &std::io::Error) -> String {
             "there is no database at {path}: nothing was synced into it yet; if another one is meant, name it (--config, \
              --database, --state-dir)"
         ),
-        _ => format!("the database {path} cannot be opened: {source}; run this as its owner or as root"),
+        _ => format!(
+            "the database {path} cannot be opened: {source}; run this as its owner or as root"
+        ),
     }
 }

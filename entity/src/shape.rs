@@ -4,7 +4,8 @@
 //! the ledger. Statements, DDL and cleaning all read this one form.
 
 use sea_orm::{
-    ColumnTrait, EntityTrait, IdenStatic, Iterable, PrimaryKeyToColumn, PrimaryKeyTrait, sea_query::ColumnType,
+    ColumnTrait, EntityTrait, IdenStatic, Iterable, PrimaryKeyToColumn, PrimaryKeyTrait,
+    sea_query::ColumnType,
 };
 
 /// The kind of values in a column. The ledger stores it as [`Kind::name`].
@@ -36,7 +37,8 @@ pub const IDENTIFIER_CHARS_MAX: usize = 191;
 
 impl Kind {
     /// Kinds that can be widened.
-    pub const WIDENABLE: [Self; 5] = [Self::Integer, Self::Decimal, Self::Double, Self::Day, Self::Time];
+    pub const WIDENABLE: [Self; 5] =
+        [Self::Integer, Self::Decimal, Self::Double, Self::Day, Self::Time];
 
     /// The narrowest kind for values of both kinds.
     #[must_use]
@@ -108,7 +110,15 @@ pub struct ColumnShape {
 impl ColumnShape {
     /// A column that was found in a file.
     pub const fn found(name: String, kind: Kind) -> Self {
-        Self { name, kind, nullable: true, is_declared: false, is_pinned: false, is_empty: false, is_widened: false }
+        Self {
+            name,
+            kind,
+            nullable: true,
+            is_declared: false,
+            is_pinned: false,
+            is_empty: false,
+            is_widened: false,
+        }
     }
 
     /// A column that was found in a file without any value.
@@ -126,7 +136,15 @@ impl ColumnShape {
 
     /// A declared column.
     pub const fn declared(name: String, kind: Kind, nullable: bool) -> Self {
-        Self { name, kind, nullable, is_declared: true, is_pinned: false, is_empty: false, is_widened: false }
+        Self {
+            name,
+            kind,
+            nullable,
+            is_declared: true,
+            is_pinned: false,
+            is_empty: false,
+            is_widened: false,
+        }
     }
 
     /// Gives it a wider kind.
@@ -160,13 +178,20 @@ impl TableShape {
     /// A table without an entity, with this key and the columns that every table has.
     pub fn found(name: &str, key: Vec<String>) -> Self {
         let kind = |name: &str| if name == LINE_NO { Kind::Integer } else { Kind::Identifier };
-        let own = [(ROW_HASH, Kind::Hash, false), ("_file_id", Kind::Integer, false), ("_rescued", Kind::Text, true)];
+        let own = [
+            (ROW_HASH, Kind::Hash, false),
+            ("_file_id", Kind::Integer, false),
+            ("_rescued", Kind::Text, true),
+        ];
         let columns = key
             .iter()
             .filter(|name| *name != ROW_HASH)
             .map(|name| (name.as_str(), kind(name), false))
             .chain(own)
-            .map(|(name, kind, nullable)| ColumnShape { nullable, ..ColumnShape::found(name.to_owned(), kind) })
+            .map(|(name, kind, nullable)| ColumnShape {
+                nullable,
+                ..ColumnShape::found(name.to_owned(), kind)
+            })
             .collect();
         Self { name: name.to_owned(), columns, key, auto_increment: false }
     }

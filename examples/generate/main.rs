@@ -1,17 +1,20 @@
-//! Market exports to try tidegate with: two moments of two markets, in the shape of real exports and with
-//! their dirt (repeated lines, rows shifted by unquoted commas, nulls in several spellings). All invented.
+//! Market exports to try tidegate with: two moments of two markets, in the shape of real exports
+//! and with their dirt (repeated lines, rows shifted by unquoted commas, nulls in several
+//! spellings). All invented.
 //!
 //! `cargo run --release --example generate -- --out exports --order-lines 1000000`
 //!
-//! An order is a pure function of (seed, market, number, moment), and nothing is kept from one to the next.
-//! So any number of order lines streams to disk in a few megabytes of memory, and the orders, the deliveries
-//! and the second moment agree with one another without being compared.
+//! An order is a pure function of (seed, market, number, moment), and nothing is kept from one to
+//! the next. So any number of order lines streams to disk in a few megabytes of memory, and the
+//! orders, the deliveries and the second moment agree with one another without being compared.
 //!
 //! All money, kilometres and minutes are whole hundredths, all times seconds since 2023-01-01.
 
 mod market;
 
-use market::{DAY, HOUR, Line, Market, Order, Product, Stage, Subject, chance, pick, pick_nth, time_of};
+use market::{
+    DAY, HOUR, Line, Market, Order, Product, Stage, Subject, chance, pick, pick_nth, time_of,
+};
 use std::fmt::Display;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -90,7 +93,10 @@ fn export_path(arguments: &Arguments, market: u8, moment: Moment, dataset: &str)
     arguments.out.join(format!("market-{market}-{dated}"))
 }
 
-fn write_file(path: &Path, write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> io::Result<()> {
+fn write_file(
+    path: &Path,
+    write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+) -> io::Result<()> {
     let written = fs::create_dir_all(path.parent().unwrap_or(path)).and_then(|()| {
         let mut out = BufWriter::with_capacity(1 << 20, File::create(path)?);
         write(&mut out)?;
@@ -109,7 +115,8 @@ const ORDER_COLUMNS: &str = "Order ID,Order Status,Category Name,SKU,Customizati
     Redeemed Loyalty Points,Consumed Loyalty Points,Cancellation Reason,Flat Discount,\
     Checkout Template Name,Checkout Template Value";
 
-/// Market 1's columns, followed there by two unnamed ones. Market 2 has neither those nor `Agent_Name`.
+/// Market 1's columns, followed there by two unnamed ones. Market 2 has neither those nor
+/// `Agent_Name`.
 const DELIVERY_COLUMNS: &str = "Task_ID,Order_ID,Relationship,Team_Name,Task_Type,Notes,Agent_ID,\
     Agent_Name,Distance(m),Total_Time_Taken(min),Task_Status,Ref_Images,Rating,Review,Latitude,\
     Longitude,Tags,Promo_Applied,Custom_Template_ID,Task_Details_QTY,Task_Details_AMOUNT,\
@@ -168,7 +175,8 @@ fn order_columns(market: &Market, order: &Order) -> String {
     let mut rng = market.rng(Subject::OrderColumns, order.number);
     let description = order.note.unwrap_or_else(|| pick(&mut rng, &["null", "null", ""]));
     let midnight = order.ordered_at - order.ordered_at % DAY;
-    let picked_up_at = if chance(&mut rng, 17) { midnight + 13 * HOUR } else { order.ordered_at + 50 };
+    let picked_up_at =
+        if chance(&mut rng, 17) { midnight + 13 * HOUR } else { order.ordered_at + 50 };
     let (stars, review) = order.rating.filter(|_| market.number == 1).unzip();
     format!(
         "{total},{sub_total},-,-,-,-,0,{payment},-,-,0,{currency},,,{customer_id},{merchant_id},{description},\
@@ -209,7 +217,13 @@ fn write_deliveries(out: &mut impl Write, market: &Market, moment: Moment) -> io
 }
 
 /// `Tip,Delivery_Charges,Discount,Subtotal,Payment_Type` stand only on the task's last row.
-fn write_task(out: &mut impl Write, market: &Market, order: &Order, id: u64, stage: Stage) -> io::Result<()> {
+fn write_task(
+    out: &mut impl Write,
+    market: &Market,
+    order: &Order,
+    id: u64,
+    stage: Stage,
+) -> io::Result<()> {
     let currency = market.currency;
     let task_columns = task_columns(market, order, id, stage);
     let payment_columns = payment_columns(market, order);
@@ -232,7 +246,8 @@ fn task_columns(market: &Market, order: &Order, id: u64, stage: Stage) -> String
     // All is drawn whatever the stage, so that a task keeps its place when it is completed.
     let mut rng = market.rng(Subject::Task, id);
     let kind = if chance(&mut rng, market.either(0, 1)) { "Pick-up" } else { "Delivery" };
-    let agent = (!chance(&mut rng, 5)).then_some(market.either(1_450_001, 1_560_001) + rng.u64(..15));
+    let agent =
+        (!chance(&mut rng, 5)).then_some(market.either(1_450_001, 1_560_001) + rng.u64(..15));
     let agent = agent.filter(|_| stage != Stage::Ordered);
     let agent_name = given(agent.map(agent_name), "-") + ",";
     let distance_m = (!chance(&mut rng, market.either(0, 25))).then_some(rng.u64(50..20_000));

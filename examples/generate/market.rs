@@ -43,7 +43,8 @@ impl Market {
         };
         let share_percent = if arguments.markets == 1 { 100 } else { one_or_two(90, 10) };
         // One order in a hundred is a bulk order, of 22 lines on average.
-        let lines_of_100_orders = 99 * line_counts.iter().sum::<u64>() / line_counts.len() as u64 + 22;
+        let lines_of_100_orders =
+            99 * line_counts.iter().sum::<u64>() / line_counts.len() as u64 + 22;
         let orders = (arguments.order_lines * share_percent / lines_of_100_orders).max(1);
         let history = orders * one_or_two(0, 18) / 100;
         let customers = orders.div_ceil(6);
@@ -56,7 +57,9 @@ impl Market {
             currency: if number == 1 { "KSh" } else { "₦" },
             point_value,
             line_counts,
-            catalogue: (0..one_or_two(200, 100)).map(|nth| product(number, nth, point_value)).collect(),
+            catalogue: (0..one_or_two(200, 100))
+                .map(|nth| product(number, nth, point_value))
+                .collect(),
             history,
             orders: [history + orders, history + orders + added(orders)],
             customers: [customers, customers + added(customers)],
@@ -183,7 +186,8 @@ impl Stage {
     }
 }
 
-/// No part between commas looks like an agent's id or an amount, so that shifted rows can be repaired.
+/// No part between commas looks like an agent's id or an amount, so that shifted rows can be
+/// repaired.
 pub const NOTES: [&str; 7] = [
     "Leave it with the guard",
     "Phone me from the junction",
@@ -194,7 +198,8 @@ pub const NOTES: [&str; 7] = [
     "Green gate, no bell, please knock",
 ];
 
-pub const REVIEWS: [&str; 3] = ["", "Fresh and well packed, will order again", "On time, polite rider"];
+pub const REVIEWS: [&str; 3] =
+    ["", "Fresh and well packed, will order again", "On time, polite rider"];
 
 impl Market {
     /// The same is drawn at both moments, so that only those orders change that are meant to.
@@ -215,7 +220,8 @@ impl Market {
             lines.pop();
         }
         let sub_total = lines.iter().map(Line::total).sum();
-        let redeemed_points = points_offered.map(|points| points.min(sub_total / self.point_value / 2));
+        let redeemed_points =
+            points_offered.map(|points| points.min(sub_total / self.point_value / 2));
         let paid = sub_total - redeemed_points.unwrap_or(0) * self.point_value;
         let earns_points = matches!(stage, Stage::Dispatched | Stage::Completed);
         Order {
@@ -316,8 +322,8 @@ pub const DAY: u64 = 24 * HOUR;
 /// 2024-03-01.
 pub const FIRST_MOMENT: u64 = (365 + 31 + 29) * DAY;
 
-/// Higher numbers are never earlier: those that the first moment knows are spread evenly from `start` to
-/// it, the others over the day between the moments.
+/// Higher numbers are never earlier: those that the first moment knows are spread evenly from
+/// `start` to it, the others over the day between the moments.
 pub fn time_of(number: u64, [known, all]: [u64; 2], start: u64, rng: &mut Rng) -> u64 {
     let (start, seconds, position, count) = if number < known {
         (start, FIRST_MOMENT - start, number, known)

@@ -1,4 +1,5 @@
-//! What the fuzz targets share: a file read as the daemon reads it, under bounds that the input chooses.
+//! What the fuzz targets share: a file read as the daemon reads it, under bounds that the input
+//! chooses.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -135,7 +136,8 @@ struct File<'a> {
 }
 
 impl File<'_> {
-    /// Reads everything; with `resume`, by a reader that is made anew for every chunk, as after a crash.
+    /// Reads everything; with `resume`, by a reader that is made anew for every chunk, as after a
+    /// crash.
     fn read(&self, resume: bool) -> Reading {
         let mut reading = Reading::default();
         let mut reader = self.reader(Position::default());

@@ -1,5 +1,6 @@
-//! Any text as an amount, a whole number and a measure, under each reading of `.` and `,`, compared with a slow reading by
-//! patterns. No text is two numbers: what nothing declares or proves is read only as what it can only mean.
+//! Any text as an amount, a whole number and a measure, under each reading of `.` and `,`, compared
+//! with a slow reading by patterns. No text is two numbers: what nothing declares or proves is read
+//! only as what it can only mean.
 
 #![no_main]
 
@@ -84,7 +85,8 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
     }
 });
 
-/// The number by patterns: rounded to four places, half away from zero, if fifteen significant digits say it.
+/// The number by patterns: rounded to four places, half away from zero, if fifteen significant
+/// digits say it.
 fn slow(text: &str, sign: char) -> Option<i128> {
     let (is_negative, body) = without_ends(text)?;
     let patterns = if sign == '.' { &FORMS[0] } else { &FORMS[1] };

@@ -89,7 +89,8 @@ fn simple(repair: Repair) -> Simple {
 /// The rule as the contract says it, by trying every way.
 fn expected(line: &Line) -> Simple {
     let (columns, cells) = (line.columns.len(), line.cells.len());
-    // A row that fits by its count is left alone; one with fewer cells fits if they do, and it has the required one.
+    // A row that fits by its count is left alone; one with fewer cells fits if they do, and it has
+    // the required one.
     if cells == columns {
         return Simple::Fits;
     }

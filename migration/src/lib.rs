@@ -52,9 +52,13 @@ impl MigratorTrait for Migrator {
 /// Columns of an index, by table.
 type Indexes<'a> = &'a [(&'a str, &'a [&'a str])];
 
-/// Every statement is one that may run again: DDL commits by itself on MySQL, so a step that was cut off
-/// leaves its first half behind.
-async fn create_tables(manager: &SchemaManager<'_>, tables: &[TableOfStep], indexes: Indexes<'_>) -> Result<(), DbErr> {
+/// Every statement is one that may run again: DDL commits by itself on MySQL, so a step that was
+/// cut off leaves its first half behind.
+async fn create_tables(
+    manager: &SchemaManager<'_>,
+    tables: &[TableOfStep],
+    indexes: Indexes<'_>,
+) -> Result<(), DbErr> {
     let backend = manager.get_database_backend();
     let collation = ddl::text_collation(manager.get_connection()).await?;
     for shape in tables.iter().map(TableOfStep::shape) {
@@ -78,7 +82,11 @@ async fn create_tables(manager: &SchemaManager<'_>, tables: &[TableOfStep], inde
 }
 
 /// Adds columns to a table of the ledger. Databases of the first versions may have them already.
-async fn add_columns(manager: &SchemaManager<'_>, table: &str, columns: &[Column]) -> Result<(), DbErr> {
+async fn add_columns(
+    manager: &SchemaManager<'_>,
+    table: &str,
+    columns: &[Column],
+) -> Result<(), DbErr> {
     let shape = shapes::lone(table);
     for &column in columns {
         let column = shapes::column(column);

@@ -1,5 +1,5 @@
-//! The market tables. The indexes that marts and views read them by come with them only where they cannot come
-//! later: a table is filled faster without them.
+//! The market tables. The indexes that marts and views read them by come with them only where they
+//! cannot come later: a table is filled faster without them.
 
 use crate::shapes::{NOT_NULL, NULL, Table};
 use entity::Kind::{Decimal, Double, Hash, Identifier, Integer, Text, Time};

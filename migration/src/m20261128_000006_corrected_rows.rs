@@ -8,7 +8,8 @@ use sea_orm_migration::prelude::*;
 #[derive(DeriveMigrationName)]
 pub struct Migration;
 
-const COLUMNS: [Column; 3] = [("record_key", Text, NULL), ("corrected_key", Text, NULL), ("corrected", Text, NULL)];
+const COLUMNS: [Column; 3] =
+    [("record_key", Text, NULL), ("corrected_key", Text, NULL), ("corrected", Text, NULL)];
 
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {

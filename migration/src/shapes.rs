@@ -43,5 +43,10 @@ pub fn column((name, kind, nullable): Column) -> ColumnShape {
 
 /// A table of which nothing but the name matters, because a column outside of its key is added.
 pub fn lone(name: &str) -> TableShape {
-    TableShape { name: name.to_owned(), columns: Vec::new(), key: Vec::new(), auto_increment: false }
+    TableShape {
+        name: name.to_owned(),
+        columns: Vec::new(),
+        key: Vec::new(),
+        auto_increment: false,
+    }
 }

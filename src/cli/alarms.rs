@@ -2,7 +2,9 @@
 
 use crate::cli::logging::{OF_COMMAND, start_logging};
 use crate::cli::service_user::user_name;
-use crate::cli::{CommandError, Exit, Shared, THREADS_GRACE, runtime, say, say_json, say_whose, with_whose};
+use crate::cli::{
+    CommandError, Exit, Shared, THREADS_GRACE, runtime, say, say_json, say_whose, with_whose,
+};
 use crate::config::Config;
 use crate::dispatch::retry::{Patience, look_at_database, patiently};
 use crate::process::clock::now_ms;
@@ -29,7 +31,9 @@ pub(super) fn execute(shared: &Shared, own: &AlarmsArguments) -> Result<Exit, Co
         if let Some(id) = own.ack {
             note(&config, id).await?;
         }
-        let listed = look_at_database(&config, async |sink| sink.ledger.alarms(!own.all, LISTED_MAX).await).await?;
+        let listed =
+            look_at_database(&config, async |sink| sink.ledger.alarms(!own.all, LISTED_MAX).await)
+                .await?;
         Ok::<_, CommandError>(listed.unwrap_or_default())
     });
     runtime.shutdown_timeout(THREADS_GRACE);
@@ -39,12 +43,15 @@ pub(super) fn execute(shared: &Shared, own: &AlarmsArguments) -> Result<Exit, Co
 
 /// Notes that the user of this command knows of an alarm.
 async fn note(config: &Config, id: i64) -> Result<(), CommandError> {
-    let unknown = || CommandError::Usage(format!("there is no alarm {id}; `tidegate alarms --all` lists them"));
+    let unknown = || {
+        CommandError::Usage(format!("there is no alarm {id}; `tidegate alarms --all` lists them"))
+    };
     look_at_database(config, async |_| Ok(())).await?.ok_or_else(unknown)?;
     let patience = Patience::Limited(config.database_wait);
     let who = user_name();
     let shutdown = CancellationToken::new();
-    let noted = patiently(patience, &shutdown, async || acknowledge(config, id, &who, now_ms()).await);
+    let noted =
+        patiently(patience, &shutdown, async || acknowledge(config, id, &who, now_ms()).await);
     if noted.await? { Ok(()) } else { Err(unknown()) }
 }
 
@@ -69,6 +76,10 @@ pub(super) fn alarm_line(alarm: &Alarm) -> String {
     };
     let dataset = alarm.dataset.as_deref().unwrap_or("-");
     let cleared = alarm.cleared_at.as_ref().map(|at| format!("; cleared {at}")).unwrap_or_default();
-    let known = alarm.acknowledged_by.as_ref().map(|who| format!("; known to {who}")).unwrap_or_default();
-    format!("{}  {}  {} of {dataset}{market}: {}{cleared}{known}", alarm.id, alarm.raised_at, alarm.kind, alarm.message)
+    let known =
+        alarm.acknowledged_by.as_ref().map(|who| format!("; known to {who}")).unwrap_or_default();
+    format!(
+        "{}  {}  {} of {dataset}{market}: {}{cleared}{known}",
+        alarm.id, alarm.raised_at, alarm.kind, alarm.message
+    )
 }

@@ -5,14 +5,17 @@
 
 use crate::cli::logging::{OF_COMMAND, start_logging};
 use crate::cli::print::counted;
-use crate::cli::{CommandError, Exit, Shared, THREADS_GRACE, runtime, say, say_json, say_whose, sync};
+use crate::cli::{
+    CommandError, Exit, Shared, THREADS_GRACE, runtime, say, say_json, say_whose, sync,
+};
 use crate::config::Config;
 use crate::dispatch::retry::{Patience, look_at_database, patiently};
 use crate::error::SyncError;
 use crate::process::clock::now_ms;
 use crate::process::terminal::quoted;
 use crate::sink::ledger::approvals;
-use crate::sink::ledger::files::{FileRecord, FileState, UNHASHED};
+use crate::sink::ledger::file_state::FileState;
+use crate::sink::ledger::files::{FileRecord, UNHASHED};
 use crate::source::find::path_text::path_of;
 use crate::source::find::scan::SourceFile;
 use crate::sync::take::hash;
@@ -47,10 +50,13 @@ pub(super) fn execute(shared: &Shared, own: &ApproveArguments) -> Result<Exit, C
 async fn approve(config: Config, wanted: &str, is_json: bool) -> Result<Exit, CommandError> {
     let patience = Patience::Limited(config.database_wait);
     let shutdown = CancellationToken::new();
-    let stopped = look_at_database(&config, async |sink| sink.ledger.approvable_files().await).await?;
+    let stopped =
+        look_at_database(&config, async |sink| sink.ledger.approvable_files().await).await?;
     let file = choose(stopped.unwrap_or_default(), wanted)?;
     let source_file = unchanged(&file, &Arc::new(config.clone())).await?;
-    if !patiently(patience, &shutdown, async || approvals::approve(&config, &file, now_ms()).await).await? {
+    if !patiently(patience, &shutdown, async || approvals::approve(&config, &file, now_ms()).await)
+        .await?
+    {
         let state = file.state.name();
         return Err(CommandError::Usage(format!(
             "{} is no longer {state}; `tidegate status` shows its state",
@@ -70,7 +76,9 @@ async fn approve(config: Config, wanted: &str, is_json: bool) -> Result<Exit, Co
             Err(CommandError::Sync(SyncError::LeaseHeld { holder })) => holder,
             ended => return ended,
         };
-        let now = look_at_database(&config, async |sink| sink.ledger.file(file.id).await).await?.flatten();
+        let now = look_at_database(&config, async |sink| sink.ledger.file(file.id).await)
+            .await?
+            .flatten();
         let is_done = now.as_ref().is_some_and(|now| !waits(now));
         if let Some(now) = now.filter(|_| is_done || started.elapsed() >= lease_wait) {
             return Ok(print(&now, is_retried, &holder, is_json));
@@ -86,35 +94,52 @@ fn waits(file: &FileRecord) -> bool {
 
 /// Finds the held or quarantined file with that path, or the only one with that name.
 fn choose(stopped: Vec<FileRecord>, wanted: &str) -> Result<FileRecord, CommandError> {
-    let path = Path::new(wanted).canonicalize().or_else(|_| std::path::absolute(wanted)).unwrap_or_default();
-    if let Some(file) = stopped.iter().find(|file| file.path == wanted || path_of(&file.path) == path) {
+    let path = Path::new(wanted)
+        .canonicalize()
+        .or_else(|_| std::path::absolute(wanted))
+        .unwrap_or_default();
+    if let Some(file) =
+        stopped.iter().find(|file| file.path == wanted || path_of(&file.path) == path)
+    {
         return Ok(file.clone());
     }
-    let list = |files: &[FileRecord]| files.iter().map(|file| quoted(&file.path)).collect::<Vec<_>>().join(", ");
-    let (mut named, others): (Vec<FileRecord>, Vec<FileRecord>) =
-        stopped.into_iter().partition(|file| path_of(&file.path).file_name() == Some(wanted.as_ref()));
+    let list = |files: &[FileRecord]| {
+        files.iter().map(|file| quoted(&file.path)).collect::<Vec<_>>().join(", ")
+    };
+    let (mut named, others): (Vec<FileRecord>, Vec<FileRecord>) = stopped
+        .into_iter()
+        .partition(|file| path_of(&file.path).file_name() == Some(wanted.as_ref()));
     match named.len() {
         1 => Ok(named.remove(0)),
-        0 if others.is_empty() => {
-            Err(CommandError::Usage(format!("`{wanted}` is neither held nor quarantined; no file is")))
-        }
+        0 if others.is_empty() => Err(CommandError::Usage(format!(
+            "`{wanted}` is neither held nor quarantined; no file is"
+        ))),
         0 => {
             let what = "is neither held nor quarantined; these files are: ";
             Err(CommandError::Usage(format!("`{wanted}` {what}{}", list(&others))))
         }
-        _ => {
-            Err(CommandError::Usage(format!("several such files are named `{wanted}`; give a path: {}", list(&named))))
-        }
+        _ => Err(CommandError::Usage(format!(
+            "several such files are named `{wanted}`; give a path: {}",
+            list(&named)
+        ))),
     }
 }
 
 /// Returns the file on disk, if its content is still the one that was held or quarantined.
 async fn unchanged(file: &FileRecord, config: &Arc<Config>) -> Result<SourceFile, CommandError> {
     let path = path_of(&file.path);
-    let gone =
-        || CommandError::Failed(format!("{} is gone, and the approval needs its content; put it back", file.path));
+    let gone = || {
+        CommandError::Failed(format!(
+            "{} is gone, and the approval needs its content; put it back",
+            file.path
+        ))
+    };
     // A file from below the inbox must still be reachable there without following a link.
-    let root = if path.starts_with(&config.inbox) { &config.inbox } else { path.parent().unwrap_or(&path) };
+    let root = if path.starts_with(&config.inbox) {
+        &config.inbox
+    } else {
+        path.parent().unwrap_or(&path)
+    };
     let source_file = SourceFile::at(&Arc::from(root), &path, &config.datasets).ok_or_else(gone)?;
     let (_, sha256) = hash(&source_file, config).await?;
     // A file that was never hashed, for example because it was too large, may have any content now.
@@ -132,10 +157,15 @@ fn print(file: &FileRecord, is_retried: bool, holder: &str, is_json: bool) -> Ex
     let by = match is_retried {
         _ if waits(file) => {
             let does = if is_retried { "tries it" } else { "makes the deletion" };
-            format!("{holder} {does} if it watches the file's folder; else sync the file when it has ended")
+            format!(
+                "{holder} {does} if it watches the file's folder; else sync the file when it has ended"
+            )
         }
         true => format!("{holder} tried it"),
-        false => format!("{holder} made the deletion: {} deleted", counted(file.counts.deleted, "table row")),
+        false => format!(
+            "{holder} made the deletion: {} deleted",
+            counted(file.counts.deleted, "table row")
+        ),
     };
     if is_json {
         let file = json!({ "path": file.path, "state": state, "deleted": file.counts.deleted, "error": file.error });
@@ -147,7 +177,9 @@ fn print(file: &FileRecord, is_retried: bool, holder: &str, is_json: bool) -> Ex
             file.error.as_deref().filter(|_| !waits(file)).unwrap_or(&by)
         ));
     }
-    if !waits(file) && matches!(file.state, FileState::Failed | FileState::Quarantined | FileState::Held) {
+    if !waits(file)
+        && matches!(file.state, FileState::Failed | FileState::Quarantined | FileState::Held)
+    {
         return Exit::FilesFailed;
     }
     Exit::Done

@@ -38,7 +38,12 @@ pub(super) fn execute(shared: &Shared) -> Result<Exit, CommandError> {
     findings.extend(service(&config));
     findings.push(Finding {
         what: "datasets",
-        subject: config.datasets.iter().map(|dataset| dataset.name.as_str()).collect::<Vec<_>>().join(", "),
+        subject: config
+            .datasets
+            .iter()
+            .map(|dataset| dataset.name.as_str())
+            .collect::<Vec<_>>()
+            .join(", "),
         is: Is::Good,
     });
     findings.push(state_dir(&config));
@@ -72,8 +77,12 @@ fn unfilled_columns(config: &Config) -> Result<Vec<Finding>, CommandError> {
 }
 
 fn configuration(shared: &Shared, config: &Config) -> Finding {
-    let path = config.service.as_ref().map_or(shared.config.as_ref(), |service| service.configuration.as_ref());
-    let subject = path.map_or_else(|| "embedded defaults".to_owned(), |path| path.display().to_string());
+    let path = config
+        .service
+        .as_ref()
+        .map_or(shared.config.as_ref(), |service| service.configuration.as_ref());
+    let subject =
+        path.map_or_else(|| "embedded defaults".to_owned(), |path| path.display().to_string());
     Finding { what: "configuration", subject, is: Is::Good }
 }
 
@@ -93,9 +102,11 @@ fn service(config: &Config) -> Option<Finding> {
 fn state_dir(config: &Config) -> Finding {
     let path = &config.state_dir;
     let is = match writable_folder(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            if_it_can_be_made(path, "cannot be written", "it is not there yet; the first `run` or `sync` makes it")
-        }
+        Err(error) if error.kind() == ErrorKind::NotFound => if_it_can_be_made(
+            path,
+            "cannot be written",
+            "it is not there yet; the first `run` or `sync` makes it",
+        ),
         Err(error) => Is::Fault(format!("cannot be written: {error}")),
         Ok(()) => Is::Good,
     };
@@ -123,9 +134,11 @@ fn archive_dir(config: &Config) -> Option<Finding> {
     let path = &config.archive_dir;
     let is = match writable_folder(path) {
         _ if config.after_sync != AfterSync::Archive => return None,
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            if_it_can_be_made(path, "cannot be written", "it is not there yet; the first archived file makes it")
-        }
+        Err(error) if error.kind() == ErrorKind::NotFound => if_it_can_be_made(
+            path,
+            "cannot be written",
+            "it is not there yet; the first archived file makes it",
+        ),
         Err(error) => Is::Fault(format!("cannot be written: {error}")),
         Ok(()) => Is::Good,
     };
@@ -135,22 +148,32 @@ fn archive_dir(config: &Config) -> Option<Finding> {
 fn database_of(config: &Config, asked: Result<(), SyncError>) -> Finding {
     let file = sqlite_file(config.database_url.reveal());
     let is = match (asked, &file) {
-        (Err(SyncError::NoDatabase { source, .. }), Some(path)) if source.kind() == ErrorKind::NotFound => {
+        (Err(SyncError::NoDatabase { source, .. }), Some(path))
+            if source.kind() == ErrorKind::NotFound =>
+        {
             let folder = path.parent().unwrap_or(path);
             // tidegate creates its state directory, but no other folder for a database.
             let is_made = folder == config.state_dir && !folder.exists();
-            let writable = if is_made { writable_ancestor(folder) } else { writable_folder(folder) };
+            let writable =
+                if is_made { writable_ancestor(folder) } else { writable_folder(folder) };
             match writable {
-                Ok(()) => Is::Note("it is not there yet; the first `run` or `sync` makes it".to_owned()),
-                Err(error) => Is::Fault(format!("it is not there and cannot be made: {}: {error}", folder.display())),
+                Ok(()) => {
+                    Is::Note("it is not there yet; the first `run` or `sync` makes it".to_owned())
+                }
+                Err(error) => Is::Fault(format!(
+                    "it is not there and cannot be made: {}: {error}",
+                    folder.display()
+                )),
             }
         }
         (Err(error), _) => Is::Fault(error.to_string()),
         // SQLite writes its log next to the database file.
-        (Ok(()), Some(path)) => match writable(path).and_then(|()| writable_folder(path.parent().unwrap_or(path))) {
-            Ok(()) => Is::Good,
-            Err(error) => Is::Fault(format!("cannot be written: {error}")),
-        },
+        (Ok(()), Some(path)) => {
+            match writable(path).and_then(|()| writable_folder(path.parent().unwrap_or(path))) {
+                Ok(()) => Is::Good,
+                Err(error) => Is::Fault(format!("cannot be written: {error}")),
+            }
+        }
         (Ok(()), None) => Is::Good,
     };
     Finding { what: "database", subject: config.database_url.to_string(), is }

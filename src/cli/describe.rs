@@ -1,4 +1,5 @@
-//! `tidegate describe`: prints the declaration of a file of which nothing is known, and writes nothing.
+//! `tidegate describe`: prints the declaration of a file of which nothing is known, and writes
+//! nothing.
 
 use crate::cli::logging::{OF_COMMAND, complain, start_logging};
 use crate::cli::{CommandError, Exit, Shared, say, say_json, with_whose};
@@ -47,8 +48,9 @@ fn named_file(path: &Path, config: &crate::config::Config) -> Result<SourceFile,
         return Err("it is a folder; name the files in it".to_owned());
     }
     let folder = path.parent().unwrap_or(&path);
-    SourceFile::at(&Arc::from(folder), &path, &config.datasets)
-        .ok_or_else(|| "its name is hidden or temporary, or it is no ordinary file; rename it".to_owned())
+    SourceFile::at(&Arc::from(folder), &path, &config.datasets).ok_or_else(|| {
+        "its name is hidden or temporary, or it is no ordinary file; rename it".to_owned()
+    })
 }
 
 fn print(description: &Description) {

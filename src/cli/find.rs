@@ -12,15 +12,21 @@ use std::sync::Arc;
 pub(super) fn find(paths: &[PathBuf], config: &Config) -> Result<Found, CommandError> {
     let mut found = Found::default();
     for path in paths {
-        let unreadable = |error| CommandError::Usage(format!("cannot read {}: {error}", path.display()));
+        let unreadable =
+            |error| CommandError::Usage(format!("cannot read {}: {error}", path.display()));
         // A file has the same path in the ledger, however it is named on the command line.
         let path = path.canonicalize().map_err(unreadable)?;
         if path.is_dir() {
-            let BlindSpots { unread, .. } =
-                scan(&Arc::from(path.as_path()), &config.datasets, &config.own_dirs_below(&path), None, &mut |file| {
+            let BlindSpots { unread, .. } = scan(
+                &Arc::from(path.as_path()),
+                &config.datasets,
+                &config.own_dirs_below(&path),
+                None,
+                &mut |file| {
                     found.files.push(file);
                     true
-                });
+                },
+            );
             found.unread.extend(unread);
             found.folders.push(path);
         } else {

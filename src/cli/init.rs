@@ -16,15 +16,20 @@ pub(super) struct InitArguments {
 }
 
 pub(super) fn execute(shared: &Shared, own: &InitArguments) -> Result<Exit, CommandError> {
-    let failed = |error| CommandError::Usage(format!("cannot write {}: {error}", own.path.display()));
-    let mut file = OpenOptions::new().write(true).create_new(true).open(&own.path).map_err(failed)?;
+    let failed =
+        |error| CommandError::Usage(format!("cannot write {}: {error}", own.path.display()));
+    let mut file =
+        OpenOptions::new().write(true).create_new(true).open(&own.path).map_err(failed)?;
     // Root writes this file and the service's user reads it. It holds no secrets.
     give_to_person(&file, false).map_err(failed)?;
     file.write_all(DEFAULT_TOML.as_bytes()).map_err(failed)?;
     if shared.json {
         say_json(&serde_json::json!({ "written": own.path }));
     } else {
-        say(format_args!("{} is written; every key in it has its default value", own.path.display()));
+        say(format_args!(
+            "{} is written; every key in it has its default value",
+            own.path.display()
+        ));
     }
     Ok(Exit::Done)
 }

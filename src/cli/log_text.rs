@@ -54,7 +54,9 @@ fn concealed(value: Value) -> Value {
     match value {
         Value::String(text) => Value::String(conceal(&text).into_owned()),
         Value::Array(values) => Value::Array(values.into_iter().map(concealed).collect()),
-        Value::Object(members) => members.into_iter().map(|(name, value)| (name, concealed(value))).collect(),
+        Value::Object(members) => {
+            members.into_iter().map(|(name, value)| (name, concealed(value))).collect()
+        }
         value => value,
     }
 }
@@ -68,9 +70,13 @@ mod tests {
     fn what_drivers_log_is_without_secrets_and_stays_json() {
         make_known("\",\"l0g\":\"");
         let line = serde_json::json!({ "message": "ignoring", "value": "\",\"l0g\":\"", "url": "mysql://u:pw@h/x" });
-        let said = filtered(&format!("{line}\n"), "sqlx_postgres::options::parse", true).into_owned();
+        let said =
+            filtered(&format!("{line}\n"), "sqlx_postgres::options::parse", true).into_owned();
         let value: Value = serde_json::from_str(&said).expect("JSON");
-        assert_eq!(value, serde_json::json!({ "message": "ignoring", "value": "***", "url": "mysql://***@h/x" }));
+        assert_eq!(
+            value,
+            serde_json::json!({ "message": "ignoring", "value": "***", "url": "mysql://***@h/x" })
+        );
         let line = "WARN ignoring key=\"sslpassword\" value=\",\"l0g\":\" mysql://u:pw@h/x\n";
         let said = filtered(line, "sqlx", false);
         assert_eq!(said, "WARN ignoring key=\"sslpassword\" value=*** mysql://***@h/x\n");

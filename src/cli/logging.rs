@@ -20,7 +20,8 @@ pub(super) const OF_DAEMON: &str = "warn,tidegate=info";
 /// Default log filter of commands, which print their results. They log only errors, and warnings
 /// about slow or waiting database statements. Lanes log nothing, because each file gets a printed
 /// report.
-pub(super) const OF_COMMAND: &str = "warn,tidegate=error,tidegate::sink=warn,tidegate::dispatch::lanes=off";
+pub(super) const OF_COMMAND: &str =
+    "warn,tidegate=error,tidegate::sink=warn,tidegate::dispatch::lanes=off";
 
 /// Starts logging to standard error; results go to standard output.
 pub(super) fn start_logging(config: &Config, default_filter: &str) -> Result<(), CommandError> {
@@ -31,7 +32,10 @@ pub(super) fn start_logging(config: &Config, default_filter: &str) -> Result<(),
     };
     let filter = EnvFilter::try_new(&filter).map_err(|error| {
         let allowed = "error, warn, info, debug or trace, or a filter such as tidegate=debug";
-        CommandError::Usage(format!("log_level: `{}` is not allowed: {error}; write {allowed}", config.log_level))
+        CommandError::Usage(format!(
+            "log_level: `{}` is not allowed: {error}; write {allowed}",
+            config.log_level
+        ))
     })?;
     let is_human = match config.log_format {
         LogFormat::Auto => std::io::stderr().is_terminal(),
@@ -39,8 +43,9 @@ pub(super) fn start_logging(config: &Config, default_filter: &str) -> Result<(),
         LogFormat::Json => false,
     };
     // Traces of SeaORM and the drivers contain the database password, so no filter can enable them.
-    let is_safe =
-        |metadata: &Metadata<'_>| *metadata.level() <= Level::WARN || metadata.target().starts_with("tidegate");
+    let is_safe = |metadata: &Metadata<'_>| {
+        *metadata.level() <= Level::WARN || metadata.target().starts_with("tidegate")
+    };
     // If standard error is closed, the library would report that to the same stream, and panic when
     // that fails too.
     let builder = tracing_subscriber::fmt()
@@ -50,7 +55,12 @@ pub(super) fn start_logging(config: &Config, default_filter: &str) -> Result<(),
     // By default the library writes colours everywhere. On a terminal it respects NO_COLOR.
     let builder = if std::io::stderr().is_terminal() { builder } else { builder.with_ansi(false) };
     if is_human {
-        builder.with_target(false).fmt_fields(human_fields()).finish().with(filter_fn(is_safe)).init();
+        builder
+            .with_target(false)
+            .fmt_fields(human_fields())
+            .finish()
+            .with(filter_fn(is_safe))
+            .init();
     } else {
         builder.json().flatten_event(true).finish().with(filter_fn(is_safe)).init();
     }
@@ -84,7 +94,11 @@ struct Lines {
 
 impl Log {
     fn lines(&self, level: Level, target: &str) -> Lines {
-        Lines { is_json: self.is_json, target: target.to_owned(), priority: is_journal().then(|| priority(level)) }
+        Lines {
+            is_json: self.is_json,
+            target: target.to_owned(),
+            priority: is_journal().then(|| priority(level)),
+        }
     }
 }
 
@@ -109,7 +123,8 @@ impl Write for Lines {
         match self.priority {
             None => std::io::stderr().write_all(event.as_bytes())?,
             Some(priority) => {
-                let lines: String = event.split_inclusive('\n').map(|line| format!("{priority}{line}")).collect();
+                let lines: String =
+                    event.split_inclusive('\n').map(|line| format!("{priority}{line}")).collect();
                 std::io::stderr().write_all(lines.as_bytes())?;
             }
         }

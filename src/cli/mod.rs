@@ -217,7 +217,10 @@ fn runtime(config: &Config) -> Result<tokio::runtime::Runtime, CommandError> {
 /// Makes SQLite put its temporary files into the state directory. By default they go to `/var/tmp`
 /// (sqlite.org/tempfiles.html#temporary_file_storage_locations), which may be small, or readable
 /// for others.
-#[expect(unsafe_code, reason = "SQLite asks the environment, and has no other way that is safe beside its own threads")]
+#[expect(
+    unsafe_code,
+    reason = "SQLite asks the environment, and has no other way that is safe beside its own threads"
+)]
 fn keep_sqlite_in(directory: &Path) {
     if !is_in_environment("SQLITE_TMPDIR") {
         // SAFETY: no other thread runs yet.
@@ -243,7 +246,9 @@ fn with_whose(config: &Config, mut json: Value) -> Value {
 
 fn whose(config: &Config) -> Option<Value> {
     let service = config.service.as_ref()?;
-    Some(serde_json::json!({ "configuration": service.configuration, "state_dir": service.state_dir }))
+    Some(
+        serde_json::json!({ "configuration": service.configuration, "state_dir": service.state_dir }),
+    )
 }
 
 /// Prints a line for people. Line ends at its beginning become blank lines. Errors are ignored, so

@@ -4,7 +4,9 @@ use crate::cli::find::find;
 use crate::cli::logging::{OF_COMMAND, start_logging};
 use crate::cli::print::{counted, grouped, print_report};
 use crate::cli::signals::{Hangup, cancel_on_signal};
-use crate::cli::{CommandError, Exit, Shared, THREADS_GRACE, runtime, say, say_json, say_whose, with_whose};
+use crate::cli::{
+    CommandError, Exit, Shared, THREADS_GRACE, runtime, say, say_json, say_whose, with_whose,
+};
 use crate::dispatch::once::Found;
 use crate::dispatch::plan::{Plan, PlannedColumn, PlannedFile, plan};
 use crate::error::SyncError;
@@ -46,9 +48,14 @@ pub(super) fn execute(shared: &Shared, own: &PlanArguments) -> Result<Exit, Comm
         say_whose(&config);
         print(&planned);
     }
-    let is_good =
-        |file: &PlannedFile| matches!(file.report.outcome, Outcome::Synced | Outcome::Unchanged | Outcome::Unmatched);
-    Ok(if planned.unread.count == 0 && planned.files.iter().all(is_good) { Exit::Done } else { Exit::FilesFailed })
+    let is_good = |file: &PlannedFile| {
+        matches!(file.report.outcome, Outcome::Synced | Outcome::Unchanged | Outcome::Unmatched)
+    };
+    Ok(if planned.unread.count == 0 && planned.files.iter().all(is_good) {
+        Exit::Done
+    } else {
+        Exit::FilesFailed
+    })
 }
 
 fn print(plan: &Plan) {
@@ -67,7 +74,11 @@ fn print(plan: &Plan) {
             Some(currency) => format!("market {}, {currency}", total.market),
         };
         let name = format!("{}.{}", total.mart, total.column);
-        say(format_args!("  {name:<40} {of:<18} {} → {}", total.before.normalize(), total.after.normalize()));
+        say(format_args!(
+            "  {name:<40} {of:<18} {} → {}",
+            total.before.normalize(),
+            total.after.normalize()
+        ));
     }
 }
 
@@ -101,18 +112,38 @@ fn print_file(file: &PlannedFile) {
         detail("from", format_args!("{} takes `{}`", column.column, shown(&column.name)));
     }
     if !file.absent.is_empty() {
-        detail("not there", format_args!("{}: declared, and the file has none of their names", file.absent.join(", ")));
+        detail(
+            "not there",
+            format_args!(
+                "{}: declared, and the file has none of their names",
+                file.absent.join(", ")
+            ),
+        );
     }
     for rule in &file.report.rules {
         let first: Vec<String> = rule.first.iter().map(FirstRow::text).collect();
-        let first = if first.is_empty() { String::new() } else { format!(", the first: {}", first.join(", ")) };
+        let first = if first.is_empty() {
+            String::new()
+        } else {
+            format!(", the first: {}", first.join(", "))
+        };
         let (column, does) = (&rule.column, rule.on_violation.name());
-        detail("rule", format_args!("{column} {} ({does}): {}{first}", rule.rule.name(), grouped(rule.violations)));
+        detail(
+            "rule",
+            format_args!(
+                "{column} {} ({does}): {}{first}",
+                rule.rule.name(),
+                grouped(rule.violations)
+            ),
+        );
     }
     for change in &file.schema_changes {
         let to = change.new.as_deref().unwrap_or_default();
         let from = change.old.as_deref().map(|old| format!("{old} → ")).unwrap_or_default();
-        detail("schema", format_args!("{} {}.{} {from}{to}", change.kind, change.table, change.column));
+        detail(
+            "schema",
+            format_args!("{} {}.{} {from}{to}", change.kind, change.table, change.column),
+        );
     }
     for example in &file.examples {
         let differences = example.differences.iter();
@@ -130,7 +161,8 @@ fn print_file(file: &PlannedFile) {
         detail("repaired", format_args!("row {} ({key}): {}", repair.row, shown(&repair.raw)));
     }
     for reject in &file.rejects {
-        let column = reject.column.as_deref().map(|column| format!(", {column}")).unwrap_or_default();
+        let column =
+            reject.column.as_deref().map(|column| format!(", {column}")).unwrap_or_default();
         detail("rejected", format_args!("row {}{column}: {}", reject.row, reject.reason));
     }
 }

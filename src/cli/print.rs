@@ -8,8 +8,12 @@ use rust_decimal::Decimal;
 /// A number with a comma between groups of three digits.
 pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
-    let groups: Vec<&str> =
-        digits.as_bytes().rchunks(3).rev().map(|group| std::str::from_utf8(group).expect("digits are ASCII")).collect();
+    let groups: Vec<&str> = digits
+        .as_bytes()
+        .rchunks(3)
+        .rev()
+        .map(|group| std::str::from_utf8(group).expect("digits are ASCII"))
+        .collect();
     groups.join(",")
 }
 
@@ -39,7 +43,11 @@ pub(super) fn print_report(report: &FileReport) {
             report.elapsed_ms as f64 / 1000.0,
             rescued(counts.rescued),
             stale(counts.stale),
-            report.warning.as_ref().map(|warning| format!("  warning: {warning}")).unwrap_or_default(),
+            report
+                .warning
+                .as_ref()
+                .map(|warning| format!("  warning: {warning}"))
+                .unwrap_or_default(),
             report.error.as_ref().map(|note| format!("  {note}")).unwrap_or_default()
         )),
         Outcome::Held => {
@@ -59,7 +67,10 @@ pub(super) fn print_report(report: &FileReport) {
         Outcome::Unchanged => say(format_args!("{dataset:<11} {name:<42}  unchanged")),
         outcome => {
             let reason = report.error.as_deref().unwrap_or("no reason is known");
-            say(format_args!("{dataset:<11} {name:<42}  {}: {reason}", format!("{outcome:?}").to_lowercase()));
+            say(format_args!(
+                "{dataset:<11} {name:<42}  {}: {reason}",
+                format!("{outcome:?}").to_lowercase()
+            ));
         }
     }
 }

@@ -75,8 +75,14 @@ async fn tell(config: &Config, own: &RejectsArguments, is_json: bool) -> Result<
     told
 }
 
-async fn tell_all(sink: &Sink, config: &Config, own: &RejectsArguments, is_json: bool) -> Result<(), CommandError> {
-    let is_wanted = |file: &FileRecord| own.file.as_ref().is_none_or(|wanted| is_named(&file.path, wanted));
+async fn tell_all(
+    sink: &Sink,
+    config: &Config,
+    own: &RejectsArguments,
+    is_json: bool,
+) -> Result<(), CommandError> {
+    let is_wanted =
+        |file: &FileRecord| own.file.as_ref().is_none_or(|wanted| is_named(&file.path, wanted));
     let rows_max = if own.all || own.export.is_some() { u64::MAX } else { LISTED_MAX };
     let mut export = own.export.as_deref().map(|directory| Export::into(directory, &config.inbox));
     let mut teller = Teller::new(is_json, export.is_some());
@@ -93,7 +99,9 @@ async fn tell_all(sink: &Sink, config: &Config, own: &RejectsArguments, is_json:
             }
             teller.begin_file(rejected);
             if teller.lists_rows() {
-                sink.ledger.each_open_reject(rejected.file.id, rows_max, |row| teller.row(&row)).await?;
+                sink.ledger
+                    .each_open_reject(rejected.file.id, rows_max, |row| teller.row(&row))
+                    .await?;
             }
             teller.end_file(rejected.open);
         }
@@ -119,7 +127,8 @@ async fn is_known(sink: &Sink, wanted: &str) -> Result<bool, SyncError> {
     if sink.ledger.newest_file(&path).await?.is_some() {
         return Ok(true);
     }
-    let name = Path::new(wanted).file_name().map(|name| path_text(Path::new(name))).unwrap_or_default();
+    let name =
+        Path::new(wanted).file_name().map(|name| path_text(Path::new(name))).unwrap_or_default();
     Ok(sink.ledger.paths_like(&format!("/{name}")).await?.iter().any(|path| is_named(path, wanted)))
 }
 
@@ -149,14 +158,21 @@ impl<'a> Export<'a> {
 
     /// Writes the open rejects of a file, and returns the path; `None` if the format of the file is
     /// unknown.
-    async fn write(&mut self, sink: &Sink, file: &FileRecord) -> Result<Option<PathBuf>, CommandError> {
+    async fn write(
+        &mut self,
+        sink: &Sink,
+        file: &FileRecord,
+    ) -> Result<Option<PathBuf>, CommandError> {
         let Some(header) = &file.header else { return Ok(None) };
         let below = self.place_of(file);
         let target = self.directory.join(&below);
-        let failed = |error| CommandError::Usage(format!("cannot write {}: {error}", target.display()));
+        let failed =
+            |error| CommandError::Usage(format!("cannot write {}: {error}", target.display()));
         let mut in_use = ColumnsInUse::default();
         if header.delimiter.is_none() {
-            sink.ledger.each_open_reject(file.id, u64::MAX, |row| in_use.observe(&row, header)).await?;
+            sink.ledger
+                .each_open_reject(file.id, u64::MAX, |row| in_use.observe(&row, header))
+                .await?;
         }
         let csv = RejectsCsv::new(header, &in_use);
         let mut part = Part::begin(self.directory, &below).map_err(failed)?;
@@ -177,7 +193,11 @@ impl<'a> Export<'a> {
         let path = path_of(&file.path);
         // Keep the folder below the inbox: it may be all that distinguishes files of the same name,
         // or names their market.
-        let folder = path.strip_prefix(&self.inbox).ok().and_then(Path::parent).unwrap_or_else(|| Path::new(""));
+        let folder = path
+            .strip_prefix(&self.inbox)
+            .ok()
+            .and_then(Path::parent)
+            .unwrap_or_else(|| Path::new(""));
         let name = path_of(&format!("{}{REJECTS_END}", stem(&file.path)));
         let mut below = folder.join(&name);
         if !self.taken.insert(PathKey::of(&path_text(&below))) {
@@ -201,9 +221,11 @@ impl Part {
     fn begin(directory: &Path, below: &Path) -> std::io::Result<Self> {
         make_persons_folders(directory)?;
         let folder = beneath::open_folder(directory, directory)?;
-        let folder = beneath::make_folders(folder, below.parent().unwrap_or(below), persons_folder_mode())?;
+        let folder =
+            beneath::make_folders(folder, below.parent().unwrap_or(below), persons_folder_mode())?;
         let name = format!(".tidegate-{}.tmp", std::process::id());
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = File::from(openat(&folder, &name, flags, Mode::RUSR | Mode::WUSR)?);
         // Other users may correct the file, and the daemon must read it.
         give_to_person(&file, true)?;
@@ -243,7 +265,15 @@ impl Teller {
         if is_json {
             print_part("{\"files\":[");
         }
-        Self { is_json, is_export, files: 0, rows: 0, quarantined: 0, exported: Vec::new(), exported_files: 0 }
+        Self {
+            is_json,
+            is_export,
+            files: 0,
+            rows: 0,
+            quarantined: 0,
+            exported: Vec::new(),
+            exported_files: 0,
+        }
     }
 
     /// Rows are not listed after an export, because they are in the files.
@@ -256,15 +286,19 @@ impl Teller {
         if self.is_json {
             self.exported.push(json!({ "path": target, "rows": rows }));
         } else {
-            say(format_args!("{:>7} {:<4}  {}", grouped(rows), plural(rows, "row"), target.display()));
+            say(format_args!(
+                "{:>7} {:<4}  {}",
+                grouped(rows),
+                plural(rows, "row"),
+                target.display()
+            ));
         }
     }
 
     fn begin_file(&mut self, rejected: &RejectedFile) {
         let file = &rejected.file;
         if self.is_json {
-            let head =
-                json!({ "path": file.path, "dataset": file.dataset, "market": file.market, "open": rejected.open });
+            let head = json!({ "path": file.path, "dataset": file.dataset, "market": file.market, "open": rejected.open });
             let head = head.to_string();
             let head = head.strip_suffix('}').unwrap_or(&head);
             print_part(&format!("{}{head},\"rejects\":[", if self.files > 0 { "," } else { "" }));
@@ -280,7 +314,11 @@ impl Teller {
             let json = json!({ "row": row.row_number, "column": row.column, "reason": row.reason, "raw": row.raw });
             print_part(&format!("{}{json}", if self.rows > 0 { "," } else { "" }));
         } else {
-            let column = row.column.as_deref().map(|column| format!(", column {column}")).unwrap_or_default();
+            let column = row
+                .column
+                .as_deref()
+                .map(|column| format!(", column {column}"))
+                .unwrap_or_default();
             say(format_args!("  row {}{column}: {}", row.row_number, row.reason));
             say(format_args!("    {}", beginning(&row.raw)));
         }
@@ -309,7 +347,11 @@ impl Teller {
             let json = json!({ "path": file.path, "error": file.error });
             print_part(&format!("{}{json}", if self.quarantined > 0 { "," } else { "" }));
         } else if !self.is_export {
-            say(format_args!("{}: quarantined: {}", file.path, file.error.as_deref().unwrap_or("no reason is known")));
+            say(format_args!(
+                "{}: quarantined: {}",
+                file.path,
+                file.error.as_deref().unwrap_or("no reason is known")
+            ));
             say(format_args!(
                 "  None of its rows are in the tables; the rows of its earlier version stay. Correct it and drop it again."
             ));
@@ -321,7 +363,8 @@ impl Teller {
     fn end(self, service: Option<Value>) {
         match (self.is_json, self.is_export) {
             (true, _) => {
-                let service = service.map(|service| format!(",\"service\":{service}")).unwrap_or_default();
+                let service =
+                    service.map(|service| format!(",\"service\":{service}")).unwrap_or_default();
                 print_part(&format!("],\"exported\":{}{service}}}", Value::from(self.exported)));
                 say(format_args!(""));
             }
@@ -345,7 +388,8 @@ fn print_part(text: &str) {
 
 /// The beginning of a row, on one line.
 fn beginning(raw: &str) -> String {
-    let mut line: String = raw.chars().take(RAW_CHARS_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let mut line: String =
+        raw.chars().take(RAW_CHARS_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect();
     if raw.chars().count() > RAW_CHARS_MAX {
         line.push('…');
     }

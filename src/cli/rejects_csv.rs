@@ -32,7 +32,9 @@ impl ColumnsInUse {
     /// Adds the columns of a row.
     pub fn observe(&mut self, reject: &OpenReject, header: &Header) {
         let cells = Row::of(reject, header).cells;
-        self.0.extend(cells.iter().enumerate().filter(|(_, cell)| cell.is_some()).map(|(column, _)| column));
+        self.0.extend(
+            cells.iter().enumerate().filter(|(_, cell)| cell.is_some()).map(|(column, _)| column),
+        );
     }
 }
 
@@ -68,7 +70,8 @@ impl<'a> RejectsCsv<'a> {
             None => reject.row_number.to_string(),
         };
         let notes = [number.as_str(), reject.column.as_deref().unwrap_or_default(), &reject.reason];
-        let cells = self.columns.iter().map(|&column| row.cells[column].as_deref().unwrap_or_default());
+        let cells =
+            self.columns.iter().map(|&column| row.cells[column].as_deref().unwrap_or_default());
         write_row(&mut csv, cells.chain(notes).chain(row.surplus.iter().map(String::as_str)));
         csv
     }
@@ -112,7 +115,8 @@ impl Row {
     fn of_csv(raw: &str, delimiter: char, quote: char, columns: usize) -> Self {
         let (mut cells, is_whole) = split_cells(raw, delimiter, quote);
         let mut surplus = cells.split_off(cells.len().min(columns));
-        let filled = surplus.iter().rposition(|cell| !cell.trim().is_empty()).map_or(0, |last| last + 1);
+        let filled =
+            surplus.iter().rposition(|cell| !cell.trim().is_empty()).map_or(0, |last| last + 1);
         surplus.truncate(filled);
         if surplus.is_empty() && (!is_whole || cells.len() < columns) {
             surplus.push(raw.to_owned());
@@ -126,14 +130,21 @@ impl Row {
         if flatten(raw, "", 0, &mut members).is_none() {
             return Self { cells: vec![None; header.columns.len()], surplus: vec![raw.to_owned()] };
         }
-        let cells = header.columns.iter().map(|column| members.remove(&column_name(column))).collect();
+        let cells =
+            header.columns.iter().map(|column| members.remove(&column_name(column))).collect();
         Self { cells, surplus: Vec::new() }
     }
 }
 
 /// Collects the members of an object by the names of their columns; `None` if it cannot be parsed.
-fn flatten(object: &str, prefix: &str, depth: usize, members: &mut BTreeMap<String, String>) -> Option<()> {
-    let own: BTreeMap<String, Box<RawValue>> = serde_json::from_str(object).ok().filter(|_| depth <= DEPTH_MAX)?;
+fn flatten(
+    object: &str,
+    prefix: &str,
+    depth: usize,
+    members: &mut BTreeMap<String, String>,
+) -> Option<()> {
+    let own: BTreeMap<String, Box<RawValue>> =
+        serde_json::from_str(object).ok().filter(|_| depth <= DEPTH_MAX)?;
     for (name, value) in own {
         let (name, raw) = (format!("{prefix}{name}"), value.get());
         match raw.as_bytes().first()? {
@@ -171,7 +182,10 @@ fn restored(text: &str) -> Vec<u8> {
     while let Some((before, after)) = rest.split_once("\\x") {
         bytes.extend(before.bytes());
         let byte = after.get(..2).filter(|digits| !digits.starts_with('+'));
-        match byte.and_then(|digits| u8::from_str_radix(digits, 16).ok()).filter(|&byte| byte == 0 || byte >= 0x80) {
+        match byte
+            .and_then(|digits| u8::from_str_radix(digits, 16).ok())
+            .filter(|&byte| byte == 0 || byte >= 0x80)
+        {
             Some(byte) => {
                 bytes.push(byte);
                 rest = &after[2..];
@@ -202,7 +216,8 @@ mod tests {
         rejects.iter().for_each(|reject| in_use.observe(reject, &header));
         let csv = RejectsCsv::new(&header, &in_use);
         let rows = rejects.iter().flat_map(|reject| csv.row(reject));
-        String::from_utf8_lossy(&csv.head().into_iter().chain(rows).collect::<Vec<u8>>()).into_owned()
+        String::from_utf8_lossy(&csv.head().into_iter().chain(rows).collect::<Vec<u8>>())
+            .into_owned()
     }
 
     #[test]
@@ -212,7 +227,12 @@ mod tests {
             reject(4, None, "4 cells where 3", "1;a;b;c"),
             reject(5, None, "a quote opens a cell and never closes", "2;\"a;b"),
             reject(6, None, "2 cells where 3", "2;a"),
-            reject(7, None, "row 6 of the same record cannot be loaded, and records are loaded whole", "2;a;b;;"),
+            reject(
+                7,
+                None,
+                "row 6 of the same record cannot be loaded, and records are loaded whole",
+                "2;a;b;;",
+            ),
         ];
         let expected = "id,t,u,_row,_column,_reason\n\
              '-,\"x;\"\"y\"\"\",z,3,id,no key\n\
@@ -226,11 +246,15 @@ mod tests {
     #[test]
     fn objects_are_written_by_their_members() {
         let rejects = [
-            reject(1, Some("id"), "no key", r#"{"ID":12345678901234567890,"a":{"b":"x,"},"n":null}"#),
+            reject(
+                1,
+                Some("id"),
+                "no key",
+                r#"{"ID":12345678901234567890,"a":{"b":"x,"},"n":null}"#,
+            ),
             reject(2, None, "not an object", "[1]"),
         ];
-        let expected =
-            "Id,a_b,N,_row,_column,_reason\n12345678901234567890,\"x,\",,1,id,no key\n,,,2,,not an object,[1]\n";
+        let expected = "Id,a_b,N,_row,_column,_reason\n12345678901234567890,\"x,\",,1,id,no key\n,,,2,,not an object,[1]\n";
         assert_eq!(csv(&["Id", "a_b", "N", "other"], None, &rejects), expected);
     }
 

@@ -27,7 +27,8 @@ pub(super) struct RunArguments {
 }
 
 pub(super) fn execute(shared: &Shared, own: RunArguments) -> Result<Exit, CommandError> {
-    let config = Config::load(&Overrides { inbox: own.inbox, listen: own.listen, ..shared.overrides() })?;
+    let config =
+        Config::load(&Overrides { inbox: own.inbox, listen: own.listen, ..shared.overrides() })?;
     // `database_wait` is for commands that end; the daemon waits without a limit.
     let config = Config { database_wait: Duration::MAX, ..config };
     start_logging(&config, OF_DAEMON)?;
@@ -44,9 +45,9 @@ async fn run(config: Config) -> Result<Exit, CommandError> {
     // message.
     let shutdown = CancellationToken::new();
     cancel_on_signal(&shutdown, Hangup::Ignored)?;
-    let listener = TcpListener::bind(config.listen)
-        .await
-        .map_err(|error| CommandError::Usage(format!("listen: cannot listen on {}: {error}", config.listen)))?;
+    let listener = TcpListener::bind(config.listen).await.map_err(|error| {
+        CommandError::Usage(format!("listen: cannot listen on {}: {error}", config.listen))
+    })?;
     let health = Arc::new(Health::new(config.stuck_after));
     let stop_http = CancellationToken::new();
     let http = http::serve(

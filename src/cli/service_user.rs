@@ -71,10 +71,15 @@ impl User {
             let is_member = fields.get(3)?.split(',').any(|member| member == name);
             is_member.then(|| fields.get(2)?.parse().ok()).flatten()
         };
-        std::iter::once(self.gid).chain(lines("/etc/group").into_iter().filter_map(of_line)).collect()
+        std::iter::once(self.gid)
+            .chain(lines("/etc/group").into_iter().filter_map(of_line))
+            .collect()
     }
 
-    #[expect(unsafe_code, reason = "no library that is linked anyway changes the user of a whole process")]
+    #[expect(
+        unsafe_code,
+        reason = "no library that is linked anyway changes the user of a whole process"
+    )]
     fn become_it(self) -> std::io::Result<()> {
         let groups = self.groups();
         let done = |result: i32| if result == 0 { Ok(()) } else { Err(Error::last_os_error()) };

@@ -19,7 +19,10 @@ pub(super) enum Hangup {
 /// logged and ignored; by default they would end the process. SIGPIPE, for a pipe without a reader,
 /// becomes an error of the write, which Rust arranges; SIGXFSZ, for a file that may not grow,
 /// becomes one too.
-pub(super) fn cancel_on_signal(shutdown: &CancellationToken, hangup: Hangup) -> Result<(), CommandError> {
+pub(super) fn cancel_on_signal(
+    shutdown: &CancellationToken,
+    hangup: Hangup,
+) -> Result<(), CommandError> {
     listen(SignalKind::terminate(), "SIGTERM", Some(shutdown))?;
     let from_terminal = match hangup {
         Hangup::Ignored => None,
@@ -42,9 +45,13 @@ pub(super) fn cancel_on_signal(shutdown: &CancellationToken, hangup: Hangup) -> 
     listen(SignalKind::from_raw(libc::SIGXFSZ), "SIGXFSZ", None)
 }
 
-fn listen(kind: SignalKind, name: &'static str, ends: Option<&CancellationToken>) -> Result<(), CommandError> {
-    let mut signals =
-        signal(kind).map_err(|error| CommandError::Usage(format!("cannot listen for {name}: {error}")))?;
+fn listen(
+    kind: SignalKind,
+    name: &'static str,
+    ends: Option<&CancellationToken>,
+) -> Result<(), CommandError> {
+    let mut signals = signal(kind)
+        .map_err(|error| CommandError::Usage(format!("cannot listen for {name}: {error}")))?;
     let ends = ends.cloned();
     tokio::spawn(async move {
         while signals.recv().await.is_some() {
@@ -53,7 +60,10 @@ fn listen(kind: SignalKind, name: &'static str, ends: Option<&CancellationToken>
                     tracing::info!(signal = name, "stopping after the chunk in hand");
                     shutdown.cancel();
                 }
-                None => tracing::warn!(signal = name, "the signal means nothing to tidegate and is ignored"),
+                None => tracing::warn!(
+                    signal = name,
+                    "the signal means nothing to tidegate and is ignored"
+                ),
             }
         }
     });

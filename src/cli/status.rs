@@ -47,7 +47,10 @@ struct Backlog {
 
 async fn look(config: &Arc<Config>) -> Result<(Overview, Option<Backlog>), SyncError> {
     let looked = look_at_database(config, async |sink| {
-        Ok((sink.ledger.overview(&config.datasets, now_ms()).await?, backlog(config, Some(sink)).await?))
+        Ok((
+            sink.ledger.overview(&config.datasets, now_ms()).await?,
+            backlog(config, Some(sink)).await?,
+        ))
     });
     match looked.await? {
         Some(looked) => Ok(looked),
@@ -90,7 +93,8 @@ fn print(config: &Config, overview: &Overview, backlog: Option<&Backlog>) {
         line("service", format_args!("installed: {service}"));
     }
     line("inbox", format_args!("{}: {waiting}", config.inbox.display()));
-    for (path, reason) in backlog.iter().flat_map(|backlog| &backlog.unread.reasons).take(SHOWN_MAX) {
+    for (path, reason) in backlog.iter().flat_map(|backlog| &backlog.unread.reasons).take(SHOWN_MAX)
+    {
         line("unread", format_args!("{path}: {reason}"));
     }
     line("database", format_args!("{}: {}", config.database_url, writer(overview.lease.as_ref())));
@@ -99,7 +103,8 @@ fn print(config: &Config, overview: &Overview, backlog: Option<&Backlog>) {
         return;
     }
     let states = overview.files.iter().filter(|(_, files)| **files > 0);
-    let states: Vec<String> = states.map(|(state, files)| format!("{} {state}", grouped(*files))).collect();
+    let states: Vec<String> =
+        states.map(|(state, files)| format!("{} {state}", grouped(*files))).collect();
     line("files", format_args!("{}", states.join(", ")));
     let rows = &overview.rows;
     line(
@@ -135,7 +140,12 @@ fn print(config: &Config, overview: &Overview, backlog: Option<&Backlog>) {
 fn print_what_is_to_do(overview: &Overview) {
     section("alarms", overview.alarms.iter().map(alarm_line));
     let held = overview.held.iter().map(|file| {
-        format!("{}: {}; to let it: tidegate approve {}", name(&file.path), shortened(&file.reason), quoted(&file.path))
+        format!(
+            "{}: {}; to let it: tidegate approve {}",
+            name(&file.path),
+            shortened(&file.reason),
+            quoted(&file.path)
+        )
     });
     section("held", held);
     let refused = overview.refused.iter().map(|file| {
@@ -180,10 +190,16 @@ fn section(what: &str, entries: impl ExactSizeIterator<Item = String>) {
 }
 
 fn writer(lease: Option<&LeaseView>) -> String {
-    let Some(lease) = lease.filter(|lease| lease.status.is_held) else { return "nobody writes to it".to_owned() };
+    let Some(lease) = lease.filter(|lease| lease.status.is_held) else {
+        return "nobody writes to it".to_owned();
+    };
     match lease.status.beat_ms.map(|beat_ms| now_ms() - beat_ms) {
         Some(silent_ms) => {
-            format!("{} writes to it, last seen {:.1} s ago", lease.status.holder, silent_ms.max(0) as f64 / 1000.0)
+            format!(
+                "{} writes to it, last seen {:.1} s ago",
+                lease.status.holder,
+                silent_ms.max(0) as f64 / 1000.0
+            )
         }
         None => format!("{} writes to it", lease.status.holder),
     }
@@ -208,7 +224,12 @@ fn marts(lag: &[MartLag]) -> String {
         return "exact".to_owned();
     }
     let waiting = lag.iter().map(|lag| match lag.groups {
-        Some(groups) => format!("{} of market {} ({})", lag.mart, lag.market, counted(groups.unsigned_abs(), "mark")),
+        Some(groups) => format!(
+            "{} of market {} ({})",
+            lag.mart,
+            lag.market,
+            counted(groups.unsigned_abs(), "mark")
+        ),
         None => format!("{} of market {} (all)", lag.mart, lag.market),
     });
     format!("waiting for their refresh: {}", waiting.collect::<Vec<_>>().join(", "))
@@ -216,7 +237,8 @@ fn marts(lag: &[MartLag]) -> String {
 
 fn latest(file: &LatestFile) -> String {
     let counts = &file.counts;
-    let took = file.elapsed_ms.map_or_else(String::new, |ms| format!("  {:.1} s", ms as f64 / 1000.0));
+    let took =
+        file.elapsed_ms.map_or_else(String::new, |ms| format!("  {:.1} s", ms as f64 / 1000.0));
     format!(
         "{}  {:<11} {:<11} {:<36}  +{} ~{} −{} ={} !{}{took}{}{}",
         file.started_at,
@@ -234,7 +256,9 @@ fn latest(file: &LatestFile) -> String {
 }
 
 fn name(path: &str) -> String {
-    Path::new(path).file_name().map_or_else(|| path.to_owned(), |name| name.to_string_lossy().into_owned())
+    Path::new(path)
+        .file_name()
+        .map_or_else(|| path.to_owned(), |name| name.to_string_lossy().into_owned())
 }
 fn shortened(reason: &str) -> String {
     let line = reason.lines().next().unwrap_or_default();

@@ -35,13 +35,20 @@ pub(super) fn execute(shared: &Shared, own: &SyncArguments) -> Result<Exit, Comm
 }
 
 /// Syncs these files and prints the result of each.
-pub(super) async fn sync(config: Config, found: Found, is_json: bool) -> Result<Exit, CommandError> {
+pub(super) async fn sync(
+    config: Config,
+    found: Found,
+    is_json: bool,
+) -> Result<Exit, CommandError> {
     let shutdown = CancellationToken::new();
     cancel_on_signal(&shutdown, Hangup::Ends)?;
     let mut tell = |file: &SourceFile, report: Option<&FileReport>| match report {
         Some(report) if !is_json => print_report(report),
         Some(_) => {}
-        None => complain(format_args!("{} changed while it was read; sync it again", file.path.display())),
+        None => complain(format_args!(
+            "{} changed while it was read; sync it again",
+            file.path.display()
+        )),
     };
     let done = sync_once(config, found, shutdown, &mut tell).await?;
     if is_json {

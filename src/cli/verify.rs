@@ -10,12 +10,15 @@ use serde_json::json;
 pub(super) fn execute(shared: &Shared) -> Result<Exit, CommandError> {
     let config = shared.look()?;
     start_logging(&config, OF_COMMAND)?;
-    let verified =
-        runtime(&config)?.block_on(look_at_database(&config, async |sink| sink.verify(&config.datasets).await))?;
+    let verified = runtime(&config)?
+        .block_on(look_at_database(&config, async |sink| sink.verify(&config.datasets).await))?;
     let verification = verified.unwrap_or_default();
     let differences = verification.differences();
     if shared.json {
-        say_json(&with_whose(&config, json!({ "differences": differences, "checks": verification.checks })));
+        say_json(&with_whose(
+            &config,
+            json!({ "differences": differences, "checks": verification.checks }),
+        ));
     } else {
         say_whose(&config);
         print(&verification);
@@ -24,7 +27,11 @@ pub(super) fn execute(shared: &Shared) -> Result<Exit, CommandError> {
 }
 
 fn print(verification: &Verification) {
-    if verification.checks.iter().all(|check| check.checked == 0 && check.differences == 0 && check.pending == 0) {
+    if verification
+        .checks
+        .iter()
+        .all(|check| check.checked == 0 && check.differences == 0 && check.pending == 0)
+    {
         say(format_args!("nothing to verify: nothing was synced yet"));
         return;
     }
@@ -51,7 +58,10 @@ fn print_check(check: &Check) {
     }
     let found = check.skipped.unwrap_or(&found);
     let seconds = check.elapsed_ms as f64 / 1000.0;
-    say(format_args!("{verdict:<8} {:<33} {:<16} {found}  {seconds:.1} s", check.table, check.what));
+    say(format_args!(
+        "{verdict:<8} {:<33} {:<16} {found}  {seconds:.1} s",
+        check.table, check.what
+    ));
     for example in &check.examples {
         say(format_args!("         {}", describe(example)));
     }

@@ -29,7 +29,8 @@ impl AllowedHost {
             Some((host, port)) if !port.contains(']') => (host, Some(port.parse().ok()?)),
             _ => (text, None),
         };
-        let is_plain = host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte));
+        let is_plain =
+            host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte));
         Host::parse(host).ok().filter(|_| is_plain)?;
         Some(Self { host: host.to_ascii_lowercase(), port })
     }
@@ -50,13 +51,24 @@ mod tests {
         assert!(allowed("Tidegate.Example").is("tidegate.example", 80));
         assert!(allowed("tidegate.example").is("TIDEGATE.example", 8080));
         assert!(allowed("tidegate.example:8080").is("tidegate.example", 8080));
-        assert!(allowed("[fd00::5]").is("[fd00::5]", 9464) && allowed("[fd00::5]:9464").is("[fd00::5]", 9464));
+        assert!(
+            allowed("[fd00::5]").is("[fd00::5]", 9464)
+                && allowed("[fd00::5]:9464").is("[fd00::5]", 9464)
+        );
         assert!(allowed("10.0.0.5").is("10.0.0.5", 9464));
         assert!(!allowed("tidegate.example:8080").is("tidegate.example", 80));
         assert!(!allowed("tidegate.example").is("tidegate.example.evil.example", 80));
-        for wrong in
-            ["", "*", "*.example", "http://tidegate.example", "a/b", "u@tidegate.example", "a b", "a:b", "fd00::5"]
-        {
+        for wrong in [
+            "",
+            "*",
+            "*.example",
+            "http://tidegate.example",
+            "a/b",
+            "u@tidegate.example",
+            "a b",
+            "a:b",
+            "fd00::5",
+        ] {
             assert!(AllowedHost::parse(wrong).is_err(), "{wrong}");
         }
     }

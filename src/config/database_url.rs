@@ -51,14 +51,19 @@ impl DatabaseUrl {
     ///
     /// Says what is wrong, without quoting the URL.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let text = text.replacen("postgresql://", "postgres://", 1).replacen("mariadb://", "mysql://", 1);
+        let text =
+            text.replacen("postgresql://", "postgres://", 1).replacen("mariadb://", "mysql://", 1);
         if text.contains(['@', '?']) {
             make_known(&text);
         }
         let place = match text.split_once("://") {
             _ if text.starts_with("sqlite:") => place_of_file(&text),
             Some(("mysql" | "postgres", rest)) => place_of_server(&text, rest)?,
-            _ => return Err("database_url must start with sqlite://, mysql:// or postgres://".to_owned()),
+            _ => {
+                return Err(
+                    "database_url must start with sqlite://, mysql:// or postgres://".to_owned()
+                );
+            }
         };
         Ok(Self { url: Secret::new(text), place })
     }
@@ -66,7 +71,10 @@ impl DatabaseUrl {
     /// The URL of a SQLite file. Characters with a meaning in URLs are escaped.
     pub fn of_file(path: &Path) -> Self {
         let path = path.display().to_string();
-        let url = format!("sqlite://{}", path.replace('%', "%25").replace('?', "%3F").replace('#', "%23"));
+        let url = format!(
+            "sqlite://{}",
+            path.replace('%', "%25").replace('?', "%3F").replace('#', "%23")
+        );
         Self { place: url.clone(), url: Secret::new(url) }
     }
 
@@ -122,7 +130,9 @@ fn conceal_parameters(parameters: &str) {
         // A parameter without `=` may be a secret too.
         let (name, value) = parameter.split_once('=').unwrap_or(("", parameter));
         if !OPEN_PARAMETERS.contains(&name.to_ascii_lowercase().as_str()) {
-            let as_form = form_urlencoded::parse(parameter.as_bytes()).next().map(|(_, value)| value.into_owned());
+            let as_form = form_urlencoded::parse(parameter.as_bytes())
+                .next()
+                .map(|(_, value)| value.into_owned());
             for form in [value, &decoded(value), &as_form.unwrap_or_default()] {
                 make_known(form);
             }
@@ -133,7 +143,10 @@ fn conceal_parameters(parameters: &str) {
 /// Decodes `%XX`. The library decodes forms, where a `+` means a space; in URLs it stays a `+`.
 fn decoded(text: &str) -> String {
     let text = text.replace('+', "%2B").replace('&', "%26").replace('=', "%3D");
-    form_urlencoded::parse(text.as_bytes()).next().map(|(text, _)| text.into_owned()).unwrap_or_default()
+    form_urlencoded::parse(text.as_bytes())
+        .next()
+        .map(|(text, _)| text.into_owned())
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -156,7 +169,10 @@ mod tests {
             ("sqlite::memory:", "sqlite::memory:"),
         ] {
             let url = DatabaseUrl::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
-            assert_eq!((format!("{url}"), format!("{url:?}")), (place.to_owned(), place.to_owned()));
+            assert_eq!(
+                (format!("{url}"), format!("{url:?}")),
+                (place.to_owned(), place.to_owned())
+            );
         }
     }
 
@@ -183,7 +199,15 @@ mod tests {
     fn every_form_of_a_secret_is_concealed() {
         let text = "mysql://u:p%40ss+w0rd@db/x?sslpassword=k%2Bey%20one+two&ssl-mode=required&l0ne";
         DatabaseUrl::parse(text).expect("a URL");
-        for form in ["p%40ss+w0rd", "p@ss+w0rd", "k%2Bey%20one+two", "k+ey one+two", "k+ey one two", "l0ne", text] {
+        for form in [
+            "p%40ss+w0rd",
+            "p@ss+w0rd",
+            "k%2Bey%20one+two",
+            "k+ey one+two",
+            "k+ey one two",
+            "l0ne",
+            text,
+        ] {
             assert_eq!(conceal(&format!("it says {form} here")), "it says *** here");
         }
         assert_eq!(conceal("ssl-mode=required"), "ssl-mode=required");

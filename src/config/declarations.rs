@@ -1,5 +1,6 @@
-//! Declarations: what the configuration says of how files are written, for all datasets, for a market, for a dataset. The
-//! narrower one wins, and what the configuration says of a market wins over what a profile says of its datasets.
+//! Declarations: what the configuration says of how files are written, for all datasets, for a
+//! market, for a dataset. The narrower one wins, and what the configuration says of a market wins
+//! over what a profile says of its datasets.
 
 use crate::config::keys::{has_key, keys_of};
 use crate::config::{Settings, Unmatched};
@@ -25,21 +26,28 @@ pub(super) fn datasets(
         let layers = Layers { defaults: &settings.defaults, dataset, is_own: &is_own };
         let of_rows = |key: &str| keys_of(own, ["datasets", name, key]);
         let filled = dataset.fill_down.iter().filter(|_| is_own("fill_down"));
-        let own_names: Vec<&String> = of_rows("columns").chain(of_rows("no_rows")).chain(filled).collect();
+        let own_names: Vec<&String> =
+            of_rows("columns").chain(of_rows("no_rows")).chain(filled).collect();
         let made = |market: Option<&DefaultSettings>| -> Result<Dataset, String> {
             let mut dataset = Dataset::new(name, &layers.settings(market), null_tokens)?;
             dataset.own_columns = own_names.iter().map(|name| dataset.column_meant(name)).collect();
             Ok(dataset)
         };
         let in_markets = settings.markets.iter();
-        let in_markets = in_markets.map(|(market, of_market)| Ok((market.clone(), Arc::new(made(Some(of_market))?))));
+        let in_markets = in_markets
+            .map(|(market, of_market)| Ok((market.clone(), Arc::new(made(Some(of_market))?))));
         let in_markets: BTreeMap<_, _> = in_markets.collect::<Result<_, String>>()?;
         datasets.push(Arc::new(made(None)?.with_markets(in_markets)));
     }
     if settings.unmatched == Unmatched::Create {
         let nothing = DatasetSettings::default();
         let layers = Layers { defaults: &settings.defaults, dataset: &nothing, is_own: &|_| false };
-        let template = Dataset::template(&settings.unmatched_key, &datasets, null_tokens, &layers.settings(None))?;
+        let template = Dataset::template(
+            &settings.unmatched_key,
+            &datasets,
+            null_tokens,
+            &layers.settings(None),
+        )?;
         // The last one: a file belongs to the first dataset that matches.
         datasets.push(Arc::new(template));
     }
@@ -58,7 +66,11 @@ pub(super) fn dataset(
 }
 
 /// Says at its own place what is wrong of what holds for several datasets.
-fn check(place: &str, defaults: &DefaultSettings, null_tokens: &Arc<NullTokens>) -> Result<(), String> {
+fn check(
+    place: &str,
+    defaults: &DefaultSettings,
+    null_tokens: &Arc<NullTokens>,
+) -> Result<(), String> {
     let nothing = DatasetSettings::default();
     let layers = Layers { defaults, dataset: &nothing, is_own: &|_| false };
     match Dataset::new("", &layers.settings(None), null_tokens) {
@@ -88,12 +100,26 @@ impl Layers<'_> {
         currencies.extend(first.clone());
         currencies.extend(last.clone());
         let texts = |key: &str, market: &str, dataset: &str, defaults: &str| -> String {
-            let (first, second) = if (self.is_own)(key) { (dataset, market) } else { (market, dataset) };
-            [first, second, defaults].into_iter().find(|text| !text.is_empty()).unwrap_or_default().to_owned()
+            let (first, second) =
+                if (self.is_own)(key) { (dataset, market) } else { (market, dataset) };
+            [first, second, defaults]
+                .into_iter()
+                .find(|text| !text.is_empty())
+                .unwrap_or_default()
+                .to_owned()
         };
-        let lists = |key: &str, market: &[String], dataset: &[String], defaults: &[String]| -> Vec<String> {
-            let (first, second) = if (self.is_own)(key) { (dataset, market) } else { (market, dataset) };
-            [first, second, defaults].into_iter().find(|list| !list.is_empty()).unwrap_or_default().to_vec()
+        let lists = |key: &str,
+                     market: &[String],
+                     dataset: &[String],
+                     defaults: &[String]|
+         -> Vec<String> {
+            let (first, second) =
+                if (self.is_own)(key) { (dataset, market) } else { (market, dataset) };
+            [first, second, defaults]
+                .into_iter()
+                .find(|list| !list.is_empty())
+                .unwrap_or_default()
+                .to_vec()
         };
         let (market_tokens, own_tokens) = (&market.null_tokens, &dataset.null_tokens);
         let null_tokens = match (self.is_own)("null_tokens") {

@@ -25,7 +25,10 @@ impl Service {
     fn find() -> Option<Self> {
         let state_dir = PathBuf::from(STATE_DIR);
         let configuration = Self::configuration_path();
-        state_dir.is_dir().then(|| Self { configuration: configuration.exists().then_some(configuration), state_dir })
+        state_dir.is_dir().then(|| Self {
+            configuration: configuration.exists().then_some(configuration),
+            state_dir,
+        })
     }
 
     /// Returns the installed service if a command means its configuration. It does if no option,
@@ -37,9 +40,9 @@ impl Service {
         }
         let is_meant = match &overrides.config {
             // Naming the service's own configuration file means the service too.
-            Some(config) => config
-                .canonicalize()
-                .is_ok_and(|config| Self::configuration_path().canonicalize().is_ok_and(|own| own == config)),
+            Some(config) => config.canonicalize().is_ok_and(|config| {
+                Self::configuration_path().canonicalize().is_ok_and(|own| own == config)
+            }),
             None => !default_state_dir().is_some_and(|directory| Path::new(&directory).exists()),
         };
         is_meant.then(Self::find).flatten()

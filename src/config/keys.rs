@@ -63,12 +63,15 @@ const COLUMN_KEYS: [&str; 20] = [
 ];
 
 /// Keys that hold for all datasets, or for those of one market.
-const DEFAULT_KEYS: [&str; 6] = ["decimal", "dates", "timezone", "encoding", "currencies", "null_tokens"];
+const DEFAULT_KEYS: [&str; 6] =
+    ["decimal", "dates", "timezone", "encoding", "currencies", "null_tokens"];
 
 /// Refuses unknown keys: a misspelled key would otherwise do nothing, without a message.
 pub(super) fn check_keys(merged: &config::Config) -> Result<(), ConfigurationError> {
     let ValueKind::Table(table) = &merged.cache.kind else { return Ok(()) };
-    let defaults = config::Config::builder().add_source(File::from_str(DEFAULT_TOML, FileFormat::Toml)).build()?;
+    let defaults = config::Config::builder()
+        .add_source(File::from_str(DEFAULT_TOML, FileFormat::Toml))
+        .build()?;
     let ValueKind::Table(known) = &defaults.cache.kind else { return Ok(()) };
     let mut known: Vec<&str> = known.keys().map(String::as_str).collect();
     known.extend(["datasets", "markets"]);
@@ -96,13 +99,20 @@ pub(super) fn check_keys(merged: &config::Config) -> Result<(), ConfigurationErr
 /// Whether a source of the configuration has a key in a table of a table.
 pub(super) fn has_key(source: &config::Config, path: [&str; 3]) -> bool {
     let ValueKind::Table(table) = &source.cache.kind else { return false };
-    table_at(table, path[0]).and_then(|table| table_at(table, path[1])).is_some_and(|table| table.contains_key(path[2]))
+    table_at(table, path[0])
+        .and_then(|table| table_at(table, path[1]))
+        .is_some_and(|table| table.contains_key(path[2]))
 }
 
 /// The keys that a source of the configuration has in a table.
-pub(super) fn keys_of<'s>(source: &'s config::Config, path: [&str; 3]) -> impl Iterator<Item = &'s String> + use<'s> {
+pub(super) fn keys_of<'s>(
+    source: &'s config::Config,
+    path: [&str; 3],
+) -> impl Iterator<Item = &'s String> + use<'s> {
     let table = match &source.cache.kind {
-        ValueKind::Table(table) => path.into_iter().try_fold(table, |table, key| table_at(table, key)),
+        ValueKind::Table(table) => {
+            path.into_iter().try_fold(table, |table, key| table_at(table, key))
+        }
         _ => None,
     };
     table.into_iter().flat_map(|table| table.keys())
@@ -115,7 +125,9 @@ fn table_at<'t>(table: &'t Map<String, Value>, key: &str) -> Option<&'t Map<Stri
     }
 }
 
-fn tables_in(table: Option<&Map<String, Value>>) -> impl Iterator<Item = (&String, &Map<String, Value>)> {
+fn tables_in(
+    table: Option<&Map<String, Value>>,
+) -> impl Iterator<Item = (&String, &Map<String, Value>)> {
     table.into_iter().flatten().filter_map(|(name, value)| match &value.kind {
         ValueKind::Table(table) => Some((name, table)),
         _ => None,
@@ -132,8 +144,11 @@ fn check_dataset(
     if dataset.contains_key("paths") || dataset.contains_key("header_has") {
         return Ok(());
     }
-    let known: Vec<&str> =
-        datasets.iter().filter(|(_, dataset)| has_paths(dataset)).map(|(name, _)| name.as_str()).collect();
+    let known: Vec<&str> = datasets
+        .iter()
+        .filter(|(_, dataset)| has_paths(dataset))
+        .map(|(name, _)| name.as_str())
+        .collect();
     match nearest(name, &known) {
         None => Err(ConfigurationError::Invalid(format!(
             "datasets.{name}: a dataset of your own needs `paths` or `header_has`"
@@ -145,7 +160,11 @@ fn check_dataset(
     }
 }
 
-fn check_table(prefix: &str, table: &Map<String, Value>, known: &[&str]) -> Result<(), ConfigurationError> {
+fn check_table(
+    prefix: &str,
+    table: &Map<String, Value>,
+    known: &[&str],
+) -> Result<(), ConfigurationError> {
     let Some(key) = table.keys().find(|key| !known.contains(&key.as_str())) else { return Ok(()) };
     let nearest = nearest(key, known).map(|nearest| format!("{prefix}{nearest}"));
     Err(ConfigurationError::UnknownKey { key: format!("{prefix}{key}"), nearest })

@@ -6,6 +6,7 @@ pub mod database_url;
 mod declarations;
 pub mod installed;
 mod keys;
+mod limits;
 mod place;
 mod ranges;
 mod texts;
@@ -15,6 +16,8 @@ use crate::config::database_url::DatabaseUrl;
 use crate::config::declarations::{dataset, datasets};
 use crate::config::installed::Service;
 use crate::config::keys::check_keys;
+pub use crate::config::limits::Limits;
+use crate::config::limits::chunk_bytes_max;
 use crate::config::place::Sources;
 use crate::config::ranges::{at_least_a_second, percent};
 use crate::config::texts::{texts, toml_text};
@@ -150,40 +153,6 @@ pub struct Config {
     pub service: Option<Service>,
 }
 
-/// Limits on sizes, all derived from the configuration.
-#[derive(Clone, Debug)]
-pub struct Limits {
-    /// Memory of the whole process. The limits of its parts are shares of it.
-    pub memory_bytes_max: u64,
-    /// A file up to this size is kept in memory during its sync.
-    pub content_bytes_max: u64,
-    /// Most text of one chunk.
-    pub chunk_bytes_max: usize,
-    /// Most text of the scattered records that one gathering pass holds in memory.
-    pub gather_bytes_max: u64,
-    /// Paths of the inbox whose ledger line is kept in memory, so that a scan need not ask again.
-    pub known_files_max: usize,
-    /// Largest file; a larger one is quarantined without being read.
-    pub file_bytes_max: u64,
-    /// Largest size of an unpacked compressed file; a larger one is quarantined.
-    pub decompressed_bytes_max: u64,
-    /// Longest row; a longer one is a reject.
-    pub row_bytes_max: usize,
-    /// Longest value; a row with a longer one is a reject.
-    pub field_bytes_max: usize,
-    /// Most rows of a record; a file with a larger record is quarantined.
-    pub record_rows_max: usize,
-    /// Longest text of a record; a file with a longer record is quarantined. A record is in memory
-    /// as a whole.
-    pub record_bytes_max: u64,
-    /// Most columns of a file.
-    pub columns_max: usize,
-    /// Most columns of a table; a file that would add more is quarantined.
-    pub table_columns_max: usize,
-    /// A full export of at least this size leaves a record index for the next one.
-    pub record_index_bytes_min: u64,
-}
-
 /// What happens to a file after its rows are committed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -294,14 +263,19 @@ impl Config {
     /// # Errors
     ///
     /// Says which setting is wrong.
-    pub fn dataset_of(&self, name: &str, settings: &DatasetSettings) -> Result<Arc<Dataset>, String> {
+    pub fn dataset_of(
+        &self,
+        name: &str,
+        settings: &DatasetSettings,
+    ) -> Result<Arc<Dataset>, String> {
         dataset(name, settings, &self.defaults, &self.null_tokens)
     }
 
     /// Names of the other datasets that write to the table of a dataset.
     pub fn others_of_table(&self, dataset: &Dataset) -> Vec<String> {
-        let writes_to_table =
-            |other: &&Arc<Dataset>| other.table == dataset.table && other.name != dataset.name && !other.is_template();
+        let writes_to_table = |other: &&Arc<Dataset>| {
+            other.table == dataset.table && other.name != dataset.name && !other.is_template()
+        };
         self.datasets.iter().filter(writes_to_table).map(|other| other.name.clone()).collect()
     }
 
@@ -327,7 +301,10 @@ impl Config {
         }
     }
 
-    fn from_sources(overrides: &Overrides, environment: &Map<String, String>) -> Result<Self, ConfigurationError> {
+    fn from_sources(
+        overrides: &Overrides,
+        environment: &Map<String, String>,
+    ) -> Result<Self, ConfigurationError> {
         if let Some(service) = Service::meant(overrides, environment) {
             let overrides = Overrides { finds_service: false, ..overrides.clone() };
             let environment = environment.iter().map(|(name, value)| (name.clone(), value.clone()));
@@ -345,14 +322,16 @@ impl Config {
         overrides: &Overrides,
         environment: &Map<String, String>,
     ) -> Result<Self, ConfigurationError> {
-        let overrides = &Overrides { config: configuration_file(overrides, environment), ..overrides.clone() };
+        let overrides =
+            &Overrides { config: configuration_file(overrides, environment), ..overrides.clone() };
         let own = sources(&[], overrides, environment)?;
         let profiles = profiles(base, &own)?;
         let merged = sources(&profiles, overrides, environment)?;
         let sources = Sources { overrides, environment, profiles: &profiles };
         let settings = check_keys(&merged).and_then(|()| Ok(merged.try_deserialize()?));
         let mut settings: Settings = settings.map_err(|error| sources.placed(error))?;
-        if let (Some(directory), false) = (environment.get("STATE_DIRECTORY"), own_state_dir(&own)) {
+        if let (Some(directory), false) = (environment.get("STATE_DIRECTORY"), own_state_dir(&own))
+        {
             settings.state_dir = PathBuf::from(directory);
         }
         Self::from_settings(base, settings, &own, overrides, environment)
@@ -368,7 +347,8 @@ impl Config {
         let absolute = |path: &Path| absolute(&base.join(path));
         let state_dir = absolute(overrides.state_dir.as_ref().unwrap_or(&settings.state_dir))?;
         let null_tokens = Arc::new(NullTokens::new(settings.null_tokens.iter().cloned()));
-        let datasets = datasets(&settings, own, &null_tokens).map_err(ConfigurationError::Invalid)?;
+        let datasets =
+            datasets(&settings, own, &null_tokens).map_err(ConfigurationError::Invalid)?;
         let listen = overrides.listen.as_ref().unwrap_or(&settings.listen);
         let inbox = absolute(overrides.inbox.as_ref().unwrap_or(&settings.inbox))?;
         if inbox == state_dir {
@@ -399,9 +379,12 @@ impl Config {
             rejects_max_percent: percent("rejects_max_percent", settings.rejects_max_percent)?,
             rescued_max_percent: percent("rescued_max_percent", settings.rescued_max_percent)?,
             deletes_max_percent: percent("deletes_max_percent", settings.deletes_max_percent)?,
-            marts_dir: (!settings.marts_dir.as_os_str().is_empty()).then(|| base.join(settings.marts_dir)),
+            marts_dir: (!settings.marts_dir.as_os_str().is_empty())
+                .then(|| base.join(settings.marts_dir)),
             listen: listen.parse().map_err(|_| {
-                ConfigurationError::Invalid(format!("listen: `{listen}` is not an address such as 127.0.0.1:9464"))
+                ConfigurationError::Invalid(format!(
+                    "listen: `{listen}` is not an address such as 127.0.0.1:9464"
+                ))
             })?,
             allowed_hosts: (settings
                 .allowed_hosts
@@ -420,79 +403,23 @@ impl Config {
     }
 }
 
-impl Limits {
-    /// The text of a record is at most one in this many parts of the memory. Each of two lanes may
-    /// hold four records at a time, and a record in memory takes about ten times its text, like a
-    /// chunk.
-    const RECORDS_IN_MEMORY: u64 = 64;
-
-    /// Smallest `memory_max_mb` for which the shares below are large enough.
-    const MEMORY_MB_MIN: u64 = 64;
-
-    fn new(settings: &Settings, is_on_server: bool) -> Result<Self, ConfigurationError> {
-        if settings.memory_max_mb < Self::MEMORY_MB_MIN {
-            return Err(ConfigurationError::Invalid(format!("memory_max_mb must be at least {}", Self::MEMORY_MB_MIN)));
-        }
-        let record_bytes_max = usize::try_from(settings.record_bytes_max).unwrap_or(usize::MAX);
-        for (key, value) in [
-            ("record_bytes_max", record_bytes_max),
-            ("row_bytes_max", settings.row_bytes_max),
-            ("field_bytes_max", settings.field_bytes_max),
-            ("record_rows_max", settings.record_rows_max),
-            ("columns_max", settings.columns_max),
-            ("table_columns_max", settings.table_columns_max),
-        ] {
-            if value == 0 {
-                return Err(ConfigurationError::Invalid(format!("{key} must be at least 1")));
-            }
-        }
-        let memory_bytes = settings.memory_max_mb << 20;
-        Ok(Self {
-            memory_bytes_max: memory_bytes,
-            content_bytes_max: memory_bytes / 8,
-            chunk_bytes_max: chunk_bytes_max(memory_bytes, is_on_server),
-            gather_bytes_max: memory_bytes / 16,
-            // An entry takes 48 bytes, and the hash table may be half empty: at most a fifth of the
-            // memory.
-            known_files_max: usize::try_from(memory_bytes / 512).unwrap_or(usize::MAX),
-            file_bytes_max: settings.file_bytes_max,
-            decompressed_bytes_max: settings.decompressed_bytes_max,
-            row_bytes_max: settings.row_bytes_max,
-            field_bytes_max: settings.field_bytes_max,
-            record_rows_max: settings.record_rows_max,
-            record_bytes_max: settings.record_bytes_max.min(memory_bytes / Self::RECORDS_IN_MEMORY),
-            columns_max: settings.columns_max,
-            table_columns_max: settings.table_columns_max,
-            record_index_bytes_min: settings.record_index_bytes_min,
-        })
-    }
-}
-
-/// Most text of one chunk. A chunk takes about ten times its text on its way through arrow arrays
-/// into statements, and each of two lanes holds four chunks. With a 256th of the memory per chunk,
-/// they take about a third of it. A database server has its own memory, so chunks can be twice as
-/// large there, and fewer commits wait for its disk. With little memory they cannot, because the
-/// program itself needs most of it.
-fn chunk_bytes_max(memory_bytes: u64, is_on_server: bool) -> usize {
-    const PLENTY_BYTES: u64 = 256 << 20;
-    let share = if is_on_server && memory_bytes >= PLENTY_BYTES { 128 } else { 256 };
-    usize::try_from((memory_bytes / share).min(4 << 20)).expect("at most 4 MiB")
-}
-
 fn sources(
     profiles: &[(String, String)],
     overrides: &Overrides,
     environment: &Map<String, String>,
 ) -> Result<config::Config, ConfigurationError> {
-    let mut builder = config::Config::builder().add_source(File::from_str(DEFAULT_TOML, FileFormat::Toml));
+    let mut builder =
+        config::Config::builder().add_source(File::from_str(DEFAULT_TOML, FileFormat::Toml));
     for (_, profile) in profiles {
         builder = builder.add_source(File::from_str(profile, FileFormat::Toml));
     }
     if let Some(path) = &overrides.config {
         builder = builder.add_source(File::from_str(&toml_text(path)?, FileFormat::Toml));
     }
-    let environment =
-        Environment::with_prefix("TIDEGATE").prefix_separator("_").separator("__").source(Some(environment.clone()));
+    let environment = Environment::with_prefix("TIDEGATE")
+        .prefix_separator("_")
+        .separator("__")
+        .source(Some(environment.clone()));
     Ok(builder.add_source(environment).build()?)
 }
 
@@ -506,7 +433,9 @@ fn environment() -> Result<Map<String, String>, ConfigurationError> {
             _ if OTHER_VARIABLES.contains(&name.as_str()) => {}
             Ok(value) => drop(environment.insert(name, value)),
             Err(_) if name.starts_with("TIDEGATE_") => {
-                return Err(ConfigurationError::Invalid(format!("{name} is no UTF-8; set it again")));
+                return Err(ConfigurationError::Invalid(format!(
+                    "{name} is no UTF-8; set it again"
+                )));
             }
             Err(_) => {}
         }
@@ -524,7 +453,10 @@ fn configuration_file(overrides: &Overrides, environment: &Map<String, String>) 
 }
 
 /// The profiles that the other sources name, each with its text. Later ones win.
-fn profiles(base: &Path, own: &config::Config) -> Result<Vec<(String, String)>, ConfigurationError> {
+fn profiles(
+    base: &Path,
+    own: &config::Config,
+) -> Result<Vec<(String, String)>, ConfigurationError> {
     #[derive(Deserialize)]
     struct Named {
         #[serde(deserialize_with = "texts")]
@@ -532,10 +464,13 @@ fn profiles(base: &Path, own: &config::Config) -> Result<Vec<(String, String)>, 
     }
     let profile = |name: String| {
         let shipped = PROFILES.iter().find(|(shipped, _)| *shipped == name);
-        let text = shipped.map_or_else(|| toml_text(&base.join(&name)), |(_, text)| Ok((*text).to_owned()));
+        let text = shipped
+            .map_or_else(|| toml_text(&base.join(&name)), |(_, text)| Ok((*text).to_owned()));
         let text = text.map_err(|error| {
             let names = PROFILES.map(|(name, _)| format!("`{name}`")).join(", ");
-            ConfigurationError::Invalid(format!("profiles: {error}; write names of shipped ones ({names}) or paths"))
+            ConfigurationError::Invalid(format!(
+                "profiles: {error}; write names of shipped ones ({names}) or paths"
+            ))
         })?;
         Ok((name, text))
     };
@@ -549,7 +484,9 @@ fn own_state_dir(own: &config::Config) -> bool {
 
 /// The state directory of the embedded defaults.
 pub fn default_state_dir() -> Option<String> {
-    let defaults = config::Config::builder().add_source(File::from_str(DEFAULT_TOML, FileFormat::Toml)).build();
+    let defaults = config::Config::builder()
+        .add_source(File::from_str(DEFAULT_TOML, FileFormat::Toml))
+        .build();
     defaults.and_then(|defaults| defaults.get_string("state_dir")).ok()
 }
 
@@ -563,14 +500,20 @@ fn database_url(
     environment: &Map<String, String>,
     state_dir: &Path,
 ) -> Result<DatabaseUrl, ConfigurationError> {
-    let credential = environment.get("CREDENTIALS_DIRECTORY").map(|dir| Path::new(dir).join(DATABASE_CREDENTIAL));
+    let credential = environment
+        .get("CREDENTIALS_DIRECTORY")
+        .map(|dir| Path::new(dir).join(DATABASE_CREDENTIAL));
     let url_file = Some(&settings.database_url_file).filter(|path| !path.as_os_str().is_empty());
     let url = match (&overrides.database_url, &settings.database_url) {
         (Some(url), _) => url.clone(),
         (None, url) if !url.reveal().is_empty() => url.clone(),
-        _ => match url_file.map(|path| base.join(path)).or(credential.filter(|path| path.exists())) {
+        _ => match url_file.map(|path| base.join(path)).or(credential.filter(|path| path.exists()))
+        {
             Some(path) => Secret::new(std::fs::read_to_string(&path).map_err(|error| {
-                ConfigurationError::Invalid(format!("database_url_file: cannot read {}: {error}", path.display()))
+                ConfigurationError::Invalid(format!(
+                    "database_url_file: cannot read {}: {error}",
+                    path.display()
+                ))
             })?),
             None => Secret::new(""),
         },
@@ -582,8 +525,9 @@ fn database_url(
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, ConfigurationError> {
-    std::path::absolute(path)
-        .map_err(|error| ConfigurationError::Invalid(format!("`{}` is not a path: {error}", path.display())))
+    std::path::absolute(path).map_err(|error| {
+        ConfigurationError::Invalid(format!("`{}` is not a path: {error}", path.display()))
+    })
 }
 
 #[cfg(test)]

@@ -17,12 +17,17 @@ impl Sources<'_> {
     pub(super) fn placed(&self, error: ConfigurationError) -> ConfigurationError {
         let (key, text) = match &error {
             ConfigurationError::UnknownKey { key, .. } => (key.clone(), error.to_string()),
-            ConfigurationError::Unreadable(ConfigError::At { error: inner, key: Some(key), .. }) => {
-                (key.clone(), format!("{key}: {inner}"))
-            }
-            ConfigurationError::Unreadable(ConfigError::Type { unexpected, expected, key: Some(key), .. }) => {
-                (key.clone(), format!("{key}: it is {unexpected}, and must be {expected}"))
-            }
+            ConfigurationError::Unreadable(ConfigError::At {
+                error: inner,
+                key: Some(key),
+                ..
+            }) => (key.clone(), format!("{key}: {inner}")),
+            ConfigurationError::Unreadable(ConfigError::Type {
+                unexpected,
+                expected,
+                key: Some(key),
+                ..
+            }) => (key.clone(), format!("{key}: it is {unexpected}, and must be {expected}")),
             _ => return error,
         };
         match self.place(&key) {
@@ -38,11 +43,14 @@ impl Sources<'_> {
             return Some(format!("environment variable {variable}"));
         }
         if let Some(path) = &self.overrides.config
-            && let Some(line) = std::fs::read_to_string(path).ok().and_then(|text| line_of(&text, key))
+            && let Some(line) =
+                std::fs::read_to_string(path).ok().and_then(|text| line_of(&text, key))
         {
             return Some(format!("{}, line {line}", path.display()));
         }
-        let place = |(name, text): &(String, String)| Some(format!("profile {name}, line {}", line_of(text, key)?));
+        let place = |(name, text): &(String, String)| {
+            Some(format!("profile {name}, line {}", line_of(text, key)?))
+        };
         self.profiles.iter().rev().find_map(place)
     }
 }
@@ -68,7 +76,8 @@ mod tests {
 
     #[test]
     fn a_key_is_found_where_it_stands() {
-        let text = "settle_ms = 1\n\n[datasets.orders]\nkind = 'full'\n[datasets.stock]\n'kind' = 'x'\n";
+        let text =
+            "settle_ms = 1\n\n[datasets.orders]\nkind = 'full'\n[datasets.stock]\n'kind' = 'x'\n";
         assert_eq!(line_of(text, "settle_ms"), Some(1));
         assert_eq!(line_of(text, "datasets.orders.kind"), Some(4));
         assert_eq!(line_of(text, "datasets.stock.kind"), Some(6));

@@ -13,7 +13,10 @@ pub(super) fn percent(key: &str, value: f64) -> Result<f64, ConfigurationError> 
 
 /// Checks a time limit. It must be at least a second, because servers count some limits in whole
 /// seconds, and must fit into 32 bits of milliseconds, which is the longest that servers accept.
-pub(super) fn at_least_a_second(key: &str, milliseconds: u64) -> Result<Duration, ConfigurationError> {
+pub(super) fn at_least_a_second(
+    key: &str,
+    milliseconds: u64,
+) -> Result<Duration, ConfigurationError> {
     if (1_000..=i32::MAX as u64).contains(&milliseconds) {
         return Ok(Duration::from_millis(milliseconds));
     }

@@ -66,7 +66,11 @@ enum Event {
 /// # Errors
 ///
 /// When the process cannot continue.
-pub async fn run(config: Config, health: Arc<Health>, shutdown: CancellationToken) -> Result<(), SyncError> {
+pub async fn run(
+    config: Config,
+    health: Arc<Health>,
+    shutdown: CancellationToken,
+) -> Result<(), SyncError> {
     let config = Arc::new(with_real_inbox(config)?);
     let checkpoints = Checkpoints::open(&config.state_dir)?;
     // If the inbox cannot be watched, it is only scanned; `/readyz` and the log say why.
@@ -80,10 +84,18 @@ pub async fn run(config: Config, health: Arc<Health>, shutdown: CancellationToke
     // reports the database.
     tell_systemd(&[NotifyState::Ready]);
     let opening = open_sink(&config, Patience::Endless, &shutdown);
-    let Some(sink) = unless_stopped(beating(&health, opening), &shutdown).await? else { return Ok(()) };
+    let Some(sink) = unless_stopped(beating(&health, opening), &shutdown).await? else {
+        return Ok(());
+    };
     let sink = Arc::new(sink);
     tracing::info!(inbox = %config.inbox.display(), database = %config.database_url, "watching");
-    let session = Session::new(config, checkpoints, Arc::clone(&sink), health.board.clone(), shutdown.clone());
+    let session = Session::new(
+        config,
+        checkpoints,
+        Arc::clone(&sink),
+        health.board.clone(),
+        shutdown.clone(),
+    );
     let keeper = tokio::spawn(keep_lease(session.clone()));
     let result = run_loop(session, watch, &health).await;
     keeper.abort();
@@ -260,7 +272,8 @@ impl Loop {
         };
         tell_systemd(&[NotifyState::Stopping]);
         self.session.shutdown.cancel();
-        let drained = tokio::time::timeout(DRAIN_MAX, beating(&health, drain(&mut self.lanes))).await;
+        let drained =
+            tokio::time::timeout(DRAIN_MAX, beating(&health, drain(&mut self.lanes))).await;
         result.and(drained.unwrap_or(Ok(())))
     }
 
@@ -310,7 +323,10 @@ impl Loop {
             return;
         }
         let state = match identity {
-            None => Err(format!("the inbox {} is gone; make it again", self.session.config.inbox.display())),
+            None => Err(format!(
+                "the inbox {} is gone; make it again",
+                self.session.config.inbox.display()
+            )),
             Some(_) => self.watch.renew().map_err(|error| cannot_watch(&error)),
         };
         self.watched = identity.filter(|_| state.is_ok());

@@ -105,7 +105,8 @@ impl Health {
             Some(sink) => match tokio::time::timeout(PING_TIMEOUT, sink.db.ask()).await {
                 Ok(Ok(())) => obstacles.extend(sink.db.beat_fault()),
                 Ok(Err(error)) => obstacles.push(error.to_string()),
-                Err(_) => obstacles.push(format!("the database did not answer in {} s", PING_TIMEOUT.as_secs())),
+                Err(_) => obstacles
+                    .push(format!("the database did not answer in {} s", PING_TIMEOUT.as_secs())),
             },
         }
         obstacles

@@ -13,7 +13,7 @@ use crate::error::SyncError;
 use crate::feed::stamp::Stamp;
 use crate::process::clock::now_ms;
 use crate::sink::Sink;
-use crate::sink::ledger::files::FileState;
+use crate::sink::ledger::file_state::FileState;
 use crate::sink::ledger::known_files::{KnownFile, PathKey};
 use crate::source::find::blind_spots::BlindSpots;
 use crate::source::find::scan::{Lane, SourceFile, scan};
@@ -119,9 +119,11 @@ impl Inbox {
     ) -> Result<BlindSpots, SyncError> {
         self.scan += 1;
         let (batches, mut found) = mpsc::channel(1);
-        let (config, root, own_dirs) = (Arc::clone(&self.config), Arc::clone(&self.root), self.own_dirs.clone());
-        let scanning =
-            tokio::task::spawn_blocking(move || scan_in_batches(&config, &root, &own_dirs, watcher.as_ref(), &batches));
+        let (config, root, own_dirs) =
+            (Arc::clone(&self.config), Arc::clone(&self.root), self.own_dirs.clone());
+        let scanning = tokio::task::spawn_blocking(move || {
+            scan_in_batches(&config, &root, &own_dirs, watcher.as_ref(), &batches)
+        });
         while let Some(files) = found.recv().await {
             let unknown = self.see_known(files);
             if !unknown.is_empty() {
@@ -178,12 +180,18 @@ impl Inbox {
         let now = Instant::now();
         let is_free = |waiting: &&Waiting| !self.busy.contains_key(&waiting.file.lane());
         let is_due = |waiting: &&Waiting| self.settles_at(waiting, now) <= now;
-        let due: Vec<PathBuf> =
-            self.waiting.values().filter(is_due).filter(is_free).map(|waiting| waiting.file.path.clone()).collect();
+        let due: Vec<PathBuf> = self
+            .waiting
+            .values()
+            .filter(is_due)
+            .filter(is_free)
+            .map(|waiting| waiting.file.path.clone())
+            .collect();
         // A file that changed since the last look starts to wait again; a file that was synced in
         // the meantime no longer waits.
         due.iter().for_each(|path| self.see_path(path, None));
-        let settle_at: Vec<Instant> = self.waiting.values().map(|waiting| self.settles_at(waiting, now)).collect();
+        let settle_at: Vec<Instant> =
+            self.waiting.values().map(|waiting| self.settles_at(waiting, now)).collect();
         let mut settled = Vec::new();
         let mut unsettled = Vec::new();
         let mut ready = Ready::default();
@@ -205,7 +213,11 @@ impl Inbox {
         ready
     }
 
-    fn take_lanes(&mut self, settled: Vec<SourceFile>, unsettled: Vec<SourceFile>) -> Vec<(Lane, Vec<SourceFile>)> {
+    fn take_lanes(
+        &mut self,
+        settled: Vec<SourceFile>,
+        unsettled: Vec<SourceFile>,
+    ) -> Vec<(Lane, Vec<SourceFile>)> {
         if settled.is_empty() {
             return Vec::new();
         }
@@ -315,7 +327,9 @@ impl Inbox {
         }
         let before = self.waiting.remove(&file.path);
         // Copying programs set times and permissions after they close a file; that is not writing.
-        let was_closed = before.as_ref().is_some_and(|waiting| waiting.is_closed && is_same_size(waiting, &file));
+        let was_closed = before
+            .as_ref()
+            .is_some_and(|waiting| waiting.is_closed && is_same_size(waiting, &file));
         let waiting = Waiting {
             unchanged_since: now,
             unsettled_since: before.as_ref().map_or(now, |before| before.unsettled_since),
@@ -337,7 +351,8 @@ impl Inbox {
     fn is_known(&self, file: &SourceFile) -> bool {
         let Some(known) = self.known.get(&PathKey::of(&file.path_text())) else { return false };
         known.digest == digest(file.stamp, &self.rules(file, known.is_refused))
-            && (known.retry_at_s == 0 || u64::from(known.retry_at_s) > self.started.elapsed().as_secs())
+            && (known.retry_at_s == 0
+                || u64::from(known.retry_at_s) > self.started.elapsed().as_secs())
     }
 
     /// The digest of the present rules, in the form that the ledger stores for this file.
@@ -354,7 +369,8 @@ impl Inbox {
         if waiting.is_closed {
             return waiting.unchanged_since + self.config.settle;
         }
-        let age_ms = u64::try_from(now_ms() - waiting.file.stamp.changed_ns.div_euclid(1_000_000)).unwrap_or(0);
+        let age_ms = u64::try_from(now_ms() - waiting.file.stamp.changed_ns.div_euclid(1_000_000))
+            .unwrap_or(0);
         let rest = self.config.settle_scan.saturating_sub(Duration::from_millis(age_ms));
         (now + rest).min(waiting.unchanged_since + self.config.settle_scan)
     }
@@ -404,7 +420,8 @@ mod tests {
     use crate::config::Overrides;
 
     fn inbox(directory: &Path, settle_scan_ms: u64, settle_max_ms: u64) -> Inbox {
-        let config = Config::load(&Overrides { inbox: Some(directory.to_owned()), ..Overrides::default() });
+        let config =
+            Config::load(&Overrides { inbox: Some(directory.to_owned()), ..Overrides::default() });
         Inbox::new(Arc::new(Config {
             settle_scan: Duration::from_millis(settle_scan_ms),
             settle_max: Duration::from_millis(settle_max_ms),
@@ -452,12 +469,17 @@ mod tests {
             let [restless, newer] = names.map(|name| drop_file(&inbox, name));
             inbox.see(restless.clone(), Some(false));
             inbox.see(newer.clone(), Some(true));
-            inbox.waiting.get_mut(&newer.path).expect("it waits").unchanged_since -= Duration::from_secs(1);
+            inbox.waiting.get_mut(&newer.path).expect("it waits").unchanged_since -=
+                Duration::from_secs(1);
             let ready = inbox.take_ready();
-            let taken: Vec<&PathBuf> = ready.lanes.iter().flat_map(|(_, files)| files).map(|file| &file.path).collect();
+            let taken: Vec<&PathBuf> =
+                ready.lanes.iter().flat_map(|(_, files)| files).map(|file| &file.path).collect();
             let told: Vec<&PathBuf> = ready.restless.iter().map(|file| &file.path).collect();
-            let (expected_taken, expected_told) =
-                if is_passed_by { (vec![&newer.path], vec![&restless.path]) } else { Default::default() };
+            let (expected_taken, expected_told) = if is_passed_by {
+                (vec![&newer.path], vec![&restless.path])
+            } else {
+                Default::default()
+            };
             assert_eq!((taken, told), (expected_taken, expected_told));
             assert_eq!(inbox.take_ready().restless.len(), 0);
         }

@@ -7,7 +7,8 @@ use crate::feed::version;
 use crate::feed::version::Version;
 use crate::process::clock::now_ms;
 use crate::process::waiting::aloud;
-use crate::sink::ledger::files::{FileRecord, FileState};
+use crate::sink::ledger::file_state::FileState;
+use crate::sink::ledger::files::FileRecord;
 use crate::source::find::scan::{Lane, SourceFile};
 use crate::sync::report::{FileReport, Outcome};
 use crate::sync::session::Session;
@@ -63,7 +64,9 @@ pub(crate) async fn in_order_of_versions(
 fn expected_version(own: Version, last_taken: Option<&FileRecord>) -> Version {
     let ms = match last_taken {
         // Most likely it is the same file, whose sync was interrupted.
-        Some(last) if matches!(last.state, FileState::Pending | FileState::Syncing) => last.version_ms,
+        Some(last) if matches!(last.state, FileState::Pending | FileState::Syncing) => {
+            last.version_ms
+        }
         Some(last) => version::after(own.ms, last.version_ms),
         None => own.ms,
     };
@@ -71,7 +74,12 @@ fn expected_version(own: Version, last_taken: Option<&FileRecord>) -> Version {
 }
 
 /// Syncs the files of a lane.
-pub async fn sync_lane(session: Session, lane: Lane, files: Vec<SourceFile>, patience: Patience) -> LaneEnd {
+pub async fn sync_lane(
+    session: Session,
+    lane: Lane,
+    files: Vec<SourceFile>,
+    patience: Patience,
+) -> LaneEnd {
     let turn = session.turns.turn();
     aloud("other feeds' files", turn.begin()).await;
     let mut listed = match &lane {
@@ -138,10 +146,18 @@ fn log(report: &FileReport) {
             "file synced"
         ),
         Outcome::Unchanged => tracing::info!(path = report.path, "file unchanged"),
-        Outcome::Unmatched => tracing::warn!(path = report.path, reason = report.error, "file unmatched"),
-        Outcome::Quarantined => tracing::error!(path = report.path, reason = report.error, "file quarantined"),
+        Outcome::Unmatched => {
+            tracing::warn!(path = report.path, reason = report.error, "file unmatched")
+        }
+        Outcome::Quarantined => {
+            tracing::error!(path = report.path, reason = report.error, "file quarantined")
+        }
         Outcome::Held => tracing::error!(path = report.path, reason = report.error, "file held"),
-        Outcome::Failed if report.is_old_news => tracing::debug!(path = report.path, "file failed again"),
-        Outcome::Failed => tracing::error!(path = report.path, reason = report.error, "file failed"),
+        Outcome::Failed if report.is_old_news => {
+            tracing::debug!(path = report.path, "file failed again")
+        }
+        Outcome::Failed => {
+            tracing::error!(path = report.path, reason = report.error, "file failed")
+        }
     }
 }

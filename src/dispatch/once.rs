@@ -7,7 +7,8 @@ use crate::dispatch::retry::{Patience, open_sink, patiently};
 use crate::dispatch::vanished::note_vanished;
 use crate::error::SyncError;
 use crate::process::progress::Board;
-use crate::sink::ledger::files::{FileRecord, FileState};
+use crate::sink::ledger::file_state::FileState;
+use crate::sink::ledger::files::FileRecord;
 use crate::sink::marts::summary::Revenue;
 use crate::source::find::blind_spots::Places;
 use crate::source::find::scan::SourceFile;
@@ -46,8 +47,9 @@ pub struct Once {
 impl Once {
     /// Whether every file is done and none needs an operator.
     pub fn is_whole(&self) -> bool {
-        let is_bad =
-            |report: &FileReport| matches!(report.outcome, Outcome::Quarantined | Outcome::Held | Outcome::Failed);
+        let is_bad = |report: &FileReport| {
+            matches!(report.outcome, Outcome::Quarantined | Outcome::Held | Outcome::Failed)
+        };
         self.left.is_empty() && self.unread.count == 0 && !self.reports.iter().any(is_bad)
     }
 }
@@ -68,7 +70,8 @@ pub async fn sync_once(
     let checkpoints = Checkpoints::open(&config.state_dir)?;
     let opening = unless_stopped(open_sink(&config, patience, &shutdown), &shutdown).await?;
     let sink = Arc::new(opening.ok_or(SyncError::Stopped)?);
-    let session = Session::new(Arc::new(config), checkpoints, Arc::clone(&sink), Board::default(), shutdown);
+    let session =
+        Session::new(Arc::new(config), checkpoints, Arc::clone(&sink), Board::default(), shutdown);
     let keeper = tokio::spawn(keep_lease(session.clone()));
     let result = sync_all(&session, found, patience, tell).await;
     keeper.abort();
@@ -85,7 +88,8 @@ async fn sync_all(
     let clearing_up = patiently(patience, &session.shutdown, async || clear_up(session).await);
     unless_stopped(clearing_up, &session.shutdown).await?.ok_or(SyncError::Stopped)?;
     for folder in &folders {
-        patiently(patience, &session.shutdown, async || note_vanished(session, folder).await).await?;
+        patiently(patience, &session.shutdown, async || note_vanished(session, folder).await)
+            .await?;
     }
     let mut lanes = JoinSet::new();
     for (lane, files) in lanes_of(files) {
@@ -108,14 +112,17 @@ async fn sync_all(
             done.reports.extend(report);
         }
     }
-    if let Some(error) = fatal.or_else(|| session.shutdown.is_cancelled().then_some(SyncError::Stopped)) {
+    if let Some(error) =
+        fatal.or_else(|| session.shutdown.is_cancelled().then_some(SyncError::Stopped))
+    {
         // If the lease was lost, `keep_lease` stopped the work. Ask once more to return that as the
         // reason.
         let kept = tokio::time::timeout(FAREWELL_MAX, session.sink.db.keep_lease()).await;
         let is_lost = matches!((&error, kept), (SyncError::Stopped, Ok(Err(SyncError::LeaseLost))));
         return Err(if is_lost { SyncError::LeaseLost } else { error });
     }
-    let summary = patiently(patience, &session.shutdown, async || session.sink.marts.summary().await);
+    let summary =
+        patiently(patience, &session.shutdown, async || session.sink.marts.summary().await);
     done.revenues = unless_stopped(summary, &session.shutdown).await?.ok_or(SyncError::Stopped)?;
     Ok(done)
 }

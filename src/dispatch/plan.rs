@@ -15,7 +15,9 @@ use crate::process::modes::make_folders;
 use crate::process::progress::Board;
 use crate::process::turns::Turn;
 use crate::sink::Sink;
-use crate::sink::scratch::{Columns, EXAMPLES_MAX, Example, PlannedChange, RejectExample, TotalKey};
+use crate::sink::scratch::{
+    Columns, EXAMPLES_MAX, Example, PlannedChange, RejectExample, TotalKey,
+};
 use crate::source::find::blind_spots::Places;
 use crate::source::find::scan::SourceFile;
 use crate::source::format::Format;
@@ -63,7 +65,8 @@ pub struct PlannedFile {
     pub format: Option<String>,
     /// The columns of the file, in their order.
     pub columns: Vec<PlannedColumn>,
-    /// Columns that the configuration declares, and that the file does not have under any of their names.
+    /// Columns that the configuration declares, and that the file does not have under any of their
+    /// names.
     pub absent: Vec<String>,
     /// Columns of tables that would be added or widened.
     pub schema_changes: Vec<PlannedChange>,
@@ -112,7 +115,11 @@ pub struct TotalChange {
 /// # Errors
 ///
 /// When the database or the state directory fails, or the process must end.
-pub async fn plan(config: &Config, files: Vec<SourceFile>, shutdown: &CancellationToken) -> Result<Plan, SyncError> {
+pub async fn plan(
+    config: &Config,
+    files: Vec<SourceFile>,
+    shutdown: &CancellationToken,
+) -> Result<Plan, SyncError> {
     let state_dir = StateDir::make(&config.state_dir)?;
     let directory = state_dir.scratch()?;
     let scratch_config = config.for_scratch(directory.path());
@@ -126,14 +133,17 @@ pub async fn plan(config: &Config, files: Vec<SourceFile>, shutdown: &Cancellati
         Ok(Some(sink)) => sink,
         Ok(None) => empty_scratch(&scratch_config, shutdown).await?,
         // A sync would create the database.
-        Err(SyncError::NoDatabase { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+        Err(SyncError::NoDatabase { source, .. })
+            if source.kind() == std::io::ErrorKind::NotFound =>
+        {
             empty_scratch(&scratch_config, shutdown).await?
         }
         Err(error) => return Err(error),
     };
     let checkpoints = Checkpoints::open(&scratch_config.state_dir)?;
     let config = Arc::new(scratch_config);
-    let session = Session::new(config, checkpoints, Arc::new(sink), Board::default(), shutdown.clone());
+    let session =
+        Session::new(config, checkpoints, Arc::new(sink), Board::default(), shutdown.clone());
     let turn = session.turns.turn();
     turn.begin().await;
     let before = session.sink.totals_of_marts().await?;
@@ -155,9 +165,14 @@ pub async fn plan(config: &Config, files: Vec<SourceFile>, shutdown: &Cancellati
 }
 
 /// Creates an empty scratch database.
-async fn empty_scratch(scratch_config: &Config, shutdown: &CancellationToken) -> Result<Sink, SyncError> {
+async fn empty_scratch(
+    scratch_config: &Config,
+    shutdown: &CancellationToken,
+) -> Result<Sink, SyncError> {
     // An attempt that failed in the middle may have left some files.
-    for entry in std::fs::read_dir(&scratch_config.state_dir).map_err(|error| failed(scratch_config, error))? {
+    for entry in std::fs::read_dir(&scratch_config.state_dir)
+        .map_err(|error| failed(scratch_config, error))?
+    {
         let path = entry.map_err(|error| failed(scratch_config, error))?.path();
         if path.is_file() {
             std::fs::remove_file(&path).map_err(|error| SyncError::state(&path, error))?;
@@ -170,7 +185,11 @@ fn failed(scratch_config: &Config, error: std::io::Error) -> SyncError {
     SyncError::state(&scratch_config.state_dir, error)
 }
 
-async fn plan_file(session: &Session, turn: &Arc<Turn>, source_file: &SourceFile) -> Result<PlannedFile, SyncError> {
+async fn plan_file(
+    session: &Session,
+    turn: &Arc<Turn>,
+    source_file: &SourceFile,
+) -> Result<PlannedFile, SyncError> {
     let before = session.sink.tables.shapes();
     let looked = match &source_file.route {
         None => None,
@@ -200,7 +219,10 @@ async fn plan_file(session: &Session, turn: &Arc<Turn>, source_file: &SourceFile
             .as_ref()
             .map(|looked| columns(&looked.layout, &looked.dataset, &before, &after))
             .unwrap_or_default(),
-        absent: looked.as_ref().map(|looked| absent(&looked.layout, &looked.dataset)).unwrap_or_default(),
+        absent: looked
+            .as_ref()
+            .map(|looked| absent(&looked.layout, &looked.dataset))
+            .unwrap_or_default(),
         schema_changes: session.sink.changes_after(ledger_end).await?,
         examples: session.sink.examples(&before, &widened).await?,
         rejects: session.sink.rejects_after(ledger_end).await?,
@@ -259,37 +281,60 @@ impl Looked {
         if !self.dataset.has_rules() {
             return Ok(Vec::new());
         }
-        let (text, survey, layout) = (Arc::clone(&self.text), Arc::clone(&self.survey), Arc::clone(&self.layout));
+        let (text, survey, layout) =
+            (Arc::clone(&self.text), Arc::clone(&self.survey), Arc::clone(&self.layout));
         let (dataset, config) = (Arc::clone(&self.dataset), Arc::clone(&session.config));
         blocking(move || {
             let (content, layout, limits) = (&text.content, &layout, &config.limits);
-            let pass = RulePass::over(SurveyedFile { content, layout, survey: &survey, dataset: &dataset, limits })?;
+            let pass = RulePass::over(SurveyedFile {
+                content,
+                layout,
+                survey: &survey,
+                dataset: &dataset,
+                limits,
+            })?;
             Ok(pass.faults.by_rule(&dataset))
         })
         .await
     }
 
     /// The first rows with repaired cells, at most [`EXAMPLES_MAX`].
-    async fn repairs(self, limits: Limits, rows_repaired: u64) -> Result<Vec<RepairedRow>, SyncError> {
+    async fn repairs(
+        self,
+        limits: Limits,
+        rows_repaired: u64,
+    ) -> Result<Vec<RepairedRow>, SyncError> {
         let rows_max = usize::try_from(rows_repaired.min(EXAMPLES_MAX)).expect("a few");
         let Self { text, format, layout, dataset, .. } = self;
         blocking(move || {
             let RowFormat::Csv(dialect) = format.rows else { return Ok(Vec::new()) };
-            repaired_rows(&text.content, dialect, &layout, &dataset, limits.field_bytes_max, rows_max)
+            repaired_rows(
+                &text.content,
+                dialect,
+                &layout,
+                &dataset,
+                limits.field_bytes_max,
+                rows_max,
+            )
         })
         .await
     }
 }
 
-fn columns(layout: &Layout, dataset: &Dataset, before: &Shapes, after: &Shapes) -> Vec<PlannedColumn> {
+fn columns(
+    layout: &Layout,
+    dataset: &Dataset,
+    before: &Shapes,
+    after: &Shapes,
+) -> Vec<PlannedColumn> {
     let planned = layout.all().filter_map(|column| {
         let table = match column.role {
             Role::Padding | Role::Note | Role::Ignored => return None,
             Role::Key(_) => &dataset.table,
             Role::Column(owner) => dataset.table_of(owner),
         };
-        let [before, after] =
-            [before, after].map(|shapes| shapes.get(table).and_then(|shape| shape.column(&column.name)));
+        let [before, after] = [before, after]
+            .map(|shapes| shapes.get(table).and_then(|shape| shape.column(&column.name)));
         Some(PlannedColumn {
             name: column.raw_name.clone(),
             column: column.name.clone(),
@@ -304,12 +349,17 @@ fn columns(layout: &Layout, dataset: &Dataset, before: &Shapes, after: &Shapes) 
 /// Why a column is of its kind.
 fn why(column: &LayoutColumn, stored: Option<&ColumnShape>) -> &'static str {
     let has_decimals = matches!(column.kind, Some(Kind::Decimal | Kind::Double));
-    let is_proved = has_decimals && matches!(column.rules.decimals, Decimals::Point | Decimals::Comma);
+    let is_proved =
+        has_decimals && matches!(column.rules.decimals, Decimals::Point | Decimals::Comma);
     match stored {
         _ if matches!(column.role, Role::Key(_)) => "the key",
-        _ if column.declared.as_ref().is_some_and(|declared| declared.kind().is_some()) => "declared",
+        _ if column.declared.as_ref().is_some_and(|declared| declared.kind().is_some()) => {
+            "declared"
+        }
         Some(stored) if stored.is_declared => "as its table has it",
-        Some(stored) if !stored.is_empty && Some(stored.kind) == column.kind => "as in earlier files",
+        Some(stored) if !stored.is_empty && Some(stored.kind) == column.kind => {
+            "as in earlier files"
+        }
         _ if column.kind.is_none() => "no value so far",
         _ if is_proved => "its values, whose decimal sign is known",
         _ => "its values",
@@ -323,14 +373,20 @@ fn absent(layout: &Layout, dataset: &Dataset) -> Vec<String> {
 }
 
 fn markets_of(files: &[SourceFile]) -> Vec<String> {
-    let markets: BTreeSet<&String> = files.iter().filter_map(|file| Some(&file.route.as_ref()?.1.market)).collect();
+    let markets: BTreeSet<&String> =
+        files.iter().filter_map(|file| Some(&file.route.as_ref()?.1.market)).collect();
     markets.into_iter().cloned().collect()
 }
 
 /// Totals that differ. A missing total counts as 0.
-fn changes(before: &BTreeMap<TotalKey, Decimal>, after: &BTreeMap<TotalKey, Decimal>) -> Vec<TotalChange> {
+fn changes(
+    before: &BTreeMap<TotalKey, Decimal>,
+    after: &BTreeMap<TotalKey, Decimal>,
+) -> Vec<TotalChange> {
     let keys: BTreeSet<&TotalKey> = before.keys().chain(after.keys()).collect();
-    let sum = |totals: &BTreeMap<TotalKey, Decimal>, key: &TotalKey| totals.get(key).copied().unwrap_or_default();
+    let sum = |totals: &BTreeMap<TotalKey, Decimal>, key: &TotalKey| {
+        totals.get(key).copied().unwrap_or_default()
+    };
     let change = |key: &TotalKey| TotalChange {
         mart: key.mart.clone(),
         market: key.market.clone(),

@@ -6,7 +6,8 @@ use crate::error::{SyncError, Verdict};
 use crate::process::clock::{millis, now_ms};
 use crate::process::turns::Turn;
 use crate::sink::Sink;
-use crate::sink::ledger::files::{FileRecord, FileState, NewFile, UNHASHED};
+use crate::sink::ledger::file_state::FileState;
+use crate::sink::ledger::files::{FileRecord, NewFile, UNHASHED};
 use crate::source::find::scan::SourceFile;
 use crate::sync::report::{FileReport, Outcome, report};
 use crate::sync::session::Session;
@@ -47,7 +48,11 @@ pub enum Tried {
 /// # Errors
 ///
 /// When waiting does not help, or the patience ends.
-pub async fn open_sink(config: &Config, patience: Patience, shutdown: &CancellationToken) -> Result<Sink, SyncError> {
+pub async fn open_sink(
+    config: &Config,
+    patience: Patience,
+    shutdown: &CancellationToken,
+) -> Result<Sink, SyncError> {
     patiently(patience, shutdown, async || Box::pin(Sink::open(config, shutdown)).await).await
 }
 
@@ -110,14 +115,18 @@ pub async fn sync_patiently(
             Err(error) => error,
         };
         match error.verdict() {
-            Verdict::Retry => match pauses.after(error, session.sink.db.last_commit(), &session.shutdown).await {
-                Ok(()) => {}
-                // Only this file fails: another one may need less disk space.
-                Err(error @ (SyncError::Spool { .. } | SyncError::Read { .. })) => {
-                    return Ok(Tried::Ended(Box::new(give_up(session, source_file, &error, started).await?)));
+            Verdict::Retry => {
+                match pauses.after(error, session.sink.db.last_commit(), &session.shutdown).await {
+                    Ok(()) => {}
+                    // Only this file fails: another one may need less disk space.
+                    Err(error @ (SyncError::Spool { .. } | SyncError::Read { .. })) => {
+                        return Ok(Tried::Ended(Box::new(
+                            give_up(session, source_file, &error, started).await?,
+                        )));
+                    }
+                    Err(error) => return Err(error),
                 }
-                Err(error) => return Err(error),
-            },
+            }
             Verdict::Rescan => {
                 tracing::info!(path = %source_file.path.display(), reason = %error, "file left for later");
                 return Ok(Tried::Later);
@@ -128,12 +137,19 @@ pub async fn sync_patiently(
                 match give_up(session, source_file, &error, started).await {
                     Ok(report) => return Ok(Tried::Ended(Box::new(report))),
                     Err(away) if matches!(away.verdict(), Verdict::Retry | Verdict::Fatal) => {
-                        pauses.after(away, session.sink.db.last_commit(), &session.shutdown).await?;
+                        pauses
+                            .after(away, session.sink.db.last_commit(), &session.shutdown)
+                            .await?;
                     }
                     // The ledger refused the state, but an error of one file is no reason to stop.
                     Err(refused) => {
                         tracing::error!(reason = %refused, "the ledger did not take the state of a file");
-                        let report = unknown_report(source_file, Outcome::Failed, error.to_string(), started);
+                        let report = unknown_report(
+                            source_file,
+                            Outcome::Failed,
+                            error.to_string(),
+                            started,
+                        );
                         return Ok(Tried::Ended(Box::new(report)));
                     }
                 }
@@ -151,7 +167,8 @@ async fn sync_contained(
     let entry = session.board.begin(&source_file.path);
     let (session, turn, source_file) = (session.clone(), Arc::clone(turn), source_file.clone());
     let work = entry.work();
-    let syncing = tokio::spawn(work.scope(async move { sync_file(&session, &turn, &source_file).await }));
+    let syncing =
+        tokio::spawn(work.scope(async move { sync_file(&session, &turn, &source_file).await }));
     syncing.await.unwrap_or_else(|panic| Err(SyncError::Internal(panic.to_string())))
 }
 
@@ -171,7 +188,8 @@ async fn give_up(
         Some(file) if file.state == FileState::Syncing => file,
         // The file failed before it got a ledger line.
         newest if matches!(error, SyncError::Read { .. } | SyncError::Damaged { .. }) => {
-            let (file, is_old_news) = list_unhashed(session, source_file, newest, state, &reason).await?;
+            let (file, is_old_news) =
+                list_unhashed(session, source_file, newest, state, &reason).await?;
             return Ok(FileReport { is_old_news, ..report(source_file, &file, outcome, started) });
         }
         _ => return Ok(unknown_report(source_file, outcome, reason, started)),
@@ -182,7 +200,11 @@ async fn give_up(
             _ => quarantine::rules(&file.rules_digest, &session.config),
         };
     }
-    session.sink.ledger.set_state(file.id, state, &file.rules_digest, Some(&reason), now_ms()).await?;
+    session
+        .sink
+        .ledger
+        .set_state(file.id, state, &file.rules_digest, Some(&reason), now_ms())
+        .await?;
     session.checkpoints.remove(file.id);
     file.error = Some(reason);
     Ok(report(source_file, &file, outcome, started))
@@ -232,17 +254,28 @@ async fn list_unhashed(
     };
     let is_of_it = |file: &FileRecord| {
         file.sha256 == UNHASHED
-            && (file.stamp.size_bytes, &file.dataset, &file.market) == (new.stamp.size_bytes, &new.dataset, &new.market)
+            && (file.stamp.size_bytes, &file.dataset, &file.market)
+                == (new.stamp.size_bytes, &new.dataset, &new.market)
     };
     let Some(mut file) = newest.filter(is_of_it) else {
         return Ok((session.sink.ledger.add_file(&new, now_ms()).await?, false));
     };
     let is_old_news = file.state == state && file.error == new.error;
     if !is_old_news || file.rules_digest != new.rules_digest {
-        session.sink.ledger.set_state(file.id, state, &new.rules_digest, Some(reason), now_ms()).await?;
+        session
+            .sink
+            .ledger
+            .set_state(file.id, state, &new.rules_digest, Some(reason), now_ms())
+            .await?;
     }
     note_stamp(&session.sink, &file, source_file.stamp).await?;
-    file = FileRecord { state, rules_digest: new.rules_digest, error: new.error, stamp: new.stamp, ..file };
+    file = FileRecord {
+        state,
+        rules_digest: new.rules_digest,
+        error: new.error,
+        stamp: new.stamp,
+        ..file
+    };
     Ok((file, is_old_news))
 }
 
@@ -302,7 +335,8 @@ impl Pauses {
         if error.verdict() != Verdict::Retry {
             return Err(error);
         }
-        if self.away_since.is_some_and(|since| last_success.is_some_and(|success| success > since)) {
+        if self.away_since.is_some_and(|since| last_success.is_some_and(|success| success > since))
+        {
             *self = Self::new(self.patience);
         }
         let away_since = *self.away_since.get_or_insert_with(Instant::now);
@@ -335,13 +369,15 @@ pub async fn look_at_database<T>(
     ask: impl AsyncFn(&Sink) -> Result<T, SyncError>,
 ) -> Result<Option<T>, SyncError> {
     let patience = Patience::Limited(config.database_wait);
-    patiently(patience, &CancellationToken::new(), async || match Box::pin(Sink::open_read_only(config)).await? {
-        Some(sink) => {
-            let answer = ask(&sink).await;
-            sink.db.end_connections().await?;
-            answer.map(Some)
+    patiently(patience, &CancellationToken::new(), async || {
+        match Box::pin(Sink::open_read_only(config)).await? {
+            Some(sink) => {
+                let answer = ask(&sink).await;
+                sink.db.end_connections().await?;
+                answer.map(Some)
+            }
+            None => Ok(None),
         }
-        None => Ok(None),
     })
     .await
 }
@@ -354,7 +390,10 @@ pub async fn look_at_database<T>(
 /// When the database cannot be reached in time, or refuses the connection.
 pub async fn open_to_look(config: &Config) -> Result<Option<Sink>, SyncError> {
     let patience = Patience::Limited(config.database_wait);
-    patiently(patience, &CancellationToken::new(), async || Box::pin(Sink::open_read_only(config)).await).await
+    patiently(patience, &CancellationToken::new(), async || {
+        Box::pin(Sink::open_read_only(config)).await
+    })
+    .await
 }
 
 /// Waits until the database works, at most `database_wait`. Creates nothing.

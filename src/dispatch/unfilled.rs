@@ -1,5 +1,5 @@
-//! Unfilled: columns that the configuration declares, and that no file has brought a value for: their
-//! names may be spelt otherwise in files.
+//! Unfilled: columns that the configuration declares, and that no file has brought a value for:
+//! their names may be spelt otherwise in files.
 
 use crate::config::Config;
 use crate::dispatch::retry::look_at_database;

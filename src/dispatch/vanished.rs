@@ -5,7 +5,7 @@
 use crate::config::{AfterSync, Config};
 use crate::error::SyncError;
 use crate::process::clock::now_ms;
-use crate::sink::ledger::files::FileState;
+use crate::sink::ledger::file_state::FileState;
 use crate::sink::ledger::now::LookedFor;
 use crate::source::find::path_text::path_of;
 use crate::sync::session::{Session, blocking};
@@ -79,7 +79,9 @@ fn is_gone(file: &LookedFor, folder: &Path, config: &Config) -> Option<bool> {
     }
     match std::fs::symlink_metadata(&path) {
         Ok(_) => Some(false),
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Some(true),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Some(true)
+        }
         Err(_) => None,
     }
 }

@@ -21,8 +21,8 @@ pub struct DeclaredColumn {
     pub name: String,
     /// Its names in files, as columns would be called; the first that a file has.
     pub from: Vec<String>,
-    /// What a file's column is called, letter by letter, that feeds it where the file has none of those: its own name,
-    /// unless another column takes its values from there.
+    /// What a file's column is called, letter by letter, that feeds it where the file has none of
+    /// those: its own name, unless another column takes its values from there.
     pub written_as: Option<String>,
     /// What it holds; `None`: what the table says, or else the files.
     pub column_type: Option<ColumnType>,
@@ -32,7 +32,8 @@ pub struct DeclaredColumn {
     pub take: Option<Regex>,
     /// What values are in files, and what they mean.
     pub map: BTreeMap<String, String>,
-    /// What stands before its decimals; `None`: as the dataset says. The inner `None`: as files prove.
+    /// What stands before its decimals; `None`: as the dataset says. The inner `None`: as files
+    /// prove.
     pub decimal: Option<Option<DecimalSign>>,
     /// Its currencies, where it says more than the dataset.
     pub currencies: Option<Arc<Currencies>>,
@@ -54,22 +55,34 @@ impl DeclaredColumn {
     /// # Errors
     ///
     /// Says which key is wrong, and why.
-    pub fn all(dataset: &str, settings: &DatasetSettings) -> Result<BTreeMap<String, Arc<Self>>, String> {
+    pub fn all(
+        dataset: &str,
+        settings: &DatasetSettings,
+    ) -> Result<BTreeMap<String, Arc<Self>>, String> {
         let mut columns: BTreeMap<String, Self> = BTreeMap::new();
         for (name, column) in &settings.columns {
             let declared = Self::new(dataset, name, column, settings)?;
             if let Some(other) = columns.insert(declared.name.clone(), declared) {
-                return Err(format!("datasets.{dataset}.columns.{name}: `{}` is declared twice", other.name));
+                return Err(format!(
+                    "datasets.{dataset}.columns.{name}: `{}` is declared twice",
+                    other.name
+                ));
             }
         }
-        let from: HashSet<String> = columns.values().flat_map(|column| &column.from).cloned().collect();
+        let from: HashSet<String> =
+            columns.values().flat_map(|column| &column.from).cloned().collect();
         for column in columns.values_mut().filter(|column| !from.contains(&column.name)) {
             column.written_as = Some(column.name.clone());
         }
         Ok(columns.into_iter().map(|(name, column)| (name, Arc::new(column))).collect())
     }
 
-    fn new(dataset: &str, name: &str, column: &ColumnSettings, settings: &DatasetSettings) -> Result<Self, String> {
+    fn new(
+        dataset: &str,
+        name: &str,
+        column: &ColumnSettings,
+        settings: &DatasetSettings,
+    ) -> Result<Self, String> {
         let place = format!("datasets.{dataset}.columns.{name}");
         let own_name = declared_name(name);
         if column_name(name).is_empty() {
@@ -77,16 +90,21 @@ impl DeclaredColumn {
         }
         let pattern = |key: &str, text: &Option<String>| -> Result<Option<Regex>, String> {
             let Some(text) = text else { return Ok(None) };
-            Regex::new(text).map(Some).map_err(|error| format!("{place}.{key}: `{text}` is not a pattern: {error}"))
+            Regex::new(text)
+                .map(Some)
+                .map_err(|error| format!("{place}.{key}: `{text}` is not a pattern: {error}"))
         };
         let take = pattern("take", &column.take)?;
         if take.as_ref().is_some_and(|take| take.captures_len() < 2) {
-            return Err(format!("{place}.take: the pattern has no group; put what counts in `(` and `)`"));
+            return Err(format!(
+                "{place}.take: the pattern has no group; put what counts in `(` and `)`"
+            ));
         }
         let says_moments = !column.dates.is_empty() || !column.timezone.is_empty();
         let moments = says_moments.then(|| {
             let dates = if column.dates.is_empty() { &settings.dates } else { &column.dates };
-            let timezone = if column.timezone.is_empty() { &settings.timezone } else { &column.timezone };
+            let timezone =
+                if column.timezone.is_empty() { &settings.timezone } else { &column.timezone };
             moment_rules(&place, dates, timezone).map(Arc::new)
         });
         let currencies = (!column.currencies.is_empty()).then(|| {
@@ -100,7 +118,11 @@ impl DeclaredColumn {
         };
         let decimal_sign = decimal(&place, &column.decimal)?;
         Ok(Self {
-            rules: Rules::new(&place, column, moments.as_ref().and_then(|rules| rules.as_ref().ok()))?,
+            rules: Rules::new(
+                &place,
+                column,
+                moments.as_ref().and_then(|rules| rules.as_ref().ok()),
+            )?,
             name: own_name,
             from,
             written_as: None,
@@ -117,7 +139,8 @@ impl DeclaredColumn {
         })
     }
 
-    /// Whether a file's column of that name feeds it, in a file that has these names, as columns would be called.
+    /// Whether a file's column of that name feeds it, in a file that has these names, as columns
+    /// would be called.
     pub fn takes_from(&self, raw_name: &str, own_name: &str, has: impl Fn(&str) -> bool) -> bool {
         match self.from.iter().find(|from| *from == own_name || has(from)) {
             Some(from) => from == own_name,
@@ -155,7 +178,9 @@ impl DeclaredColumn {
 ///
 /// Says which of them is wrong, and what is allowed.
 pub fn moment_rules(place: &str, dates: &[String], timezone: &str) -> Result<MomentRules, String> {
-    let dates = Dates::of(dates).map_err(|reason| format!("{place}.dates: {reason}"))?.unwrap_or(Dates::Iso);
+    let dates = Dates::of(dates)
+        .map_err(|reason| format!("{place}.dates: {reason}"))?
+        .unwrap_or(Dates::Iso);
     let zone = match timezone {
         "" => Tz::UTC,
         name => name.parse().map_err(|_| {

@@ -1,4 +1,5 @@
-//! Correction: the names and notes by which a corrected copy of rejected rows is known, and what it says of them.
+//! Correction: the names and notes by which a corrected copy of rejected rows is known, and what it
+//! says of them.
 
 use crate::chunk::{Chunk, CorrectedRow, Reject};
 use crate::feed::layout::{Layout, NOTES, Role};
@@ -8,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Why a row without a fault of its own is rejected, after the row that has one.
-pub const OF_SAME_RECORD: &str = "of the same record cannot be loaded, and records are loaded whole";
+pub const OF_SAME_RECORD: &str =
+    "of the same record cannot be loaded, and records are loaded whole";
 
 /// End of the name of a file of rejected rows.
 pub const REJECTS_END: &str = ".rejects.csv";
@@ -90,8 +92,13 @@ pub fn corrected_rows(chunk: &Chunk, batch: &RecordBatch, layout: &Layout) -> Ve
     let is_own = |&(row, _): &(usize, &String)| chunk.joined.binary_search(&row).is_err();
     rows.filter(is_own)
         .filter_map(|(row, key)| {
-            let number = numbers.is_valid(row).then(|| numbers.value(row).trim().parse().ok())??;
-            Some(CorrectedRow { number, key: key.clone(), cells: cells_of(chunk, batch, layout, row) })
+            let number =
+                numbers.is_valid(row).then(|| numbers.value(row).trim().parse().ok())??;
+            Some(CorrectedRow {
+                number,
+                key: key.clone(),
+                cells: cells_of(chunk, batch, layout, row),
+            })
         })
         .collect()
 }
@@ -99,13 +106,17 @@ pub fn corrected_rows(chunk: &Chunk, batch: &RecordBatch, layout: &Layout) -> Ve
 /// The cells of a row by their columns, as JSON.
 fn cells_of(chunk: &Chunk, batch: &RecordBatch, layout: &Layout, row: usize) -> String {
     let has_data = |index: usize| {
-        matches!(layout.columns[index].role, Role::Column(_)) && chunk.absent.binary_search(&(row, index)).is_err()
+        matches!(layout.columns[index].role, Role::Column(_))
+            && chunk.absent.binary_search(&(row, index)).is_err()
     };
     let cells: BTreeMap<&str, &str> = (0..layout.columns.len())
         .filter(|&index| has_data(index))
         .map(|index| {
             let values = batch.column(index).as_string::<i32>();
-            (layout.columns[index].name.as_str(), if values.is_valid(row) { values.value(row) } else { "" })
+            (
+                layout.columns[index].name.as_str(),
+                if values.is_valid(row) { values.value(row) } else { "" },
+            )
         })
         .collect();
     serde_json::to_string(&cells).expect("a map of texts is JSON")
@@ -122,10 +133,14 @@ pub fn note_corrected_rows(rejects: &mut [Reject], layout: &Layout, delimiter: c
 
 /// Index of the column with the numbers of rows, in a corrected copy.
 pub fn row_note(layout: &Layout) -> Option<usize> {
-    layout.columns.iter().position(|column| column.role == Role::Note && column.raw_name == NOTES[0])
+    layout
+        .columns
+        .iter()
+        .position(|column| column.role == Role::Note && column.raw_name == NOTES[0])
 }
 
-/// The cells of a row, without their quotes; `false` when a quote in it does not close, and delimiters alone count.
+/// The cells of a row, without their quotes; `false` when a quote in it does not close, and
+/// delimiters alone count.
 pub fn split_cells(row: &str, delimiter: char, quote: char) -> (Vec<String>, bool) {
     let mut cells = Vec::new();
     let mut rest = row;
@@ -170,10 +185,15 @@ mod tests {
 
     #[test]
     fn names_are_the_same_for_a_file_and_its_rejects() {
-        for path in ["/in/Market 1 Orders.csv", "Market 1 Orders.JSON.gz", "/x/Market 1 Orders.rejects.csv"] {
+        for path in
+            ["/in/Market 1 Orders.csv", "Market 1 Orders.JSON.gz", "/x/Market 1 Orders.rejects.csv"]
+        {
             assert_eq!(stem(path), "Market 1 Orders");
         }
-        assert_eq!(corrected_paths("/in/a.Rejects.csv").map(|paths| paths[0].clone()), Some("/in/a.csv".to_owned()));
+        assert_eq!(
+            corrected_paths("/in/a.Rejects.csv").map(|paths| paths[0].clone()),
+            Some("/in/a.csv".to_owned())
+        );
         assert_eq!(corrected_paths("/in/rejects.csv"), None);
     }
 }

@@ -1,5 +1,5 @@
-//! Dataset: one validated feed. What kind of file it is, how its paths look, which columns it has, and
-//! which tables they go to. Made from the profile by `config`, never from anywhere else.
+//! Dataset: one validated feed. What kind of file it is, how its paths look, which columns it has,
+//! and which tables they go to. Made from the profile by `config`, never from anywhere else.
 
 use crate::feed::column::{DeclaredColumn, moment_rules};
 use crate::feed::encoding::{Encoding, encodings};
@@ -8,6 +8,7 @@ use crate::feed::layout::{column_name, declared_name, shortened};
 use crate::feed::number_form::{NumberForm, NumberForms, decimal};
 use crate::feed::record_key::KeyColumns;
 use crate::feed::row_format::{delimiter, quote};
+use crate::feed::shipped::shipped_columns;
 use crate::values::cell::{NullTokens, hex};
 use crate::values::currency::Currencies;
 use crate::values::dates::MomentRules;
@@ -15,17 +16,18 @@ use crate::values::moment::{last_day, parse_day};
 use crate::values::number::{DecimalSign, Decimals, NumberRules};
 
 pub use crate::feed::declaration::{
-    ColumnSettings, DatasetSettings, Deletes, DuplicateLines, FeedKind, NewColumns, OnTypeChange, Owner, RepeatedKeys,
+    ColumnSettings, DatasetSettings, Deletes, DuplicateLines, FeedKind, NewColumns, OnTypeChange,
+    Owner, RepeatedKeys,
 };
 use chrono::NaiveDate;
-use entity::{ColumnShape, IDENTIFIER_CHARS_MAX, Kind, TableShape, market_tables};
+use entity::{ColumnShape, IDENTIFIER_CHARS_MAX, Kind};
 use regex::Regex;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
-/// Changes whenever the same bytes under the same profile would give other rows, or a stored position would stand before other
-/// records: then files are synced again.
+/// Changes whenever the same bytes under the same profile would give other rows, or a stored
+/// position would stand before other records: then files are synced again.
 pub const TRANSFORM_VERSION: u32 = 5;
 
 /// The name of a file whose rows tidegate can read: its stem, with or without a date at its end.
@@ -56,7 +58,8 @@ pub struct Dataset {
     /// Share of a column's values above which a file is refused for those that do not fit it, in
     /// percent.
     pub rescued_max_percent: Option<f64>,
-    /// Columns, as they would be called, and the patterns of what stands in them where a row is no data.
+    /// Columns, as they would be called, and the patterns of what stands in them where a row is no
+    /// data.
     pub no_rows: Vec<(String, Regex)>,
     /// Columns, as they would be called, in which an empty cell means what the row above has.
     pub fill_down: Vec<String>,
@@ -133,31 +136,56 @@ impl Dataset {
     /// # Errors
     ///
     /// Says which setting is wrong and why.
-    pub fn new(name: &str, settings: &DatasetSettings, null_tokens: &Arc<NullTokens>) -> Result<Self, String> {
-        let paths = settings.paths.iter().map(|path| pattern(name, "paths", path)).collect::<Result<Vec<_>, _>>()?;
+    pub fn new(
+        name: &str,
+        settings: &DatasetSettings,
+        null_tokens: &Arc<NullTokens>,
+    ) -> Result<Self, String> {
+        let paths = settings
+            .paths
+            .iter()
+            .map(|path| pattern(name, "paths", path))
+            .collect::<Result<Vec<_>, _>>()?;
         let key = KeyColumns::declared(name, &settings.key)?;
         if key.is_row_hash() && settings.lines_table.is_some() {
-            return Err(format!("datasets.{name}.lines_table needs a `key`: lines belong to a record"));
+            return Err(format!(
+                "datasets.{name}.lines_table needs a `key`: lines belong to a record"
+            ));
         }
         if key.is_row_hash() && settings.deletes != Deletes::Keep {
-            return Err(format!("datasets.{name}.deletes needs a `key`: a row without one cannot be missed"));
+            return Err(format!(
+                "datasets.{name}.deletes needs a `key`: a row without one cannot be missed"
+            ));
         }
-        let table = if settings.table.is_empty() { shortened(&column_name(name), "") } else { settings.table.clone() };
+        let table = if settings.table.is_empty() {
+            shortened(&column_name(name), "")
+        } else {
+            settings.table.clone()
+        };
         let lines = settings
             .lines_table
             .as_ref()
             .map(|table| Lines { table: table.clone(), duplicates: settings.duplicate_lines });
         let columns = DeclaredColumn::all(name, settings)?;
         let is_of_key = |column: &&Arc<DeclaredColumn>| key.contains(&column.name);
-        let is_identifier = |column: &&Arc<DeclaredColumn>| column.kind().is_none_or(|kind| kind == Kind::Identifier);
-        if let Some(column) = columns.values().filter(is_of_key).find(|column| !is_identifier(column)) {
+        let is_identifier = |column: &&Arc<DeclaredColumn>| {
+            column.kind().is_none_or(|kind| kind == Kind::Identifier)
+        };
+        if let Some(column) =
+            columns.values().filter(is_of_key).find(|column| !is_identifier(column))
+        {
             return Err(format!(
                 "datasets.{name}.columns.{}.type: a column of the key is an identifier; leave `type` out",
                 column.name
             ));
         }
-        if let (None, Some(column)) = (&lines, columns.values().find(|column| column.owner == Some(Owner::Line))) {
-            return Err(format!("datasets.{name}.columns.{}: `of = \"line\"` needs `lines_table`", column.name));
+        if let (None, Some(column)) =
+            (&lines, columns.values().find(|column| column.owner == Some(Owner::Line)))
+        {
+            return Err(format!(
+                "datasets.{name}.columns.{}: `of = \"line\"` needs `lines_table`",
+                column.name
+            ));
         }
         for (setting, percent) in [
             ("deletes_max_percent", settings.deletes_max_percent),
@@ -177,8 +205,10 @@ impl Dataset {
             ));
         }
         let no_rows = settings.no_rows.iter();
-        let no_rows = no_rows.map(|(column, text)| Ok((column_name(column), pattern(name, "no_rows", text)?)));
-        let (delimiter, quote) = (delimiter(name, &settings.delimiter)?, quote(name, &settings.quote)?);
+        let no_rows = no_rows
+            .map(|(column, text)| Ok((column_name(column), pattern(name, "no_rows", text)?)));
+        let (delimiter, quote) =
+            (delimiter(name, &settings.delimiter)?, quote(name, &settings.quote)?);
         if delimiter.is_some() && delimiter == quote {
             return Err(format!("datasets.{name}: `delimiter` and `quote` must differ"));
         }
@@ -210,7 +240,11 @@ impl Dataset {
             on_type_change: settings.on_type_change,
             decimal: decimal(&format!("datasets.{name}"), &settings.decimal)?,
             currencies: Arc::new(Currencies::new(&settings.currencies)),
-            moments: Arc::new(moment_rules(&format!("datasets.{name}"), &settings.dates, &settings.timezone)?),
+            moments: Arc::new(moment_rules(
+                &format!("datasets.{name}"),
+                &settings.dates,
+                &settings.timezone,
+            )?),
             table,
             lines,
             number_forms: Arc::default(),
@@ -221,8 +255,8 @@ impl Dataset {
         })
     }
 
-    /// What becomes a dataset for every file of a known format that no other one matches. `key` is the column
-    /// that identifies a record in a file that has it.
+    /// What becomes a dataset for every file of a known format that no other one matches. `key` is
+    /// the column that identifies a record in a file that has it.
     ///
     /// # Errors
     ///
@@ -239,7 +273,10 @@ impl Dataset {
     ) -> Result<Self, String> {
         let tables = |dataset: &Arc<Self>| {
             let lines = dataset.lines.as_ref().map(|lines| lines.table.clone());
-            [Some(dataset.name.clone()), Some(dataset.table.clone()), lines].into_iter().flatten().collect::<Vec<_>>()
+            [Some(dataset.name.clone()), Some(dataset.table.clone()), lines]
+                .into_iter()
+                .flatten()
+                .collect::<Vec<_>>()
         };
         let template = Template {
             key: key.to_owned(),
@@ -293,15 +330,21 @@ impl Dataset {
     pub fn number_rules(&self, column: &str) -> NumberRules {
         let proved = || self.number_form(column).and_then(|form| form.decimal);
         NumberRules {
-            decimals: self.declared_decimal(column).or_else(proved).map_or(Decimals::Either, Decimals::from),
+            decimals: self
+                .declared_decimal(column)
+                .or_else(proved)
+                .map_or(Decimals::Either, Decimals::from),
             currencies: Arc::clone(
-                self.column(column).and_then(|column| column.currencies.as_ref()).unwrap_or(&self.currencies),
+                self.column(column)
+                    .and_then(|column| column.currencies.as_ref())
+                    .unwrap_or(&self.currencies),
             ),
             is_declared: false,
         }
     }
 
-    /// The table's column that a name of the configuration means, which may be one of its names in files.
+    /// The table's column that a name of the configuration means, which may be one of its names in
+    /// files.
     pub fn column_meant(&self, name: &str) -> String {
         let (own, in_files) = (declared_name(name), column_name(name));
         let is_fed = |column: &&Arc<DeclaredColumn>| column.from.contains(&in_files);
@@ -313,12 +356,18 @@ impl Dataset {
 
     /// How the days and moments of a column are written.
     pub fn moment_rules(&self, column: &str) -> Arc<MomentRules> {
-        Arc::clone(self.column(column).and_then(|column| column.moments.as_ref()).unwrap_or(&self.moments))
+        Arc::clone(
+            self.column(column).and_then(|column| column.moments.as_ref()).unwrap_or(&self.moments),
+        )
     }
 
     /// Which cells of a column mean "no value".
     pub fn null_tokens_of(&self, column: &str) -> Arc<NullTokens> {
-        Arc::clone(self.column(column).and_then(|column| column.null_tokens.as_ref()).unwrap_or(&self.null_tokens))
+        Arc::clone(
+            self.column(column)
+                .and_then(|column| column.null_tokens.as_ref())
+                .unwrap_or(&self.null_tokens),
+        )
     }
 
     /// What is declared of a column.
@@ -345,10 +394,17 @@ impl Dataset {
         let captures = template.pattern.captures(path)?;
         let date = captures.name("date").and_then(|date| parse_day(date.as_str()));
         let stem = captures.name("stem").map_or("", |stem| stem.as_str());
-        let stem = if date.is_some() { stem } else { captures.name("whole").map_or(stem, |whole| whole.as_str()) };
+        let stem = if date.is_some() {
+            stem
+        } else {
+            captures.name("whole").map_or(stem, |whole| whole.as_str())
+        };
         let name = template.name_of(stem);
-        let settings =
-            DatasetSettings { table: name.clone(), key: vec![template.key.clone()], ..template.settings.clone() };
+        let settings = DatasetSettings {
+            table: name.clone(),
+            key: vec![template.key.clone()],
+            ..template.settings.clone()
+        };
         let made = Self { is_made: true, ..Self::new(&name, &settings, &self.null_tokens).ok()? };
         Some((Arc::new(made), Route { market: String::new(), date, corrects: None }))
     }
@@ -381,7 +437,8 @@ impl Dataset {
 
     /// A pattern of its paths that captures no market.
     pub fn path_without_market(&self) -> Option<&str> {
-        let lacks_market = |path: &&Regex| !path.capture_names().flatten().any(|group| group == "market");
+        let lacks_market =
+            |path: &&Regex| !path.capture_names().flatten().any(|group| group == "market");
         self.paths.iter().find(lacks_market).map(Regex::as_str)
     }
 
@@ -421,7 +478,8 @@ impl Dataset {
         let own_name = column_name(raw_name);
         let names = |column: &String| match self.column(column) {
             Some(declared) => {
-                declared.from.contains(&own_name) || declared.written_as.as_deref() == Some(raw_name.trim())
+                declared.from.contains(&own_name)
+                    || declared.written_as.as_deref() == Some(raw_name.trim())
             }
             None => *column == declared_name(raw_name),
         };
@@ -436,7 +494,8 @@ impl Dataset {
     /// Which table a column goes to; `None` for one that is not stored.
     pub fn stored_in(&self, column: &str) -> Option<Owner> {
         let declared = self.column(column);
-        match declared.and_then(|column| column.owner).or_else(|| self.shipped.get(column).copied()) {
+        match declared.and_then(|column| column.owner).or_else(|| self.shipped.get(column).copied())
+        {
             None if declared.is_none() && self.new_columns == NewColumns::Ignore => None,
             _ if self.lines.is_none() => Some(Owner::Record),
             Some(owner) => Some(owner),
@@ -466,7 +525,8 @@ impl Dataset {
         }
     }
 
-    /// What becomes of a value that does not fit a column. What cannot be widened is rescued instead.
+    /// What becomes of a value that does not fit a column. What cannot be widened is rescued
+    /// instead.
     pub fn on_type_change(&self, column: &ColumnShape) -> OnTypeChange {
         let default = if column.is_declared { OnTypeChange::Rescue } else { OnTypeChange::Widen };
         if column.is_empty && !column.is_pinned {
@@ -474,18 +534,22 @@ impl Dataset {
             return OnTypeChange::Widen;
         }
         match self.on_type_change.unwrap_or(default) {
-            OnTypeChange::Widen if column.is_pinned || !Kind::WIDENABLE.contains(&column.kind) => OnTypeChange::Rescue,
+            OnTypeChange::Widen if column.is_pinned || !Kind::WIDENABLE.contains(&column.kind) => {
+                OnTypeChange::Rescue
+            }
             wanted => wanted,
         }
     }
 }
 
 impl Template {
-    /// What a file of that stem is called in the ledger and, unless somebody has the name, in the database.
+    /// What a file of that stem is called in the ledger and, unless somebody has the name, in the
+    /// database.
     fn name_of(&self, stem: &str) -> String {
         let name = match column_name(stem) {
             name if name.is_empty() => "file".to_owned(),
-            // What begins otherwise would need quotes in every query, or belongs to a database or to tidegate.
+            // What begins otherwise would need quotes in every query, or belongs to a database or
+            // to tidegate.
             name if !name.starts_with(char::is_alphabetic)
                 || RESERVED_STARTS.iter().any(|start| name.starts_with(start)) =>
             {
@@ -503,55 +567,24 @@ impl Template {
     }
 }
 
-/// Which of a dataset's tables the columns belong to that tidegate itself declares.
-fn shipped_columns(
-    dataset: &str,
-    table: &str,
-    lines: Option<&Lines>,
-    columns: &BTreeMap<String, Arc<DeclaredColumn>>,
-) -> Result<BTreeMap<String, Owner>, String> {
-    // A dataset is made for every file that no other one matches.
-    static SHIPPED: LazyLock<Vec<TableShape>> = LazyLock::new(market_tables);
-    let mut owners = BTreeMap::new();
-    for shape in SHIPPED.iter() {
-        let owner = match &shape.name {
-            name if name == table => Owner::Record,
-            name if lines.is_some_and(|lines| *name == lines.table) => Owner::Line,
-            _ => continue,
-        };
-        let own =
-            shape.columns.iter().filter(|column| !column.name.starts_with('_') && !shape.key.contains(&column.name));
-        for column in own.filter(|column| column.name != "line_count") {
-            owners.insert(column.name.clone(), owner);
-            let kind = columns.get(&column.name).and_then(|declared| declared.kind());
-            if let Some(kind) = kind.filter(|kind| *kind != column.kind) {
-                return Err(format!(
-                    "datasets.{dataset}.columns.{}.type: the column of table {} holds {}, not {}; leave `type` out, or \
-                     give the column another name",
-                    column.name,
-                    shape.name,
-                    column.kind.name(),
-                    kind.name()
-                ));
-            }
-        }
-    }
-    Ok(owners)
-}
-
 fn pattern(dataset: &str, key: &str, text: &str) -> Result<Regex, String> {
-    Regex::new(text).map_err(|error| format!("datasets.{dataset}.{key}: `{text}` is not a pattern: {error}"))
+    Regex::new(text)
+        .map_err(|error| format!("datasets.{dataset}.{key}: `{text}` is not a pattern: {error}"))
 }
 
-/// The paths are left out: which files belong to a dataset does not change the rows of one. So is what becomes
-/// of records that a file does not mention: that takes effect with the next export.
+/// The paths are left out: which files belong to a dataset does not change the rows of one. So is
+/// what becomes of records that a file does not mention: that takes effect with the next export.
 fn fingerprint(settings: &DatasetSettings, null_tokens: &NullTokens) -> String {
-    let rules =
-        DatasetSettings { paths: Vec::new(), deletes: Deletes::Keep, deletes_max_percent: None, ..settings.clone() };
+    let rules = DatasetSettings {
+        paths: Vec::new(),
+        deletes: Deletes::Keep,
+        deletes_max_percent: None,
+        ..settings.clone()
+    };
     let mut tokens: Vec<&String> = null_tokens.iter().collect();
     tokens.sort();
     tokens.dedup();
-    let text =
-        serde_json::to_string(&(TRANSFORM_VERSION, rules, tokens)).expect("settings are plain strings and lists");
+    let text = serde_json::to_string(&(TRANSFORM_VERSION, rules, tokens))
+        .expect("settings are plain strings and lists");
     hex(&Sha256::digest(text.as_bytes()))
 }

@@ -1,5 +1,5 @@
-//! Decimals: which sign stands before the decimals of each column of a file. A declaration says so, or what earlier files
-//! proved, or the file's own values; where nothing does, nothing is guessed.
+//! Decimals: which sign stands before the decimals of each column of a file. A declaration says so,
+//! or what earlier files proved, or the file's own values; where nothing does, nothing is guessed.
 
 use crate::feed::dataset::Dataset;
 use crate::feed::inference::{Evidence, Inference};
@@ -27,7 +27,12 @@ impl Observer {
     pub fn of(column: usize, layout_column: &LayoutColumn) -> Option<Self> {
         let inference = layout_column.inference();
         let is_wanted = inference.is_some() || layout_column.holds_numbers();
-        is_wanted.then(|| Self { column, inference, evidence: Evidence::default(), json_decimals: 0 })
+        is_wanted.then(|| Self {
+            column,
+            inference,
+            evidence: Evidence::default(),
+            json_decimals: 0,
+        })
     }
 
     /// The same of a column whose index was not known before.
@@ -36,11 +41,19 @@ impl Observer {
         Self { column, ..self }
     }
 
-    /// Takes a value that is not a null token into account; only a row that fits as it stands proves anything.
-    pub fn observe(&mut self, value: &str, is_json_number: bool, is_proof: bool, column: &LayoutColumn) {
+    /// Takes a value that is not a null token into account; only a row that fits as it stands
+    /// proves anything.
+    pub fn observe(
+        &mut self,
+        value: &str,
+        is_json_number: bool,
+        is_proof: bool,
+        column: &LayoutColumn,
+    ) {
         // They prove nothing of how texts are written, and are clear in themselves.
         self.json_decimals += u64::from(is_json_number && value.contains('.'));
-        if is_proof && !is_json_number && self.inference.as_ref().is_none_or(Inference::is_numeric) {
+        if is_proof && !is_json_number && self.inference.as_ref().is_none_or(Inference::is_numeric)
+        {
             self.evidence.observe(value, &column.rules);
         }
         if let Some(inference) = &mut self.inference {
@@ -48,7 +61,8 @@ impl Observer {
         }
     }
 
-    /// Whether its values count as numbers: one word makes a column that nobody declared no witness.
+    /// Whether its values count as numbers: one word makes a column that nobody declared no
+    /// witness.
     fn is_witness(&self) -> bool {
         self.inference.as_ref().is_none_or(Inference::has_numbers)
     }
@@ -91,7 +105,8 @@ pub struct NumberReadings {
     pub decimals: Vec<Decimals>,
     /// Columns with two currencies, none of whose amounts are believed.
     pub two_currencies: Vec<usize>,
-    /// Whether only this file says how some of its values are read: the same text may mean something else in the next one.
+    /// Whether only this file says how some of its values are read: the same text may mean
+    /// something else in the next one.
     pub is_of_file: bool,
     /// What the file is the first to prove, by column.
     #[serde(skip)]
@@ -127,14 +142,23 @@ impl NumberReadings {
 }
 
 /// Decides how every column is read, and what it holds.
-pub fn settle(layout: &mut Layout, observers: &[Observer], delimiter: Option<u8>, dataset: &Dataset) -> NumberReadings {
-    let is_settled = |observer: &&Observer| layout.at(observer.column).rules.decimals != Decimals::Either;
+pub fn settle(
+    layout: &mut Layout,
+    observers: &[Observer],
+    delimiter: Option<u8>,
+    dataset: &Dataset,
+) -> NumberReadings {
+    let is_settled =
+        |observer: &&Observer| layout.at(observer.column).rules.decimals != Decimals::Either;
     let (known, unknown): (Vec<&Observer>, Vec<&Observer>) = observers.iter().partition(is_settled);
-    let earlier = known.iter().filter_map(|observer| dataset.number_form(&layout.at(observer.column).name)?.decimal);
+    let earlier = known
+        .iter()
+        .filter_map(|observer| dataset.number_form(&layout.at(observer.column).name)?.decimal);
     let earlier: Vec<Proof> = earlier.map(Proof::Of).collect();
     let own: Vec<Proof> = unknown.iter().map(|observer| observer.proof()).collect();
     let by_others = |index: usize, sign: DecimalSign| {
-        let others = own.iter().enumerate().filter(|(other, _)| *other != index).map(|(_, proof)| proof);
+        let others =
+            own.iter().enumerate().filter(|(other, _)| *other != index).map(|(_, proof)| proof);
         others.chain(&earlier).any(|proof| proof.includes(sign))
     };
     let mut readings = NumberReadings {
@@ -143,7 +167,8 @@ pub fn settle(layout: &mut Layout, observers: &[Observer], delimiter: Option<u8>
         ..NumberReadings::default()
     };
     for (index, (observer, proof)) in unknown.iter().zip(&own).enumerate() {
-        let [point, comma] = [DecimalSign::Point, DecimalSign::Comma].map(|sign| by_others(index, sign));
+        let [point, comma] =
+            [DecimalSign::Point, DecimalSign::Comma].map(|sign| by_others(index, sign));
         readings.decimals[observer.column] = match proof {
             Proof::Of(DecimalSign::Comma) if delimiter == Some(b',') && point => Decimals::Neither,
             Proof::Of(sign) => (*sign).into(),
@@ -172,7 +197,8 @@ pub fn settle(layout: &mut Layout, observers: &[Observer], delimiter: Option<u8>
         Decimals::Point | Decimals::Comma => observer.proof() == Proof::Nothing,
         _ => true,
     };
-    readings.is_of_file = unknown.iter().filter(is_undecided).any(|observer| observer.evidence.has_separators);
+    readings.is_of_file =
+        unknown.iter().filter(is_undecided).any(|observer| observer.evidence.has_separators);
     let symbol = layout.all().any(LayoutColumn::is_currency_symbol);
     if symbol {
         // Each row says itself which of them is right.
@@ -194,7 +220,8 @@ fn newly_proved(
         return None;
     }
     let known = dataset.number_form(&column.name);
-    let is_open = dataset.declared_decimal(&column.name).is_none() && known.is_none_or(|form| form.decimal.is_none());
+    let is_open = dataset.declared_decimal(&column.name).is_none()
+        && known.is_none_or(|form| form.decimal.is_none());
     let proof = observer.proof();
     let decimal = match (decimals, proof) {
         (Decimals::Point | Decimals::Comma, Proof::Of(sign)) if is_open => Some(sign),
@@ -223,7 +250,8 @@ fn contradiction(known: &[&Observer], layout: &Layout, dataset: &Dataset) -> Opt
         let Some(value) = observer.evidence.first(expected.other()) else { continue };
         if worst.as_ref().is_none_or(|(most, _)| against > *most) {
             let is_declared = dataset.declared_decimal(&column.name).is_some();
-            let proved_by = dataset.number_form(&column.name).filter(|_| !is_declared).map(|form| form.file_id);
+            let proved_by =
+                dataset.number_form(&column.name).filter(|_| !is_declared).map(|form| form.file_id);
             let example = (column.raw_name.clone(), value.to_owned());
             worst = Some((against, Contradiction { counts, expected, proved_by, example }));
         }

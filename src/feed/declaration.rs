@@ -202,14 +202,16 @@ pub struct DatasetSettings {
     /// What becomes of records that a newer full export does not mention.
     #[serde(deserialize_with = "one_of")]
     pub deletes: Deletes,
-    /// Share of a market's records above which their deletion waits for approval; else the configuration's.
+    /// Share of a market's records above which their deletion waits for approval; else the
+    /// configuration's.
     pub deletes_max_percent: Option<f64>,
     /// Share of rows above which a file is refused for its rejects; else the configuration's.
     pub rejects_max_percent: Option<f64>,
     /// Share of a column's values above which a file is refused for those that do not fit it; else
     /// the configuration's.
     pub rescued_max_percent: Option<f64>,
-    /// What becomes of values that do not fit their column; unset, declared columns rescue and found ones widen.
+    /// What becomes of values that do not fit their column; unset, declared columns rescue and
+    /// found ones widen.
     #[serde(deserialize_with = "one_of_or_none")]
     pub on_type_change: Option<OnTypeChange>,
     /// Column to the pattern of what stands in it where a row is no data, such as a total.

@@ -1,14 +1,16 @@
-//! Inference: what the values of a column have in common, so that it gets the narrowest kind that holds
-//! all of them, or a wider one than it has.
+//! Inference: what the values of a column have in common, so that it gets the narrowest kind that
+//! holds all of them, or a wider one than it has.
 //!
-//! A kind is only taken when it holds all that the values say: what looks like a number and may be a name,
-//! such as `007`, `L7` or `+254700000000`, is text. Which number a text is may only show at the end of the file: until then
-//! every reading of `.` and `,` is kept count of.
+//! A kind is only taken when it holds all that the values say: what looks like a number and may be
+//! a name, such as `007`, `L7` or `+254700000000`, is text. Which number a text is may only show at
+//! the end of the file: until then every reading of `.` and `,` is kept count of.
 
 use crate::feed::layout::LayoutColumn;
 use crate::values::currency::may_have_currency;
 use crate::values::dates::{Dates, MomentRules};
-use crate::values::number::{DecimalSign, Decimals, Number, NumberRules, Spelling, clear_text, parse_decimal};
+use crate::values::number::{
+    DecimalSign, Decimals, Number, NumberRules, Spelling, clear_text, parse_decimal,
+};
 use entity::Kind;
 use std::sync::Arc;
 
@@ -19,7 +21,8 @@ const SHORT_DIGITS_MAX: usize = 15;
 const DAY_CHARS: usize = 10;
 
 /// The readings that a file may turn out to prove.
-const READINGS: [Decimals; 4] = [Decimals::Point, Decimals::Comma, Decimals::PointOnly, Decimals::Open];
+const READINGS: [Decimals; 4] =
+    [Decimals::Point, Decimals::Comma, Decimals::PointOnly, Decimals::Open];
 
 /// What the values of a column have in common, as far as they were seen.
 #[derive(Clone, Debug)]
@@ -31,7 +34,8 @@ pub struct Inference {
     moments: Arc<MomentRules>,
     /// What they would be as numbers, by each reading; only by the first if the reading is known.
     views: [View; READINGS.len()],
-    /// Whether each can be read as a number one way or the other, be it not as the column's are to be read.
+    /// Whether each can be read as a number one way or the other, be it not as the column's are to
+    /// be read.
     is_numeric: bool,
     may_be_day: bool,
     may_be_time: bool,
@@ -113,13 +117,15 @@ impl Inference {
             is_numeric: !is_identifier && view.is_open(),
             may_be_day: may_be(&[Kind::Day]),
             may_be_time: may_be(&[Kind::Day, Kind::Time]),
-            // An amount with letters beside plain numbers is text, and stored whole numbers had none.
+            // An amount with letters beside plain numbers is text, and stored whole numbers had
+            // none.
             has_values: stored.is_some_and(|stored| stored != Kind::Decimal),
             currency,
         }
     }
 
-    /// Takes one value that is not a null token into account. A number of JSON is clear, whatever the others are.
+    /// Takes one value that is not a null token into account. A number of JSON is clear, whatever
+    /// the others are.
     pub fn observe(&mut self, value: &str, is_json_number: bool) {
         let value = value.trim();
         if is_short_integer(value) {
@@ -145,7 +151,8 @@ impl Inference {
     fn observe_clear(&mut self, json: &str) {
         let rules = self.rules.reading(Decimals::Point);
         let text = clear_text(json, Decimals::Point);
-        let number = text.as_ref().and_then(|text| Spelling::of(text, &rules)?.number(Decimals::Point));
+        let number =
+            text.as_ref().and_then(|text| Spelling::of(text, &rules)?.number(Decimals::Point));
         let view = number.map_or(View::NOTHING, |number| View::of(&number, Beside::Nothing));
         self.views.iter_mut().for_each(|own| own.join(view));
     }
@@ -174,8 +181,14 @@ impl Inference {
             let view = number.map_or(View::NOTHING, |number| View::of(&number, currency));
             self.views.iter_mut().for_each(|own| own.join(view));
         } else {
-            for (reading, own) in READINGS.iter().zip(&mut self.views).filter(|(_, own)| own.is_open()) {
-                own.join(spelling.number(*reading).map_or(View::NOTHING, |number| View::of(&number, currency)));
+            for (reading, own) in
+                READINGS.iter().zip(&mut self.views).filter(|(_, own)| own.is_open())
+            {
+                own.join(
+                    spelling
+                        .number(*reading)
+                        .map_or(View::NOTHING, |number| View::of(&number, currency)),
+                );
             }
         }
     }
@@ -190,7 +203,8 @@ impl Inference {
         self.has_values && self.is_numeric
     }
 
-    /// The narrowest kind that holds every value seen and stored, by this reading; `None` when there was none.
+    /// The narrowest kind that holds every value seen and stored, by this reading; `None` when
+    /// there was none.
     pub fn kind(&self, decimals: Decimals) -> Option<Kind> {
         let view = match READINGS.iter().position(|&reading| reading == decimals) {
             _ if self.rules.decimals != Decimals::Either => self.views[0],
@@ -259,11 +273,15 @@ impl Evidence {
 
     fn observe_currency(&mut self, value: &str, rules: &NumberRules) {
         // Nearly every amount of a column stands beside the same currency.
-        let rest = self.currency.as_ref().and_then(|currency| value.strip_prefix(currency.as_str()));
+        let rest =
+            self.currency.as_ref().and_then(|currency| value.strip_prefix(currency.as_str()));
         if rest.is_some_and(|rest| rest.starts_with(|c: char| c == ' ' || c.is_ascii_digit())) {
             return;
         }
-        let Some(currency) = Spelling::of(value, rules).and_then(|spelling| spelling.currency) else { return };
+        let Some(currency) = Spelling::of(value, rules).and_then(|spelling| spelling.currency)
+        else {
+            return;
+        };
         match &self.currency {
             None => self.currency = Some(currency.to_owned()),
             Some(own) => self.has_two_currencies |= rules.currencies.contradict(own, currency),
@@ -324,10 +342,15 @@ pub fn is_kept_by(kind: Kind, value: &str, column: &LayoutColumn) -> bool {
     };
     match kind {
         Kind::Decimal => {
-            number().is_some_and(|(number, _)| number.is_exact_decimal()) && parse_decimal(value, rules).is_some()
+            number().is_some_and(|(number, _)| number.is_exact_decimal())
+                && parse_decimal(value, rules).is_some()
         }
-        Kind::Integer => number().is_some_and(|(number, is_bare)| is_bare && number.whole().is_some()),
-        Kind::Double => number().is_some_and(|(number, is_bare)| is_bare && number.is_exact_measure()),
+        Kind::Integer => {
+            number().is_some_and(|(number, is_bare)| is_bare && number.whole().is_some())
+        }
+        Kind::Double => {
+            number().is_some_and(|(number, is_bare)| is_bare && number.is_exact_measure())
+        }
         Kind::Day | Kind::Time => is_held_by(kind, value, &column.moments),
         _ => true,
     }
@@ -348,14 +371,24 @@ mod tests {
 
     fn rules(decimals: Decimals) -> NumberRules {
         let codes = [("KSh".to_owned(), vec!["KES".to_owned()])];
-        NumberRules { decimals, currencies: Arc::new(Currencies::new(&codes.into())), is_declared: false }
+        NumberRules {
+            decimals,
+            currencies: Arc::new(Currencies::new(&codes.into())),
+            is_declared: false,
+        }
     }
 
     fn kind(name: &str, stored: Option<Kind>, values: &[&str]) -> Option<Kind> {
         kind_by(Decimals::Point, Decimals::Point, name, stored, values)
     }
 
-    fn kind_by(known: Decimals, found: Decimals, name: &str, stored: Option<Kind>, values: &[&str]) -> Option<Kind> {
+    fn kind_by(
+        known: Decimals,
+        found: Decimals,
+        name: &str,
+        stored: Option<Kind>,
+        values: &[&str],
+    ) -> Option<Kind> {
         let mut inference = Inference::of(name, stored, rules(known), None, Arc::default());
         values.iter().for_each(|value| inference.observe(value, false));
         inference.kind(found)
@@ -377,10 +410,17 @@ mod tests {
             for (reading, expected) in READINGS.into_iter().zip([point, comma, point_only, open]) {
                 let found = kind_by(Decimals::Either, reading, "x", None, values);
                 assert_eq!(found, Some(expected), "{values:?} {reading:?}");
-                assert_eq!(kind_by(reading, reading, "x", None, values), found, "{values:?} {reading:?}");
+                assert_eq!(
+                    kind_by(reading, reading, "x", None, values),
+                    found,
+                    "{values:?} {reading:?}"
+                );
             }
         }
-        assert_eq!(kind_by(Decimals::Either, Decimals::Neither, "x", None, &["12.5", "12,5"]), Some(Kind::Text));
+        assert_eq!(
+            kind_by(Decimals::Either, Decimals::Neither, "x", None, &["12.5", "12,5"]),
+            Some(Kind::Text)
+        );
     }
 
     #[test]

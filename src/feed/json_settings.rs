@@ -3,7 +3,8 @@
 use crate::feed::dataset::{Dataset, Owner};
 use serde::{Deserialize, Serialize};
 
-/// What a dataset says of its JSON documents. Paths go from member to member, with `.` between their names.
+/// What a dataset says of its JSON documents. Paths go from member to member, with `.` between
+/// their names.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct JsonSettings {
@@ -30,7 +31,9 @@ impl JsonSettings {
             }
         }
         if self.lines.is_some() && lines_table.is_none() {
-            return Err(format!("datasets.{dataset}.json.lines needs `lines_table`, where the lines of a record go"));
+            return Err(format!(
+                "datasets.{dataset}.json.lines needs `lines_table`, where the lines of a record go"
+            ));
         }
         Ok(())
     }
@@ -48,7 +51,8 @@ impl JsonSettings {
 }
 
 impl Dataset {
-    /// Which table a member of a JSON object goes to, by its path in the object and the column it becomes.
+    /// Which table a member of a JSON object goes to, by its path in the object and the column it
+    /// becomes.
     pub fn member_owner(&self, path: &str, column: &str) -> Owner {
         if self.json.lines.is_none() || self.declares(column) {
             return self.owner(column);

@@ -1,5 +1,6 @@
-//! Layout: which column of a file is which column of which table. Column names are made here, clashes
-//! get their suffix here, and what tables lack or cannot hold becomes a [`SchemaChange`] here.
+//! Layout: which column of a file is which column of which table. Column names are made here,
+//! clashes get their suffix here, and what tables lack or cannot hold becomes a [`SchemaChange`]
+//! here.
 
 use crate::chunk::Chunk;
 use crate::feed::column::DeclaredColumn;
@@ -10,7 +11,9 @@ use crate::values::spreadsheet::unguarded;
 use crate::feed::names::{KEPT_BY_DATABASES, RESERVED, folded, has_same_to_database};
 
 pub use crate::feed::layout_column::{LayoutColumn, Role};
-pub use crate::feed::names::{LAST_NAME_CHAR, NAME_BYTES_MAX, column_name, declared_name, shortened};
+pub use crate::feed::names::{
+    LAST_NAME_CHAR, NAME_BYTES_MAX, column_name, declared_name, shortened,
+};
 pub use entity::{ColumnShape, IDENTIFIER_CHARS_MAX, Kind, ROW_HASH, TableShape};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -18,7 +21,8 @@ use std::sync::Arc;
 /// The shapes of all tables, by name.
 pub type Shapes = BTreeMap<String, TableShape>;
 
-/// The columns that tidegate writes behind those of rejected rows: their row, the column at fault, and why.
+/// The columns that tidegate writes behind those of rejected rows: their row, the column at fault,
+/// and why.
 pub const NOTES: [&str; 3] = ["_row", "_column", "_reason"];
 
 /// The columns of a file, in the file's order.
@@ -71,11 +75,14 @@ impl Names {
 
     /// Which table a column goes to.
     fn owner(self, raw_name: &str, name: &str, dataset: &Dataset, shapes: &Shapes) -> Owner {
-        let has = |owner: Owner| shapes.get(dataset.table_of(owner)).is_some_and(|shape| shape.column(name).is_some());
+        let has = |owner: Owner| {
+            shapes.get(dataset.table_of(owner)).is_some_and(|shape| shape.column(name).is_some())
+        };
         match self {
             Self::Cells => dataset.owner(name),
             Self::Members => dataset.member_owner(raw_name, name),
-            // The file that it corrects may have been of objects with lines: then its columns are in their tables.
+            // The file that it corrects may have been of objects with lines: then its columns are
+            // in their tables.
             Self::Correction if dataset.json.lines.is_some() && !dataset.declares(name) => {
                 match (has(Owner::Record), has(Owner::Line)) {
                     _ if dataset.json.is_of_lines(raw_name) => Owner::Line,
@@ -138,13 +145,18 @@ impl Layout {
         let is_correction = NOTES.iter().all(|note| header.iter().any(|cell| cell == note));
         let names = if is_correction { Names::Correction } else { Names::Cells };
         let mut layout = Self { names, ..Self::empty() };
-        let named = header.iter().rposition(|cell| !cell.trim().is_empty()).map_or(0, |last| last + 1);
+        let named =
+            header.iter().rposition(|cell| !cell.trim().is_empty()).map_or(0, |last| last + 1);
         layout.known_names = header[..named].iter().map(|name| column_name(name)).collect();
         for raw_name in &header[..named] {
             if is_correction && NOTES.contains(&raw_name.as_str()) {
                 layout.columns.push(LayoutColumn::without_data(raw_name, Role::Note));
             } else {
-                layout.push(if is_correction { unguarded(raw_name) } else { raw_name }, dataset, shapes);
+                layout.push(
+                    if is_correction { unguarded(raw_name) } else { raw_name },
+                    dataset,
+                    shapes,
+                );
             }
         }
         for raw_name in &header[named..] {
@@ -170,7 +182,8 @@ impl Layout {
     pub fn of_declaration(dataset: &Dataset, shapes: &Shapes) -> Self {
         let mut layout = Self { names: Names::Cells, ..Self::empty() };
         // In objects with lines, only the place of a member says which table it goes to.
-        let is_placed = |column: &DeclaredColumn| column.owner.is_some() || dataset.json.lines.is_none();
+        let is_placed =
+            |column: &DeclaredColumn| column.owner.is_some() || dataset.json.lines.is_none();
         let typed = dataset.columns().filter(|column| column.kind().is_some() && is_placed(column));
         let names: Vec<&str> = typed.map(|column| column.name.as_str()).collect();
         if names.is_empty() {
@@ -225,10 +238,16 @@ impl Layout {
 
     /// The declared columns that take their values from a file's column of that name: the key
     /// first, then those whose type tells most of what a cell may be.
-    fn fed_by(&self, raw_name: &str, own_name: &str, dataset: &Dataset) -> Vec<Arc<DeclaredColumn>> {
+    fn fed_by(
+        &self,
+        raw_name: &str,
+        own_name: &str,
+        dataset: &Dataset,
+    ) -> Vec<Arc<DeclaredColumn>> {
         let has = |name: &str| self.known_names.iter().any(|known| known == name);
         let is_fed = |column: &&Arc<DeclaredColumn>| {
-            column.takes_from(raw_name, own_name, has) && !self.taken.contains(&*folded(&column.name))
+            column.takes_from(raw_name, own_name, has)
+                && !self.taken.contains(&*folded(&column.name))
         };
         let mut fed: Vec<Arc<DeclaredColumn>> = dataset.columns().filter(is_fed).cloned().collect();
         fed.sort_by_key(|column| (!dataset.key.contains(&column.name), column.kind().is_none()));
@@ -246,11 +265,20 @@ impl Layout {
     ) -> LayoutColumn {
         let name = declared.name.clone();
         self.taken.insert(folded(&name).into_owned());
-        LayoutColumn { is_renamed: false, ..self.column(raw_name, own_name.to_owned(), name, dataset, shapes) }
+        LayoutColumn {
+            is_renamed: false,
+            ..self.column(raw_name, own_name.to_owned(), name, dataset, shapes)
+        }
     }
 
     /// A column that nothing is said of. The names of declared ones are theirs.
-    fn undeclared(&mut self, raw_name: &str, own_name: String, dataset: &Dataset, shapes: &Shapes) -> LayoutColumn {
+    fn undeclared(
+        &mut self,
+        raw_name: &str,
+        own_name: String,
+        dataset: &Dataset,
+        shapes: &Shapes,
+    ) -> LayoutColumn {
         let is_anothers = |name: &str| dataset.column(name).is_some();
         let names = self.names;
         let shape_for = |name: &str| names.shape_for(raw_name, name, dataset, shapes);
@@ -284,7 +312,10 @@ impl Layout {
             own_name,
             name,
         };
-        match self.names.shape_for(raw_name, &column.name, dataset, shapes).and_then(|shape| shape.column(&column.name))
+        match self
+            .names
+            .shape_for(raw_name, &column.name, dataset, shapes)
+            .and_then(|shape| shape.column(&column.name))
         {
             Some(stored) => column.adopt(stored, dataset),
             None => column.adopt_declaration(dataset),
@@ -323,22 +354,26 @@ impl Layout {
         index.checked_sub(self.columns.len()).map_or(index, |copy| self.copies[copy].source)
     }
 
-    /// The column of the file that feeds the declared column of this name, or else the one with this name.
+    /// The column of the file that feeds the declared column of this name, or else the one with
+    /// this name.
     pub fn index_of(&self, name: &str) -> Option<usize> {
-        let declared = self.all().position(|column| column.name == name && column.declared.is_some());
+        let declared =
+            self.all().position(|column| column.name == name && column.declared.is_some());
         let declared = declared.map(|index| self.source(index));
         declared
             .or_else(|| self.columns.iter().position(|column| column.own_name == name))
             .or_else(|| self.columns.iter().position(|column| column.name == name))
     }
 
-    /// Indexes of the columns that identify the record, in the order of the key; without those that the file lacks.
+    /// Indexes of the columns that identify the record, in the order of the key; without those that
+    /// the file lacks.
     pub fn key(&self) -> Vec<usize> {
         let part = |(index, column): (usize, &LayoutColumn)| match column.role {
             Role::Key(part) => Some((part, index)),
             _ => None,
         };
-        let mut parts: Vec<(usize, usize)> = self.columns.iter().enumerate().filter_map(part).collect();
+        let mut parts: Vec<(usize, usize)> =
+            self.columns.iter().enumerate().filter_map(part).collect();
         parts.sort_unstable();
         parts.into_iter().map(|(_, index)| index).collect()
     }
@@ -366,7 +401,8 @@ impl Layout {
         for column in self.all() {
             let Role::Column(owner) = column.role else { continue };
             let table = dataset.table_of(owner);
-            let Some(stored) = shapes.get(table).and_then(|shape| shape.column(&column.name)) else {
+            let Some(stored) = shapes.get(table).and_then(|shape| shape.column(&column.name))
+            else {
                 changes.push(SchemaChange {
                     table: table.to_owned(),
                     column: match column.kind {
@@ -385,7 +421,9 @@ impl Layout {
                 None => stored.kind,
             };
             let is_settled = stored.is_empty && column.kind.is_some();
-            if (is_settled || needed != stored.kind) && dataset.on_type_change(stored) == OnTypeChange::Widen {
+            if (is_settled || needed != stored.kind)
+                && dataset.on_type_change(stored) == OnTypeChange::Widen
+            {
                 let mut widened = stored.clone();
                 widened.widen(needed);
                 changes.push(SchemaChange {
@@ -403,15 +441,16 @@ impl Layout {
     pub fn adopt_kinds(&mut self, dataset: &Dataset, shapes: &Shapes) {
         for column in self.all_mut() {
             let Role::Column(owner) = column.role else { continue };
-            let stored = shapes.get(dataset.table_of(owner)).and_then(|shape| shape.column(&column.name));
+            let stored =
+                shapes.get(dataset.table_of(owner)).and_then(|shape| shape.column(&column.name));
             if let Some(stored) = stored {
                 column.adopt(stored, dataset);
             }
         }
     }
 
-    /// The name, or the first one with a suffix that no other column of the file or of its table has, and that no
-    /// database keeps for itself.
+    /// The name, or the first one with a suffix that no other column of the file or of its table
+    /// has, and that no database keeps for itself.
     fn free_name<'s>(
         &mut self,
         own_name: &str,
@@ -425,7 +464,10 @@ impl Layout {
             let is_stored = shape.is_some_and(|shape| shape.column(&name).is_some());
             // A table of an older release may have such a column.
             let is_kept = !is_stored && KEPT_BY_DATABASES.contains(&name.as_str());
-            if !is_kept && !is_anothers(&name) && !shape.is_some_and(|shape| has_same_to_database(shape, &name)) {
+            if !is_kept
+                && !is_anothers(&name)
+                && !shape.is_some_and(|shape| has_same_to_database(shape, &name))
+            {
                 let folded = folded(&name).into_owned();
                 if self.taken.insert(folded) {
                     return name;
@@ -449,7 +491,9 @@ pub fn lacking_tables(dataset: &Dataset, shapes: &Shapes) -> Vec<TableShape> {
     let mut lacking = Vec::new();
     for owner in [Owner::Record, Owner::Line] {
         let table = dataset.table_of(owner);
-        if shapes.contains_key(table) || lacking.iter().any(|shape: &TableShape| shape.name == table) {
+        if shapes.contains_key(table)
+            || lacking.iter().any(|shape: &TableShape| shape.name == table)
+        {
             continue;
         }
         let mut shape = TableShape::found(table, key_of(dataset, owner));
@@ -481,9 +525,18 @@ mod tests {
         shape.columns.push(ColumnShape::found("größe".to_owned(), Kind::Text));
         let mut layout = Layout::empty();
         let mut free_name = |name: &str| layout.free_name(name, |_| Some(&shape), |_| false);
-        assert_eq!(["xmin", "xmin_2", "rowid"].map(&mut free_name), ["xmin_2", "xmin_2_2", "rowid_2"]);
+        assert_eq!(
+            ["xmin", "xmin_2", "rowid"].map(&mut free_name),
+            ["xmin_2", "xmin_2_2", "rowid_2"]
+        );
         assert_eq!(["café", "cafe", "cafè"].map(&mut free_name), ["café", "cafe_2", "cafè_3"]);
-        assert_eq!(["grosse", "größe", "grose"].map(&mut free_name), ["grosse", "größe", "grose_2"]);
-        assert_eq!(["かき", "がき", "край", "краи"].map(&mut free_name), ["かき", "がき", "край", "краи"]);
+        assert_eq!(
+            ["grosse", "größe", "grose"].map(&mut free_name),
+            ["grosse", "größe", "grose_2"]
+        );
+        assert_eq!(
+            ["かき", "がき", "край", "краи"].map(&mut free_name),
+            ["かき", "がき", "край", "краи"]
+        );
     }
 }

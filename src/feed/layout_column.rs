@@ -46,7 +46,8 @@ pub struct LayoutColumn {
     pub kind: Option<Kind>,
     /// How its numbers are written.
     pub rules: NumberRules,
-    /// Whether the file has two currencies in it that contradict each other, and nothing says which one is right.
+    /// Whether the file has two currencies in it that contradict each other, and nothing says which
+    /// one is right.
     pub has_two_currencies: bool,
     /// What stood beside its amounts so far, where it was found in files.
     pub currency: Option<String>,
@@ -91,7 +92,9 @@ impl LayoutColumn {
 
     /// Whether it holds yes or no.
     pub fn is_boolean(&self) -> bool {
-        self.declared.as_ref().is_some_and(|declared| declared.column_type == Some(ColumnType::Boolean))
+        self.declared
+            .as_ref()
+            .is_some_and(|declared| declared.column_type == Some(ColumnType::Boolean))
     }
 
     /// What a cell says: a part of it, or what that is mapped to; `None` for "no value".
@@ -99,20 +102,29 @@ impl LayoutColumn {
         if self.null_tokens.matches(cell) {
             return None;
         }
-        let Some(declared) = self.declared.as_ref().filter(|declared| declared.rewrites()) else { return Some(cell) };
-        let is_identifier = matches!(self.role, Role::Key(_)) || self.kind == Some(Kind::Identifier);
-        let meaning = declared.meaning(if is_identifier { without_excel(visible(cell)) } else { trimmed(cell) });
+        let Some(declared) = self.declared.as_ref().filter(|declared| declared.rewrites()) else {
+            return Some(cell);
+        };
+        let is_identifier =
+            matches!(self.role, Role::Key(_)) || self.kind == Some(Kind::Identifier);
+        let meaning = declared.meaning(if is_identifier {
+            without_excel(visible(cell))
+        } else {
+            trimmed(cell)
+        });
         (!meaning.is_empty() && !self.null_tokens.matches(meaning)).then_some(meaning)
     }
 
-    /// Whether of an object with lines only the first row has it: it belongs to the record, and is no member of lines.
+    /// Whether of an object with lines only the first row has it: it belongs to the record, and is
+    /// no member of lines.
     pub fn is_of_first_row(&self, json: &JsonSettings) -> bool {
         self.role == Role::Column(Owner::Record) && !json.is_of_lines(&self.raw_name)
     }
 
     /// Whether its values are numbers.
     pub const fn holds_numbers(&self) -> bool {
-        matches!(self.role, Role::Column(_)) && matches!(self.kind, Some(Kind::Integer | Kind::Decimal | Kind::Double))
+        matches!(self.role, Role::Column(_))
+            && matches!(self.kind, Some(Kind::Integer | Kind::Decimal | Kind::Double))
     }
 
     /// Whether it says which currency the amounts of its row are in.
@@ -137,7 +149,9 @@ impl LayoutColumn {
     /// Takes over the type that is declared: what does not fit it is rescued, unless something else
     /// is said.
     pub(super) fn adopt_declaration(&mut self, dataset: &Dataset) {
-        let Some(kind) = self.declared.as_ref().and_then(|declared| declared.kind()) else { return };
+        let Some(kind) = self.declared.as_ref().and_then(|declared| declared.kind()) else {
+            return;
+        };
         self.kind = Some(kind);
         self.rules.is_declared = true;
         self.on_type_change = Some(dataset.on_misfit());

@@ -16,6 +16,7 @@ pub mod number_form;
 pub mod record_key;
 pub mod row_format;
 pub mod rules;
+mod shipped;
 pub mod stamp;
 pub mod version;
 pub mod words;

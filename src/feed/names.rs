@@ -11,8 +11,9 @@ pub const NAME_BYTES_MAX: usize = 63;
 /// Columns every table has for itself; a file's column of that name gets a suffix.
 pub(super) const RESERVED: [&str; 3] = ["market", "line_no", "line_count"];
 
-/// Names that one of the databases keeps for itself, so that a file's column gets a suffix on all of them: PostgreSQL's
-/// system columns (its manual, section 5.5), the number of a row on SQLite, and InnoDB's own columns.
+/// Names that one of the databases keeps for itself, so that a file's column gets a suffix on all
+/// of them: PostgreSQL's system columns (its manual, section 5.5), the number of a row on SQLite,
+/// and InnoDB's own columns.
 pub(super) const KEPT_BY_DATABASES: [&str; 11] = [
     "cmax",
     "cmin",
@@ -27,11 +28,12 @@ pub(super) const KEPT_BY_DATABASES: [&str; 11] = [
     "xmin",
 ];
 
-/// MariaDB and MySQL write names in at most three bytes a character, which ends with the Basic Multilingual Plane.
+/// MariaDB and MySQL write names in at most three bytes a character, which ends with the Basic
+/// Multilingual Plane.
 pub const LAST_NAME_CHAR: char = '\u{ffff}';
 
-/// A header's name as a column: letters composed, lower case, every run of other characters one `_`, ends trimmed.
-/// Letters that not every database has in names are other characters.
+/// A header's name as a column: letters composed, lower case, every run of other characters one
+/// `_`, ends trimmed. Letters that not every database has in names are other characters.
 pub fn column_name(raw_name: &str) -> String {
     let mut name = String::with_capacity(raw_name.len());
     for c in raw_name.nfc().flat_map(char::to_lowercase) {
@@ -45,11 +47,13 @@ pub fn column_name(raw_name: &str) -> String {
     name
 }
 
-/// The column that a name in the configuration means: as [`column_name`], with the suffix that a file's column of that
-/// name gets.
+/// The column that a name in the configuration means: as [`column_name`], with the suffix that a
+/// file's column of that name gets.
 pub fn declared_name(raw_name: &str) -> String {
     match column_name(raw_name) {
-        name if RESERVED.contains(&name.as_str()) || KEPT_BY_DATABASES.contains(&name.as_str()) => format!("{name}_2"),
+        name if RESERVED.contains(&name.as_str()) || KEPT_BY_DATABASES.contains(&name.as_str()) => {
+            format!("{name}_2")
+        }
         name => shortened(&name, ""),
     }
 }
@@ -67,13 +71,16 @@ pub fn shortened(name: &str, suffix: &str) -> String {
 pub(super) fn has_same_to_database(shape: &TableShape, name: &str) -> bool {
     let own = folded(name);
     // Names are lower case, so two of ASCII are the same only if they are equal.
-    let others =
-        shape.columns.iter().filter(|column| column.name != name && !(name.is_ascii() && column.name.is_ascii()));
+    let others = shape
+        .columns
+        .iter()
+        .filter(|column| column.name != name && !(name.is_ascii() && column.name.is_ascii()));
     others.into_iter().any(|column| folded(&column.name) == own)
 }
 
-/// A name without what MariaDB does not tell apart in names (its collation utf8mb3_general_ci, compared letter by letter):
-/// accents of Latin, Greek and Cyrillic letters, and other forms of a few of them.
+/// A name without what MariaDB does not tell apart in names (its collation utf8mb3_general_ci,
+/// compared letter by letter): accents of Latin, Greek and Cyrillic letters, and other forms of a
+/// few of them.
 pub(super) fn folded(name: &str) -> Cow<'_, str> {
     const FIRST_OTHER_SCRIPT: char = '\u{600}';
     if name.is_ascii() {

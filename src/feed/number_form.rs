@@ -1,4 +1,5 @@
-//! Number form: how the numbers of a column are written, as the configuration says and as files have shown.
+//! Number form: how the numbers of a column are written, as the configuration says and as files
+//! have shown.
 
 use crate::values::number::DecimalSign;
 use std::collections::BTreeMap;
@@ -25,8 +26,8 @@ pub type NumberForms = BTreeMap<String, NumberForm>;
 pub fn decimal(place: &str, text: &str) -> Result<Option<DecimalSign>, String> {
     match text {
         "" | "auto" => Ok(None),
-        text => DecimalSign::of(text)
-            .map(Some)
-            .ok_or_else(|| format!("{place}.decimal: `{text}` is not allowed; write one of `auto`, `.`, `,`")),
+        text => DecimalSign::of(text).map(Some).ok_or_else(|| {
+            format!("{place}.decimal: `{text}` is not allowed; write one of `auto`, `.`, `,`")
+        }),
     }
 }

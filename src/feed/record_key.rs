@@ -1,8 +1,8 @@
 //! Record key: what tells a record from the others of its market, in one column or several.
 //!
-//! A table has each part of a key in a column of its own. Wherever a key is one text (in a chunk, in the ledger, in
-//! messages), a key of one column is that column's text, and a key of several is a JSON array of theirs. Only this
-//! file puts such texts together and takes them apart.
+//! A table has each part of a key in a column of its own. Wherever a key is one text (in a chunk,
+//! in the ledger, in messages), a key of one column is that column's text, and a key of several is
+//! a JSON array of theirs. Only this file puts such texts together and takes them apart.
 
 use crate::feed::layout::declared_name;
 use entity::{ROW_HASH, TableShape};
@@ -10,12 +10,13 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt::{Display, Formatter};
 
-/// Columns of a key: an index of MySQL has room for 3072 bytes, which are four identifiers and a number. The first of
-/// them is the market, and the number is that of a line.
+/// Columns of a key: an index of MySQL has room for 3072 bytes, which are four identifiers and a
+/// number. The first of them is the market, and the number is that of a line.
 pub const KEY_COLUMNS_MAX: usize = 3;
 
-/// Longest text of a key. PostgreSQL takes 2704 bytes into an index, of which the market may need 764, and the frame
-/// and the number of a line 51. One or two columns of usual signs never get there.
+/// Longest text of a key. PostgreSQL takes 2704 bytes into an index, of which the market may need
+/// 764, and the frame and the number of a line 51. One or two columns of usual signs never get
+/// there.
 pub const KEY_BYTES_MAX: usize = 1800;
 
 /// The columns that identify a record within a market, in the order in which tables have them.
@@ -126,7 +127,8 @@ pub fn split(key: &str, columns: usize) -> Vec<Cow<'_, str>> {
     if columns == 1 {
         return vec![Cow::Borrowed(key)];
     }
-    let parts: Vec<String> = serde_json::from_str(key).expect("a key of several columns was made by `join`");
+    let parts: Vec<String> =
+        serde_json::from_str(key).expect("a key of several columns was made by `join`");
     parts.into_iter().map(Cow::Owned).collect()
 }
 
@@ -179,7 +181,10 @@ mod tests {
 
     #[test]
     fn a_declared_key_names_up_to_three_different_columns() {
-        assert_eq!(declared(&["Order No", "line_no"]).map(|key| key.to_string()), Ok("order_no, line_no_2".to_owned()));
+        assert_eq!(
+            declared(&["Order No", "line_no"]).map(|key| key.to_string()),
+            Ok("order_no, line_no_2".to_owned())
+        );
         assert!(declared(&[]).is_ok_and(|key| key.is_row_hash()));
         assert!(declared(&[""]).is_ok_and(|key| key.is_row_hash()));
         assert!(declared(&["a", "b", "c"]).is_ok());

@@ -30,8 +30,14 @@ pub(super) fn delimiter(dataset: &str, text: &str) -> Result<Option<u8>, String>
     match text.as_bytes() {
         b"" | b"auto" => Ok(None),
         b"tab" => Ok(Some(b'\t')),
-        &[byte] if byte == b'\t' || (byte.is_ascii_punctuation() && !matches!(byte, b'"' | b'\'')) => Ok(Some(byte)),
-        _ => Err(format!("datasets.{dataset}.delimiter: `{text}` is neither `auto`, `tab` nor one sign such as `;`")),
+        &[byte]
+            if byte == b'\t' || (byte.is_ascii_punctuation() && !matches!(byte, b'"' | b'\'')) =>
+        {
+            Ok(Some(byte))
+        }
+        _ => Err(format!(
+            "datasets.{dataset}.delimiter: `{text}` is neither `auto`, `tab` nor one sign such as `;`"
+        )),
     }
 }
 
@@ -44,6 +50,8 @@ pub(super) fn quote(dataset: &str, text: &str) -> Result<Option<u8>, String> {
         b"" | b"auto" => Ok(None),
         b"none" => Ok(Some(NO_QUOTE)),
         &[byte @ (b'"' | b'\'')] => Ok(Some(byte)),
-        _ => Err(format!("datasets.{dataset}.quote: `{text}` is neither `auto`, `none`, `\"` nor `'`")),
+        _ => Err(format!(
+            "datasets.{dataset}.quote: `{text}` is neither `auto`, `none`, `\"` nor `'`"
+        )),
     }
 }

@@ -72,7 +72,8 @@ pub struct FirstRow {
 impl FirstRow {
     /// `` row 3: `x` ``
     pub fn text(&self) -> String {
-        let value = self.value.as_ref().map_or_else(|| "no value".to_owned(), |value| format!("`{value}`"));
+        let value =
+            self.value.as_ref().map_or_else(|| "no value".to_owned(), |value| format!("`{value}`"));
         self.row.map_or_else(|| value.clone(), |row| format!("row {row}: {value}"))
     }
 }
@@ -122,13 +123,18 @@ impl Rules {
     /// # Errors
     ///
     /// Says which rule is wrong, and why.
-    pub fn new(place: &str, column: &ColumnSettings, moments: Option<&Arc<MomentRules>>) -> Result<Self, String> {
-        let pattern = match &column.pattern {
-            None => None,
-            Some(text) => {
-                Some(Regex::new(text).map_err(|error| format!("{place}.pattern: `{text}` is not a pattern: {error}"))?)
-            }
-        };
+    pub fn new(
+        place: &str,
+        column: &ColumnSettings,
+        moments: Option<&Arc<MomentRules>>,
+    ) -> Result<Self, String> {
+        let pattern =
+            match &column.pattern {
+                None => None,
+                Some(text) => Some(Regex::new(text).map_err(|error| {
+                    format!("{place}.pattern: `{text}` is not a pattern: {error}")
+                })?),
+            };
         let bound = |key: &str, text: &Option<String>| -> Result<Option<Bound>, String> {
             let Some(text) = text else { return Ok(None) };
             let value = bound_value(text, column.of_type, moments.map(|rules| &**rules)).ok_or_else(|| {
@@ -183,7 +189,11 @@ impl Rules {
 
     /// Whether there is any rule that a value or its absence can break by itself.
     pub fn any(&self) -> bool {
-        self.required || !self.one_of.is_empty() || self.pattern.is_some() || self.min.is_some() || self.max.is_some()
+        self.required
+            || !self.one_of.is_empty()
+            || self.pattern.is_some()
+            || self.min.is_some()
+            || self.max.is_some()
     }
 }
 
@@ -209,18 +219,27 @@ impl Dataset {
     }
 }
 
-fn bound_value(text: &str, of_type: Option<ColumnType>, moments: Option<&MomentRules>) -> Option<BoundValue> {
+fn bound_value(
+    text: &str,
+    of_type: Option<ColumnType>,
+    moments: Option<&MomentRules>,
+) -> Option<BoundValue> {
     let number = || {
         let rules = NumberRules { decimals: Decimals::Point, ..NumberRules::default() };
         parse_decimal(text, &rules).map(BoundValue::Number)
     };
     let moment = || {
-        let iso = MomentRules { dates: crate::values::dates::Dates::Iso, ..moments.cloned().unwrap_or_default() };
+        let iso = MomentRules {
+            dates: crate::values::dates::Dates::Iso,
+            ..moments.cloned().unwrap_or_default()
+        };
         iso.moment(text).map(BoundValue::Moment)
     };
     match of_type {
         Some(ColumnType::Timestamp | ColumnType::Date) => moment(),
-        Some(ColumnType::Integer | ColumnType::Decimal | ColumnType::Money | ColumnType::Double) => number(),
+        Some(
+            ColumnType::Integer | ColumnType::Decimal | ColumnType::Money | ColumnType::Double,
+        ) => number(),
         _ => number().or_else(moment),
     }
 }

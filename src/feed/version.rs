@@ -1,4 +1,5 @@
-//! Version: which of two files of a dataset and market is the newer one. A newer file's word counts.
+//! Version: which of two files of a dataset and market is the newer one. A newer file's word
+//! counts.
 
 use chrono::NaiveDate;
 

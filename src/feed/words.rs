@@ -10,7 +10,9 @@ use std::collections::BTreeMap;
 /// # Errors
 ///
 /// Names the words that are allowed.
-pub fn one_of<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<T, D::Error> {
+pub fn one_of<'de, D: Deserializer<'de>, T: DeserializeOwned>(
+    deserializer: D,
+) -> Result<T, D::Error> {
     let word = String::deserialize(deserializer)?;
     let lower = word.trim().to_lowercase();
     let value: StrDeserializer<'_, serde::de::value::Error> = lower.as_str().into_deserializer();
@@ -27,7 +29,9 @@ pub fn one_of<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -
 /// # Errors
 ///
 /// As [`one_of`].
-pub fn one_of_or_none<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Option<T>, D::Error> {
+pub fn one_of_or_none<'de, D: Deserializer<'de>, T: DeserializeOwned>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
     one_of(deserializer).map(Some)
 }
 
@@ -57,7 +61,9 @@ impl From<Scalar> for String {
 /// # Errors
 ///
 /// When it is a list or a table.
-pub fn scalar_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+pub fn scalar_or_none<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<String>, D::Error> {
     Ok(Option::<Scalar>::deserialize(deserializer)?.map(String::from))
 }
 
@@ -66,7 +72,9 @@ pub fn scalar_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Opti
 /// # Errors
 ///
 /// When one of them is a list or a table.
-pub fn scalars<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
+pub fn scalars<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<String, String>, D::Error> {
     let values = BTreeMap::<String, Scalar>::deserialize(deserializer)?;
     Ok(values.into_iter().map(|(name, value)| (name, value.into())).collect())
 }
@@ -77,7 +85,8 @@ const NEAREST_SIMILARITY_MIN: f64 = 0.6;
 /// The known word that is most similar to this one, if it is similar enough.
 pub fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
     let likeness = |candidate: &str| strsim::jaro_winkler(word, candidate);
-    let nearest = known.iter().copied().max_by(|one, other| likeness(one).total_cmp(&likeness(other)));
+    let nearest =
+        known.iter().copied().max_by(|one, other| likeness(one).total_cmp(&likeness(other)));
     nearest.filter(|nearest| likeness(nearest) >= NEAREST_SIMILARITY_MIN)
 }
 
@@ -94,8 +103,9 @@ mod tests {
 
     #[test]
     fn a_wrong_word_is_told_with_those_that_are_allowed() {
-        let read =
-            |text: &str| -> Result<Colour, serde_json::Error> { one_of(&mut serde_json::Deserializer::from_str(text)) };
+        let read = |text: &str| -> Result<Colour, serde_json::Error> {
+            one_of(&mut serde_json::Deserializer::from_str(text))
+        };
         assert_eq!(read("\"Green\"").expect("allowed"), Colour::Green);
         let error = read("\"greem\"").expect_err("no such colour").to_string();
         assert!(error.starts_with("`greem` is not allowed; write `red` or `green`"), "{error}");

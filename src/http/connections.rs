@@ -62,7 +62,12 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
 pub(super) struct ReachedAt(pub SocketAddr);
 
 /// Accepts connections until the process must stop, then lets running requests end.
-pub(super) async fn accept(listener: TcpListener, router: Router, descriptors: usize, shutdown: CancellationToken) {
+pub(super) async fn accept(
+    listener: TcpListener,
+    router: Router,
+    descriptors: usize,
+    shutdown: CancellationToken,
+) {
     let mut open = Open::new(descriptors);
     let mut is_failing = false;
     loop {
@@ -126,11 +131,14 @@ impl Open {
         if self.tasks.len() < self.connections_max {
             return true;
         }
-        let waiting = self.by_age.iter().position(|(_, is_answering)| !is_answering.load(Ordering::Relaxed));
-        let Some((task, _)) = waiting.and_then(|index| self.by_age.remove(index)) else { return false };
+        let waiting =
+            self.by_age.iter().position(|(_, is_answering)| !is_answering.load(Ordering::Relaxed));
+        let Some((task, _)) = waiting.and_then(|index| self.by_age.remove(index)) else {
+            return false;
+        };
         task.abort();
-        // Its descriptor is free only when the task is gone, which takes the runtime a moment. Wait no
-        // longer than that: there are descriptors to spare, and others want to be accepted.
+        // Its descriptor is free only when the task is gone, which takes the runtime a moment. Wait
+        // no longer than that: there are descriptors to spare, and others want to be accepted.
         let _ = timeout(ACCEPT_PAUSE, self.tasks.join_next()).await;
         true
     }
@@ -140,7 +148,12 @@ impl Open {
     }
 }
 
-async fn serve(stream: TcpStream, router: Router, is_answering: Arc<AtomicBool>, shutdown: CancellationToken) {
+async fn serve(
+    stream: TcpStream,
+    router: Router,
+    is_answering: Arc<AtomicBool>,
+    shutdown: CancellationToken,
+) {
     let Ok(address) = stream.local_addr() else { return };
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(ReachedAt(address));

@@ -13,7 +13,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 /// The answer to a request for another host. It quotes nothing of the request.
-const MISDIRECTED: &str = "this host is not served here; name it in allowed_hosts if it should be\n";
+const MISDIRECTED: &str =
+    "this host is not served here; name it in allowed_hosts if it should be\n";
 
 /// The answer to a request that does not name its host exactly once.
 const NO_HOST: &str = "a request names its host once\n";
@@ -34,7 +35,8 @@ pub(super) async fn check(
     };
     // The target of a request may be a full URL; then the host in it is checked as well.
     let is_served = |asked: &Authority| {
-        is_this(address, asked) || allowed.iter().any(|allowed| allowed.is(asked.host(), port_of(asked)))
+        is_this(address, asked)
+            || allowed.iter().any(|allowed| allowed.is(asked.host(), port_of(asked)))
     };
     if !is_served(&asked) || !request.uri().authority().is_none_or(is_served) {
         return (StatusCode::MISDIRECTED_REQUEST, MISDIRECTED).into_response();
@@ -77,17 +79,25 @@ mod tests {
 
     #[test]
     fn an_address_is_known_under_its_own_name_alone() {
-        let is = |address: &str, host: &str| is_this(address.parse().expect("an address"), &asked(host));
+        let is =
+            |address: &str, host: &str| is_this(address.parse().expect("an address"), &asked(host));
         for host in ["127.0.0.1:9464", "localhost:9464", "LocalHost:9464", "[::1]:9464"] {
             assert!(
-                is("127.0.0.1:9464", host) && is("[::1]:9464", host) && is("[::ffff:127.0.0.1]:9464", host),
+                is("127.0.0.1:9464", host)
+                    && is("[::1]:9464", host)
+                    && is("[::ffff:127.0.0.1]:9464", host),
                 "{host}"
             );
             assert!(!is("10.0.0.5:9464", host), "{host}");
         }
-        for host in
-            ["localhost", "127.0.0.1", "127.0.0.1:80", "localhost.evil.example:9464", "10.0.0.5:9464", "0.0.0.0:9464"]
-        {
+        for host in [
+            "localhost",
+            "127.0.0.1",
+            "127.0.0.1:80",
+            "localhost.evil.example:9464",
+            "10.0.0.5:9464",
+            "0.0.0.0:9464",
+        ] {
             assert!(!is("127.0.0.1:9464", host), "{host}");
         }
         assert!(is("10.0.0.5:9464", "10.0.0.5:9464") && is("[fd00::5]:9464", "[fd00::5]:9464"));

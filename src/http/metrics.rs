@@ -75,11 +75,18 @@ pub async fn exposition(config: &Config, health: &Health) -> Result<String, Sync
             "Rejected rows of files that are there, that no corrected file has closed",
             signed(totals.rejects_open),
         );
-        gauge(&mut registry, "dirty_groups", "Mart groups that wait for their refresh", signed(totals.dirty_groups));
+        gauge(
+            &mut registry,
+            "dirty_groups",
+            "Mart groups that wait for their refresh",
+            signed(totals.dirty_groups),
+        );
         let alarms = Family::<Vec<(&'static str, String)>, Gauge>::default();
         for open in sink.ledger.open_alarms_by_kind().await? {
             let [dataset, market] = [open.dataset, open.market].map(Option::unwrap_or_default);
-            alarms.get_or_create(&vec![("kind", open.kind), ("dataset", dataset), ("market", market)]).set(open.number);
+            alarms
+                .get_or_create(&vec![("kind", open.kind), ("dataset", dataset), ("market", market)])
+                .set(open.number);
         }
         registry.register("alarms_open", "Alarms whose cause is still there", alarms);
         if let Some(last_synced_ms) = totals.last_synced_ms {

@@ -91,7 +91,11 @@ pub async fn serve(
 fn bounded(router: Router<Served>) -> Router<Served> {
     let late = |error: BoxError| async move {
         let is_late = error.is::<tower::timeout::error::Elapsed>();
-        let reason = if is_late { "there was no answer in time" } else { "too many requests wait for an answer" };
+        let reason = if is_late {
+            "there was no answer in time"
+        } else {
+            "too many requests wait for an answer"
+        };
         answer("", &[reason.to_owned()])
     };
     router.layer(
@@ -160,5 +164,6 @@ fn answer(good: &str, reasons: &[String]) -> Response {
     if reasons.is_empty() {
         return Json(json!({ "status": good })).into_response();
     }
-    (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "status": "unavailable", "reasons": reasons }))).into_response()
+    (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "status": "unavailable", "reasons": reasons })))
+        .into_response()
 }

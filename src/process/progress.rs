@@ -35,7 +35,8 @@ struct Place {
 impl Board {
     /// Puts a file on the board.
     pub fn begin(&self, path: &Path) -> Entry {
-        let place = Place { file: path.display().to_string(), step: "taking it", moved_at: Instant::now() };
+        let place =
+            Place { file: path.display().to_string(), step: "taking it", moved_at: Instant::now() };
         let work = Work(Arc::new(Mutex::new(place)));
         lock(&self.0).push(work.clone());
         Entry { board: self.clone(), work }
@@ -48,7 +49,9 @@ impl Board {
             let place = lock(&work.0);
             let still = place.moved_at.elapsed();
             let is_stuck = still >= longest;
-            is_stuck.then(|| format!("{} has not moved for {} s, at {}", place.file, still.as_secs(), place.step))
+            is_stuck.then(|| {
+                format!("{} has not moved for {} s, at {}", place.file, still.as_secs(), place.step)
+            })
         });
         stuck.collect()
     }

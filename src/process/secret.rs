@@ -110,7 +110,8 @@ fn without(text: &str, secret: &str) -> String {
     while let Some(at) = rest.find(secret) {
         let (before, after) = (&rest[..at], &rest[at + secret.len()..]);
         let touches = |next: Option<char>| next.is_some_and(char::is_alphanumeric);
-        let is_part = is_short && (touches(before.chars().next_back()) || touches(after.chars().next()));
+        let is_part =
+            is_short && (touches(before.chars().next_back()) || touches(after.chars().next()));
         left.push_str(before);
         left.push_str(if is_part { secret } else { CONCEALED });
         rest = after;

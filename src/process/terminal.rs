@@ -44,7 +44,9 @@ pub fn printable_value(value: Value) -> Value {
     match value {
         Value::String(text) => Value::String(printable(&text).into_owned()),
         Value::Array(values) => Value::Array(values.into_iter().map(printable_value).collect()),
-        Value::Object(members) => members.into_iter().map(|(name, value)| (name, printable_value(value))).collect(),
+        Value::Object(members) => {
+            members.into_iter().map(|(name, value)| (name, printable_value(value))).collect()
+        }
         value => value,
     }
 }
@@ -88,7 +90,8 @@ mod tests {
     fn what_a_terminal_obeys_is_shown_as_what_it_is() {
         let shown = r"a\u{1b}[2J\r\n\t\u{7f}\u{9b}31m\u{202e}fdp\u{2066}\u{200b}\u{e0041}é";
         assert_eq!(printable(HOSTILE), shown);
-        for plain in ["Market 1 Orders.csv", "日本 ₦ é 👩\u{200d}🌾", "می\u{200c}خواهم", ""] {
+        for plain in ["Market 1 Orders.csv", "日本 ₦ é 👩\u{200d}🌾", "می\u{200c}خواهم", ""]
+        {
             assert!(matches!(printable(plain), Cow::Borrowed(same) if same == plain));
         }
     }
@@ -100,7 +103,10 @@ mod tests {
         let shown = printable_json(&text);
         assert!(!shown.contains(is_obeyed) && text.contains(is_obeyed), "{shown}");
         assert_eq!(serde_json::from_str::<Value>(&shown).expect("JSON"), value);
-        assert_eq!(printable_value(serde_json::json!({ "a": [HOSTILE, 1] }))["a"][0], printable(HOSTILE).as_ref());
+        assert_eq!(
+            printable_value(serde_json::json!({ "a": [HOSTILE, 1] }))["a"][0],
+            printable(HOSTILE).as_ref()
+        );
     }
 
     #[test]
@@ -108,8 +114,9 @@ mod tests {
         assert_eq!(quoted("it's"), r"'it'\''s'");
         assert_eq!(quoted("it's\x1b\\"), r"$'it\'s\x1b\\'");
         for word in [HOSTILE, "it's", "a b\n"] {
-            let output =
-                std::process::Command::new("bash").args(["-c", &format!("printf %s {}", quoted(word))]).output();
+            let output = std::process::Command::new("bash")
+                .args(["-c", &format!("printf %s {}", quoted(word))])
+                .output();
             assert_eq!(String::from_utf8_lossy(&output.expect("bash is there").stdout), word);
         }
     }

@@ -30,7 +30,10 @@ pub struct Turn {
 
 impl Default for Turns {
     fn default() -> Self {
-        Self { working: Arc::new(Semaphore::new(WORKING_MAX)), hashing: Arc::new(Semaphore::new(HASHING_MAX)) }
+        Self {
+            working: Arc::new(Semaphore::new(WORKING_MAX)),
+            hashing: Arc::new(Semaphore::new(HASHING_MAX)),
+        }
     }
 }
 
@@ -44,7 +47,8 @@ impl Turns {
 impl Turn {
     /// Waits until it is the lane's turn.
     pub async fn begin(&self) {
-        *self.permit.lock().await = Some(acquired(Arc::clone(&self.turns.working).acquire_owned().await));
+        *self.permit.lock().await =
+            Some(acquired(Arc::clone(&self.turns.working).acquire_owned().await));
     }
 
     /// Gives up the turn, hashes, and waits for a new turn. Other lanes can work in the meantime.

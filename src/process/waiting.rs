@@ -17,6 +17,9 @@ pub async fn aloud<T>(what: &str, wait: impl Future<Output = T>) -> T {
         () = sleep(QUIET_MAX) => tracing::info!("waiting for {what}"),
     }
     let done = wait.await;
-    tracing::info!(waited_ms = crate::process::clock::millis(started.elapsed()), "waited for {what}");
+    tracing::info!(
+        waited_ms = crate::process::clock::millis(started.elapsed()),
+        "waited for {what}"
+    );
     done
 }

@@ -136,16 +136,38 @@ impl Sink {
         // Find the groups that rows leave before the rows change, and the groups that they join
         // afterwards.
         self.marts
-            .mark_groups(transaction, chunk.dataset, &chunk.market, &chunk.changed_keys, chunk.marks_market)
+            .mark_groups(
+                transaction,
+                chunk.dataset,
+                &chunk.market,
+                &chunk.changed_keys,
+                chunk.marks_market,
+            )
             .await?;
         self.tables.write_rows(transaction, chunk).await?;
         self.tables.write_marks(transaction, chunk).await?;
         self.marts
-            .mark_groups(transaction, chunk.dataset, &chunk.market, &chunk.changed_keys, chunk.marks_market)
+            .mark_groups(
+                transaction,
+                chunk.dataset,
+                &chunk.market,
+                &chunk.changed_keys,
+                chunk.marks_market,
+            )
             .await?;
-        self.marts.mark_groups(transaction, chunk.dataset, &chunk.market, &chunk.new_keys, chunk.marks_market).await?;
+        self.marts
+            .mark_groups(
+                transaction,
+                chunk.dataset,
+                &chunk.market,
+                &chunk.new_keys,
+                chunk.marks_market,
+            )
+            .await?;
         if let Some(generation) = &chunk.generation {
-            self.ledger.begin_generation(transaction, &chunk.dataset.table, &chunk.market, generation).await?;
+            self.ledger
+                .begin_generation(transaction, &chunk.dataset.table, &chunk.market, generation)
+                .await?;
         }
         self.ledger.write_rejects(transaction, chunk.file_id, &chunk.rejects).await?;
         if let Some(corrected) = &chunk.corrected {
@@ -157,11 +179,16 @@ impl Sink {
 }
 
 impl Tables {
-    async fn write_rows(&self, connection: &Transaction, chunk: &ChunkWrite<'_>) -> Result<(), SyncError> {
+    async fn write_rows(
+        &self,
+        connection: &Transaction,
+        chunk: &ChunkWrite<'_>,
+    ) -> Result<(), SyncError> {
         let shapes = self.shapes();
         let records = &shapes[&chunk.dataset.table];
         self.upsert(connection, records, &chunk.new_records, Rows::New, chunk.file_id).await?;
-        self.upsert(connection, records, &chunk.modified_records, Rows::Changed, chunk.file_id).await?;
+        self.upsert(connection, records, &chunk.modified_records, Rows::Changed, chunk.file_id)
+            .await?;
         if let Some(lines) = &chunk.dataset.lines {
             let shape = &shapes[&lines.table];
             if let Some(new) = &chunk.new_lines {
@@ -170,8 +197,14 @@ impl Tables {
             if let Some(modified) = &chunk.modified_lines {
                 self.upsert(connection, shape, modified, Rows::Changed, chunk.file_id).await?;
             }
-            self.remove_lines(connection, &lines.table, &chunk.dataset.key, &chunk.market, &chunk.removed_lines)
-                .await?;
+            self.remove_lines(
+                connection,
+                &lines.table,
+                &chunk.dataset.key,
+                &chunk.market,
+                &chunk.removed_lines,
+            )
+            .await?;
         }
         for keys in chunk.confirmed_keys.chunks(KEYS_PER_STATEMENT) {
             let update = Query::update()

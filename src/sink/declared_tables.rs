@@ -1,5 +1,5 @@
-//! Declared tables: a table whose columns a dataset declares is made at the start, so that marts and
-//! views may name it before its first file.
+//! Declared tables: a table whose columns a dataset declares is made at the start, so that marts
+//! and views may name it before its first file.
 
 use crate::error::SyncError;
 use crate::feed::dataset::Dataset;
@@ -18,8 +18,8 @@ pub(crate) enum NamesAre {
 }
 
 impl Sink {
-    /// Lists the declared tables that nobody made so far in the ledger; whoever restores the columns
-    /// that it lists makes them.
+    /// Lists the declared tables that nobody made so far in the ledger; whoever restores the
+    /// columns that it lists makes them.
     ///
     /// # Errors
     ///
@@ -38,13 +38,14 @@ impl Sink {
                 continue;
             }
             for shape in lacking.iter().filter(|_| names == NamesAre::Free) {
-                self.check_free_name(&shape.name)
-                    .await
-                    .map_err(|error| SyncError::Configuration(format!("datasets.{}: {error}", dataset.name)))?;
+                self.check_free_name(&shape.name).await.map_err(|error| {
+                    SyncError::Configuration(format!("datasets.{}: {error}", dataset.name))
+                })?;
             }
             let mut changes = layout.reconcile(dataset, &shapes);
             changes.retain(|change| lacking.iter().any(|shape| shape.name == change.table));
-            let evolution = Evolution { dataset, lacking: &lacking, changes: &changes, file_id: None, now_ms };
+            let evolution =
+                Evolution { dataset, lacking: &lacking, changes: &changes, file_id: None, now_ms };
             let write = self.db.begin().await?;
             for shape in &lacking {
                 self.ledger.record_table(&write.transaction, shape, &evolution).await?;

@@ -9,7 +9,8 @@ use crate::feed::version::Version;
 use crate::sink::Sink;
 use crate::sink::commit::{ChunkWrite, KEYS_PER_STATEMENT};
 use crate::sink::ledger::alarms::{AlarmChecks, AlarmEvent};
-use crate::sink::ledger::files::{FileRecord, FileState};
+use crate::sink::ledger::file_state::FileState;
+use crate::sink::ledger::files::FileRecord;
 use crate::sink::ledger::generations::new_generation;
 use crate::sink::tables::by_key::{go_on_after, is_one_of, keys_in};
 use crate::sink::tables::{DELETED_AT, Tables};
@@ -23,7 +24,8 @@ pub const KEYS_PER_PAGE: usize = 5000;
 
 /// The column for deletion marks, if the dataset marks records and the table lacks it.
 pub(crate) fn mark_column(dataset: &Dataset, shapes: &Shapes) -> Option<SchemaChange> {
-    let is_lacking = shapes.get(&dataset.table).is_some_and(|shape| shape.column(DELETED_AT).is_none());
+    let is_lacking =
+        shapes.get(&dataset.table).is_some_and(|shape| shape.column(DELETED_AT).is_none());
     (dataset.deletes == Deletes::Mark && is_lacking).then(|| SchemaChange {
         table: dataset.table.clone(),
         column: ColumnShape::found(DELETED_AT.to_owned(), Kind::Time),
@@ -72,7 +74,9 @@ impl Tables {
         after: &str,
     ) -> Result<Vec<String>, SyncError> {
         let mut query = keys_of(dataset, market);
-        query.and_where(Expr::col("_file_id").in_subquery(files_of(others, market))).limit(KEYS_PER_PAGE as u64);
+        query
+            .and_where(Expr::col("_file_id").in_subquery(files_of(others, market)))
+            .limit(KEYS_PER_PAGE as u64);
         go_on_after(&mut query, &dataset.key, after);
         Ok(keys_in(&self.db.connection, &query, &dataset.key).await?)
     }
@@ -144,7 +148,13 @@ impl Tables {
         Ok(())
     }
 
-    fn marking(&self, dataset: &Dataset, market: &str, keys: &[String], deleted_ms: Option<i64>) -> UpdateStatement {
+    fn marking(
+        &self,
+        dataset: &Dataset,
+        market: &str,
+        keys: &[String],
+        deleted_ms: Option<i64>,
+    ) -> UpdateStatement {
         Query::update()
             .table(Alias::new(&dataset.table))
             .value(DELETED_AT, Expr::value(self.db.dialect.time(deleted_ms)))
@@ -173,8 +183,10 @@ impl Tables {
             .into_tuple()
             .all(&self.db.connection)
             .await?;
-        let version =
-            |(time, path): (chrono::DateTime<chrono::Utc>, String)| Version { ms: time.timestamp_millis(), path };
+        let version = |(time, path): (chrono::DateTime<chrono::Utc>, String)| Version {
+            ms: time.timestamp_millis(),
+            path,
+        };
         Ok(others.into_iter().map(version).any(|other| other > file.version()))
     }
 }
@@ -208,13 +220,19 @@ impl Sink {
                     update.and_where(Expr::col(DELETED_AT).is_null());
                     transaction.execute(&update).await?.rows_affected()
                 }
-                Deletes::Remove => self.tables.remove_records(transaction, dataset, market, keys).await?,
+                Deletes::Remove => {
+                    self.tables.remove_records(transaction, dataset, market, keys).await?
+                }
             };
         }
-        self.ledger.begin_generation(transaction, &dataset.table, market, &new_generation()).await?;
+        self.ledger
+            .begin_generation(transaction, &dataset.table, market, &new_generation())
+            .await?;
         let mut counts = file.counts;
         counts.deleted += deleted;
-        self.ledger.write_position(transaction, file.id, counts, file.position.unwrap_or_default()).await?;
+        self.ledger
+            .write_position(transaction, file.id, counts, file.position.unwrap_or_default())
+            .await?;
         fail::fail_point!("before_delete", |_| std::process::abort());
         write.commit().await?;
         fail::fail_point!("during_deletes", |_| std::process::abort());
@@ -238,7 +256,10 @@ impl Sink {
         use files::Column as C;
         let write = self.db.begin().await?;
         if is_newest {
-            let note = format!("superseded by {} before it was approved: its deletion was never made", file.path);
+            let note = format!(
+                "superseded by {} before it was approved: its deletion was never made",
+                file.path
+            );
             files::Entity::update_many()
                 .col_expr(C::State, Expr::value(FileState::Synced.name()))
                 .col_expr(C::Error, Expr::value(note))

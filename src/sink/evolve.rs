@@ -4,7 +4,9 @@
 
 use crate::error::{SyncError, Verdict};
 use crate::feed::dataset::{Dataset, Owner};
-use crate::feed::layout::{LAST_NAME_CHAR, Layout, NAME_BYTES_MAX, SchemaChange, key_of, lacking_tables, shortened};
+use crate::feed::layout::{
+    LAST_NAME_CHAR, Layout, NAME_BYTES_MAX, SchemaChange, key_of, lacking_tables, shortened,
+};
 use crate::process::waiting::aloud;
 use crate::sink::Sink;
 use crate::sink::deletes::mark_column;
@@ -54,7 +56,9 @@ fn as_refusal(error: SyncError) -> SyncError {
                  that takes wider tables"
             ));
         }
-        SyncError::Database(_) => format!("the database refuses to change its tables for it: {error}"),
+        SyncError::Database(_) => {
+            format!("the database refuses to change its tables for it: {error}")
+        }
         SyncError::Configuration(reason) | SyncError::Refused { reason } => reason.clone(),
         _ => return error,
     };
@@ -63,10 +67,16 @@ fn as_refusal(error: SyncError) -> SyncError {
 
 /// A column of a table that holds values which its declared type might not hold.
 fn retyped<'s>(dataset: &Dataset, shape: &'s TableShape) -> Option<(&'s ColumnShape, Kind)> {
-    let declared = dataset.columns().filter(|declared| dataset.table_of(dataset.owner(&declared.name)) == shape.name);
-    declared.filter_map(|declared| Some((shape.column(&declared.name)?, declared.kind()?))).find(|(stored, kind)| {
-        !stored.is_empty && stored.kind.joined(*kind) != *kind && !shape.key.contains(&stored.name)
-    })
+    let declared = dataset
+        .columns()
+        .filter(|declared| dataset.table_of(dataset.owner(&declared.name)) == shape.name);
+    declared.filter_map(|declared| Some((shape.column(&declared.name)?, declared.kind()?))).find(
+        |(stored, kind)| {
+            !stored.is_empty
+                && stored.kind.joined(*kind) != *kind
+                && !shape.key.contains(&stored.name)
+        },
+    )
 }
 
 impl Sink {
@@ -75,7 +85,9 @@ impl Sink {
     pub(crate) async fn check_datasets(&self, datasets: &[Arc<Dataset>]) -> Result<(), SyncError> {
         let shapes = self.tables.shapes();
         for dataset in datasets.iter().filter(|dataset| !dataset.is_template()) {
-            let wrong = |what: String| SyncError::Configuration(format!("datasets.{}: {what}", dataset.name));
+            let wrong = |what: String| {
+                SyncError::Configuration(format!("datasets.{}: {what}", dataset.name))
+            };
             for owner in [Owner::Record, Owner::Line] {
                 let table = dataset.table_of(owner);
                 let Some(shape) = shapes.get(table) else {
@@ -95,10 +107,14 @@ impl Sink {
                     return Err(wrong(format!("paths: `{path}` has no group (?<market>…)")));
                 }
                 let is_own = |column: &&ColumnShape| {
-                    column.name.starts_with('_') || shape.key.contains(&column.name) || column.name == "line_count"
+                    column.name.starts_with('_')
+                        || shape.key.contains(&column.name)
+                        || column.name == "line_count"
                 };
-                let is_astray = |column: &&ColumnShape| dataset.table_of(dataset.owner(&column.name)) != table;
-                let declared = shape.columns.iter().filter(|column| column.is_declared && !is_own(column));
+                let is_astray =
+                    |column: &&ColumnShape| dataset.table_of(dataset.owner(&column.name)) != table;
+                let declared =
+                    shape.columns.iter().filter(|column| column.is_declared && !is_own(column));
                 if let Some(column) = declared.clone().find(is_astray) {
                     return Err(wrong(format!(
                         "`{}` is declared in table `{table}`, but `of` of the dataset's column sends it elsewhere",
@@ -151,11 +167,15 @@ impl Sink {
     pub(crate) async fn check_free_name(&self, table: &str) -> Result<(), SyncError> {
         let why = match table {
             "" => "it is empty".to_owned(),
-            table if table.len() > NAME_BYTES_MAX => format!("it is longer than {NAME_BYTES_MAX} bytes"),
+            table if table.len() > NAME_BYTES_MAX => {
+                format!("it is longer than {NAME_BYTES_MAX} bytes")
+            }
             table if table.starts_with(OWN_PREFIX) => {
                 format!("names that begin with `{OWN_PREFIX}` are tidegate's own")
             }
-            table if table.contains(|c| c > LAST_NAME_CHAR || c == '\0') || table.ends_with(' ') => {
+            table
+                if table.contains(|c| c > LAST_NAME_CHAR || c == '\0') || table.ends_with(' ') =>
+            {
                 "not every database takes all of its characters".to_owned()
             }
             table => match self.tables.taken_by(table).await? {
@@ -163,16 +183,26 @@ impl Sink {
                 None => return Ok(()),
             },
         };
-        Err(SyncError::Configuration(format!("`{table}` cannot be the name of its table: {why}; set `table`")))
+        Err(SyncError::Configuration(format!(
+            "`{table}` cannot be the name of its table: {why}; set `table`"
+        )))
     }
 
     /// Checks the maximum number of columns, before anything changes.
-    fn check_room(&self, lacking: &[TableShape], changes: &[SchemaChange]) -> Result<(), SyncError> {
+    fn check_room(
+        &self,
+        lacking: &[TableShape],
+        changes: &[SchemaChange],
+    ) -> Result<(), SyncError> {
         let shapes = self.tables.shapes();
         let allowed = self.tables.table_columns_max;
         for table in changes.iter().map(|change| &change.table).collect::<BTreeSet<_>>() {
-            let added = changes.iter().filter(|change| change.table == *table && change.widened_from.is_none()).count();
-            let shape = shapes.get(table).or_else(|| lacking.iter().find(|shape| shape.name == *table));
+            let added = changes
+                .iter()
+                .filter(|change| change.table == *table && change.widened_from.is_none())
+                .count();
+            let shape =
+                shapes.get(table).or_else(|| lacking.iter().find(|shape| shape.name == *table));
             let before = shape.map_or(0, |shape| shape.columns.len());
             if added > 0 && before + added > allowed {
                 return Err(SyncError::damaged(format!(
@@ -203,11 +233,13 @@ impl Sink {
     ) -> Result<Evolved, SyncError> {
         // Two markets often bring the same column at once; the second one must see what the first
         // one created.
-        let mut is_behind = aloud("another file's change of tables", self.tables.evolving.lock()).await;
+        let mut is_behind =
+            aloud("another file's change of tables", self.tables.evolving.lock()).await;
         let kinds = || Arc::clone(&self.tables.kinds);
         let mut alone = None;
         if *is_behind {
-            alone = Some(aloud("the files at work, to widen a column", kinds().write_owned()).await);
+            alone =
+                Some(aloud("the files at work, to widen a column", kinds().write_owned()).await);
             self.follow_ledger().await?;
             *is_behind = false;
         }
@@ -221,15 +253,24 @@ impl Sink {
         self.check_room(&lacking, &changes)?;
         if changes.iter().any(|change| change.widened_from.is_some()) && alone.is_none() {
             // Wait for other files: one may be half written, with values of the old kind.
-            alone = Some(aloud("the files at work, to widen a column", kinds().write_owned()).await);
+            alone =
+                Some(aloud("the files at work, to widen a column", kinds().write_owned()).await);
         }
         let mut has_widened = false;
         if !changes.is_empty() || !lacking.is_empty() {
             self.tables.widen_far_enough(&mut changes).await?;
-            let evolution = Evolution { dataset, lacking: &lacking, changes: &changes, file_id: Some(file_id), now_ms };
+            let evolution = Evolution {
+                dataset,
+                lacking: &lacking,
+                changes: &changes,
+                file_id: Some(file_id),
+                now_ms,
+            };
             *is_behind = true;
             has_widened = match self.change_tables(&evolution).await {
-                Err(error) if matches!(error.verdict(), Verdict::Retry | Verdict::Fatal) => return Err(error),
+                Err(error) if matches!(error.verdict(), Verdict::Retry | Verdict::Fatal) => {
+                    return Err(error);
+                }
                 // This file cannot be loaded without its columns. Bring the tables to what the
                 // ledger lists, so that the next file and the next start work.
                 Err(error) => {
@@ -256,7 +297,9 @@ impl Sink {
         let changed = self.change_at_once(evolution, None).await;
         let widens = evolution.changes.iter().any(|change| change.widened_from.is_some());
         match changed {
-            Err(error) if widens && matches!(error.verdict(), Verdict::Fail | Verdict::Quarantine) => {
+            Err(error)
+                if widens && matches!(error.verdict(), Verdict::Fail | Verdict::Quarantine) =>
+            {
                 // The cause may be only a view that could not be made again; then the columns keep
                 // their kinds.
                 self.ledger.load_obstacles().await?;
@@ -267,7 +310,11 @@ impl Sink {
     }
 
     /// Does this in one transaction. `refused` is the reason why no column may change its kind.
-    async fn change_at_once(&self, evolution: &Evolution<'_>, refused: Option<&SyncError>) -> Result<bool, SyncError> {
+    async fn change_at_once(
+        &self,
+        evolution: &Evolution<'_>,
+        refused: Option<&SyncError>,
+    ) -> Result<bool, SyncError> {
         let write = self.db.begin().await?;
         let transaction = &write.transaction;
         for shape in evolution.lacking {
@@ -353,10 +400,13 @@ impl Sink {
         let shapes = self.tables.shapes();
         let mut has_widened = false;
         for change in changes.iter().filter(|change| change.widened_from.is_some()) {
-            let stored = shapes.get(&change.table).and_then(|shape| shape.column(&change.column.name));
+            let stored =
+                shapes.get(&change.table).and_then(|shape| shape.column(&change.column.name));
             if stored.is_some_and(|stored| stored.kind == change.column.kind) {
                 has_widened = true;
-                self.ledger.clear(&self.db.connection, &about(&change.table, &change.column.name)).await?;
+                self.ledger
+                    .clear(&self.db.connection, &about(&change.table, &change.column.name))
+                    .await?;
             }
         }
         Ok(has_widened)
@@ -367,7 +417,10 @@ impl Sink {
         self.restore_columns().await?;
         let _writing = self.db.writing.lock().await;
         self.db.lease()?.beat(&self.db.connection).await?;
-        let failures = self.marts.define_views_in(&self.db.connection, &self.tables.shapes(), Dropped::new()).await?;
+        let failures = self
+            .marts
+            .define_views_in(&self.db.connection, &self.tables.shapes(), Dropped::new())
+            .await?;
         if let Some(failure) = self.marts.new_failure(&failures) {
             return Err(SyncError::Refused { reason: failure.reason() });
         }
@@ -376,20 +429,32 @@ impl Sink {
 
     /// Removes ledger entries after the given one, with the columns and tables that were made for
     /// them.
-    async fn take_back(&self, before: &BTreeMap<&str, Vec<String>>, last_change: i64) -> Result<(), SyncError> {
+    async fn take_back(
+        &self,
+        before: &BTreeMap<&str, Vec<String>>,
+        last_change: i64,
+    ) -> Result<(), SyncError> {
         self.ledger.withdraw_changes(last_change).await?;
         for (table, columns) in before {
             let name = self.db.dialect.quote(table);
             if columns.is_empty() {
-                self.db.connection.execute_unprepared(&format!("DROP TABLE IF EXISTS {name}")).await?;
+                self.db
+                    .connection
+                    .execute_unprepared(&format!("DROP TABLE IF EXISTS {name}"))
+                    .await?;
                 continue;
             }
             let mut added = self.db.columns_of(table).await?;
             added.retain(|column| !columns.contains(column));
             if !added.is_empty() {
-                let drops: Vec<String> =
-                    added.iter().map(|column| format!("DROP COLUMN {}", self.db.dialect.quote(column))).collect();
-                self.db.connection.execute_unprepared(&format!("ALTER TABLE {name} {}", drops.join(", "))).await?;
+                let drops: Vec<String> = added
+                    .iter()
+                    .map(|column| format!("DROP COLUMN {}", self.db.dialect.quote(column)))
+                    .collect();
+                self.db
+                    .connection
+                    .execute_unprepared(&format!("ALTER TABLE {name} {}", drops.join(", ")))
+                    .await?;
             }
         }
         Ok(())
@@ -399,9 +464,13 @@ impl Sink {
     async fn look_at_obstacles(&self) -> Result<(), SyncError> {
         let abouts = self.ledger.obstacles_about();
         for (table, column) in abouts.iter().filter_map(|about| about.rsplit_once('.')) {
-            let has_known_objects =
-                self.ledger.obstacle(&about(table, column)).is_some_and(|known| !known.object.is_empty());
-            if has_known_objects && self.marts.objects_on(&self.db.connection, table, Some(column)).await?.is_empty() {
+            let has_known_objects = self
+                .ledger
+                .obstacle(&about(table, column))
+                .is_some_and(|known| !known.object.is_empty());
+            if has_known_objects
+                && self.marts.objects_on(&self.db.connection, table, Some(column)).await?.is_empty()
+            {
                 self.ledger.clear(&self.db.connection, &about(table, column)).await?;
             }
         }
@@ -435,7 +504,8 @@ impl Sink {
             self.ledger.withdraw_widenings(blocked).await?;
             shapes = self.marts.recorded_shapes(&self.db.connection).await?;
         }
-        *self.tables.shapes.write().expect("no code panics while it holds the shapes") = Arc::new(shapes);
+        *self.tables.shapes.write().expect("no code panics while it holds the shapes") =
+            Arc::new(shapes);
         Ok(())
     }
 }
@@ -446,7 +516,10 @@ impl Tables {
     /// # Errors
     ///
     /// When the database fails.
-    pub async fn made_table(&self, dataset: &Dataset) -> Result<Option<(String, String)>, SyncError> {
+    pub async fn made_table(
+        &self,
+        dataset: &Dataset,
+    ) -> Result<Option<(String, String)>, SyncError> {
         let made = schema_changes::Entity::find()
             .filter(schema_changes::Column::ChangeKind.eq(CREATE_TABLE))
             .filter(schema_changes::Column::OldType.eq(dataset.name.as_str()))
@@ -459,19 +532,26 @@ impl Tables {
     /// All names in use in the database.
     async fn taken_by(&self, name: &str) -> Result<Option<String>, SyncError> {
         let backend = self.db.dialect.backend();
-        let query = Statement::from_sql_and_values(backend, self.db.dialect.taken_query(), [name.into()]);
+        let query =
+            Statement::from_sql_and_values(backend, self.db.dialect.taken_query(), [name.into()]);
         let row = self.db.connection.query_one_raw(query).await?;
         Ok(row.map(|row| row.try_get_by_index(0)).transpose()?)
     }
 
     async fn lacks_columns(&self, shape: &TableShape) -> Result<bool, SyncError> {
-        let existing: HashSet<String> = self.db.columns_of(&shape.name).await?.into_iter().collect();
+        let existing: HashSet<String> =
+            self.db.columns_of(&shape.name).await?.into_iter().collect();
         Ok(shape.columns.iter().any(|column| !existing.contains(&column.name)))
     }
 
     /// Creates a table, or its missing columns.
-    async fn add_missing(&self, connection: &impl ConnectionTrait, shape: &TableShape) -> Result<(), SyncError> {
-        let existing: HashSet<String> = self.db.columns_in(connection, &shape.name).await?.into_iter().collect();
+    async fn add_missing(
+        &self,
+        connection: &impl ConnectionTrait,
+        shape: &TableShape,
+    ) -> Result<(), SyncError> {
+        let existing: HashSet<String> =
+            self.db.columns_in(connection, &shape.name).await?.into_iter().collect();
         let backend = self.db.dialect.backend();
         if existing.is_empty() {
             let create = migration::ddl::create_table(shape, backend, self.db.collation.as_deref());

@@ -146,12 +146,19 @@ pub async fn check(config: &Config) -> Result<(), SyncError> {
 
 async fn check_ledger(connection: &Connection) -> Result<(), SyncError> {
     let dialect = Dialect::of(connection.get_database_backend());
-    let columns =
-        |table: &str| Statement::from_sql_and_values(dialect.backend(), dialect.columns_query(), [table.into()]);
+    let columns = |table: &str| {
+        Statement::from_sql_and_values(dialect.backend(), dialect.columns_query(), [table.into()])
+    };
     if connection.query_all_raw(columns("tidegate_files")).await?.is_empty() {
         return Ok(());
     }
-    files::Entity::find().select_only().column(files::Column::Id).limit(1).into_tuple::<i64>().all(connection).await?;
+    files::Entity::find()
+        .select_only()
+        .column(files::Column::Id)
+        .limit(1)
+        .into_tuple::<i64>()
+        .all(connection)
+        .await?;
     if dialect != Dialect::Sqlite {
         let nothing = "UPDATE tidegate_lease SET beats = beats WHERE id = 0";
         connection.bounds.keep_short(connection.execute_unprepared(nothing)).await?;

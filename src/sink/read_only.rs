@@ -31,7 +31,8 @@ impl Sink {
         }
         sink.ledger.load_obstacles().await?;
         let shapes = sink.marts.existing_shapes(&sink.db.connection).await?;
-        *sink.tables.shapes.write().expect("no code panics while it holds the shapes") = Arc::new(shapes);
+        *sink.tables.shapes.write().expect("no code panics while it holds the shapes") =
+            Arc::new(shapes);
         Ok(Some(sink))
     }
 
@@ -42,16 +43,21 @@ impl Sink {
         if self.db.columns_of(&table).await?.is_empty() {
             return Ok(false);
         }
-        let versions = Statement::from_string(self.db.dialect.backend(), format!("SELECT version FROM {table}"));
+        let versions = Statement::from_string(
+            self.db.dialect.backend(),
+            format!("SELECT version FROM {table}"),
+        );
         let rows = self.db.connection.query_all_raw(versions).await?;
-        let done = rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<HashSet<String>, _>>()?;
+        let done = rows
+            .iter()
+            .map(|row| row.try_get_by_index(0))
+            .collect::<Result<HashSet<String>, _>>()?;
         if Migrator::migrations().iter().all(|step| done.contains(step.name())) {
             return Ok(true);
         }
         let has_ledger = !self.db.columns_of("tidegate_files").await?.is_empty();
         if has_ledger && files::Entity::find().one(&self.db.connection).await?.is_some() {
-            let reason =
-                "the tables were made by an older release; `tidegate sync` or `tidegate run` brings them up to date";
+            let reason = "the tables were made by an older release; `tidegate sync` or `tidegate run` brings them up to date";
             return Err(SyncError::Configuration(reason.to_owned()));
         }
         Ok(false)

@@ -17,8 +17,8 @@ use futures_util::TryStreamExt;
 use rust_decimal::Decimal;
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, Query};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QueryOrder, QueryResult,
-    QuerySelect, Statement, StreamTrait, Value,
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QueryOrder,
+    QueryResult, QuerySelect, Statement, StreamTrait, Value,
 };
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,7 +31,8 @@ pub const EXAMPLES_MAX: u64 = 3;
 const ROWS_PER_COPY: usize = 512;
 
 /// Ledger tables about the process and the stored marts, which are not copied.
-const OWN_TABLES: [&str; 4] = ["tidegate_lease", "tidegate_definitions", "tidegate_dirty_groups", "tidegate_obstacles"];
+const OWN_TABLES: [&str; 4] =
+    ["tidegate_lease", "tidegate_definitions", "tidegate_dirty_groups", "tidegate_obstacles"];
 
 /// Columns that every change touches; they are not reported.
 const BOOKKEEPING: [&str; 2] = ["_row_hash", "_file_id"];
@@ -130,7 +131,10 @@ impl Sink {
         let snapshot = source.db.snapshot().await?;
         // What it listed of declared tables at its start.
         schema_changes::Entity::delete_many().exec(&*self.db.connection).await?;
-        for shape in entity::ledger_tables().iter().filter(|shape| !OWN_TABLES.contains(&shape.name.as_str())) {
+        for shape in entity::ledger_tables()
+            .iter()
+            .filter(|shape| !OWN_TABLES.contains(&shape.name.as_str()))
+        {
             self.copy_table(source, &snapshot, shape, None).await?;
         }
         // Add the columns that the ledger lists.
@@ -164,28 +168,34 @@ impl Sink {
             return Ok(());
         }
         let mut query = Query::select();
-        query.columns(columns.iter().map(|(name, _)| Alias::new(*name))).from(Alias::new(&shape.name));
+        query
+            .columns(columns.iter().map(|(name, _)| Alias::new(*name)))
+            .from(Alias::new(&shape.name));
         if let Some(markets) = markets {
             query.and_where(Expr::col("market").is_in(markets));
         }
         let mut rows = snapshot.stream(&query).await?;
         let write = self.db.begin().await?;
-        let rows_max = self.db.dialect.rows_per_statement().min(self.db.dialect.binds_max() / columns.len());
+        let rows_max =
+            self.db.dialect.rows_per_statement().min(self.db.dialect.binds_max() / columns.len());
         loop {
             let mut batch: Vec<Vec<Value>> = Vec::with_capacity(ROWS_PER_COPY);
             while batch.len() < ROWS_PER_COPY
                 && let Some(row) = rows.try_next().await?
             {
                 let cells = columns.iter().enumerate();
-                let cell =
-                    |(index, (_, kind)): (usize, &(&String, Kind))| copied(&row, index, *kind, source.db.dialect);
+                let cell = |(index, (_, kind)): (usize, &(&String, Kind))| {
+                    copied(&row, index, *kind, source.db.dialect)
+                };
                 batch.push(cells.map(cell).collect::<Result<_, _>>()?);
             }
             let is_last = batch.len() < ROWS_PER_COPY;
             let mut batch = batch.into_iter();
             for statement in statements(&vec![0; batch.len()], rows_max) {
                 let mut insert = Query::insert();
-                insert.into_table(Alias::new(&shape.name)).columns(columns.iter().map(|(name, _)| Alias::new(*name)));
+                insert
+                    .into_table(Alias::new(&shape.name))
+                    .columns(columns.iter().map(|(name, _)| Alias::new(*name)));
                 for row in batch.by_ref().take(statement.len()) {
                     insert.values_panic(row.into_iter().map(Expr::value));
                 }
@@ -225,7 +235,8 @@ impl Sink {
                 let quote = |name: &str| self.db.dialect.quote(name);
                 let name = quote(&format!("{EXAMPLES}_{change}_{}", shape.name));
                 let table = quote(&shape.name);
-                let key: Vec<String> = shape.key.iter().map(|column| format!("{alias}.{}", quote(column))).collect();
+                let key: Vec<String> =
+                    shape.key.iter().map(|column| format!("{alias}.{}", quote(column))).collect();
                 let text = shape.name.replace('\'', "''");
                 // A record that only confirms the stored one, as in a delta, is no change.
                 let is_change = match (change, shape.column(DELETED_AT)) {
@@ -246,8 +257,11 @@ impl Sink {
                 connection.execute_unprepared(&trigger).await?;
             }
         }
-        let last_change = schema_changes::Entity::find().order_by_desc(schema_changes::Column::Id).one(connection);
-        let last_reject = rejects::Entity::find().order_by_desc(rejects::Column::Id).one(connection);
+        let last_change = schema_changes::Entity::find()
+            .order_by_desc(schema_changes::Column::Id)
+            .one(connection);
+        let last_reject =
+            rejects::Entity::find().order_by_desc(rejects::Column::Id).one(connection);
         let end = LedgerEnd {
             change: last_change.await?.map_or(0, |change| change.id),
             reject: last_reject.await?.map_or(0, |reject| reject.id),
@@ -262,16 +276,28 @@ impl Sink {
     /// # Errors
     ///
     /// When the database fails.
-    pub async fn examples(&self, before: &Shapes, widened: &Columns) -> Result<Vec<Example>, SyncError> {
-        let noted = format!("SELECT change, table_name, row, row_key, old FROM {EXAMPLES} ORDER BY id");
-        let noted = self.db.connection.query_all_raw(Statement::from_string(self.db.dialect.backend(), noted)).await?;
+    pub async fn examples(
+        &self,
+        before: &Shapes,
+        widened: &Columns,
+    ) -> Result<Vec<Example>, SyncError> {
+        let noted =
+            format!("SELECT change, table_name, row, row_key, old FROM {EXAMPLES} ORDER BY id");
+        let noted = self
+            .db
+            .connection
+            .query_all_raw(Statement::from_string(self.db.dialect.backend(), noted))
+            .await?;
         let mut examples = Vec::with_capacity(noted.len());
         for row in noted {
-            let (change, table): (String, String) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+            let (change, table): (String, String) =
+                (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
             let (row_id, key): (i64, String) = (row.try_get_by_index(2)?, row.try_get_by_index(3)?);
             let old: Option<String> = row.try_get_by_index(4)?;
             let differences = match (old, before.get(&table)) {
-                (Some(old), Some(before)) => self.differences(row_id, &old, before, widened).await?,
+                (Some(old), Some(before)) => {
+                    self.differences(row_id, &old, before, widened).await?
+                }
                 _ => Vec::new(),
             };
             examples.push(Example { change, table, key, differences });
@@ -295,11 +321,16 @@ impl Sink {
             self.quoted_cells(&columns, "t"),
             self.db.dialect.quote(&shape.name)
         );
-        let row = self.db.connection.query_one_raw(Statement::from_string(self.db.dialect.backend(), select)).await?;
+        let row = self
+            .db
+            .connection
+            .query_one_raw(Statement::from_string(self.db.dialect.backend(), select))
+            .await?;
         // The row may have been removed since.
         let Some(row) = row else { return Ok(Vec::new()) };
         let after: String = row.try_get_by_index(0)?;
-        let old: BTreeMap<&str, &str> = data_columns(before, widened).into_iter().zip(old.split(SEPARATOR)).collect();
+        let old: BTreeMap<&str, &str> =
+            data_columns(before, widened).into_iter().zip(old.split(SEPARATOR)).collect();
         let cells = columns.into_iter().zip(after.split(SEPARATOR));
         let changes = cells.filter_map(|(column, after)| {
             let before = old.get(column).copied().unwrap_or("NULL");
@@ -313,8 +344,10 @@ impl Sink {
     }
 
     fn quoted_cells(&self, columns: &[&str], alias: &str) -> String {
-        let cells: Vec<String> =
-            columns.iter().map(|column| format!("quote({alias}.{})", self.db.dialect.quote(column))).collect();
+        let cells: Vec<String> = columns
+            .iter()
+            .map(|column| format!("quote({alias}.{})", self.db.dialect.quote(column)))
+            .collect();
         cells.join(&format!(" || char({}) || ", u32::from(SEPARATOR)))
     }
 
@@ -378,7 +411,8 @@ impl Sink {
             let mut rows = self.db.connection.stream(&query).await?;
             while let Some(row) = rows.try_next().await? {
                 let market: String = row.try_get_by_index(0)?;
-                let currency: Option<String> = if has_currency { Some(row.try_get_by_index(1)?) } else { None };
+                let currency: Option<String> =
+                    if has_currency { Some(row.try_get_by_index(1)?) } else { None };
                 for (index, column) in mart.additive.iter().enumerate() {
                     let value = number(&row, index + 1 + usize::from(has_currency))?;
                     let key = TotalKey {
@@ -397,7 +431,8 @@ impl Sink {
 
 /// A row's data, without tidegate's own columns and without some others.
 fn data_columns<'a>(shape: &'a TableShape, without: &Columns) -> Vec<&'a str> {
-    let is_left_out = |name: &&str| without.iter().any(|(table, column)| *table == shape.name && column == name);
+    let is_left_out =
+        |name: &&str| without.iter().any(|(table, column)| *table == shape.name && column == name);
     let names = shape.columns.iter().map(|column| column.name.as_str());
     names.filter(|name| !BOOKKEEPING.contains(name) && !is_left_out(name)).collect()
 }
@@ -417,7 +452,9 @@ fn copied(row: &QueryResult, index: usize, kind: Kind, dialect: Dialect) -> Resu
         Kind::Identifier | Kind::Text => row.try_get_by_index::<Option<String>>(index)?.into(),
         Kind::Integer => row.try_get_by_index::<Option<i64>>(index)?.into(),
         Kind::Double => row.try_get_by_index::<Option<f64>>(index)?.into(),
-        Kind::Decimal | Kind::Total if dialect == Dialect::Sqlite => row.try_get_by_index::<Option<f64>>(index)?.into(),
+        Kind::Decimal | Kind::Total if dialect == Dialect::Sqlite => {
+            row.try_get_by_index::<Option<f64>>(index)?.into()
+        }
         Kind::Decimal | Kind::Total => {
             let decimal: Option<Decimal> = row.try_get_by_index(index)?;
             decimal.and_then(|decimal| decimal.to_string().parse::<f64>().ok()).into()
@@ -426,7 +463,9 @@ fn copied(row: &QueryResult, index: usize, kind: Kind, dialect: Dialect) -> Resu
             let moment: Option<DateTime<Utc>> = row.try_get_by_index(index)?;
             Dialect::Sqlite.time(moment.map(|moment| moment.timestamp_millis()))
         }
-        Kind::Day => row.try_get_by_index::<Option<NaiveDate>>(index)?.map(|day| day.to_string()).into(),
+        Kind::Day => {
+            row.try_get_by_index::<Option<NaiveDate>>(index)?.map(|day| day.to_string()).into()
+        }
         Kind::Hash => row.try_get_by_index::<Option<Vec<u8>>>(index)?.into(),
     })
 }

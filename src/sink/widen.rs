@@ -45,17 +45,24 @@ struct Widening<'a> {
 
 impl Tables {
     /// The column becomes text if numbers are too long for a decimal.
-    pub(crate) async fn widen_far_enough(&self, changes: &mut [SchemaChange]) -> Result<(), SyncError> {
+    pub(crate) async fn widen_far_enough(
+        &self,
+        changes: &mut [SchemaChange],
+    ) -> Result<(), SyncError> {
         for change in changes {
             if change.widened_from != Some(Kind::Integer) || change.column.kind != Kind::Decimal {
                 continue;
             }
-            let (table, column) = (self.db.dialect.quote(&change.table), self.db.dialect.quote(&change.column.name));
+            let (table, column) =
+                (self.db.dialect.quote(&change.table), self.db.dialect.quote(&change.column.name));
             let query = format!(
                 "SELECT 1 FROM {table} WHERE {column} >= {DECIMAL_WHOLE_LIMIT} OR {column} <= -{DECIMAL_WHOLE_LIMIT} LIMIT 1"
             );
-            let found =
-                self.db.connection.query_one_raw(Statement::from_string(self.db.dialect.backend(), query)).await?;
+            let found = self
+                .db
+                .connection
+                .query_one_raw(Statement::from_string(self.db.dialect.backend(), query))
+                .await?;
             if found.is_some() {
                 change.column.widen(Kind::Text);
             }
@@ -66,7 +73,8 @@ impl Tables {
     /// Makes every connection drop its prepared statements: PostgreSQL would keep using the old
     /// column types for their values and results.
     pub(crate) async fn forget_statements(&self) -> Result<(), SyncError> {
-        let pool_error = |error| SyncError::from(DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))));
+        let pool_error =
+            |error| SyncError::from(DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))));
         // No other writer runs, and reads are short.
         let _writing = self.db.writing.lock().await;
         match self.db.dialect {
@@ -85,30 +93,40 @@ impl Tables {
         Ok(())
     }
 
-    async fn widen(&self, connection: &impl ConnectionTrait, widening: &Widening<'_>) -> Result<(), SyncError> {
+    async fn widen(
+        &self,
+        connection: &impl ConnectionTrait,
+        widening: &Widening<'_>,
+    ) -> Result<(), SyncError> {
         if widening.from == Kind::Text {
             if widening.to == Kind::Text {
                 return Ok(());
             }
             self.check_without_values(connection, widening).await?;
         }
-        let (table, column) = (self.db.dialect.quote(widening.table), self.db.dialect.quote(widening.column));
+        let (table, column) =
+            (self.db.dialect.quote(widening.table), self.db.dialect.quote(widening.column));
         let sql_type = self.db.dialect.sql_type(widening.to);
         let converted = converted(self.db.dialect, widening.from, widening.to, &column);
         if self.db.dialect == Dialect::Postgres {
             // Write measures with all digits, whatever the server's setting.
             connection.execute_unprepared("SET LOCAL extra_float_digits = 1").await?;
-            let using = converted.unwrap_or_else(|| format!("trim_scale({column}::text::numeric)::text"));
-            let alter = format!("ALTER TABLE {table} ALTER COLUMN {column} TYPE {sql_type} USING {using}");
+            let using =
+                converted.unwrap_or_else(|| format!("trim_scale({column}::text::numeric)::text"));
+            let alter =
+                format!("ALTER TABLE {table} ALTER COLUMN {column} TYPE {sql_type} USING {using}");
             connection.execute_unprepared(&alter).await?;
             fail::fail_point!("during_widening", |_| std::process::abort());
             return Ok(());
         }
         let copy = self.db.dialect.quote(COPY);
-        connection.execute_unprepared(&format!("ALTER TABLE {table} ADD COLUMN {copy} {sql_type}")).await?;
+        connection
+            .execute_unprepared(&format!("ALTER TABLE {table} ADD COLUMN {copy} {sql_type}"))
+            .await?;
         match converted {
             Some(converted) => {
-                let update = format!("UPDATE {table} SET {copy} = {converted} WHERE {column} IS NOT NULL");
+                let update =
+                    format!("UPDATE {table} SET {copy} = {converted} WHERE {column} IS NOT NULL");
                 connection.execute_unprepared(&update).await?;
             }
             None => self.copy_texts(connection, widening).await?,
@@ -138,11 +156,17 @@ impl Tables {
         connection: &impl ConnectionTrait,
         widening: &Widening<'_>,
     ) -> Result<(), SyncError> {
-        let (table, column) = (self.db.dialect.quote(widening.table), self.db.dialect.quote(widening.column));
+        let (table, column) =
+            (self.db.dialect.quote(widening.table), self.db.dialect.quote(widening.column));
         let query = format!("SELECT 1 FROM {table} WHERE {column} IS NOT NULL LIMIT 1");
-        match connection.query_one_raw(Statement::from_string(self.db.dialect.backend(), query)).await? {
+        match connection
+            .query_one_raw(Statement::from_string(self.db.dialect.backend(), query))
+            .await?
+        {
             None => Ok(()),
-            Some(_) => Err(SyncError::Refused { reason: "it has values, which are text".to_owned() }),
+            Some(_) => {
+                Err(SyncError::Refused { reason: "it has values, which are text".to_owned() })
+            }
         }
     }
 
@@ -164,14 +188,21 @@ impl Tables {
 
     /// Neither SQLite nor MySQL can write the shortest text that identifies a measure, so the texts
     /// are made here, one for each distinct measure.
-    async fn copy_texts(&self, connection: &impl ConnectionTrait, widening: &Widening<'_>) -> Result<(), SyncError> {
-        let (table, column) = (self.db.dialect.quote(widening.table), self.db.dialect.quote(widening.column));
+    async fn copy_texts(
+        &self,
+        connection: &impl ConnectionTrait,
+        widening: &Widening<'_>,
+    ) -> Result<(), SyncError> {
+        let (table, column) =
+            (self.db.dialect.quote(widening.table), self.db.dialect.quote(widening.column));
         let copy = self.db.dialect.quote(COPY);
         let text_type = self.db.dialect.sql_type(Kind::Text);
         let measure_type = self.db.dialect.sql_type(Kind::Double);
         connection.execute_unprepared(&format!("DROP TABLE IF EXISTS {TEXTS}")).await?;
         // An ordinary table, because on MySQL a temporary one belongs to a single connection.
-        let create = format!("CREATE TABLE {TEXTS} (measure {measure_type} NOT NULL PRIMARY KEY, words {text_type})");
+        let create = format!(
+            "CREATE TABLE {TEXTS} (measure {measure_type} NOT NULL PRIMARY KEY, words {text_type})"
+        );
         connection.execute_unprepared(&create).await?;
         let mut last = f64::NEG_INFINITY;
         loop {
@@ -182,7 +213,8 @@ impl Tables {
             let bound = Value::Double(Some(last.max(f64::MIN)));
             let query = Statement::from_sql_and_values(self.db.dialect.backend(), page, [bound]);
             let rows = connection.query_all_raw(query).await?;
-            let measures: Vec<f64> = rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>()?;
+            let measures: Vec<f64> =
+                rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>()?;
             let Some(&largest) = measures.last() else { break };
             last = largest;
             let places = vec!["(?, ?)"; measures.len()].join(", ");
@@ -205,7 +237,10 @@ impl Tables {
     async fn drop_column(&self, table: &str, column: &str) -> Result<(), SyncError> {
         if self.db.columns_of(table).await?.iter().any(|existing| existing == column) {
             let (table, column) = (self.db.dialect.quote(table), self.db.dialect.quote(column));
-            self.db.connection.execute_unprepared(&format!("ALTER TABLE {table} DROP COLUMN {column}")).await?;
+            self.db
+                .connection
+                .execute_unprepared(&format!("ALTER TABLE {table} DROP COLUMN {column}"))
+                .await?;
         }
         Ok(())
     }
@@ -221,9 +256,14 @@ impl Tables {
         let mut kinds = Vec::new();
         for row in self.db.connection.query_all_raw(query).await? {
             let data_type: String = row.try_get_by_index(1)?;
-            let is_type = |kind: &Kind| self.db.dialect.sql_type(*kind).split('(').next() == Some(data_type.as_str());
+            let is_type = |kind: &Kind| {
+                self.db.dialect.sql_type(*kind).split('(').next() == Some(data_type.as_str())
+            };
             let kind = Kind::WIDENABLE.into_iter().chain([Kind::Text]).find(is_type);
-            kinds.extend(kind.map(|kind| Ok::<_, SyncError>((row.try_get_by_index(0)?, kind))).transpose()?);
+            kinds.extend(
+                kind.map(|kind| Ok::<_, SyncError>((row.try_get_by_index(0)?, kind)))
+                    .transpose()?,
+            );
         }
         Ok(kinds)
     }
@@ -270,7 +310,12 @@ impl Sink {
         error: &SyncError,
     ) -> Result<Obstacle, SyncError> {
         let (table, column) = (change.table.as_str(), change.column.name.as_str());
-        self.obstacle_to(connection, &Widening { table, column, from, to: change.column.kind }, error).await
+        self.obstacle_to(
+            connection,
+            &Widening { table, column, from, to: change.column.kind },
+            error,
+        )
+        .await
     }
 
     /// Why a column keeps its kind, and what happens to its values.
@@ -305,11 +350,18 @@ impl Sink {
         if self.db.dialect != Dialect::Sqlite {
             return Ok(Vec::new());
         }
-        let query = Statement::from_sql_and_values(self.db.dialect.backend(), BUILT, [table.into(), column.into()]);
+        let query = Statement::from_sql_and_values(
+            self.db.dialect.backend(),
+            BUILT,
+            [table.into(), column.into()],
+        );
         let mut creates = Vec::new();
         for row in transaction.query_all_raw(query).await? {
-            let (kind, name): (String, String) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
-            transaction.execute_unprepared(&format!("DROP {kind} {}", self.db.dialect.quote(&name))).await?;
+            let (kind, name): (String, String) =
+                (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+            transaction
+                .execute_unprepared(&format!("DROP {kind} {}", self.db.dialect.quote(&name)))
+                .await?;
             creates.push(row.try_get_by_index(2)?);
         }
         // Triggers are dropped first, because they go with their table or view, and are made again
@@ -325,19 +377,25 @@ impl Sink {
             return Ok(blocked);
         }
         for shape in shapes.values() {
-            let widened: Vec<&ColumnShape> = shape.columns.iter().filter(|column| column.is_widened).collect();
+            let widened: Vec<&ColumnShape> =
+                shape.columns.iter().filter(|column| column.is_widened).collect();
             if widened.is_empty() {
                 continue;
             }
             for (name, from) in self.tables.kinds_of(&shape.name).await? {
-                let Some(column) = widened.iter().find(|column| column.name == name && column.kind != from) else {
+                let Some(column) =
+                    widened.iter().find(|column| column.name == name && column.kind != from)
+                else {
                     continue;
                 };
-                let widening = Widening { table: &shape.name, column: &column.name, from, to: column.kind };
+                let widening =
+                    Widening { table: &shape.name, column: &column.name, from, to: column.kind };
                 let _writing = self.db.writing.lock().await;
                 self.tables.drop_column(&shape.name, COPY).await?;
-                let widened =
-                    self.db.attempt(&self.db.connection, self.tables.widen(&self.db.connection, &widening)).await?;
+                let widened = self
+                    .db
+                    .attempt(&self.db.connection, self.tables.widen(&self.db.connection, &widening))
+                    .await?;
                 if let Err(error) = widened {
                     self.tables.drop_column(&shape.name, COPY).await?;
                     let obstacle = self.obstacle_to(&self.db.connection, &widening, &error).await?;

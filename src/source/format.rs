@@ -1,5 +1,5 @@
-//! Format: how a file is written. Its name says whether rows are cells or objects; its first rows say what stands
-//! between cells and around them, unless the dataset says so.
+//! Format: how a file is written. Its name says whether rows are cells or objects; its first rows
+//! say what stands between cells and around them, unless the dataset says so.
 
 use crate::config::Limits;
 use crate::error::SyncError;
@@ -22,7 +22,8 @@ const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
 /// What may stand around cells, the usual one first.
 const QUOTES: [u8; 2] = [b'"', b'\''];
 
-/// Rows after the header that are asked for the dialect: enough to tell, few enough to cost nothing.
+/// Rows after the header that are asked for the dialect: enough to tell, few enough to cost
+/// nothing.
 const SAMPLE_ROWS: usize = 100;
 
 /// Share of the first rows that must fit only with an unusual quote before it is taken for one.
@@ -64,7 +65,11 @@ impl std::fmt::Display for Format {
 /// # Errors
 ///
 /// When the file cannot be read.
-pub fn find_row_format(content: &Content, dataset: &Dataset, limits: &Limits) -> Result<RowFormat, SyncError> {
+pub fn find_row_format(
+    content: &Content,
+    dataset: &Dataset,
+    limits: &Limits,
+) -> Result<RowFormat, SyncError> {
     let (_, plain) = Compression::of(content.path());
     match extension(plain).as_str() {
         "json" | "ndjson" | "jsonl" => Ok(RowFormat::Json),
@@ -92,9 +97,15 @@ fn extension(path: &Path) -> String {
 
 /// The dialect in which the first rows say most; the usual one where they say nothing.
 ///
-/// Rejects go out with commas, whatever the dataset says, and may come back from another program. Apostrophes are no quotes
-/// there: they stand before what a spreadsheet would take for a formula.
-fn find_dialect(window: &Window<'_>, usual: u8, dataset: &Dataset, is_correction: bool, limits: &Limits) -> Dialect {
+/// Rejects go out with commas, whatever the dataset says, and may come back from another program.
+/// Apostrophes are no quotes there: they stand before what a spreadsheet would take for a formula.
+fn find_dialect(
+    window: &Window<'_>,
+    usual: u8,
+    dataset: &Dataset,
+    is_correction: bool,
+    limits: &Limits,
+) -> Dialect {
     let (set_delimiter, set_quote) = match is_correction {
         true => (None, Some(QUOTES[0])),
         false => (dataset.delimiter, dataset.quote),
@@ -113,9 +124,11 @@ fn find_dialect(window: &Window<'_>, usual: u8, dataset: &Dataset, is_correction
     let mut found: Option<(Evidence, Dialect)> = None;
     for &quote in &quotes {
         for &delimiter in delimiters.iter().filter(|&&delimiter| delimiter != quote) {
-            let dialect = Dialect { delimiter, quote, row_bytes_max: limits.row_bytes_max, padding: 0 };
+            let dialect =
+                Dialect { delimiter, quote, row_bytes_max: limits.row_bytes_max, padding: 0 };
             let (mut evidence, padding) = Evidence::of(text, window.is_at_end(), dialect, dataset);
-            // A few texts in apostrophes are no dialect, nor are rows that are broken under the usual quote.
+            // A few texts in apostrophes are no dialect, nor are rows that are broken under the
+            // usual quote.
             if quote != quotes[0] && evidence.quoted_names == 0 {
                 if evidence.quoting < UNUSUAL_SHARE_MIN {
                     continue;
@@ -127,7 +140,12 @@ fn find_dialect(window: &Window<'_>, usual: u8, dataset: &Dataset, is_correction
             }
         }
     }
-    let usual = Dialect { delimiter: usual, quote: QUOTES[0], row_bytes_max: limits.row_bytes_max, padding: 0 };
+    let usual = Dialect {
+        delimiter: usual,
+        quote: QUOTES[0],
+        row_bytes_max: limits.row_bytes_max,
+        padding: 0,
+    };
     found.map_or(usual, |(_, dialect)| dialect)
 }
 
@@ -164,12 +182,15 @@ impl Evidence {
             && let Some(row) = sample.next_row(&mut cells)
         {
             rows += 1;
-            let is_padded = cells.len() > header && cells[named..].iter().all(|cell| cell.start == cell.end);
-            let is_fitting = !row.is_broken && (is_padded || (named..=header).contains(&cells.len()));
+            let is_padded =
+                cells.len() > header && cells[named..].iter().all(|cell| cell.start == cell.end);
+            let is_fitting =
+                !row.is_broken && (is_padded || (named..=header).contains(&cells.len()));
             if is_padded && !row.is_broken {
                 *paddings.entry(cells.len() - header).or_default() += 1;
             }
-            let needs_quotes = |cell: &Cell| cell.is_quoted && cell.bytes(row.bytes).contains(&dialect.delimiter);
+            let needs_quotes =
+                |cell: &Cell| cell.is_quoted && cell.bytes(row.bytes).contains(&dialect.delimiter);
             fitting += u32::from(is_fitting);
             quoting += u32::from(is_fitting && cells.iter().any(needs_quotes));
         }
@@ -182,12 +203,22 @@ impl Evidence {
             columns: if is_table { named } else { 0 },
             quoting: f64::from(quoting) / f64::from(rows.max(1)),
         };
-        let padding = paddings.into_iter().find(|&(_, padded)| 2 * padded > rows).map_or(0, |(padding, _)| padding);
+        let padding = paddings
+            .into_iter()
+            .find(|&(_, padded)| 2 * padded > rows)
+            .map_or(0, |(padding, _)| padding);
         (evidence, padding)
     }
 
     const fn none() -> Self {
-        Self { has_key: false, declared: 0, quoted_names: 0, fitting: 0.0, columns: 0, quoting: 0.0 }
+        Self {
+            has_key: false,
+            declared: 0,
+            quoted_names: 0,
+            fitting: 0.0,
+            columns: 0,
+            quoting: 0.0,
+        }
     }
 }
 
@@ -256,11 +287,12 @@ impl<'a> Sample<'a> {
     /// The next row that is not blank.
     fn next_row(&mut self, cells: &mut Vec<Cell>) -> Option<Row<'a>> {
         loop {
-            let (end, next, is_broken) = match split_row(self.text, self.is_whole, self.dialect, cells) {
-                Split::Row { next: 0, .. } | Split::TooLong | Split::Incomplete => return None,
-                Split::Row { end, next, .. } => (end, next, false),
-                Split::Broken { end, next, .. } => (end, next, true),
-            };
+            let (end, next, is_broken) =
+                match split_row(self.text, self.is_whole, self.dialect, cells) {
+                    Split::Row { next: 0, .. } | Split::TooLong | Split::Incomplete => return None,
+                    Split::Row { end, next, .. } => (end, next, false),
+                    Split::Broken { end, next, .. } => (end, next, true),
+                };
             let (row, rest) = self.text.split_at(next);
             self.text = rest;
             if is_broken || cells.iter().any(|cell| cell.start < cell.end) {

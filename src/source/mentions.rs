@@ -1,5 +1,5 @@
-//! Mentions: the keys of all records that a file mentions, also of those it could not bring in, as 128-bit hashes
-//! in bounded memory.
+//! Mentions: the keys of all records that a file mentions, also of those it could not bring in, as
+//! 128-bit hashes in bounded memory.
 
 use crate::config::Limits;
 use crate::error::SyncError;
@@ -10,7 +10,8 @@ use crate::source::reader::rows_at;
 use crate::source::text::content::Content;
 use xxhash_rust::xxh3::xxh3_128;
 
-/// The mentioned keys whose hashes lie in a range. What memory does not hold is for another pass over the file.
+/// The mentioned keys whose hashes lie in a range. What memory does not hold is for another pass
+/// over the file.
 #[derive(Debug)]
 pub struct Mentions {
     /// First hash of the range.
@@ -24,8 +25,8 @@ pub struct Mentions {
 }
 
 impl Mentions {
-    /// Reads a file for the keys from a hash on, as many as memory may hold. Keys that an operator typed into its rejects
-    /// are mentioned too.
+    /// Reads a file for the keys from a hash on, as many as memory may hold. Keys that an operator
+    /// typed into its rejects are mentioned too.
     ///
     /// # Errors
     ///
@@ -39,7 +40,8 @@ impl Mentions {
         corrected: &[String],
         first: u128,
     ) -> Result<Self, SyncError> {
-        let hashes_max = usize::try_from(limits.gather_bytes_max).unwrap_or(usize::MAX) / size_of::<u128>();
+        let hashes_max =
+            usize::try_from(limits.gather_bytes_max).unwrap_or(usize::MAX) / size_of::<u128>();
         let mut mentions = Self::new(first, hashes_max);
         let mut rows = rows_at(content, format, layout, dataset, limits, 0, 0)?;
         let mut run = String::new();
@@ -112,7 +114,10 @@ mod tests {
             assert!(mentions.hashes.len() <= 64);
             for key in 0..1000 {
                 let is_mentioned = mentions.contains(&key.to_string());
-                assert!(is_mentioned.is_none_or(|is_mentioned| is_mentioned == (key < 700)), "{key}");
+                assert!(
+                    is_mentioned.is_none_or(|is_mentioned| is_mentioned == (key < 700)),
+                    "{key}"
+                );
                 found += usize::from(is_mentioned.is_some());
             }
             passes += 1;

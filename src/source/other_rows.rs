@@ -1,4 +1,5 @@
-//! OtherRows: what a file has of some records, for a corrected copy of its rejects that has only some of their rows.
+//! OtherRows: what a file has of some records, for a corrected copy of its rejects that has only
+//! some of their rows.
 
 use crate::chunk::Chunk;
 use crate::config::Limits;
@@ -77,13 +78,23 @@ impl RawRecord {
     fn decoded(mut self, format: RowFormat, layout: &Layout, dataset: &Dataset) -> Vec<OtherRow> {
         self.chunk.records.push(0..self.numbers.len());
         let batch = decode(&self.chunk, format, layout);
-        let columns = layout.columns.iter().enumerate().filter(|(_, column)| matches!(column.role, Role::Column(_)));
-        let columns: Vec<(usize, &String)> = columns.map(|(index, column)| (index, &column.name)).collect();
+        let columns = layout
+            .columns
+            .iter()
+            .enumerate()
+            .filter(|(_, column)| matches!(column.role, Role::Column(_)));
+        let columns: Vec<(usize, &String)> =
+            columns.map(|(index, column)| (index, &column.name)).collect();
         let row = |(row, number): (usize, u64)| {
-            let own = columns.iter().filter(|(index, _)| !layout.is_absent(&self.chunk, row, *index, &dataset.json));
+            let own = columns
+                .iter()
+                .filter(|(index, _)| !layout.is_absent(&self.chunk, row, *index, &dataset.json));
             let cells = own.map(|&(index, name)| {
                 let values = batch.column(index).as_string::<i32>();
-                (name.clone(), if values.is_valid(row) { values.value(row).to_owned() } else { String::new() })
+                (
+                    name.clone(),
+                    if values.is_valid(row) { values.value(row).to_owned() } else { String::new() },
+                )
             });
             OtherRow { number, cells: cells.collect() }
         };

@@ -1,8 +1,8 @@
 //! Reader: a file as bounded chunks of whole records.
 //!
-//! Records whose rows follow one another come in file order; those whose rows stand apart are gathered
-//! afterwards. The sequence of chunks depends on nothing but the content, the survey and the limits, so
-//! that a position in it means the same after a restart.
+//! Records whose rows follow one another come in file order; those whose rows stand apart are
+//! gathered afterwards. The sequence of chunks depends on nothing but the content, the survey and
+//! the limits, so that a position in it means the same after a restart.
 
 use crate::chunk::{Chunk, JoinedRow, JoinedRows, OriginalRow, Position, Reject, SeenRecord, Skip};
 use crate::config::Limits;
@@ -101,7 +101,8 @@ impl<'a> Reader<'a> {
         position: Position,
     ) -> Result<Self, SyncError> {
         let format = survey.format;
-        let rows = rows_at(content, format.rows, layout, dataset, limits, position.offset, position.row)?;
+        let rows =
+            rows_at(content, format.rows, layout, dataset, limits, position.offset, position.row)?;
         Ok(Self {
             content,
             format,
@@ -147,15 +148,19 @@ impl<'a> Reader<'a> {
         if self.position.done {
             return Ok(None);
         }
-        let mut chunk = if self.position.pass == 0 { self.read_in_order()? } else { self.gather()? };
-        // What is in memory, or a text of its own, is one version, whatever becomes of the file meanwhile.
+        let mut chunk =
+            if self.position.pass == 0 { self.read_in_order()? } else { self.gather()? };
+        // What is in memory, or a text of its own, is one version, whatever becomes of the file
+        // meanwhile.
         if !self.content.is_own() {
             self.content.check_unchanged()?;
         }
         let rows_known: u64 = chunk.skips.iter().map(|(_, skip)| skip.counts.rows).sum();
         let own_rows = chunk.rows() - chunk.joined.len();
-        chunk.rows_read =
-            (own_rows + chunk.rejects.len()) as u64 + rows_known + chunk.rows_skipped + chunk.rows_repeated;
+        chunk.rows_read = (own_rows + chunk.rejects.len()) as u64
+            + rows_known
+            + chunk.rows_skipped
+            + chunk.rows_repeated;
         self.position = chunk.next;
         Ok(Some(chunk))
     }
@@ -166,14 +171,24 @@ impl<'a> Reader<'a> {
             if self.skip(&mut chunk)? {
                 if self.is_full(&chunk) {
                     let offset = self.rows.offset().expect("only CSV rows are skipped");
-                    chunk.next = Position { pass: 0, offset, row: self.rows.number(), ..Position::default() };
+                    chunk.next = Position {
+                        pass: 0,
+                        offset,
+                        row: self.rows.number(),
+                        ..Position::default()
+                    };
                     return Ok(chunk);
                 }
                 continue;
             }
             let Some(row) = self.rows.next_row()? else { break };
             let Some(key) = &row.key else {
-                let next = Position { pass: 0, offset: row.next_offset, row: row.number, ..Position::default() };
+                let next = Position {
+                    pass: 0,
+                    offset: row.next_offset,
+                    row: row.number,
+                    ..Position::default()
+                };
                 chunk.rows_skipped += u64::from(matches!(row.form, Form::Skipped));
                 let may_end = row.part.ends_object();
                 if let Some(reject) = keyless_reject(row, self.format.encoding) {
@@ -192,8 +207,14 @@ impl<'a> Reader<'a> {
                 run.push(row);
                 continue;
             }
-            let next = Position { pass: 0, offset: row.offset, row: row.number - 1, ..Position::default() };
-            let record = (!self.scattered.contains(key_hash(key))).then(|| Record::new(row, self.digests));
+            let next = Position {
+                pass: 0,
+                offset: row.offset,
+                row: row.number - 1,
+                ..Position::default()
+            };
+            let record =
+                (!self.scattered.contains(key_hash(key))).then(|| Record::new(row, self.digests));
             if let Some(ended) = std::mem::replace(&mut self.run, record) {
                 ended.end(&mut chunk, self.ending());
             }
@@ -209,7 +230,8 @@ impl<'a> Reader<'a> {
         Ok(chunk)
     }
 
-    /// Passes by a run of unchanged records, if one begins here. It begins with a record, so the one before it is over.
+    /// Passes by a run of unchanged records, if one begins here. It begins with a record, so the
+    /// one before it is over.
     fn skip(&mut self, chunk: &mut Chunk) -> Result<bool, SyncError> {
         if self.skips.peek().is_none() {
             return Ok(false);
@@ -233,7 +255,10 @@ impl<'a> Reader<'a> {
             None => {
                 let mut records = self.gathered_records(pass)?.into_iter();
                 // Records that were committed before a restart.
-                records.by_ref().take(usize::try_from(self.position.records).unwrap_or(usize::MAX)).for_each(drop);
+                records
+                    .by_ref()
+                    .take(usize::try_from(self.position.records).unwrap_or(usize::MAX))
+                    .for_each(drop);
                 records
             }
         };
@@ -247,20 +272,24 @@ impl<'a> Reader<'a> {
             done += 1;
             record.end(&mut chunk, self.ending());
         }
-        chunk.next = Position { pass, records: done, passes: self.gather_passes, ..Position::default() };
+        chunk.next =
+            Position { pass, records: done, passes: self.gather_passes, ..Position::default() };
         self.gathered = Some(records);
         Ok(chunk)
     }
 
     /// The scattered records of one pass, in the order of their first rows.
     fn gathered_records(&self, pass: u32) -> Result<Vec<Record>, SyncError> {
-        let mut rows = rows_at(self.content, self.format.rows, self.layout, self.dataset, self.limits, 0, 0)?;
+        let mut rows =
+            rows_at(self.content, self.format.rows, self.layout, self.dataset, self.limits, 0, 0)?;
         let mut records: Vec<Record> = Vec::new();
         let mut by_key: HashMap<String, usize> = HashMap::new();
         while let Some(row) = rows.next_row()? {
             let Some(key) = &row.key else { continue };
             let hash = key_hash(key);
-            if !self.scattered.contains(hash) || hash % u64::from(self.gather_passes) != u64::from(pass - 1) {
+            if !self.scattered.contains(hash)
+                || hash % u64::from(self.gather_passes) != u64::from(pass - 1)
+            {
                 continue;
             }
             if let Some(&index) = by_key.get(key) {
@@ -274,8 +303,8 @@ impl<'a> Reader<'a> {
         Ok(records)
     }
 
-    /// Whether the chunk has as much as one may have: in text, rejects included, and in cells, which cost
-    /// memory even where they are empty.
+    /// Whether the chunk has as much as one may have: in text, rejects included, and in cells,
+    /// which cost memory even where they are empty.
     fn is_full(&self, chunk: &Chunk) -> bool {
         let text = chunk.bytes.len() + chunk.reject_bytes;
         text >= self.limits.chunk_bytes_max || chunk.rows() * self.layout.columns.len() >= CELLS_MAX
@@ -289,7 +318,12 @@ impl<'a> Reader<'a> {
     }
 
     fn start_of_pass(&self, pass: u32) -> Position {
-        Position { pass, passes: self.gather_passes, done: pass > self.gather_passes, ..Position::default() }
+        Position {
+            pass,
+            passes: self.gather_passes,
+            done: pass > self.gather_passes,
+            ..Position::default()
+        }
     }
 }
 
@@ -303,9 +337,13 @@ pub(crate) fn rows_at<'a>(
     number: u64,
 ) -> Result<Rows<'a>, SyncError> {
     Ok(match format {
-        RowFormat::Json => {
-            Rows::Json(JsonRows::resuming(Window::at(content, offset)?, dataset, layout, limits, number))
-        }
+        RowFormat::Json => Rows::Json(JsonRows::resuming(
+            Window::at(content, offset)?,
+            dataset,
+            layout,
+            limits,
+            number,
+        )),
         RowFormat::Csv(dialect) => {
             // What an empty cell means stands in a row above, wherever that is.
             let reads_all = offset > 0 && !dataset.fill_down.is_empty();
@@ -314,7 +352,8 @@ pub(crate) fn rows_at<'a>(
             if start == 0 {
                 read_header(&mut window, dialect, dataset)?;
             }
-            let mut rows = CsvRows::new(window, dialect, layout, dataset, limits.field_bytes_max, first);
+            let mut rows =
+                CsvRows::new(window, dialect, layout, dataset, limits.field_bytes_max, first);
             while rows.number() < number && rows.next_row()?.is_some() {}
             Rows::Csv(rows)
         }
@@ -394,7 +433,8 @@ impl Record {
     /// Adds the record to the chunk: all of its rows, or, if one cannot be loaded, all as rejects.
     fn end(mut self, chunk: &mut Chunk, ending: Ending<'_>) {
         let Ending { format, .. } = ending;
-        let faulty = self.rows.iter().find(|row| matches!(row.form, Form::Broken(_))).map(|row| row.number);
+        let faulty =
+            self.rows.iter().find(|row| matches!(row.form, Form::Broken(_))).map(|row| row.number);
         let whole_fault = faulty.map(|number| format!("row {number} {OF_SAME_RECORD}"));
         match (whole_fault, ending.joined, format.rows) {
             (Some(reason), ..) => self.reject(chunk, &reason, format.encoding),
@@ -408,11 +448,12 @@ impl Record {
         }
     }
 
-    /// Of several objects that are this record, keeps the one that counts; how many rows the others had. Where all of them
-    /// must hold the same, the survey has seen that they do.
+    /// Of several objects that are this record, keeps the one that counts; how many rows the others
+    /// had. Where all of them must hold the same, the survey has seen that they do.
     fn keep_one_object(&mut self, repeated_keys: RepeatedKeys) -> u64 {
         let begins = |row: &RecordRow| row.part.begins_object();
-        let (first_end, last) = (self.rows.iter().skip(1).position(begins), self.rows.iter().rposition(begins));
+        let (first_end, last) =
+            (self.rows.iter().skip(1).position(begins), self.rows.iter().rposition(begins));
         let (Some(first_end), Some(last)) = (first_end, last) else { return 0 };
         let rows = self.rows.len();
         match repeated_keys {
@@ -433,7 +474,12 @@ impl Record {
         if let Some(hasher) = self.hasher {
             let repaired = (chunk.rows_repaired - repaired_before) as u32;
             let key_hash = short_key_hash(key_hash(&self.key));
-            chunk.seen.push(SeenRecord { digest: hasher.finish(), key_hash, bytes: self.whole_bytes, repaired });
+            chunk.seen.push(SeenRecord {
+                digest: hasher.finish(),
+                key_hash,
+                bytes: self.whole_bytes,
+                repaired,
+            });
         }
         chunk.keys.push(self.key);
     }
@@ -458,14 +504,23 @@ impl Record {
         }
     }
 
-    /// Adds the record with the rows that other files have of it, in the order in which all of them stand in the file that
-    /// is corrected.
-    fn accept_joined(self, chunk: &mut Chunk, joined: &JoinedRows, dialect: Dialect, ending: Ending<'_>) {
+    /// Adds the record with the rows that other files have of it, in the order in which all of them
+    /// stand in the file that is corrected.
+    fn accept_joined(
+        self,
+        chunk: &mut Chunk,
+        joined: &JoinedRows,
+        dialect: Dialect,
+        ending: Ending<'_>,
+    ) {
         let Ending { columns, keeps_originals, .. } = ending;
-        let number_of = |row: &RecordRow| dialect.number_in(&self.bytes[row.raw.clone()], joined.number_column);
-        let own: Vec<(Option<u64>, &RecordRow)> = self.rows.iter().map(|row| (number_of(row), row)).collect();
+        let number_of =
+            |row: &RecordRow| dialect.number_in(&self.bytes[row.raw.clone()], joined.number_column);
+        let own: Vec<(Option<u64>, &RecordRow)> =
+            self.rows.iter().map(|row| (number_of(row), row)).collect();
         let is_own = |number: u64| own.iter().any(|&(own, _)| own == Some(number));
-        let others = joined.by_key.get(&self.key).into_iter().flatten().filter(|row| !is_own(row.number));
+        let others =
+            joined.by_key.get(&self.key).into_iter().flatten().filter(|row| !is_own(row.number));
         // A row that nobody numbered stands at the end.
         let mut rows: Vec<(u64, Result<&RecordRow, &JoinedRow>)> = own
             .iter()
@@ -478,8 +533,12 @@ impl Record {
             match row {
                 Ok(own) => {
                     self.push_row(chunk, index, own, keeps_originals);
-                    chunk.bytes.extend(std::iter::repeat_n(dialect.delimiter, joined.columns_added));
-                    chunk.absent.extend((columns..columns + joined.columns_added).map(|column| (index, column)));
+                    chunk
+                        .bytes
+                        .extend(std::iter::repeat_n(dialect.delimiter, joined.columns_added));
+                    chunk.absent.extend(
+                        (columns..columns + joined.columns_added).map(|column| (index, column)),
+                    );
                 }
                 Err(other) => {
                     chunk.joined.push(index);
@@ -501,7 +560,17 @@ impl Record {
                 _ => Fault::row(whole_reason),
             };
             let record_key = Some(self.key.clone());
-            push_reject(chunk, Reject { row_number: row.number, corrects_row: None, record_key, column, reason, raw });
+            push_reject(
+                chunk,
+                Reject {
+                    row_number: row.number,
+                    corrects_row: None,
+                    record_key,
+                    column,
+                    reason,
+                    raw,
+                },
+            );
         }
     }
 }

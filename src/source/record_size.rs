@@ -33,7 +33,12 @@ impl RecordSize {
 /// # Errors
 ///
 /// [`SyncError::Damaged`] when it has more than it may.
-pub fn check_record(key: &str, size: RecordSize, row_number: u64, limits: &Limits) -> Result<(), SyncError> {
+pub fn check_record(
+    key: &str,
+    size: RecordSize,
+    row_number: u64,
+    limits: &Limits,
+) -> Result<(), SyncError> {
     let Limits { record_rows_max, record_bytes_max, .. } = limits;
     if size.rows > *record_rows_max as u64 {
         return Err(SyncError::damaged(format!(
@@ -53,10 +58,16 @@ pub fn check_record(key: &str, size: RecordSize, row_number: u64, limits: &Limit
 /// # Errors
 ///
 /// As [`check_record`], and when the file cannot be read.
-pub fn check_scattered(rows: &mut Rows<'_>, suspects: &HashSet<u64>, limits: &Limits) -> Result<(), SyncError> {
+pub fn check_scattered(
+    rows: &mut Rows<'_>,
+    suspects: &HashSet<u64>,
+    limits: &Limits,
+) -> Result<(), SyncError> {
     let mut sizes: HashMap<u64, RecordSize> = HashMap::new();
     while let Some(row) = rows.next_row()? {
-        let Some(key) = row.key.as_ref().filter(|key| suspects.contains(&key_hash(key))) else { continue };
+        let Some(key) = row.key.as_ref().filter(|key| suspects.contains(&key_hash(key))) else {
+            continue;
+        };
         let size = sizes.entry(key_hash(key)).or_default();
         *size = size.plus(RecordSize { rows: 1, bytes: row.whole.len() as u64 });
         check_record(key, *size, row.number, limits)?;

@@ -1,4 +1,5 @@
-//! Repeated keys: where each record is one row, rows with one key must hold the same, unless the dataset says which counts.
+//! Repeated keys: where each record is one row, rows with one key must hold the same, unless the
+//! dataset says which counts.
 
 use crate::error::SyncError;
 use crate::feed::dataset::{Dataset, RepeatedKeys};
@@ -41,7 +42,8 @@ pub fn check_repeated(
         match (&mut held, row.key) {
             (Some(held), _) if is_later_line => {
                 held.is_broken |= is_broken;
-                held.content = xxh3_64(&[held.content.to_le_bytes(), content.to_le_bytes()].concat());
+                held.content =
+                    xxh3_64(&[held.content.to_le_bytes(), content.to_le_bytes()].concat());
             }
             (_, key) => {
                 held.take().map_or(Ok(()), |held| first.compare(&held))?;
@@ -116,7 +118,8 @@ fn content_hash(row: &RowRef<'_>, format: RowFormat, layout: &Layout) -> u64 {
     let RowFormat::Csv(dialect) = format else {
         // Without the white space between members.
         let object: Option<serde_json::Value> = serde_json::from_slice(bytes).ok();
-        return object.map_or_else(|| xxh3_64(bytes), |object| xxh3_64(object.to_string().as_bytes()));
+        return object
+            .map_or_else(|| xxh3_64(bytes), |object| xxh3_64(object.to_string().as_bytes()));
     };
     let (mut cells, mut hasher) = (Vec::new(), Xxh3::new());
     split_row(bytes, true, dialect, &mut cells);
@@ -127,7 +130,8 @@ fn content_hash(row: &RowRef<'_>, format: RowFormat, layout: &Layout) -> u64 {
         let is_stored = !matches!(column.role, Role::Padding | Role::Note | Role::Ignored);
         let meaning = column.meaning(&text).filter(|_| is_stored).unwrap_or_default();
         // Text is stored with the white space around it, and so may be what has no kind yet.
-        let is_text = matches!(column.role, Role::Column(_)) && matches!(column.kind, None | Some(Kind::Text));
+        let is_text = matches!(column.role, Role::Column(_))
+            && matches!(column.kind, None | Some(Kind::Text));
         let text = if is_text { meaning } else { trimmed(meaning) };
         hasher.update(&(text.len() as u64).to_le_bytes());
         hasher.update(text.as_bytes());

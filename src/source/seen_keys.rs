@@ -1,7 +1,7 @@
 //! SeenKeys: which records' rows stand apart in a file, in bounded memory.
 //!
-//! A Bloom filter of the keys seen so far. It may take a new key for a seen one; then that record is
-//! gathered like one whose rows stand apart, which costs a little time and changes nothing else.
+//! A Bloom filter of the keys seen so far. It may take a new key for a seen one; then that record
+//! is gathered like one whose rows stand apart, which costs a little time and changes nothing else.
 
 use std::collections::HashSet;
 use xxhash_rust::xxh3::xxh3_64;
@@ -10,9 +10,9 @@ use xxhash_rust::xxh3::xxh3_64;
 const FILE_BYTES_PER_FILTER_BYTE: u64 = 32;
 const FILTER_BYTES_MIN: u64 = 1 << 12;
 const FILTER_BYTES_MAX: u64 = 1 << 24;
-/// With some 40 bits a key, as orders of several lines leave, enough that a large file has no false alarm in most cases: a single
-/// one costs another pass over it. Which records stand apart is part of what a stored position means: other probes ask for
-/// another `dataset::TRANSFORM_VERSION`.
+/// With some 40 bits a key, as orders of several lines leave, enough that a large file has no false
+/// alarm in most cases: a single one costs another pass over it. Which records stand apart is part
+/// of what a stored position means: other probes ask for another `dataset::TRANSFORM_VERSION`.
 const PROBES: u32 = 8;
 
 /// Beyond this many, every record of the file is gathered: a set of more would outgrow memory.
@@ -58,8 +58,9 @@ impl Scattered {
 impl SeenKeys {
     /// For a file of that size.
     pub fn new(file_bytes: u64) -> Self {
-        let bytes =
-            (file_bytes / FILE_BYTES_PER_FILTER_BYTE).clamp(FILTER_BYTES_MIN, FILTER_BYTES_MAX).next_power_of_two();
+        let bytes = (file_bytes / FILE_BYTES_PER_FILTER_BYTE)
+            .clamp(FILTER_BYTES_MIN, FILTER_BYTES_MAX)
+            .next_power_of_two();
         Self {
             filter: vec![0; usize::try_from(bytes / 8).expect("at most 16 MiB")],
             scattered: Scattered::Keys(HashSet::new()),
@@ -90,17 +91,20 @@ impl SeenKeys {
         !matches!(&self.scattered, Scattered::Keys(keys) if keys.is_empty())
     }
 
-    /// The keys whose rows stand apart, and the number of passes that gather them in memory pieces of
-    /// `gather_bytes_max` out of a file of `file_bytes`.
+    /// The keys whose rows stand apart, and the number of passes that gather them in memory pieces
+    /// of `gather_bytes_max` out of a file of `file_bytes`.
     pub fn finish(self, file_bytes: u64, gather_bytes_max: u64) -> (Scattered, u32) {
         let share = match &self.scattered {
             Scattered::All => 1.0,
             // A record that came in several runs is larger than most: count it four times.
-            Scattered::Keys(keys) => (4.0 * keys.len() as f64 / self.records.max(1) as f64).min(1.0),
+            Scattered::Keys(keys) => {
+                (4.0 * keys.len() as f64 / self.records.max(1) as f64).min(1.0)
+            }
         };
         let passes = match &self.scattered {
             Scattered::Keys(keys) if keys.is_empty() => 0,
-            _ => (file_bytes as f64 * share / gather_bytes_max as f64).ceil().clamp(1.0, 65536.0) as u32,
+            _ => (file_bytes as f64 * share / gather_bytes_max as f64).ceil().clamp(1.0, 65536.0)
+                as u32,
         };
         (self.scattered, passes)
     }
@@ -112,7 +116,8 @@ impl SeenKeys {
         let mut is_new = false;
         for probe in 0..u64::from(PROBES) {
             let bit = hash.wrapping_add(probe.wrapping_mul(step)) % bits;
-            let word = &mut self.filter[usize::try_from(bit / 64).expect("below the filter's length")];
+            let word =
+                &mut self.filter[usize::try_from(bit / 64).expect("below the filter's length")];
             is_new |= *word & (1 << (bit % 64)) == 0;
             *word |= 1 << (bit % 64);
         }

@@ -1,6 +1,8 @@
 //! Survey: the first look at every row of a file. It decides whether the file can be taken at all,
 //! which records' rows stand apart, and what kinds of values undeclared columns hold.
 
+mod tally;
+
 use crate::config::Limits;
 use crate::error::SyncError;
 use crate::feed::dataset::{Dataset, OnTypeChange};
@@ -8,22 +10,20 @@ use crate::feed::decimals::{NumberReadings, Observer, settle};
 use crate::feed::layout::{Layout, LayoutColumn, Role, Shapes};
 use crate::feed::row_format::{Dialect, RowFormat};
 use crate::source::format::{Format, find_row_format, is_document};
-use crate::source::record_size::{RecordSize, check_record, check_scattered};
 use crate::source::repeated_keys::check_repeated;
 use crate::source::rows::csv::CsvRows;
 use crate::source::rows::fits::Fits;
 use crate::source::rows::header::read_header;
 use crate::source::rows::json::JsonRows;
-use crate::source::rows::{Fault, Form, RowRef, Rows};
-use crate::source::seen_keys::{Scattered, SeenKeys, key_hash};
+use crate::source::rows::{Fault, Rows};
+use crate::source::seen_keys::Scattered;
+use crate::source::survey::tally::Tally;
 use crate::source::text::Text;
 use crate::source::text::content::{Content, Window};
-use crate::source::unchanged::record_index::RecordHasher;
 use crate::source::unchanged::skips::{Candidates, IndexPlace, Skips};
 use crate::source::wrapper::check_wrapper;
 use entity::Kind;
 use serde::{Deserialize, Serialize};
-use std::collections::{HashMap, HashSet};
 
 /// Rows at fault that a refusal names: enough to see whether all have the same fault.
 const FIRST_FAULTS_MAX: usize = 3;
@@ -77,15 +77,18 @@ impl Survey {
     }
 }
 
-/// Records whose rows stand apart of which the size is known; those beyond are watched when they are gathered.
-const LATER_RUNS_MAX: usize = 1 << 18;
-
 /// Looks at every row.
 ///
 /// # Errors
 ///
-/// [`SyncError::Damaged`] when the file's structure is damaged, its header has no key, or a bound is exceeded.
-pub fn survey(text: &Text, dataset: &Dataset, shapes: &Shapes, limits: &Limits) -> Result<(Survey, Layout), SyncError> {
+/// [`SyncError::Damaged`] when the file's structure is damaged, its header has no key, or a bound
+/// is exceeded.
+pub fn survey(
+    text: &Text,
+    dataset: &Dataset,
+    shapes: &Shapes,
+    limits: &Limits,
+) -> Result<(Survey, Layout), SyncError> {
     survey_with(text, dataset, shapes, limits, None).map(|(survey, layout, _)| (survey, layout))
 }
 
@@ -107,7 +110,9 @@ pub fn survey_with(
         first = look(text, dataset, shapes, limits, place, Some(&names), None)?;
     }
     let (survey, layout, _) = &first;
-    let is_settled = |column: &LayoutColumn| dataset.number_rules(&column.name).decimals == column.rules.decimals;
+    let is_settled = |column: &LayoutColumn| {
+        dataset.number_rules(&column.name).decimals == column.rules.decimals
+    };
     let has_strict = layout.all().any(LayoutColumn::is_strict);
     let has_new_readings = !layout.all().all(is_settled);
     // What the shape of a row and the kinds of columns say of each other: the rows that fit by
@@ -119,14 +124,17 @@ pub fn survey_with(
     };
     if !is_too_early {
         let is_counted_anew = |column: &LayoutColumn| {
-            column.holds_numbers() && column.on_type_change == Some(OnTypeChange::Rescue) && !is_settled(column)
+            column.holds_numbers()
+                && column.on_type_change == Some(OnTypeChange::Rescue)
+                && !is_settled(column)
         };
         let has_counted_anew = layout.all().any(is_counted_anew);
         return match survey.format.rows {
             RowFormat::Csv(dialect) if has_counted_anew => {
                 // How many values fit was told by readings that turned out to be others.
                 let (mut survey, layout, skips) = first;
-                let mut rows = csv_rows(&text.content, dialect, &layout, dataset, limits)?.counting_fits();
+                let mut rows =
+                    csv_rows(&text.content, dialect, &layout, dataset, limits)?.counting_fits();
                 while rows.next_row()?.is_some() {}
                 survey.fits = rows.take_fits().unwrap_or_default();
                 Ok((survey, layout, skips))
@@ -134,7 +142,8 @@ pub fn survey_with(
             _ => Ok(first),
         };
     }
-    let found = Found { numbers: survey.numbers.clone(), kinds: kinds(layout), asks_odd_rows: true };
+    let found =
+        Found { numbers: survey.numbers.clone(), kinds: kinds(layout), asks_odd_rows: true };
     let second = look(text, dataset, shapes, limits, place, Some(layout), Some(&found))?;
     let (survey, layout, _) = &second;
     if !survey.has_odd_rows || kinds(layout) == found.kinds {
@@ -176,7 +185,8 @@ fn is_new(column: &LayoutColumn, dataset: &Dataset, shapes: &Shapes) -> bool {
     column.kind.is_none() || stored.is_none_or(|stored| Some(stored.kind) != column.kind)
 }
 
-/// Looks at every row once. An earlier look may have shown the columns of the file, and what they hold.
+/// Looks at every row once. An earlier look may have shown the columns of the file, and what they
+/// hold.
 fn look(
     text: &Text,
     dataset: &Dataset,
@@ -192,7 +202,8 @@ fn look(
     let mut window = Window::at(content, 0)?;
     match rows {
         RowFormat::Json => {
-            let mut layout = known.map_or_else(Layout::empty, |known| Layout::again(known, dataset, shapes));
+            let mut layout =
+                known.map_or_else(Layout::empty, |known| Layout::again(known, dataset, shapes));
             if let Some(found) = found {
                 found.numbers.apply(&mut layout);
             }
@@ -200,7 +211,9 @@ fn look(
             let mut tally = Tally::of(&mut rows, content, limits, None)?;
             let Rows::Json(rows) = rows else { unreachable!("made as JSON above") };
             if rows.is_blank() && is_document(content.path()) {
-                return Err(SyncError::damaged("it is empty, which is no JSON; an export without rows is []"));
+                return Err(SyncError::damaged(
+                    "it is empty, which is no JSON; an export without rows is []",
+                ));
             }
             let (mut layout, observers) = rows.into_layout();
             tally.numbers = settled(&mut layout, &observers, None, dataset, found);
@@ -250,18 +263,22 @@ fn look(
             if tally.may_have_repeated_keys() {
                 check_repeated(&mut again()?, &tally.seen, format.rows, dataset, &layout)?;
             }
-            tally.numbers = settled(&mut layout, &observers, Some(dialect.delimiter), dataset, found);
+            tally.numbers =
+                settled(&mut layout, &observers, Some(dialect.delimiter), dataset, found);
             let mut survey = tally.finish(format, &layout, content, limits);
             survey.fits = fits.unwrap_or_default();
             let runs = match (candidates, &known) {
                 _ if survey.numbers.is_of_file => Vec::new(),
                 // What cannot be read is read the long way.
-                (Some(candidates), Some((_, index))) => candidates.runs(index, &survey.scattered()).unwrap_or_default(),
+                (Some(candidates), Some((_, index))) => {
+                    candidates.runs(index, &survey.scattered()).unwrap_or_default()
+                }
                 _ => Vec::new(),
             };
             let rows_known: u64 = runs.iter().map(|run| run.counts.rows).sum();
             if known.is_some() && 2 * rows_known < survey.rows_read {
-                let mut rows = csv_rows(content, dialect, &layout, dataset, limits)?.counting_fits();
+                let mut rows =
+                    csv_rows(content, dialect, &layout, dataset, limits)?.counting_fits();
                 while rows.next_row()?.is_some() {}
                 survey.fits = rows.take_fits().unwrap_or_default();
             }
@@ -275,7 +292,11 @@ fn look(
 /// # Errors
 ///
 /// When the file cannot be read, or is damaged so early.
-pub fn first_columns(text: &Text, dataset: &Dataset, limits: &Limits) -> Result<Vec<String>, SyncError> {
+pub fn first_columns(
+    text: &Text,
+    dataset: &Dataset,
+    limits: &Limits,
+) -> Result<Vec<String>, SyncError> {
     let mut window = Window::at(&text.content, 0)?;
     let shapes = Shapes::new();
     let layout = match find_row_format(&text.content, dataset, limits)? {
@@ -284,7 +305,9 @@ pub fn first_columns(text: &Text, dataset: &Dataset, limits: &Limits) -> Result<
             rows.next_row()?;
             rows.into_layout().0
         }
-        RowFormat::Csv(dialect) => Layout::of_header(&read_header(&mut window, dialect, dataset)?, dataset, &shapes),
+        RowFormat::Csv(dialect) => {
+            Layout::of_header(&read_header(&mut window, dialect, dataset)?, dataset, &shapes)
+        }
     };
     Ok(layout.columns.into_iter().map(|column| column.name).collect())
 }
@@ -321,18 +344,28 @@ fn settled(
 fn check_columns(columns: usize, limits: &Limits) -> Result<(), SyncError> {
     if columns > limits.columns_max {
         let allowed = limits.columns_max;
-        return Err(SyncError::damaged(format!("it has {columns} columns where columns_max allows {allowed}")));
+        return Err(SyncError::damaged(format!(
+            "it has {columns} columns where columns_max allows {allowed}"
+        )));
     }
     Ok(())
 }
 
 /// Whether it has every column of the key, where the dataset has one.
-fn check_layout(layout: &Layout, dataset: &Dataset, limits: &Limits, format: RowFormat) -> Result<(), SyncError> {
+fn check_layout(
+    layout: &Layout,
+    dataset: &Dataset,
+    limits: &Limits,
+    format: RowFormat,
+) -> Result<(), SyncError> {
     check_columns(layout.columns.len(), limits)?;
     let own: Vec<String> = layout.columns.iter().map(|column| column.name.clone()).collect();
-    let Some(lacking) = dataset.key.lacking_in(&own).filter(|_| !dataset.is_keyless()) else { return Ok(()) };
+    let Some(lacking) = dataset.key.lacking_in(&own).filter(|_| !dataset.is_keyless()) else {
+        return Ok(());
+    };
     let is = if dataset.key.names().len() > 1 { "part of the key" } else { "the key" };
-    let names: Vec<&str> = layout.columns.iter().map(|column| column.raw_name.as_str()).take(10).collect();
+    let names: Vec<&str> =
+        layout.columns.iter().map(|column| column.raw_name.as_str()).take(10).collect();
     let (dataset, names) = (&dataset.name, names.join(", "));
     let hint = match format {
         RowFormat::Json => {
@@ -340,227 +373,7 @@ fn check_layout(layout: &Layout, dataset: &Dataset, limits: &Limits, format: Row
         }
         RowFormat::Csv(_) => "",
     };
-    Err(SyncError::damaged(format!("no column is `{lacking}`, {is} of {dataset}; the columns are {names}{hint}")))
-}
-
-/// Counts over all rows.
-struct Tally {
-    rows_read: u64,
-    rows_rejected: u64,
-    rows_of_unknown_records: u64,
-    seen: SeenKeys,
-    faulty_keys: HashSet<u64>,
-    first_faults: Vec<FaultyRow>,
-    has_odd_rows: bool,
-    numbers: NumberReadings,
-    /// Of records whose rows stand apart, what came after their first run.
-    later_runs: HashMap<u64, RecordSize>,
-    /// The largest run there was.
-    largest_run: RecordSize,
-    /// Whether any run has several rows.
-    has_repeated_runs: bool,
-}
-
-/// A run of rows with the same key.
-struct Run {
-    key: String,
-    /// Objects that are whole records.
-    objects: u64,
-    rows: u64,
-    faults: u64,
-    /// Where it stands, and what its bytes are, where an index may know it.
-    start: u64,
-    end: u64,
-    bytes: u64,
-    hasher: Option<RecordHasher>,
-}
-
-impl Run {
-    fn of(key: String, row: &RowExtent<'_>, hasher: Option<RecordHasher>) -> Self {
-        let mut run = Self { key, objects: 0, rows: 0, faults: 0, start: row.start, end: row.start, bytes: 0, hasher };
-        run.push(row);
-        run
-    }
-
-    fn push(&mut self, row: &RowExtent<'_>) {
-        self.rows += 1;
-        self.objects += u64::from(row.begins_object);
-        self.faults += u64::from(row.is_faulty);
-        self.end = row.end;
-        self.bytes += row.whole.len() as u64;
-        if let Some(hasher) = &mut self.hasher {
-            hasher.update(row.whole);
-        }
-    }
-
-    const fn size(&self) -> RecordSize {
-        RecordSize { rows: self.rows, bytes: self.bytes }
-    }
-}
-
-/// What a run keeps of a row.
-struct RowExtent<'a> {
-    start: u64,
-    end: u64,
-    whole: &'a [u8],
-    is_faulty: bool,
-    begins_object: bool,
-}
-
-impl Tally {
-    fn of(
-        rows: &mut Rows<'_>,
-        content: &Content,
-        limits: &Limits,
-        mut candidates: Option<&mut Candidates<'_>>,
-    ) -> Result<Self, SyncError> {
-        let mut tally = Self {
-            rows_read: 0,
-            rows_rejected: 0,
-            rows_of_unknown_records: 0,
-            first_faults: Vec::new(),
-            has_odd_rows: false,
-            numbers: NumberReadings::default(),
-            later_runs: HashMap::new(),
-            largest_run: RecordSize::default(),
-            has_repeated_runs: false,
-            seen: SeenKeys::new(content.size_bytes()),
-            faulty_keys: HashSet::new(),
-        };
-        let mut run: Option<Run> = None;
-        while let Some(row) = rows.next_row()? {
-            tally.rows_read += 1;
-            tally.has_odd_rows |= !matches!(row.form, Form::Fits);
-            tally.note_fault(&row);
-            let is_faulty = matches!(row.form, Form::Broken(_));
-            let (start, end, begins_object) = (row.offset, row.next_offset, row.part.begins_object());
-            let extent = RowExtent { start, end, whole: row.whole, is_faulty, begins_object };
-            let Some(key) = row.key else {
-                tally.rows_rejected += u64::from(is_faulty);
-                // The reader may end a chunk here, so what comes after it is another run.
-                if let Some(ended) = run.take() {
-                    tally.end_run(ended, &mut candidates);
-                }
-                continue;
-            };
-            match &mut run {
-                Some(run) if run.key == key => {
-                    run.push(&extent);
-                    check_record(&run.key, run.size(), row.number, limits)?;
-                }
-                _ => {
-                    tally.seen.observe_run(key_hash(&key));
-                    let hasher = candidates.is_some().then(RecordHasher::default);
-                    let begun = Run::of(key, &extent, hasher);
-                    check_record(&begun.key, begun.size(), row.number, limits)?;
-                    if let Some(ended) = run.replace(begun) {
-                        tally.end_run(ended, &mut candidates);
-                    }
-                }
-            }
-        }
-        if let Some(ended) = run {
-            tally.end_run(ended, &mut candidates);
-        }
-        Ok(tally)
-    }
-
-    fn note_fault(&mut self, row: &RowRef<'_>) {
-        let Form::Broken(fault) = &row.form else { return };
-        self.rows_of_unknown_records += u64::from(row.is_of_unknown_record());
-        if self.first_faults.len() < FIRST_FAULTS_MAX {
-            self.first_faults.push(FaultyRow { number: row.number, fault: fault.clone() });
-        }
-    }
-
-    /// The records that may have too much although none of their runs has.
-    fn suspects(&self, limits: &Limits) -> HashSet<u64> {
-        let is_suspect = |later: &RecordSize| !later.plus(self.largest_run).is_within(limits);
-        self.later_runs.iter().filter(|(_, later)| is_suspect(later)).map(|(&hash, _)| hash).collect()
-    }
-
-    /// One row that cannot be loaded takes its whole record with it.
-    fn end_run(&mut self, run: Run, candidates: &mut Option<&mut Candidates<'_>>) {
-        let hash = key_hash(&run.key);
-        let RecordSize { rows, bytes } = run.size();
-        self.has_repeated_runs |= if run.objects > 0 { run.objects > 1 } else { rows > 1 };
-        self.largest_run.rows = self.largest_run.rows.max(rows);
-        self.largest_run.bytes = self.largest_run.bytes.max(bytes);
-        if self.seen.is_scattered(hash)
-            && (self.later_runs.len() < LATER_RUNS_MAX || self.later_runs.contains_key(&hash))
-        {
-            let later = self.later_runs.entry(hash).or_default();
-            *later = later.plus(run.size());
-        }
-        if run.faults > 0 {
-            self.faulty_keys.insert(hash);
-        } else if let (Some(candidates), Some(hasher)) = (candidates, run.hasher)
-            // Blank rows among its own are none of its bytes.
-            && run.bytes == run.end - run.start
-        {
-            candidates.observe(run.start, run.bytes, &hasher.finish());
-        }
-        if self.faulty_keys.contains(&hash) {
-            self.rows_rejected += run.rows;
-        }
-    }
-
-    /// Whether rows of a record were passed before its fault was met.
-    fn has_scattered_faults(&self) -> bool {
-        self.faulty_keys.iter().any(|&hash| self.seen.is_scattered(hash))
-    }
-
-    /// Looks again where the first look came too early to tell.
-    fn look_again<'a>(
-        &mut self,
-        rows: impl Fn() -> Result<Rows<'a>, SyncError>,
-        limits: &Limits,
-    ) -> Result<(), SyncError> {
-        let suspects = self.suspects(limits);
-        if !suspects.is_empty() {
-            check_scattered(&mut rows()?, &suspects, limits)?;
-        }
-        if self.has_scattered_faults() {
-            self.count_rejected_again(&mut rows()?)?;
-        }
-        Ok(())
-    }
-
-    /// Whether any key stands in several rows.
-    fn may_have_repeated_keys(&self) -> bool {
-        self.has_repeated_runs || self.seen.has_scattered()
-    }
-
-    /// Counts the rows of faulty records wherever they stand, once every fault is known.
-    fn count_rejected_again(&mut self, rows: &mut Rows<'_>) -> Result<(), SyncError> {
-        self.rows_rejected = 0;
-        while let Some(row) = rows.next_row()? {
-            let is_rejected = match &row.key {
-                Some(key) => self.faulty_keys.contains(&key_hash(key)),
-                None => matches!(row.form, Form::Broken(_)),
-            };
-            self.rows_rejected += u64::from(is_rejected);
-        }
-        Ok(())
-    }
-
-    fn finish(self, format: Format, layout: &Layout, content: &Content, limits: &Limits) -> Survey {
-        let (scattered, gather_passes) = self.seen.finish(content.size_bytes(), limits.gather_bytes_max);
-        Survey {
-            format,
-            header: layout.columns.iter().map(|column| column.raw_name.clone()).collect(),
-            rows_read: self.rows_read,
-            rows_rejected: self.rows_rejected,
-            rows_of_unknown_records: self.rows_of_unknown_records,
-            first_faults: self.first_faults,
-            has_odd_rows: self.has_odd_rows,
-            numbers: self.numbers,
-            scattered: match scattered {
-                Scattered::Keys(hashes) => Some(hashes.into_iter().collect()),
-                Scattered::All => None,
-            },
-            gather_passes,
-            fits: Fits::default(),
-        }
-    }
+    Err(SyncError::damaged(format!(
+        "no column is `{lacking}`, {is} of {dataset}; the columns are {names}{hint}"
+    )))
 }

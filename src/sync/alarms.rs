@@ -17,8 +17,8 @@ use std::sync::Arc;
 /// Columns that the message of one alarm names.
 const COLUMNS_SHOWN_MAX: usize = 10;
 
-/// Asks everything that the alarms of a file's market need to know of it, and returns how often each
-/// rule is broken.
+/// Asks everything that the alarms of a file's market need to know of it, and returns how often
+/// each rule is broken.
 pub(crate) async fn check_rules(
     session: &Session,
     file: &FileRecord,
@@ -40,12 +40,17 @@ pub(crate) async fn check_rules(
         checks.push(of_tables(&of, &column, rule, &values));
         if of.name == dataset.name {
             rules.retain(|known| {
-                (&known.column, known.rule) != (&column, rule) || known.on_violation != OnViolation::Warn
+                (&known.column, known.rule) != (&column, rule)
+                    || known.on_violation != OnViolation::Warn
             });
             rules.push(BrokenRule {
                 on_violation: OnViolation::Warn,
                 violations: values.number,
-                first: values.first.iter().map(|value| FirstRow { row: None, value: Some(excerpt(value)) }).collect(),
+                first: values
+                    .first
+                    .iter()
+                    .map(|value| FirstRow { row: None, value: Some(excerpt(value)) })
+                    .collect(),
                 column,
                 rule,
             });
@@ -53,21 +58,34 @@ pub(crate) async fn check_rules(
     }
     checks.push(of_rescued(dataset, file, faults));
     let kinds = vec![AlarmKind::RuleBroken, AlarmKind::ValuesRescued];
-    let checks =
-        AlarmChecks { market, checks, complete: Some((dataset.name.clone(), kinds)), is_part: file.corrects.is_some() };
+    let checks = AlarmChecks {
+        market,
+        checks,
+        complete: Some((dataset.name.clone(), kinds)),
+        is_part: file.corrects.is_some(),
+    };
     Ok((checks, rules))
 }
 
 /// The rules that stored rows decide, which this file may have changed: of its own dataset, and of
 /// those that refer to a table that it writes to.
-fn stored_rules(session: &Session, dataset: &Arc<Dataset>, market: &str) -> Vec<(Arc<Dataset>, String, Rule)> {
-    let others = session.config.datasets.iter().filter(|other| other.name != dataset.name && !other.is_template());
+fn stored_rules(
+    session: &Session,
+    dataset: &Arc<Dataset>,
+    market: &str,
+) -> Vec<(Arc<Dataset>, String, Rule)> {
+    let others = session
+        .config
+        .datasets
+        .iter()
+        .filter(|other| other.name != dataset.name && !other.is_template());
     let others = others.map(|other| other.of_market(market));
     let mut found = Vec::new();
     for of in [Arc::clone(dataset)].into_iter().chain(others) {
         let is_own = of.name == dataset.name;
         for column in of.ruled_columns() {
-            let shares_table = of.table_of(of.owner(&column.name)) == dataset.table_of(of.owner(&column.name));
+            let shares_table =
+                of.table_of(of.owner(&column.name)) == dataset.table_of(of.owner(&column.name));
             if column.rules.unique && (is_own || shares_table) {
                 found.push((Arc::clone(&of), column.name.clone(), Rule::Unique));
             }
@@ -82,8 +100,8 @@ fn stored_rules(session: &Session, dataset: &Arc<Dataset>, market: &str) -> Vec<
     found
 }
 
-/// The stored values that break a rule. `None` if the database does not say so in its time: then the
-/// alarm stays as it is, and the file is not held up by it.
+/// The stored values that break a rule. `None` if the database does not say so in its time: then
+/// the alarm stays as it is, and the file is not held up by it.
 async fn stored_values(
     session: &Session,
     of: &Arc<Dataset>,
@@ -92,14 +110,24 @@ async fn stored_values(
     market: &str,
 ) -> Option<StoredValues> {
     let shapes = session.sink.tables.shapes();
-    let has_column = |table: &&str| shapes.get(*table).is_some_and(|shape| shape.column(column).is_some());
+    let has_column =
+        |table: &&str| shapes.get(*table).is_some_and(|shape| shape.column(column).is_some());
     // A column of JSON objects goes by where it stands in them, if nothing is declared.
     let tables = [of.owner(column), Owner::Record, Owner::Line].map(|owner| of.table_of(owner));
-    let table = if of.key.contains(column) { Some(&*of.table) } else { tables.into_iter().find(has_column) };
+    let table = if of.key.contains(column) {
+        Some(&*of.table)
+    } else {
+        tables.into_iter().find(has_column)
+    };
     // Nothing was stored in it yet.
     let Some(table) = table else { return Some(StoredValues::default()) };
-    let own =
-        StoredColumn { dataset: of, table, column, market, is_shared: !session.config.others_of_table(of).is_empty() };
+    let own = StoredColumn {
+        dataset: of,
+        table,
+        column,
+        market,
+        is_shared: !session.config.others_of_table(of).is_empty(),
+    };
     let tables = &session.sink.tables;
     let references = of.column(column).and_then(|declared| declared.rules.references.as_ref());
     let values = match (rule, references) {
@@ -111,7 +139,13 @@ async fn stored_values(
     values
         .inspect_err(|error| {
             let (dataset, rule) = (&of.name, rule.name());
-            tracing::warn!(dataset, market, column, rule, "a rule could not be asked of the tables: {error}");
+            tracing::warn!(
+                dataset,
+                market,
+                column,
+                rule,
+                "a rule could not be asked of the tables: {error}"
+            );
         })
         .ok()
 }
@@ -121,7 +155,11 @@ fn of_file(dataset: &Dataset, rule: &BrokenRule) -> AlarmCheck {
     let first: Vec<String> = rule.first.iter().map(FirstRow::text).collect();
     let (column, number) = (&rule.column, rule.violations);
     let cause = Cause {
-        message: format!("{column} breaks {} {number} times, the first in {}", rule.rule.name(), first.join(", ")),
+        message: format!(
+            "{column} breaks {} {number} times, the first in {}",
+            rule.rule.name(),
+            first.join(", ")
+        ),
         evidence: json!({ "violations": number, "first": rule.first }),
         is_vague: false,
     };
@@ -130,7 +168,8 @@ fn of_file(dataset: &Dataset, rule: &BrokenRule) -> AlarmCheck {
 
 /// The alarm of a rule that stored rows may break.
 fn of_tables(dataset: &Dataset, column: &str, rule: Rule, values: &StoredValues) -> AlarmCheck {
-    let first: Vec<String> = values.first.iter().map(|value| format!("`{}`", excerpt(value))).collect();
+    let first: Vec<String> =
+        values.first.iter().map(|value| format!("`{}`", excerpt(value))).collect();
     let number = match values.number {
         COUNTED_MAX => format!("at least {COUNTED_MAX}"),
         number => number.to_string(),
@@ -140,7 +179,9 @@ fn of_tables(dataset: &Dataset, column: &str, rule: Rule, values: &StoredValues)
         (Rule::References, Some((table, other))) => {
             format!("{number} stored values of {column} are not in {table}.{other}")
         }
-        _ => format!("{number} stored values of {column} stand in several records, and it is declared unique"),
+        _ => format!(
+            "{number} stored values of {column} stand in several records, and it is declared unique"
+        ),
     };
     let shown: Vec<String> = values.first.iter().map(|value| excerpt(value)).collect();
     let cause = Cause {
@@ -155,7 +196,13 @@ fn answer(number: u64, cause: Cause) -> Answer {
     if number > 0 { Answer::Found(cause) } else { Answer::Free }
 }
 
-fn check(dataset: &Dataset, column: &str, rule: Rule, is_of_tables: bool, answer: Answer) -> AlarmCheck {
+fn check(
+    dataset: &Dataset,
+    column: &str,
+    rule: Rule,
+    is_of_tables: bool,
+    answer: Answer,
+) -> AlarmCheck {
     AlarmCheck {
         kind: AlarmKind::RuleBroken,
         dataset: dataset.name.clone(),
@@ -178,9 +225,14 @@ fn of_rescued(dataset: &Dataset, file: &FileRecord, faults: &Faults) -> AlarmChe
         .collect();
     let rows = file.counts.rescued;
     // Unchanged records that were passed by are counted, and not read.
-    let of_columns = if counts.is_empty() { "in records that did not change".to_owned() } else { counts.join("; ") };
-    let columns =
-        columns.map(|(column, counted)| (column, json!({ "values": counted.number, "first": counted.first })));
+    let of_columns = if counts.is_empty() {
+        "in records that did not change".to_owned()
+    } else {
+        counts.join("; ")
+    };
+    let columns = columns.map(|(column, counted)| {
+        (column, json!({ "values": counted.number, "first": counted.first }))
+    });
     let cause = Cause {
         message: format!("{rows} rows have a value that does not fit its column: {of_columns}"),
         evidence: json!({ "rows": rows, "columns": columns.collect::<std::collections::BTreeMap<_, _>>() }),

@@ -9,7 +9,8 @@ use crate::source::find::beneath;
 use crate::source::find::beneath::Entry;
 use crate::source::find::scan::SourceFile;
 use rustix::fs::{
-    AtFlags, Mode, OFlags, RenameFlags, fchmod, fstat, openat, renameat, renameat_with, statat, unlinkat,
+    AtFlags, Mode, OFlags, RenameFlags, fchmod, fstat, openat, renameat, renameat_with, statat,
+    unlinkat,
 };
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
@@ -45,7 +46,12 @@ fn delete(source_file: &SourceFile) -> io::Result<()> {
 fn archive(config: &Config, source_file: &SourceFile) -> io::Result<()> {
     let Some(entry) = unchanged(source_file) else { return Ok(()) };
     make_folders(&config.archive_dir)?;
-    let below = source_file.path.strip_prefix(&config.inbox).ok().and_then(Path::parent).unwrap_or(Path::new(""));
+    let below = source_file
+        .path
+        .strip_prefix(&config.inbox)
+        .ok()
+        .and_then(Path::parent)
+        .unwrap_or(Path::new(""));
     let archive = beneath::open_folder(&config.archive_dir, &config.archive_dir)?;
     let folder = beneath::make_folders(archive, below, folder_mode())?;
     for name in names(entry.name) {
@@ -73,7 +79,12 @@ fn names(name: &OsStr) -> impl Iterator<Item = OsString> {
     std::iter::once(name.to_owned()).chain((1..).map(numbered))
 }
 
-fn move_file(source_file: &SourceFile, from: &Entry<'_>, folder: &OwnedFd, name: &OsStr) -> io::Result<()> {
+fn move_file(
+    source_file: &SourceFile,
+    from: &Entry<'_>,
+    folder: &OwnedFd,
+    name: &OsStr,
+) -> io::Result<()> {
     let renamed = renameat_with(&from.folder, from.name, folder, name, RenameFlags::NOREPLACE);
     let renamed = match renamed {
         // Some file systems cannot do this in one step.
@@ -89,7 +100,12 @@ fn move_file(source_file: &SourceFile, from: &Entry<'_>, folder: &OwnedFd, name:
         Err(Errno::XDEV) => copy(source_file, from, folder, name),
         Err(error) => Err(error.into()),
         Ok(()) => {
-            let archived = openat(folder, name, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+            let archived = openat(
+                folder,
+                name,
+                OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+                Mode::empty(),
+            )?;
             // Only the owner may set this; the archive's folder is closed to others anyway.
             let _ = fchmod(archived, Mode::from_bits_truncate(FILE_MODE));
             Ok(())
@@ -97,7 +113,12 @@ fn move_file(source_file: &SourceFile, from: &Entry<'_>, folder: &OwnedFd, name:
     }
 }
 
-fn copy(source_file: &SourceFile, from: &Entry<'_>, folder: &OwnedFd, name: &OsStr) -> io::Result<()> {
+fn copy(
+    source_file: &SourceFile,
+    from: &Entry<'_>,
+    folder: &OwnedFd,
+    name: &OsStr,
+) -> io::Result<()> {
     let mut source = beneath::open_file(&source_file.root, &source_file.path)?;
     if Stamp::of(&fstat(&source)?) != source_file.stamp {
         return Ok(());
@@ -118,8 +139,10 @@ fn copy(source_file: &SourceFile, from: &Entry<'_>, folder: &OwnedFd, name: &OsS
 
 /// Paths in the archive where archived versions of a file may be.
 pub fn archived(config: &Config, path: &Path) -> impl Iterator<Item = PathBuf> + use<> {
-    let below = path.strip_prefix(&config.inbox).ok().and_then(Path::parent).unwrap_or(Path::new(""));
+    let below =
+        path.strip_prefix(&config.inbox).ok().and_then(Path::parent).unwrap_or(Path::new(""));
     let folder = config.archive_dir.join(below);
-    let names: Vec<OsString> = names(path.file_name().unwrap_or_default()).take(ARCHIVED_MAX).collect();
+    let names: Vec<OsString> =
+        names(path.file_name().unwrap_or_default()).take(ARCHIVED_MAX).collect();
     names.into_iter().map(move |name| folder.join(name)).take_while(|path| path.exists())
 }

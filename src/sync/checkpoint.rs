@@ -57,7 +57,13 @@ pub struct Checkpoints {
 
 impl Checkpoint {
     /// The checkpoint of a file that was just surveyed or resumed.
-    pub const fn new(file_id: i64, stamp: Stamp, digests: Vec<u64>, survey: Survey, position: Position) -> Self {
+    pub const fn new(
+        file_id: i64,
+        stamp: Stamp,
+        digests: Vec<u64>,
+        survey: Survey,
+        position: Position,
+    ) -> Self {
         Self { format_version: FORMAT_VERSION, file_id, stamp, digests, survey, position }
     }
 }
@@ -71,9 +77,12 @@ impl Checkpoints {
     /// that is full for a while.
     pub fn open(state_dir: &Path) -> Result<Self, SyncError> {
         make_folders(state_dir).map_err(|error| SyncError::state(state_dir, error))?;
-        let checkpoints = Self { directory: state_dir.join("checkpoints"), episode: Episode::of("checkpoints") };
+        let checkpoints =
+            Self { directory: state_dir.join("checkpoints"), episode: Episode::of("checkpoints") };
         let directory = &checkpoints.directory;
-        checkpoints.episode.forgive(make_own_folder(directory).map_err(|error| SyncError::state(directory, error)));
+        checkpoints.episode.forgive(
+            make_own_folder(directory).map_err(|error| SyncError::state(directory, error)),
+        );
         Ok(checkpoints)
     }
 
@@ -90,11 +99,17 @@ impl Checkpoints {
 
     /// Replaces a file's checkpoint atomically: a crash leaves the old or the new one.
     pub fn advance(&self, checkpoint: &Checkpoint) {
-        if checkpoint.survey.scattered.as_ref().is_none_or(|scattered| scattered.len() > SCATTERED_MAX) {
+        if checkpoint
+            .survey
+            .scattered
+            .as_ref()
+            .is_none_or(|scattered| scattered.len() > SCATTERED_MAX)
+        {
             return;
         }
         let path = self.path(checkpoint.file_id);
-        let replaced = self.replace(&path, checkpoint).map_err(|error| SyncError::state(&path, error));
+        let replaced =
+            self.replace(&path, checkpoint).map_err(|error| SyncError::state(&path, error));
         if self.episode.forgive(replaced).is_some() {
             self.episode.end();
         }
@@ -160,8 +175,11 @@ mod tests {
     fn checkpoint(position: Position) -> Checkpoint {
         let dialect = Dialect { delimiter: b';', quote: b'"', row_bytes_max: 100, padding: 0 };
         let rows = RowFormat::Csv(dialect);
-        let format =
-            Format { compression: Compression::Gzip, encoding: Encoding::Legacy(encoding_rs::WINDOWS_1252), rows };
+        let format = Format {
+            compression: Compression::Gzip,
+            encoding: Encoding::Legacy(encoding_rs::WINDOWS_1252),
+            rows,
+        };
         let survey = Survey {
             format,
             header: vec!["Order ID".to_owned()],

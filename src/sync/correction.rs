@@ -85,7 +85,8 @@ pub(crate) async fn correction(
     let earlier = session.sink.ledger.earlier_corrections(export.id, &keys).await?;
     match read_export(session, &source_file.root, &export, dataset, &correction.joined).await? {
         Some(others) => {
-            correction.rows = joined_rows(others, &earlier, surveyed, dataset, &session.sink.tables.shapes());
+            correction.rows =
+                joined_rows(others, &earlier, surveyed, dataset, &session.sink.tables.shapes());
         }
         None => {
             correction.in_part.extend(correction.joined.iter().cloned());
@@ -115,13 +116,19 @@ impl OwnRows {
     }
 }
 
-async fn own_rows(session: &Session, surveyed: &Surveyed, dataset: &Arc<Dataset>) -> Result<OwnRows, SyncError> {
+async fn own_rows(
+    session: &Session,
+    surveyed: &Surveyed,
+    dataset: &Arc<Dataset>,
+) -> Result<OwnRows, SyncError> {
     let (content, layout, format) =
         (Arc::clone(&surveyed.content), Arc::clone(&surveyed.layout), surveyed.survey.format.rows);
     let (config, dataset) = (Arc::clone(&session.config), Arc::clone(dataset));
     blocking(move || {
         let (mut own, mut broken) = (OwnRows::default(), HashSet::new());
-        let (Some(column), RowFormat::Csv(dialect)) = (row_note(&layout), format) else { return Ok(own) };
+        let (Some(column), RowFormat::Csv(dialect)) = (row_note(&layout), format) else {
+            return Ok(own);
+        };
         let mut rows = rows_at(&content, format, &layout, &dataset, &config.limits, 0, 0)?;
         while let Some(row) = rows.next_row()? {
             let Some(key) = row.key else { continue };
@@ -158,8 +165,10 @@ fn joined_keys(own: &OwnRows, rejected: &[RejectedRow]) -> HashSet<String> {
 fn keys_in_part(own: &OwnRows, rejected: &[RejectedRow]) -> HashSet<String> {
     let open = rejected.iter().filter(|row| row.is_open && !own.contains(row));
     let left_out = open.filter_map(|row| row.key.clone()).filter(|key| own.keys.contains(key));
-    let numbers: HashSet<u64> = rejected.iter().filter(|row| row.is_of_export).filter_map(|row| row.number).collect();
-    let strange = own.by_number.iter().filter(|(number, _)| !numbers.contains(number)).map(|(_, key)| key);
+    let numbers: HashSet<u64> =
+        rejected.iter().filter(|row| row.is_of_export).filter_map(|row| row.number).collect();
+    let strange =
+        own.by_number.iter().filter(|(number, _)| !numbers.contains(number)).map(|(_, key)| key);
     left_out.chain(strange.cloned()).chain(own.unnumbered.iter().cloned()).collect()
 }
 
@@ -183,7 +192,14 @@ async fn read_export(
         let Some(content) = find_export(&config, &root, &export) else { return Ok(None) };
         let text = read_text(content, &dataset, None, &config.limits, &config.state_dir)?;
         let (survey, layout) = survey(&text, &dataset, &shapes, &config.limits)?;
-        let rows = read_other_rows(&text.content, survey.format.rows, &layout, &dataset, &config.limits, &keys)?;
+        let rows = read_other_rows(
+            &text.content,
+            survey.format.rows,
+            &layout,
+            &dataset,
+            &config.limits,
+            &keys,
+        )?;
         Ok(Some(Others { layout, rows }))
     })
     .await
@@ -217,7 +233,9 @@ fn joined_rows(
     let layout = Arc::make_mut(&mut surveyed.layout);
     let number_column = row_note(layout).unwrap_or_default();
     let own_columns = layout.columns.len();
-    for column in others.layout.columns.iter().filter(|column| matches!(column.role, Role::Column(_))) {
+    for column in
+        others.layout.columns.iter().filter(|column| matches!(column.role, Role::Column(_)))
+    {
         if !layout.columns.iter().any(|own| own.name == column.name) {
             let index = layout.push(&column.raw_name, dataset, shapes);
             layout.columns[index].rules = column.rules.clone();
@@ -239,10 +257,16 @@ fn joined_rows(
     }
     let by_key = by_key.into_iter().map(|(key, rows)| {
         let parts = dataset.key.split(&key);
-        let rows = rows.into_iter().map(|(number, cells)| joined_row(number, &parts, &cells, layout, dialect));
+        let rows = rows
+            .into_iter()
+            .map(|(number, cells)| joined_row(number, &parts, &cells, layout, dialect));
         (key.clone(), rows.collect())
     });
-    JoinedRows { by_key: by_key.collect(), columns_added: layout.columns.len() - own_columns, number_column }
+    JoinedRows {
+        by_key: by_key.collect(),
+        columns_added: layout.columns.len() - own_columns,
+        number_column,
+    }
 }
 
 fn joined_row(

@@ -62,7 +62,9 @@ impl Tally {
     fn objection(&self, percent_max: f64, rows_without_key: u64) -> Option<String> {
         let percent = 100.0 * self.unmentioned as f64 / self.stored as f64;
         if percent > percent_max {
-            return Some(format!("which is {percent:.1} % where deletes_max_percent allows {percent_max}"));
+            return Some(format!(
+                "which is {percent:.1} % where deletes_max_percent allows {percent_max}"
+            ));
         }
         (rows_without_key > 0).then(|| {
             format!("but {rows_without_key} of its rows cannot be loaded and do not say of which record they are")
@@ -91,8 +93,12 @@ pub(super) async fn read_mentions(
 ) -> Result<Mentions, SyncError> {
     let (content, layout, format) =
         (Arc::clone(&surveyed.content), Arc::clone(&surveyed.layout), surveyed.survey.format.rows);
-    let (config, dataset, corrected) = (Arc::clone(&session.config), Arc::clone(dataset), Arc::clone(corrected));
-    blocking(move || Mentions::read(&content, format, &layout, &dataset, &config.limits, &corrected, first)).await
+    let (config, dataset, corrected) =
+        (Arc::clone(&session.config), Arc::clone(dataset), Arc::clone(corrected));
+    blocking(move || {
+        Mentions::read(&content, format, &layout, &dataset, &config.limits, &corrected, first)
+    })
+    .await
 }
 
 struct Step<'a> {
@@ -130,7 +136,9 @@ impl Step<'_> {
             let mut after = String::new();
             let mut unmentioned: Vec<String> = Vec::new();
             while let Some(keys) = self.next_keys(file, &mut after).await? {
-                unmentioned.extend(keys.into_iter().filter(|key| self.mentions.contains(key) == Some(false)));
+                unmentioned.extend(
+                    keys.into_iter().filter(|key| self.mentions.contains(key) == Some(false)),
+                );
                 let whole = unmentioned.len() - unmentioned.len() % RECORDS_PER_COMMIT;
                 let left = unmentioned.split_off(whole);
                 self.commit(file, &unmentioned).await?;
@@ -147,7 +155,8 @@ impl Step<'_> {
             if self.session.shutdown.is_cancelled() {
                 return Err(SyncError::Stopped);
             }
-            file.counts = self.session.sink.delete_records(file, self.dataset, keys, now_ms()).await?;
+            file.counts =
+                self.session.sink.delete_records(file, self.dataset, keys, now_ms()).await?;
         }
         Ok(())
     }
@@ -155,15 +164,26 @@ impl Step<'_> {
     /// Loads the range that starts at a hash, unless it is loaded already.
     async fn read_from(&mut self, first: u128) -> Result<(), SyncError> {
         if self.mentions.first != first {
-            self.mentions = read_mentions(self.session, self.surveyed, self.dataset, &self.corrected, first).await?;
+            self.mentions =
+                read_mentions(self.session, self.surveyed, self.dataset, &self.corrected, first)
+                    .await?;
         }
         Ok(())
     }
 
     /// The next page of stored keys; moves `after` to its end.
-    async fn next_keys(&self, file: &FileRecord, after: &mut String) -> Result<Option<Vec<String>>, SyncError> {
+    async fn next_keys(
+        &self,
+        file: &FileRecord,
+        after: &mut String,
+    ) -> Result<Option<Vec<String>>, SyncError> {
         let market = file.market.as_deref().unwrap_or_default();
-        let keys = self.session.sink.tables.stored_keys(self.dataset, &self.surveyed.others, market, after).await?;
+        let keys = self
+            .session
+            .sink
+            .tables
+            .stored_keys(self.dataset, &self.surveyed.others, market, after)
+            .await?;
         moved();
         let Some(last) = keys.last() else { return Ok(None) };
         last.clone_into(after);

@@ -37,7 +37,8 @@ pub(crate) struct Surveyed {
     pub own_layout: Arc<Layout>,
     /// What its rules say of it, where they were asked before the first commit.
     pub rule_pass: Option<Arc<RulePass>>,
-    /// The other datasets of its table, where they have rows of its market: those are none of this one's.
+    /// The other datasets of its table, where they have rows of its market: those are none of this
+    /// one's.
     pub others: Vec<String>,
     /// Whether a record index may tell of it.
     may_have_index: bool,
@@ -52,19 +53,31 @@ impl Surveyed {
             && self.content.size_bytes() >= session.config.limits.record_index_bytes_min
     }
 
-    /// Tells the ledger what the file is the first to prove of how numbers are written. Before its rows: should they be cut
-    /// off, they are read again as they were read now.
-    pub async fn record_number_forms(&self, session: &Session, dataset: &Dataset) -> Result<(), SyncError> {
+    /// Tells the ledger what the file is the first to prove of how numbers are written. Before its
+    /// rows: should they be cut off, they are read again as they were read now.
+    pub async fn record_number_forms(
+        &self,
+        session: &Session,
+        dataset: &Dataset,
+    ) -> Result<(), SyncError> {
         let market = self.file.market.as_deref().unwrap_or_default();
         let proved: Vec<_> = (self.survey.numbers.proved.iter())
-            .map(|(column, form)| (column.clone(), NumberForm { file_id: self.file.id, ..form.clone() }))
+            .map(|(column, form)| {
+                (column.clone(), NumberForm { file_id: self.file.id, ..form.clone() })
+            })
             .collect();
         session.sink.ledger.record_number_forms(&dataset.name, market, &proved, now_ms()).await
     }
 
     /// All inputs that decide how the rows of this file are stored.
     pub fn origin(&self, session: &Session, dataset: &Dataset, generation: &str) -> Origin {
-        origin(dataset, &session.sink.tables.shapes(), &self.survey.header, self.survey.format.rows, generation)
+        origin(
+            dataset,
+            &session.sink.tables.shapes(),
+            &self.survey.header,
+            self.survey.format.rows,
+            generation,
+        )
     }
 
     /// Completes the index after the file's last change. No other file writes to its table and
@@ -76,7 +89,9 @@ impl Surveyed {
         index: RecordIndexWriter,
     ) -> Result<(), SyncError> {
         let market = self.file.market.as_deref().unwrap_or_default();
-        let Some(generation) = session.sink.ledger.generation(&dataset.table, market).await? else { return Ok(()) };
+        let Some(generation) = session.sink.ledger.generation(&dataset.table, market).await? else {
+            return Ok(());
+        };
         let origin = self.origin(session, dataset, &generation);
         blocking(move || {
             index.finish(&origin);
@@ -86,9 +101,14 @@ impl Surveyed {
     }
 }
 
-/// The other datasets that write to a file's table, where they have rows of its market. Files of one table and
-/// market go one after the other, so there are none before the file ends that were not there before.
-async fn others_of(session: &Session, file: &FileRecord, dataset: &Dataset) -> Result<Vec<String>, SyncError> {
+/// The other datasets that write to a file's table, where they have rows of its market. Files of
+/// one table and market go one after the other, so there are none before the file ends that were
+/// not there before.
+async fn others_of(
+    session: &Session,
+    file: &FileRecord,
+    dataset: &Dataset,
+) -> Result<Vec<String>, SyncError> {
     let others = session.config.others_of_table(dataset);
     let market = file.market.as_deref().unwrap_or_default();
     let have_rows = !others.is_empty() && session.sink.ledger.has_files_of(&others, market).await?;
@@ -147,15 +167,21 @@ pub(crate) async fn look(
             // A restored database may lack a column again; then the file must be surveyed again to
             // learn its kind.
             if layout.reconcile(&dataset, &shapes).is_empty() {
-                let pass = rule_pass(&text.content, &layout, &survey, &dataset, &config, asks_again)?;
+                let pass =
+                    rule_pass(&text.content, &layout, &survey, &dataset, &config, asks_again)?;
                 return Ok((text.content, survey, layout, Skips::default(), pass));
             }
         }
-        let (survey, layout, skips) = survey_with(&text, &dataset, &shapes, &config.limits, place.as_ref())?;
+        let (survey, layout, skips) =
+            survey_with(&text, &dataset, &shapes, &config.limits, place.as_ref())?;
         let pass = rule_pass(&text.content, &layout, &survey, &dataset, &config, asks_again)?;
         // A corrected copy may still contain many rejects; it is never refused for their share.
         if !layout.is_correction() {
-            quarantine::check_decimals(&survey, &dataset, file_market.as_deref().unwrap_or_default())?;
+            quarantine::check_decimals(
+                &survey,
+                &dataset,
+                file_market.as_deref().unwrap_or_default(),
+            )?;
             let faults = pass.as_ref().map(|pass| &pass.faults);
             quarantine::check_rules(faults, &dataset)?;
             quarantine::check_rejects(&survey, faults, &dataset, config.rejects_max_percent)?;
@@ -167,12 +193,14 @@ pub(crate) async fn look(
     let layout = Arc::new(layout);
     let rule_pass = rule_pass.map(Arc::new);
     let (content, own_layout) = (Arc::new(content), Arc::clone(&layout));
-    let surveyed = Surveyed { file, content, survey, own_layout, layout, rule_pass, others, may_have_index };
+    let surveyed =
+        Surveyed { file, content, survey, own_layout, layout, rule_pass, others, may_have_index };
     Ok((surveyed, skips, company))
 }
 
-/// Asks the rules before the first commit, where they may refuse anything, or where what was counted
-/// is lost. A corrected copy is not refused, and its rows may be part of records of another file.
+/// Asks the rules before the first commit, where they may refuse anything, or where what was
+/// counted is lost. A corrected copy is not refused, and its rows may be part of records of another
+/// file.
 fn rule_pass(
     content: &Content,
     layout: &Layout,
@@ -184,7 +212,8 @@ fn rule_pass(
     if layout.is_correction() || !(asks_again || dataset.has_refusing_rules()) {
         return Ok(None);
     }
-    RulePass::over(SurveyedFile { content, layout, survey, dataset, limits: &config.limits }).map(Some)
+    RulePass::over(SurveyedFile { content, layout, survey, dataset, limits: &config.limits })
+        .map(Some)
 }
 
 /// Failpoint: ends the process in the survey of a file of the market that the test names.

@@ -22,7 +22,7 @@ use crate::error::SyncError;
 use crate::process::clock::{millis, now_ms};
 use crate::process::progress::step;
 use crate::process::turns::Turn;
-use crate::sink::ledger::files::FileState;
+use crate::sink::ledger::file_state::FileState;
 use crate::source::find::scan::SourceFile;
 use crate::source::unchanged::skips::Skips;
 use crate::sync::alarms::check_rules;
@@ -30,7 +30,9 @@ use crate::sync::archive::put_away;
 use crate::sync::correction::correction;
 use crate::sync::delete::delete_unmentioned;
 use crate::sync::look::{header_of, look};
-use crate::sync::report::{FIRST_ROWS_MAX, FileReport, Outcome, note_of_unknown, report, warning_of_stale};
+use crate::sync::report::{
+    FIRST_ROWS_MAX, FileReport, Outcome, note_of_unknown, report, warning_of_stale,
+};
 use crate::sync::session::Session;
 use crate::sync::shared_table::check_owners;
 use crate::sync::take::{Claim, take};
@@ -50,7 +52,11 @@ const TAKING_AWAITED_MAX: Duration = Duration::from_secs(5);
 /// # Errors
 ///
 /// [`SyncError::verdict`] says what becomes of each.
-pub async fn sync_file(session: &Session, turn: &Turn, source_file: &SourceFile) -> Result<FileReport, SyncError> {
+pub async fn sync_file(
+    session: &Session,
+    turn: &Turn,
+    source_file: &SourceFile,
+) -> Result<FileReport, SyncError> {
     let started = Instant::now();
     let Some((dataset, route)) = &source_file.route else {
         return list_unmatched(session, turn, source_file, started).await;
@@ -76,7 +82,9 @@ pub async fn sync_file(session: &Session, turn: &Turn, source_file: &SourceFile)
             put_away(&session.config, source_file);
             return Ok(report(source_file, &file, Outcome::Unchanged, started));
         }
-        Claim::Quarantined(file) => return Ok(report(source_file, &file, Outcome::Quarantined, started)),
+        Claim::Quarantined(file) => {
+            return Ok(report(source_file, &file, Outcome::Quarantined, started));
+        }
         Claim::Held(file) => return Ok(report(source_file, &file, Outcome::Held, started)),
         Claim::ToSync(taken) => *taken,
     };
@@ -92,7 +100,10 @@ pub async fn sync_file(session: &Session, turn: &Turn, source_file: &SourceFile)
     step("giving its tables new columns");
     surveyed.record_number_forms(session, dataset).await?;
     let dataset = &Arc::new(dataset.with_proofs(&surveyed.survey.numbers.proved));
-    let evolved = session.sink.evolve(&surveyed.layout, dataset, surveyed.file.id, now_ms(), &company).await?;
+    let evolved = session
+        .sink
+        .evolve(&surveyed.layout, dataset, surveyed.file.id, now_ms(), &company)
+        .await?;
     if evolved.has_widened {
         // A column became wider, so values that were rescued in the last export may fit now: read
         // every record again.
@@ -105,13 +116,25 @@ pub async fn sync_file(session: &Session, turn: &Turn, source_file: &SourceFile)
         session.sink.ledger.set_header(surveyed.file.id, &header_of(&surveyed)).await?;
     }
     step("writing its rows");
-    let Written { mut file, records_disagreeing, is_newest, index, faults } =
-        write_chunks(session, &surveyed, skips, dataset, correction.clone(), company, &evolved.kinds_stay).await?;
+    let Written { mut file, records_disagreeing, is_newest, index, faults } = write_chunks(
+        session,
+        &surveyed,
+        skips,
+        dataset,
+        correction.clone(),
+        company,
+        &evolved.kinds_stay,
+    )
+    .await?;
     drop(filling);
     let indexes_started = Instant::now();
     step("making indexes");
     session.sink.tables.make_indexes().await?;
-    tracing::debug!(file_id = file.id, elapsed_ms = millis(indexes_started.elapsed()), "indexes are there");
+    tracing::debug!(
+        file_id = file.id,
+        elapsed_ms = millis(indexes_started.elapsed()),
+        "indexes are there"
+    );
     step("deleting what it does not mention");
     // Delete after the file's own rows are written, so that a crash never leaves a record out.
     let held = match is_newest {
@@ -122,7 +145,8 @@ pub async fn sync_file(session: &Session, turn: &Turn, source_file: &SourceFile)
         Some(_) => (FileState::Held, Outcome::Held),
         None => (FileState::Synced, Outcome::Synced),
     };
-    let unknown = note_of_unknown(&session.sink.ledger.unknown_records_of(file.id, FIRST_ROWS_MAX).await?);
+    let unknown =
+        note_of_unknown(&session.sink.ledger.unknown_records_of(file.id, FIRST_ROWS_MAX).await?);
     let note = correction.and_then(|correction| correction.note.clone());
     let error = [held, unknown, note].into_iter().flatten().collect::<Vec<_>>().join("; ");
     file.error = (!error.is_empty()).then_some(error);
@@ -146,5 +170,11 @@ pub async fn sync_file(session: &Session, turn: &Turn, source_file: &SourceFile)
         put_away(&session.config, source_file);
     }
     let warning = warning_of_stale(session, &file).await?;
-    Ok(FileReport { records_disagreeing, marts_ms, warning, rules, ..report(source_file, &file, outcome, started) })
+    Ok(FileReport {
+        records_disagreeing,
+        marts_ms,
+        warning,
+        rules,
+        ..report(source_file, &file, outcome, started)
+    })
 }

@@ -49,7 +49,8 @@ pub(crate) fn start_reading(
     let (sender, receiver) = mpsc::channel(CHUNKS_IN_FLIGHT);
     let (content, layout, survey) =
         (Arc::clone(&surveyed.content), Arc::clone(&surveyed.layout), surveyed.survey.clone());
-    let (format, position) = (surveyed.survey.format.rows, surveyed.file.position.unwrap_or_default());
+    let (format, position) =
+        (surveyed.survey.format.rows, surveyed.file.position.unwrap_or_default());
     let market = surveyed.file.market.clone().unwrap_or_default();
     let (config, dataset) = (Arc::clone(config), Arc::clone(dataset));
     let own_layout = Arc::clone(&surveyed.own_layout);
@@ -63,11 +64,14 @@ pub(crate) fn start_reading(
                 // The send fails if the file was given up.
                 Err(error) => drop(done.send(Err(error))),
                 Ok(chunk) => {
-                    let (layout, dataset, market) = (Arc::clone(&layout), Arc::clone(&dataset), market.clone());
+                    let (layout, dataset, market) =
+                        (Arc::clone(&layout), Arc::clone(&dataset), market.clone());
                     let rule_pass = Arc::clone(&rule_pass);
                     rayon::spawn(move || {
                         let repeats = &rule_pass.repeats;
-                        let made = transform_and_encode(chunk, format, &layout, &dataset, &market, repeats, encoder);
+                        let made = transform_and_encode(
+                            chunk, format, &layout, &dataset, &market, repeats, encoder,
+                        );
                         drop(done.send(made));
                     });
                 }
@@ -75,13 +79,14 @@ pub(crate) fn start_reading(
             sender.blocking_send(pending).is_ok()
         };
         let joined: Option<&JoinedRows> = correction.as_ref().map(|correction| &correction.rows);
-        let mut reader = match Reader::new(&content, &own_layout, &dataset, &config.limits, &survey, position) {
-            Ok(reader) => reader.skipping(&skips.runs).digesting(digests).joining(joined),
-            Err(error) => {
-                pass_on(Err(error));
-                return;
-            }
-        };
+        let mut reader =
+            match Reader::new(&content, &own_layout, &dataset, &config.limits, &survey, position) {
+                Ok(reader) => reader.skipping(&skips.runs).digesting(digests).joining(joined),
+                Err(error) => {
+                    pass_on(Err(error));
+                    return;
+                }
+            };
         while let Some(chunk) = reader.next_chunk().transpose() {
             let is_broken = chunk.is_err();
             if !pass_on(chunk) || is_broken {
@@ -104,9 +109,12 @@ fn transform_and_encode(
     encoder: Option<Encoder>,
 ) -> Result<Projected, SyncError> {
     catch_unwind(AssertUnwindSafe(|| {
-        let mut projected = transform_by_steps(chunk, format, layout, dataset, market, repeats, |_| ());
+        let mut projected =
+            transform_by_steps(chunk, format, layout, dataset, market, repeats, |_| ());
         if let Some(encoder) = encoder {
-            for rows in [Some(&mut projected.records), projected.lines.as_mut()].into_iter().flatten() {
+            for rows in
+                [Some(&mut projected.records), projected.lines.as_mut()].into_iter().flatten()
+            {
                 rows.encoded = encoder.encode(rows);
             }
         }

@@ -34,14 +34,19 @@ pub(crate) enum Unknown {
 
 impl Precedence {
     /// That of a file which is no corrected copy.
-    pub(crate) async fn of(session: &Session, file: &FileRecord, dataset: &Dataset) -> Result<Self, SyncError> {
+    pub(crate) async fn of(
+        session: &Session,
+        file: &FileRecord,
+        dataset: &Dataset,
+    ) -> Result<Self, SyncError> {
         if dataset.kind == FeedKind::Delta {
             return Ok(Self::of_delta(file.version()));
         }
         let newest = session.sink.ledger.newest_synced(file).await?;
         let is_late = newest.is_some_and(|newest| newest > file.version());
-        let is_followed_by_whole =
-            is_late && dataset.deletes != Deletes::Keep && session.sink.tables.is_followed_by_whole(file).await?;
+        let is_followed_by_whole = is_late
+            && dataset.deletes != Deletes::Keep
+            && session.sink.tables.is_followed_by_whole(file).await?;
         Ok(Self::of_full(is_late, dataset.deletes, is_followed_by_whole))
     }
 
@@ -49,16 +54,16 @@ impl Precedence {
         Self::Delta { own, others: HashMap::new() }
     }
 
-    /// That of a full export: `is_late` if a newer one was synced, `is_followed_by_whole` if a newer
-    /// one was written to its end.
+    /// That of a full export: `is_late` if a newer one was synced, `is_followed_by_whole` if a
+    /// newer one was written to its end.
     const fn of_full(is_late: bool, deletes: Deletes, is_followed_by_whole: bool) -> Self {
         if !is_late {
             return Self::Newest;
         }
         Self::OnlyUnknown(match deletes {
             Deletes::Keep => Unknown::Added,
-            // Until a newer export is there as a whole nobody knows what it does not mention; once it
-            // is, it has what is not mentioned deleted.
+            // Until a newer export is there as a whole nobody knows what it does not mention; once
+            // it is, it has what is not mentioned deleted.
             _ if !is_followed_by_whole => Unknown::Added,
             Deletes::Mark => Unknown::Marked,
             Deletes::Remove => Unknown::Stale,

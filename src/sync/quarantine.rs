@@ -43,8 +43,9 @@ pub fn check_rejects(
         return Ok(());
     }
     let of_rows = survey.first_faults.iter();
-    let of_rows =
-        of_rows.map(|row| place_and_reason(row.number, row.fault.column.as_deref(), &beginning(&row.fault.reason)));
+    let of_rows = of_rows.map(|row| {
+        place_and_reason(row.number, row.fault.column.as_deref(), &beginning(&row.fault.reason))
+    });
     let of_rules = broken(faults, dataset, OnViolation::Reject).map(|rule| told(&rule));
     Err(SyncError::damaged(format!(
         "{rejected} of {} rows cannot be loaded, which is {percent:.1} % where rejects_max_percent allows {percent_max}; \
@@ -60,7 +61,8 @@ pub fn check_rejects(
 ///
 /// [`SyncError::Damaged`] with column, rule, and the first rows and values.
 pub fn check_rules(faults: Option<&Faults>, dataset: &Dataset) -> Result<(), SyncError> {
-    let broken: Vec<String> = broken(faults, dataset, OnViolation::Quarantine).map(|rule| told(&rule)).collect();
+    let broken: Vec<String> =
+        broken(faults, dataset, OnViolation::Quarantine).map(|rule| told(&rule)).collect();
     if broken.is_empty() {
         return Ok(());
     }
@@ -72,7 +74,11 @@ pub fn check_rules(faults: Option<&Faults>, dataset: &Dataset) -> Result<(), Syn
 }
 
 /// Broken rules with this consequence.
-fn broken(faults: Option<&Faults>, dataset: &Dataset, on_violation: OnViolation) -> impl Iterator<Item = BrokenRule> {
+fn broken(
+    faults: Option<&Faults>,
+    dataset: &Dataset,
+    on_violation: OnViolation,
+) -> impl Iterator<Item = BrokenRule> {
     let all = faults.map(|faults| faults.by_rule(dataset)).unwrap_or_default();
     all.into_iter().filter(move |rule| rule.violations > 0 && rule.on_violation == on_violation)
 }
@@ -132,7 +138,10 @@ pub fn check_decimals(survey: &Survey, dataset: &Dataset, market: &str) -> Resul
     };
     let market = match market {
         "" => String::new(),
-        market => format!(", or for all files of the market by [markets.{market}] decimal = \"{}\"", found.as_str()),
+        market => format!(
+            ", or for all files of the market by [markets.{market}] decimal = \"{}\"",
+            found.as_str()
+        ),
     };
     Err(SyncError::damaged(format!(
         "{against} of its values have a {} before decimals (`{column}`: `{}`) where a {} is expected, {by}: if the file is \
@@ -167,7 +176,8 @@ pub fn rules(fingerprint: &str, config: &Config) -> String {
         table_columns_max,
         ..
     } = config.limits;
-    let (of_records, columns) = ((record_rows_max, record_bytes_max), (columns_max, table_columns_max));
+    let (of_records, columns) =
+        ((record_rows_max, record_bytes_max), (columns_max, table_columns_max));
     let bytes = (file_bytes_max, decompressed_bytes_max);
     let limits = (bytes, row_bytes_max, field_bytes_max, of_records, columns);
     let shares = (config.rejects_max_percent, config.rescued_max_percent);

@@ -69,14 +69,23 @@ pub struct FileReport {
 }
 
 /// The result of one file, for people and for `--json`.
-pub fn report(source_file: &SourceFile, file: &FileRecord, outcome: Outcome, started: Instant) -> FileReport {
+pub fn report(
+    source_file: &SourceFile,
+    file: &FileRecord,
+    outcome: Outcome,
+    started: Instant,
+) -> FileReport {
     FileReport {
         path: file.path.clone(),
         name: source_file.name(),
         dataset: file.dataset.clone(),
         market: file.market.clone(),
         outcome,
-        counts: if matches!(outcome, Outcome::Synced | Outcome::Held) { file.counts } else { Counts::default() },
+        counts: if matches!(outcome, Outcome::Synced | Outcome::Held) {
+            file.counts
+        } else {
+            Counts::default()
+        },
         records_disagreeing: 0,
         elapsed_ms: millis(started.elapsed()),
         marts_ms: 0,
@@ -89,14 +98,18 @@ pub fn report(source_file: &SourceFile, file: &FileRecord, outcome: Outcome, sta
 
 /// Warns if all rows of a file are older than what is stored: otherwise a file without any effect
 /// looks like a success.
-pub(crate) async fn warning_of_stale(session: &Session, file: &FileRecord) -> Result<Option<String>, SyncError> {
+pub(crate) async fn warning_of_stale(
+    session: &Session,
+    file: &FileRecord,
+) -> Result<Option<String>, SyncError> {
     let Counts { new, modified, unchanged, deleted, stale, .. } = file.counts;
     if stale == 0 || new + modified + unchanged + deleted > 0 {
         return Ok(None);
     }
     let newer = session.sink.ledger.newest_synced(file).await?;
-    let newer =
-        newer.map_or_else(String::new, |Version { path, .. }| format!(": {path} is newer and was synced before"));
+    let newer = newer.map_or_else(String::new, |Version { path, .. }| {
+        format!(": {path} is newer and was synced before")
+    });
     Ok(Some(format!(
         "all of its rows are older than what is stored, so it changed nothing{newer}; if it is the right one, write it again \
          under a path that is known, or with a later time or date in its name"

@@ -59,7 +59,8 @@ impl RulePass {
         let observe = |source: Source<'_>, _: &mut Repeats| {
             each_record_once(source, |column, _, _, value| {
                 let filter_bytes = file.content.size_bytes();
-                let seen = seen.entry(column.to_owned()).or_insert_with(|| SeenKeys::new(filter_bytes));
+                let seen =
+                    seen.entry(column.to_owned()).or_insert_with(|| SeenKeys::new(filter_bytes));
                 seen.observe_run(key_hash(value));
             });
             Ok(())
@@ -73,13 +74,18 @@ impl RulePass {
     }
 
     /// Asks them again where values may stand in several records, and notes which have them first.
-    fn with_repeats(file: SurveyedFile<'_>, seen: &BTreeMap<String, SeenKeys>) -> Result<Self, SyncError> {
+    fn with_repeats(
+        file: SurveyedFile<'_>,
+        seen: &BTreeMap<String, SeenKeys>,
+    ) -> Result<Self, SyncError> {
         let mut pass = Self::default();
         let (mut values, mut bytes) = (0, 0);
         let observe = |source: Source<'_>, repeats: &mut Repeats| {
             let mut error = None;
             each_record_once(source, |column, record, row, value| {
-                if error.is_some() || !seen.get(column).is_some_and(|seen| seen.is_scattered(key_hash(value))) {
+                if error.is_some()
+                    || !seen.get(column).is_some_and(|seen| seen.is_scattered(key_hash(value)))
+                {
                     return;
                 }
                 let firsts = repeats.by_column.entry(column.to_owned()).or_default();
@@ -91,7 +97,8 @@ impl RulePass {
                 if values > REPEATED_MAX || bytes > REPEATED_BYTES_MAX {
                     error = Some(too_many(column, file.dataset));
                 }
-                firsts.insert(value.to_owned(), FirstRecord { key, row: source.chunk.numbers[row] });
+                firsts
+                    .insert(value.to_owned(), FirstRecord { key, row: source.chunk.numbers[row] });
             });
             error.map_or(Ok(()), Err)
         };
@@ -135,12 +142,20 @@ impl SurveyedFile<'_> {
         mut observe: impl FnMut(Source<'_>, &mut Repeats) -> Result<(), SyncError>,
     ) -> Result<(), SyncError> {
         let Self { content, layout, survey, dataset, limits } = self;
-        let mut reader = Reader::new(content, layout, dataset, limits, survey, Position::default())?;
+        let mut reader =
+            Reader::new(content, layout, dataset, limits, survey, Position::default())?;
         while let Some(chunk) = reader.next_chunk()? {
             let mut observed = Ok(());
-            *faults += find_faults(&chunk, survey.format.rows, layout, dataset, repeats, |source, repeats| {
-                observed = observe(source, repeats);
-            });
+            *faults += find_faults(
+                &chunk,
+                survey.format.rows,
+                layout,
+                dataset,
+                repeats,
+                |source, repeats| {
+                    observed = observe(source, repeats);
+                },
+            );
             observed?;
         }
         Ok(())

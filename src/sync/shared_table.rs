@@ -39,7 +39,9 @@ pub(crate) async fn check_owners(
             if let Some(key) = keys.iter().find(|key| mentions.contains(key) == Some(true)) {
                 let mut owner = others.join(", ");
                 for other in others {
-                    let keys = tables.keys_of_others(dataset, std::slice::from_ref(other), market, &after).await?;
+                    let keys = tables
+                        .keys_of_others(dataset, std::slice::from_ref(other), market, &after)
+                        .await?;
                     if keys.contains(key) {
                         owner.clone_from(other);
                     }

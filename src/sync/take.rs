@@ -10,7 +10,8 @@ use crate::process::clock::now_ms;
 use crate::process::turns::Turn;
 use crate::sink::Sink;
 use crate::sink::ledger::attempts::Company;
-use crate::sink::ledger::files::{FileRecord, FileState, NewFile};
+use crate::sink::ledger::file_state::FileState;
+use crate::sink::ledger::files::{FileRecord, NewFile};
 use crate::source::find::scan::SourceFile;
 use crate::source::text::content::Content;
 use crate::sync::checkpoint::Checkpoint;
@@ -54,17 +55,25 @@ pub(crate) async fn take(
     }
     let (content, sha256) = hash_in_turn(session, turn, source_file).await?;
     let stamp = content.stamp();
-    if let Some(file) = newest.as_ref().filter(|file| file.sha256 == sha256 && file.state == FileState::Quarantined) {
+    if let Some(file) =
+        newest.as_ref().filter(|file| file.sha256 == sha256 && file.state == FileState::Quarantined)
+    {
         if file.rules_digest == quarantine::rules(&dataset.fingerprint, &session.config) {
             note_stamp(sink, file, stamp).await?;
             return Ok(Claim::Quarantined(file.clone()));
         }
         if let Some(file) = try_again(sink, file, dataset, route, stamp).await? {
             let company = sink.ledger.take_up(&file).await?;
-            return Ok(Claim::ToSync(Box::new(TakenFile { file, content, checkpoint: None, company })));
+            return Ok(Claim::ToSync(Box::new(TakenFile {
+                file,
+                content,
+                checkpoint: None,
+                company,
+            })));
         }
     }
-    let is_same = |file: &&FileRecord| file.sha256 == sha256 && file.rules_digest == dataset.fingerprint;
+    let is_same =
+        |file: &&FileRecord| file.sha256 == sha256 && file.rules_digest == dataset.fingerprint;
     if let Some(file) = newest.as_ref().filter(is_same) {
         match file.state {
             FileState::Held => {
@@ -72,7 +81,9 @@ pub(crate) async fn take(
                 return Ok(Claim::Held(file.clone()));
             }
             FileState::Pending | FileState::Syncing | FileState::Failed => {
-                sink.ledger.set_state(file.id, FileState::Syncing, &file.rules_digest, None, now_ms()).await?;
+                sink.ledger
+                    .set_state(file.id, FileState::Syncing, &file.rules_digest, None, now_ms())
+                    .await?;
                 let company = sink.ledger.take_up(file).await?;
                 return Ok(Claim::ToSync(Box::new(TakenFile {
                     file: file.clone(),
@@ -85,7 +96,9 @@ pub(crate) async fn take(
         }
     }
     let last_taken = sink.ledger.last_taken_file(&path).await?;
-    if let Some(file) = last_taken.as_ref().filter(is_same).filter(|file| file.state == FileState::Synced) {
+    if let Some(file) =
+        last_taken.as_ref().filter(is_same).filter(|file| file.state == FileState::Synced)
+    {
         note_stamp(sink, file, stamp).await?;
         return Ok(Claim::Unchanged(file.clone()));
     }
@@ -124,7 +137,9 @@ async fn try_again(
         return Ok(None);
     }
     note_stamp(sink, file, stamp).await?;
-    sink.ledger.set_state(file.id, FileState::Syncing, &dataset.fingerprint, None, now_ms()).await?;
+    sink.ledger
+        .set_state(file.id, FileState::Syncing, &dataset.fingerprint, None, now_ms())
+        .await?;
     let rules_digest = dataset.fingerprint.clone();
     Ok(Some(FileRecord { state: FileState::Syncing, rules_digest, error: None, ..file.clone() }))
 }
@@ -140,14 +155,18 @@ async fn resume(
     if file.state != FileState::Syncing || file.rules_digest != dataset.fingerprint {
         return Ok(None);
     }
-    let Some(checkpoint) = session.checkpoints.load(file.id, file.position.or(Some(Position::default()))) else {
+    let Some(checkpoint) =
+        session.checkpoints.load(file.id, file.position.or(Some(Position::default())))
+    else {
         return Ok(None);
     };
     if checkpoint.stamp != source_file.stamp {
         return Ok(None);
     }
     let (source_file, config) = (source_file.clone(), Arc::clone(&session.config));
-    let content = blocking(move || Content::open(&source_file.root, &source_file.path, &config.limits)).await?;
+    let content =
+        blocking(move || Content::open(&source_file.root, &source_file.path, &config.limits))
+            .await?;
     if content.stamp() != checkpoint.stamp {
         return Ok(None);
     }
@@ -170,7 +189,10 @@ pub async fn hash_in_turn(
 }
 
 /// Opens and hashes a file.
-pub async fn hash(source_file: &SourceFile, config: &Arc<Config>) -> Result<(Content, String), SyncError> {
+pub async fn hash(
+    source_file: &SourceFile,
+    config: &Arc<Config>,
+) -> Result<(Content, String), SyncError> {
     let (source_file, config) = (source_file.clone(), Arc::clone(config));
     blocking(move || {
         let mut content = Content::open(&source_file.root, &source_file.path, &config.limits)?;
@@ -181,7 +203,12 @@ pub async fn hash(source_file: &SourceFile, config: &Arc<Config>) -> Result<(Con
 }
 
 /// The version of the content in milliseconds. Known content under new rules keeps its version.
-fn version_ms(source_file: &SourceFile, sha256: &str, last_taken: Option<&FileRecord>, now_ms: i64) -> i64 {
+fn version_ms(
+    source_file: &SourceFile,
+    sha256: &str,
+    last_taken: Option<&FileRecord>,
+    now_ms: i64,
+) -> i64 {
     let own = source_file.version(now_ms);
     match last_taken {
         Some(last) if last.sha256 == sha256 => last.version_ms,

@@ -32,7 +32,8 @@ impl TouchedKeys {
         let keys = &projected.keys;
         let mut is_new = vec![false; keys.len()];
         diff.records.new.iter().for_each(|&record| is_new[record] = true);
-        let mut new: Vec<String> = diff.records.new.iter().map(|&record| keys[record].clone()).collect();
+        let mut new: Vec<String> =
+            diff.records.new.iter().map(|&record| keys[record].clone()).collect();
         new.sort_unstable();
         let of_lines = new_lines.into_iter().chain(modified_lines).flat_map(|lines| &lines.record);
         let records = modified.iter().chain(of_lines).map(|&record| record as usize);
@@ -40,8 +41,13 @@ impl TouchedKeys {
         let mut changed: BTreeSet<&String> =
             records.filter(|&record| !is_new[record]).map(|record| &keys[record]).collect();
         changed.extend(revived.iter().chain(diff.removed_lines.iter().map(|(key, _)| key)));
-        let written: HashSet<usize> =
-            diff.records.new.iter().copied().chain(modified.iter().map(|&record| record as usize)).collect();
+        let written: HashSet<usize> = diff
+            .records
+            .new
+            .iter()
+            .copied()
+            .chain(modified.iter().map(|&record| record as usize))
+            .collect();
         let confirmed = match dataset.kind {
             FeedKind::Full => Vec::new(),
             // A row that is its own key needs no confirmation: no older version can differ from it.

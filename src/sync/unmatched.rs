@@ -8,7 +8,8 @@ use crate::feed::record_key::KeyColumns;
 use crate::feed::stamp::Stamp;
 use crate::process::clock::now_ms;
 use crate::process::turns::Turn;
-use crate::sink::ledger::files::{FileRecord, FileState, NewFile};
+use crate::sink::ledger::file_state::FileState;
+use crate::sink::ledger::files::{FileRecord, NewFile};
 use crate::source::find::scan::SourceFile;
 use crate::source::survey::first_columns;
 use crate::source::text::content::Content;
@@ -34,13 +35,20 @@ pub async fn list_unmatched(
 ) -> Result<FileReport, SyncError> {
     let newest = session.sink.ledger.newest_file(&source_file.path_text()).await?;
     let (content, sha256) = hash_in_turn(session, turn, source_file).await?;
-    let file = match newest.filter(|file| file.sha256 == sha256 && file.state == FileState::Unmatched) {
-        Some(file) => {
-            note_stamp(&session.sink, &file, content.stamp()).await?;
-            file
-        }
-        None => session.sink.ledger.add_file(&unmatched(source_file, sha256, content.stamp()), now_ms()).await?,
-    };
+    let file =
+        match newest.filter(|file| file.sha256 == sha256 && file.state == FileState::Unmatched) {
+            Some(file) => {
+                note_stamp(&session.sink, &file, content.stamp()).await?;
+                file
+            }
+            None => {
+                session
+                    .sink
+                    .ledger
+                    .add_file(&unmatched(source_file, sha256, content.stamp()), now_ms())
+                    .await?
+            }
+        };
     Ok(report(source_file, &file, Outcome::Unmatched, started))
 }
 
@@ -96,8 +104,11 @@ pub async fn list_new_unmatched(
     let started = Instant::now();
     let paths = source_files.iter().map(SourceFile::path_text).collect();
     let known = session.sink.ledger.newest_files_at(paths).await?;
-    let unknown: Vec<SourceFile> =
-        source_files.iter().filter(|file| !known.contains_key(&file.path_text())).cloned().collect();
+    let unknown: Vec<SourceFile> = source_files
+        .iter()
+        .filter(|file| !known.contains_key(&file.path_text()))
+        .cloned()
+        .collect();
     let config = Arc::clone(&session.config);
     let read = turn.hash(blocking(move || Ok(read_all(unknown, &config.limits)))).await?;
     let new_files: Vec<NewFile> = read.iter().map(|(_, new_file)| new_file.clone()).collect();
@@ -124,11 +135,9 @@ fn unmatched(source_file: &SourceFile, sha256: String, stamp: Stamp) -> NewFile 
     NewFile {
         version_ms: source_file.version(now_ms()).ms,
         state: FileState::Unmatched,
-        error: Some(
-            source_file.unmatched_reason.clone().unwrap_or_else(|| {
-                "no dataset's paths match it; rename it, or add a pattern to the profile".to_owned()
-            }),
-        ),
+        error: Some(source_file.unmatched_reason.clone().unwrap_or_else(|| {
+            "no dataset's paths match it; rename it, or add a pattern to the profile".to_owned()
+        })),
         ..new_file(source_file.path_text(), sha256, stamp)
     }
 }

@@ -64,7 +64,8 @@ pub(crate) async fn write_chunks(
     company: Company,
     kinds_stay: &KindsStay,
 ) -> Result<Written, SyncError> {
-    let mut writer = Writer::new(session, surveyed, skips, dataset, correction, company, kinds_stay).await?;
+    let mut writer =
+        Writer::new(session, surveyed, skips, dataset, correction, company, kinds_stay).await?;
     let reading = Reading {
         skips: Arc::clone(&writer.skips),
         digests: writer.index.is_some(),
@@ -143,7 +144,11 @@ impl<'a> Writer<'a> {
         // Without a key, a row may equal a stored row of an earlier file.
         let may_be_known = dataset.is_keyless()
             || position != Position::default()
-            || session.sink.tables.has_rows(&dataset.table, file.market.as_deref().unwrap_or_default()).await?;
+            || session
+                .sink
+                .tables
+                .has_rows(&dataset.table, file.market.as_deref().unwrap_or_default())
+                .await?;
         let market = file.market.clone().unwrap_or_default();
         let generation = session.sink.ledger.generation(&dataset.table, &market).await?;
         // The index describes all records, so only the newest export, read from its start, may use
@@ -151,7 +156,9 @@ impl<'a> Writer<'a> {
         let is_whole = matches!(precedence, Precedence::Newest) && position == Position::default();
         let is_believed = is_whole
             && skips.known.as_ref().is_some_and(|(known, _)| {
-                generation.as_ref().is_some_and(|generation| *known == surveyed.origin(session, dataset, generation))
+                generation.as_ref().is_some_and(|generation| {
+                    *known == surveyed.origin(session, dataset, generation)
+                })
             });
         // If stored lines stay that the file lacks, its records differ from what is stored.
         let index = match is_whole && !keeps_lines && surveyed.leaves_index(session) {
@@ -160,8 +167,13 @@ impl<'a> Writer<'a> {
         };
         let skips = Arc::new(if is_believed { skips } else { Skips::default() });
         let content = &surveyed.content;
-        let checkpoint =
-            Checkpoint::new(file.id, content.stamp(), content.digests().to_vec(), surveyed.survey.clone(), position);
+        let checkpoint = Checkpoint::new(
+            file.id,
+            content.stamp(),
+            content.digests().to_vec(),
+            surveyed.survey.clone(),
+            position,
+        );
         let writer = Self {
             session,
             dataset,
@@ -199,13 +211,17 @@ impl<'a> Writer<'a> {
         self.file.position.is_some_and(|position| position.done)
     }
 
-    async fn write_all(&mut self, chunks: &mut mpsc::Receiver<PendingChunk>) -> Result<(), SyncError> {
+    async fn write_all(
+        &mut self,
+        chunks: &mut mpsc::Receiver<PendingChunk>,
+    ) -> Result<(), SyncError> {
         while let Some(projected) = chunks.recv().await {
             if self.session.shutdown.is_cancelled() {
                 return Err(SyncError::Stopped);
             }
-            let projected =
-                projected.await.map_err(|_| SyncError::Internal("the worker of a chunk is gone".to_owned()))??;
+            let projected = projected
+                .await
+                .map_err(|_| SyncError::Internal("the worker of a chunk is gone".to_owned()))??;
             self.write(projected).await?;
         }
         match self.is_done() {
@@ -218,7 +234,9 @@ impl<'a> Writer<'a> {
     async fn write(&mut self, mut projected: Projected) -> Result<(), SyncError> {
         let started = Instant::now();
         let known = match self.may_be_known {
-            true => self.session.sink.tables.known(self.dataset, self.market(), &projected.keys).await?,
+            true => {
+                self.session.sink.tables.known(self.dataset, self.market(), &projected.keys).await?
+            }
             false => Known::nothing(projected.keys.len()),
         };
         self.meet_files(&known).await?;
@@ -246,7 +264,13 @@ impl<'a> Writer<'a> {
         let (counts, next, generation) = (chunk.counts, chunk.next, chunk.generation);
         self.start_checkpoint(next);
         let (compare_ms, commit_ms) = (millis(compared), millis(committed));
-        tracing::debug!(file_id = self.file.id, rows = counts.read, compare_ms, commit_ms, "chunk committed");
+        tracing::debug!(
+            file_id = self.file.id,
+            rows = counts.read,
+            compare_ms,
+            commit_ms,
+            "chunk committed"
+        );
         self.company = self.company.take().map(Company::moved);
         moved();
         self.file.counts = counts;
@@ -271,7 +295,8 @@ impl<'a> Writer<'a> {
             let before = (*records_before).min(entries.len());
             entries[noted..before].iter().try_for_each(|&entry| index.push(entry))?;
             noted = before;
-            let (_, known) = self.skips.known.as_ref().expect("nothing is skipped that no index knows");
+            let (_, known) =
+                self.skips.known.as_ref().expect("nothing is skipped that no index knows");
             index.copy(known, skip.entries.clone())?;
         }
         entries[noted..].iter().try_for_each(|&entry| index.push(entry))
@@ -280,20 +305,23 @@ impl<'a> Writer<'a> {
     /// Keeps stored lines of records that may lack rows in this file.
     async fn keep_lines(&self, projected: &mut Projected, known: &Known) -> Result<(), SyncError> {
         let Some(lines) = &self.dataset.lines else { return Ok(()) };
-        let kept: Vec<usize> = known.stored().filter(|&record| self.keeps(&projected.keys[record])).collect();
+        let kept: Vec<usize> =
+            known.stored().filter(|&record| self.keeps(&projected.keys[record])).collect();
         if kept.is_empty() || matches!(self.precedence, Precedence::OnlyUnknown(_)) {
             return Ok(());
         }
         let differing = differing(projected, known, &kept);
         let sink = &self.session.sink;
-        let stored = sink.tables.stored_lines(self.dataset, self.market(), projected, &differing).await?;
+        let stored =
+            sink.tables.stored_lines(self.dataset, self.market(), projected, &differing).await?;
         keep(projected, &kept, &stored, &sink.tables.shapes()[&lines.table]);
         Ok(())
     }
 
     /// Whether a record may lack rows in this file.
     fn keeps(&self, key: &str) -> bool {
-        self.keeps_lines || self.correction.as_ref().is_some_and(|correction| correction.in_part.contains(key))
+        self.keeps_lines
+            || self.correction.as_ref().is_some_and(|correction| correction.in_part.contains(key))
     }
 
     /// Loads the versions of the files that wrote the stored records, which a delta compares with
@@ -311,7 +339,8 @@ impl<'a> Writer<'a> {
 
     /// The precedence of a record.
     fn precedence_of(&self, key: &str) -> &Precedence {
-        let is_joined = || self.correction.as_ref().is_some_and(|correction| correction.joined.contains(key));
+        let is_joined =
+            || self.correction.as_ref().is_some_and(|correction| correction.joined.contains(key));
         match &self.precedence {
             Precedence::Correction(of_export) if is_joined() => of_export,
             precedence => precedence,
@@ -333,13 +362,16 @@ impl<'a> Writer<'a> {
         is_own || precedence.wins_over(file_id)
     }
 
-    /// Whether a stored record was last written by this file, or by an earlier copy of the same rejects.
+    /// Whether a stored record was last written by this file, or by an earlier copy of the same
+    /// rejects.
     fn is_own(&self, file_id: i64) -> bool {
-        let is_earlier = |correction: &Arc<Correction>| correction.files.corrections.contains(&file_id);
+        let is_earlier =
+            |correction: &Arc<Correction>| correction.files.corrections.contains(&file_id);
         file_id == self.file.id || self.correction.as_ref().is_some_and(is_earlier)
     }
 
-    /// The rejects that this chunk closes: those of rows that it brings in, and of rows that are its own rejects now.
+    /// The rejects that this chunk closes: those of rows that it brings in, and of rows that are
+    /// its own rejects now.
     fn corrected(&self, projected: &Projected) -> Option<Corrected> {
         let correction = self.correction.as_ref()?;
         let again = projected.rejects.iter().filter_map(|reject| reject.corrects_row);
@@ -352,14 +384,21 @@ impl<'a> Writer<'a> {
     }
 
     /// Records marked as deleted that this file brings back, in order.
-    async fn revived(&self, projected: &Projected, diff: &Diff, known: &Known) -> Result<Vec<String>, SyncError> {
+    async fn revived(
+        &self,
+        projected: &Projected,
+        diff: &Diff,
+        known: &Known,
+    ) -> Result<Vec<String>, SyncError> {
         if matches!(self.precedence, Precedence::OnlyUnknown(_)) {
             return Ok(Vec::new());
         }
         let winners = diff.winners.iter().filter(|&&record| known.record(record).is_some());
-        let mut stored: Vec<String> = winners.map(|&record| projected.keys[record].clone()).collect();
+        let mut stored: Vec<String> =
+            winners.map(|&record| projected.keys[record].clone()).collect();
         stored.sort_unstable();
-        let marked = self.session.sink.tables.marked_keys(self.dataset, self.market(), &stored).await?;
+        let marked =
+            self.session.sink.tables.marked_keys(self.dataset, self.market(), &stored).await?;
         stored.retain(|key| marked.contains(key));
         Ok(stored)
     }
@@ -373,7 +412,8 @@ impl<'a> Writer<'a> {
         let max = match self.records_marked_max {
             Some(max) => max,
             None => {
-                self.session.sink.tables.count_rows(&self.dataset.table, self.market()).await? / MARKED_RECORDS_SHARE
+                self.session.sink.tables.count_rows(&self.dataset.table, self.market()).await?
+                    / MARKED_RECORDS_SHARE
             }
         };
         self.records_marked_max = Some(max);
@@ -390,23 +430,35 @@ impl<'a> Writer<'a> {
         let sink = &self.session.sink;
         let modified_records = sink
             .tables
-            .fill_absent(&projected.records, &diff.records.changed, known, self.dataset, Owner::Record)
+            .fill_absent(
+                &projected.records,
+                &diff.records.changed,
+                known,
+                self.dataset,
+                Owner::Record,
+            )
             .await?;
         let (new_lines, modified_lines) = match &projected.lines {
             None => (None, None),
             Some(lines) => {
-                let modified =
-                    sink.tables.fill_absent(lines, &diff.lines.changed, known, self.dataset, Owner::Line).await?;
+                let modified = sink
+                    .tables
+                    .fill_absent(lines, &diff.lines.changed, known, self.dataset, Owner::Line)
+                    .await?;
                 (Some(take_rows(lines, &diff.lines.new)), Some(modified))
             }
         };
         let revived_keys = self.revived(&projected, &diff, known).await?;
-        let written: HashSet<&String> =
-            modified_records.record.iter().map(|&record| &projected.keys[record as usize]).collect();
+        let written: HashSet<&String> = modified_records
+            .record
+            .iter()
+            .map(|&record| &projected.keys[record as usize])
+            .collect();
         let only_revived = revived_keys.iter().filter(|key| !written.contains(key)).count() as u64;
         let new_records = take_rows(&projected.records, &diff.records.new);
         let lines_new = diff.lines.new.len() as u64;
-        let lines_modified = modified_lines.as_ref().map_or(0, |lines| lines.batch.num_rows() as u64);
+        let lines_modified =
+            modified_lines.as_ref().map_or(0, |lines| lines.batch.num_rows() as u64);
         let records_modified = modified_records.batch.num_rows() as u64;
         let lines_skipped = skipped.table_rows - skipped.records;
         let rows_kept = if self.dataset.lines.is_some() { lines_skipped } else { skipped.records };
@@ -414,7 +466,10 @@ impl<'a> Writer<'a> {
         let mut counts = self.file.counts;
         counts += Counts {
             read: projected.rows_read,
-            accepted: projected.rows_read - projected.rejects.len() as u64 - projected.rows_skipped - rows_duplicate,
+            accepted: projected.rows_read
+                - projected.rejects.len() as u64
+                - projected.rows_skipped
+                - rows_duplicate,
             duplicate: rows_duplicate,
             rejected: projected.rejects.len() as u64,
             skipped: projected.rows_skipped,
@@ -464,7 +519,8 @@ impl<'a> Writer<'a> {
             new_keys: touched.new,
             confirmed_keys: touched.confirmed,
             revived_keys,
-            new_deleted_ms: matches!(self.precedence, Precedence::OnlyUnknown(Unknown::Marked)).then(now_ms),
+            new_deleted_ms: matches!(self.precedence, Precedence::OnlyUnknown(Unknown::Marked))
+                .then(now_ms),
             corrected: self.corrected(&projected),
             rejects: projected.rejects,
             counts,
@@ -487,7 +543,9 @@ impl<'a> Writer<'a> {
     /// Waits for the checkpoint to be written.
     async fn wait_for_checkpoint(&mut self) -> Result<(), SyncError> {
         match self.checkpointing.take() {
-            Some(checkpointing) => checkpointing.await.map_err(|panic| SyncError::Internal(panic.to_string())),
+            Some(checkpointing) => {
+                checkpointing.await.map_err(|panic| SyncError::Internal(panic.to_string()))
+            }
             None => Ok(()),
         }
     }

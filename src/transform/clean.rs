@@ -7,11 +7,17 @@ use crate::feed::layout::{Layout, LayoutColumn, Role};
 use crate::values::cell::trimmed;
 use crate::values::currency::may_have_currency;
 use crate::values::identifier::{is_spreadsheet_notation, visible, without_excel};
-use crate::values::number::{DECIMAL_SCALE, NumberRules, Spelling, parse_decimal, parse_double, parse_integer};
+use crate::values::number::{
+    DECIMAL_SCALE, NumberRules, Spelling, parse_decimal, parse_double, parse_integer,
+};
 use arrow_array::builder::{PrimitiveBuilder, StringBuilder};
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Date32Type, Decimal128Type, Float64Type, Int64Type, TimestampMillisecondType};
-use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, PrimitiveArray, RecordBatch, StringArray, UInt32Array};
+use arrow_array::types::{
+    Date32Type, Decimal128Type, Float64Type, Int64Type, TimestampMillisecondType,
+};
+use arrow_array::{
+    Array, ArrayRef, ArrowPrimitiveType, PrimitiveArray, RecordBatch, StringArray, UInt32Array,
+};
 use arrow_buffer::NullBuffer;
 use arrow_schema::{DataType, TimeUnit};
 use arrow_select::take::take;
@@ -46,12 +52,15 @@ pub struct Cleaned {
 impl Cleaned {
     /// Keeps only these rows, which ascend.
     pub fn keep(&mut self, rows: &[usize]) {
-        let indices: UInt32Array =
-            rows.iter().map(|&row| u32::try_from(row).expect("a chunk has fewer than 2^32 rows")).collect();
+        let indices: UInt32Array = rows
+            .iter()
+            .map(|&row| u32::try_from(row).expect("a chunk has fewer than 2^32 rows"))
+            .collect();
         for values in self.columns.iter_mut().flatten() {
             *values = take(values, &indices, None).expect("indices come from the same chunk");
         }
-        self.rescued.retain_mut(|cell| rows.binary_search(&cell.row).map(|row| cell.row = row).is_ok());
+        self.rescued
+            .retain_mut(|cell| rows.binary_search(&cell.row).map(|row| cell.row = row).is_ok());
     }
 }
 
@@ -66,12 +75,14 @@ pub fn clean(batch: &RecordBatch, layout: &Layout) -> Cleaned {
         .map(|(index, column)| (index, column, batch.column(layout.source(index))))
         .map(|(index, column, values)| match column.role {
             Role::Column(_) => {
-                // Values that would widen the column are there only if it could not be widened: then it loses nothing of them.
+                // Values that would widen the column are there only if it could not be widened:
+                // then it loses nothing of them.
                 let is_open = column.on_type_change == Some(OnTypeChange::Widen);
                 let exact = column.kind.filter(|_| is_open);
                 // A column found in files has one currency, or is text.
                 let symbols = symbols.filter(|_| column.rules.is_declared);
-                let mut cleaner = ColumnCleaner { index, column, exact, symbols, rescued: Vec::new() };
+                let mut cleaner =
+                    ColumnCleaner { index, column, exact, symbols, rescued: Vec::new() };
                 let values = cleaner.clean(values.as_string::<i32>());
                 (Some(values), cleaner.rescued)
             }
@@ -103,9 +114,11 @@ pub fn clean_key<'a>(cell: &'a str, column: &'a LayoutColumn) -> Option<Result<&
     Some(Ok(key))
 }
 
-/// Whether a cell could stand in this column: it means "no value", or fits the column's type and form.
+/// Whether a cell could stand in this column: it means "no value", or fits the column's type and
+/// form.
 pub fn conforms(cell: &str, column: &LayoutColumn) -> bool {
-    // A column that widens may bring values of any type; what it holds so far still tells cells apart.
+    // A column that widens may bring values of any type; what it holds so far still tells cells
+    // apart.
     let has_form = || column.form().is_none_or(|form| form.is_match(cell.trim()));
     column.meaning(cell).is_none_or(|meaning| fits_kind(meaning, column) && has_form())
 }
@@ -216,8 +229,13 @@ impl ColumnCleaner<'_> {
         }
     }
 
-    /// Where every value stands in its cell as it is, the cells' own bytes are kept, and only what is NULL changes.
-    fn texts(&mut self, cells: &StringArray, read: impl for<'c> Fn(&'c str) -> Cell<&'c str>) -> ArrayRef {
+    /// Where every value stands in its cell as it is, the cells' own bytes are kept, and only what
+    /// is NULL changes.
+    fn texts(
+        &mut self,
+        cells: &StringArray,
+        read: impl for<'c> Fn(&'c str) -> Cell<&'c str>,
+    ) -> ArrayRef {
         let column = self.column;
         let mut values: Vec<Cell<&str>> = Vec::with_capacity(cells.len());
         for cell in cells {
@@ -229,8 +247,13 @@ impl ColumnCleaner<'_> {
             Cell::Misfit => false,
         };
         if cells.iter().zip(&values).all(is_as_it_stands) {
-            let valid = NullBuffer::from_iter(values.iter().map(|value| !matches!(value, Cell::Null)));
-            return Arc::new(StringArray::new(cells.offsets().clone(), cells.values().clone(), Some(valid)));
+            let valid =
+                NullBuffer::from_iter(values.iter().map(|value| !matches!(value, Cell::Null)));
+            return Arc::new(StringArray::new(
+                cells.offsets().clone(),
+                cells.values().clone(),
+                Some(valid),
+            ));
         }
         let mut texts = StringBuilder::with_capacity(cells.len(), cells.value_data().len());
         for (row, (cell, value)) in cells.iter().zip(values).enumerate() {
@@ -253,7 +276,8 @@ impl ColumnCleaner<'_> {
             return self.numbers::<T>(cells, |_| None);
         }
         let numbers = self.numbers::<T>(cells, |cell| parse(cell, rules));
-        let Some(symbols) = self.symbols.filter(|_| cells.iter().flatten().any(may_have_currency)) else {
+        let Some(symbols) = self.symbols.filter(|_| cells.iter().flatten().any(may_have_currency))
+        else {
             return numbers;
         };
         let mut amounts = PrimitiveBuilder::<T>::with_capacity(cells.len());
@@ -262,7 +286,8 @@ impl ColumnCleaner<'_> {
         for (row, (cell, number)) in cells.iter().zip(&numbers).enumerate() {
             let symbol = if symbols.is_valid(row) { symbols.value(row) } else { "" };
             if (cell, symbol) != above {
-                let contradicts = |cell: &str| may_have_currency(cell) && contradicts(cell, symbol, rules);
+                let contradicts =
+                    |cell: &str| may_have_currency(cell) && contradicts(cell, symbol, rules);
                 (above, contradicts_above) = ((cell, symbol), cell.is_some_and(contradicts));
             }
             let is_believed = number.is_none() || !contradicts_above;
@@ -274,8 +299,8 @@ impl ColumnCleaner<'_> {
         amounts.finish()
     }
 
-    /// Cells often repeat the one above them, as what belongs to an order does on each of its lines: then what it
-    /// meant is known.
+    /// Cells often repeat the one above them, as what belongs to an order does on each of its
+    /// lines: then what it meant is known.
     fn numbers<T: ArrowPrimitiveType>(
         &mut self,
         cells: &StringArray,
@@ -284,7 +309,8 @@ impl ColumnCleaner<'_> {
         let (exact, column) = (self.exact, self.column);
         let read = |cell: &str| {
             let Some(meaning) = column.meaning(cell) else { return Cell::Null };
-            let value = read(meaning).filter(|_| exact.is_none_or(|kind| is_kept_by(kind, meaning, column)));
+            let value = read(meaning)
+                .filter(|_| exact.is_none_or(|kind| is_kept_by(kind, meaning, column)));
             value.map_or(Cell::Misfit, Cell::Value)
         };
         let mut above = (None, Cell::Null);
@@ -311,7 +337,9 @@ impl ColumnCleaner<'_> {
 fn contradicts(cell: &str, symbol: &str, rules: &NumberRules) -> bool {
     let symbol = trimmed(symbol);
     let own = Spelling::of(cell, rules).and_then(|spelling| spelling.currency);
-    own.is_some_and(|own| rules.currencies.is_currency(symbol) && rules.currencies.contradict(own, symbol))
+    own.is_some_and(|own| {
+        rules.currencies.is_currency(symbol) && rules.currencies.contradict(own, symbol)
+    })
 }
 
 /// What a cell means to its column.

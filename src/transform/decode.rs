@@ -13,7 +13,8 @@ pub(crate) fn decode(chunk: &Chunk, format: RowFormat, layout: &Layout) -> Recor
         .columns
         .iter()
         .enumerate()
-        // Two columns of a CSV header may have one name; arrow-csv goes by position, arrow-json by name.
+        // Two columns of a CSV header may have one name; arrow-csv goes by position, arrow-json by
+        // name.
         .map(|(index, column)| match format {
             RowFormat::Csv(_) => Field::new(index.to_string(), DataType::Utf8, true),
             RowFormat::Json => Field::new(&column.raw_name, DataType::Utf8, true),
@@ -33,7 +34,9 @@ pub(crate) fn decode(chunk: &Chunk, format: RowFormat, layout: &Layout) -> Recor
             let mut decoder = builder.build_decoder();
             let mut bytes = chunk.bytes.as_slice();
             while !bytes.is_empty() {
-                let taken = decoder.decode(bytes).expect("the reader passes only rows with as many cells as columns");
+                let taken = decoder
+                    .decode(bytes)
+                    .expect("the reader passes only rows with as many cells as columns");
                 bytes = &bytes[taken..];
                 if taken == 0 {
                     break;
@@ -42,10 +45,13 @@ pub(crate) fn decode(chunk: &Chunk, format: RowFormat, layout: &Layout) -> Recor
             decoder.flush().expect("the reader passes only UTF-8 rows that end in a line feed")
         }
         RowFormat::Json => {
-            let builder =
-                arrow_json::ReaderBuilder::new(Arc::clone(&schema)).with_coerce_primitive(true).with_batch_size(rows);
+            let builder = arrow_json::ReaderBuilder::new(Arc::clone(&schema))
+                .with_coerce_primitive(true)
+                .with_batch_size(rows);
             let mut decoder = builder.build_decoder().expect("text columns can be decoded");
-            decoder.decode(&chunk.bytes).expect("the reader passes only objects that serde_json has checked");
+            decoder
+                .decode(&chunk.bytes)
+                .expect("the reader passes only objects that serde_json has checked");
             decoder.flush().expect("the reader passes only flat objects")
         }
     };

@@ -102,9 +102,9 @@ pub struct Diff {
     pub winners: Vec<usize>,
 }
 
-/// Compares a chunk with what is stored. Of a record of the chunk, by its index, `adds_unknown` says whether it is added if
-/// it is not stored, `wins` whether it replaces one that the given file wrote, and `keeps_lines` whether stored lines
-/// that it lacks stay.
+/// Compares a chunk with what is stored. Of a record of the chunk, by its index, `adds_unknown`
+/// says whether it is added if it is not stored, `wins` whether it replaces one that the given file
+/// wrote, and `keeps_lines` whether stored lines that it lacks stay.
 pub fn diff(
     projected: &Projected,
     known: &Known,
@@ -116,10 +116,15 @@ pub fn diff(
     let mut is_winner = vec![false; projected.keys.len()];
     for (record, is_winner) in is_winner.iter_mut().enumerate() {
         let stored = known.record(record);
-        *is_winner = stored.map_or_else(|| adds_unknown(record), |stored| wins(record, stored.file_id));
+        *is_winner =
+            stored.map_or_else(|| adds_unknown(record), |stored| wins(record, stored.file_id));
         if *is_winner {
             diff.winners.push(record);
-            diff.records.sort_in(record, projected.records.hashes[record], stored.map(|stored| &stored.hash));
+            diff.records.sort_in(
+                record,
+                projected.records.hashes[record],
+                stored.map(|stored| &stored.hash),
+            );
         } else {
             diff.stale += 1;
         }
@@ -139,7 +144,11 @@ fn diff_lines(
     keeps_lines: impl Fn(usize) -> bool,
 ) {
     let mut counts = vec![0_i64; projected.keys.len()];
-    let numbers = lines.batch.column_by_name("line_no").expect("lines are numbered").as_primitive::<Int64Type>();
+    let numbers = lines
+        .batch
+        .column_by_name("line_no")
+        .expect("lines are numbered")
+        .as_primitive::<Int64Type>();
     for (row, &record) in lines.record.iter().enumerate() {
         let record = record as usize;
         counts[record] += 1;
@@ -151,7 +160,8 @@ fn diff_lines(
     }
     for &record in diff.winners.iter().filter(|&&record| !keeps_lines(record)) {
         let removed = known.lines(record).iter().filter(|&&(line_no, _)| line_no > counts[record]);
-        diff.removed_lines.extend(removed.map(|&(line_no, _)| (projected.keys[record].clone(), line_no)));
+        diff.removed_lines
+            .extend(removed.map(|&(line_no, _)| (projected.keys[record].clone(), line_no)));
     }
     diff.removed_lines.sort_unstable();
 }

@@ -52,8 +52,14 @@ impl Counted {
 
 impl std::ops::AddAssign for Faults {
     fn add_assign(&mut self, other: Self) {
-        other.rules.into_iter().for_each(|(rule, counted)| self.rules.entry(rule).or_default().extend(counted));
-        other.rescued.into_iter().for_each(|(column, counted)| self.rescued.entry(column).or_default().extend(counted));
+        other
+            .rules
+            .into_iter()
+            .for_each(|(rule, counted)| self.rules.entry(rule).or_default().extend(counted));
+        other
+            .rescued
+            .into_iter()
+            .for_each(|(column, counted)| self.rescued.entry(column).or_default().extend(counted));
         self.rows_rejected += other.rows_rejected;
     }
 }
@@ -84,7 +90,8 @@ impl Faults {
         let of_column = dataset.ruled_columns().flat_map(|column| {
             let rules = column.rules.declared().filter(|rule| *rule != Rule::References);
             rules.map(move |rule| {
-                let counted = self.rules.get(&(column.name.clone(), rule)).cloned().unwrap_or_default();
+                let counted =
+                    self.rules.get(&(column.name.clone(), rule)).cloned().unwrap_or_default();
                 BrokenRule {
                     column: column.name.clone(),
                     rule,

@@ -1,10 +1,12 @@
-//! KeptLines: how the rows of a record that may not be whole in its file meet the lines that are stored of it.
+//! KeptLines: how the rows of a record that may not be whole in its file meet the lines that are
+//! stored of it.
 //!
-//! A row whose key cannot be read may be a line of any record, so while a file has one, a line that it lacks is not gone. Line
-//! numbers say nothing then: of the lines A, B, C with B unreadable, C comes second. So lines are told by what they hold: the same
-//! is the same line, one with the same identifiers is that line changed, and any other is new. Where all stored lines have their
-//! rows, they are numbered as in any file. Else those that no row takes stay where they are, with new ones behind them. So do
-//! values of the record that only the missing row may have.
+//! A row whose key cannot be read may be a line of any record, so while a file has one, a line that
+//! it lacks is not gone. Line numbers say nothing then: of the lines A, B, C with B unreadable, C
+//! comes second. So lines are told by what they hold: the same is the same line, one with the same
+//! identifiers is that line changed, and any other is new. Where all stored lines have their rows,
+//! they are numbered as in any file. Else those that no row takes stay where they are, with new
+//! ones behind them. So do values of the record that only the missing row may have.
 
 use crate::transform::diff::Known;
 use crate::transform::project::Projected;
@@ -20,8 +22,8 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Stored lines with the same identifiers that a row is compared with: a record may have thousands, and each row would
-/// be compared with all of them.
+/// Stored lines with the same identifiers that a row is compared with: a record may have thousands,
+/// and each row would be compared with all of them.
 const ALIKE_MAX: usize = 64;
 
 /// Columns of a line that say where it stands, or nothing of their own.
@@ -49,9 +51,14 @@ pub fn differing(projected: &Projected, known: &Known, kept: &[usize]) -> Vec<us
     kept.iter().copied().filter(|&record| !is_stored(record)).collect()
 }
 
-/// Gives the lines of `kept` records, which are stored, the numbers of the stored lines that they are, and leaves what
-/// the records hold where the chunk has no value.
-pub fn keep(projected: &mut Projected, kept: &[usize], stored: &StoredLines, lines_shape: &TableShape) {
+/// Gives the lines of `kept` records, which are stored, the numbers of the stored lines that they
+/// are, and leaves what the records hold where the chunk has no value.
+pub fn keep(
+    projected: &mut Projected,
+    kept: &[usize],
+    stored: &StoredLines,
+    lines_shape: &TableShape,
+) {
     let Some(lines) = &mut projected.lines else { return };
     let of_records = rows_of_records(lines, projected.keys.len());
     let cells = Cells::of(lines, stored, lines_shape);
@@ -83,7 +90,8 @@ pub fn keep(projected: &mut Projected, kept: &[usize], stored: &StoredLines, lin
     keep_values(&mut projected.records, kept, &line_counts);
 }
 
-/// Values that the rows of a record lack may stand in the row that cannot be read: such a cell is none, rather than NULL.
+/// Values that the rows of a record lack may stand in the row that cannot be read: such a cell is
+/// none, rather than NULL.
 fn keep_values(records: &mut TableRows, kept: &[usize], line_counts: &BTreeMap<usize, i64>) {
     let schema = records.batch.schema();
     let index_of = |name: &str| schema.index_of(name).expect("every table of records has it");
@@ -91,20 +99,24 @@ fn keep_values(records: &mut TableRows, kept: &[usize], line_counts: &BTreeMap<u
     let rescued = records.batch.column(rescued_column).as_string::<i32>().clone();
     for &record in kept {
         let texts: HashMap<String, String> = match rescued.is_valid(record) {
-            true => serde_json::from_str(rescued.value(record)).expect("it was written as a map of texts"),
+            true => serde_json::from_str(rescued.value(record))
+                .expect("it was written as a map of texts"),
             false => HashMap::new(),
         };
         let columns = schema.fields().iter().zip(records.batch.columns()).enumerate();
         let lacking = columns.filter(|(index, (field, values))| {
-            *index != rescued_column && !values.is_valid(record) && !texts.contains_key(field.name())
+            *index != rescued_column
+                && !values.is_valid(record)
+                && !texts.contains_key(field.name())
         });
         records.absent.extend(lacking.map(|(index, _)| (record, index)));
     }
     records.absent.sort_unstable();
     records.absent.dedup();
     let counts = records.batch.column(count_column).as_primitive::<Int64Type>();
-    let counts: Int64Array =
-        (0..counts.len()).map(|record| line_counts.get(&record).copied().unwrap_or(counts.value(record))).collect();
+    let counts: Int64Array = (0..counts.len())
+        .map(|record| line_counts.get(&record).copied().unwrap_or(counts.value(record)))
+        .collect();
     let counts: ArrayRef = Arc::new(counts);
     replace_column(records, "line_count", &counts);
 }
@@ -116,7 +128,8 @@ fn replace_column(rows: &mut TableRows, name: &str, values: &ArrayRef) {
         let values = if field.name() == name { values } else { old };
         (field.name().clone(), Arc::clone(values), true)
     });
-    rows.batch = RecordBatch::try_from_iter_with_nullable(columns).expect("the new column is as long as the old one");
+    rows.batch = RecordBatch::try_from_iter_with_nullable(columns)
+        .expect("the new column is as long as the old one");
     rows.hashes = hash_rows(&rows.batch);
     rows.encoded = None;
 }
@@ -153,19 +166,25 @@ struct Cells {
 impl Cells {
     fn of(lines: &TableRows, stored: &StoredLines, shape: &TableShape) -> Self {
         let schema = lines.batch.schema();
-        let is_compared = |name: &String| !NOT_COMPARED.contains(&name.as_str()) && !shape.key.contains(name);
+        let is_compared =
+            |name: &String| !NOT_COMPARED.contains(&name.as_str()) && !shape.key.contains(name);
         let mut compared: Vec<(String, ArrayRef)> = Vec::new();
-        for ((field, own), stored) in schema.fields().iter().zip(lines.batch.columns()).zip(&stored.columns) {
+        for ((field, own), stored) in
+            schema.fields().iter().zip(lines.batch.columns()).zip(&stored.columns)
+        {
             if is_compared(field.name()) {
                 let both = concat(&[own, stored]).expect("both have the type of the column's kind");
                 compared.push((field.name().clone(), both));
             }
         }
-        let is_identifier = |name: &str| shape.column(name).is_some_and(|column| column.kind == Kind::Identifier);
+        let is_identifier =
+            |name: &str| shape.column(name).is_some_and(|column| column.kind == Kind::Identifier);
         let identifiers: Vec<(String, ArrayRef)> =
             compared.iter().filter(|(name, _)| is_identifier(name)).cloned().collect();
         let rows = lines.hashes.len() + stored.record.len();
-        let has_identity = (0..rows).map(|row| identifiers.iter().any(|(_, values)| values.is_valid(row))).collect();
+        let has_identity = (0..rows)
+            .map(|row| identifiers.iter().any(|(_, values)| values.is_valid(row)))
+            .collect();
         Self {
             contents: hashes_of(&compared, rows),
             identities: hashes_of(&identifiers, rows),
@@ -190,13 +209,14 @@ impl Cells {
             alike.entry(self.identities[self.stored_at + line]).or_default().push_back(line);
         }
         for (row, taken) in rows.zip(&mut taken).filter(|(_, taken)| taken.is_none()) {
-            *taken = alike.get_mut(&self.identities[row]).and_then(|lines| self.most_alike(row, lines));
+            *taken =
+                alike.get_mut(&self.identities[row]).and_then(|lines| self.most_alike(row, lines));
         }
         taken
     }
 
-    /// Takes the line out of those with a row's identifiers that the row is most like: the first of them, and without
-    /// identifiers only one that it shares half of its cells with.
+    /// Takes the line out of those with a row's identifiers that the row is most like: the first of
+    /// them, and without identifiers only one that it shares half of its cells with.
     fn most_alike(&self, row: usize, lines: &mut VecDeque<usize>) -> Option<usize> {
         let shared = |line: usize| {
             let line = self.stored_at + line;
@@ -206,9 +226,12 @@ impl Cells {
                 (same + usize::from(Values::of(values).is_same(row, line)), filled + 1)
             })
         };
-        let candidates = lines.iter().take(ALIKE_MAX).enumerate().map(|(place, &line)| (place, shared(line)));
-        let alike = candidates.filter(|(_, (same, filled))| self.has_identity[row] || 2 * same >= *filled);
-        let (place, _) = alike.min_by_key(|(place, (same, _))| (std::cmp::Reverse(*same), *place))?;
+        let candidates =
+            lines.iter().take(ALIKE_MAX).enumerate().map(|(place, &line)| (place, shared(line)));
+        let alike =
+            candidates.filter(|(_, (same, filled))| self.has_identity[row] || 2 * same >= *filled);
+        let (place, _) =
+            alike.min_by_key(|(place, (same, _))| (std::cmp::Reverse(*same), *place))?;
         lines.remove(place)
     }
 }
@@ -218,5 +241,7 @@ fn hashes_of(columns: &[(String, ArrayRef)], rows: usize) -> Vec<RowHash> {
         return vec![RowHash::default(); rows];
     }
     let nullable = columns.iter().map(|(name, values)| (name.clone(), Arc::clone(values), true));
-    hash_rows(&RecordBatch::try_from_iter_with_nullable(nullable).expect("all columns have as many rows"))
+    hash_rows(
+        &RecordBatch::try_from_iter_with_nullable(nullable).expect("all columns have as many rows"),
+    )
 }

@@ -35,12 +35,18 @@ pub enum Step {
 
 /// What a chunk of a file becomes: table rows with their hashes, and rejects. It knows no file, no
 /// database and no clock, so that the same chunk always becomes the same rows.
-pub fn transform(chunk: Chunk, format: RowFormat, layout: &Layout, dataset: &Dataset, market: &str) -> Projected {
+pub fn transform(
+    chunk: Chunk,
+    format: RowFormat,
+    layout: &Layout,
+    dataset: &Dataset,
+    market: &str,
+) -> Projected {
     transform_by_steps(chunk, format, layout, dataset, market, &Repeats::default(), |_| ())
 }
 
-/// As [`transform`], with the values of unique columns that several records of the file have; `done`
-/// hears of each step when it is done.
+/// As [`transform`], with the values of unique columns that several records of the file have;
+/// `done` hears of each step when it is done.
 pub fn transform_by_steps(
     mut chunk: Chunk,
     format: RowFormat,
@@ -100,7 +106,8 @@ fn apply_rules(
 ) -> Faults {
     let asked = ask(Source { chunk, cleaned, layout, dataset }, repeats);
     let mut faults = asked.faults;
-    // A record that breaks a rule leaves no entry in the index, so that it is counted in every file.
+    // A record that breaks a rule leaves no entry in the index, so that it is counted in every
+    // file.
     for (seen, verdict) in chunk.seen.iter_mut().zip(&asked.verdicts) {
         if *verdict != Verdict::Accepted {
             seen.bytes = 0;

@@ -20,8 +20,8 @@ use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Rows of a record up to which each is compared with each other one: few columns tell most of them apart, where
-/// making all of them comparable as bytes reads every column of every row.
+/// Rows of a record up to which each is compared with each other one: few columns tell most of them
+/// apart, where making all of them comparable as bytes reads every column of every row.
 const COMPARED_ROWS_MAX: usize = 32;
 
 /// A chunk as table rows.
@@ -60,7 +60,13 @@ pub struct Projected {
 }
 
 /// Projects a cleaned chunk.
-pub fn project(chunk: Chunk, cleaned: &Cleaned, layout: &Layout, dataset: &Dataset, market: &str) -> Projected {
+pub fn project(
+    chunk: Chunk,
+    cleaned: &Cleaned,
+    layout: &Layout,
+    dataset: &Dataset,
+    market: &str,
+) -> Projected {
     let source = Source { layout, cleaned, chunk: &chunk, market, dataset };
     let rows = chunk.rows();
     let (records, lines, disagreeing, kept) = match &dataset.lines {
@@ -73,8 +79,9 @@ pub fn project(chunk: Chunk, cleaned: &Cleaned, layout: &Layout, dataset: &Datas
             let (merged, lines) = (source.merged_rows(&line_rows), source.lines(&line_rows));
             let with_records = std::iter::zip(&chunk.records, line_rows);
             // A record without lines is kept as its only row.
-            let kept =
-                with_records.flat_map(|(record, rows)| if rows.is_empty() { record.clone().collect() } else { rows });
+            let kept = with_records.flat_map(|(record, rows)| {
+                if rows.is_empty() { record.clone().collect() } else { rows }
+            });
             (merged, Some(lines), source.disagreeing(), kept.collect())
         }
     };
@@ -112,12 +119,18 @@ pub fn project(chunk: Chunk, cleaned: &Cleaned, layout: &Layout, dataset: &Datas
 /// Those of a run of rows that have a value which does not fit its column.
 fn rows_rescued(cleaned: &Cleaned, rows: Range<usize>) -> impl Iterator<Item = usize> {
     let start = cleaned.rescued.partition_point(|cell| cell.row < rows.start);
-    let of_rows = cleaned.rescued[start..].iter().map(|cell| cell.row).take_while(move |&row| row < rows.end);
+    let of_rows =
+        cleaned.rescued[start..].iter().map(|cell| cell.row).take_while(move |&row| row < rows.end);
     let mut last = None;
     of_rows.filter(move |&row| last.replace(row) != Some(row))
 }
 
-fn entries(chunk: &Chunk, cleaned: &Cleaned, lines: Option<&TableRows>, disagreeing: &[bool]) -> Vec<Entry> {
+fn entries(
+    chunk: &Chunk,
+    cleaned: &Cleaned,
+    lines: Option<&TableRows>,
+    disagreeing: &[bool],
+) -> Vec<Entry> {
     let mut table_rows = vec![1_u32; chunk.seen.len()];
     for &record in lines.iter().flat_map(|lines| &lines.record) {
         if let Some(table_rows) = table_rows.get_mut(record as usize) {
@@ -128,7 +141,8 @@ fn entries(chunk: &Chunk, cleaned: &Cleaned, lines: Option<&TableRows>, disagree
     seen.map(|(((seen, rows), table_rows), &disagrees)| Entry {
         digest: seen.digest,
         key_hash: seen.key_hash,
-        // A record has at most record_rows_max rows of row_bytes_max; what does not fit is not found again.
+        // A record has at most record_rows_max rows of row_bytes_max; what does not fit is not
+        // found again.
         bytes: u32::try_from(seen.bytes).unwrap_or(0),
         rows: u32::try_from(rows.len()).unwrap_or(0),
         table_rows,
@@ -143,14 +157,25 @@ fn entries(chunk: &Chunk, cleaned: &Cleaned, lines: Option<&TableRows>, disagree
 /// The rows that differ, with their hashes as keys.
 fn distinct_rows(rows: TableRows) -> (TableRows, Vec<String>) {
     let mut seen = HashSet::with_capacity(rows.hashes.len());
-    let kept: Vec<usize> = (0..rows.hashes.len()).filter(|&row| seen.insert(rows.hashes[row])).collect();
+    let kept: Vec<usize> =
+        (0..rows.hashes.len()).filter(|&row| seen.insert(rows.hashes[row])).collect();
     let keys = kept.iter().map(|&row| hex(&rows.hashes[row])).collect();
     if kept.len() == rows.hashes.len() {
         return (rows, keys);
     }
-    let batch = take_record_batch(&rows.batch, &indices(kept.iter().copied())).expect("indices come from the batch");
+    let batch = take_record_batch(&rows.batch, &indices(kept.iter().copied()))
+        .expect("indices come from the batch");
     let hashes = kept.iter().map(|&row| rows.hashes[row]).collect();
-    (TableRows { batch, record: (0..).take(kept.len()).collect(), hashes, absent: Vec::new(), encoded: None }, keys)
+    (
+        TableRows {
+            batch,
+            record: (0..).take(kept.len()).collect(),
+            hashes,
+            absent: Vec::new(),
+            encoded: None,
+        },
+        keys,
+    )
 }
 
 /// The row of each record that counts.
@@ -174,7 +199,10 @@ struct Source<'a> {
 impl Source<'_> {
     /// Without lines one row of those with the same key is the record as a whole.
     fn kept_rows(&self, rows: &[usize]) -> TableRows {
-        let mut table = TableBuilder::new(self, &self.chunk.keys.iter().map(String::as_str).collect::<Vec<_>>());
+        let mut table = TableBuilder::new(
+            self,
+            &self.chunk.keys.iter().map(String::as_str).collect::<Vec<_>>(),
+        );
         let indices = indices(rows.iter().copied());
         for (index, values) in self.columns(Owner::Record) {
             let absent = (0..rows.len()).filter(|&row| self.is_absent(rows[row], index));
@@ -187,15 +215,21 @@ impl Source<'_> {
     /// What belongs to the record: of each column the last value that is not NULL.
     fn merged_rows(&self, line_rows: &[Vec<usize>]) -> TableRows {
         let records = &self.chunk.records;
-        let mut table = TableBuilder::new(self, &self.chunk.keys.iter().map(String::as_str).collect::<Vec<_>>());
+        let mut table = TableBuilder::new(
+            self,
+            &self.chunk.keys.iter().map(String::as_str).collect::<Vec<_>>(),
+        );
         for (index, values) in self.columns(Owner::Record) {
             let nulls = values.nulls();
             let last_value = |record: &Range<usize>| match nulls {
                 None => record.end - 1,
-                Some(nulls) => record.clone().rev().find(|&row| nulls.is_valid(row)).unwrap_or(record.end - 1),
+                Some(nulls) => {
+                    record.clone().rev().find(|&row| nulls.is_valid(row)).unwrap_or(record.end - 1)
+                }
             };
             let indices = indices(records.iter().map(last_value));
-            let is_absent = |record: &Range<usize>| record.clone().all(|row| self.is_absent(row, index));
+            let is_absent =
+                |record: &Range<usize>| record.clone().all(|row| self.is_absent(row, index));
             let absent = (0..records.len()).filter(|&row| is_absent(&records[row]));
             table.push_column(index, take_rows(values, &indices), absent.collect());
         }
@@ -206,9 +240,13 @@ impl Source<'_> {
     }
 
     fn lines(&self, line_rows: &[Vec<usize>]) -> TableRows {
-        let record: Vec<u32> =
-            line_rows.iter().zip(0..).flat_map(|(rows, record)| std::iter::repeat_n(record, rows.len())).collect();
-        let keys: Vec<&str> = record.iter().map(|&record| self.chunk.keys[record as usize].as_str()).collect();
+        let record: Vec<u32> = line_rows
+            .iter()
+            .zip(0..)
+            .flat_map(|(rows, record)| std::iter::repeat_n(record, rows.len()))
+            .collect();
+        let keys: Vec<&str> =
+            record.iter().map(|&record| self.chunk.keys[record as usize].as_str()).collect();
         let rows: Vec<usize> = line_rows.concat();
         let indices = indices(rows.iter().copied());
         let mut table = TableBuilder::new(self, &keys);
@@ -227,22 +265,28 @@ impl Source<'_> {
         let records = &self.chunk.records;
         let has_line = |record: &Range<usize>| record.len() > 1 || !self.has_no_line(record.start);
         if duplicates == DuplicateLines::Keep {
-            let rows = |record: &Range<usize>| record.clone().filter(|_| has_line(record)).collect();
+            let rows =
+                |record: &Range<usize>| record.clone().filter(|_| has_line(record)).collect();
             return records.iter().map(rows).collect();
         }
         // Only the first row of an object has what belongs to the record.
         let json = &self.dataset.json;
-        let are_objects = !self.chunk.later_lines.is_empty() || (json.lines.is_some() && self.layout.is_correction());
-        let is_compared = |index: usize| !are_objects || !self.layout.at(index).is_of_first_row(json);
+        let are_objects = !self.chunk.later_lines.is_empty()
+            || (json.lines.is_some() && self.layout.is_correction());
+        let is_compared =
+            |index: usize| !are_objects || !self.layout.at(index).is_of_first_row(json);
         // Lines of an order differ in what belongs to lines, mostly in its first columns.
         let of_lines = self.columns(Owner::Line).chain(self.columns(Owner::Record));
         let of_lines = of_lines.filter(|&(index, _)| is_compared(index));
         let rescued_of = are_objects.then_some(Owner::Line);
-        let rescued: ArrayRef =
-            Arc::new(self.rescued_texts((0..self.chunk.rows()).map(|row| row..row + 1), rescued_of));
-        let columns: Vec<ArrayRef> = of_lines.map(|(_, values)| values).chain([&rescued]).cloned().collect();
+        let rescued: ArrayRef = Arc::new(
+            self.rescued_texts((0..self.chunk.rows()).map(|row| row..row + 1), rescued_of),
+        );
+        let columns: Vec<ArrayRef> =
+            of_lines.map(|(_, values)| values).chain([&rescued]).cloned().collect();
         let values: Vec<Values<'_>> = columns.iter().map(Values::of).collect();
-        let is_same = |one: usize, other: usize| values.iter().all(|values| values.is_same(one, other));
+        let is_same =
+            |one: usize, other: usize| values.iter().all(|values| values.is_same(one, other));
         let distinct = |record: &Range<usize>| {
             if !has_line(record) {
                 return Vec::new();
@@ -285,8 +329,8 @@ impl Source<'_> {
         self.layout.is_absent(self.chunk, row, column, &self.dataset.json)
     }
 
-    /// Whether a row, if it is all there is of its record, is no line. A corrected copy of an object without lines shows that by
-    /// having no value in any column of lines.
+    /// Whether a row, if it is all there is of its record, is no line. A corrected copy of an
+    /// object without lines shows that by having no value in any column of lines.
     fn has_no_line(&self, row: usize) -> bool {
         if self.dataset.json.lines.is_some() && self.layout.is_correction() {
             return self.columns(Owner::Line).all(|(_, values)| values.is_null(row));
@@ -295,14 +339,19 @@ impl Source<'_> {
     }
 
     /// Of each of these runs of rows, what [`Source::rescued`] says.
-    fn rescued_texts(&self, runs: impl ExactSizeIterator<Item = Range<usize>>, owner: Option<Owner>) -> StringArray {
+    fn rescued_texts(
+        &self,
+        runs: impl ExactSizeIterator<Item = Range<usize>>,
+        owner: Option<Owner>,
+    ) -> StringArray {
         match self.cleaned.rescued.is_empty() {
             true => StringArray::new_null(runs.len()),
             false => runs.map(|rows| self.rescued(rows, owner)).collect(),
         }
     }
 
-    /// JSON of what was rescued in these rows, the last text of each column; `None` when nothing was.
+    /// JSON of what was rescued in these rows, the last text of each column; `None` when nothing
+    /// was.
     fn rescued(&self, rows: Range<usize>, owner: Option<Owner>) -> Option<String> {
         let rescued = &self.cleaned.rescued;
         let start = rescued.partition_point(|cell| cell.row < rows.start);
@@ -348,7 +397,8 @@ impl<'a> TableBuilder<'a> {
     fn finish(mut self, rescued: StringArray, record: Vec<u32>) -> TableRows {
         self.push("_rescued", Arc::new(rescued));
         let nullable = self.columns.into_iter().map(|(name, values)| (name, values, true));
-        let batch = RecordBatch::try_from_iter_with_nullable(nullable).expect("every column has a value for each row");
+        let batch = RecordBatch::try_from_iter_with_nullable(nullable)
+            .expect("every column has a value for each row");
         self.absent.sort_unstable();
         TableRows { hashes: hash_rows(&batch), batch, record, absent: self.absent, encoded: None }
     }
@@ -376,7 +426,8 @@ fn indices(rows: impl Iterator<Item = usize>) -> UInt32Array {
 /// The first of these rows that hold the same values in every column.
 fn distinct_by_bytes(columns: &[ArrayRef], rows: &Range<usize>) -> Vec<usize> {
     let fields = columns.iter().map(|column| SortField::new(column.data_type().clone())).collect();
-    let columns: Vec<ArrayRef> = columns.iter().map(|column| column.slice(rows.start, rows.len())).collect();
+    let columns: Vec<ArrayRef> =
+        columns.iter().map(|column| column.slice(rows.start, rows.len())).collect();
     let comparable = RowConverter::new(fields)
         .and_then(|converter| converter.convert_columns(&columns))
         .expect("every cleaned type can be compared as bytes");

@@ -99,12 +99,15 @@ pub fn ask(source: Source<'_>, repeats: &Repeats) -> Asked {
             };
             let Some(declared) = column.declared.as_ref().filter(is_asked) else { continue };
             let Some(values) = source.values(index, column) else { continue };
-            let asking = Asking { source, column, index, declared, values: Values::of(&values), repeats };
+            let asking =
+                Asking { source, column, index, declared, values: Values::of(&values), repeats };
             asking.ask_all(&mut asked);
         }
         source.ask_lacking(&mut asked, only_warns);
     }
-    let own_rows = |rows: &Range<usize>| rows.clone().filter(|&row| !source.chunk.is_joined(row)).count() as u64;
+    let own_rows = |rows: &Range<usize>| {
+        rows.clone().filter(|&row| !source.chunk.is_joined(row)).count() as u64
+    };
     let rejected = asked.verdicts.iter().zip(&source.chunk.records);
     let rejected = rejected.filter(|(verdict, _)| matches!(verdict, Verdict::Rejected { .. }));
     asked.faults.rows_rejected = rejected.map(|(_, rows)| own_rows(rows)).sum();
@@ -114,12 +117,17 @@ pub fn ask(source: Source<'_>, repeats: &Repeats) -> Asked {
 /// Calls `found` with the values of each unique column: column, record, row of the chunk and value.
 pub fn unique_values(source: Source<'_>, mut found: impl FnMut(&str, usize, usize, &str)) {
     for (index, column) in source.layout.all().enumerate() {
-        if !column.declared.as_ref().is_some_and(|declared| declared.rules.unique && declared.rules.may_refuse()) {
+        if !column
+            .declared
+            .as_ref()
+            .is_some_and(|declared| declared.rules.unique && declared.rules.may_refuse())
+        {
             continue;
         }
         let Some(values) = source.values(index, column) else { continue };
         let values = Values::of(&values);
-        for (record, row) in source.places(column, values).filter(|&(_, row)| !values.is_null(row)) {
+        for (record, row) in source.places(column, values).filter(|&(_, row)| !values.is_null(row))
+        {
             found(&column.name, record, row, &text_of(values, row));
         }
     }
@@ -143,7 +151,8 @@ pub fn rejects(chunk: &Chunk, verdicts: &[Verdict]) -> (Vec<Reject>, Vec<bool>) 
             });
         }
     }
-    let is_rejected = verdicts.iter().map(|verdict| matches!(verdict, Verdict::Rejected { .. })).collect();
+    let is_rejected =
+        verdicts.iter().map(|verdict| matches!(verdict, Verdict::Rejected { .. })).collect();
     (rejects, is_rejected)
 }
 
@@ -154,10 +163,12 @@ impl Source<'_> {
             Role::Column(_) => self.cleaned.columns[index].clone(),
             Role::Key(part) => {
                 let parts = self.dataset.key.names().len();
-                let of_record =
-                    |key: &String| split(key, parts).into_iter().nth(part).map(std::borrow::Cow::into_owned);
+                let of_record = |key: &String| {
+                    split(key, parts).into_iter().nth(part).map(std::borrow::Cow::into_owned)
+                };
                 let with_rows = self.chunk.keys.iter().zip(&self.chunk.records);
-                let keys = with_rows.flat_map(|(key, rows)| std::iter::repeat_n(of_record(key), rows.len()));
+                let keys = with_rows
+                    .flat_map(|(key, rows)| std::iter::repeat_n(of_record(key), rows.len()));
                 Some(Arc::new(keys.collect::<StringArray>()))
             }
             Role::Padding | Role::Note | Role::Ignored => None,
@@ -166,7 +177,11 @@ impl Source<'_> {
 
     /// Where a column's rules are asked: each record once, in the row that has its value, or each
     /// line.
-    fn places<'s>(&'s self, column: &'s LayoutColumn, values: Values<'s>) -> impl Iterator<Item = (usize, usize)> + 's {
+    fn places<'s>(
+        &'s self,
+        column: &'s LayoutColumn,
+        values: Values<'s>,
+    ) -> impl Iterator<Item = (usize, usize)> + 's {
         let is_of_lines = self.dataset.lines.is_some() && column.role == Role::Column(Owner::Line);
         self.chunk.records.iter().enumerate().flat_map(move |(record, rows)| {
             let rows = match is_of_lines {
@@ -199,8 +214,11 @@ impl Source<'_> {
         }
         if self.dataset.json.lines.is_some() && self.layout.is_correction() {
             let of_lines = self.layout.all().zip(&self.cleaned.columns);
-            let mut of_lines = of_lines.filter(|(column, _)| column.role == Role::Column(Owner::Line));
-            return of_lines.all(|(_, values)| values.as_ref().is_none_or(|values| values.is_null(rows.start)));
+            let mut of_lines =
+                of_lines.filter(|(column, _)| column.role == Role::Column(Owner::Line));
+            return of_lines.all(|(_, values)| {
+                values.as_ref().is_none_or(|values| values.is_null(rows.start))
+            });
         }
         self.chunk.without_line.binary_search(&rows.start).is_ok()
     }
@@ -230,7 +248,14 @@ impl Source<'_> {
                 )
             };
             for (record, rows) in self.chunk.records.iter().enumerate() {
-                asked.break_rule(self.chunk, declared, Rule::Required, (record, rows.start), None, reason);
+                asked.break_rule(
+                    self.chunk,
+                    declared,
+                    Rule::Required,
+                    (record, rows.start),
+                    None,
+                    reason,
+                );
             }
         }
     }
@@ -260,13 +285,19 @@ impl Asked {
             true => chunk.records[record].clone().find(|&row| !chunk.is_joined(row)).unwrap_or(row),
             false => row,
         };
-        self.faults.rules.entry((declared.name.clone(), rule)).or_default().add(chunk.numbers[row], value);
+        self.faults
+            .rules
+            .entry((declared.name.clone(), rule))
+            .or_default()
+            .add(chunk.numbers[row], value);
         let verdict = &mut self.verdicts[record];
         match verdict {
             Verdict::Rejected { .. } => {}
-            // A file with a rule that refuses it is not written. What a corrected copy has of it is a reject.
+            // A file with a rule that refuses it is not written. What a corrected copy has of it is
+            // a reject.
             _ if !warns => {
-                *verdict = Verdict::Rejected { row, column: declared.name.clone(), reason: reason() };
+                *verdict =
+                    Verdict::Rejected { row, column: declared.name.clone(), reason: reason() };
             }
             _ => *verdict = Verdict::Warned,
         }
@@ -303,11 +334,21 @@ impl Asking<'_> {
             let name = &self.declared.name;
             let what_to_do = self.source.what_to_do(name);
             match raw {
-                Some(raw) => format!("`{}` does not fit `{name}`, which is required{what_to_do}", excerpt(raw)),
+                Some(raw) => format!(
+                    "`{}` does not fit `{name}`, which is required{what_to_do}",
+                    excerpt(raw)
+                ),
                 None => format!("there is no value in `{name}`, which is required{what_to_do}"),
             }
         };
-        asked.break_rule(self.source.chunk, self.declared, Rule::Required, (record, row), raw, reason);
+        asked.break_rule(
+            self.source.chunk,
+            self.declared,
+            Rule::Required,
+            (record, row),
+            raw,
+            reason,
+        );
     }
 
     /// Whether the file does not mention the column here, which leaves it as it is stored.
@@ -323,7 +364,8 @@ impl Asking<'_> {
 
     /// The text of a record, or of a line, that does not fit the column.
     fn rescued(&self, rows: &Range<usize>, row: usize) -> Option<&str> {
-        let rows = if self.column.role == Role::Column(Owner::Line) { row..row + 1 } else { rows.clone() };
+        let rows =
+            if self.column.role == Role::Column(Owner::Line) { row..row + 1 } else { rows.clone() };
         let rescued = &self.source.cleaned.rescued;
         let start = rescued.partition_point(|cell| cell.row < rows.start);
         let of_rows = rescued[start..].iter().take_while(|cell| cell.row < rows.end);
@@ -334,7 +376,9 @@ impl Asking<'_> {
         let rules = &self.declared.rules;
         let text = text_of(self.values, row);
         let mut broken: Vec<(Rule, String)> = Vec::new();
-        if !rules.one_of.is_empty() && !rules.one_of.iter().any(|allowed| self.is_same(allowed, &text, row)) {
+        if !rules.one_of.is_empty()
+            && !rules.one_of.iter().any(|allowed| self.is_same(allowed, &text, row))
+        {
             broken.push((Rule::OneOf, format!("is not one_of {}", allowed(&rules.one_of))));
         }
         if let Some(pattern) = rules.pattern.as_ref().filter(|pattern| !pattern.is_match(&text)) {
@@ -346,20 +390,36 @@ impl Asking<'_> {
             let Some(bound) = bound else { continue };
             match self.compared(bound, row) {
                 Some(order) if order == beyond => {
-                    broken.push((rule, format!("is {} than {} = {}", than(beyond), rule.name(), bound.text)));
+                    broken.push((
+                        rule,
+                        format!("is {} than {} = {}", than(beyond), rule.name(), bound.text),
+                    ));
                 }
-                None => broken.push((rule, format!("cannot be compared with {} = {}", rule.name(), bound.text))),
+                None => broken.push((
+                    rule,
+                    format!("cannot be compared with {} = {}", rule.name(), bound.text),
+                )),
                 Some(_) => {}
             }
         }
         if let Some(first) = self.first_with(&text, record) {
-            let place = format!("stands in record `{}`, row {}, already, and is to be unique", first.key, first.row);
+            let place = format!(
+                "stands in record `{}`, row {}, already, and is to be unique",
+                first.key, first.row
+            );
             broken.push((Rule::Unique, place));
         }
         for (rule, what) in broken {
             let what_to_do = self.source.what_to_do(&self.declared.name);
             let reason = || format!("`{}` {what}{what_to_do}", excerpt(&text));
-            asked.break_rule(self.source.chunk, self.declared, rule, (record, row), Some(&text), reason);
+            asked.break_rule(
+                self.source.chunk,
+                self.declared,
+                rule,
+                (record, row),
+                Some(&text),
+                reason,
+            );
         }
     }
 
@@ -371,9 +431,11 @@ impl Asking<'_> {
 
     /// Whether a value is this one, however a number is spelled.
     fn is_same(&self, allowed: &str, text: &str, row: usize) -> bool {
-        let is_number = matches!(self.values, Values::Integer(_) | Values::Decimal(_) | Values::Double(_));
+        let is_number =
+            matches!(self.values, Values::Integer(_) | Values::Decimal(_) | Values::Double(_));
         let units = || parse_decimal(allowed, &plain_numbers());
-        allowed == text || (is_number && units().is_some_and(|units| self.number(row) == Some(units)))
+        allowed == text
+            || (is_number && units().is_some_and(|units| self.number(row) == Some(units)))
     }
 
     /// How a value stands to a bound; `None` if it is of another kind.
@@ -383,7 +445,9 @@ impl Asking<'_> {
                 (values.value(row) * units_of_one()).partial_cmp(&(bound as f64))
             }
             (BoundValue::Number(bound), _) => Some(self.number(row)?.cmp(&bound)),
-            (BoundValue::Moment(bound), Values::Moment(values)) => Some(values.value(row).cmp(&bound)),
+            (BoundValue::Moment(bound), Values::Moment(values)) => {
+                Some(values.value(row).cmp(&bound))
+            }
             (BoundValue::Moment(bound), Values::Day(values)) => {
                 Some((i64::from(values.value(row)) * DAY_MS).cmp(&bound))
             }
@@ -398,7 +462,9 @@ impl Asking<'_> {
     /// A value in ten-thousandths.
     fn number(&self, row: usize) -> Option<i128> {
         match self.values {
-            Values::Integer(values) => Some(i128::from(values.value(row)) * 10_i128.pow(DECIMAL_SCALE)),
+            Values::Integer(values) => {
+                Some(i128::from(values.value(row)) * 10_i128.pow(DECIMAL_SCALE))
+            }
             Values::Decimal(values) => Some(values.value(row)),
             Values::Double(values) => Some((values.value(row) * units_of_one()).round() as i128),
             Values::Text(values) => parse_decimal(values.value(row), &plain_numbers()),

@@ -28,14 +28,21 @@ pub fn take_rows(rows: &TableRows, indices: &[usize]) -> TableRows {
         // All of them, as in a first load: the columns are shared, not copied.
         return rows.clone();
     }
-    let taken: UInt32Array =
-        indices.iter().map(|&row| u32::try_from(row).expect("a chunk has fewer than 2^32 rows")).collect();
-    let position: HashMap<usize, usize> = indices.iter().enumerate().map(|(new, &old)| (old, new)).collect();
+    let taken: UInt32Array = indices
+        .iter()
+        .map(|&row| u32::try_from(row).expect("a chunk has fewer than 2^32 rows"))
+        .collect();
+    let position: HashMap<usize, usize> =
+        indices.iter().enumerate().map(|(new, &old)| (old, new)).collect();
     TableRows {
         batch: take_record_batch(&rows.batch, &taken).expect("indices come from the same batch"),
         record: indices.iter().map(|&row| rows.record[row]).collect(),
         hashes: indices.iter().map(|&row| rows.hashes[row]).collect(),
-        absent: rows.absent.iter().filter_map(|&(row, column)| Some((*position.get(&row)?, column))).collect(),
+        absent: rows
+            .absent
+            .iter()
+            .filter_map(|&(row, column)| Some((*position.get(&row)?, column)))
+            .collect(),
         encoded: None,
     }
 }

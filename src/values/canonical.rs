@@ -1,5 +1,6 @@
-//! Canonical: the one text of a value, whatever the kind of its column. Rows are hashed by it, and a
-//! column that becomes text holds it, so that a row whose column was widened still has the hash it had.
+//! Canonical: the one text of a value, whatever the kind of its column. Rows are hashed by it, and
+//! a column that becomes text holds it, so that a row whose column was widened still has the hash
+//! it had.
 //!
 //! | kind | text |
 //! |---|---|
@@ -13,9 +14,12 @@
 use crate::values::moment::{DAY_MS, civil};
 use crate::values::number::DECIMAL_SCALE;
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Date32Type, Decimal128Type, Float64Type, Int64Type, TimestampMillisecondType};
+use arrow_array::types::{
+    Date32Type, Decimal128Type, Float64Type, Int64Type, TimestampMillisecondType,
+};
 use arrow_array::{
-    Array, ArrayRef, Date32Array, Decimal128Array, Float64Array, Int64Array, StringArray, TimestampMillisecondArray,
+    Array, ArrayRef, Date32Array, Decimal128Array, Float64Array, Int64Array, StringArray,
+    TimestampMillisecondArray,
 };
 use arrow_schema::{DataType, TimeUnit};
 use std::io::Write;
@@ -142,7 +146,9 @@ pub fn push_moment(text: &mut Vec<u8>, millis: i64) {
         return;
     }
     let (seconds, millis) = (of_day / 1000, of_day % 1000);
-    for (before, number) in [(b'T', seconds / 3600), (b':', seconds / 60 % 60), (b':', seconds % 60)] {
+    for (before, number) in
+        [(b'T', seconds / 3600), (b':', seconds / 60 % 60), (b':', seconds % 60)]
+    {
         text.push(before);
         push_digits(text, u128::from(number), 2);
     }
@@ -208,9 +214,13 @@ mod tests {
 
     #[test]
     fn numbers_have_one_text() {
-        for (value, expected) in
-            [(0, "0"), (5, "5"), (-17, "-17"), (i64::MAX, "9223372036854775807"), (i64::MIN, "-9223372036854775808")]
-        {
+        for (value, expected) in [
+            (0, "0"),
+            (5, "5"),
+            (-17, "-17"),
+            (i64::MAX, "9223372036854775807"),
+            (i64::MIN, "-9223372036854775808"),
+        ] {
             assert_eq!(text(|text| push_integer(text, value)), expected);
         }
         for (units, expected) in [
@@ -224,16 +234,22 @@ mod tests {
         ] {
             assert_eq!(text(|text| push_decimal(text, units)), expected);
         }
-        for (value, expected) in
-            [(36.0, "36"), (-0.0, "0"), (-1.261_113_4, "-1.2611134"), (1e-7, "0.0000001"), (3.7e14, "370000000000000")]
-        {
+        for (value, expected) in [
+            (36.0, "36"),
+            (-0.0, "0"),
+            (-1.261_113_4, "-1.2611134"),
+            (1e-7, "0.0000001"),
+            (3.7e14, "370000000000000"),
+        ] {
             assert_eq!(text(|text| push_double(text, value)), expected);
         }
     }
 
     #[test]
     fn moments_have_the_text_that_sqlite_stores_and_midnights_that_of_days() {
-        for moment in ["0001-01-01T00:00:00.001Z", "1969-12-31T23:59:59.999Z", "9999-12-31T23:59:59.999Z"] {
+        for moment in
+            ["0001-01-01T00:00:00.001Z", "1969-12-31T23:59:59.999Z", "9999-12-31T23:59:59.999Z"]
+        {
             let millis = parse_moment(moment).expect("a moment");
             assert_eq!(text(|text| push_moment(text, millis)), moment);
             assert_eq!(text(|text| push_moment(text, millis)), format_moment(millis));

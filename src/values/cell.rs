@@ -3,7 +3,8 @@
 /// Cells that mean "no value".
 #[derive(Debug)]
 pub struct NullTokens {
-    /// By their length: a few short ones are told from a cell faster by comparing than by hashing it.
+    /// By their length: a few short ones are told from a cell faster by comparing than by hashing
+    /// it.
     by_length: Vec<Vec<String>>,
 }
 
@@ -28,11 +29,14 @@ impl NullTokens {
     /// Whether a cell means "no value".
     pub fn matches(&self, cell: &str) -> bool {
         let trimmed = trimmed(cell);
-        self.by_length.get(trimmed.len()).is_some_and(|tokens| tokens.iter().any(|token| token == trimmed))
+        self.by_length
+            .get(trimmed.len())
+            .is_some_and(|tokens| tokens.iter().any(|token| token == trimmed))
     }
 }
 
-/// A cell without the white space around it. Nearly no cell has any, and its first and last byte show that.
+/// A cell without the white space around it. Nearly no cell has any, and its first and last byte
+/// show that.
 pub fn trimmed(cell: &str) -> &str {
     match cell.as_bytes() {
         [] => cell,

@@ -1,7 +1,8 @@
 //! Currency: the sign or code beside an amount, and when two of them cannot mean the same.
 //!
-//! A sign of Unicode's category Sc is one wherever it stands. Letters are one only if somebody says so: `currencies` names
-//! them (`KSh`, `Rs.`), and in declared columns ISO 4217 does. Other letters make a text no number.
+//! A sign of Unicode's category Sc is one wherever it stands. Letters are one only if somebody says
+//! so: `currencies` names them (`KSh`, `Rs.`), and in declared columns ISO 4217 does. Other letters
+//! make a text no number.
 
 use std::collections::BTreeMap;
 
@@ -10,17 +11,20 @@ pub type CurrencyCodes = BTreeMap<String, Vec<String>>;
 
 /// The active codes of ISO 4217, sorted.
 const ISO_CODES: [&str; 173] = [
-    "AED", "AFN", "ALL", "AMD", "ANG", "AOA", "ARS", "AUD", "AWG", "AZN", "BAM", "BBD", "BDT", "BGN", "BHD", "BIF",
-    "BMD", "BND", "BOB", "BOV", "BRL", "BSD", "BTN", "BWP", "BYN", "BZD", "CAD", "CDF", "CHE", "CHF", "CHW", "CLF",
-    "CLP", "CNY", "COP", "COU", "CRC", "CUP", "CVE", "CZK", "DJF", "DKK", "DOP", "DZD", "EGP", "ERN", "ETB", "EUR",
-    "FJD", "FKP", "GBP", "GEL", "GHS", "GIP", "GMD", "GNF", "GTQ", "GYD", "HKD", "HNL", "HTG", "HUF", "IDR", "ILS",
-    "INR", "IQD", "IRR", "ISK", "JMD", "JOD", "JPY", "KES", "KGS", "KHR", "KMF", "KPW", "KRW", "KWD", "KYD", "KZT",
-    "LAK", "LBP", "LKR", "LRD", "LSL", "LYD", "MAD", "MDL", "MGA", "MKD", "MMK", "MNT", "MOP", "MRU", "MUR", "MVR",
-    "MWK", "MXN", "MXV", "MYR", "MZN", "NAD", "NGN", "NIO", "NOK", "NPR", "NZD", "OMR", "PAB", "PEN", "PGK", "PHP",
-    "PKR", "PLN", "PYG", "QAR", "RON", "RSD", "RUB", "RWF", "SAR", "SBD", "SCR", "SDG", "SEK", "SGD", "SHP", "SLE",
-    "SOS", "SRD", "SSP", "STN", "SVC", "SYP", "SZL", "THB", "TJS", "TMT", "TND", "TOP", "TRY", "TTD", "TWD", "TZS",
-    "UAH", "UGX", "USD", "USN", "UYI", "UYU", "UYW", "UZS", "VED", "VES", "VND", "VUV", "WST", "XAF", "XAG", "XAU",
-    "XCD", "XCG", "XDR", "XOF", "XPD", "XPF", "XPT", "XSU", "XUA", "YER", "ZAR", "ZMW", "ZWG",
+    "AED", "AFN", "ALL", "AMD", "ANG", "AOA", "ARS", "AUD", "AWG", "AZN", "BAM", "BBD", "BDT",
+    "BGN", "BHD", "BIF", "BMD", "BND", "BOB", "BOV", "BRL", "BSD", "BTN", "BWP", "BYN", "BZD",
+    "CAD", "CDF", "CHE", "CHF", "CHW", "CLF", "CLP", "CNY", "COP", "COU", "CRC", "CUP", "CVE",
+    "CZK", "DJF", "DKK", "DOP", "DZD", "EGP", "ERN", "ETB", "EUR", "FJD", "FKP", "GBP", "GEL",
+    "GHS", "GIP", "GMD", "GNF", "GTQ", "GYD", "HKD", "HNL", "HTG", "HUF", "IDR", "ILS", "INR",
+    "IQD", "IRR", "ISK", "JMD", "JOD", "JPY", "KES", "KGS", "KHR", "KMF", "KPW", "KRW", "KWD",
+    "KYD", "KZT", "LAK", "LBP", "LKR", "LRD", "LSL", "LYD", "MAD", "MDL", "MGA", "MKD", "MMK",
+    "MNT", "MOP", "MRU", "MUR", "MVR", "MWK", "MXN", "MXV", "MYR", "MZN", "NAD", "NGN", "NIO",
+    "NOK", "NPR", "NZD", "OMR", "PAB", "PEN", "PGK", "PHP", "PKR", "PLN", "PYG", "QAR", "RON",
+    "RSD", "RUB", "RWF", "SAR", "SBD", "SCR", "SDG", "SEK", "SGD", "SHP", "SLE", "SOS", "SRD",
+    "SSP", "STN", "SVC", "SYP", "SZL", "THB", "TJS", "TMT", "TND", "TOP", "TRY", "TTD", "TWD",
+    "TZS", "UAH", "UGX", "USD", "USN", "UYI", "UYU", "UYW", "UZS", "VED", "VES", "VND", "VUV",
+    "WST", "XAF", "XAG", "XAU", "XCD", "XCG", "XDR", "XOF", "XPD", "XPF", "XPT", "XSU", "XUA",
+    "YER", "ZAR", "ZMW", "ZWG",
 ];
 
 /// Characters of an ISO code.
@@ -42,7 +46,10 @@ impl Currencies {
     pub fn new(codes: &CurrencyCodes) -> Self {
         let mut currencies = Self::default();
         for (sign, codes) in codes {
-            let (Some(&first), Some(&last)) = (sign.as_bytes().first(), sign.as_bytes().last()) else { continue };
+            let (Some(&first), Some(&last)) = (sign.as_bytes().first(), sign.as_bytes().last())
+            else {
+                continue;
+            };
             currencies.starts[usize::from(first / 64)] |= 1 << (first % 64);
             currencies.ends[usize::from(last / 64)] |= 1 << (last % 64);
             currencies.signs.push((sign.clone(), codes.clone()));
@@ -63,7 +70,9 @@ impl Currencies {
         };
         if self.starts[usize::from(first / 64)] & 1 << (first % 64) != 0 {
             let is_front = |(sign, _): &&(String, Vec<String>)| text.starts_with(sign.as_str());
-            if let Some((sign, _)) = self.signs.iter().find(is_front).filter(|(sign, _)| ends_as_word(sign.len())) {
+            if let Some((sign, _)) =
+                self.signs.iter().find(is_front).filter(|(sign, _)| ends_as_word(sign.len()))
+            {
                 return Some(text.split_at(sign.len()));
             }
         }
@@ -71,7 +80,9 @@ impl Currencies {
         if let Some(sign) = sign {
             return Some(text.split_at(sign.len_utf8()));
         }
-        let is_code = is_declared && text.get(..CODE_CHARS).is_some_and(is_iso_code) && ends_as_word(CODE_CHARS);
+        let is_code = is_declared
+            && text.get(..CODE_CHARS).is_some_and(is_iso_code)
+            && ends_as_word(CODE_CHARS);
         is_code.then(|| text.split_at(CODE_CHARS))
     }
 
@@ -106,7 +117,8 @@ impl Currencies {
         self.split_front(text, true).is_some_and(|(_, rest)| rest.is_empty())
     }
 
-    /// Whether two currencies have no code in common. A sign of which nobody says what it may be is only itself.
+    /// Whether two currencies have no code in common. A sign of which nobody says what it may be is
+    /// only itself.
     pub fn contradict(&self, one: &str, other: &str) -> bool {
         if one == other {
             return false;
@@ -126,8 +138,8 @@ impl Currencies {
     }
 }
 
-/// Whether anything but digits and signs of numbers stands at an end of a text, as a currency does. Nearly nothing does, and
-/// its first and last byte show that.
+/// Whether anything but digits and signs of numbers stands at an end of a text, as a currency does.
+/// Nearly nothing does, and its first and last byte show that.
 pub fn may_have_currency(text: &str) -> bool {
     let inner = text.trim_matches(['-', '+', '(', ')', '\u{2212}', ' ']).as_bytes();
     let is_other = |byte: &u8| !byte.is_ascii_digit() && *byte != b'.';
@@ -136,7 +148,9 @@ pub fn may_have_currency(text: &str) -> bool {
 
 /// Whether it is a code of ISO 4217, in capitals.
 pub fn is_iso_code(text: &str) -> bool {
-    text.len() == CODE_CHARS && text.bytes().all(|byte| byte.is_ascii_uppercase()) && ISO_CODES.contains(&text)
+    text.len() == CODE_CHARS
+        && text.bytes().all(|byte| byte.is_ascii_uppercase())
+        && ISO_CODES.contains(&text)
 }
 
 /// Whether it is of Unicode's general category Sc.
@@ -163,8 +177,9 @@ mod tests {
             ("US$", vec!["USD"]),
             ("€", vec!["EUR"]),
         ];
-        let codes =
-            codes.into_iter().map(|(sign, codes)| (sign.to_owned(), codes.into_iter().map(str::to_owned).collect()));
+        let codes = codes
+            .into_iter()
+            .map(|(sign, codes)| (sign.to_owned(), codes.into_iter().map(str::to_owned).collect()));
         Currencies::new(&codes.collect())
     }
 
@@ -186,7 +201,11 @@ mod tests {
             ("5", true, None),
             ("", true, None),
         ] {
-            assert_eq!(currencies.split_front(text, is_declared).map(|(front, _)| front), front, "{text}");
+            assert_eq!(
+                currencies.split_front(text, is_declared).map(|(front, _)| front),
+                front,
+                "{text}"
+            );
         }
         for (text, is_declared, back) in [
             ("5 KSh", false, Some("KSh")),
@@ -197,7 +216,11 @@ mod tests {
             ("250 CR", true, None),
             ("1.2M", true, None),
         ] {
-            assert_eq!(currencies.split_back(text, is_declared).map(|(_, back)| back), back, "{text}");
+            assert_eq!(
+                currencies.split_back(text, is_declared).map(|(_, back)| back),
+                back,
+                "{text}"
+            );
         }
     }
 

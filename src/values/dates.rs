@@ -51,9 +51,12 @@ impl Dates {
             [word] if word == "iso" => Ok(Some(Self::Iso)),
             [word] if word == "dmy" => Ok(Some(Self::DayFirst)),
             [word] if word == "mdy" => Ok(Some(Self::MonthFirst)),
-            patterns => {
-                patterns.iter().map(|pattern| items(pattern)).collect::<Result<_, _>>().map(Self::Patterns).map(Some)
-            }
+            patterns => patterns
+                .iter()
+                .map(|pattern| items(pattern))
+                .collect::<Result<_, _>>()
+                .map(Self::Patterns)
+                .map(Some),
         }
     }
 }
@@ -79,14 +82,19 @@ impl MomentRules {
             Dates::Patterns(patterns) => patterns.iter().find_map(|pattern| {
                 let (parsed, day) = parsed_day(pattern, text)?;
                 let time = parsed.to_naive_time();
-                let time = match (time, parsed.hour_mod_12().is_some() || parsed.hour_div_12().is_some()) {
+                let time = match (
+                    time,
+                    parsed.hour_mod_12().is_some() || parsed.hour_div_12().is_some(),
+                ) {
                     (Ok(time), _) => time,
                     (Err(_), true) => return None,
                     (Err(_), false) => chrono::NaiveTime::MIN,
                 };
                 let moment = day.and_time(time);
                 let millis = match parsed.offset() {
-                    Some(seconds) => moment.and_utc().timestamp_millis() - i64::from(seconds) * 1000,
+                    Some(seconds) => {
+                        moment.and_utc().timestamp_millis() - i64::from(seconds) * 1000
+                    }
                     None => local(moment)?,
                 };
                 within_bounds(millis)
@@ -106,7 +114,9 @@ impl MomentRules {
             },
             Dates::Patterns(patterns) => patterns.iter().find_map(|pattern| {
                 let (parsed, day) = parsed_day(pattern, text)?;
-                let has_time = parsed.hour_mod_12().is_some() || parsed.minute().is_some() || parsed.second().is_some();
+                let has_time = parsed.hour_mod_12().is_some()
+                    || parsed.minute().is_some()
+                    || parsed.second().is_some();
                 (!has_time).then_some(day)
             }),
         }
@@ -117,7 +127,9 @@ impl MomentRules {
             return Some(moment.and_utc().timestamp_millis());
         }
         match self.zone.from_local_datetime(&moment) {
-            LocalResult::Single(moment) | LocalResult::Ambiguous(moment, _) => Some(moment.timestamp_millis()),
+            LocalResult::Single(moment) | LocalResult::Ambiguous(moment, _) => {
+                Some(moment.timestamp_millis())
+            }
             LocalResult::None => None,
         }
     }
@@ -130,14 +142,20 @@ impl MomentRules {
         let (second, rest) = leading_number(&rest[1..], 2)?;
         let rest = rest.strip_prefix(separator)?;
         let (year, rest) = leading_year(rest)?;
-        let (day, month) = if self.dates == Dates::DayFirst { (first, second) } else { (second, first) };
+        let (day, month) =
+            if self.dates == Dates::DayFirst { (first, second) } else { (second, first) };
         Some((NaiveDate::from_ymd_opt(year, month, day)?, rest))
     }
 }
 
 /// A clock and perhaps a zone behind a day.
-fn moment_of(day: NaiveDate, rest: &str, local: impl Fn(NaiveDateTime) -> Option<i64>) -> Option<i64> {
-    let clock = rest.strip_prefix(['T', 't', ' ']).or_else(|| rest.strip_prefix(", "))?.trim_start();
+fn moment_of(
+    day: NaiveDate,
+    rest: &str,
+    local: impl Fn(NaiveDateTime) -> Option<i64>,
+) -> Option<i64> {
+    let clock =
+        rest.strip_prefix(['T', 't', ' ']).or_else(|| rest.strip_prefix(", "))?.trim_start();
     let zone_at = clock.find(['Z', 'z', '+', '-']).unwrap_or(clock.len());
     let (clock, zone) = clock.split_at(zone_at);
     let (clock, half) = half_of_day(clock.trim_end());
@@ -147,7 +165,9 @@ fn moment_of(day: NaiveDate, rest: &str, local: impl Fn(NaiveDateTime) -> Option
         Some(half) => {
             const HOUR_MS: i64 = 3_600_000;
             let hour = millis / HOUR_MS;
-            (1..=12).contains(&hour).then(|| millis - hour * HOUR_MS + (hour % 12 + 12 * half) * HOUR_MS)?
+            (1..=12)
+                .contains(&hour)
+                .then(|| millis - hour * HOUR_MS + (hour % 12 + 12 * half) * HOUR_MS)?
         }
     };
     let moment = day.and_time(chrono::NaiveTime::MIN) + chrono::TimeDelta::milliseconds(millis);
@@ -159,7 +179,9 @@ fn moment_of(day: NaiveDate, rest: &str, local: impl Fn(NaiveDateTime) -> Option
 
 /// A clock without the `AM` or `PM` behind it, and the half of the day that this says.
 fn half_of_day(clock: &str) -> (&str, Option<i64>) {
-    let Some(at) = clock.len().checked_sub(2).filter(|&at| clock.is_char_boundary(at)) else { return (clock, None) };
+    let Some(at) = clock.len().checked_sub(2).filter(|&at| clock.is_char_boundary(at)) else {
+        return (clock, None);
+    };
     let half = match clock[at..].to_ascii_lowercase().as_str() {
         "am" => 0,
         "pm" => 1,
@@ -199,7 +221,9 @@ fn leading_year(text: &str) -> Option<(i32, &str)> {
 /// A pattern of strftime as what chrono parses by.
 fn items(pattern: &str) -> Result<Vec<Item<'static>>, String> {
     let items = StrftimeItems::new(pattern).parse_to_owned();
-    let has_field = |items: &Vec<Item<'_>>| items.iter().any(|item| matches!(item, Item::Numeric(..) | Item::Fixed(_)));
+    let has_field = |items: &Vec<Item<'_>>| {
+        items.iter().any(|item| matches!(item, Item::Numeric(..) | Item::Fixed(_)))
+    };
     items.ok().filter(has_field).ok_or_else(|| {
         format!("`{pattern}` is neither `iso`, `dmy`, `mdy` nor a pattern of strftime such as `%d.%m.%Y %H:%M`")
     })
@@ -258,7 +282,16 @@ mod tests {
         is(&month_first, "3/4/68 12:30:01 pm", Some("2068-03-04T12:30:01.000Z"));
         is(&day_first, "31-01-2022 10:00 +03:00", Some("2022-01-31T07:00:00.000Z"));
         is(&day_first, "2022-04-03T10:00:00Z", Some("2022-04-03T10:00:00.000Z"));
-        for none in ["31/04/2022", "13/13/2022", "1/2", "1/2/022", "1/2.2022", "03/04/2022 25:00", "03/04/2022x", ""] {
+        for none in [
+            "31/04/2022",
+            "13/13/2022",
+            "1/2",
+            "1/2/022",
+            "1/2.2022",
+            "03/04/2022 25:00",
+            "03/04/2022x",
+            "",
+        ] {
             is(&day_first, none, None);
         }
         assert_eq!(day_first.day("3/4/2022"), NaiveDate::from_ymd_opt(2022, 4, 3));

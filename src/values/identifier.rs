@@ -34,7 +34,9 @@ pub fn is_spreadsheet_notation(text: &str) -> bool {
     let bytes = text.as_bytes();
     // Most identifiers end the look here.
     let [b'0'..=b'9', b'.' | b',' | b'e' | b'E', ..] = bytes else { return false };
-    let Some(exponent_at) = bytes.iter().position(|byte| matches!(byte, b'e' | b'E')) else { return false };
+    let Some(exponent_at) = bytes.iter().position(|byte| matches!(byte, b'e' | b'E')) else {
+        return false;
+    };
     let is_digits = |bytes: &[u8]| !bytes.is_empty() && bytes.iter().all(u8::is_ascii_digit);
     let has_decimals = exponent_at > 1;
     if has_decimals && !is_digits(&bytes[2..exponent_at]) {

@@ -8,8 +8,9 @@ pub const DAY_MS: i64 = 86_400_000;
 
 /// Parses `2022-02-17T16:36:27.123456+03:00` and its kin into milliseconds since 1970, UTC.
 ///
-/// `T` or a space stands between day and time; seconds, fraction and zone may be missing; no zone means
-/// UTC; digits under the millisecond are cut; a day alone is its midnight. `None` for anything else.
+/// `T` or a space stands between day and time; seconds, fraction and zone may be missing; no zone
+/// means UTC; digits under the millisecond are cut; a day alone is its midnight. `None` for
+/// anything else.
 pub fn parse_moment(text: &str) -> Option<i64> {
     parse_moment_with(text, |moment| Some(moment.and_utc().timestamp_millis()))
 }
@@ -44,21 +45,47 @@ pub fn within_bounds(millis: i64) -> Option<i64> {
 
 /// What nearly every moment is: `2022-02-17T16:36:27.123Z`. `None` says nothing about other texts.
 fn plain_moment(text: &[u8]) -> Option<i64> {
-    let &[y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, b'T', h1, h2, b':', n1, n2, b':', s1, s2, b'.', f1, f2, f3, b'Z'] =
-        text
+    let &[
+        y1,
+        y2,
+        y3,
+        y4,
+        b'-',
+        m1,
+        m2,
+        b'-',
+        d1,
+        d2,
+        b'T',
+        h1,
+        h2,
+        b':',
+        n1,
+        n2,
+        b':',
+        s1,
+        s2,
+        b'.',
+        f1,
+        f2,
+        f3,
+        b'Z',
+    ] = text
     else {
         return None;
     };
     let number = |digits: &[u8]| {
-        digits
-            .iter()
-            .try_fold(0_i64, |value, digit| digit.is_ascii_digit().then(|| value * 10 + i64::from(digit - b'0')))
+        digits.iter().try_fold(0_i64, |value, digit| {
+            digit.is_ascii_digit().then(|| value * 10 + i64::from(digit - b'0'))
+        })
     };
     let (year, month, day) = (number(&[y1, y2, y3, y4])?, number(&[m1, m2])?, number(&[d1, d2])?);
     let (hour, minute, second) = (number(&[h1, h2])?, number(&[n1, n2])?, number(&[s1, s2])?);
     let days = days_of_civil(year, month, day)?;
     let fits = year > 0 && hour < 24 && minute < 60 && second < 60;
-    fits.then_some((((days * 24 + hour) * 60 + minute) * 60 + second) * 1000 + number(&[f1, f2, f3])?)
+    fits.then_some(
+        (((days * 24 + hour) * 60 + minute) * 60 + second) * 1000 + number(&[f1, f2, f3])?,
+    )
 }
 
 /// Parses `YYYY-MM-DD` or `YYYYMMDD`.
@@ -85,18 +112,23 @@ pub fn last_day(name: &str) -> Option<NaiveDate> {
         text.iter().all(u8::is_ascii_digit).then(|| std::str::from_utf8(text).ok()?.parse().ok())?
     };
     let day_at = |start: usize| {
-        let is_free = |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_none_or(|byte| !byte.is_ascii_digit());
+        let is_free = |at: Option<usize>| {
+            at.and_then(|at| bytes.get(at)).is_none_or(|byte| !byte.is_ascii_digit())
+        };
         let dashed = bytes.get(start + 4) == Some(&b'-') && bytes.get(start + 7) == Some(&b'-');
         let (month, day, length) = if dashed { (5, 8, 10) } else { (4, 6, 8) };
-        let (year, month, day) = (digits(start, 4)?, digits(start + month, 2)?, digits(start + day, 2)?);
+        let (year, month, day) =
+            (digits(start, 4)?, digits(start + month, 2)?, digits(start + day, 2)?);
         let day = NaiveDate::from_ymd_opt(i32::try_from(year).ok()?, month, day)?;
-        (is_free(start.checked_sub(1)) && is_free(Some(start + length)) && day.year() >= FIRST_YEAR).then_some(day)
+        (is_free(start.checked_sub(1)) && is_free(Some(start + length)) && day.year() >= FIRST_YEAR)
+            .then_some(day)
     };
     (0..bytes.len()).rev().find_map(day_at)
 }
 
-/// Year, month and day of the Gregorian calendar, by arithmetic on eras of 400 years that begin in March
-/// (Howard Hinnant, "chrono-compatible low-level date algorithms"): a third of what chrono takes.
+/// Year, month and day of the Gregorian calendar, by arithmetic on eras of 400 years that begin in
+/// March (Howard Hinnant, "chrono-compatible low-level date algorithms"): a third of what chrono
+/// takes.
 pub const fn civil(day: i64) -> (i64, u64, u64) {
     const ERA_DAYS: i64 = 146_097;
     let shifted = day + 719_468;
@@ -111,7 +143,8 @@ pub const fn civil(day: i64) -> (i64, u64, u64) {
     (year, month.unsigned_abs(), day.unsigned_abs())
 }
 
-/// Days since 1970 of a day of the Gregorian calendar, the other way round; `None` where there is no such day.
+/// Days since 1970 of a day of the Gregorian calendar, the other way round; `None` where there is
+/// no such day.
 const fn days_of_civil(year: i64, month: i64, day: i64) -> Option<i64> {
     let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     let days_in_month = match month {
@@ -248,7 +281,14 @@ mod tests {
         let day = |text: &str| NaiveDate::parse_from_str(text, "%Y-%m-%d").ok();
         assert_eq!(last_day("orders-2022-02-17.csv"), day("2022-02-17"));
         assert_eq!(last_day("20220216_20220217.csv"), day("2022-02-17"));
-        for name in ["orders.csv", "120220217.csv", "2022-02-171.csv", "19890101.csv", "20221301.csv", "2022-02.csv"] {
+        for name in [
+            "orders.csv",
+            "120220217.csv",
+            "2022-02-171.csv",
+            "19890101.csv",
+            "20221301.csv",
+            "2022-02.csv",
+        ] {
             assert_eq!(last_day(name), None, "{name}");
         }
     }

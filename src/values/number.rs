@@ -1,8 +1,9 @@
-//! Numbers as exports write them: signs, currencies, groups of thousands. Decimal all the way, never through binary
-//! floating point.
+//! Numbers as exports write them: signs, currencies, groups of thousands. Decimal all the way,
+//! never through binary floating point.
 //!
-//! A text is a number only if it can mean nothing else. Whether `,` or `.` stands before the decimals is not the text's to
-//! say: `1.250` is read by [`Decimals`], which a declaration or the file's other values decide.
+//! A text is a number only if it can mean nothing else. Whether `,` or `.` stands before the
+//! decimals is not the text's to say: `1.250` is read by [`Decimals`], which a declaration or the
+//! file's other values decide.
 
 use crate::values::cell::trimmed;
 use crate::values::currency::Currencies;
@@ -30,7 +31,8 @@ const EXPONENT_MAX: i32 = 40;
 /// Digits of which every number fits 64 bits.
 const PLAIN_DIGITS_MAX: usize = 18;
 
-/// Signs among the digits of one number; with groups of three that is more digits than any column keeps.
+/// Signs among the digits of one number; with groups of three that is more digits than any column
+/// keeps.
 const SEPARATORS_MAX: usize = 16;
 
 /// The hyphen, and the minus that typography asks for.
@@ -124,8 +126,8 @@ impl NumberRules {
 
 /// Parses money or a quantity into ten-thousandths: `KSh 1,250.50` is 12505000.
 ///
-/// Rounds half away from zero. `None` when the text is not a number, or when the rounded value needs
-/// more than 15 significant digits, or is too large to be stored.
+/// Rounds half away from zero. `None` when the text is not a number, or when the rounded value
+/// needs more than 15 significant digits, or is too large to be stored.
 pub fn parse_decimal(text: &str, rules: &NumberRules) -> Option<i128> {
     if let Some(units) = plain_units(text, rules.decimals) {
         return Some(units.into());
@@ -141,7 +143,9 @@ pub fn parse_decimal(text: &str, rules: &NumberRules) -> Option<i128> {
 /// Parses a whole number: `1,250` and `12.0` are, `1.5` is not.
 pub fn parse_integer(text: &str, rules: &NumberRules) -> Option<i64> {
     let text = trimmed(text);
-    if (1..=PLAIN_DIGITS_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit()) {
+    if (1..=PLAIN_DIGITS_MAX).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_digit())
+    {
         return Some(text.bytes().fold(0, |value, digit| value * 10 + i64::from(digit - b'0')));
     }
     Spelling::of(text, rules)?.number(rules.decimals)?.whole()
@@ -156,8 +160,9 @@ pub fn parse_double(text: &str, rules: &NumberRules) -> Option<f64> {
     Spelling::of(text, rules)?.number(rules.decimals)?.measure()
 }
 
-/// Ten-thousandths of what nearly every number is: ASCII digits, at most one point among them and at most
-/// four digits after it, few enough for any database. `None` says nothing about other texts.
+/// Ten-thousandths of what nearly every number is: ASCII digits, at most one point among them and
+/// at most four digits after it, few enough for any database. `None` says nothing about other
+/// texts.
 fn plain_units(text: &str, decimals: Decimals) -> Option<i64> {
     let (is_negative, digits) = match text.as_bytes() {
         [b'-', digits @ ..] => (true, digits),
@@ -184,12 +189,14 @@ fn plain_units(text: &str, decimals: Decimals) -> Option<i64> {
         Some(places @ 1..=DECIMAL_SCALE) if digits[0] != b'.' => DECIMAL_SCALE - places,
         Some(_) => return None,
     };
-    // 15 digits with four zeros behind them have 19: below the largest of 64 bits only up to 9.2 of the first.
+    // 15 digits with four zeros behind them have 19: below the largest of 64 bits only up to 9.2 of
+    // the first.
     let units = units.checked_mul(10_i64.pow(missing))?;
     Some(if is_negative { -units } else { units })
 }
 
-/// Whether it is digits with at most one point between them, which the standard library reads as this policy does.
+/// Whether it is digits with at most one point between them, which the standard library reads as
+/// this policy does.
 fn is_plain_measure(text: &str, decimals: Decimals) -> bool {
     let digits = text.strip_prefix('-').unwrap_or(text).as_bytes();
     let (Some(first), Some(last)) = (digits.first(), digits.last()) else { return false };
@@ -202,7 +209,9 @@ fn is_plain_measure(text: &str, decimals: Decimals) -> bool {
             _ => return false,
         }
     }
-    first.is_ascii_digit() && last.is_ascii_digit() && (points == 0 || points == 1 && may_have_point)
+    first.is_ascii_digit()
+        && last.is_ascii_digit()
+        && (points == 0 || points == 1 && may_have_point)
 }
 
 /// A text taken apart into what may be a number and what stands around it.
@@ -232,7 +241,8 @@ struct Separators {
 }
 
 impl<'t> Spelling<'t> {
-    /// Takes a text apart: at most one sign and one currency around digits. `None` when anything else is in it.
+    /// Takes a text apart: at most one sign and one currency around digits. `None` when anything
+    /// else is in it.
     pub fn of(text: &'t str, rules: &NumberRules) -> Option<Self> {
         Self::taken_apart(trimmed(text), &rules.currencies, rules.is_declared)
     }
@@ -241,8 +251,8 @@ impl<'t> Spelling<'t> {
         let mut body = text;
         let mut sign = None;
         let mut currency = None;
-        // Before the digits: a sign, a parenthesis that a closing one answers, and a currency, in any order. A sign touches
-        // what it belongs to.
+        // Before the digits: a sign, a parenthesis that a closing one answers, and a currency, in
+        // any order. A sign touches what it belongs to.
         loop {
             let first = body.chars().next()?;
             let before = match first {
@@ -253,7 +263,8 @@ impl<'t> Spelling<'t> {
                     continue;
                 }
                 '(' if sign.is_none() => {
-                    let (rest, found) = currencies.split_back(body, is_declared).filter(|_| currency.is_none())?;
+                    let (rest, found) =
+                        currencies.split_back(body, is_declared).filter(|_| currency.is_none())?;
                     currency = Some(found);
                     body = rest.trim_end_matches(is_space);
                     continue;
@@ -269,9 +280,11 @@ impl<'t> Spelling<'t> {
                 }
                 continue;
             }
-            let (found, rest) = currencies.split_front(body, is_declared).filter(|_| currency.is_none())?;
+            let (found, rest) =
+                currencies.split_front(body, is_declared).filter(|_| currency.is_none())?;
             // `Tsh.5` may be half of one, or five; so may `Rs.5`, if `Rs` is a currency, too.
-            let is_short = found.strip_suffix('.').is_some_and(|short| currencies.is_currency(short));
+            let is_short =
+                found.strip_suffix('.').is_some_and(|short| currencies.is_currency(short));
             if found.ends_with(char::is_alphabetic) && rest.starts_with(['.', ','])
                 || is_short && rest.starts_with(|c: char| c.is_ascii_digit())
             {
@@ -281,12 +294,15 @@ impl<'t> Spelling<'t> {
             body = rest.trim_start_matches(is_space);
         }
         while !body.ends_with(|c: char| c.is_ascii_digit()) {
-            if let Some(rest) = body.strip_suffix(MINUS).filter(|rest| sign.is_none() && !rest.ends_with(is_space)) {
+            if let Some(rest) =
+                body.strip_suffix(MINUS).filter(|rest| sign.is_none() && !rest.ends_with(is_space))
+            {
                 sign = Some('-');
                 body = rest;
                 continue;
             }
-            let (rest, found) = currencies.split_back(body, is_declared).filter(|_| currency.is_none())?;
+            let (rest, found) =
+                currencies.split_back(body, is_declared).filter(|_| currency.is_none())?;
             currency = Some(found);
             body = rest.trim_end_matches(is_space);
         }
@@ -295,13 +311,14 @@ impl<'t> Spelling<'t> {
         Some(Self { is_negative, body, currency, has_plus: sign == Some('+'), separators })
     }
 
-    /// Whether it is written as numbers are and codes are not: digits behind a zero or a plus may be a name.
+    /// Whether it is written as numbers are and codes are not: digits behind a zero or a plus may
+    /// be a name.
     pub fn is_code(&self) -> bool {
         self.has_plus || matches!(self.body.as_bytes(), [b'0', b'0'..=b'9', ..])
     }
 
-    /// Which sign stands before its decimals, if only one reading makes it a number. Three digits behind one sign, and groups
-    /// behind several of the same, prove nothing.
+    /// Which sign stands before its decimals, if only one reading makes it a number. Three digits
+    /// behind one sign, and groups behind several of the same, prove nothing.
     pub fn proof(&self) -> Option<DecimalSign> {
         let signs = self.separators.signs();
         let decimal = |sign: &&char| matches!(sign, '.' | ',');
@@ -339,14 +356,19 @@ impl<'t> Spelling<'t> {
             Decimals::Either => ',',
         };
         self.is_number(sign).then(|| {
-            let scale = if self.separators.ends_with(sign) { self.separators.last_digits } else { 0 };
+            let scale =
+                if self.separators.ends_with(sign) { self.separators.last_digits } else { 0 };
             let digits = self.body.bytes().filter(u8::is_ascii_digit).collect();
-            Number { is_negative: self.is_negative, digits, scale: i32::try_from(scale).unwrap_or(i32::MAX) }
+            Number {
+                is_negative: self.is_negative,
+                digits,
+                scale: i32::try_from(scale).unwrap_or(i32::MAX),
+            }
         })
     }
 
-    /// Whether it is a number if this sign stands before decimals: once at most, as the last one, and the others are alike and
-    /// leave groups of three.
+    /// Whether it is a number if this sign stands before decimals: once at most, as the last one,
+    /// and the others are alike and leave groups of three.
     fn is_number(&self, sign: char) -> bool {
         let Separators { count, first_digits, last_digits, are_groups, .. } = self.separators;
         let signs = self.separators.signs();
@@ -366,7 +388,8 @@ impl<'t> Spelling<'t> {
 }
 
 impl Separators {
-    /// `None` when something is neither a digit nor a sign among digits, or where a number cannot end.
+    /// `None` when something is neither a digit nor a sign among digits, or where a number cannot
+    /// end.
     fn of(body: &str) -> Option<Self> {
         let mut found = Self { are_groups: true, ..Self::default() };
         let mut digits = 0;
@@ -375,7 +398,9 @@ impl Separators {
                 digits += 1;
                 continue;
             }
-            if !(is_space(c) || matches!(c, '.' | ',' | '\'' | '\u{2019}')) || found.count == SEPARATORS_MAX {
+            if !(is_space(c) || matches!(c, '.' | ',' | '\'' | '\u{2019}'))
+                || found.count == SEPARATORS_MAX
+            {
                 return None;
             }
             match found.count {
@@ -402,7 +427,8 @@ impl Separators {
     }
 }
 
-/// What may stand between groups of thousands, and around a currency: a space, also one that keeps a line together.
+/// What may stand between groups of thousands, and around a currency: a space, also one that keeps
+/// a line together.
 const fn is_space(c: char) -> bool {
     matches!(c, ' ' | '\u{a0}' | '\u{2009}' | '\u{202f}')
 }
@@ -417,10 +443,12 @@ pub struct Number {
 }
 
 impl Number {
-    /// In units of 10^-4, rounded half away from zero, if a decimal column holds that on every database.
+    /// In units of 10^-4, rounded half away from zero, if a decimal column holds that on every
+    /// database.
     pub fn ten_thousandths(&self) -> Option<i128> {
         let rounded = round_to_scale(self)?;
-        let fits = rounded <= DECIMAL_UNITS_MAX && significant_digits(rounded) <= SIGNIFICANT_DIGITS_MAX;
+        let fits =
+            rounded <= DECIMAL_UNITS_MAX && significant_digits(rounded) <= SIGNIFICANT_DIGITS_MAX;
         fits.then_some(if self.is_negative { -rounded } else { rounded })
     }
 
@@ -460,8 +488,8 @@ impl Number {
         self.places() <= DECIMAL_SCALE && self.ten_thousandths().is_some()
     }
 
-    /// Whether a measure holds it: the digits that tell the measure from every other one, 17 at most, are those of the
-    /// number, so that it has them wherever it is written.
+    /// Whether a measure holds it: the digits that tell the measure from every other one, 17 at
+    /// most, are those of the number, so that it has them wherever it is written.
     pub fn is_exact_measure(&self) -> bool {
         let start = self.digits.iter().take_while(|&&digit| digit == b'0').count();
         let significant = &self.digits[start..];
@@ -485,16 +513,18 @@ impl Number {
     }
 }
 
-/// A number of JSON, which is clear whatever the other values of its column are, as a text that such a column reads so.
-/// `None` when it is no number, or too long to be one.
+/// A number of JSON, which is clear whatever the other values of its column are, as a text that
+/// such a column reads so. `None` when it is no number, or too long to be one.
 pub fn clear_text(json: &str, decimals: Decimals) -> Option<String> {
     let (mantissa, exponent) = match json.find(['e', 'E']) {
         Some(at) => (&json[..at], parse_exponent(&json[at + 1..])?),
         None => (json, 0),
     };
-    let (sign, unsigned) = mantissa.strip_prefix('-').map_or(("", mantissa), |unsigned| ("-", unsigned));
+    let (sign, unsigned) =
+        mantissa.strip_prefix('-').map_or(("", mantissa), |unsigned| ("-", unsigned));
     let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
-    if whole.is_empty() || !whole.bytes().chain(fraction.bytes()).all(|byte| byte.is_ascii_digit()) {
+    if whole.is_empty() || !whole.bytes().chain(fraction.bytes()).all(|byte| byte.is_ascii_digit())
+    {
         return None;
     }
     let mut digits = format!("{whole}{fraction}");
@@ -542,12 +572,15 @@ fn round_to_scale(number: &Number) -> Option<i128> {
     let kept = number.digits.len().saturating_sub(dropped);
     let value = digits_value(&number.digits[..kept])?;
     // With more digits dropped than there are, the first dropped one is a zero before them.
-    let is_rounded_up = dropped <= number.digits.len() && number.digits.get(kept).is_some_and(|&digit| digit >= b'5');
+    let is_rounded_up = dropped <= number.digits.len()
+        && number.digits.get(kept).is_some_and(|&digit| digit >= b'5');
     Some(value + i128::from(is_rounded_up))
 }
 
 fn digits_value(digits: &[u8]) -> Option<i128> {
-    digits.iter().try_fold(0_i128, |value, digit| value.checked_mul(10)?.checked_add(i128::from(digit - b'0')))
+    digits.iter().try_fold(0_i128, |value, digit| {
+        value.checked_mul(10)?.checked_add(i128::from(digit - b'0'))
+    })
 }
 
 /// Digits between the first and the last that is not zero.

@@ -4,8 +4,13 @@ use crate::values::number::*;
 use std::collections::BTreeMap;
 
 fn rules(decimals: Decimals, is_declared: bool) -> NumberRules {
-    let codes =
-        [("KSh", vec!["KES"]), ("Rs.", vec!["INR"]), ("Sh", vec!["KES"]), ("Sh.", vec!["KES"]), ("$", vec!["USD"])];
+    let codes = [
+        ("KSh", vec!["KES"]),
+        ("Rs.", vec!["INR"]),
+        ("Sh", vec!["KES"]),
+        ("Sh.", vec!["KES"]),
+        ("$", vec!["USD"]),
+    ];
     let codes: BTreeMap<String, Vec<String>> = codes
         .into_iter()
         .map(|(sign, codes)| (sign.to_owned(), codes.into_iter().map(str::to_owned).collect()))
@@ -181,9 +186,13 @@ fn a_value_proves_a_sign_if_only_one_makes_it_a_number() {
 #[test]
 fn letters_beside_a_found_number_are_a_currency_only_if_somebody_says_so() {
     let found = rules(Decimals::Point, false);
-    for (text, expected) in
-        [("TOP 10", None), ("NGN 10", None), ("KSh 10", Some(100_000)), ("₦ 10", Some(100_000)), ("10 kg", None)]
-    {
+    for (text, expected) in [
+        ("TOP 10", None),
+        ("NGN 10", None),
+        ("KSh 10", Some(100_000)),
+        ("₦ 10", Some(100_000)),
+        ("10 kg", None),
+    ] {
         assert_eq!(parse_decimal(text, &found), expected, "{text}");
     }
 }
@@ -204,7 +213,9 @@ fn places_are_counted_and_measures_known_that_hold_all_digits() {
         ("33868731567991.441", 3, false),
         ("0.30000000000000004", 17, true),
     ] {
-        let number = Spelling::of(text, &rules).and_then(|spelling| spelling.number(Decimals::Point)).expect(text);
+        let number = Spelling::of(text, &rules)
+            .and_then(|spelling| spelling.number(Decimals::Point))
+            .expect(text);
         assert_eq!((number.places(), number.is_exact_measure()), (places, is_measure), "{text}");
     }
 }
@@ -252,9 +263,19 @@ fn measures_are_finite() {
     assert_eq!(parse_double("-1.2611134", &rules), Some(-1.261_113_4));
     assert_eq!(parse_double("11,997.31", &rules), Some(11997.31));
     assert_eq!(parse_double("\u{2212}1,997.5", &rules), Some(-1997.5));
-    for text in
-        ["3.7E+29", "3.7E+14", "-1000000000000000", "inf", "NaN", "0x10", "1_000", "", "5 km", "6,5311683", "12."]
-    {
+    for text in [
+        "3.7E+29",
+        "3.7E+14",
+        "-1000000000000000",
+        "inf",
+        "NaN",
+        "0x10",
+        "1_000",
+        "",
+        "5 km",
+        "6,5311683",
+        "12.",
+    ] {
         assert_eq!(parse_double(text, &rules), None, "{text}");
     }
     let open = self::rules(Decimals::Open, true);

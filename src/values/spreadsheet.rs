@@ -1,7 +1,8 @@
 //! Spreadsheet: what keeps a cell that goes out as CSV from being taken for a formula.
 //!
-//! Whoever corrects rejected rows does so with a spreadsheet, which takes a cell that begins with `=` for a formula, and runs
-//! it. Such cells go out behind an apostrophe, and lose it on their way back.
+//! Whoever corrects rejected rows does so with a spreadsheet, which takes a cell that begins with
+//! `=` for a formula, and runs it. Such cells go out behind an apostrophe, and lose it on their way
+//! back.
 
 use std::borrow::Cow;
 
@@ -11,7 +12,8 @@ const GUARD: char = '\'';
 /// What formulas begin with, and, so that what comes back is what went out, the guard itself.
 const FORMULA_STARTS: [char; 7] = ['=', '+', '-', '@', '\t', '\r', GUARD];
 
-/// A cell as it goes out to a spreadsheet: one that begins like a formula and is no number stands behind a guard.
+/// A cell as it goes out to a spreadsheet: one that begins like a formula and is no number stands
+/// behind a guard.
 pub fn guarded(cell: &str) -> Cow<'_, str> {
     if !cell.starts_with(FORMULA_STARTS) || is_signed_number(cell) {
         return Cow::Borrowed(cell);
@@ -27,13 +29,16 @@ pub fn unguarded(cell: &str) -> &str {
 /// Whether a cell begins with a guard.
 pub fn is_guarded(cell: &[u8]) -> bool {
     let starts_formula = |byte: &u8| FORMULA_STARTS.contains(&char::from(*byte));
-    cell.first().is_some_and(|&byte| char::from(byte) == GUARD) && cell.get(1).is_some_and(starts_formula)
+    cell.first().is_some_and(|&byte| char::from(byte) == GUARD)
+        && cell.get(1).is_some_and(starts_formula)
 }
 
-/// Digits behind a sign, with a decimal point or with groups, as people write numbers. `-1+1` is none, and `-` alone is none.
+/// Digits behind a sign, with a decimal point or with groups, as people write numbers. `-1+1` is
+/// none, and `-` alone is none.
 fn is_signed_number(cell: &str) -> bool {
     let Some(number) = cell.strip_prefix(['+', '-']) else { return false };
-    number.starts_with(|c: char| c.is_ascii_digit()) && number.bytes().all(|b| b.is_ascii_digit() || b",.".contains(&b))
+    number.starts_with(|c: char| c.is_ascii_digit())
+        && number.bytes().all(|b| b.is_ascii_digit() || b",.".contains(&b))
 }
 
 #[cfg(test)]

@@ -4,7 +4,9 @@ use crate::error::SyncError;
 use crate::sink::Sink;
 use crate::verify::{Check, Difference};
 use entity::{files, rejects};
-use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{
+    ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+};
 use std::collections::BTreeMap;
 
 /// Files that one query compares: the ledger may hold millions.
@@ -14,12 +16,16 @@ const FILES_PER_PAGE: u64 = 1000;
 type CountedFile = (i64, String, i64, i64, i64, i64, i64);
 
 impl Sink {
-    pub(crate) async fn verify_ledger(&self, snapshot: &DatabaseTransaction) -> Result<Check, SyncError> {
+    pub(crate) async fn verify_ledger(
+        &self,
+        snapshot: &DatabaseTransaction,
+    ) -> Result<Check, SyncError> {
         let mut check = Check::of("tidegate_files", "counts of files");
         let mut last = i64::MIN;
         loop {
             let files = counted_files_after(snapshot, last).await?;
-            let end = files.last().map(|file| file.0).filter(|_| files.len() as u64 == FILES_PER_PAGE);
+            let end =
+                files.last().map(|file| file.0).filter(|_| files.len() as u64 == FILES_PER_PAGE);
             let mut kept = kept_rejects(snapshot, last, end).await?;
             for file in &files {
                 check.checked += 1;
@@ -40,11 +46,22 @@ impl Sink {
     }
 }
 
-async fn counted_files_after(snapshot: &DatabaseTransaction, id: i64) -> Result<Vec<CountedFile>, SyncError> {
+async fn counted_files_after(
+    snapshot: &DatabaseTransaction,
+    id: i64,
+) -> Result<Vec<CountedFile>, SyncError> {
     use files::Column as C;
     let files = files::Entity::find()
         .select_only()
-        .columns([C::Id, C::Path, C::RowsRead, C::RowsAccepted, C::RowsDuplicate, C::RowsRejected, C::RowsSkipped])
+        .columns([
+            C::Id,
+            C::Path,
+            C::RowsRead,
+            C::RowsAccepted,
+            C::RowsDuplicate,
+            C::RowsRejected,
+            C::RowsSkipped,
+        ])
         .filter(C::Id.gt(id))
         .order_by_asc(C::Id)
         .limit(FILES_PER_PAGE);
@@ -71,7 +88,11 @@ async fn kept_rejects(
     Ok(kept.into_iter().collect())
 }
 
-fn check_file(check: &mut Check, (id, path, read, accepted, duplicate, rejected, skipped): &CountedFile, kept: i64) {
+fn check_file(
+    check: &mut Check,
+    (id, path, read, accepted, duplicate, rejected, skipped): &CountedFile,
+    kept: i64,
+) {
     let differs = |kind, column: &str, stored: i64, expected: i64| Difference {
         kind,
         key: format!("{id}, {path}"),

@@ -24,16 +24,25 @@ impl Sink {
         let mut check = Check::of(&lines.table, "lines of records");
         let quote = |name: &str| self.db.dialect.quote(name);
         let (records, lines) = (quote(&dataset.table), quote(&lines.table));
-        let key = || ["market"].into_iter().chain(dataset.key.names().iter().map(String::as_str)).map(quote);
-        let key_of = |alias: &str| key().map(|column| format!("{alias}.{column}")).collect::<Vec<_>>().join(", ");
-        let is_same = key().map(|column| format!("l.{column} = r.{column}")).collect::<Vec<_>>().join(" AND ");
+        let key = || {
+            ["market"].into_iter().chain(dataset.key.names().iter().map(String::as_str)).map(quote)
+        };
+        let key_of = |alias: &str| {
+            key().map(|column| format!("{alias}.{column}")).collect::<Vec<_>>().join(", ")
+        };
+        let is_same = key()
+            .map(|column| format!("l.{column} = r.{column}"))
+            .collect::<Vec<_>>()
+            .join(" AND ");
         let (record_key, line_key, parts) = (key_of("r"), key_of("l"), key().count());
         let key_text = |row: &QueryResult| -> Result<String, DbErr> {
-            let texts: Vec<String> = (0..parts).map(|part| row.try_get_by_index(part)).collect::<Result<_, _>>()?;
+            let texts: Vec<String> =
+                (0..parts).map(|part| row.try_get_by_index(part)).collect::<Result<_, _>>()?;
             Ok(texts.join(", "))
         };
         let statement = |sql: String| Statement::from_string(self.db.dialect.backend(), sql);
-        let count = snapshot.query_one_raw(statement(format!("SELECT COUNT(*) FROM {records}"))).await?;
+        let count =
+            snapshot.query_one_raw(statement(format!("SELECT COUNT(*) FROM {records}"))).await?;
         check.checked = count.map_or(Ok(0), |row| row.try_get_by_index::<i64>(0))?.unsigned_abs();
 
         let counted = format!(
@@ -46,7 +55,8 @@ impl Sink {
         let mut rows = snapshot.stream_raw(statement(counted)).await?;
         while let Some(row) = rows.try_next().await? {
             let key = key_text(&row)?;
-            let (stored, lines): (Option<i64>, i64) = (row.try_get_by_index(parts)?, row.try_get_by_index(parts + 1)?);
+            let (stored, lines): (Option<i64>, i64) =
+                (row.try_get_by_index(parts)?, row.try_get_by_index(parts + 1)?);
             if stored != Some(lines) {
                 check.differ(Difference {
                     kind: "line count",
@@ -56,7 +66,8 @@ impl Sink {
                     expected: Some(lines.to_string()),
                 });
             }
-            let ends: (Option<i64>, Option<i64>) = (row.try_get_by_index(parts + 2)?, row.try_get_by_index(parts + 3)?);
+            let ends: (Option<i64>, Option<i64>) =
+                (row.try_get_by_index(parts + 2)?, row.try_get_by_index(parts + 3)?);
             if let (Some(first), Some(last)) = ends
                 && (first, last) != (1, lines)
             {

@@ -17,8 +17,8 @@ use futures_util::TryStreamExt;
 use rust_decimal::Decimal;
 use sea_orm::sea_query::{Alias, Query};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QueryResult, Statement,
-    StreamTrait,
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter,
+    QueryResult, Statement, StreamTrait,
 };
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
@@ -45,16 +45,27 @@ struct Subject<'a> {
 
 impl<'a> Subject<'a> {
     fn mart(mart: &'a Mart, dialect: Dialect) -> Self {
-        let totals = mart.partial.as_ref().map(|partial| format!("({})", totals_query(partial, dialect)));
+        let totals =
+            mart.partial.as_ref().map(|partial| format!("({})", totals_query(partial, dialect)));
         Self { shape: &mart.shape, group: &mart.group, query: mart.body.clone(), totals }
     }
 
     fn parts(partial: &'a Partial) -> Self {
-        Self { shape: &partial.parts, group: &partial.by, query: partial.body.clone(), totals: None }
+        Self {
+            shape: &partial.parts,
+            group: &partial.by,
+            query: partial.body.clone(),
+            totals: None,
+        }
     }
 
     fn totals(mart: &'a Mart, partial: &'a Partial, dialect: Dialect) -> Self {
-        Self { shape: &partial.totals, group: &mart.group, query: totals_query(partial, dialect), totals: None }
+        Self {
+            shape: &partial.totals,
+            group: &mart.group,
+            query: totals_query(partial, dialect),
+            totals: None,
+        }
     }
 }
 
@@ -81,14 +92,17 @@ impl Sink {
         let mut totals = partial.map(|partial| Check::of(&partial.totals.name, "totals of parts"));
         if !self.is_current(snapshot, mart).await? {
             for check in [&mut groups].into_iter().chain(&mut parts).chain(&mut totals) {
-                check.skipped =
-                    Some("its definition is new; the next `tidegate sync` or `tidegate run` computes it anew");
+                check.skipped = Some(
+                    "its definition is new; the next `tidegate sync` or `tidegate run` computes it anew",
+                );
             }
             return Ok([groups].into_iter().chain(parts).chain(totals).collect());
         }
         let pending = pending_marks(snapshot, mart).await?;
         for market in self.markets_of(snapshot, mart, shapes).await? {
-            let Some(marked) = pending.get(&market).cloned().unwrap_or_else(|| Some(HashSet::new())) else {
+            let Some(marked) =
+                pending.get(&market).cloned().unwrap_or_else(|| Some(HashSet::new()))
+            else {
                 for check in [&mut groups].into_iter().chain(&mut parts).chain(&mut totals) {
                     check.pending += 1;
                 }
@@ -96,9 +110,12 @@ impl Sink {
             };
             let mut pending_groups = marked.clone();
             if let (Some(partial), Some(parts), Some(totals)) = (partial, &mut parts, &mut totals) {
-                pending_groups = self.groups_of_marked(snapshot, mart, partial, shapes, &market, &marked).await?;
+                pending_groups = self
+                    .groups_of_marked(snapshot, mart, partial, shapes, &market, &marked)
+                    .await?;
                 parts.pending += marked.len() as u64;
-                self.compare(snapshot, &Subject::parts(partial), shapes, &market, &marked, parts).await?;
+                self.compare(snapshot, &Subject::parts(partial), shapes, &market, &marked, parts)
+                    .await?;
                 let subject = Subject::totals(mart, partial, self.db.dialect);
                 totals.pending += pending_groups.len() as u64;
                 self.compare(snapshot, &subject, shapes, &market, &pending_groups, totals).await?;
@@ -110,8 +127,13 @@ impl Sink {
         Ok([groups].into_iter().chain(parts).chain(totals).collect())
     }
 
-    async fn is_current(&self, snapshot: &DatabaseTransaction, mart: &Mart) -> Result<bool, SyncError> {
-        let defined = definitions::Entity::find_by_id(mart.shape.name.as_str()).one(snapshot).await?;
+    async fn is_current(
+        &self,
+        snapshot: &DatabaseTransaction,
+        mart: &Mart,
+    ) -> Result<bool, SyncError> {
+        let defined =
+            definitions::Entity::find_by_id(mart.shape.name.as_str()).one(snapshot).await?;
         let mut is_current = defined.is_some_and(|defined| defined.fingerprint == mart.fingerprint);
         for shape in mart.tables() {
             is_current &= self.marts.is_made(snapshot, shape).await?;
@@ -132,11 +154,18 @@ impl Sink {
         let mut groups = HashSet::new();
         let marked: Vec<String> = marked.iter().cloned().collect();
         for parts in marked.chunks(PARTS_PER_QUERY) {
-            groups.extend(self.marts.groups_of_parts(snapshot, mart, partial, market, parts).await?);
+            groups
+                .extend(self.marts.groups_of_parts(snapshot, mart, partial, market, parts).await?);
             let scope = Scope::Keys(market.to_owned(), parts.to_vec());
-            let computed = render(&partial.parts.name, &partial.body, self.db.dialect, shapes, &scope)?;
-            let sql = format!("SELECT DISTINCT c.{} FROM ({}) c", self.db.dialect.quote(&mart.group), computed.sql);
-            let statement = Statement::from_sql_and_values(self.db.dialect.backend(), sql, computed.binds);
+            let computed =
+                render(&partial.parts.name, &partial.body, self.db.dialect, shapes, &scope)?;
+            let sql = format!(
+                "SELECT DISTINCT c.{} FROM ({}) c",
+                self.db.dialect.quote(&mart.group),
+                computed.sql
+            );
+            let statement =
+                Statement::from_sql_and_values(self.db.dialect.backend(), sql, computed.binds);
             for row in snapshot.query_all_raw(statement).await? {
                 groups.insert(row.try_get_by_index(0)?);
             }
@@ -154,7 +183,8 @@ impl Sink {
         let tables = mart.touched_by.keys().filter(|table| shapes.contains_key(*table));
         let mut markets = BTreeSet::new();
         for table in tables.chain([&mart.shape.name]) {
-            let query = Query::select().distinct().column("market").from(Alias::new(table)).to_owned();
+            let query =
+                Query::select().distinct().column("market").from(Alias::new(table)).to_owned();
             for row in snapshot.query_all(&query).await? {
                 markets.insert(row.try_get_by_index(0)?);
             }
@@ -172,7 +202,8 @@ impl Sink {
         check: &mut Check,
     ) -> Result<(), SyncError> {
         let query = self.both_sides(subject, shapes, market)?;
-        let statement = Statement::from_sql_and_values(self.db.dialect.backend(), query.sql, query.binds);
+        let statement =
+            Statement::from_sql_and_values(self.db.dialect.backend(), query.sql, query.binds);
         let group = subject.shape.columns.iter().position(|column| column.name == subject.group);
         let mut rows = snapshot.stream_raw(statement).await?;
         // A stored row that waits for its computed counterpart.
@@ -180,7 +211,9 @@ impl Sink {
         while let Some(row) = rows.try_next().await? {
             let is_computed = row.try_get_by_index::<i64>(0)? == 1;
             let row = MartRow::of(&row, subject.shape, self.db.dialect);
-            if group.is_some_and(|group| row.cells[group].as_ref().is_some_and(|group| pending.contains(group))) {
+            if group.is_some_and(|group| {
+                row.cells[group].as_ref().is_some_and(|group| pending.contains(group))
+            }) {
                 continue;
             }
             if !is_computed {
@@ -209,10 +242,16 @@ impl Sink {
     }
 
     /// Stored and computed rows of a market, sorted by key; the stored row of a key comes first.
-    fn both_sides(&self, subject: &Subject<'_>, shapes: &Arc<Shapes>, market: &str) -> Result<Rendered, SyncError> {
+    fn both_sides(
+        &self,
+        subject: &Subject<'_>,
+        shapes: &Arc<Shapes>,
+        market: &str,
+    ) -> Result<Rendered, SyncError> {
         let Subject { shape, query, totals, .. } = subject;
         let scope = Scope::Market(market.to_owned());
-        let computed = render_over(&shape.name, query, totals.clone(), self.db.dialect, shapes, &scope)?;
+        let computed =
+            render_over(&shape.name, query, totals.clone(), self.db.dialect, shapes, &scope)?;
         let quote = |name: &str| self.db.dialect.quote(name);
         let columns = &shape.columns;
         let names: Vec<String> = columns.iter().map(|column| quote(&column.name)).collect();
@@ -238,8 +277,12 @@ impl Sink {
     }
 }
 
-async fn pending_marks(snapshot: &DatabaseTransaction, mart: &Mart) -> Result<BTreeMap<String, Pending>, SyncError> {
-    let of_mart = dirty_groups::Entity::find().filter(dirty_groups::Column::Mart.eq(mart.shape.name.as_str()));
+async fn pending_marks(
+    snapshot: &DatabaseTransaction,
+    mart: &Mart,
+) -> Result<BTreeMap<String, Pending>, SyncError> {
+    let of_mart = dirty_groups::Entity::find()
+        .filter(dirty_groups::Column::Mart.eq(mart.shape.name.as_str()));
     let mut pending: BTreeMap<String, Pending> = BTreeMap::new();
     for mark in of_mart.all(snapshot).await? {
         let groups = pending.entry(mark.market).or_insert_with(|| Some(HashSet::new()));
@@ -256,7 +299,8 @@ impl MartRow {
     fn of(row: &QueryResult, shape: &TableShape, dialect: Dialect) -> Self {
         let cells = shape.columns.iter().enumerate().map(|(index, column)| {
             // The first column is the side. An unreadable cell differs from every computed one.
-            cell(row, index + 1, column.kind, dialect).unwrap_or_else(|error| Some(format!("unreadable ({error})")))
+            cell(row, index + 1, column.kind, dialect)
+                .unwrap_or_else(|error| Some(format!("unreadable ({error})")))
         });
         Self { cells: cells.collect() }
     }
@@ -279,10 +323,13 @@ impl MartRow {
     }
 
     fn compare(&self, computed: &Self, shape: &TableShape, dialect: Dialect, check: &mut Check) {
-        for ((column, stored), expected) in shape.columns.iter().zip(&self.cells).zip(&computed.cells) {
-            let is_real =
-                dialect == Dialect::Sqlite && matches!(column.kind, Kind::Decimal | Kind::Total | Kind::Double);
-            if stored != expected && !(is_real && is_close(stored.as_deref(), expected.as_deref())) {
+        for ((column, stored), expected) in
+            shape.columns.iter().zip(&self.cells).zip(&computed.cells)
+        {
+            let is_real = dialect == Dialect::Sqlite
+                && matches!(column.kind, Kind::Decimal | Kind::Total | Kind::Double);
+            if stored != expected && !(is_real && is_close(stored.as_deref(), expected.as_deref()))
+            {
                 check.differ(Difference {
                     kind: "metric",
                     key: self.key_text(shape),
@@ -302,20 +349,27 @@ fn is_close(one: Option<&str>, other: Option<&str>) -> bool {
 }
 
 /// A cell as text: equal values give equal text, whatever their source.
-fn cell(row: &QueryResult, index: usize, kind: Kind, dialect: Dialect) -> Result<Option<String>, DbErr> {
+fn cell(
+    row: &QueryResult,
+    index: usize,
+    kind: Kind,
+    dialect: Dialect,
+) -> Result<Option<String>, DbErr> {
     fn text<T: ToString>(value: Option<T>) -> Option<String> {
         value.map(|value| value.to_string())
     }
     Ok(match kind {
         Kind::Integer => text(row.try_get_by_index::<Option<i64>>(index)?),
         Kind::Double => text(row.try_get_by_index::<Option<f64>>(index)?),
-        Kind::Decimal | Kind::Total if dialect == Dialect::Sqlite => text(row.try_get_by_index::<Option<f64>>(index)?),
+        Kind::Decimal | Kind::Total if dialect == Dialect::Sqlite => {
+            text(row.try_get_by_index::<Option<f64>>(index)?)
+        }
         Kind::Decimal | Kind::Total => {
             text(row.try_get_by_index::<Option<Decimal>>(index)?.map(|decimal| decimal.normalize()))
         }
-        Kind::Time => {
-            row.try_get_by_index::<Option<DateTime<Utc>>>(index)?.map(|moment| format_moment(moment.timestamp_millis()))
-        }
+        Kind::Time => row
+            .try_get_by_index::<Option<DateTime<Utc>>>(index)?
+            .map(|moment| format_moment(moment.timestamp_millis())),
         Kind::Day => text(row.try_get_by_index::<Option<NaiveDate>>(index)?),
         Kind::Identifier | Kind::Text | Kind::Hash => row.try_get_by_index(index)?,
     })

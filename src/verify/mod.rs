@@ -121,17 +121,27 @@ impl Sink {
             let started = Instant::now();
             let hashes = self.verify_rows(&snapshot, shape).await?.since(started);
             let started = Instant::now();
-            let writers = self.verify_writers(&snapshot, shape, datasets, hashes.checked).await?.since(started);
+            let writers = self
+                .verify_writers(&snapshot, shape, datasets, hashes.checked)
+                .await?
+                .since(started);
             checks.extend([hashes, writers]);
         }
         // Several datasets may write to the same tables.
         let mut tables = HashSet::new();
         let own_tables = |dataset: &&Arc<Dataset>| {
-            dataset.lines.as_ref().is_some_and(|lines| tables.insert((dataset.table.clone(), lines.table.clone())))
+            dataset
+                .lines
+                .as_ref()
+                .is_some_and(|lines| tables.insert((dataset.table.clone(), lines.table.clone())))
         };
         for dataset in datasets.iter().filter(own_tables) {
             let started = Instant::now();
-            checks.extend(self.verify_lines(&snapshot, dataset, &shapes).await?.map(|check| check.since(started)));
+            checks.extend(
+                self.verify_lines(&snapshot, dataset, &shapes)
+                    .await?
+                    .map(|check| check.since(started)),
+            );
         }
         let started = Instant::now();
         checks.push(self.verify_ledger(&snapshot).await?.since(started));

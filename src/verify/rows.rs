@@ -51,7 +51,9 @@ impl Sink {
         };
         let row_check = Arc::new(RowCheck::of(shape, self.db.dialect));
         let mut query = Query::select();
-        query.columns(shape.columns.iter().map(|column| Alias::new(&column.name))).from(Alias::new(&shape.name));
+        query
+            .columns(shape.columns.iter().map(|column| Alias::new(&column.name)))
+            .from(Alias::new(&shape.name));
         let mut stream = snapshot.stream(&query).await?;
         let mut in_flight = VecDeque::with_capacity(BATCHES_IN_FLIGHT);
         loop {
@@ -65,7 +67,9 @@ impl Sink {
             in_flight.push_back(row_check.spawn(rows));
             while in_flight.len() >= BATCHES_IN_FLIGHT || (is_last && !in_flight.is_empty()) {
                 let findings = in_flight.pop_front().expect("one is in flight").await;
-                take(findings.map_err(|_| SyncError::Internal("the worker of a batch is gone".to_owned()))?);
+                take(findings.map_err(|_| {
+                    SyncError::Internal("the worker of a batch is gone".to_owned())
+                })?);
             }
             if is_last {
                 break;
@@ -79,7 +83,11 @@ impl RowCheck {
     fn of(shape: &TableShape, dialect: Dialect) -> Self {
         let is_data = |column: &&ColumnShape| !BOOKKEEPING.contains(&column.name.as_str());
         let key = shape.key.iter().filter_map(|name| shape.column(name));
-        Self { data: shape.columns.iter().filter(is_data).cloned().collect(), key: key.cloned().collect(), dialect }
+        Self {
+            data: shape.columns.iter().filter(is_data).cloned().collect(),
+            key: key.cloned().collect(),
+            dialect,
+        }
     }
 
     fn spawn(self: &Arc<Self>, rows: Vec<QueryResult>) -> oneshot::Receiver<Findings> {
@@ -99,7 +107,13 @@ impl RowCheck {
                 if let Err(error) = self.check_hashes(std::slice::from_ref(row), &mut findings) {
                     let stored = Some(error.to_string());
                     let (key, kind) = (self.key_text(row), "unreadable row");
-                    findings.differences.push(Difference { kind, key, column: None, stored, expected: None });
+                    findings.differences.push(Difference {
+                        kind,
+                        key,
+                        column: None,
+                        stored,
+                        expected: None,
+                    });
                 }
             }
         }
@@ -115,10 +129,15 @@ impl RowCheck {
             .data
             .iter()
             .map(|column| {
-                Ok((column.name.clone(), stored_values(&some, &column.name, column.kind, self.dialect)?, true))
+                Ok((
+                    column.name.clone(),
+                    stored_values(&some, &column.name, column.kind, self.dialect)?,
+                    true,
+                ))
             })
             .collect::<Result<Vec<_>, DbErr>>()?;
-        let batch = RecordBatch::try_from_iter_with_nullable(columns).expect("every column has a value for each row");
+        let batch = RecordBatch::try_from_iter_with_nullable(columns)
+            .expect("every column has a value for each row");
         for (row, hash) in rows.iter().zip(hash_rows(&batch)) {
             let stored: Option<Vec<u8>> = row.try_get("", "_row_hash")?;
             if stored.as_deref() != Some(hash.as_slice()) {
@@ -137,7 +156,9 @@ impl RowCheck {
     fn key_text(&self, row: &QueryResult) -> String {
         let part = |column: &ColumnShape| -> String {
             let number = || row.try_get::<i64>("", &column.name).map(|number| number.to_string());
-            row.try_get::<String>("", &column.name).or_else(|_| number()).unwrap_or_else(|_| "?".to_owned())
+            row.try_get::<String>("", &column.name)
+                .or_else(|_| number())
+                .unwrap_or_else(|_| "?".to_owned())
         };
         self.key.iter().map(part).collect::<Vec<_>>().join(", ")
     }

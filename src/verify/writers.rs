@@ -33,20 +33,26 @@ impl Sink {
         use files::Column as C;
         let mut check = Check { checked: rows, ..Check::of(&shape.name, "files of rows") };
         let is_of = |dataset: &&Arc<Dataset>| {
-            dataset.table == shape.name || dataset.lines.as_ref().is_some_and(|lines| lines.table == shape.name)
+            dataset.table == shape.name
+                || dataset.lines.as_ref().is_some_and(|lines| lines.table == shape.name)
         };
-        let feeds: Vec<&str> = datasets.iter().filter(is_of).map(|dataset| dataset.name.as_str()).collect();
+        let feeds: Vec<&str> =
+            datasets.iter().filter(is_of).map(|dataset| dataset.name.as_str()).collect();
         let of_row = |name: &str| Expr::col((Alias::new(&shape.name), Alias::new(name)));
         let of_file = |column: C| Expr::col((files::Entity, column));
-        let mut is_wrong =
-            Condition::any().add(of_file(C::Market).is_null()).add(of_file(C::Market).ne(of_row("market")));
+        let mut is_wrong = Condition::any()
+            .add(of_file(C::Market).is_null())
+            .add(of_file(C::Market).ne(of_row("market")));
         // The tables of a dataset that is no longer configured are unknown.
         if !feeds.is_empty() {
-            is_wrong =
-                is_wrong.add(of_file(C::Dataset).is_null()).add(of_file(C::Dataset).is_not_in(feeds.iter().copied()));
+            is_wrong = is_wrong
+                .add(of_file(C::Dataset).is_null())
+                .add(of_file(C::Dataset).is_not_in(feeds.iter().copied()));
         }
-        let (market, file_id) =
-            ((Alias::new(&shape.name), Alias::new("market")), (Alias::new(&shape.name), Alias::new("_file_id")));
+        let (market, file_id) = (
+            (Alias::new(&shape.name), Alias::new("market")),
+            (Alias::new(&shape.name), Alias::new("_file_id")),
+        );
         let mut query = Query::select();
         query
             .column(market.clone())
@@ -85,7 +91,11 @@ impl Sink {
             };
             check.differ(Difference {
                 kind: "file",
-                key: format!("{} and {} more", first_key(snapshot, shape, &wrong).await?, wrong.rows.saturating_sub(1)),
+                key: format!(
+                    "{} and {} more",
+                    first_key(snapshot, shape, &wrong).await?,
+                    wrong.rows.saturating_sub(1)
+                ),
                 column: Some("_file_id".to_owned()),
                 stored: Some(wrong.file_id.to_string()),
                 expected: Some(expected),

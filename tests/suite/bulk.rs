@@ -1,4 +1,5 @@
-//! Bulk: enough rows for each database's own loader arrive as few do, whatever they hold and whatever it refuses.
+//! Bulk: enough rows for each database's own loader arrive as few do, whatever they hold and
+//! whatever it refuses.
 
 use crate::exports::{assert_same, everything};
 use crate::sandbox::{Engine, Report, Sandbox};
@@ -47,7 +48,8 @@ fn every_sign_arrives_as_it_was_sent(sandbox: &Sandbox) {
         sandbox.drop_file(ORDERS, &orders(version));
         synced(&sandbox.sync(), ORDERS);
         let mut stored = sandbox.rows("SELECT description FROM orders");
-        let mut sent: Vec<String> = (0..ROWS).map(|row| format!("{}{version}", TEXTS[row % TEXTS.len()])).collect();
+        let mut sent: Vec<String> =
+            (0..ROWS).map(|row| format!("{}{version}", TEXTS[row % TEXTS.len()])).collect();
         stored.sort();
         sent.sort();
         assert_eq!(stored, sent);
@@ -97,7 +99,10 @@ fn measured(rows: std::ops::Range<usize>) -> String {
             ),
         }
     });
-    format!("Order ID,SKU,Order Total,Tax,Order Time,Visited On,Length,Steps\n{}", rows.collect::<String>())
+    format!(
+        "Order ID,SKU,Order Total,Tax,Order Time,Visited On,Length,Steps\n{}",
+        rows.collect::<String>()
+    )
 }
 
 scenario!(every_kind_of_value_arrives_as_by_few_rows);
@@ -118,7 +123,9 @@ scenario!(columns_that_somebody_gave_another_type_get_their_values_all_the_same:
 fn columns_that_somebody_gave_another_type_get_their_values_all_the_same(sandbox: &Sandbox) {
     sandbox.drop_file(ORDERS, &measured(0..10));
     synced(&sandbox.sync(), ORDERS);
-    sandbox.execute("DROP VIEW cohort_retention, customer_segments, enriched_deliveries, enriched_orders");
+    sandbox.execute(
+        "DROP VIEW cohort_retention, customer_segments, enriched_deliveries, enriched_orders",
+    );
     sandbox.execute("ALTER TABLE orders ALTER COLUMN line_count TYPE double precision");
     sandbox.drop_file(ORDERS, &measured(0..ROWS));
     synced(&sandbox.sync(), ORDERS);
@@ -137,7 +144,10 @@ fn columns_that_somebody_gave_another_encoding_get_their_signs_all_the_same(sand
     sandbox.execute("ALTER TABLE orders MODIFY description longtext CHARACTER SET latin1");
     sandbox.drop_file(ORDERS, &described(0..ROWS));
     synced(&sandbox.sync(), ORDERS);
-    assert_eq!(sandbox.rows("SELECT DISTINCT CONVERT(description USING utf8mb4) FROM orders"), ["café"]);
+    assert_eq!(
+        sandbox.rows("SELECT DISTINCT CONVERT(description USING utf8mb4) FROM orders"),
+        ["café"]
+    );
 }
 
 scenario!(of_two_feeds_with_one_table_and_the_same_keys_one_is_refused);
@@ -163,12 +173,17 @@ table = "stock"
     };
     feed("north", 0..ROWS);
     feed("south", 0..ROWS);
-    let report = sandbox.sync_with(&[("TIDEGATE_CONFIG", &config), ("FAILPOINTS", "before_commit=1*sleep(1000)->off")]);
+    let report = sandbox.sync_with(&[
+        ("TIDEGATE_CONFIG", &config),
+        ("FAILPOINTS", "before_commit=1*sleep(1000)->off"),
+    ]);
     assert_eq!(report.exit, 1, "{} {:?}", report.stderr, report.files);
-    let mut outcomes = ["Market 1 north.csv", "Market 1 south.csv"].map(|name| report.file(name).outcome.clone());
+    let mut outcomes =
+        ["Market 1 north.csv", "Market 1 south.csv"].map(|name| report.file(name).outcome.clone());
     outcomes.sort();
     assert_eq!(outcomes, ["quarantined", "synced"], "{report:?}");
-    let origins = sandbox.rows("SELECT origin, COUNT(*), COUNT(DISTINCT _row_hash) FROM stock GROUP BY origin");
+    let origins = sandbox
+        .rows("SELECT origin, COUNT(*), COUNT(DISTINCT _row_hash) FROM stock GROUP BY origin");
     let whole = ["north", "south"].map(|feed| vec![format!("{feed}|{ROWS}|{ROWS}")]);
     assert!(whole.contains(&origins), "{origins:?}");
 }

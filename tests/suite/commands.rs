@@ -1,4 +1,5 @@
-//! The commands as scripts and people use them: exit codes, output, configuration, and what they leave behind.
+//! The commands as scripts and people use them: exit codes, output, configuration, and what they
+//! leave behind.
 
 use crate::sandbox::{Engine, Sandbox, table};
 use regex::Regex;
@@ -7,8 +8,7 @@ use std::fs;
 use std::process::{Command, Output};
 
 const ORDERS: &str = "Market 1 Orders.csv";
-const HEADER: &str =
-    "Order ID,Order Status,SKU,Quantity,Total Price,Order Total,Currency Symbol,Customer ID,Order Time";
+const HEADER: &str = "Order ID,Order Status,SKU,Quantity,Total Price,Order Total,Currency Symbol,Customer ID,Order Time";
 const ORDER: &str = "11,COMPLETED,A,1,10.50,30.5,KSh,7,2022-02-15T13:07:09.000Z";
 
 fn run(mut command: Command) -> (i32, String, String) {
@@ -37,7 +37,8 @@ fn mistakes_of_the_operator_end_with_2_and_say_what_is_wrong() {
     let wrong_key = wrong_key.to_string_lossy();
     let no_toml = no_toml.to_string_lossy();
     let profile = sandbox.path("profile.toml");
-    fs::write(&profile, "[datasets.orders]\npaths = ['(']\nkey = 'order_id'\n").expect("a writable directory");
+    fs::write(&profile, "[datasets.orders]\npaths = ['(']\nkey = 'order_id'\n")
+        .expect("a writable directory");
     let profile = profile.to_string_lossy();
     /// Arguments, environment, and what the error says.
     type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], &'a str);
@@ -47,15 +48,27 @@ fn mistakes_of_the_operator_end_with_2_and_say_what_is_wrong() {
         (&["sync"], &[], "<PATHS>"),
         (&["sync", "nowhere"], &[], "cannot read nowhere"),
         (&["check", "--config", "nowhere.toml"], &[], "nowhere.toml"),
-        (&["check", "--config", &wrong_key], &[], "unknown key `setle_ms`; did you mean `settle_ms`?"),
+        (
+            &["check", "--config", &wrong_key],
+            &[],
+            "unknown key `setle_ms`; did you mean `settle_ms`?",
+        ),
         (&["check", "--config", &no_toml], &[], "no.toml"),
-        (&["check"], &[("TIDEGATE_SETLE_MS", "5")], "unknown key `setle_ms`; did you mean `settle_ms`?"),
+        (
+            &["check"],
+            &[("TIDEGATE_SETLE_MS", "5")],
+            "unknown key `setle_ms`; did you mean `settle_ms`?",
+        ),
         (&["check"], &[("TIDEGATE_SETTLE_MS", "soon")], "settle_ms"),
         (&["check"], &[("TIDEGATE_AFTER_SYNC", "burn")], "burn"),
         (&["check"], &[("TIDEGATE_REJECTS_MAX_PERCENT", "101")], "between 0 and 100"),
         (&["check"], &[("TIDEGATE_LISTEN", "nowhere")], "127.0.0.1:9464"),
         (&["check"], &[("TIDEGATE_MEMORY_MAX_MB", "1")], "at least 64"),
-        (&["check"], &[("TIDEGATE_DATABASE_URL", "oracle://x")], "must start with sqlite://, mysql:// or postgres://"),
+        (
+            &["check"],
+            &[("TIDEGATE_DATABASE_URL", "oracle://x")],
+            "must start with sqlite://, mysql:// or postgres://",
+        ),
         (
             &["check"],
             &[("TIDEGATE_DATABASE_URL", ""), ("TIDEGATE_DATABASE_URL_FILE", "nowhere")],
@@ -78,7 +91,8 @@ fn mistakes_of_the_operator_end_with_2_and_say_what_is_wrong() {
 scenario!(a_quarantined_file_ends_with_1_and_the_others_are_synced);
 fn a_quarantined_file_ends_with_1_and_the_others_are_synced(sandbox: &Sandbox) {
     sandbox.drop_file(ORDERS, &table(&[HEADER, ORDER]));
-    sandbox.drop_file("Market 2 Orders.csv", &table(&[HEADER, "3.68E+29,COMPLETED,A,1,1,1,KSh,7,"]));
+    sandbox
+        .drop_file("Market 2 Orders.csv", &table(&[HEADER, "3.68E+29,COMPLETED,A,1,1,1,KSh,7,"]));
     let report = sandbox.sync();
     assert_eq!(report.exit, 1, "{}", report.stderr);
     assert_eq!(report.file(ORDERS).outcome, "synced");
@@ -107,18 +121,25 @@ fn a_sync_tells_what_became_of_each_file_and_what_the_markets_sold() {
     sandbox.drop_file(ORDERS, &table(&[HEADER, ORDER, second]));
     let (exit, stdout, stderr) = run(sandbox.command(&["sync", "inbox"]));
     assert_eq!((exit, stderr.as_str()), (0, ""));
-    let line =
-        Regex::new(r"(?m)^orders +Market 1 Orders\.csv {2,}\+4 ~0 −0 =0 !0 {2}\d+\.\d s$").expect("a valid pattern");
+    let line = Regex::new(r"(?m)^orders +Market 1 Orders\.csv {2,}\+4 ~0 −0 =0 !0 {2}\d+\.\d s$")
+        .expect("a valid pattern");
     assert!(line.is_match(&stdout), "{stdout}");
     assert!(stdout.contains("market 1: 1,235.00 KSh from 2 orders; top customers\n"), "{stdout}");
-    assert!(Regex::new(r"(?m)^ +8 +1,204\.50 KSh +1 order$").expect("a valid pattern").is_match(&stdout), "{stdout}");
+    assert!(
+        Regex::new(r"(?m)^ +8 +1,204\.50 KSh +1 order$")
+            .expect("a valid pattern")
+            .is_match(&stdout),
+        "{stdout}"
+    );
 
     sandbox.drop_file(ORDERS, &table(&[HEADER, ORDER, &second.replace("1204.5", "1000")]));
     let (_, stdout, _) = run(sandbox.command(&["sync", "inbox"]));
     assert!(stdout.contains("  +0 ~1 −0 =3 !0  "), "{stdout}");
     let (_, stdout, _) = run(sandbox.command(&["sync", "inbox"]));
     assert!(
-        Regex::new(r"(?m)^orders +Market 1 Orders\.csv {2,}unchanged$").expect("valid").is_match(&stdout),
+        Regex::new(r"(?m)^orders +Market 1 Orders\.csv {2,}unchanged$")
+            .expect("valid")
+            .is_match(&stdout),
         "{stdout}"
     );
     assert!(stdout.contains("market 1: 1,030.50 KSh"), "{stdout}");
@@ -135,7 +156,10 @@ fn check_says_what_is_there_and_what_is_missing(sandbox: &Sandbox) {
     let (exit, stdout, stderr) = run(sandbox.command(&["check"]));
     assert_eq!(exit, 0, "{stdout}{stderr}");
     for what in ["configuration", "datasets", "state_dir", "inbox", "database"] {
-        assert!(stdout.lines().any(|line| line.starts_with(&format!("ok     {what} "))), "{what}: {stdout}");
+        assert!(
+            stdout.lines().any(|line| line.starts_with(&format!("ok     {what} "))),
+            "{what}: {stdout}"
+        );
     }
     let (exit, stdout, _) = run(sandbox.command(&["check", "--json"]));
     let json: Value = serde_json::from_str(&stdout).expect("one JSON document");
@@ -156,14 +180,21 @@ fn check_finds_a_state_directory_and_an_inbox_that_are_none() {
     command.envs(environment);
     let (exit, stdout, _) = run(command);
     assert_eq!(exit, 2, "{stdout}");
-    assert!(stdout.contains("fault  state_dir") && stdout.contains("cannot be written"), "{stdout}");
+    assert!(
+        stdout.contains("fault  state_dir") && stdout.contains("cannot be written"),
+        "{stdout}"
+    );
     assert!(stdout.contains("fault  inbox") && stdout.contains("cannot be read"), "{stdout}");
     let mut command = sandbox.command(&["check", "--json"]);
     command.envs(environment);
     let (exit, stdout, _) = run(command);
     let json: Value = serde_json::from_str(&stdout).expect("one JSON document");
     assert_eq!(exit, 2);
-    let faults = json["findings"].as_array().expect("a list").iter().filter(|finding| finding["fault"].is_string());
+    let faults = json["findings"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter(|finding| finding["fault"].is_string());
     assert_eq!(faults.count(), 2, "{json}");
 }
 
@@ -190,7 +221,10 @@ fn init_writes_a_file_that_changes_nothing_and_never_overwrites_one() {
         assert_eq!(exit, 0, "{stdout}{stderr}");
         stdout.lines().filter(|line| !line.contains("configuration")).collect::<Vec<_>>().join("\n")
     };
-    assert_eq!(finds(bare(&sandbox, &["check", "--config", "other.toml"])), finds(bare(&sandbox, &["check"])));
+    assert_eq!(
+        finds(bare(&sandbox, &["check", "--config", "other.toml"])),
+        finds(bare(&sandbox, &["check"]))
+    );
 }
 
 #[test]
@@ -217,6 +251,10 @@ fn a_database_that_cannot_be_reached_is_named_with_its_host_and_port() {
             command
         });
         assert_eq!(exit, 3, "{stderr}");
-        assert!(stderr.contains(&format!("cannot reach the database {scheme}://127.0.0.1:{port}/shop: ")), "{stderr}");
+        assert!(
+            stderr
+                .contains(&format!("cannot reach the database {scheme}://127.0.0.1:{port}/shop: ")),
+            "{stderr}"
+        );
     }
 }

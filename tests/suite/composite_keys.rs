@@ -1,5 +1,5 @@
-//! Composite keys: records that only several columns together tell apart are new, changed, gone, rejected and corrected as
-//! those of one column are, on every database and in every format.
+//! Composite keys: records that only several columns together tell apart are new, changed, gone,
+//! rejected and corrected as those of one column are, on every database and in every format.
 
 use crate::exports::SMALL_CHUNKS;
 use crate::sandbox::{Engine, Report, Sandbox};
@@ -12,7 +12,8 @@ const KILLED: i32 = -1;
 /// Rows that every database's own loader takes, in more than one page and statement of keys.
 const MANY: usize = 6000;
 
-/// Keys that would be one if their parts were only put behind one another, and others that mean something on the way.
+/// Keys that would be one if their parts were only put behind one another, and others that mean
+/// something on the way.
 const KEYS: [[&str; 2]; 9] = [
     ["a,b", "c"],
     ["a", "b,c"],
@@ -59,7 +60,8 @@ fn sync(sandbox: &Sandbox, configuration: &str) -> Report {
 fn verify(sandbox: &Sandbox) {
     let configuration = sandbox.path("tidegate.toml");
     let mut command = sandbox.command(&["verify"]);
-    let output = command.env("TIDEGATE_CONFIG", configuration).output().expect("the built program starts");
+    let output =
+        command.env("TIDEGATE_CONFIG", configuration).output().expect("the built program starts");
     let text = [output.stdout, output.stderr].concat();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&text));
 }
@@ -70,9 +72,9 @@ fn csv(rows: &[Vec<String>]) -> String {
 }
 
 fn json_of(rows: &[Vec<String>]) -> String {
-    let objects = rows[1..]
-        .iter()
-        .map(|row| Value::Object(rows[0].iter().cloned().zip(row.iter().map(|cell| json!(cell))).collect()));
+    let objects = rows[1..].iter().map(|row| {
+        Value::Object(rows[0].iter().cloned().zip(row.iter().map(|cell| json!(cell))).collect())
+    });
     Value::Array(objects.collect()).to_string()
 }
 
@@ -82,15 +84,20 @@ fn row(cells: &[&str]) -> Vec<String> {
 
 /// An export of the awkward keys with a quantity each.
 fn awkward(quantity: impl Fn(usize) -> usize, keys: &[usize]) -> Vec<Vec<String>> {
-    let rows = keys.iter().map(|&key| row(&[KEYS[key][0], KEYS[key][1], &quantity(key).to_string()]));
+    let rows =
+        keys.iter().map(|&key| row(&[KEYS[key][0], KEYS[key][1], &quantity(key).to_string()]));
     [row(&["Warehouse", "Bin", "Qty"])].into_iter().chain(rows).collect()
 }
 
 /// What is stored of a market, in the order of the awkward keys.
 fn stored(sandbox: &Sandbox, market: &str) -> Vec<String> {
-    let rows = sandbox.rows(&format!("SELECT warehouse, bin, qty FROM stock WHERE market = '{market}'"));
-    let place = |row: &String| KEYS.iter().position(|[one, other]| row.starts_with(&format!("{one}|{other}|")));
-    let mut rows: Vec<(Option<usize>, String)> = rows.into_iter().map(|row| (place(&row), row)).collect();
+    let rows =
+        sandbox.rows(&format!("SELECT warehouse, bin, qty FROM stock WHERE market = '{market}'"));
+    let place = |row: &String| {
+        KEYS.iter().position(|[one, other]| row.starts_with(&format!("{one}|{other}|")))
+    };
+    let mut rows: Vec<(Option<usize>, String)> =
+        rows.into_iter().map(|row| (place(&row), row)).collect();
     rows.sort();
     rows.into_iter().map(|(_, row)| row).collect()
 }
@@ -123,14 +130,19 @@ fn keys_of_two_columns_are_never_taken_for_one_another(sandbox: &Sandbox) {
     plan.env("TIDEGATE_CONFIG", sandbox.path("tidegate.toml"));
     let planned = plan.output().expect("the built program starts");
     let planned = String::from_utf8_lossy(&planned.stdout).into_owned();
-    assert!(planned.contains("stock (riga, a, b\",\"c)") && planned.contains("stock (riga, 007, A'; --)"), "{planned}");
+    assert!(
+        planned.contains("stock (riga, a, b\",\"c)")
+            && planned.contains("stock (riga, 007, A'; --)"),
+        "{planned}"
+    );
     let report = sync(sandbox, &configuration);
     assert_eq!(report.file("stock.csv").changes(), (0, 1, 7, 1), "{report:?}");
     assert_eq!(report.file("stock.json").changes(), (0, 3, 0, 6), "{report:?}");
     assert_eq!(stored(sandbox, "riga"), expected(quantity, &[0, 1, 2, 3, 4, 5, 6, 8]));
     assert_eq!(stored(sandbox, "oslo"), expected(quantity, &[0, 1, 2]));
     // A format that lacks a column blanks nothing, and what is gone comes back.
-    let without: Vec<Vec<String>> = awkward(quantity, &ALL).into_iter().map(|row| row[..2].to_vec()).collect();
+    let without: Vec<Vec<String>> =
+        awkward(quantity, &ALL).into_iter().map(|row| row[..2].to_vec()).collect();
     fs::remove_file(sandbox.inbox().join("riga/stock.csv")).expect("it is there");
     sandbox.drop_file("riga/stock 2.json", &json_of(&without));
     let report = sync(sandbox, &configuration);
@@ -202,14 +214,27 @@ fn lines_belong_to_the_record_of_both_columns(sandbox: &Sandbox) {
     ]);
     sandbox.drop_file("riga/sales.csv", &csv(&second));
     let report = sync(sandbox, &configuration);
-    assert_eq!(headers(sandbox)[2..], ["riga|1|A|new|1", "riga|1|B|paid|2", "riga|2|B|new|1"], "{report:?}");
+    assert_eq!(
+        headers(sandbox)[2..],
+        ["riga|1|A|new|1", "riga|1|B|paid|2", "riga|2|B|new|1"],
+        "{report:?}"
+    );
     assert_eq!(
         lines(sandbox),
-        ["oslo|1|A|1|x|1", "oslo|1|B|1|x|2", "riga|1|A|1|y|4", "riga|1|B|1|x|2", "riga|1|B|2|z|6", "riga|2|B|1|x|3"]
+        [
+            "oslo|1|A|1|x|1",
+            "oslo|1|B|1|x|2",
+            "riga|1|A|1|y|4",
+            "riga|1|B|1|x|2",
+            "riga|1|B|2|z|6",
+            "riga|2|B|1|x|3"
+        ]
     );
     // A file that lacks a column of lines keeps what is stored in it.
-    let third: Vec<Vec<String>> =
-        second.iter().map(|row| row.iter().take(4).cloned().chain(["n".to_owned()]).collect()).collect();
+    let third: Vec<Vec<String>> = second
+        .iter()
+        .map(|row| row.iter().take(4).cloned().chain(["n".to_owned()]).collect())
+        .collect();
     let third: Vec<Vec<String>> = third
         .into_iter()
         .enumerate()
@@ -217,8 +242,7 @@ fn lines_belong_to_the_record_of_both_columns(sandbox: &Sandbox) {
         .collect();
     sandbox.drop_file("riga/sales.csv", &csv(&third));
     sync(sandbox, &configuration);
-    let notes =
-        "SELECT item, qty, note FROM sale_lines WHERE market = 'riga' AND part = 'B' ORDER BY order_no, line_no";
+    let notes = "SELECT item, qty, note FROM sale_lines WHERE market = 'riga' AND part = 'B' ORDER BY order_no, line_no";
     assert_eq!(sandbox.rows(notes), ["x|2|n", "z|6|n", "x|3|n"]);
 }
 
@@ -244,15 +268,21 @@ fn a_row_without_a_part_of_its_key_is_rejected_corrected_and_joins_its_record(sa
     let rejects = "SELECT r.row_number, r.column_name, r.reason FROM tidegate_rejects r WHERE r.closed_at IS NULL ORDER BY r.row_number";
     let said = sandbox.rows(rejects);
     assert_eq!(said[0], "2|part|the row has no key");
-    assert!(said[1].starts_with("5|part|`3.68E+29` is a number in spreadsheet notation"), "{said:?}");
+    assert!(
+        said[1].starts_with("5|part|`3.68E+29` is a number in spreadsheet notation"),
+        "{said:?}"
+    );
     // What goes out comes back with its keys.
     let mut command = sandbox.command(&["rejects", "--export", "out"]);
     command.env("TIDEGATE_CONFIG", sandbox.path("tidegate.toml"));
     assert!(command.output().expect("the built program starts").status.success());
-    let text = fs::read_to_string(sandbox.path("out/riga/sales.rejects.csv")).expect("it was exported");
+    let text =
+        fs::read_to_string(sandbox.path("out/riga/sales.rejects.csv")).expect("it was exported");
     assert!(text.contains("N/A") && text.contains("3.68E+29"), "{text}");
-    let corrected =
-        text.replace("\"N/A\"", "\"a,\"\"b\"\"\"").replace("N/A,", "\"a,\"\"b\"\"\",").replace("3.68E+29", "E");
+    let corrected = text
+        .replace("\"N/A\"", "\"a,\"\"b\"\"\"")
+        .replace("N/A,", "\"a,\"\"b\"\"\",")
+        .replace("3.68E+29", "E");
     sandbox.drop_file("riga/sales.rejects.csv", &corrected);
     let report = sync(sandbox, &configuration);
     assert_eq!(report.file("sales.rejects.csv").counts["accepted"], 2, "{report:?} {corrected}");
@@ -263,7 +293,10 @@ fn a_row_without_a_part_of_its_key_is_rejected_corrected_and_joins_its_record(sa
     sync(&clean, &configuration);
     assert_eq!(lines(sandbox), lines(&clean));
     assert_eq!(headers(sandbox), headers(&clean));
-    assert_eq!(sandbox.rows("SELECT COUNT(*) FROM tidegate_rejects WHERE closed_at IS NULL"), ["0"]);
+    assert_eq!(
+        sandbox.rows("SELECT COUNT(*) FROM tidegate_rejects WHERE closed_at IS NULL"),
+        ["0"]
+    );
 }
 
 scenario!(an_object_without_a_part_of_its_key_is_rejected_and_named);
@@ -275,7 +308,8 @@ fn an_object_without_a_part_of_its_key_is_rejected_and_named(sandbox: &Sandbox) 
     assert_eq!(report.file("stock.json").counts["rejected"], 3, "{report:?}");
     assert_eq!(stored(sandbox, "riga"), ["v|B|3", "w|B|1"]);
     let rejects = "SELECT r.row_number, r.column_name, r.reason FROM tidegate_rejects r ORDER BY r.row_number";
-    let said = ["2|bin", "3|bin", "5|warehouse"].map(|place| format!("{place}|the object has no key"));
+    let said =
+        ["2|bin", "3|bin", "5|warehouse"].map(|place| format!("{place}|the object has no key"));
     assert_eq!(sandbox.rows(rejects), said);
 }
 
@@ -294,15 +328,21 @@ fn a_file_is_refused_that_repeats_a_key_or_lacks_a_column_of_it(sandbox: &Sandbo
     assert_eq!(report.exit, 1, "{report:?}");
     let mut errors: Vec<&str> = report.files.iter().map(|file| file.error.as_str()).collect();
     errors.sort_unstable();
-    assert!(errors[0].starts_with("no column is `bin`, part of the key of stock; the columns are"), "{errors:?}");
     assert!(
-        errors[1].starts_with("no column is `warehouse`, part of the key of stock; the columns are Bin, Qty"),
+        errors[0].starts_with("no column is `bin`, part of the key of stock; the columns are"),
+        "{errors:?}"
+    );
+    assert!(
+        errors[1].starts_with(
+            "no column is `warehouse`, part of the key of stock; the columns are Bin, Qty"
+        ),
         "{errors:?}"
     );
     assert!(errors[2].starts_with(r#"the key `["w","é\""]` stands in rows 1 and 3"#), "{errors:?}");
     // With a rule for it, the last one counts.
     let report = sync_with(sandbox, &stock("repeated_keys = \"last\""), &[]);
-    let file = report.files.iter().find(|file| file.outcome == "synced").expect("one can be synced");
+    let file =
+        report.files.iter().find(|file| file.outcome == "synced").expect("one can be synced");
     assert_eq!(file.counts["duplicate"], 1, "{report:?}");
     assert_eq!(stored(sandbox, "riga"), ["w|B|2", "w|é\"|3"]);
 }
@@ -341,11 +381,15 @@ fn datasets_that_share_a_table_see_only_their_own_records(sandbox: &Sandbox) {
     let turned = SHARED.replacen("[\"order_no\", \"part\"]", "[\"part\", \"order_no\"]", 1);
     let report = sync_with(sandbox, &turned, &[]);
     assert_eq!(report.exit, 2, "{report:?}");
-    assert!(report.stderr.contains("market, order_no, part, not market, part, order_no"), "{}", report.stderr);
+    assert!(
+        report.stderr.contains("market, order_no, part, not market, part, order_no"),
+        "{}",
+        report.stderr
+    );
 }
 
-/// An export of many records with few values in the first column of their key: every so many of them changed or gone,
-/// and every fifth with so many more lines.
+/// An export of many records with few values in the first column of their key: every so many of
+/// them changed or gone, and every fifth with so many more lines.
 fn many(changed: usize, gone: usize, more_lines: usize) -> String {
     let is = |row: usize, every: usize| every > 0 && row.is_multiple_of(every);
     let rows = (0..MANY).filter(|&row| !is(row, gone)).flat_map(|row| {
@@ -359,7 +403,8 @@ fn many(changed: usize, gone: usize, more_lines: usize) -> String {
 scenario!(a_sync_killed_anywhere_ends_as_if_nothing_had_happened);
 fn a_sync_killed_anywhere_ends_as_if_nothing_had_happened(sandbox: &Sandbox) {
     let contents = [many(0, 0, 0), many(7, 0, 0), many(11, 2, 0), many(0, 3, 0)];
-    let stored = "SELECT market, warehouse, bin, note, _row_hash FROM stock ORDER BY market, warehouse, bin";
+    let stored =
+        "SELECT market, warehouse, bin, note, _row_hash FROM stock ORDER BY market, warehouse, bin";
     killed(sandbox, &stock("deletes = \"remove\""), &contents, &[stored]);
 }
 
@@ -377,9 +422,11 @@ fn killed(sandbox: &Sandbox, configuration: &str, contents: &[String], stored: &
     let clean = sandbox.sibling();
     for (number, content) in contents.iter().enumerate() {
         sandbox.drop_file("riga/stock.csv", content);
-        let while_deleting = (number > 0 && number + 1 == contents.len()).then_some("during_deletes=return");
+        let while_deleting =
+            (number > 0 && number + 1 == contents.len()).then_some("during_deletes=return");
         for failpoints in ["after_commit=1*off->return"].into_iter().chain(while_deleting) {
-            let killed = sync_with(sandbox, configuration, &[SMALL_CHUNKS, ("FAILPOINTS", failpoints)]);
+            let killed =
+                sync_with(sandbox, configuration, &[SMALL_CHUNKS, ("FAILPOINTS", failpoints)]);
             assert_eq!(killed.exit, KILLED, "{failpoints}: {killed:?}");
         }
         let report = sync_with(sandbox, configuration, &[SMALL_CHUNKS]);
@@ -395,14 +442,17 @@ fn killed(sandbox: &Sandbox, configuration: &str, contents: &[String], stored: &
 
 scenario!(a_delta_confirms_what_it_repeats_and_a_late_one_changes_nothing);
 fn a_delta_confirms_what_it_repeats_and_a_late_one_changes_nothing(sandbox: &Sandbox) {
-    let configuration = stock("kind = \"delta\"").replace("stock[^/]*\\.", "stock-(?<date>[-0-9]+)\\.");
+    let configuration =
+        stock("kind = \"delta\"").replace("stock[^/]*\\.", "stock-(?<date>[-0-9]+)\\.");
     sandbox.drop_file("riga/stock-2024-03-01.csv", &csv(&awkward(|key| key, &ALL)));
     sync(sandbox, &configuration);
-    sandbox.drop_file("riga/stock-2024-03-03.csv", &csv(&awkward(|key| if key == 1 { 50 } else { key }, &[0, 1])));
+    sandbox.drop_file(
+        "riga/stock-2024-03-03.csv",
+        &csv(&awkward(|key| if key == 1 { 50 } else { key }, &[0, 1])),
+    );
     let report = sync(sandbox, &configuration);
     assert_eq!(report.file("stock-2024-03-03.csv").changes(), (0, 1, 1, 0), "{report:?}");
-    let newest =
-        "SELECT warehouse, bin FROM stock WHERE _file_id = (SELECT MAX(_file_id) FROM stock) ORDER BY bin DESC";
+    let newest = "SELECT warehouse, bin FROM stock WHERE _file_id = (SELECT MAX(_file_id) FROM stock) ORDER BY bin DESC";
     assert_eq!(sandbox.rows(newest), ["a,b|c", "a|b,c"]);
     sandbox.drop_file("riga/stock-2024-03-02.csv", &csv(&awkward(|_| 7, &[0, 1, 2])));
     let report = sync(sandbox, &configuration);
@@ -413,7 +463,8 @@ fn a_delta_confirms_what_it_repeats_and_a_late_one_changes_nothing(sandbox: &San
 
 scenario!(the_longest_keys_fit_and_longer_ones_are_rejected);
 fn the_longest_keys_fit_and_longer_ones_are_rejected(sandbox: &Sandbox) {
-    let configuration = stock("lines_table = \"stock_lines\"").replace("\"Bin\"]", "\"Bin\", \"Lot\"]");
+    let configuration =
+        stock("lines_table = \"stock_lines\"").replace("\"Bin\"]", "\"Bin\", \"Lot\"]");
     let long = |sign: &str| sign.repeat(191);
     let market = long("m");
     let content = csv(&[
@@ -448,7 +499,9 @@ fn a_mart_over_such_a_table_follows_its_rows(sandbox: &Sandbox) {
     sandbox.drop_file("riga/stock.csv", &csv(&awkward(|key| key, &ALL)));
     sync(sandbox, &stock("deletes = \"remove\""));
     fs::create_dir_all(&directory).expect("a writable temporary directory");
-    let write = |text: &str| fs::write(directory.join("own.sql"), text).expect("a writable temporary directory");
+    let write = |text: &str| {
+        fs::write(directory.join("own.sql"), text).expect("a writable temporary directory")
+    };
     write(&MART.replace(", 's.bin'", ""));
     let report = sync_with(sandbox, &configuration, &[]);
     assert_eq!(report.exit, 2, "{report:?}");
@@ -470,7 +523,10 @@ fn a_mart_over_such_a_table_follows_its_rows(sandbox: &Sandbox) {
 fn a_key_that_no_table_can_have_is_an_error_at_the_start() {
     let sandbox = Sandbox::new(Engine::Sqlite);
     for (key, said) in [
-        (r#"["a", "b", "c", "d"]"#, "datasets.stock.key names 4 columns, and at most 3 are possible"),
+        (
+            r#"["a", "b", "c", "d"]"#,
+            "datasets.stock.key names 4 columns, and at most 3 are possible",
+        ),
         (r#"["Bin", "bin"]"#, "datasets.stock.key names the column `bin` twice"),
         (r#"["Bin", ""]"#, "datasets.stock.key: `` is no name of a column"),
     ] {
@@ -482,7 +538,9 @@ fn a_key_that_no_table_can_have_is_an_error_at_the_start() {
     sandbox.drop_file("riga/stock.csv", "Bin,Qty\n1,2\n");
     sync(&sandbox, &stock("").replace(r#"["Warehouse", "Bin"]"#, r#"["Bin"]"#));
     assert_eq!(
-        sync(&sandbox, &stock("").replace(r#"["Warehouse", "Bin"]"#, r#""bin""#)).file("stock.csv").changes(),
+        sync(&sandbox, &stock("").replace(r#"["Warehouse", "Bin"]"#, r#""bin""#))
+            .file("stock.csv")
+            .changes(),
         (0, 0, 1, 0)
     );
 }

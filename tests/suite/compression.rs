@@ -25,7 +25,12 @@ fn zstd(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().expect("memory takes it")
 }
 
-fn drop_and_sync(sandbox: &Sandbox, name: &str, content: &[u8], environment: &[(&str, &str)]) -> (Report, FileReport) {
+fn drop_and_sync(
+    sandbox: &Sandbox,
+    name: &str,
+    content: &[u8],
+    environment: &[(&str, &str)],
+) -> (Report, FileReport) {
     sandbox.drop_file(name, content);
     let report = sandbox.sync_with(environment);
     let file = report.file(name).clone();
@@ -84,8 +89,16 @@ fn a_damaged_or_truncated_packed_file_changes_nothing(sandbox: &Sandbox) {
         ];
         for (number, bytes) in damaged.iter().enumerate() {
             let (report, file) = drop_and_sync(sandbox, &name, bytes, &[]);
-            assert_eq!((report.exit, file.outcome.as_str()), (1, "quarantined"), "{extension} {number}: {file:?}");
-            assert!(file.error.contains("cannot be unpacked") || file.error.contains("is empty"), "{}", file.error);
+            assert_eq!(
+                (report.exit, file.outcome.as_str()),
+                (1, "quarantined"),
+                "{extension} {number}: {file:?}"
+            );
+            assert!(
+                file.error.contains("cannot be unpacked") || file.error.contains("is empty"),
+                "{}",
+                file.error
+            );
             assert_eq!(sandbox.rows("SELECT COUNT(*) FROM orders"), ["0"]);
         }
     }
@@ -96,18 +109,29 @@ fn a_file_that_unpacks_to_too_much_is_refused() {
     let rows: String = (0..3000).map(|row| format!("{row},{}\n", "A".repeat(500))).collect();
     let bomb = format!("Order ID,Description\n{rows}");
     let sandbox = Sandbox::new(Engine::Sqlite);
-    for (name, bytes) in
-        [("Market 1 Orders.csv.gz", gzip(bomb.as_bytes())), ("Market 2 Orders.csv.zst", zstd(bomb.as_bytes()))]
-    {
+    for (name, bytes) in [
+        ("Market 1 Orders.csv.gz", gzip(bomb.as_bytes())),
+        ("Market 2 Orders.csv.zst", zstd(bomb.as_bytes())),
+    ] {
         assert!(bytes.len() < 100_000);
-        let (_, file) = drop_and_sync(&sandbox, name, &bytes, &[("TIDEGATE_DECOMPRESSED_BYTES_MAX", "1000000")]);
+        let (_, file) = drop_and_sync(
+            &sandbox,
+            name,
+            &bytes,
+            &[("TIDEGATE_DECOMPRESSED_BYTES_MAX", "1000000")],
+        );
         assert_eq!(file.outcome, "quarantined");
         assert!(file.error.contains("decompressed_bytes_max"), "{}", file.error);
         // What it says is what the limit allows.
         let enough = bomb.len().to_string();
         fs::remove_file(sandbox.inbox().join(name)).expect("it is there");
         let other = name.replace("Market ", "Market 1");
-        let (_, file) = drop_and_sync(&sandbox, &other, &bytes, &[("TIDEGATE_DECOMPRESSED_BYTES_MAX", &enough)]);
+        let (_, file) = drop_and_sync(
+            &sandbox,
+            &other,
+            &bytes,
+            &[("TIDEGATE_DECOMPRESSED_BYTES_MAX", &enough)],
+        );
         assert_eq!(file.outcome, "synced", "{}", file.error);
         fs::remove_file(sandbox.inbox().join(other)).expect("it is there");
     }
@@ -121,9 +145,12 @@ fn a_large_packed_file_leaves_nothing_on_disk() {
     let rows: String = (0..40_000).map(|row| format!("{row},A,{filler}\n")).collect();
     let text = format!("Order ID,SKU,Description\n{rows}");
     assert!(text.len() > 16 << 20, "more than an eighth of the least memory");
-    let (report, file) = drop_and_sync(&sandbox, "Market 1 Orders.csv.zst", &zstd(text.as_bytes()), &[SMALL_CHUNKS]);
+    let (report, file) =
+        drop_and_sync(&sandbox, "Market 1 Orders.csv.zst", &zstd(text.as_bytes()), &[SMALL_CHUNKS]);
     assert_eq!((report.exit, file.counts["new"]), (0, 80_000), "{}", report.stderr);
-    let left = fs::read_dir(sandbox.state_dir()).expect("a run made it").map(|entry| entry.expect("readable"));
+    let left = fs::read_dir(sandbox.state_dir())
+        .expect("a run made it")
+        .map(|entry| entry.expect("readable"));
     let large = left.filter(|entry| entry.metadata().expect("readable").size() > 1 << 20);
     assert_eq!(large.count(), 0);
 }
@@ -135,11 +162,14 @@ fn a_killed_sync_of_packed_and_foreign_files_goes_on_where_it_was(sandbox: &Sand
         market.drop_version(&clean, version);
         assert_eq!(clean.sync_with(&[SMALL_CHUNKS]).exit, 0);
         for (name, text) in market.files(version) {
-            let utf16 = |to_bytes: fn(u16) -> [u8; 2]| text.encode_utf16().flat_map(to_bytes).collect::<Vec<u8>>();
+            let utf16 = |to_bytes: fn(u16) -> [u8; 2]| {
+                text.encode_utf16().flat_map(to_bytes).collect::<Vec<u8>>()
+            };
             match name {
                 "orders.csv" => sandbox.drop_file("market-1/orders.csv.gz", &gzip(text.as_bytes())),
                 "customers.json" => {
-                    sandbox.drop_file("market-1/customers.json.zst", &zstd(&utf16(u16::to_le_bytes)));
+                    sandbox
+                        .drop_file("market-1/customers.json.zst", &zstd(&utf16(u16::to_le_bytes)));
                 }
                 _ => sandbox.drop_file(&format!("market-1/{name}"), &utf16(u16::to_be_bytes)),
             }

@@ -1,6 +1,8 @@
 //! Crash: killed at any point, a sync is finished by the next one as if nothing had happened.
 
-use crate::exports::{Market, SMALL_CHUNKS, Version, assert_same, everything, wait_for_half_a_file};
+use crate::exports::{
+    Market, SMALL_CHUNKS, Version, assert_same, everything, wait_for_half_a_file,
+};
 use crate::sandbox::{Daemon, Engine, Sandbox, wait_for};
 use serde_json::Value;
 use std::fs;
@@ -28,7 +30,8 @@ fn a_sync_killed_between_the_ledger_and_the_table_of_a_new_column_adds_it(sandbo
     killed_at(sandbox, &["during_schema_change"]);
 }
 
-/// Both versions of a market are killed at the first, second and third hit of each point; a market for each.
+/// Both versions of a market are killed at the first, second and third hit of each point; a market
+/// for each.
 fn killed_at(sandbox: &Sandbox, points: &[&str]) {
     let crashes: Vec<(String, Market)> = points
         .iter()
@@ -36,7 +39,8 @@ fn killed_at(sandbox: &Sandbox, points: &[&str]) {
         .map(|(point, hits_before)| {
             let name = format!("{}{hits_before}", point.replace('_', ""));
             let brings_columns = *point == "during_schema_change";
-            let market = if brings_columns { Market::with_own_columns(&name) } else { Market::new(&name) };
+            let market =
+                if brings_columns { Market::with_own_columns(&name) } else { Market::new(&name) };
             (format!("{point}={hits_before}*off->return"), market)
         })
         .collect();
@@ -74,8 +78,10 @@ fn newer_content_over_a_file_that_a_crash_interrupted_replaces_it(sandbox: &Sand
     market.drop_version(sandbox, Version::First);
     crash(&market, sandbox, AFTER_SECOND_CHUNK);
     for (name, text) in market.files(Version::First) {
-        let newer =
-            text.replace("COMPLETED", "CANCELLED").replace("Completed", "Failed").replace("Points\": ", "Points\": 1");
+        let newer = text
+            .replace("COMPLETED", "CANCELLED")
+            .replace("Completed", "Failed")
+            .replace("Points\": ", "Points\": 1");
         sandbox.drop_file(&format!("market-1/{name}"), &newer);
         clean.drop_file(&format!("market-1/{name}"), &newer);
     }
@@ -84,7 +90,8 @@ fn newer_content_over_a_file_that_a_crash_interrupted_replaces_it(sandbox: &Sand
     assert_same(&sandbox.dump(), &clean.dump(), "newer content");
     let synced = "SELECT dataset, rows_read, rows_accepted, rows_duplicate, rows_rejected FROM tidegate_files WHERE state = 'synced' ORDER BY dataset";
     assert_eq!(sandbox.rows(synced), clean.rows(synced));
-    let given_up = sandbox.rows("SELECT DISTINCT state, error FROM tidegate_files WHERE state <> 'synced'");
+    let given_up =
+        sandbox.rows("SELECT DISTINCT state, error FROM tidegate_files WHERE state <> 'synced'");
     assert_eq!(given_up, ["failed|newer content came to its path before it was finished"]);
     assert!(checkpoints(sandbox).is_empty());
 }
@@ -104,7 +111,8 @@ fn a_checkpoint_that_is_lost_damaged_or_ahead_is_not_needed(sandbox: &Sandbox) {
         ("newer", |path| change(path, |checkpoint| checkpoint["format_version"] = 99.into())),
         ("ahead", |path| {
             change(path, |checkpoint| {
-                let offset = checkpoint["position"]["offset"].as_u64().expect("a number") + 1_000_000;
+                let offset =
+                    checkpoint["position"]["offset"].as_u64().expect("a number") + 1_000_000;
                 checkpoint["position"]["offset"] = offset.into();
                 checkpoint["survey"]["header"] = Value::Array(vec!["Order ID".into()]);
             });
@@ -117,7 +125,8 @@ fn a_checkpoint_that_is_lost_damaged_or_ahead_is_not_needed(sandbox: &Sandbox) {
         market.drop_version(&clean, Version::First);
         crash(&market, sandbox, AFTER_SECOND_CHUNK);
         let mut interrupted = checkpoints(sandbox);
-        // The kill may have met another lane while it wrote a checkpoint, which then lies there under a temporary name.
+        // The kill may have met another lane while it wrote a checkpoint, which then lies there
+        // under a temporary name.
         interrupted.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
         assert!(!interrupted.is_empty(), "{damage}");
         interrupted.iter().for_each(|path| apply(path));
@@ -137,7 +146,8 @@ fn a_database_restored_from_a_copy_is_brought_up_to_date_whatever_the_checkpoint
     crash(&market, &sandbox, AFTER_SECOND_CHUNK);
     // What SQLite had not yet moved out of the log belongs to the database.
     let files = ["database.sqlite", "database.sqlite-wal"];
-    let copies: Vec<_> = files.map(|name| (name, fs::read(sandbox.path(name)).expect("it is there"))).into();
+    let copies: Vec<_> =
+        files.map(|name| (name, fs::read(sandbox.path(name)).expect("it is there"))).into();
     crash(&market, &sandbox, AFTER_SECOND_CHUNK);
     let _ = fs::remove_file(sandbox.path("database.sqlite-shm"));
     for (name, bytes) in copies {
@@ -187,7 +197,8 @@ fn sync_everything(sandbox: &Sandbox) {
 
 /// The resume files that are there.
 fn checkpoints(sandbox: &Sandbox) -> Vec<PathBuf> {
-    let entries = fs::read_dir(sandbox.state_dir().join("checkpoints")).expect("a run made the directory");
+    let entries =
+        fs::read_dir(sandbox.state_dir().join("checkpoints")).expect("a run made the directory");
     entries.map(|entry| entry.expect("it can be read").path()).collect()
 }
 

@@ -1,4 +1,5 @@
-//! The daemon takes what arrives, however it arrives, and leaves alone what is none of its business.
+//! The daemon takes what arrives, however it arrives, and leaves alone what is none of its
+//! business.
 
 use crate::sandbox::{Daemon, Engine, Sandbox, table, wait_for};
 use std::fs;
@@ -44,14 +45,20 @@ fn files_are_taken_when_copied_in_renamed_in_or_overwritten(sandbox: &Sandbox) {
     wait_for_state(sandbox, ORDERS, "synced");
     let outside = sandbox.path("export.csv");
     fs::write(&outside, orders(&[2])).expect("a writable directory");
-    fs::rename(&outside, sandbox.inbox().join("Market 2 Orders.csv")).expect("the same file system");
+    fs::rename(&outside, sandbox.inbox().join("Market 2 Orders.csv"))
+        .expect("the same file system");
     wait_for_state(sandbox, "Market 2 Orders.csv", "synced");
 
     sandbox.drop_file(ORDERS, &orders(&[1, 3]));
-    wait_for("the second version", || ledger(sandbox).len() == 3 && ledger(sandbox)[2].ends_with("|synced"));
+    wait_for("the second version", || {
+        ledger(sandbox).len() == 3 && ledger(sandbox)[2].ends_with("|synced")
+    });
     fs::write(&outside, orders(&[2, 4])).expect("a writable directory");
-    fs::rename(&outside, sandbox.inbox().join("Market 2 Orders.csv")).expect("the same file system");
-    wait_for("a version renamed over", || ledger(sandbox).len() == 4 && ledger(sandbox)[3].ends_with("|synced"));
+    fs::rename(&outside, sandbox.inbox().join("Market 2 Orders.csv"))
+        .expect("the same file system");
+    wait_for("a version renamed over", || {
+        ledger(sandbox).len() == 4 && ledger(sandbox)[3].ends_with("|synced")
+    });
     let orders = sandbox.rows("SELECT market, order_id FROM orders ORDER BY market, order_id");
     assert_eq!(orders, ["1|1", "1|3", "2|2", "2|4"]);
 }
@@ -94,7 +101,8 @@ fn hidden_and_temporary_names_are_left_alone_until_they_are_renamed() {
     wait_for_state(&sandbox, "Market 2 Orders.csv", "synced");
     assert_eq!(ledger(&sandbox), ["Market 2 Orders.csv|synced"]);
     let inbox = sandbox.inbox();
-    fs::rename(inbox.join("Market 1 Orders.csv.part"), inbox.join(ORDERS)).expect("the same directory");
+    fs::rename(inbox.join("Market 1 Orders.csv.part"), inbox.join(ORDERS))
+        .expect("the same directory");
     wait_for_state(&sandbox, ORDERS, "synced");
 }
 
@@ -125,7 +133,10 @@ fn an_inbox_may_be_named_by_a_link() {
     let _daemon = start(&sandbox, &[("TIDEGATE_INBOX", &link.to_string_lossy())]);
     sandbox.drop_file("Market 2 Orders.csv", &orders(&[2]));
     wait_for_state(&sandbox, "Market 2 Orders.csv", "synced");
-    assert_eq!(ledger(&sandbox), [format!("{ORDERS}|synced"), "Market 2 Orders.csv|synced".to_owned()]);
+    assert_eq!(
+        ledger(&sandbox),
+        [format!("{ORDERS}|synced"), "Market 2 Orders.csv|synced".to_owned()]
+    );
 }
 
 #[test]
@@ -139,7 +150,9 @@ fn a_file_that_arrived_while_the_daemon_was_down_is_found() {
     sandbox.drop_file("market2/orders.csv", &orders(&[2]));
     let _daemon = start(&sandbox, &[]);
     wait_for_state(&sandbox, "market2/orders.csv", "synced");
-    wait_for("three orders", || sandbox.rows("SELECT order_id FROM orders ORDER BY 1") == ["1", "2", "3"]);
+    wait_for("three orders", || {
+        sandbox.rows("SELECT order_id FROM orders ORDER BY 1") == ["1", "2", "3"]
+    });
 }
 
 #[test]
@@ -149,7 +162,9 @@ fn an_inbox_that_is_removed_and_made_anew_is_watched_again() {
     for (round, waits) in [(1, true), (2, false), (3, true)] {
         fs::remove_dir_all(sandbox.inbox()).expect("an inbox of our own");
         if waits {
-            wait_for("the loss to be noticed", || daemon.get("/readyz").is_some_and(|(status, _)| status == 503));
+            wait_for("the loss to be noticed", || {
+                daemon.get("/readyz").is_some_and(|(status, _)| status == 503)
+            });
         }
         fs::create_dir(sandbox.inbox()).expect("a writable directory");
         if waits {
@@ -171,8 +186,12 @@ fn touching_a_file_makes_no_new_version() {
     let version = sandbox.rows("SELECT version FROM tidegate_files");
     for hours in [1, 2] {
         let before = stamp();
-        let file = fs::File::options().append(true).open(sandbox.inbox().join(ORDERS)).expect("it is there");
-        file.set_modified(SystemTime::now() - Duration::from_secs(3600 * hours)).expect("our own file");
+        let file = fs::File::options()
+            .append(true)
+            .open(sandbox.inbox().join(ORDERS))
+            .expect("it is there");
+        file.set_modified(SystemTime::now() - Duration::from_secs(3600 * hours))
+            .expect("our own file");
         drop(file);
         wait_for("the new time to be noted", || stamp() != before);
     }

@@ -1,4 +1,5 @@
-//! Deaths: a file in whose hands the process dies again and again at the same place is quarantined, and no other one is.
+//! Deaths: a file in whose hands the process dies again and again at the same place is quarantined,
+//! and no other one is.
 
 use crate::exports::{Market, SMALL_CHUNKS, Version, assert_same, everything};
 use crate::sandbox::{Engine, Sandbox, wait_for};
@@ -13,7 +14,9 @@ fn sync(sandbox: &Sandbox, failpoints: &str) -> crate::sandbox::Report {
 }
 
 scenario!(a_file_in_whose_hands_the_process_died_three_times_is_quarantined_and_no_other);
-fn a_file_in_whose_hands_the_process_died_three_times_is_quarantined_and_no_other(sandbox: &Sandbox) {
+fn a_file_in_whose_hands_the_process_died_three_times_is_quarantined_and_no_other(
+    sandbox: &Sandbox,
+) {
     // Two feeds at work when the process dies: both are suspects.
     sandbox.drop_file("Market deadly Orders.csv", "Order ID,SKU\n1,A\n");
     let (innocent, clean) = (Market::new("1"), sandbox.sibling());
@@ -55,7 +58,8 @@ scenario!(a_file_of_which_processes_die_at_once_is_quarantined_after_ten);
 fn a_file_of_which_processes_die_at_once_is_quarantined_after_ten(sandbox: &Sandbox) {
     sandbox.drop_file("Market 1 Orders.csv", "Order ID,SKU\n1,A\n");
     // On a machine that is busy one or the other may take longer than a quick death.
-    let deaths = (0..20).take_while(|_| sync(sandbox, "before_commit=return").exit == KILLED).count();
+    let deaths =
+        (0..20).take_while(|_| sync(sandbox, "before_commit=return").exit == KILLED).count();
     assert!((3..=10).contains(&deaths), "{deaths}");
     assert_eq!(sandbox.rows(QUARANTINED), ["1|orders"]);
 }
@@ -65,7 +69,8 @@ fn a_process_that_dies_often_and_gets_further_each_time_comes_to_the_end(sandbox
     let (market, clean) = (Market::new("1"), sandbox.sibling());
     market.drop_version(sandbox, Version::First);
     market.drop_version(&clean, Version::First);
-    let deaths = (0..40).take_while(|_| market.sync(sandbox, "after_commit=return").exit == KILLED).count();
+    let deaths =
+        (0..40).take_while(|_| market.sync(sandbox, "after_commit=return").exit == KILLED).count();
     assert!(deaths > 3, "{deaths}");
     assert_eq!(market.sync(sandbox, "").exit, 0);
     assert_eq!(market.sync(&clean, "").exit, 0);
@@ -77,10 +82,14 @@ fn an_end_in_order_is_no_death() {
     let sandbox = &Sandbox::new(Engine::Sqlite);
     sandbox.drop_file("Market 1 Orders.csv", "Order ID,SKU\n1,A\n");
     for _ in 0..4 {
-        let environment = [("FAILPOINTS", "before_write=sleep(60000)"), ("TIDEGATE_SETTLE_SCAN_MS", "100")];
+        let environment =
+            [("FAILPOINTS", "before_write=sleep(60000)"), ("TIDEGATE_SETTLE_SCAN_MS", "100")];
         let mut daemon = sandbox.start_daemon(&environment);
-        let at_work = "SELECT id FROM tidegate_files WHERE state = 'syncing' AND attempts IS NOT NULL";
-        wait_for("the file to be taken up", || sandbox.try_rows(at_work).is_ok_and(|files| !files.is_empty()));
+        let at_work =
+            "SELECT id FROM tidegate_files WHERE state = 'syncing' AND attempts IS NOT NULL";
+        wait_for("the file to be taken up", || {
+            sandbox.try_rows(at_work).is_ok_and(|files| !files.is_empty())
+        });
         // Before its chunk is done it is cut off.
         let (exit, _) = daemon.terminate();
         assert_eq!(exit, 0, "{}", daemon.log());

@@ -1,5 +1,5 @@
-//! Decimals: which sign stands before the decimals of a number is declared or proved, never guessed; and a number in another
-//! currency than its column's or row's is not believed.
+//! Decimals: which sign stands before the decimals of a number is declared or proved, never
+//! guessed; and a number in another currency than its column's or row's is not believed.
 
 use crate::sandbox::{Report, Sandbox, table};
 use std::fs;
@@ -34,14 +34,17 @@ fn refused(sandbox: &Sandbox, configuration: &str, name: &str, content: &str) ->
 }
 
 fn proofs(sandbox: &Sandbox) -> Vec<String> {
-    let query =
-        "SELECT dataset, market, column_name, decimal_sign, currency, file_id FROM tidegate_number_forms ORDER BY id";
+    let query = "SELECT dataset, market, column_name, decimal_sign, currency, file_id FROM tidegate_number_forms ORDER BY id";
     sandbox.rows(query)
 }
 
 scenario!(a_german_price_list_is_read_by_what_its_values_prove);
 fn a_german_price_list_is_read_by_what_its_values_prove(sandbox: &Sandbox) {
-    let list = ["SKU;Preis;Gewicht;Bestand;Umsatz", "A1;1.250;0,350;1.200;2.500.000", "A2;2.400;1,250;15.000;900"];
+    let list = [
+        "SKU;Preis;Gewicht;Bestand;Umsatz",
+        "A1;1.250;0,350;1.200;2.500.000",
+        "A2;2.400;1,250;15.000;900",
+    ];
     synced(sandbox, PRICES, "preise.csv", &table(&list));
     let rows = "SELECT sku, preis, gewicht, bestand, umsatz FROM preise ORDER BY sku";
     assert_eq!(sandbox.rows(rows), ["A1|1250|0.35|1200|2500000", "A2|2400|1.25|15000|900"]);
@@ -62,7 +65,10 @@ fn what_nothing_proves_stays_as_it_is_written(sandbox: &Sandbox) {
     // They are text by now, so they hold what files say whatever later values prove.
     let later = [&list[..], &["C;12,50;7,8", "D;1.300;104,105"]].concat();
     synced(sandbox, PRICES, "liste.csv", &table(&later));
-    assert_eq!(sandbox.rows(rows), ["A|1.250|101,102", "B|2.400|103", "C|12,50|7,8", "D|1.300|104,105"]);
+    assert_eq!(
+        sandbox.rows(rows),
+        ["A|1.250|101,102", "B|2.400|103", "C|12,50|7,8", "D|1.300|104,105"]
+    );
     // In a file of commas a list of two is no decimal while other columns prove a point.
     let mixed = ["sku,price,parts,ids", "A,12.50,\"7,8\",\"101,102\"", "B,1.250,\"9,1\",103"];
     synced(sandbox, PRICES, "mixed.csv", &table(&mixed));
@@ -70,7 +76,10 @@ fn what_nothing_proves_stays_as_it_is_written(sandbox: &Sandbox) {
     assert_eq!(sandbox.rows(rows), ["A|12.5|7,8|101,102", "B|1.25|9,1|103"]);
     let both = ["sku;price;weight", "A;12.50;0,350", "B;12,50;1.250"];
     synced(sandbox, PRICES, "two_signs.csv", &table(&both));
-    assert_eq!(sandbox.rows("SELECT sku, price, weight FROM two_signs ORDER BY sku"), ["A|12.50|0.35", "B|12,50|1250"]);
+    assert_eq!(
+        sandbox.rows("SELECT sku, price, weight FROM two_signs ORDER BY sku"),
+        ["A|12.50|0.35", "B|12,50|1250"]
+    );
 }
 
 scenario!(declared_columns_rescue_what_nothing_proves);
@@ -78,7 +87,10 @@ fn declared_columns_rescue_what_nothing_proves(sandbox: &Sandbox) {
     let header = "Order ID;SKU;Order Total;Sub Total";
     synced(sandbox, AUTO, ORDERS, &table(&[header, "1;A;1.250;1.250", "2;A;20;20"]));
     let rows = "SELECT order_id, order_total, sub_total, _rescued FROM orders ORDER BY order_id";
-    assert_eq!(sandbox.rows(rows), [r#"1|-|-|{"order_total":"1.250","sub_total":"1.250"}"#, "2|20|20|-"]);
+    assert_eq!(
+        sandbox.rows(rows),
+        [r#"1|-|-|{"order_total":"1.250","sub_total":"1.250"}"#, "2|20|20|-"]
+    );
     // Each column reads by its own proof, and one without by that of the others.
     let proof = [header, "1;A;1.250;1.250", "2;A;20,50;20"];
     synced(sandbox, AUTO, ORDERS, &table(&proof));
@@ -90,7 +102,11 @@ scenario!(a_file_that_proves_the_other_sign_is_refused_and_told_what_to_declare)
 fn a_file_that_proves_the_other_sign_is_refused_and_told_what_to_declare(sandbox: &Sandbox) {
     let german = ["Order ID;SKU;Order Total;Sub Total", "1;A;1.255,90;1.250,00", "2;A;24,90;19.50"];
     let error = refused(sandbox, "", "market-de-orders-2024-03-01.csv", &table(&german));
-    for said in ["`Order Total`: `1.255,90`", "[datasets.orders] decimal = \",\"", "[markets.de] decimal = \",\""] {
+    for said in [
+        "`Order Total`: `1.255,90`",
+        "[datasets.orders] decimal = \",\"",
+        "[markets.de] decimal = \",\"",
+    ] {
         assert!(error.contains(said), "{error}");
     }
     assert_eq!(sandbox.rows("SELECT COUNT(*) FROM orders"), ["0"]);
@@ -112,7 +128,8 @@ fn a_proof_holds_until_a_declaration_overrules_it(sandbox: &Sandbox) {
     synced(sandbox, stock, "stock-a.csv", &table(&["sku;price", "A;12,50", "B;1.250"]));
     let rows = "SELECT market, sku, price FROM stock ORDER BY market, sku";
     assert_eq!(sandbox.rows(rows), ["a|A|12.5", "a|B|1250"]);
-    let error = refused(sandbox, stock, "stock-a.csv", &table(&["sku;price", "A;12.50", "B;1250.25"]));
+    let error =
+        refused(sandbox, stock, "stock-a.csv", &table(&["sku;price", "A;12.50", "B;1250.25"]));
     assert!(error.contains("as file 1 of the dataset and market proved"), "{error}");
     assert!(error.contains("[datasets.stock] decimal = \".\""), "{error}");
     assert_eq!(sandbox.rows(rows), ["a|A|12.5", "a|B|1250"]);
@@ -134,10 +151,14 @@ fn numbers_of_json_are_clear(sandbox: &Sandbox) {
     let rows = "SELECT sku, price, weight, stock FROM list ORDER BY sku";
     assert_eq!(sandbox.rows(rows), ["A|1.25|0.35|1200", "B|2.4|1.25|7"]);
     assert_eq!(sandbox.rows("SELECT tiny * 10000000 FROM list WHERE sku = 'A'"), ["1.5"]);
-    let orders = r#"[{"Order ID": "1", "SKU": "A", "Order Total": 1.250, "Tip": 1.5e1, "Tax": "1.250"}]"#;
+    let orders =
+        r#"[{"Order ID": "1", "SKU": "A", "Order Total": 1.250, "Tip": 1.5e1, "Tax": "1.250"}]"#;
     let comma = "[datasets.orders]\ndecimal = ','\n";
     synced(sandbox, comma, "market-1-orders-2024-03-01.json", orders);
-    assert_eq!(sandbox.rows("SELECT order_total, tip, tax, _rescued FROM orders"), ["1.25|15|1250|-"]);
+    assert_eq!(
+        sandbox.rows("SELECT order_total, tip, tax, _rescued FROM orders"),
+        ["1.25|15|1250|-"]
+    );
 }
 
 scenario!(one_odd_text_among_numbers_of_json_is_rescued_and_not_the_file_refused);
@@ -182,19 +203,39 @@ fn amounts_in_another_currency_than_their_row_are_rescued(sandbox: &Sandbox) {
 scenario!(a_column_with_two_currencies_is_not_believed);
 fn a_column_with_two_currencies_is_not_believed(sandbox: &Sandbox) {
     // No column says which one a row is in.
-    let orders = ["Order ID,SKU,Order Total,Tip,Fee", "1,A,KSh 10.50,$ 1,KSh 5", "2,A,₦ 10.50,US$ 2,₦ 5", "3,A,7,3,"];
+    let orders = [
+        "Order ID,SKU,Order Total,Tip,Fee",
+        "1,A,KSh 10.50,$ 1,KSh 5",
+        "2,A,₦ 10.50,US$ 2,₦ 5",
+        "3,A,7,3,",
+    ];
     synced(sandbox, "", ORDERS, &table(&orders));
     let rows = "SELECT order_id, order_total, tip, _rescued FROM orders ORDER BY order_id";
     assert_eq!(
         sandbox.rows(rows),
-        [r#"1|-|1|{"order_total":"KSh 10.50"}"#, r#"2|-|2|{"order_total":"₦ 10.50"}"#, r#"3|-|3|{"order_total":"7"}"#,]
+        [
+            r#"1|-|1|{"order_total":"KSh 10.50"}"#,
+            r#"2|-|2|{"order_total":"₦ 10.50"}"#,
+            r#"3|-|3|{"order_total":"7"}"#,
+        ]
     );
-    assert_eq!(sandbox.rows("SELECT order_id, fee FROM order_items ORDER BY order_id"), ["1|KSh 5", "2|₦ 5", "3|-"]);
+    assert_eq!(
+        sandbox.rows("SELECT order_id, fee FROM order_items ORDER BY order_id"),
+        ["1|KSh 5", "2|₦ 5", "3|-"]
+    );
     // A later file with another currency makes a column text that was found with one.
     synced(sandbox, PRICES, "fees.csv", &table(&["sku,fee", "A,KSh 5.00", "B,KSh 7.50"]));
     assert_eq!(sandbox.rows("SELECT sku, fee FROM fees ORDER BY sku"), ["A|5", "B|7.5"]);
-    synced(sandbox, PRICES, "fees.csv", &table(&["sku,fee", "A,KSh 5.00", "B,KSh 7.50", "C,₦ 9.00"]));
-    assert_eq!(sandbox.rows("SELECT sku, fee FROM fees ORDER BY sku"), ["A|KSh 5.00", "B|KSh 7.50", "C|₦ 9.00"]);
+    synced(
+        sandbox,
+        PRICES,
+        "fees.csv",
+        &table(&["sku,fee", "A,KSh 5.00", "B,KSh 7.50", "C,₦ 9.00"]),
+    );
+    assert_eq!(
+        sandbox.rows("SELECT sku, fee FROM fees ORDER BY sku"),
+        ["A|KSh 5.00", "B|KSh 7.50", "C|₦ 9.00"]
+    );
     // Whoever declares that both mean the same has them read.
     let declared = "[datasets.own]\npaths = ['/own\\.csv$']\nkey = 'sku'\n[defaults.currencies]\nDukat = ['XXX']\n";
     synced(sandbox, declared, "own.csv", &table(&["sku,fee", "A,Dukat 5.00", "B,7.50 Dukat"]));
@@ -205,15 +246,26 @@ scenario!(a_column_without_values_takes_its_type_from_the_first_ones);
 fn a_column_without_values_takes_its_type_from_the_first_ones(sandbox: &Sandbox) {
     let none = ["sku,refunded,cancelled_at,note,never", "1,,,,", "2,-,,,"];
     synced(sandbox, PRICES, "sales.csv", &table(&none));
-    let first = ["sku,refunded,cancelled_at,note,never", "1,20.00,2024-03-02 10:00:00,late,", "2,,,,", "3,150.00,,,"];
+    let first = [
+        "sku,refunded,cancelled_at,note,never",
+        "1,20.00,2024-03-02 10:00:00,late,",
+        "2,,,,",
+        "3,150.00,,,",
+    ];
     synced(sandbox, PRICES, "sales.csv", &table(&first));
     assert_eq!(sandbox.rows("SELECT sku FROM sales WHERE refunded > 100"), ["3"]);
     let rows = "SELECT sku, refunded, cancelled_at, note, never FROM sales ORDER BY sku";
-    assert_eq!(sandbox.rows(rows), ["1|20|2024-03-02T10:00:00.000Z|late|-", "2|-|-|-|-", "3|150|-|-|-"]);
+    assert_eq!(
+        sandbox.rows(rows),
+        ["1|20|2024-03-02T10:00:00.000Z|late|-", "2|-|-|-|-", "3|150|-|-|-"]
+    );
     // From then on it is a column like others.
     let words = ["sku,refunded,cancelled_at,note,never", "3,all,,5,"];
     synced(sandbox, PRICES, "sales.csv", &table(&[&first[..3], &words[1..]].concat()));
-    assert_eq!(sandbox.rows(rows), ["1|20.00|2024-03-02T10:00:00.000Z|late|-", "2|-|-|-|-", "3|all|-|5|-"]);
+    assert_eq!(
+        sandbox.rows(rows),
+        ["1|20.00|2024-03-02T10:00:00.000Z|late|-", "2|-|-|-|-", "3|all|-|5|-"]
+    );
     let changes = "SELECT column_name, change_kind, old_type, new_type FROM tidegate_schema_changes \
                    WHERE column_name IN ('refunded', 'never') ORDER BY id";
     assert_eq!(
@@ -231,9 +283,13 @@ fn a_column_without_values_takes_its_type_from_the_first_ones(sandbox: &Sandbox)
 
 scenario!(the_plan_says_what_a_refusal_would);
 fn the_plan_says_what_a_refusal_would(sandbox: &Sandbox) {
-    sandbox.drop_file("market-de-orders-2024-03-01.csv", &table(&["Order ID;SKU;Order Total", "1;A;1.255,90"]));
+    sandbox.drop_file(
+        "market-de-orders-2024-03-01.csv",
+        &table(&["Order ID;SKU;Order Total", "1;A;1.255,90"]),
+    );
     let inbox = sandbox.inbox().to_string_lossy().into_owned();
     let plan = sandbox.command(&["plan", &inbox]).output().expect("the built program starts");
-    let said = String::from_utf8_lossy(&plan.stdout).into_owned() + &String::from_utf8_lossy(&plan.stderr);
+    let said =
+        String::from_utf8_lossy(&plan.stdout).into_owned() + &String::from_utf8_lossy(&plan.stderr);
     assert!(said.contains("[markets.de] decimal"), "{said}");
 }

@@ -1,4 +1,5 @@
-//! Declarations: what a dataset says of its columns and rows decides what is stored of a file, whatever the file calls them.
+//! Declarations: what a dataset says of its columns and rows decides what is stored of a file,
+//! whatever the file calls them.
 
 use crate::sandbox::{Report, Sandbox, table};
 use std::fs;
@@ -66,7 +67,11 @@ fn a_files_own_names_words_and_dates_become_what_they_mean(sandbox: &Sandbox) {
     ];
     let report = synced(sandbox, SALES, "berlin sales.csv", &table(&rows));
     let counts = &report.file("berlin sales.csv").counts;
-    assert_eq!([counts["read"], counts["skipped"], counts["accepted"], counts["rescued"]], [5, 1, 4, 2], "{report:?}");
+    assert_eq!(
+        [counts["read"], counts["skipped"], counts["accepted"], counts["rescued"]],
+        [5, 1, 4, 2],
+        "{report:?}"
+    );
     let orders = "SELECT market, order_id, customer, total, status, status_text, sold_on, sold_at, lagos_at, paid, \
                   line_count, _rescued FROM sales ORDER BY order_id";
     assert_eq!(
@@ -78,8 +83,7 @@ fn a_files_own_names_words_and_dates_become_what_they_mean(sandbox: &Sandbox) {
             "berlin|A3|Otto|-|CANCELLED|storniert|2022-04-03|2022-04-02T22:00:00.000Z|2022-04-02T23:00:00.000Z|-|1|-",
         ]
     );
-    let lines =
-        "SELECT order_id, line_no, item, quantity, bemerkung, _rescued FROM sale_lines ORDER BY order_id, line_no";
+    let lines = "SELECT order_id, line_no, item, quantity, bemerkung, _rescued FROM sale_lines ORDER BY order_id, line_no";
     assert_eq!(
         sandbox.rows(lines),
         ["A1|1|007|2|x|-", "A1|2|8|1000|y|-", "A2|1|9|1|-|-", "A3|1|10|-|z|{\"quantity\":\"?\"}"]
@@ -87,10 +91,19 @@ fn a_files_own_names_words_and_dates_become_what_they_mean(sandbox: &Sandbox) {
     // The first of the names that a file has, and the table's own names, mean the same.
     let renamed = ["Order No;Belegnummer;Kunde;Gesamt;Artikel", "A4;ignored;Ute;1,5;1"];
     synced(sandbox, SALES, "berlin sales.csv", &table(&renamed));
-    assert_eq!(sandbox.rows("SELECT customer, total FROM sales WHERE order_id = 'A4'"), ["Ute|1.5"]);
-    assert_eq!(sandbox.rows("SELECT belegnummer FROM sale_lines WHERE order_id = 'A4'"), ["ignored"]);
+    assert_eq!(
+        sandbox.rows("SELECT customer, total FROM sales WHERE order_id = 'A4'"),
+        ["Ute|1.5"]
+    );
+    assert_eq!(
+        sandbox.rows("SELECT belegnummer FROM sale_lines WHERE order_id = 'A4'"),
+        ["ignored"]
+    );
     synced(sandbox, SALES, "hamburg sales.csv", &table(&["order_id;total;sold_on", "A1;7;1.2.22"]));
-    assert_eq!(sandbox.rows("SELECT total, sold_on FROM sales WHERE market = 'hamburg'"), ["7|2022-02-01"]);
+    assert_eq!(
+        sandbox.rows("SELECT total, sold_on FROM sales WHERE market = 'hamburg'"),
+        ["7|2022-02-01"]
+    );
 }
 
 const PEOPLE: &str = r#"
@@ -108,15 +121,26 @@ currency = { from = "code", type = "text" }
 scenario!(a_columns_own_name_is_another_only_where_a_file_writes_it_so);
 fn a_columns_own_name_is_another_only_where_a_file_writes_it_so(sandbox: &Sandbox) {
     let people = "SELECT id, customer_id, customer_id_2, sign, currency FROM people ORDER BY id";
-    // What is called alike in a file is something else, while the file has one of the names, and also while it has none.
+    // What is called alike in a file is something else, while the file has one of the names, and
+    // also while it has none.
     let rows = ["Id,Customer ID,Email,Currency,Code", "1,77,ann@example.com,€,EUR", "2,78,,€,EUR"];
     let report = synced(sandbox, PEOPLE, "people.csv", &table(&rows));
     assert_eq!(report.file("people.csv").counts["skipped"], 1, "{report:?}");
     assert_eq!(sandbox.rows(people), ["1|ann@example.com|77|€|EUR"]);
-    synced(sandbox, PEOPLE, "people2.json", r#"[{"id": 3, "customer": {"id": 79}, "currency": "$"}]"#);
+    synced(
+        sandbox,
+        PEOPLE,
+        "people2.json",
+        r#"[{"id": 3, "customer": {"id": 79}, "currency": "$"}]"#,
+    );
     assert_eq!(sandbox.rows(people)[1], "3|-|79|$|-");
     // A file that was written after the table.
-    synced(sandbox, PEOPLE, "people3.json", r#"[{"id": 4, "customer_id": "bo", "sign": "$", "code": "USD"}]"#);
+    synced(
+        sandbox,
+        PEOPLE,
+        "people3.json",
+        r#"[{"id": 4, "customer_id": "bo", "sign": "$", "code": "USD"}]"#,
+    );
     assert_eq!(sandbox.rows(people)[2], "4|bo|-|$|USD");
     synced(sandbox, PEOPLE, "people4.csv", &table(&["id,customer_id", "5,cy"]));
     assert_eq!(sandbox.rows(people)[3], "5|cy|-|-|-");
@@ -124,12 +148,23 @@ fn a_columns_own_name_is_another_only_where_a_file_writes_it_so(sandbox: &Sandbo
 
 scenario!(what_a_row_above_would_say_is_not_guessed);
 fn what_a_row_above_would_say_is_not_guessed(sandbox: &Sandbox) {
-    let rows = ["Belegnummer;Kunde;Artikel;Menge", "A1;Ute;1;1", "A2;Otto;\"2\"x;1", ";;3;1", "A3;;4;1", "A4;Eva;5;1"];
+    let rows = [
+        "Belegnummer;Kunde;Artikel;Menge",
+        "A1;Ute;1;1",
+        "A2;Otto;\"2\"x;1",
+        ";;3;1",
+        "A3;;4;1",
+        "A4;Eva;5;1",
+    ];
     sandbox.drop_file("berlin sales.csv", &table(&rows));
     let report = sync_with(sandbox, SALES, &[("TIDEGATE_REJECTS_MAX_PERCENT", "100")]);
     assert_eq!(report.file("berlin sales.csv").counts["rejected"], 3, "{report:?}");
-    assert_eq!(sandbox.rows("SELECT order_id, customer FROM sales ORDER BY order_id"), ["A1|Ute", "A4|Eva"]);
-    let rejects = sandbox.rows("SELECT r.row_number, r.column_name FROM tidegate_rejects r ORDER BY r.row_number");
+    assert_eq!(
+        sandbox.rows("SELECT order_id, customer FROM sales ORDER BY order_id"),
+        ["A1|Ute", "A4|Eva"]
+    );
+    let rejects = sandbox
+        .rows("SELECT r.row_number, r.column_name FROM tidegate_rejects r ORDER BY r.row_number");
     assert_eq!(rejects, ["2|-", "3|order_id", "4|customer"]);
 }
 
@@ -150,8 +185,7 @@ fn a_file_is_filled_down_the_same_after_a_crash(sandbox: &Sandbox) {
     assert_ne!(report.exit, 0, "{report:?}");
     let report = sync_with(sandbox, SALES, &[small]);
     assert_eq!(report.file("berlin sales.csv").outcome, "synced", "{report:?}");
-    let customers =
-        "SELECT customer, COUNT(*), MIN(order_id), MAX(order_id), SUM(line_count) FROM sales GROUP BY customer";
+    let customers = "SELECT customer, COUNT(*), MIN(order_id), MAX(order_id), SUM(line_count) FROM sales GROUP BY customer";
     let [mut own, mut expected] = [sandbox, &fresh].map(|sandbox| sandbox.rows(customers));
     own.sort();
     expected.sort();
@@ -174,7 +208,10 @@ place = { from = "bin" }
     // In JSON names come as they come: the first of them that the file has counts for all of it.
     let objects = r#"[{"sku": "B", "Count": 5, "bin": "y", "secret": 1}, {"sku": "C", "level": 7, "Count": 8}]"#;
     synced(sandbox, FEED, "stock.json", objects);
-    assert_eq!(sandbox.rows("SELECT sku, amount, place FROM stock ORDER BY sku"), ["A|1|x", "B|-|y", "C|7|-"]);
+    assert_eq!(
+        sandbox.rows("SELECT sku, amount, place FROM stock ORDER BY sku"),
+        ["A|1|x", "B|-|y", "C|7|-"]
+    );
     let dump = format!("{:?}", sandbox.dump());
     assert!(!dump.contains("secret"), "{dump}");
 }
@@ -200,7 +237,11 @@ since = { type = "timestamp" }
 name = { type = "text" }
 "#;
     let rows = |name: &str, token: &str| {
-        table(&["sku;price;since;name", &format!("A;1.250;03/04/2022 10:00;{name}"), &format!("B;{token};;{token}")])
+        table(&[
+            "sku;price;since;name",
+            &format!("A;1.250;03/04/2022 10:00;{name}"),
+            &format!("B;{token};;{token}"),
+        ])
     };
     let berlin: Vec<u8> = rows("Müller", "entf.").chars().map(|c| c as u8).collect();
     sandbox.drop_file("berlin/prices.csv", &berlin);
@@ -232,21 +273,32 @@ note = {}
 [datasets.stock.no_rows]
 skuu = "^Total"
 "#;
-    const VIEW: &str = "/*\nview = \"stock_places\"\n*/\nSELECT s.warehouse, s.place, s.amount FROM stock s\n";
+    const VIEW: &str =
+        "/*\nview = \"stock_places\"\n*/\nSELECT s.warehouse, s.place, s.amount FROM stock s\n";
     fs::create_dir_all(sandbox.path("marts")).expect("a writable temporary directory");
-    fs::write(sandbox.path("marts/stock_places.sql"), VIEW).expect("a writable temporary directory");
-    let feed = FEED.replace("marts_dir = \"marts\"", &format!("marts_dir = \"{}\"", sandbox.path("marts").display()));
+    fs::write(sandbox.path("marts/stock_places.sql"), VIEW)
+        .expect("a writable temporary directory");
+    let feed = FEED.replace(
+        "marts_dir = \"marts\"",
+        &format!("marts_dir = \"{}\"", sandbox.path("marts").display()),
+    );
     let feed = feed.as_str();
     sandbox.drop_file("Market 1 Orders.csv", &table(&["Order ID,SKU", "1,A"]));
     let report = sync_with(sandbox, feed, &[]);
     assert_eq!(report.exit, 0, "{report:?}");
-    assert_eq!(sandbox.rows("SELECT warehouse, amount, place FROM stock_places"), [] as [String; 0]);
-    let changes =
-        "SELECT column_name, change_kind, file_id FROM tidegate_schema_changes WHERE table_name = 'stock' ORDER BY id";
-    assert_eq!(sandbox.rows(changes), ["warehouse,sku|create_table|-", "amount|add_column|-", "place|add_column|-"],);
+    assert_eq!(
+        sandbox.rows("SELECT warehouse, amount, place FROM stock_places"),
+        [] as [String; 0]
+    );
+    let changes = "SELECT column_name, change_kind, file_id FROM tidegate_schema_changes WHERE table_name = 'stock' ORDER BY id";
+    assert_eq!(
+        sandbox.rows(changes),
+        ["warehouse,sku|create_table|-", "amount|add_column|-", "place|add_column|-"],
+    );
     sandbox.drop_file("stock.csv", &table(&["Warehouse,SKU,Menge,Note", "N,A,5,x", "N,B,oh,y"]));
     let mut plan = sandbox.command(&["plan", &sandbox.inbox().to_string_lossy()]);
-    let planned = plan.env("TIDEGATE_CONFIG", sandbox.path("tidegate.toml")).output().expect("it starts");
+    let planned =
+        plan.env("TIDEGATE_CONFIG", sandbox.path("tidegate.toml")).output().expect("it starts");
     let said = String::from_utf8_lossy(&planned.stdout).into_owned();
     for expected in [
         "amount bigint (declared)",
@@ -254,16 +306,24 @@ skuu = "^Total"
         "not there      place, skuu: declared",
         "note text (its values)",
     ] {
-        assert!(said.contains(expected), "{expected} is not in {said}{}", String::from_utf8_lossy(&planned.stderr));
+        assert!(
+            said.contains(expected),
+            "{expected} is not in {said}{}",
+            String::from_utf8_lossy(&planned.stderr)
+        );
     }
     let report = sync_with(sandbox, feed, &[]);
     assert_eq!(report.exit, 0, "{report:?}");
     let rows = "SELECT warehouse, sku, amount, note, _rescued FROM stock ORDER BY sku";
     assert_eq!(sandbox.rows(rows), ["N|A|5|x|-", "N|B|-|y|{\"amount\":\"oh\"}"]);
     let mut check = sandbox.command(&["check"]);
-    let checked = check.env("TIDEGATE_CONFIG", sandbox.path("tidegate.toml")).output().expect("it starts");
+    let checked =
+        check.env("TIDEGATE_CONFIG", sandbox.path("tidegate.toml")).output().expect("it starts");
     let said = String::from_utf8_lossy(&checked.stdout).into_owned();
-    assert!(said.contains("datasets.stock: no file has brought a value for place, skuu:"), "{said}");
+    assert!(
+        said.contains("datasets.stock: no file has brought a value for place, skuu:"),
+        "{said}"
+    );
     // What files have brought is not made something else of.
     let retyped = feed.replace("note = {}", "note = { type = \"integer\" }");
     let report = sync_with(sandbox, &retyped, &[]);
@@ -289,7 +349,10 @@ state = { map = { a = "ACTIVE" } }
     let report = sync_with(sandbox, &changed, &[]);
     let counts = &report.file("stock.csv").counts;
     assert_eq!([counts["modified"], counts["unchanged"]], [1, 2], "{report:?}");
-    assert_eq!(sandbox.rows("SELECT sku, state FROM stock ORDER BY sku"), ["A|ACTIVE", "B|BLOCKED", "C|c"]);
+    assert_eq!(
+        sandbox.rows("SELECT sku, state FROM stock ORDER BY sku"),
+        ["A|ACTIVE", "B|BLOCKED", "C|c"]
+    );
     let report = sync_with(sandbox, &changed, &[]);
     assert_eq!(report.file("stock.csv").outcome, "unchanged", "{report:?}");
 }
@@ -306,7 +369,11 @@ size = { type = "integer" }
 "#;
     sandbox.drop_file("stock.csv", &table(&["sku,state", "A,NULL", "A,"]));
     let report = sync_with(sandbox, FEED, &[]);
-    assert_eq!(report.file("stock.csv").outcome, "quarantined", "`NULL` is a value of this column: {report:?}");
+    assert_eq!(
+        report.file("stock.csv").outcome,
+        "quarantined",
+        "`NULL` is a value of this column: {report:?}"
+    );
     // White space around a text is stored with it, and around a number it is not.
     sandbox.drop_file("stock.csv", &table(&["sku,state,size", "A, x,5", "A,x ,5"]));
     assert_eq!(sync_with(sandbox, FEED, &[]).file("stock.csv").outcome, "quarantined");
@@ -342,8 +409,16 @@ lines_table = "sale_lines"
 fill_down = ["ref", "p"]
 columns = { customer = { of = "record" } }
 "#;
-    synced(sandbox, FEED, "sales.csv", &table(&["ref,customer,item,p", "S1,c,a,1", ",,b", ",,c,2,,", "S2,d"]));
-    assert_eq!(sandbox.rows("SELECT ref, customer, line_count FROM sales ORDER BY ref"), ["S1|c|3", "S2|d|1"]);
+    synced(
+        sandbox,
+        FEED,
+        "sales.csv",
+        &table(&["ref,customer,item,p", "S1,c,a,1", ",,b", ",,c,2,,", "S2,d"]),
+    );
+    assert_eq!(
+        sandbox.rows("SELECT ref, customer, line_count FROM sales ORDER BY ref"),
+        ["S1|c|3", "S2|d|1"]
+    );
     let lines = "SELECT ref, line_no, item, p FROM sale_lines ORDER BY ref, line_no";
     assert_eq!(sandbox.rows(lines), ["S1|1|a|1", "S1|2|b|1", "S1|3|c|2", "S2|1|-|2"]);
 }
@@ -386,7 +461,10 @@ encoding = ["utf-8", "windows-1252"]
     sandbox.drop_file("stock.csv", &bytes);
     let report = sync_with(sandbox, FEED, &[]);
     assert_eq!(report.file("stock.csv").counts["rejected"], 1, "{report:?}");
-    assert_eq!(sandbox.rows("SELECT sku, name FROM stock ORDER BY sku"), ["A|Müller", "B|Ääääääääääää"]);
+    assert_eq!(
+        sandbox.rows("SELECT sku, name FROM stock ORDER BY sku"),
+        ["A|Müller", "B|Ääääääääääää"]
+    );
     let latin: Vec<u8> = table(&["sku,name", "A,Müller"]).chars().map(|c| c as u8).collect();
     sandbox.drop_file("stock.csv", &latin);
     sync_with(sandbox, FEED, &[]);
@@ -401,7 +479,10 @@ fn a_document_around_its_records_is_not_taken_for_one_row() {
     sandbox.drop_file("one.json", r#"{"id": 1, "tags": ["a", "b"]}"#);
     let report = sync_with(&sandbox, CREATE, &[]);
     assert_eq!(report.file("shop.json").outcome, "quarantined", "{report:?}");
-    assert!(report.file("shop.json").error.contains(r#"`json = { root = "orders" }`"#), "{report:?}");
+    assert!(
+        report.file("shop.json").error.contains(r#"`json = { root = "orders" }`"#),
+        "{report:?}"
+    );
     assert_eq!(sandbox.rows("SELECT id, tags FROM one"), [r#"1|["a", "b"]"#]);
 }
 
@@ -410,10 +491,16 @@ fn a_declaration_that_cannot_be_meant_is_told_at_the_start() {
     let sandbox = Sandbox::new(crate::sandbox::Engine::Sqlite);
     let of_column = |text: &str| format!("[datasets.orders.columns.tip]\n{text}\n");
     for (configuration, expected) in [
-        ("[datasets.orders.columns.order_id]\ntype = 'money'\n".to_owned(), "a column of the key is an identifier"),
+        (
+            "[datasets.orders.columns.order_id]\ntype = 'money'\n".to_owned(),
+            "a column of the key is an identifier",
+        ),
         (of_column("take = 'x'"), "datasets.orders.columns.tip.take: the pattern has no group"),
         (of_column("take = '('"), "datasets.orders.columns.tip.take: `(` is not a pattern"),
-        (of_column("type = 'number'"), "`number` is not allowed; write one of `identifier`, `text`, `integer`"),
+        (
+            of_column("type = 'number'"),
+            "`number` is not allowed; write one of `identifier`, `text`, `integer`",
+        ),
         (of_column("type = 'text'"), "the column of table orders holds decimal, not text"),
         (of_column("tpye = 'text'"), "did you mean `datasets.orders.columns.tip.type`?"),
         (
@@ -422,9 +509,15 @@ fn a_declaration_that_cannot_be_meant_is_told_at_the_start() {
         ),
         (of_column("timezone = 'Europe/Berlim'"), "did you mean `Europe/Berlin`?"),
         (of_column("min = 'low'"), "datasets.orders.columns.tip.min: `low` is neither a number"),
-        ("[markets.berlin]\ntimezone = 'Mars'\n".to_owned(), "markets.berlin.timezone: `Mars` is not a zone"),
+        (
+            "[markets.berlin]\ntimezone = 'Mars'\n".to_owned(),
+            "markets.berlin.timezone: `Mars` is not a zone",
+        ),
         ("[defaults]\ndates = 'ymd'\n".to_owned(), "defaults.dates: `ymd` is neither"),
-        ("[datasets.orders]\nno_rows = { sku = '(' }\n".to_owned(), "datasets.orders.no_rows: `(` is not a pattern"),
+        (
+            "[datasets.orders]\nno_rows = { sku = '(' }\n".to_owned(),
+            "datasets.orders.no_rows: `(` is not a pattern",
+        ),
         ("profiles = ['markt']\n".to_owned(), "write names of shipped ones (`market`"),
     ] {
         let said = mistake(&sandbox, &configuration);

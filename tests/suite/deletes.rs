@@ -1,5 +1,5 @@
-//! Deletes: records that the newest full export does not mention stay, are marked, or go; and nothing goes that a
-//! damaged export only seems to have lost.
+//! Deletes: records that the newest full export does not mention stay, are marked, or go; and
+//! nothing goes that a damaged export only seems to have lost.
 
 use crate::exports::{SMALL_CHUNKS, assert_same, everything};
 use crate::marts::check;
@@ -14,8 +14,8 @@ const HEADER: &str = "Order ID,Order Status,SKU,Total Price";
 /// A configuration in which every dataset deletes in that way.
 fn configure(sandbox: &Sandbox, deletes: &str, percent: u8) -> String {
     let config = sandbox.path("tidegate.toml");
-    let datasets =
-        ["customers", "orders", "deliveries"].map(|name| format!("[datasets.{name}]\ndeletes = '{deletes}'\n"));
+    let datasets = ["customers", "orders", "deliveries"]
+        .map(|name| format!("[datasets.{name}]\ndeletes = '{deletes}'\n"));
     let text = format!("deletes_max_percent = {percent}\n{}", datasets.concat());
     fs::write(&config, text).expect("a writable temporary directory");
     config.to_string_lossy().into_owned()
@@ -48,9 +48,9 @@ fn approve(sandbox: &Sandbox, config: &str, file: &str) -> (i32, String) {
 
 /// An export of orders: number, status, and number of lines.
 fn orders(orders: &[(u32, &str, u32)]) -> String {
-    let lines = orders
-        .iter()
-        .flat_map(|&(order, status, lines)| (1..=lines).map(move |line| format!("{order},{status},S{line},{line}.50")));
+    let lines = orders.iter().flat_map(|&(order, status, lines)| {
+        (1..=lines).map(move |line| format!("{order},{status},S{line},{line}.50"))
+    });
     let lines: Vec<String> = std::iter::once(HEADER.to_owned()).chain(lines).collect();
     table(&lines.iter().map(String::as_str).collect::<Vec<_>>())
 }
@@ -64,7 +64,9 @@ fn stored(sandbox: &Sandbox) -> Vec<String> {
 }
 
 fn live(sandbox: &Sandbox) -> Vec<String> {
-    sandbox.rows("SELECT order_id FROM orders WHERE _deleted_at IS NULL ORDER BY length(order_id), order_id")
+    sandbox.rows(
+        "SELECT order_id FROM orders WHERE _deleted_at IS NULL ORDER BY length(order_id), order_id",
+    )
 }
 
 fn states(sandbox: &Sandbox) -> Vec<String> {
@@ -74,7 +76,11 @@ fn states(sandbox: &Sandbox) -> Vec<String> {
 /// A shop without every third order and every fourth task.
 fn smaller(shop: &Shop) -> Shop {
     fn without<T: Clone>(all: &[T], every: usize) -> Vec<T> {
-        all.iter().enumerate().filter(|(index, _)| index % every != 1).map(|(_, one)| one.clone()).collect()
+        all.iter()
+            .enumerate()
+            .filter(|(index, _)| index % every != 1)
+            .map(|(_, one)| one.clone())
+            .collect()
     }
     Shop { orders: without(&shop.orders, 3), tasks: without(&shop.tasks, 4) }
 }
@@ -85,7 +91,9 @@ fn drop_shop(sandbox: &Sandbox, shop: &Shop) {
 }
 
 scenario!(records_that_a_newer_export_does_not_mention_stay_unless_the_dataset_says_otherwise);
-fn records_that_a_newer_export_does_not_mention_stay_unless_the_dataset_says_otherwise(sandbox: &Sandbox) {
+fn records_that_a_newer_export_does_not_mention_stay_unless_the_dataset_says_otherwise(
+    sandbox: &Sandbox,
+) {
     sandbox.drop_file(ORDERS, &orders(&ten_orders("A")));
     synced(sandbox, &configure(sandbox, "keep", 0));
     sandbox.drop_file(ORDERS, &orders(&[(1, "B", 1)]));
@@ -136,7 +144,8 @@ fn marked_records_leave_marts_and_views_until_they_reappear(sandbox: &Sandbox) {
     let before = sandbox.dump();
     let smaller = smaller(&shop);
     drop_shop(sandbox, &smaller);
-    sandbox.drop_file("Market 1 Customers.csv", &table(&["Customer ID,Language", "c1,en", "c3,en"]));
+    sandbox
+        .drop_file("Market 1 Customers.csv", &table(&["Customer ID,Language", "c1,en", "c3,en"]));
     let report = synced(sandbox, &config);
     let lost = (shop.orders.len() - smaller.orders.len()) as u64;
     assert_eq!(report.file(ORDERS).changes().3, lost, "a marked record is one row");
@@ -149,18 +158,21 @@ fn marked_records_leave_marts_and_views_until_they_reappear(sandbox: &Sandbox) {
     assert_eq!(count("enriched_deliveries"), [smaller.tasks.len().to_string()]);
     let of_marked = "SELECT COUNT(customer_language) FROM enriched_orders WHERE customer_id = 'c2'";
     assert_eq!(sandbox.rows(of_marked), ["0"], "a marked customer is none");
-    let live_c1 = "SELECT COUNT(*) - COUNT(customer_language) FROM enriched_orders WHERE customer_id = 'c1'";
+    let live_c1 =
+        "SELECT COUNT(*) - COUNT(customer_language) FROM enriched_orders WHERE customer_id = 'c1'";
     assert_eq!(sandbox.rows(live_c1), ["0"]);
     let orphans = "SELECT COUNT(*) FROM enriched_deliveries d WHERE d.order_status IS NOT NULL AND NOT EXISTS \
              (SELECT 1 FROM orders o WHERE o.order_id = d.order_id AND o._deleted_at IS NULL)";
     assert_eq!(sandbox.rows(orphans), ["0"], "a task shows nothing of a marked order");
-    let changes =
-        "SELECT table_name, column_name, change_kind, new_type FROM tidegate_schema_changes ORDER BY table_name";
+    let changes = "SELECT table_name, column_name, change_kind, new_type FROM tidegate_schema_changes ORDER BY table_name";
     let added = |table: &str| format!("{table}|_deleted_at|add_column|timestamp");
     assert_eq!(sandbox.rows(changes), ["customers", "deliveries", "orders"].map(added));
     // The same again changes nothing, and marks nothing anew.
     let marks = sandbox.rows("SELECT order_id, _deleted_at FROM orders ORDER BY order_id");
-    drop_shop(sandbox, &Shop { orders: smaller.orders.iter().rev().cloned().collect(), tasks: smaller.tasks });
+    drop_shop(
+        sandbox,
+        &Shop { orders: smaller.orders.iter().rev().cloned().collect(), tasks: smaller.tasks },
+    );
     assert_eq!(synced(sandbox, &config).file(ORDERS).changes().3, 0);
     assert_eq!(sandbox.rows("SELECT order_id, _deleted_at FROM orders ORDER BY order_id"), marks);
     // As they were: what was only marked counts as modified.
@@ -168,8 +180,7 @@ fn marked_records_leave_marts_and_views_until_they_reappear(sandbox: &Sandbox) {
     sandbox.drop_file("Market 1 Customers.csv", &customers);
     let report = synced(sandbox, &config);
     assert_eq!((report.file(ORDERS).changes().0, report.file(ORDERS).changes().1), (0, lost));
-    let of_file =
-        "SELECT COUNT(*) FROM orders WHERE _file_id = (SELECT MAX(id) FROM tidegate_files WHERE dataset = 'orders')";
+    let of_file = "SELECT COUNT(*) FROM orders WHERE _file_id = (SELECT MAX(id) FROM tidegate_files WHERE dataset = 'orders')";
     assert_eq!(sandbox.rows(of_file), [lost.to_string()]);
     check(sandbox, "1", &shop, "after they reappeared");
     assert_same(&sandbox.dump(), &before, "reappeared");
@@ -209,7 +220,10 @@ fn too_large_a_deletion_is_held_until_it_is_approved(sandbox: &Sandbox) {
     assert_eq!(exit, 0, "{said}");
     assert!(said.contains("−24"), "{said}");
     assert_eq!(sandbox.rows(ledger), ["synced|24|-"]);
-    assert_eq!(sandbox.rows("SELECT order_id FROM orders WHERE market = '1' ORDER BY 1"), ["1", "11", "2"]);
+    assert_eq!(
+        sandbox.rows("SELECT order_id FROM orders WHERE market = '1' ORDER BY 1"),
+        ["1", "11", "2"]
+    );
     assert_eq!(sandbox.rows("SELECT COUNT(*) FROM orders WHERE market = '2'"), ["9"]);
     assert_eq!(synced(sandbox, &config).file(ORDERS).outcome, "unchanged");
     let (exit, said) = approve(sandbox, &config, ORDERS);
@@ -235,7 +249,10 @@ fn a_newer_export_supersedes_a_held_one(sandbox: &Sandbox) {
     assert!(report.files.iter().all(|file| file.outcome != "held"), "{report:?}");
     assert_eq!(states(sandbox), ["synced", "synced", "synced", "synced"]);
     let note = sandbox.rows("SELECT error FROM tidegate_files WHERE id = 2");
-    assert!(note[0].starts_with("superseded by ") && note[0].ends_with("its deletion was never made"), "{note:?}");
+    assert!(
+        note[0].starts_with("superseded by ") && note[0].ends_with("its deletion was never made"),
+        "{note:?}"
+    );
     assert_eq!(stored(sandbox).len(), 9);
     assert_eq!(synced(sandbox, &config).file("Market 1 Orders.csv").outcome, "unchanged");
 }
@@ -248,18 +265,28 @@ fn what_a_file_mentions_is_never_deleted_whatever_state_it_is_in(sandbox: &Sandb
     // Order 1 cannot be loaded, order 2 has a faulty row, and orders 3 and 4 are gone.
     let rest = orders(&ten_orders("B")[4..]).replace(HEADER, "");
     let damaged = format!("{HEADER}\n1,B,\0,1\n2,B,S1,1\n2,B,\0,2\n{}", rest.trim_start());
-    let environment = [("TIDEGATE_CONFIG", config.as_str()), ("TIDEGATE_REJECTS_MAX_PERCENT", "50")];
+    let environment =
+        [("TIDEGATE_CONFIG", config.as_str()), ("TIDEGATE_REJECTS_MAX_PERCENT", "50")];
     sandbox.drop_file(ORDERS, &damaged);
     let report = sandbox.sync_with(&environment);
     assert_eq!(report.exit, 0, "{:?}", report.files);
-    let statuses = sandbox.rows("SELECT order_id, order_status FROM orders ORDER BY length(order_id), order_id");
+    let statuses = sandbox
+        .rows("SELECT order_id, order_status FROM orders ORDER BY length(order_id), order_id");
     assert_eq!(statuses, ["1|A", "2|A", "5|B", "6|B", "7|B", "8|B", "9|B", "10|B"]);
     // A row that does not say of which order it is may be of any.
     sandbox.drop_file(ORDERS, &format!("{damaged}3.68E+29,B,S,1\n").replace("\n10,", "\n11,"));
     let report = sandbox.sync_with(&environment);
-    assert_eq!((report.exit, report.file(ORDERS).outcome.as_str()), (1, "held"), "{}", report.stderr);
+    assert_eq!(
+        (report.exit, report.file(ORDERS).outcome.as_str()),
+        (1, "held"),
+        "{}",
+        report.stderr
+    );
     let error = &report.file(ORDERS).error;
-    assert!(error.contains("does not mention 1 of the 9 stored orders of market 1, but 1 of its rows"), "{error}");
+    assert!(
+        error.contains("does not mention 1 of the 9 stored orders of market 1, but 1 of its rows"),
+        "{error}"
+    );
     assert_eq!(stored(sandbox).len(), 9);
     let (exit, said) = approve(sandbox, &config, ORDERS);
     // The limit on rejects is part of the configuration.
@@ -289,8 +316,16 @@ fn what_a_newer_export_does_not_mention_a_late_one_does_not_bring_back(sandbox: 
             assert_eq!(live(sandbox).len(), 8);
         }
         assert_eq!(sandbox.rows("SELECT COUNT(*) FROM enriched_orders"), ["8"]);
-        assert_eq!(sandbox.rows("SELECT COUNT(*) FROM order_items WHERE sku = 'S1' AND order_id = '12'").len(), 1);
-        assert_eq!(sandbox.rows("SELECT orders_count FROM product_metrics WHERE sku = 'S1'"), ["8"]);
+        assert_eq!(
+            sandbox
+                .rows("SELECT COUNT(*) FROM order_items WHERE sku = 'S1' AND order_id = '12'")
+                .len(),
+            1
+        );
+        assert_eq!(
+            sandbox.rows("SELECT orders_count FROM product_metrics WHERE sku = 'S1'"),
+            ["8"]
+        );
     }
 }
 
@@ -303,7 +338,8 @@ fn a_delta_deletes_nothing_and_brings_marked_records_back(sandbox: &Sandbox) {
     synced(sandbox, &config);
     assert_eq!(live(sandbox).len(), 7);
     let text = fs::read_to_string(&config).expect("it was written");
-    fs::write(&config, text.replace("[datasets.orders]", "[datasets.orders]\nkind = 'delta'")).expect("writable");
+    fs::write(&config, text.replace("[datasets.orders]", "[datasets.orders]\nkind = 'delta'"))
+        .expect("writable");
     sandbox.drop_file(ORDERS, &orders(&ten_orders("A")[..1]));
     assert_eq!(synced(sandbox, &config).file(ORDERS).changes(), (0, 1, 2, 0));
     assert_eq!(live(sandbox).len(), 8);
@@ -322,13 +358,21 @@ fn a_deletion_that_a_kill_interrupted_is_finished(sandbox: &Sandbox) {
                 synced(&clean, &config);
                 let failpoints = format!("{point}={hits_before}*off->return");
                 if is_killed {
-                    let report = killed.sync_with(&[("TIDEGATE_CONFIG", &config), ("FAILPOINTS", &failpoints)]);
+                    let report = killed
+                        .sync_with(&[("TIDEGATE_CONFIG", &config), ("FAILPOINTS", &failpoints)]);
                     assert_eq!(report.exit, -1, "{point}: {}", report.stderr);
-                    assert_eq!(killed.rows("SELECT COUNT(*) FROM tidegate_files WHERE state = 'syncing'"), ["1"]);
+                    assert_eq!(
+                        killed.rows("SELECT COUNT(*) FROM tidegate_files WHERE state = 'syncing'"),
+                        ["1"]
+                    );
                 }
                 synced(&killed, &config);
             }
-            assert_same(&everything(&killed), &everything(&clean), &format!("{point} after {hits_before}, {deletes}"));
+            assert_same(
+                &everything(&killed),
+                &everything(&clean),
+                &format!("{point} after {hits_before}, {deletes}"),
+            );
         }
     }
 }
@@ -340,7 +384,8 @@ fn newer_content_over_a_file_killed_in_its_deletion_has_the_last_word(sandbox: &
     sandbox.drop_file(ORDERS, &orders(&many));
     synced(sandbox, &config);
     sandbox.drop_file(ORDERS, &orders(&many[..2000]));
-    let report = sandbox.sync_with(&[("TIDEGATE_CONFIG", &config), ("FAILPOINTS", "during_deletes=return")]);
+    let report =
+        sandbox.sync_with(&[("TIDEGATE_CONFIG", &config), ("FAILPOINTS", "during_deletes=return")]);
     assert_eq!(report.exit, -1);
     sandbox.drop_file(ORDERS, &orders(&many[1500..]));
     synced(sandbox, &config);
@@ -382,7 +427,8 @@ fn an_approval_says_what_is_wrong_with_it(sandbox: &Sandbox) {
     let (exit, said) = approve(sandbox, &config, "customers.csv");
     assert_eq!(exit, 2);
     assert!(
-        said.contains("is neither held nor quarantined; these files are:") && said.contains("market-b/orders.csv"),
+        said.contains("is neither held nor quarantined; these files are:")
+            && said.contains("market-b/orders.csv"),
         "{said}"
     );
     let path = sandbox.inbox().join("market-a/orders.csv");

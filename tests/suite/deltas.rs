@@ -5,7 +5,10 @@ use std::fs;
 
 const FILES: [(&str, &[&str]); 3] = [
     ("market-1-orders-2022-02-15.csv", &["1,FIRST,A", "1,FIRST,B", "2,FIRST,A", "4,FIRST,A"]),
-    ("market-1-orders-2022-02-16.csv", &["1,SECOND,C", "2,SECOND,A", "2,SECOND,B", "3,SECOND,A", "4,FIRST,A"]),
+    (
+        "market-1-orders-2022-02-16.csv",
+        &["1,SECOND,C", "2,SECOND,A", "2,SECOND,B", "3,SECOND,A", "4,FIRST,A"],
+    ),
     ("market-1-orders-2022-02-17.csv", &["2,THIRD,Z", "3,THIRD,A", "3,THIRD,B"]),
 ];
 
@@ -17,7 +20,8 @@ fn drop_delta(sandbox: &Sandbox, (name, rows): (&str, &[&str])) {
 /// Syncs with orders as deltas.
 fn sync(sandbox: &Sandbox) -> Report {
     let config = sandbox.path("tidegate.toml");
-    fs::write(&config, "[datasets.orders]\nkind = \"delta\"\n").expect("a writable temporary directory");
+    fs::write(&config, "[datasets.orders]\nkind = \"delta\"\n")
+        .expect("a writable temporary directory");
     let report = sandbox.sync_with(&[("TIDEGATE_CONFIG", &config.to_string_lossy())]);
     assert_eq!(report.exit, 0, "{}", report.stderr);
     report

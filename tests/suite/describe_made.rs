@@ -1,5 +1,5 @@
-//! Made files of all forms: whatever the format, the names and the cells, what describe says of a file stores each value as it
-//! is meant, or as the text that it is.
+//! Made files of all forms: whatever the format, the names and the cells, what describe says of a
+//! file stores each value as it is meant, or as the text that it is.
 
 use crate::describe::declared;
 use crate::exactness::Known;
@@ -25,10 +25,22 @@ const NAMES: [(&str, &str); 11] = [
     ("rowid", "rowid_2"),
 ];
 
-const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+const MONTHS: [&str; 12] =
+    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
-const WORDS: [&str; 11] =
-    ["a, b", "c; d", "say \"x\"", "two\nlines", "ünï", "'q'", "=1+1", "\u{202e}x", "#", "[x]", "6\" pipe"];
+const WORDS: [&str; 11] = [
+    "a, b",
+    "c; d",
+    "say \"x\"",
+    "two\nlines",
+    "ünï",
+    "'q'",
+    "=1+1",
+    "\u{202e}x",
+    "#",
+    "[x]",
+    "6\" pipe",
+];
 
 /// A column: what each cell says, and what that is as a value of the right type.
 struct MadeColumn {
@@ -88,7 +100,10 @@ fn made_file(random: &mut Rng, columns: &[MadeColumn], rows: usize) -> (Vec<u8>,
     match random.u8(..8) {
         0 => (objects(columns, rows).join("\n").into_bytes(), "ndjson"),
         1 => {
-            let text = format!("{{\"n\": 1, \"data\": {{\"rows\": [{}]}}}}", objects(columns, rows).join(", "));
+            let text = format!(
+                "{{\"n\": 1, \"data\": {{\"rows\": [{}]}}}}",
+                objects(columns, rows).join(", ")
+            );
             (text.into_bytes(), "json")
         }
         form => (csv(random, form, columns, rows), "csv"),
@@ -98,7 +113,9 @@ fn made_file(random: &mut Rng, columns: &[MadeColumn], rows: usize) -> (Vec<u8>,
 fn objects(columns: &[MadeColumn], rows: usize) -> Vec<String> {
     let text = |text: &str| serde_json::Value::from(text).to_string();
     let object = |row: usize| {
-        let members = columns.iter().map(|column| format!(", {}: {}", text(column.name.0), text(&column.cells[row].0)));
+        let members = columns
+            .iter()
+            .map(|column| format!(", {}: {}", text(column.name.0), text(&column.cells[row].0)));
         format!("{{\"id\": \"K-{row}\"{}}}", members.collect::<String>())
     };
     (0..rows).map(object).collect()
@@ -114,18 +131,24 @@ fn csv(random: &mut Rng, form: u8, columns: &[MadeColumn], rows: usize) -> Vec<u
     if form == 2 {
         lines.extend(["The report".to_owned(), "of a shop".to_owned(), String::new()]);
     }
-    let header = std::iter::once("id".to_owned()).chain(columns.iter().map(|column| quoted(column.name.0)));
+    let header =
+        std::iter::once("id".to_owned()).chain(columns.iter().map(|column| quoted(column.name.0)));
     lines.push(header.collect::<Vec<_>>().join(delimiter));
     for row in 0..rows {
         let cells = columns.iter().map(|column| quoted(&column.cells[row].0));
-        lines.push(std::iter::once(format!("K-{row}")).chain(cells).collect::<Vec<_>>().join(delimiter));
+        lines.push(
+            std::iter::once(format!("K-{row}")).chain(cells).collect::<Vec<_>>().join(delimiter),
+        );
     }
     if form == 3 {
         lines.push(format!("Total{}", delimiter.repeat(columns.len())));
     }
     let text = lines.join("\r\n") + "\r\n";
     match form {
-        4 => [&[0xff, 0xfe][..], &text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>()].concat(),
+        4 => {
+            [&[0xff, 0xfe][..], &text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>()]
+                .concat()
+        }
         _ => text.into_bytes(),
     }
 }
@@ -151,10 +174,13 @@ fn every_value_is_stored_as_meant_or_as_its_text() {
         let path = directory.path().join(format!("t.{extension}"));
         fs::write(&path, &bytes).expect("writable");
         let own = declared(directory.path(), &path, &config);
-        let dataset = own.datasets.iter().find(|dataset| dataset.name == "t").expect("it is declared");
+        let dataset =
+            own.datasets.iter().find(|dataset| dataset.name == "t").expect("it is declared");
         let toml = fs::read_to_string(directory.path().join("described.toml")).unwrap_or_default();
         let said = format!("DESCRIBE_SEED={seed}\n{}\n{toml}", String::from_utf8_lossy(&bytes));
-        let stored = Known::nothing_of(dataset).read(&path, &own).unwrap_or_else(|| panic!("refused: {said}"));
+        let stored = Known::nothing_of(dataset)
+            .read(&path, &own)
+            .unwrap_or_else(|| panic!("refused: {said}"));
         assert_eq!(stored.len(), rows, "{said}");
         for (row, stored) in stored.iter().enumerate() {
             for MadeColumn { name, cells } in &columns {
@@ -167,7 +193,11 @@ fn every_value_is_stored_as_meant_or_as_its_text() {
                 };
                 typed += u64::from(matches!(value, Some((_, false))));
                 let is_right = is_right && rescued.is_none();
-                assert!(is_right, "{}: {cell:?} is stored as {value:?}, rescued {rescued:?}: {said}", name.1);
+                assert!(
+                    is_right,
+                    "{}: {cell:?} is stored as {value:?}, rescued {rescued:?}: {said}",
+                    name.1
+                );
             }
         }
     }

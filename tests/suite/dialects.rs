@@ -4,7 +4,8 @@ use crate::sandbox::{Engine, FileReport, Report, Sandbox};
 use std::fs;
 
 const ORDERS: &str = "Market 1 Orders.csv";
-const PLAIN: &str = "Order ID,SKU,Description,Order Total\n11,A,x,10\n12,B,\"a, b; c | d\te\",20\n13,C,,30\n";
+const PLAIN: &str =
+    "Order ID,SKU,Description,Order Total\n11,A,x,10\n12,B,\"a, b; c | d\te\",20\n13,C,,30\n";
 
 fn sync(sandbox: &Sandbox, name: &str, content: &str) -> FileReport {
     sandbox.drop_file(name, content);
@@ -30,7 +31,11 @@ fn delimiters_are_found_from_the_data_whatever_the_name_says(sandbox: &Sandbox) 
     for delimiter in [",", ";", "\t", "|"] {
         for name in [ORDERS, "Market 1 Orders.tsv"] {
             let fresh = sandbox.sibling();
-            assert_eq!(sync(&fresh, name, &written(delimiter, "\"")).outcome, "synced", "{delimiter:?} {name}");
+            assert_eq!(
+                sync(&fresh, name, &written(delimiter, "\"")).outcome,
+                "synced",
+                "{delimiter:?} {name}"
+            );
             assert_eq!(fresh.dump(), sandbox.dump(), "{delimiter:?} in {name}");
         }
     }
@@ -40,7 +45,8 @@ scenario!(apostrophes_are_quotes_where_the_data_says_so);
 fn apostrophes_are_quotes_where_the_data_says_so(sandbox: &Sandbox) {
     assert_eq!(sync(sandbox, ORDERS, PLAIN).outcome, "synced");
     let header = "'Order ID','SKU','Description','Order Total'";
-    let quoted_header = written(",", "'").replacen("Order ID,SKU,Description,Order Total", header, 1);
+    let quoted_header =
+        written(",", "'").replacen("Order ID,SKU,Description,Order Total", header, 1);
     for content in [quoted_header, written(",", "'"), written(";", "'")] {
         let fresh = sandbox.sibling();
         assert_eq!(sync(&fresh, ORDERS, &content).outcome, "synced");
@@ -91,7 +97,10 @@ fn few_columns_and_few_rows_are_enough(sandbox: &Sandbox) {
 fn a_dialect_that_is_set_is_not_guessed() {
     let sandbox = Sandbox::new(Engine::Sqlite);
     sandbox.drop_file(ORDERS, "Order ID#SKU#Description\n11#A#'x#y'\n");
-    assert_eq!(sync_set(&sandbox, "delimiter = \"#\"\nquote = \"'\"").file(ORDERS).outcome, "synced");
+    assert_eq!(
+        sync_set(&sandbox, "delimiter = \"#\"\nquote = \"'\"").file(ORDERS).outcome,
+        "synced"
+    );
     assert_eq!(sandbox.rows("SELECT order_id, description FROM orders"), ["11|x#y"]);
     sandbox.drop_file(ORDERS, "Order ID\tSKU\tDescription\n11\tA\tz\n");
     assert_eq!(sync_set(&sandbox, "delimiter = \"tab\"").file(ORDERS).outcome, "synced");

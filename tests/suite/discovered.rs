@@ -1,4 +1,5 @@
-//! Discovered: datasets that declare no columns, and files of no dataset at all, get tables made of their data.
+//! Discovered: datasets that declare no columns, and files of no dataset at all, get tables made of
+//! their data.
 
 use crate::sandbox::{Engine, Report, Sandbox, table};
 use std::fs;
@@ -55,7 +56,11 @@ fn assert_verified(sandbox: &Sandbox) {
 
 scenario!(a_dataset_without_columns_gets_its_table_from_the_data);
 fn a_dataset_without_columns_gets_its_table_from_the_data(sandbox: &Sandbox) {
-    let first = ["Item Code,Name,On Hand,Price,Counted", "007,Bolt,5,KSh 2.50,2024-03-01", "8,Nut,-,KSh 1.00,-"];
+    let first = [
+        "Item Code,Name,On Hand,Price,Counted",
+        "007,Bolt,5,KSh 2.50,2024-03-01",
+        "8,Nut,-,KSh 1.00,-",
+    ];
     sandbox.drop_file("Stock 2024-03-01.csv", &table(&first));
     assert_eq!(synced(sandbox, STOCK, "Stock 2024-03-01.csv"), (2, 0, 0, 0));
     let stock = "SELECT market, item_code, name, on_hand, price, counted, _file_id FROM stock ORDER BY item_code";
@@ -77,9 +82,15 @@ fn a_dataset_without_columns_gets_its_table_from_the_data(sandbox: &Sandbox) {
     sandbox.drop_file("stock_2024-03-02.json", second);
     assert_eq!(synced(sandbox, STOCK, "stock_2024-03-02.json"), (1, 1, 1, 0));
     let stock = "SELECT item_code, name, on_hand, price, counted, shelf, _file_id FROM stock ORDER BY item_code";
-    assert_eq!(sandbox.rows(stock), ["007|Bolt|5|2.5|2024-03-01|-|1", "8|Nut|some|1|-|L7|2", "9|Nail|-|-|-|-|2"]);
+    assert_eq!(
+        sandbox.rows(stock),
+        ["007|Bolt|5|2.5|2024-03-01|-|1", "8|Nut|some|1|-|L7|2", "9|Nail|-|-|-|-|2"]
+    );
     // A late export adds only what is unknown, as in every other dataset.
-    sandbox.drop_file("stock 2024-02-01.csv", &table(&["Item Code,Name", "8,Old nut", "10,Old screw"]));
+    sandbox.drop_file(
+        "stock 2024-02-01.csv",
+        &table(&["Item Code,Name", "8,Old nut", "10,Old screw"]),
+    );
     assert_eq!(synced(sandbox, STOCK, "stock 2024-02-01.csv"), (1, 0, 0, 0));
     sandbox.drop_file("stock.csv", &table(&["Name", "Bolt"]));
     let refused = sync(sandbox, STOCK);
@@ -100,7 +111,10 @@ fn without_a_key_each_distinct_row_is_a_record(sandbox: &Sandbox) {
     let readings = "SELECT market, sensor, value, _file_id FROM sensor_readings ORDER BY market, sensor, value";
     assert_eq!(sandbox.rows(readings), ["1|a|1.5|1", "1|b|2|1", "1|c|-|1"]);
     // A new row, a repeated header, and a row of another market with the same text.
-    sandbox.drop_file("Market 1 Readings.csv", &table(&[&first[..], &["Sensor,Value", "d,4"]].concat()));
+    sandbox.drop_file(
+        "Market 1 Readings.csv",
+        &table(&[&first[..], &["Sensor,Value", "d,4"]].concat()),
+    );
     let report = sync_with(sandbox, READINGS, &[("TIDEGATE_REJECTS_MAX_PERCENT", "50")]);
     assert_eq!(report.file("Market 1 Readings.csv").changes(), (1, 0, 4, 0), "{report:?}");
     assert_eq!(report.file("Market 1 Readings.csv").counts["skipped"], 1);
@@ -110,8 +124,8 @@ fn without_a_key_each_distinct_row_is_a_record(sandbox: &Sandbox) {
     let report = sync(sandbox, READINGS);
     assert_eq!(report.file("Market 2 Readings.json").changes(), (1, 0, 0, 0));
     assert_eq!(sandbox.rows(readings), ["1|a|1.5|1", "1|b|2|1", "1|c|-|1", "1|d|4|2", "2|a|1.5|3"]);
-    // A new column changes no row that has no value in it. A column that becomes text holds what the
-    // file says, and without a key another text is another row.
+    // A new column changes no row that has no value in it. A column that becomes text holds what
+    // the file says, and without a key another text is another row.
     let third = ["Sensor,Value,Unit", "a,1.50,", "b,2,", "e,much,m"];
     sandbox.drop_file("Market 1 Readings.csv", &table(&third));
     assert_eq!(synced(sandbox, READINGS, "Market 1 Readings.csv"), (2, 0, 1, 0));
@@ -131,10 +145,16 @@ fn rows_without_a_key_may_repeat_anywhere_in_a_large_file(sandbox: &Sandbox) {
     let report = sync_with(sandbox, READINGS, &environment);
     let file = report.file("Market 1 Readings.csv");
     assert_eq!((file.outcome.as_str(), file.counts["new"]), ("synced", 6000), "{report:?}");
-    assert_eq!(file.counts["read"], file.counts["accepted"] + file.counts["duplicate"] + file.counts["rejected"]);
+    assert_eq!(
+        file.counts["read"],
+        file.counts["accepted"] + file.counts["duplicate"] + file.counts["rejected"]
+    );
     assert_eq!(sandbox.rows("SELECT COUNT(*) FROM sensor_readings"), ["6000"]);
     sandbox.drop_file("Market 1 Readings.csv", &format!("{content}\n"));
-    assert_eq!(sync_with(sandbox, READINGS, &environment).file("Market 1 Readings.csv").counts["new"], 0);
+    assert_eq!(
+        sync_with(sandbox, READINGS, &environment).file("Market 1 Readings.csv").counts["new"],
+        0
+    );
     assert_verified(sandbox);
 }
 
@@ -147,7 +167,8 @@ fn records_with_lines_need_no_declared_columns_either(sandbox: &Sandbox) {
     let lines = "SELECT shipment_id, line_no, box, weight FROM shipment_lines ORDER BY shipment_id, line_no";
     assert_eq!(sandbox.rows(shipments), ["1|Swift|2", "2|Slow|1"]);
     assert_eq!(sandbox.rows(lines), ["1|1|A|5", "1|2|B|6", "2|1|A|7"]);
-    sandbox.drop_file("shipments.csv", &table(&["Shipment ID,Carrier,Box,Weight", "1,Swift,A,light"]));
+    sandbox
+        .drop_file("shipments.csv", &table(&["Shipment ID,Carrier,Box,Weight", "1,Swift,A,light"]));
     assert_eq!(synced(sandbox, SHIPMENTS, "shipments.csv"), (0, 2, 0, 1));
     assert_eq!(sandbox.rows(lines), ["1|1|A|light", "2|1|A|7"]);
     assert_verified(sandbox);
@@ -186,7 +207,11 @@ fn a_dataset_whose_key_is_not_its_tables_key_is_refused(sandbox: &Sandbox) {
     synced(sandbox, STOCK, "stock.csv");
     let refused = sync(sandbox, &STOCK.replace("Item Code", "name"));
     assert_eq!(refused.exit, 2, "{refused:?}");
-    assert!(refused.stderr.contains("table `stock` has the key market, item_code"), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("table `stock` has the key market, item_code"),
+        "{}",
+        refused.stderr
+    );
 }
 
 scenario!(files_of_no_dataset_get_tables_of_their_own_when_told_to);
@@ -206,7 +231,8 @@ fn files_of_no_dataset_get_tables_of_their_own_when_told_to(sandbox: &Sandbox) {
         (long.as_str(), "long_name_long_name_long_name_long_name_long_name_long_name_lon"),
     ];
     for (name, _) in files {
-        let content = if name.ends_with(".json") { r#"{"Code": "7", "N": 5}"# } else { "Code,N\n7,5\n" };
+        let content =
+            if name.ends_with(".json") { r#"{"Code": "7", "N": 5}"# } else { "Code,N\n7,5\n" };
         sandbox.drop_file(name, content);
     }
     sandbox.drop_file("notes.txt", "Code,N\n7,5\n");
@@ -226,15 +252,22 @@ fn files_of_no_dataset_get_tables_of_their_own_when_told_to(sandbox: &Sandbox) {
     assert_eq!(sandbox.rows("SELECT order_id FROM orders"), ["11"]);
     // The next start knows every table again, and a newer file of the same name goes there.
     let again = sync(sandbox, CREATE);
-    assert!(again.files.iter().all(|file| ["unchanged", "unmatched"].contains(&file.outcome.as_str())), "{again:?}");
+    assert!(
+        again.files.iter().all(|file| ["unchanged", "unmatched"].contains(&file.outcome.as_str())),
+        "{again:?}"
+    );
     sandbox.drop_file("orders.csv", "Code,N\n7,6\n8,many\n");
     sandbox.drop_file("stock_levels 2024-03-02.csv", "Code,N,At\n7,5,2024-03-02\n9,6,2024-03-02\n");
     let newer = sync(sandbox, CREATE);
     assert_eq!(newer.file("orders.csv").changes(), (1, 1, 0, 0), "{newer:?}");
     assert_eq!(newer.file("stock_levels 2024-03-02.csv").changes(), (1, 1, 0, 0), "{newer:?}");
     assert_eq!(sandbox.rows("SELECT code, n FROM orders_2 ORDER BY code"), ["7|6", "8|many"]);
-    assert_eq!(sandbox.rows("SELECT code, at FROM stock_levels ORDER BY code"), ["7|2024-03-02", "9|2024-03-02"]);
-    let made = sandbox.rows("SELECT COUNT(*) FROM tidegate_schema_changes WHERE change_kind = 'create_table'");
+    assert_eq!(
+        sandbox.rows("SELECT code, at FROM stock_levels ORDER BY code"),
+        ["7|2024-03-02", "9|2024-03-02"]
+    );
+    let made = sandbox
+        .rows("SELECT COUNT(*) FROM tidegate_schema_changes WHERE change_kind = 'create_table'");
     assert_eq!(made, ["11"]);
     assert_verified(sandbox);
 }

@@ -1,4 +1,5 @@
-//! Encodings: the same rows whatever bytes their characters are written as; nothing is guessed that could be wrong.
+//! Encodings: the same rows whatever bytes their characters are written as; nothing is guessed that
+//! could be wrong.
 
 use crate::sandbox::{Engine, FileReport, Sandbox};
 use std::fs;
@@ -25,8 +26,10 @@ fn filler() -> String {
     (0..60).map(|number| format!("filler{number},f,f\n")).collect()
 }
 
-const NOT_FILLER: &str = "SELECT order_id, description FROM orders WHERE order_id NOT LIKE 'filler%' ORDER BY order_id";
-const REJECTS: &str = "SELECT r.row_number, column_name, raw FROM tidegate_rejects r ORDER BY r.row_number";
+const NOT_FILLER: &str =
+    "SELECT order_id, description FROM orders WHERE order_id NOT LIKE 'filler%' ORDER BY order_id";
+const REJECTS: &str =
+    "SELECT r.row_number, column_name, raw FROM tidegate_rejects r ORDER BY r.row_number";
 
 scenario!(the_same_rows_come_out_of_every_encoding);
 fn the_same_rows_come_out_of_every_encoding(sandbox: &Sandbox) {
@@ -40,7 +43,11 @@ fn the_same_rows_come_out_of_every_encoding(sandbox: &Sandbox) {
         assert_eq!(sync(&plain, CUSTOMERS, json.as_bytes()).outcome, "synced");
         let mark = "\u{feff}";
         let mut others = vec![
-            ("UTF-8 with a mark", format!("{mark}{text}").into_bytes(), format!("{mark}{json}").into_bytes()),
+            (
+                "UTF-8 with a mark",
+                format!("{mark}{text}").into_bytes(),
+                format!("{mark}{json}").into_bytes(),
+            ),
             ("UTF-16LE", utf16(text, u16::to_le_bytes), utf16(json, u16::to_le_bytes)),
             ("UTF-16BE", utf16(text, u16::to_be_bytes), utf16(json, u16::to_be_bytes)),
             (
@@ -79,16 +86,23 @@ fn other_bytes_are_read_only_where_the_usual_encodings_agree(sandbox: &Sandbox) 
         (b"\x93\xfa\x96{\x8c\xea \x82\xcc\x83n\x83\x93\x83h", "Shift_JIS"),
         (b"caf\xe9 \x81", ""),
     ];
-    let western = latin1(&format!("Order ID,SKU,Description\n11,A,Stra\u{df}e in K\u{f6}ln\n{}", filler()));
+    let western =
+        latin1(&format!("Order ID,SKU,Description\n11,A,Stra\u{df}e in K\u{f6}ln\n{}", filler()));
     assert_eq!(sync(sandbox, ORDERS, &western).outcome, "synced");
     assert_eq!(sandbox.rows(NOT_FILLER), ["11|Stra\u{df}e in K\u{f6}ln"]);
     for (text, looks_like) in undecided {
-        let content = [b"Order ID,SKU,Description\n11,A,\"", text, b"\"\n", filler().as_bytes()].concat();
+        let content =
+            [b"Order ID,SKU,Description\n11,A,\"", text, b"\"\n", filler().as_bytes()].concat();
         let report = sync(sandbox, ORDERS, &content);
         assert_eq!(report.outcome, "quarantined", "{}", text.escape_ascii());
         let says = format!("set `encoding = \"{looks_like}");
         assert!(report.error.contains(&says), "{}: {}", text.escape_ascii(), report.error);
-        assert_eq!(sandbox.rows(NOT_FILLER), ["11|Stra\u{df}e in K\u{f6}ln"], "{}", text.escape_ascii());
+        assert_eq!(
+            sandbox.rows(NOT_FILLER),
+            ["11|Stra\u{df}e in K\u{f6}ln"],
+            "{}",
+            text.escape_ascii()
+        );
     }
 }
 
@@ -98,9 +112,15 @@ fn an_odd_byte_in_text_that_is_utf_8_rejects_its_row(sandbox: &Sandbox) {
     for bytes in odd {
         let sandbox = &sandbox.sibling();
         let utf8 = "12,B,größer\n".as_bytes();
-        let content = [b"Order ID,SKU,Description\n11,A,", bytes, b"\n", utf8, filler().as_bytes()].concat();
+        let content =
+            [b"Order ID,SKU,Description\n11,A,", bytes, b"\n", utf8, filler().as_bytes()].concat();
         let report = sync(sandbox, ORDERS, &content);
-        assert_eq!((report.outcome.as_str(), report.counts["rejected"]), ("synced", 1), "{}", bytes.escape_ascii());
+        assert_eq!(
+            (report.outcome.as_str(), report.counts["rejected"]),
+            ("synced", 1),
+            "{}",
+            bytes.escape_ascii()
+        );
         assert_eq!(sandbox.rows(NOT_FILLER), ["12|größer"], "{}", bytes.escape_ascii());
         let reasons = sandbox.rows("SELECT reason FROM tidegate_rejects");
         assert!(reasons[0].contains("set `encoding` of the dataset"), "{reasons:?}");
@@ -118,7 +138,8 @@ fn every_encoding_can_be_declared_and_several_are_tried_in_turn(sandbox: &Sandbo
     ];
     let config = sandbox.path("tidegate.toml");
     let synced = |sandbox: &Sandbox, encoding: &str, content: &[u8]| {
-        fs::write(&config, format!("[datasets.orders]\nencoding = {encoding}\n")).expect("writable");
+        fs::write(&config, format!("[datasets.orders]\nencoding = {encoding}\n"))
+            .expect("writable");
         sandbox.drop_file(ORDERS, content);
         let report = sandbox.sync_with(&[("TIDEGATE_CONFIG", &config.to_string_lossy())]);
         assert_eq!(report.file(ORDERS).outcome, "synced", "{encoding} {report:?}");
@@ -127,14 +148,22 @@ fn every_encoding_can_be_declared_and_several_are_tried_in_turn(sandbox: &Sandbo
     for (label, encoding, text) in texts {
         let content = format!("Order ID,SKU,Description\n11,A,\"{text}\"\n{}", filler());
         let rejected = synced(sandbox, &format!("\"{label}\""), &encoding.encode(&content).0);
-        assert_eq!((rejected, sandbox.rows(NOT_FILLER)), (0, vec![format!("11|{text}")]), "{label}");
-        for (encoding, several) in [(encoding_rs::UTF_8, "[\"utf-8\", \"shift_jis\"]"), (encoding, "X")] {
+        assert_eq!(
+            (rejected, sandbox.rows(NOT_FILLER)),
+            (0, vec![format!("11|{text}")]),
+            "{label}"
+        );
+        for (encoding, several) in
+            [(encoding_rs::UTF_8, "[\"utf-8\", \"shift_jis\"]"), (encoding, "X")]
+        {
             let several = several.replace('X', &format!("[\"utf-8\", \"{label}\"]"));
             assert_eq!(synced(sandbox, &several, &encoding.encode(&content).0), 0, "{several}");
             assert_eq!(sandbox.rows(NOT_FILLER), [format!("11|{text}")], "{several}");
         }
     }
-    let broken = [b"Order ID,SKU,Description\n11,A,\x93\xfa\xff\n12,B,x\n".as_slice(), filler().as_bytes()].concat();
+    let broken =
+        [b"Order ID,SKU,Description\n11,A,\x93\xfa\xff\n12,B,x\n".as_slice(), filler().as_bytes()]
+            .concat();
     assert_eq!(synced(sandbox, "\"shift_jis\"", &broken), 1);
     assert_eq!(sandbox.rows(REJECTS), [r"1|description|11,A,日\xFF"]);
 }
@@ -143,9 +172,10 @@ scenario!(bytes_that_the_encoding_does_not_define_reject_the_row_and_stay_readab
 fn bytes_that_the_encoding_does_not_define_reject_the_row_and_stay_readable(sandbox: &Sandbox) {
     let half_pair = "11,A,x\u{e000}\n12,B,é\n";
     let text = format!("Order ID,SKU,Description\n{half_pair}{}", filler());
-    for (market, to_bytes, raw) in
-        [(1, u16::to_le_bytes as fn(u16) -> [u8; 2], r"11,A,x\x00\xD8"), (2, u16::to_be_bytes, r"11,A,x\xD8\x00")]
-    {
+    for (market, to_bytes, raw) in [
+        (1, u16::to_le_bytes as fn(u16) -> [u8; 2], r"11,A,x\x00\xD8"),
+        (2, u16::to_be_bytes, r"11,A,x\xD8\x00"),
+    ] {
         let fresh = sandbox.sibling();
         let units = text.encode_utf16().map(|unit| if unit == 0xe000 { 0xd800 } else { unit });
         let bytes: Vec<u8> = units.flat_map(to_bytes).collect();
@@ -157,7 +187,9 @@ fn bytes_that_the_encoding_does_not_define_reject_the_row_and_stay_readable(sand
     // Set, Windows-1252 needs no proof; what it does not define is a reject all the same.
     let config = sandbox.path("tidegate.toml");
     fs::write(&config, "[datasets.orders]\nencoding = \"windows-1252\"\n").expect("writable");
-    let bytes = [b"Order ID,SKU,Description\n11,A,caf\xe9\x81\n12,B,\xcf\xf0\xe8\n", filler().as_bytes()].concat();
+    let bytes =
+        [b"Order ID,SKU,Description\n11,A,caf\xe9\x81\n12,B,\xcf\xf0\xe8\n", filler().as_bytes()]
+            .concat();
     sandbox.drop_file(ORDERS, &bytes);
     let report = sandbox.sync_with(&[("TIDEGATE_CONFIG", &config.to_string_lossy())]);
     assert_eq!(report.file(ORDERS).counts["rejected"], 1, "{report:?}");
@@ -170,7 +202,8 @@ fn a_mark_wins_over_the_setting_and_the_setting_over_a_guess() {
     let sandbox = Sandbox::new(Engine::Sqlite);
     let config = sandbox.path("tidegate.toml");
     let set = |encoding: &str| {
-        fs::write(&config, format!("[datasets.orders]\nencoding = \"{encoding}\"\n")).expect("writable");
+        fs::write(&config, format!("[datasets.orders]\nencoding = \"{encoding}\"\n"))
+            .expect("writable");
         sandbox.sync_with(&[("TIDEGATE_CONFIG", &config.to_string_lossy())])
     };
     let text = format!("Order ID,SKU,Description\n11,A,é\n{}", filler());
@@ -184,7 +217,10 @@ fn a_mark_wins_over_the_setting_and_the_setting_over_a_guess() {
     assert_eq!(sandbox.rows(NOT_FILLER), ["11|è"]);
     let report = set("latin-9");
     assert_eq!(report.exit, 2);
-    assert!(report.stderr.contains("datasets.orders.encoding") && report.stderr.contains("windows-1252"));
+    assert!(
+        report.stderr.contains("datasets.orders.encoding")
+            && report.stderr.contains("windows-1252")
+    );
 }
 
 scenario!(utf_16_that_ends_in_the_middle_of_a_character_is_refused);
@@ -197,10 +233,15 @@ fn utf_16_that_ends_in_the_middle_of_a_character_is_refused(sandbox: &Sandbox) {
 }
 
 scenario!(rejects_of_a_foreign_file_go_out_and_come_back);
-/// Rejects leave as UTF-8 with commas, whatever the dataset says of its own files, and come back as they are.
+/// Rejects leave as UTF-8 with commas, whatever the dataset says of its own files, and come back as
+/// they are.
 fn rejects_of_a_foreign_file_go_out_and_come_back(sandbox: &Sandbox) {
-    let text = format!("Order ID;SKU;Description\n11;A;'x; é'\n3E+29;B;'y; é'\n12;C;z\n{}", filler().replace(',', ";"));
-    let config = "[datasets.orders]\nencoding = \"windows-1252\"\ndelimiter = \";\"\nquote = \"'\"\n";
+    let text = format!(
+        "Order ID;SKU;Description\n11;A;'x; é'\n3E+29;B;'y; é'\n12;C;z\n{}",
+        filler().replace(',', ";")
+    );
+    let config =
+        "[datasets.orders]\nencoding = \"windows-1252\"\ndelimiter = \";\"\nquote = \"'\"\n";
     let path = sandbox.path("tidegate.toml");
     fs::write(&path, config).expect("writable");
     let environment = [("TIDEGATE_CONFIG", &*path.to_string_lossy())];
@@ -210,9 +251,15 @@ fn rejects_of_a_foreign_file_go_out_and_come_back(sandbox: &Sandbox) {
     assert!(command.envs(environment).output().expect("the built program starts").status.success());
     let name = "Market 1 Orders.rejects.csv";
     let rejects = fs::read_to_string(sandbox.path("out").join(name)).expect("UTF-8");
-    assert!(rejects.starts_with("Order ID,SKU,Description,_row") && rejects.contains("3E+29,B,y; é,2,"), "{rejects}");
+    assert!(
+        rejects.starts_with("Order ID,SKU,Description,_row") && rejects.contains("3E+29,B,y; é,2,"),
+        "{rejects}"
+    );
     sandbox.drop_file(name, &rejects.replace("3E+29", "13"));
     assert_eq!(sandbox.sync_with(&environment).file(name).outcome, "synced");
     assert_eq!(sandbox.rows(NOT_FILLER), ["11|x; é", "12|z", "13|y; é"]);
-    assert_eq!(sandbox.rows("SELECT COUNT(*) FROM tidegate_rejects WHERE closed_at IS NULL"), ["0"]);
+    assert_eq!(
+        sandbox.rows("SELECT COUNT(*) FROM tidegate_rejects WHERE closed_at IS NULL"),
+        ["0"]
+    );
 }

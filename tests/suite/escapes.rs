@@ -13,7 +13,8 @@ fn escaped(text: &str) -> String {
     text.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect()
 }
 
-/// Characters of all planes. Those that would be cut off or change where they stand alone stand between letters.
+/// Characters of all planes. Those that would be cut off or change where they stand alone stand
+/// between letters.
 fn characters() -> Vec<char> {
     let mut random = Rng::with_seed(20);
     let planes = (0_u32..=0x10).flat_map(|plane| {
@@ -34,8 +35,8 @@ fn sync(sandbox: &Sandbox, name: &str, content: &str) -> Report {
 scenario!(characters_of_every_plane_are_the_same_however_they_are_written);
 fn characters_of_every_plane_are_the_same_however_they_are_written(sandbox: &Sandbox) {
     let object = |write: &dyn Fn(&str) -> String, (number, c): (usize, &char)| {
-        let [key, text, city] =
-            [format!("{number}k{c}k"), format!("{c}"), format!("x{c}{c}y")].map(|text| write(&text));
+        let [key, text, city] = [format!("{number}k{c}k"), format!("{c}"), format!("x{c}{c}y")]
+            .map(|text| write(&text));
         let note = write("\"quoted\" \\ two\nlines \u{20bb7}");
         format!(
             "{{\"Customer ID\": \"{key}\", \"Language\": \"{text}\", \"Address\": {{\"City\": \"{city}\"}}, \"Memo\": \"{note}\"}}\n"
@@ -53,7 +54,9 @@ fn characters_of_every_plane_are_the_same_however_they_are_written(sandbox: &San
     sync(sandbox, "Market 2 Customers.ndjson", &rows(&plain));
     let of_market = |market: u8| {
         let columns = "customer_id, language, address_city, memo";
-        sandbox.rows(&format!("SELECT {columns} FROM customers WHERE market = '{market}' ORDER BY customer_id"))
+        sandbox.rows(&format!(
+            "SELECT {columns} FROM customers WHERE market = '{market}' ORDER BY customer_id"
+        ))
     };
     assert_eq!(of_market(1).len(), characters.len());
     for (one, other) in of_market(1).iter().zip(&of_market(2)) {
@@ -67,11 +70,20 @@ scenario!(names_of_members_are_the_same_however_they_are_written);
 fn names_of_members_are_the_same_however_they_are_written(sandbox: &Sandbox) {
     // A column has no letter beyond the Basic Multilingual Plane in its name.
     let (name, column) = ("𠮷größe", "größe");
-    sync(sandbox, CUSTOMERS, &format!("{{\"Customer ID\": \"1\", \"{}\": \"as escapes\"}}\n", escaped(name)));
+    sync(
+        sandbox,
+        CUSTOMERS,
+        &format!("{{\"Customer ID\": \"1\", \"{}\": \"as escapes\"}}\n", escaped(name)),
+    );
     sync(sandbox, CUSTOMERS, &format!("{{\"Customer ID\": \"2\", \"{name}\": \"as they are\"}}\n"));
-    assert!(sandbox.columns("customers").contains(&column.to_owned()), "{:?}", sandbox.columns("customers"));
+    assert!(
+        sandbox.columns("customers").contains(&column.to_owned()),
+        "{:?}",
+        sandbox.columns("customers")
+    );
     let quote = if sandbox.engine == Engine::Mariadb { '`' } else { '"' };
-    let stored = sandbox.rows(&format!("SELECT {quote}{column}{quote} FROM customers ORDER BY customer_id"));
+    let stored =
+        sandbox.rows(&format!("SELECT {quote}{column}{quote} FROM customers ORDER BY customer_id"));
     assert_eq!(stored, ["as escapes", "as they are"]);
 }
 
@@ -89,9 +101,15 @@ fn half_a_pair_is_no_character_and_rejects_its_object(sandbox: &Sandbox) {
     assert_eq!(report.file(CUSTOMERS).counts["rejected"], 5, "{report:?}");
     let stored = sandbox.rows("SELECT customer_id, language, tags FROM customers");
     assert_eq!(stored, [r#"6|no escape: \ud842|["\ud842\udfb7"]"#]);
-    let rejects = sandbox.rows("SELECT r.row_number, column_name, reason FROM tidegate_rejects r ORDER BY 1");
-    for (reject, start) in rejects.iter().zip(["1|language|", "2|tags|", "3|-|", "4|customer_id|", "5|address_city|"]) {
+    let rejects =
+        sandbox.rows("SELECT r.row_number, column_name, reason FROM tidegate_rejects r ORDER BY 1");
+    for (reject, start) in
+        rejects.iter().zip(["1|language|", "2|tags|", "3|-|", "4|customer_id|", "5|address_city|"])
+    {
         assert!(reject.starts_with(start), "{reject}");
-        assert!(reject.contains("surrogate pair") || reject.contains("not text that can be decoded"), "{reject}");
+        assert!(
+            reject.contains("surrogate pair") || reject.contains("not text that can be decoded"),
+            "{reject}"
+        );
     }
 }

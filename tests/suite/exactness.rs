@@ -1,6 +1,6 @@
-//! Exactness: whatever a table looks like, no stored value is another one than the file's: it is the value, the text as it
-//! stood, NULL with the text in `_rescued`, a reject, or the file is refused. Random tables in random locales, without any
-//! declaration, read as a sync reads them.
+//! Exactness: whatever a table looks like, no stored value is another one than the file's: it is
+//! the value, the text as it stood, NULL with the text in `_rescued`, a reject, or the file is
+//! refused. Random tables in random locales, without any declaration, read as a sync reads them.
 
 use crate::sandbox::Sandbox;
 use crate::written::{Locale, Meaning, Written, WrittenTable};
@@ -41,7 +41,8 @@ decimal = "auto"
 "#;
 
 /// Columns of orders that are declared as numbers.
-const DECLARED: [&str; 6] = ["order_total", "sub_total", "tax", "tip", "discount", "distance_in_km"];
+const DECLARED: [&str; 6] =
+    ["order_total", "sub_total", "tax", "tip", "discount", "distance_in_km"];
 
 /// What is known of a dataset after the files before.
 pub struct Known {
@@ -50,7 +51,8 @@ pub struct Known {
     forms: NumberForms,
 }
 
-/// What was stored of a file: of each row and column its text and whether it is text, and what was rescued.
+/// What was stored of a file: of each row and column its text and whether it is text, and what was
+/// rescued.
 pub type Stored = Vec<BTreeMap<String, (Option<(String, bool)>, Option<String>)>>;
 
 #[test]
@@ -69,7 +71,8 @@ fn no_stored_value_is_another_one_than_the_files() {
         let locale = Locale::any(&mut random);
         let is_declared = random.u8(..3) == 0;
         let (name, key) = if is_declared { ("orders", "order_id") } else { ("found", "key") };
-        let dataset = config.datasets.iter().find(|dataset| dataset.name == name).expect("it is configured");
+        let dataset =
+            config.datasets.iter().find(|dataset| dataset.name == name).expect("it is configured");
         let mut known = Known::nothing_of(dataset);
         let names = if is_declared { DECLARED.to_vec() } else { vec!["a", "b", "c", "d"] };
         for file in 0..2 {
@@ -121,7 +124,8 @@ impl Known {
         }
         layout.adopt_kinds(dataset, &self.shapes);
         let mut reader =
-            Reader::new(&text.content, &layout, dataset, limits, &survey, Position::default()).expect("surveyed");
+            Reader::new(&text.content, &layout, dataset, limits, &survey, Position::default())
+                .expect("surveyed");
         let mut stored = Stored::new();
         while let Some(chunk) = reader.next_chunk().expect("surveyed") {
             assert!(chunk.rejects.is_empty(), "{:?}", chunk.rejects);
@@ -157,7 +161,10 @@ fn value(values: &ArrayRef, row: usize) -> Option<(String, bool)> {
     }
     let mut text = Vec::new();
     Values::of(values).push(&mut text, row);
-    Some((String::from_utf8(text).expect("canonical texts are UTF-8"), values.as_string_opt::<i32>().is_some()))
+    Some((
+        String::from_utf8(text).expect("canonical texts are UTF-8"),
+        values.as_string_opt::<i32>().is_some(),
+    ))
 }
 
 /// The first value that is not the file's.
@@ -170,20 +177,29 @@ pub fn difference(table: &WrittenTable, stored: &Stored, numbers: &mut u64) -> O
             let (value, rescued) = &row[column];
             *numbers += u64::from(matches!(value, Some((_, false))));
             if !is_right(column, cell, value.as_ref(), rescued.as_deref()) {
-                return Some(format!("{column}: {cell:?} is stored as {value:?}, rescued {rescued:?}"));
+                return Some(format!(
+                    "{column}: {cell:?} is stored as {value:?}, rescued {rescued:?}"
+                ));
             }
         }
     }
     None
 }
 
-fn is_right(column: &str, cell: &Written, value: Option<&(String, bool)>, rescued: Option<&str>) -> bool {
+fn is_right(
+    column: &str,
+    cell: &Written,
+    value: Option<&(String, bool)>,
+    rescued: Option<&str>,
+) -> bool {
     match (value, &cell.meaning) {
         (None, Meaning::Nothing) => rescued.is_none(),
         (None, _) => rescued.is_some_and(|text| text == cell.text || cell.is_json_number),
         (Some((text, true)), _) => *text == cell.text.trim() || *text == cell.text,
         // A code in a column that somebody declared to hold numbers is one.
-        (Some((text, false)), Meaning::Other) => DECLARED.contains(&column) && is_same_code(text, &cell.text),
+        (Some((text, false)), Meaning::Other) => {
+            DECLARED.contains(&column) && is_same_code(text, &cell.text)
+        }
         (Some(_), Meaning::Nothing) => false,
         (Some((text, false)), Meaning::Number(number)) => match DECLARED.contains(&column) {
             true if column == "distance_in_km" => text.parse::<f64>() == number.parse::<f64>(),
@@ -196,17 +212,20 @@ fn is_right(column: &str, cell: &Written, value: Option<&(String, bool)>, rescue
 fn is_same_code(text: &str, code: &str) -> bool {
     // TOP is the code of a currency, too.
     let digits = code.strip_prefix("TOP ").or_else(|| code.strip_prefix('+')).unwrap_or(code);
-    digits.bytes().all(|byte| byte.is_ascii_digit()) && digits.parse::<u64>().ok() == text.parse().ok()
+    digits.bytes().all(|byte| byte.is_ascii_digit())
+        && digits.parse::<u64>().ok() == text.parse().ok()
 }
 
 /// A number to four places, half away from zero.
 fn rounded(number: &str) -> String {
     let (sign, digits) = number.strip_prefix('-').map_or(("", number), |digits| ("-", digits));
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    let mut units: u128 = format!("{whole}{:0<4}", &fraction[..fraction.len().min(4)]).parse().expect("digits");
+    let mut units: u128 =
+        format!("{whole}{:0<4}", &fraction[..fraction.len().min(4)]).parse().expect("digits");
     units += u128::from(fraction.as_bytes().get(4).is_some_and(|digit| *digit >= b'5'));
     let mut text = String::new();
-    write!(text, "{}.{:04}", units / 10_000, units % 10_000).expect("memory takes what is written to it");
+    write!(text, "{}.{:04}", units / 10_000, units % 10_000)
+        .expect("memory takes what is written to it");
     let text = text.trim_end_matches('0').trim_end_matches('.');
     if text == "0" { text.to_owned() } else { format!("{sign}{text}") }
 }
@@ -224,7 +243,8 @@ fn no_database_holds_another_value_than_the_files(sandbox: &Sandbox) {
     let seed = fastrand::u64(..);
     println!("seed {seed}");
     let configuration = sandbox.path("tidegate.toml");
-    std::fs::write(&configuration, "unmatched = 'create'\nunmatched_key = 'code'").expect("writable");
+    std::fs::write(&configuration, "unmatched = 'create'\nunmatched_key = 'code'")
+        .expect("writable");
     let mut tables = Vec::new();
     for number in 0..STORED_TABLES {
         let mut random = Rng::with_seed(seed.wrapping_add(number));
@@ -242,7 +262,9 @@ fn no_database_holds_another_value_than_the_files(sandbox: &Sandbox) {
             let is_same = |(value, cell): (&str, &Written)| match &cell.meaning {
                 Meaning::Nothing => value == "-",
                 Meaning::Number(number) => {
-                    value == cell.text || is_same_number(value, number) || is_shown_as(value, number)
+                    value == cell.text
+                        || is_same_number(value, number)
+                        || is_shown_as(value, number)
                 }
                 Meaning::Other => value == cell.text,
             };

@@ -1,6 +1,6 @@
-//! Exports: a market's files in two versions, each of several chunks, with everything in them that a
-//! restart could do twice or forget: changed and moved records, lost lines, repeated lines, records whose
-//! rows stand apart, rejects, and new columns.
+//! Exports: a market's files in two versions, each of several chunks, with everything in them that
+//! a restart could do twice or forget: changed and moved records, lost lines, repeated lines,
+//! records whose rows stand apart, rejects, and new columns.
 
 use crate::sandbox::{Report, Sandbox, wait_for};
 use std::collections::BTreeMap;
@@ -90,11 +90,15 @@ impl Market {
     fn customers(&self, version: Version) -> String {
         let extra = self.extra(version);
         let objects = (0..count(version)).map(|number| {
-            let points = number * 10 + usize::from(version == Version::Second && number.is_multiple_of(4));
-            let mut object = format!("{{\"Customer ID\": {}, \"Loyalty Points\": {points}", 7000 + number);
-            // Absent is not NULL: most objects of the second version lack what those of the first have.
+            let points =
+                number * 10 + usize::from(version == Version::Second && number.is_multiple_of(4));
+            let mut object =
+                format!("{{\"Customer ID\": {}, \"Loyalty Points\": {points}", 7000 + number);
+            // Absent is not NULL: most objects of the second version lack what those of the first
+            // have.
             if version == Version::First || number.is_multiple_of(3) {
-                write!(object, ", \"Remarks\": \"{}\"", remark(number)).expect("a string takes everything");
+                write!(object, ", \"Remarks\": \"{}\"", remark(number))
+                    .expect("a string takes everything");
             }
             if number.is_multiple_of(2) {
                 write!(object, ", \"{extra}\": \"c{number}\"").expect("a string takes everything");
@@ -141,10 +145,12 @@ impl Market {
         for number in 0..count(version) {
             let order = Order { number, version };
             let status = if order.is_cancelled() { "Failed" } else { "Completed" };
-            let agent = 300 + (number + usize::from(version == Version::Second && number % 10 == 3)) % 7;
+            let agent =
+                300 + (number + usize::from(version == Version::Second && number % 10 == 3)) % 7;
             let lines = order.lines().min(2);
             for line in 0..lines {
-                let subtotal = if line + 1 == lines { order.total().to_string() } else { "-".to_owned() };
+                let subtotal =
+                    if line + 1 == lines { order.total().to_string() } else { "-".to_owned() };
                 writeln!(
                     text,
                     "{},\"YR-{},0\",{agent},{}.25,{}.5,{status},{},1,KSh {},{},{subtotal},{}",
@@ -279,12 +285,15 @@ impl Drop for Background {
 
 /// Waits until some file is committed in part.
 pub fn wait_for_half_a_file(sandbox: &Sandbox) {
-    let half_done = "SELECT id FROM tidegate_files WHERE state = 'syncing' AND position IS NOT NULL";
-    wait_for("a file to be half done", || sandbox.try_rows(half_done).is_ok_and(|files| !files.is_empty()));
+    let half_done =
+        "SELECT id FROM tidegate_files WHERE state = 'syncing' AND position IS NOT NULL";
+    wait_for("a file to be half done", || {
+        sandbox.try_rows(half_done).is_ok_and(|files| !files.is_empty())
+    });
 }
 
-/// All that a restart could get wrong: tables and marts, which file wrote which row, the ledger's counts,
-/// rejects, schema changes, and groups that nobody recomputed.
+/// All that a restart could get wrong: tables and marts, which file wrote which row, the ledger's
+/// counts, rejects, schema changes, and groups that nobody recomputed.
 pub fn everything(sandbox: &Sandbox) -> BTreeMap<&'static str, Vec<String>> {
     const COUNTS: &str = "rows_read, rows_accepted, rows_duplicate, rows_rejected, rows_repaired, rows_new, \
          rows_modified, rows_unchanged, rows_stale, rows_deleted";
@@ -299,7 +308,10 @@ pub fn everything(sandbox: &Sandbox) -> BTreeMap<&'static str, Vec<String>> {
         "rejects",
         "SELECT f.sha256, r.row_number, r.column_name, r.reason FROM tidegate_rejects r JOIN tidegate_files f ON f.id = r.file_id",
     );
-    add("schema changes", "SELECT table_name, column_name, change_kind, new_type FROM tidegate_schema_changes");
+    add(
+        "schema changes",
+        "SELECT table_name, column_name, change_kind, new_type FROM tidegate_schema_changes",
+    );
     add("dirty groups", "SELECT mart, market, group_key FROM tidegate_dirty_groups");
     add("writers of customers", &writers("customers", "r.customer_id"));
     add("writers of orders", &writers("orders", "r.order_id"));
@@ -314,7 +326,9 @@ pub fn everything(sandbox: &Sandbox) -> BTreeMap<&'static str, Vec<String>> {
 }
 
 fn writers(table: &str, key: &str) -> String {
-    format!("SELECT r.market, {key}, f.sha256 FROM {table} r JOIN tidegate_files f ON f.id = r._file_id")
+    format!(
+        "SELECT r.market, {key}, f.sha256 FROM {table} r JOIN tidegate_files f ON f.id = r._file_id"
+    )
 }
 
 /// Rows are long: that much of one is shown.
@@ -323,7 +337,9 @@ const ROW_CHARS_SHOWN: usize = 300;
 /// Waits until the ledger has so many synced files; the database may be away meanwhile.
 pub fn wait_for_synced(sandbox: &Sandbox, files: usize) {
     let sql = "SELECT id FROM tidegate_files WHERE state = 'synced'";
-    wait_for("every file to be synced", || sandbox.try_rows(sql).is_ok_and(|synced| synced.len() == files));
+    wait_for("every file to be synced", || {
+        sandbox.try_rows(sql).is_ok_and(|synced| synced.len() == files)
+    });
 }
 
 /// Panics where the database differs from one that took these versions without any trouble.
@@ -337,7 +353,8 @@ pub fn is_as_after_a_clean_run(sandbox: &Sandbox, market: &Market, versions: &[V
     assert_same(&everything(sandbox), &everything(&clean), "beside a clean run");
 }
 
-/// Compares what [`everything`] or [`Sandbox::dump`] found, part by part, and shows only what differs.
+/// Compares what [`everything`] or [`Sandbox::dump`] found, part by part, and shows only what
+/// differs.
 pub fn assert_same(
     actual: &BTreeMap<&'static str, Vec<String>>,
     clean: &BTreeMap<&'static str, Vec<String>>,

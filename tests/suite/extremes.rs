@@ -16,9 +16,17 @@ fn synced(sandbox: &Sandbox, name: &str, content: &(impl AsRef<[u8]> + ?Sized)) 
 
 scenario!(numbers_that_no_database_holds_are_rescued);
 fn numbers_that_no_database_holds_are_rescued(sandbox: &Sandbox) {
-    let totals =
-        ["999999999999999", "1000000000000000", "-1000000000000000", "1E17", "1E40", "1E-40", "0.00000000000001"];
-    let rows: Vec<String> = totals.iter().zip(11..).map(|(total, order)| format!("{order},A,c,{total}")).collect();
+    let totals = [
+        "999999999999999",
+        "1000000000000000",
+        "-1000000000000000",
+        "1E17",
+        "1E40",
+        "1E-40",
+        "0.00000000000001",
+    ];
+    let rows: Vec<String> =
+        totals.iter().zip(11..).map(|(total, order)| format!("{order},A,c,{total}")).collect();
     synced(sandbox, ORDERS, &format!("Order ID,SKU,Customer ID,Order Total\n{}", rows.join("\n")));
     let stored = sandbox.rows("SELECT order_total, _rescued FROM orders ORDER BY order_id");
     let rescued = |text: &str| format!(r#"-|{{"order_total":"{text}"}}"#);
@@ -41,7 +49,9 @@ fn measures_of_any_size_do_not_break_the_marts(sandbox: &Sandbox) {
     synced(sandbox, ORDERS, &table(&["Order ID,SKU,Customer ID", "1,A,c"]));
     let agents = "SELECT agent_id, average_minutes, total_distance_m FROM agent_metrics WHERE agent_id = '8'";
     assert_eq!(sandbox.rows(agents), ["8|0.1|0.2"]);
-    let tasks = sandbox.rows("SELECT total_time_taken_min, distance_m, _rescued FROM deliveries WHERE task_id = '1'");
+    let tasks = sandbox.rows(
+        "SELECT total_time_taken_min, distance_m, _rescued FROM deliveries WHERE task_id = '1'",
+    );
     assert_eq!(tasks, [r#"-|-|{"distance_m":"1E40","total_time_taken_min":"3.7E+29"}"#]);
     assert_eq!(sandbox.rows("SELECT COUNT(*) FROM tidegate_dirty_groups"), ["0"]);
 }
@@ -49,13 +59,18 @@ fn measures_of_any_size_do_not_break_the_marts(sandbox: &Sandbox) {
 scenario!(times_at_the_ends_of_the_calendar_are_stored);
 fn times_at_the_ends_of_the_calendar_are_stored(sandbox: &Sandbox) {
     let times = ["0001-01-01T00:00:00Z", "1969-12-31T23:59:59.999Z", "9999-12-31T23:59:59.999Z"];
-    let rows: Vec<String> = times.iter().zip(11..).map(|(time, order)| format!("{order},A,c,{time}")).collect();
+    let rows: Vec<String> =
+        times.iter().zip(11..).map(|(time, order)| format!("{order},A,c,{time}")).collect();
     synced(sandbox, ORDERS, &format!("Order ID,SKU,Customer ID,Order Time\n{}", rows.join("\n")));
     let stored = sandbox.rows("SELECT order_time FROM orders ORDER BY order_id");
-    assert_eq!(stored, ["0001-01-01T00:00:00.000Z", "1969-12-31T23:59:59.999Z", "9999-12-31T23:59:59.999Z"]);
+    assert_eq!(
+        stored,
+        ["0001-01-01T00:00:00.000Z", "1969-12-31T23:59:59.999Z", "9999-12-31T23:59:59.999Z"]
+    );
     let days = sandbox.rows("SELECT day FROM daily_metrics ORDER BY day");
     assert_eq!(days, ["0001-01-01", "1969-12-31", "9999-12-31"]);
-    // The same again, and another value beside them: what was found on the way there is found again.
+    // The same again, and another value beside them: what was found on the way there is found
+    // again.
     let again: Vec<String> = rows.iter().map(|row| row.replace(",c,", ",d,")).collect();
     synced(sandbox, ORDERS, &format!("Order ID,SKU,Customer ID,Order Time\n{}", again.join("\n")));
     assert_eq!(sandbox.rows("SELECT COUNT(*) FROM daily_metrics"), ["3"]);
@@ -112,7 +127,10 @@ fn an_object_with_a_key_twice_has_its_last_value(sandbox: &Sandbox) {
     let objects = r#"[{"Customer ID": 1, "Language": "en", "Customer ID": 2, "Language": "fr"},
                           {"Customer ID": 3, "Language": "sw"}]"#;
     synced(sandbox, CUSTOMERS, objects);
-    assert_eq!(sandbox.rows("SELECT customer_id, language FROM customers ORDER BY 1"), ["2|fr", "3|sw"]);
+    assert_eq!(
+        sandbox.rows("SELECT customer_id, language FROM customers ORDER BY 1"),
+        ["2|fr", "3|sw"]
+    );
 }
 
 scenario!(objects_may_spell_one_column_in_two_ways);
@@ -120,12 +138,14 @@ fn objects_may_spell_one_column_in_two_ways(sandbox: &Sandbox) {
     let objects = r#"[{"Customer ID": 1, "Number of Employees": 5}, {"Customer ID": 2, "Number of employees": 6},
                           {"customer_id": 3, "number_of_employees": 7}]"#;
     synced(sandbox, CUSTOMERS, objects);
-    let customers = sandbox.rows("SELECT customer_id, number_of_employees FROM customers ORDER BY 1");
+    let customers =
+        sandbox.rows("SELECT customer_id, number_of_employees FROM customers ORDER BY 1");
     assert_eq!(customers, ["1|5", "2|6", "3|7"]);
     // In one object they clash.
     let both = r#"[{"Customer ID": 1, "Number of Employees": 5, "number of employees": "x"}, {"Customer ID": 2, "number of employees": "y"}]"#;
     synced(sandbox, CUSTOMERS, both);
-    let customers =
-        sandbox.rows("SELECT number_of_employees, number_of_employees_2 FROM customers ORDER BY customer_id");
+    let customers = sandbox.rows(
+        "SELECT number_of_employees, number_of_employees_2 FROM customers ORDER BY customer_id",
+    );
     assert_eq!(customers, ["5|x", "6|y", "7|-"]);
 }

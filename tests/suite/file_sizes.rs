@@ -1,4 +1,5 @@
-//! A file that is too large, or large and long in hand, holds up nobody else, and work on one that is gone ends.
+//! A file that is too large, or large and long in hand, holds up nobody else, and work on one that
+//! is gone ends.
 
 use crate::sandbox::{Engine, Sandbox, wait_for};
 use std::fs;
@@ -20,7 +21,9 @@ fn states(sandbox: &Sandbox) -> Vec<String> {
 }
 
 scenario!(a_file_that_is_too_large_is_refused_before_it_is_read_and_tried_again_when_it_fits);
-fn a_file_that_is_too_large_is_refused_before_it_is_read_and_tried_again_when_it_fits(sandbox: &Sandbox) {
+fn a_file_that_is_too_large_is_refused_before_it_is_read_and_tried_again_when_it_fits(
+    sandbox: &Sandbox,
+) {
     drop_sparse(sandbox, "Market 1 Orders.csv", 2 << 40);
     drop_sparse(sandbox, "unmatched.bin", 2 << 40);
     sandbox.drop_file("Market 2 Orders.csv", ORDERS);
@@ -35,8 +38,12 @@ fn a_file_that_is_too_large_is_refused_before_it_is_read_and_tried_again_when_it
         }
     }
     assert!(started.elapsed() < Duration::from_secs(60), "terabytes take hours");
-    let refused = ["Market 1 Orders.csv|quarantined", "Market 2 Orders.csv|synced", "unmatched.bin|quarantined"]
-        .map(str::to_owned);
+    let refused = [
+        "Market 1 Orders.csv|quarantined",
+        "Market 2 Orders.csv|synced",
+        "unmatched.bin|quarantined",
+    ]
+    .map(str::to_owned);
     assert_eq!(states(sandbox), refused, "one line each");
     fs::remove_file(sandbox.inbox().join("unmatched.bin")).expect("it is there");
     sandbox.drop_file("Market 1 Orders.csv", ORDERS);
@@ -80,7 +87,9 @@ fn files_that_take_long_to_hash_hold_up_no_other_market_and_end_when_they_are_go
     for name in large {
         fs::remove_file(sandbox.inbox().join(name)).expect("it is there");
     }
-    wait_for("an end of the work on files that are gone", || daemon.log().matches("file left for later").count() == 3);
+    wait_for("an end of the work on files that are gone", || {
+        daemon.log().matches("file left for later").count() == 3
+    });
     // Their lanes are free again.
     sandbox.drop_file(large[0], ORDERS);
     wait_for(large[0], || states(&sandbox).contains(&format!("{}|synced", large[0])));
@@ -91,7 +100,8 @@ fn files_that_take_long_to_hash_hold_up_no_other_market_and_end_when_they_are_go
 fn a_file_that_is_appended_to_for_ever_holds_back_no_newer_export_and_is_told() {
     let sandbox = Sandbox::new(Engine::Sqlite);
     let (restless, newer) = ("market-1-orders-2024-01-01.csv", "market-1-orders-2024-01-02.csv");
-    let daemon = sandbox.start_daemon(&[("TIDEGATE_SETTLE_MAX_MS", "1500"), ("TIDEGATE_SETTLE_SCAN_MS", "60000")]);
+    let daemon = sandbox
+        .start_daemon(&[("TIDEGATE_SETTLE_MAX_MS", "1500"), ("TIDEGATE_SETTLE_SCAN_MS", "60000")]);
     daemon.wait_until_ready();
     let path = sandbox.inbox().join(restless);
     let append = |text: &str| {

@@ -26,8 +26,11 @@ fn filler(row: &str) -> Vec<String> {
 
 fn content(header: &str, rows: &[&str], filler_row: &str) -> String {
     let filler = filler(filler_row);
-    let lines: Vec<&str> =
-        [header].into_iter().chain(rows.iter().copied()).chain(filler.iter().map(String::as_str)).collect();
+    let lines: Vec<&str> = [header]
+        .into_iter()
+        .chain(rows.iter().copied())
+        .chain(filler.iter().map(String::as_str))
+        .collect();
     table(&lines)
 }
 
@@ -39,8 +42,7 @@ fn a_row_with_fewer_cells_fits_if_what_it_has_fits_and_its_key_is_there(sandbox:
     let report = sandbox.sync();
     let counts = &report.file("Market 1 Customers.csv").counts;
     assert_eq!((counts["read"], counts["rejected"], counts["repaired"]), (64, 2, 0), "{report:?}");
-    let stored =
-        "SELECT customer_id, language, loyalty_points, created_at FROM customers WHERE customer_id < 'f' ORDER BY 1";
+    let stored = "SELECT customer_id, language, loyalty_points, created_at FROM customers WHERE customer_id < 'f' ORDER BY 1";
     assert_eq!(sandbox.rows(stored), ["1|en|5|-", "2|en|-|-"]);
     let rejects = rejects(sandbox);
     assert!(rejects[0].starts_with("3|") && rejects[0].contains("loyalty_points"), "{rejects:?}");
@@ -51,15 +53,27 @@ scenario!(the_padding_that_most_rows_have_is_that_of_the_file);
 fn the_padding_that_most_rows_have_is_that_of_the_file(sandbox: &Sandbox) {
     // Two more cells than the header in all rows but three.
     let header = "Order ID,Order Total,Sub Total,Description";
-    let rows = ["11,far,5,x,,", "12,6,6,x", "13,7,7,x,", "14,far,7,x,", "15,1,100.00,5,x,", "16,1,5,by 12,30pm,"];
+    let rows = [
+        "11,far,5,x,,",
+        "12,6,6,x",
+        "13,7,7,x,",
+        "14,far,7,x,",
+        "15,1,100.00,5,x,",
+        "16,1,5,by 12,30pm,",
+    ];
     sandbox.drop_file(ORDERS, &content(header, &rows, "#,1,1,x,,"));
     let report = sandbox.sync();
     let counts = &report.file(ORDERS).counts;
-    assert_eq!((counts["rejected"], counts["repaired"], counts["rescued"]), (2, 1, 1), "{report:?}");
+    assert_eq!(
+        (counts["rejected"], counts["repaired"], counts["rescued"]),
+        (2, 1, 1),
+        "{report:?}"
+    );
     let stored = "SELECT order_id, order_total, sub_total, _rescued FROM orders WHERE order_id < 'f' ORDER BY 1";
     let expected = [r#"11|-|5|{"order_total":"far"}"#, "12|6|6|-", "13|7|7|-", "16|1|5|-"];
     assert_eq!(sandbox.rows(stored), expected);
-    let numbers: Vec<String> = rejects(sandbox).iter().map(|reject| reject[..1].to_owned()).collect();
+    let numbers: Vec<String> =
+        rejects(sandbox).iter().map(|reject| reject[..1].to_owned()).collect();
     assert_eq!(numbers, ["4", "5"]);
 }
 
@@ -79,9 +93,13 @@ fn an_amount_that_was_cut_is_put_back_or_refused_and_never_a_neighbours_value(sa
     sandbox.drop_file(ORDERS, &content(header, &rows, "#,COMPLETED,1,700,KSh,x"));
     let report = sandbox.sync();
     let counts = &report.file(ORDERS).counts;
-    assert_eq!((counts["repaired"], counts["rejected"]), (2, 2), "{report:?} {:?}", rejects(sandbox));
-    let stored =
-        "SELECT order_id, order_total, merchant_id, description FROM orders WHERE order_id < 'f' ORDER BY order_id";
+    assert_eq!(
+        (counts["repaired"], counts["rejected"]),
+        (2, 2),
+        "{report:?} {:?}",
+        rejects(sandbox)
+    );
+    let stored = "SELECT order_id, order_total, merchant_id, description FROM orders WHERE order_id < 'f' ORDER BY order_id";
     assert_eq!(sandbox.rows(stored), ["11|1100|700|x", "12|5|700|by 12,30pm"]);
 }
 
@@ -90,34 +108,47 @@ fn rows_of_a_new_feed_are_judged_by_the_types_that_its_other_rows_show(sandbox: 
     let header = "sku,city,total,payment,status,note";
     // One cell more than the header, and one that is empty at the end: as it stands, 50 is a
     // payment.
-    let rows = ["a,Riga,12,50,Card,Paid,", "b,Nice, France,33.00,Card,Paid,", "c,Oslo,7.00,Card,Paid"];
+    let rows =
+        ["a,Riga,12,50,Card,Paid,", "b,Nice, France,33.00,Card,Paid,", "c,Oslo,7.00,Card,Paid"];
     sandbox.drop_file("stock.csv", &content(header, &rows, "#,Riga,1.50,Card,Paid,"));
     let report = sync(sandbox, STOCK);
     assert_eq!(report.file("stock.csv").counts["rejected"], 2, "{report:?}");
     let stored = sandbox.rows("SELECT sku, total, payment FROM stock WHERE sku < 'f' ORDER BY sku");
     assert_eq!(stored, ["c|7|Card"]);
     let rejects = rejects(sandbox);
-    assert!(rejects[0].contains("more than one way") && rejects[0].contains("total = `12,50`"), "{rejects:?}");
+    assert!(
+        rejects[0].contains("more than one way") && rejects[0].contains("total = `12,50`"),
+        "{rejects:?}"
+    );
     // What only such rows have still gets a type.
     let again = sandbox.sibling();
     again.drop_file("stock.csv", "sku,total,note,late\na,1,x,5,\nb,2\nc,3\nd,4\n");
     assert_eq!(sync(&again, STOCK).exit, 0);
-    assert_eq!(again.rows("SELECT sku, total, late FROM stock ORDER BY sku"), ["a|1|5", "b|2|-", "c|3|-", "d|4|-"]);
+    assert_eq!(
+        again.rows("SELECT sku, total, late FROM stock ORDER BY sku"),
+        ["a|1|5", "b|2|-", "c|3|-", "d|4|-"]
+    );
     assert_eq!(again.rows("SELECT COUNT(*) FROM stock WHERE late + 1 = 6"), ["1"]);
 }
 
 scenario!(a_quote_may_stand_behind_spaces);
 fn a_quote_may_stand_behind_spaces(sandbox: &Sandbox) {
     let header = "\"Order ID\", \"SKU\", \"Description\", \"Order Total\"";
-    let rows =
-        ["\"11\", \"A\",   \"tea, green\", \"5\"", "12,B,6\" pipe, 7", "\"13\", \"C\", \"say \"\"hi\"\"\", \"\""];
+    let rows = [
+        "\"11\", \"A\",   \"tea, green\", \"5\"",
+        "12,B,6\" pipe, 7",
+        "\"13\", \"C\", \"say \"\"hi\"\"\", \"\"",
+    ];
     sandbox.drop_file(ORDERS, &content(header, &rows, "\"#\", \"A\", \"x\", \"1\""));
     let report = sandbox.sync();
     assert_eq!(report.file(ORDERS).counts["rejected"], 0, "{report:?}");
     let stored = "SELECT order_id, description, order_total FROM orders WHERE order_id < 'f' ORDER BY order_id";
     assert_eq!(sandbox.rows(stored), ["11|tea, green|5", "12|6\" pipe|7", "13|say \"hi\"|-"]);
     // However it is written, it is the same row.
-    sandbox.drop_file(ORDERS, &content("Order ID,SKU,Description,Order Total", &["11,A,\"tea, green\",5"], "#,A,x,1"));
+    sandbox.drop_file(
+        ORDERS,
+        &content("Order ID,SKU,Description,Order Total", &["11,A,\"tea, green\",5"], "#,A,x,1"),
+    );
     assert_eq!(sandbox.sync().file(ORDERS).changes(), (0, 0, 122, 0));
 }
 
@@ -135,15 +166,26 @@ fn rows_above_the_header_are_none_where_the_key_tells_it(sandbox: &Sandbox) {
         sandbox.drop_file(ORDERS, &format!("{above}{rows}"));
         let report = sandbox.sync();
         assert_eq!(report.file(ORDERS).outcome, "synced", "{above:?} {report:?}");
-        assert_eq!((report.file(ORDERS).counts["read"], report.file(ORDERS).counts["skipped"]), (2, 0), "{above:?}");
-        assert_eq!(sandbox.rows("SELECT order_id, order_total FROM orders ORDER BY 1"), ["11|5", "12|6"]);
+        assert_eq!(
+            (report.file(ORDERS).counts["read"], report.file(ORDERS).counts["skipped"]),
+            (2, 0),
+            "{above:?}"
+        );
+        assert_eq!(
+            sandbox.rows("SELECT order_id, order_total FROM orders ORDER BY 1"),
+            ["11|5", "12|6"]
+        );
     }
     // Beyond 50 rows nobody looks, and the reason names what stands first.
     let sandbox = sandbox.sibling();
     sandbox.drop_file(ORDERS, &format!("{}{rows}", "a;b;c\n".repeat(50)));
     let report = sandbox.sync();
     assert_eq!(report.file(ORDERS).outcome, "quarantined");
-    assert!(report.file(ORDERS).error.contains("no column is `order_id`"), "{}", report.file(ORDERS).error);
+    assert!(
+        report.file(ORDERS).error.contains("no column is `order_id`"),
+        "{}",
+        report.file(ORDERS).error
+    );
 }
 
 scenario!(the_header_again_is_skipped_and_counted);

@@ -25,7 +25,8 @@ fn with_filler(lines: &[&[u8]]) -> Vec<u8> {
     lines.join(&b'\n')
 }
 
-const NOT_FILLER: &str = "SELECT order_id, description FROM orders WHERE order_id NOT LIKE 'filler%' ORDER BY order_id";
+const NOT_FILLER: &str =
+    "SELECT order_id, description FROM orders WHERE order_id NOT LIKE 'filler%' ORDER BY order_id";
 
 scenario!(quoted_cells_may_hold_anything);
 fn quoted_cells_may_hold_anything(sandbox: &Sandbox) {
@@ -34,8 +35,12 @@ fn quoted_cells_may_hold_anything(sandbox: &Sandbox) {
             12,B,6\" pipe,say \"hi\"\n\
             13,C,\"\",\"\"\n";
     synced(sandbox, ORDERS, content);
-    let orders = sandbox.rows("SELECT order_id, description, reviews FROM orders ORDER BY order_id");
-    assert_eq!(orders, ["11|two\nlines, a comma and \"quotes\"|x", "12|6\" pipe|say \"hi\"", "13|-|-"]);
+    let orders =
+        sandbox.rows("SELECT order_id, description, reviews FROM orders ORDER BY order_id");
+    assert_eq!(
+        orders,
+        ["11|two\nlines, a comma and \"quotes\"|x", "12|6\" pipe|say \"hi\"", "13|-|-"]
+    );
 }
 
 scenario!(line_ends_marks_and_padding_do_not_matter);
@@ -48,7 +53,8 @@ fn line_ends_marks_and_padding_do_not_matter(sandbox: &Sandbox) {
         format!("\u{feff}{plain}"),
         plain.replace('\n', "\n\n"),
         plain.replace('\n', ",,\n"),
-        "\u{feff}\"Order ID\",\"SKU\",\"Description\"\r\n\"11\",\"A\",\"x\",\r\n\"12\",B,y,,,".to_owned(),
+        "\u{feff}\"Order ID\",\"SKU\",\"Description\"\r\n\"11\",\"A\",\"x\",\r\n\"12\",B,y,,,"
+            .to_owned(),
     ];
     synced(sandbox, ORDERS, plain);
     let before = sandbox.dump();
@@ -68,16 +74,26 @@ fn a_file_without_rows_is_synced_and_one_without_a_header_refused(sandbox: &Sand
     synced(sandbox, "Market 2 Customers.ndjson", "");
     assert_eq!(sandbox.rows("SELECT COUNT(*) FROM orders"), ["0"]);
     let report = sync(sandbox, "Market 2 Orders.csv", "");
-    assert_eq!((report.exit, report.file("Market 2 Orders.csv").outcome.as_str()), (1, "quarantined"));
+    assert_eq!(
+        (report.exit, report.file("Market 2 Orders.csv").outcome.as_str()),
+        (1, "quarantined")
+    );
     assert!(report.file("Market 2 Orders.csv").error.contains("header"), "{report:?}");
 }
 
 scenario!(a_quote_that_never_closes_costs_only_its_row);
 fn a_quote_that_never_closes_costs_only_its_row(sandbox: &Sandbox) {
-    let content = with_filler(&[b"Order ID,SKU,Description", b"11,A,x", b"12,B,\"open", b"13,C,\"a\" b", b"14,D,y"]);
+    let content = with_filler(&[
+        b"Order ID,SKU,Description",
+        b"11,A,x",
+        b"12,B,\"open",
+        b"13,C,\"a\" b",
+        b"14,D,y",
+    ]);
     synced(sandbox, ORDERS, &content);
     assert_eq!(sandbox.rows(NOT_FILLER), ["11|x", "14|y"]);
-    let rejects = sandbox.rows("SELECT r.row_number, raw FROM tidegate_rejects r ORDER BY r.row_number");
+    let rejects =
+        sandbox.rows("SELECT r.row_number, raw FROM tidegate_rejects r ORDER BY r.row_number");
     assert_eq!(rejects, ["2|12,B,\"open", "3|13,C,\"a\" b"]);
 }
 
@@ -85,16 +101,29 @@ scenario!(bytes_that_are_no_text_reject_the_whole_record);
 fn bytes_that_are_no_text_reject_the_whole_record(sandbox: &Sandbox) {
     let before = with_filler(&[b"Order ID,SKU,Description", b"11,A,x", b"11,B,x", b"12,C,y"]);
     synced(sandbox, ORDERS, &before);
-    let lines: [&[u8]; 6] =
-        [b"Order ID,SKU,Description", b"11,A,new", b"11,\xff\xfeB,new", b"12,C,z\0", b"13,D,w", b"\xe9,E,v"];
+    let lines: [&[u8]; 6] = [
+        b"Order ID,SKU,Description",
+        b"11,A,new",
+        b"11,\xff\xfeB,new",
+        b"12,C,z\0",
+        b"13,D,w",
+        b"\xe9,E,v",
+    ];
     synced(sandbox, ORDERS, &with_filler(&lines));
     assert_eq!(sandbox.rows(NOT_FILLER), ["11|x", "12|y", "13|w"]);
     let items = "SELECT order_id, sku FROM order_items WHERE order_id IN ('11', '12') ORDER BY order_id, line_no";
     assert_eq!(sandbox.rows(items), ["11|A", "11|B", "12|C"]);
-    let rejects = sandbox.rows("SELECT r.row_number, column_name, raw FROM tidegate_rejects r ORDER BY r.row_number");
+    let rejects = sandbox.rows(
+        "SELECT r.row_number, column_name, raw FROM tidegate_rejects r ORDER BY r.row_number",
+    );
     assert_eq!(
         rejects,
-        ["1|-|11,A,new", r"2|sku|11,\xFF\xFEB,new", r"3|description|12,C,z\x00", r"5|order_id|\xE9,E,v"]
+        [
+            "1|-|11,A,new",
+            r"2|sku|11,\xFF\xFEB,new",
+            r"3|description|12,C,z\x00",
+            r"5|order_id|\xE9,E,v"
+        ]
     );
     let reason = sandbox.rows("SELECT reason FROM tidegate_rejects r WHERE r.row_number = 1");
     assert!(reason[0].contains("row 2 of the same record"), "{reason:?}");
@@ -106,7 +135,10 @@ fn a_bad_row_far_from_its_record_rejects_the_record(sandbox: &Sandbox) {
     content.extend(b"\n11,B,\0\n");
     synced(sandbox, ORDERS, &content);
     assert_eq!(sandbox.rows(NOT_FILLER), ["12|y"]);
-    assert_eq!(sandbox.rows("SELECT r.row_number FROM tidegate_rejects r ORDER BY r.row_number"), ["1", "63"]);
+    assert_eq!(
+        sandbox.rows("SELECT r.row_number FROM tidegate_rejects r ORDER BY r.row_number"),
+        ["1", "63"]
+    );
 }
 
 scenario!(a_file_with_too_many_rejects_changes_no_row);
@@ -114,11 +146,13 @@ fn a_file_with_too_many_rejects_changes_no_row(sandbox: &Sandbox) {
     synced(sandbox, ORDERS, "Order ID,SKU,Description\n1,A,x\n");
     let before = sandbox.dump();
     let good: String = (2..11).map(|key| format!("{key},A,new\n")).collect();
-    let report = sync(sandbox, ORDERS, &format!("Order ID,SKU,Description\n1,A,new\n{good}-,B,x\n-,C,x\n"));
+    let report =
+        sync(sandbox, ORDERS, &format!("Order ID,SKU,Description\n1,A,new\n{good}-,B,x\n-,C,x\n"));
     assert_eq!((report.exit, report.file(ORDERS).outcome.as_str()), (1, "quarantined"));
     assert!(report.file(ORDERS).error.contains("2 of 12"), "{}", report.file(ORDERS).error);
     assert_eq!(sandbox.dump(), before);
-    let report = sync(sandbox, ORDERS, &format!("Order ID,SKU,Description\n1,A,new\n{good}-,B,x\n"));
+    let report =
+        sync(sandbox, ORDERS, &format!("Order ID,SKU,Description\n1,A,new\n{good}-,B,x\n"));
     assert_eq!(report.file(ORDERS).outcome, "synced", "one in eleven is within the limit");
 }
 
@@ -126,8 +160,13 @@ scenario!(rejects_count_with_the_whole_record_even_when_it_is_scattered);
 fn rejects_count_with_the_whole_record_even_when_it_is_scattered(sandbox: &Sandbox) {
     let large: String = (0..20).map(|line| format!("11,L{line},x\n")).collect();
     let small: String = (100..180).map(|key| format!("{key},A,x\n")).collect();
-    let report = sync(sandbox, ORDERS, &format!("Order ID,SKU,Description\n{large}{small}11,Z,\0\n"));
-    assert_eq!(report.file(ORDERS).outcome, "quarantined", "21 of 101 rows are rejected: {report:?}");
+    let report =
+        sync(sandbox, ORDERS, &format!("Order ID,SKU,Description\n{large}{small}11,Z,\0\n"));
+    assert_eq!(
+        report.file(ORDERS).outcome,
+        "quarantined",
+        "21 of 101 rows are rejected: {report:?}"
+    );
     assert_eq!(sandbox.rows("SELECT COUNT(*) FROM orders"), ["0"]);
 }
 
@@ -147,7 +186,10 @@ fn a_truncated_array_is_refused_and_the_earlier_version_stays(sandbox: &Sandbox)
     for content in damaged {
         let report = sync(sandbox, name, content);
         assert_eq!(report.file(name).outcome, "quarantined", "{content}");
-        assert_eq!(sandbox.rows("SELECT customer_id, language FROM customers ORDER BY 1"), ["1|en", "2|fr"]);
+        assert_eq!(
+            sandbox.rows("SELECT customer_id, language FROM customers ORDER BY 1"),
+            ["1|en", "2|fr"]
+        );
     }
 }
 
@@ -190,7 +232,8 @@ fn nested_objects_become_columns_and_arrays_text(sandbox: &Sandbox) {
             {"Customer ID": "2", "Address": {"City": "Lagos"}, "Tags": []}
         ]"#;
     synced(sandbox, "Market 1 Customers.json", content);
-    let customers = sandbox.rows("SELECT address_city, address_geo_lat, tags FROM customers ORDER BY customer_id");
+    let customers = sandbox
+        .rows("SELECT address_city, address_geo_lat, tags FROM customers ORDER BY customer_id");
     assert_eq!(customers, [r#"Nairobi|-1.25|["a", {"b": 1}]"#, "Lagos|-|[]"]);
 }
 
@@ -209,7 +252,10 @@ fn an_empty_json_file_is_no_export_and_an_empty_array_is_one(sandbox: &Sandbox) 
         let path = format!("market{market}/{name}");
         sandbox.drop_file(&path, content);
         let path = sandbox.inbox().join(path);
-        let output = sandbox.command(&["--json", "sync", &path.to_string_lossy()]).output().expect("it starts");
+        let output = sandbox
+            .command(&["--json", "sync", &path.to_string_lossy()])
+            .output()
+            .expect("it starts");
         let report = Report::of(&output);
         assert_eq!(report.file(name).outcome, outcome, "{content:?} in {name}: {report:?}");
     }

@@ -1,4 +1,5 @@
-//! Full: a disk that is full, and a state directory that is gone, cost time or nothing, and are said.
+//! Full: a disk that is full, and a state directory that is gone, cost time or nothing, and are
+//! said.
 
 use crate::exports::{Market, SMALL_CHUNKS, Version, is_as_after_a_clean_run, wait_for_synced};
 use crate::sandbox::{Daemon, Engine, Sandbox, wait_for};
@@ -17,7 +18,8 @@ impl SmallDisk {
     fn mount(at: &Path, mebibytes: u32) -> Option<Self> {
         fs::create_dir(at).expect("a writable temporary directory");
         let size = format!("size={mebibytes}m");
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(at).output();
+        let mounted =
+            Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(at).output();
         mounted.is_ok_and(|output| output.status.success()).then(|| Self(at.to_owned()))
     }
 
@@ -50,7 +52,8 @@ fn a_full_disk_under_sqlite_is_waited_for_and_said() {
     sandbox.url = format!("sqlite://{}", place.join("database.sqlite").display());
     let market = Market::new("1");
     let state_dir = place.join("state").display().to_string();
-    let mut daemon: Daemon = sandbox.start_daemon(&[SMALL_CHUNKS, SETTLED_SOON, ("TIDEGATE_STATE_DIR", &state_dir)]);
+    let mut daemon: Daemon =
+        sandbox.start_daemon(&[SMALL_CHUNKS, SETTLED_SOON, ("TIDEGATE_STATE_DIR", &state_dir)]);
     daemon.wait_until_ready();
     let ballast = disk.fill();
     market.drop_version(&sandbox, Version::First);
@@ -81,7 +84,8 @@ fn a_full_disk_under_what_is_unpacked_is_waited_for_and_said() {
     let ballast = disk.fill();
     // More than the eighth of the memory that is kept there.
     let rows: String = (0..9000).map(|number| format!("{number},{}\n", "x".repeat(1000))).collect();
-    let packed = zstd::encode_all(format!("Order ID,Description\n{rows}").as_bytes(), 1).expect("it packs");
+    let packed =
+        zstd::encode_all(format!("Order ID,Description\n{rows}").as_bytes(), 1).expect("it packs");
     sandbox.drop_file("Market 1 Orders.csv.zst", &packed);
     wait_for("the daemon to wait", || daemon.log().contains("waiting for room in state_dir"));
     fs::remove_file(ballast).expect("it is there");
@@ -110,7 +114,9 @@ fn a_state_directory_that_is_gone_costs_nothing_and_is_said_once(sandbox: &Sandb
     assert!(daemon.log().contains("checkpoints are kept again"), "{}", daemon.log());
     sandbox.execute("DELETE FROM tidegate_files WHERE market = '2'");
     assert_eq!(daemon.terminate().0, 0);
-    for table in ["orders", "order_items", "customer_metrics", "product_metrics", "merchant_metrics"] {
+    for table in
+        ["orders", "order_items", "customer_metrics", "product_metrics", "merchant_metrics"]
+    {
         sandbox.execute(&format!("DELETE FROM {table} WHERE market = '2'"));
     }
     let (dump, clean) = (sandbox.dump(), sandbox.sibling());
@@ -118,7 +124,9 @@ fn a_state_directory_that_is_gone_costs_nothing_and_is_said_once(sandbox: &Sandb
         market.drop_version(&clean, version);
         assert_eq!(market.sync(&clean, "").exit, 0);
     }
-    for table in ["customers", "orders", "order_items", "deliveries", "delivery_items", "customer_metrics"] {
+    for table in
+        ["customers", "orders", "order_items", "deliveries", "delivery_items", "customer_metrics"]
+    {
         assert_eq!(dump[table], clean.dump()[table], "{table}");
     }
 }

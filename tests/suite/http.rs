@@ -1,4 +1,5 @@
-//! What monitoring sees: health, readiness, metrics and status say what the ledger says, and no secret.
+//! What monitoring sees: health, readiness, metrics and status say what the ledger says, and no
+//! secret.
 
 use crate::sandbox::{Daemon, Engine, Sandbox, free_port, table, wait_for};
 use serde_json::Value;
@@ -36,16 +37,23 @@ fn samples(text: &str) -> BTreeMap<String, f64> {
             continue;
         }
         if let Some(rest) = line.strip_prefix("# HELP ") {
-            assert!(rest.split_once(' ').is_some_and(|(_, help)| help.len() > 10), "no help: {line}");
+            assert!(
+                rest.split_once(' ').is_some_and(|(_, help)| help.len() > 10),
+                "no help: {line}"
+            );
             continue;
         }
         let (name, value) = line.rsplit_once(' ').unwrap_or_else(|| panic!("no sample: {line}"));
         let family = name.split('{').next().expect("a split has a first part");
-        let family = family.strip_suffix("_total").filter(|family| types.get(family) == Some(&"counter"));
-        let family = family.unwrap_or_else(|| name.split('{').next().expect("a split has a first part"));
+        let family =
+            family.strip_suffix("_total").filter(|family| types.get(family) == Some(&"counter"));
+        let family =
+            family.unwrap_or_else(|| name.split('{').next().expect("a split has a first part"));
         assert!(types.contains_key(family), "{name} has no type");
         assert!(name.starts_with("tidegate_"), "{name} lacks the prefix");
-        let is_new = samples.insert(name.to_owned(), value.parse().expect("a sample has a number")).is_none();
+        let is_new = samples
+            .insert(name.to_owned(), value.parse().expect("a sample has a number"))
+            .is_none();
         assert!(is_new, "{name} is there twice");
     }
     samples
@@ -55,7 +63,8 @@ scenario!(metrics_and_status_say_what_the_ledger_says);
 fn metrics_and_status_say_what_the_ledger_says(sandbox: &Sandbox) {
     sandbox.drop_file(ORDERS, &orders());
     sandbox.drop_file("notes.txt", "remember the milk");
-    let daemon = sandbox.start_daemon(&[("TIDEGATE_SETTLE_SCAN_MS", "1"), ("TIDEGATE_REJECTS_MAX_PERCENT", "50")]);
+    let daemon = sandbox
+        .start_daemon(&[("TIDEGATE_SETTLE_SCAN_MS", "1"), ("TIDEGATE_REJECTS_MAX_PERCENT", "50")]);
     daemon.wait_until_ready();
     wait_for("both files to be done with", || {
         let api = json(&daemon, "/api/status").1;
@@ -67,18 +76,34 @@ fn metrics_and_status_say_what_the_ledger_says(sandbox: &Sandbox) {
     let metrics = samples(&body);
     let (status, api) = json(&daemon, "/api/status");
     assert_eq!((status, &api["ready"]), (200, &Value::Bool(true)), "{api}");
-    for kind in
-        ["read", "accepted", "duplicate", "rejected", "repaired", "new", "modified", "unchanged", "stale", "deleted"]
-    {
-        let ledger =
-            sandbox.rows(&format!("SELECT CAST(SUM(rows_{kind}) AS {}) FROM tidegate_files", integer(sandbox)));
+    for kind in [
+        "read",
+        "accepted",
+        "duplicate",
+        "rejected",
+        "repaired",
+        "new",
+        "modified",
+        "unchanged",
+        "stale",
+        "deleted",
+    ] {
+        let ledger = sandbox.rows(&format!(
+            "SELECT CAST(SUM(rows_{kind}) AS {}) FROM tidegate_files",
+            integer(sandbox)
+        ));
         let sample = metrics[&format!("tidegate_rows_total{{kind=\"{kind}\"}}")];
         assert_eq!(sample.to_string(), ledger[0], "{kind} in /metrics");
         assert_eq!(api["rows"][kind].to_string(), ledger[0], "{kind} in /api/status");
     }
     for state in ["synced", "unmatched", "quarantined", "failed"] {
-        let ledger = sandbox.rows(&format!("SELECT COUNT(*) FROM tidegate_files WHERE state = '{state}'"));
-        assert_eq!(metrics[&format!("tidegate_files{{state=\"{state}\"}}")].to_string(), ledger[0], "{state}");
+        let ledger =
+            sandbox.rows(&format!("SELECT COUNT(*) FROM tidegate_files WHERE state = '{state}'"));
+        assert_eq!(
+            metrics[&format!("tidegate_files{{state=\"{state}\"}}")].to_string(),
+            ledger[0],
+            "{state}"
+        );
         assert_eq!(api["files"][state].to_string(), ledger[0], "{state}");
     }
     assert_eq!(api["files"]["synced"], 1);
@@ -110,7 +135,10 @@ fn readiness_fails_with_the_reason_while_the_inbox_is_gone() {
     wait_for("readiness to fail", || json(&daemon, "/readyz").0 == 503);
     let (_, readiness) = json(&daemon, "/readyz");
     let reasons = readiness["reasons"].as_array().expect("a list of reasons").clone();
-    assert!(reasons.iter().any(|reason| reason.as_str().is_some_and(|text| text.contains("is gone"))), "{reasons:?}");
+    assert!(
+        reasons.iter().any(|reason| reason.as_str().is_some_and(|text| text.contains("is gone"))),
+        "{reasons:?}"
+    );
     let (status, api) = json(&daemon, "/api/status");
     assert_eq!((status, &api["ready"]), (200, &Value::Bool(false)));
     assert_eq!(api["reasons"], readiness["reasons"]);
@@ -132,7 +160,8 @@ fn the_daemon_answers_before_the_database_does() {
     assert_eq!(json(&daemon, "/healthz").0, 200);
     wait_for("the database to be all that is missing", || {
         let (status, readiness) = json(&daemon, "/readyz");
-        status == 503 && readiness["reasons"] == serde_json::json!(["the database was not reached yet"])
+        status == 503
+            && readiness["reasons"] == serde_json::json!(["the database was not reached yet"])
     });
     let (status, body) = daemon.get("/metrics").expect("the daemon listens");
     assert_eq!((status, samples(&body)["tidegate_ready"]), (200, 0.0));
@@ -156,11 +185,25 @@ fn passwords_appear_nowhere(sandbox: &Sandbox) {
         ("TIDEGATE_REJECTS_MAX_PERCENT", "50"),
     ];
     let mut seen = String::new();
-    for arguments in [&["check"][..], &["--json", "check"], &["sync", "inbox"], &["--json", "sync", "inbox"]] {
+    for arguments in
+        [&["check"][..], &["--json", "check"], &["sync", "inbox"], &["--json", "sync", "inbox"]]
+    {
         sandbox.drop_file(ORDERS, &orders());
-        let output = sandbox.command(arguments).envs(environment).output().expect("the built program starts");
-        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-        seen += &format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let output = sandbox
+            .command(arguments)
+            .envs(environment)
+            .output()
+            .expect("the built program starts");
+        assert!(
+            output.status.success(),
+            "{arguments:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        seen += &format!(
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
     let mut daemon = sandbox.start_daemon(&environment);
     daemon.wait_until_ready();
@@ -173,13 +216,20 @@ fn passwords_appear_nowhere(sandbox: &Sandbox) {
         seen += &sandbox.rows(&format!("SELECT * FROM tidegate_{table}")).join("\n");
     }
     // A wrong password, a wrong scheme, and no address at all.
-    for wrong in [url.replace(SECRET, "wr0ng-one"), format!("ftp://u:{SECRET}@x/y"), format!("mysql://u:{SECRET}@[x/y")]
-    {
+    for wrong in [
+        url.replace(SECRET, "wr0ng-one"),
+        format!("ftp://u:{SECRET}@x/y"),
+        format!("mysql://u:{SECRET}@[x/y"),
+    ] {
         let mut command = sandbox.command(&["check"]);
         command.env("TIDEGATE_DATABASE_URL", wrong).env("TIDEGATE_DATABASE_WAIT_MS", "1");
         let output = command.output().expect("the built program starts");
         assert!(!output.status.success());
-        seen += &format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        seen += &format!(
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
     assert!(seen.contains("/api/") || seen.contains("tidegate_"), "something was seen: {seen}");
     let leak = seen.lines().find(|line| line.contains(SECRET) || line.contains("wr0ng-one"));
@@ -208,26 +258,40 @@ scenario!(the_page_tells_people_what_the_ledger_says_and_runs_nothing_that_files
 fn the_page_tells_people_what_the_ledger_says_and_runs_nothing_that_files_say(sandbox: &Sandbox) {
     sandbox.drop_file(ORDERS, &orders());
     sandbox.drop_file("<script>/Market 2 Orders.csv", "SKU\nA\n");
-    let daemon = sandbox.start_daemon(&[("TIDEGATE_SETTLE_SCAN_MS", "1"), ("TIDEGATE_REJECTS_MAX_PERCENT", "50")]);
+    let daemon = sandbox
+        .start_daemon(&[("TIDEGATE_SETTLE_SCAN_MS", "1"), ("TIDEGATE_REJECTS_MAX_PERCENT", "50")]);
     daemon.wait_until_ready();
     let done = "SELECT COUNT(*) FROM tidegate_files WHERE state IN ('synced', 'quarantined')";
     wait_for("both files", || sandbox.try_rows(done).is_ok_and(|rows| rows == ["2"]));
     let (status, page) = daemon.get("/").expect("the daemon listens");
     assert_eq!(status, 200, "{page}");
-    for said in [">ready<", "1 quarantined, 1 synced", ORDERS, "tidegate approve", "1 row could not be loaded"] {
+    for said in [
+        ">ready<",
+        "1 quarantined, 1 synced",
+        ORDERS,
+        "tidegate approve",
+        "1 row could not be loaded",
+    ] {
         assert!(page.contains(said), "{said} is not in {page}");
     }
     assert!(page.contains("&lt;script&gt;") && !page.contains("<script"), "{page}");
-    assert!(!page.contains("src=") && !page.contains("http://") && !page.contains("https://"), "{page}");
+    assert!(
+        !page.contains("src=") && !page.contains("http://") && !page.contains("https://"),
+        "{page}"
+    );
 }
 
 #[test]
 fn the_page_answers_when_the_database_does_not() {
-    let sandbox = Sandbox::on(Engine::Postgres, format!("postgres://u:s3cret@127.0.0.1:{}/x", free_port()));
+    let sandbox =
+        Sandbox::on(Engine::Postgres, format!("postgres://u:s3cret@127.0.0.1:{}/x", free_port()));
     let daemon = sandbox.start_daemon(&[]);
     wait_for("the page", || daemon.get("/").is_some());
     let (status, page) = daemon.get("/").expect("the daemon listens");
     assert_eq!(status, 200);
-    assert!(page.contains(">not ready<") && page.contains("the database was not reached yet"), "{page}");
+    assert!(
+        page.contains(">not ready<") && page.contains("the database was not reached yet"),
+        "{page}"
+    );
     assert!(!page.contains("s3cret"), "{page}");
 }

@@ -12,14 +12,19 @@ fn ask(daemon: &Daemon, request: &str) -> (u16, String, String) {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("an answer");
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_else(|| panic!("{answer}"));
+    let status = head
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok())
+        .unwrap_or_else(|| panic!("{answer}"));
     (status, head.to_ascii_lowercase(), body.to_owned())
 }
 
 #[test]
 fn requests_for_other_hosts_are_refused() {
     let sandbox = Sandbox::new(Engine::Sqlite);
-    let daemon = sandbox.start_daemon(&[("TIDEGATE_ALLOWED_HOSTS", "tidegate.example, metrics:9090")]);
+    let daemon =
+        sandbox.start_daemon(&[("TIDEGATE_ALLOWED_HOSTS", "tidegate.example, metrics:9090")]);
     daemon.wait_until_ready();
     let port = daemon.address.rsplit_once(':').expect("an address has a port").1;
     let cases = [
@@ -48,8 +53,10 @@ fn requests_for_other_hosts_are_refused() {
     for (headers, expected) in cases {
         for path in ["/", "/healthz", "/readyz", "/metrics", "/api/status", "/page.css"] {
             for version in ["HTTP/1.1", "HTTP/1.0"] {
-                let (status, _, body) =
-                    ask(&daemon, &format!("GET {path} {version}\r\n{headers}\r\nConnection: close\r\n\r\n"));
+                let (status, _, body) = ask(
+                    &daemon,
+                    &format!("GET {path} {version}\r\n{headers}\r\nConnection: close\r\n\r\n"),
+                );
                 assert_eq!(status, expected, "{path} {version} {headers}: {body}");
                 assert!(status == 200 || !body.contains("evil"), "{body}");
             }
@@ -61,8 +68,10 @@ fn requests_for_other_hosts_are_refused() {
         (format!("http://evil.example:{port}/healthz"), format!("localhost:{port}"), 421),
         (format!("http://localhost:{port}/healthz"), "evil.example".to_owned(), 421),
     ] {
-        let (status, _, _) =
-            ask(&daemon, &format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"));
+        let (status, _, _) = ask(
+            &daemon,
+            &format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"),
+        );
         assert_eq!(status, expected, "{target} for {host}");
     }
 }
@@ -72,9 +81,15 @@ fn a_wrong_allowed_host_is_told_at_the_start() {
     let sandbox = Sandbox::new(Engine::Sqlite);
     for wrong in ["http://tidegate.example", "*", "a/b"] {
         let mut command = sandbox.command(&["check"]);
-        let output = command.env("TIDEGATE_ALLOWED_HOSTS", wrong).output().expect("the built program starts");
+        let output = command
+            .env("TIDEGATE_ALLOWED_HOSTS", wrong)
+            .output()
+            .expect("the built program starts");
         let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.code() == Some(2) && said.contains("allowed_hosts"), "{wrong}: {said}");
+        assert!(
+            output.status.code() == Some(2) && said.contains("allowed_hosts"),
+            "{wrong}: {said}"
+        );
     }
 }
 
@@ -95,20 +110,27 @@ fn every_answer_keeps_browsers_from_doing_more_with_it() {
         ("POST /", 405, ""),
         ("DELETE /api/status", 405, ""),
     ] {
-        let (status, head, body) =
-            ask(&daemon, &format!("{request} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"));
+        let (status, head, body) = ask(
+            &daemon,
+            &format!("{request} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"),
+        );
         assert_eq!(status, expected, "{request}");
         assert_safe(request, &head);
-        assert!(kind.is_empty() || head.contains(&format!("content-type: {kind}")), "{request}: {head}");
+        assert!(
+            kind.is_empty() || head.contains(&format!("content-type: {kind}")),
+            "{request}: {head}"
+        );
         assert!(!body.contains("alert(1)"), "{body}");
     }
     for (host, expected) in [("evil.example", 421), ("", 400)] {
-        let (status, head, _) = ask(&daemon, &format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"));
+        let (status, head, _) =
+            ask(&daemon, &format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"));
         assert_eq!(status, expected);
         assert_safe(host, &head);
     }
     // What is no request at all is answered without a word.
-    let (status, _, body) = ask(&daemon, &format!("GET /<script> HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+    let (status, _, body) =
+        ask(&daemon, &format!("GET /<script> HTTP/1.1\r\nHost: {host}\r\n\r\n"));
     assert_eq!((status, body.as_str()), (400, ""));
     // The page asks for nothing that its policy forbids.
     let (_, page) = daemon.get("/").expect("the daemon listens");

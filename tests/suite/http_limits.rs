@@ -1,4 +1,5 @@
-//! Whoever asks over HTTP, and however badly, costs the sync nothing, and `/healthz` answers meanwhile.
+//! Whoever asks over HTTP, and however badly, costs the sync nothing, and `/healthz` answers
+//! meanwhile.
 
 use crate::sandbox::{Daemon, Engine, Sandbox, table, wait_for};
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
@@ -13,10 +14,12 @@ const DESCRIPTORS: u32 = 256;
 /// What a stranger opens.
 const CONNECTIONS: usize = 1000;
 
-/// Connections that the daemon may hold, with some descriptors of other kinds for the database, the watch and the log.
+/// Connections that the daemon may hold, with some descriptors of other kinds for the database, the
+/// watch and the log.
 const HELD_MAX: usize = 64 + 40;
 
-/// What a thousand greedy connections may add to the daemon's memory. Without a bound it was 422 MB.
+/// What a thousand greedy connections may add to the daemon's memory. Without a bound it was 422
+/// MB.
 const GROWTH_MAX_KB: u64 = 64 << 10;
 
 const EAGER: (&str, &str) = ("TIDEGATE_SETTLE_SCAN_MS", "1");
@@ -24,7 +27,8 @@ const EAGER: (&str, &str) = ("TIDEGATE_SETTLE_SCAN_MS", "1");
 fn started(sandbox: &Sandbox) -> Daemon {
     // The test itself has both ends of nothing, but all of its own.
     let limit = getrlimit(Resource::Nofile);
-    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).expect("a soft limit may be raised");
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })
+        .expect("a soft limit may be raised");
     let daemon = sandbox.start_daemon_within(DESCRIPTORS, &[EAGER]);
     daemon.wait_until_ready();
     daemon
@@ -46,7 +50,9 @@ fn answer(mut stream: &TcpStream) -> String {
     let mut text = Vec::new();
     match stream.read_to_end(&mut text) {
         // It closes with unread bytes in hand, which resets the connection.
-        Err(error) if error.kind() != ErrorKind::ConnectionReset => panic!("it was left open: {error}"),
+        Err(error) if error.kind() != ErrorKind::ConnectionReset => {
+            panic!("it was left open: {error}")
+        }
         _ => String::from_utf8_lossy(&text).into_owned(),
     }
 }
@@ -60,7 +66,8 @@ fn assert_syncs(sandbox: &Sandbox, daemon: &Daemon, market: u32) {
     sandbox.drop_file(&format!("Market {market} Orders.csv"), &table(&["Order ID,SKU", "1,A"]));
     wait_for("the file to be synced", || {
         assert_healthy(daemon);
-        sandbox.rows(&format!("SELECT state FROM tidegate_files WHERE market = '{market}'")) == ["synced"]
+        sandbox.rows(&format!("SELECT state FROM tidegate_files WHERE market = '{market}'"))
+            == ["synced"]
     });
 }
 
@@ -69,7 +76,8 @@ fn open_descriptors(daemon: &Daemon) -> usize {
 }
 
 fn memory_kb(daemon: &Daemon) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", daemon.id())).expect("the daemon runs");
+    let status =
+        fs::read_to_string(format!("/proc/{}/status", daemon.id())).expect("the daemon runs");
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("Linux tells it");
     line.trim().trim_end_matches(" kB").parse().expect("a number")
 }
@@ -109,7 +117,8 @@ fn long_headers_and_bodies_are_refused_before_they_take_memory() {
     let before_kb = memory_kb(&daemon);
     let host = format!("Host: {}\r\n", daemon.address);
     let long = connect(&daemon);
-    let is_taken = send(&long, format!("GET / HTTP/1.1\r\n{host}X: {}", "x".repeat(10 << 20)).as_bytes());
+    let is_taken =
+        send(&long, format!("GET / HTTP/1.1\r\n{host}X: {}", "x".repeat(10 << 20)).as_bytes());
     let refusal = answer(&long);
     assert!(!is_taken && (refusal.is_empty() || refusal.starts_with("HTTP/1.1 431 ")), "{refusal}");
     let many = connect(&daemon);
@@ -124,7 +133,11 @@ fn long_headers_and_bodies_are_refused_before_they_take_memory() {
         [("POST", "/healthz", "405"), ("GET", "/healthz", "200"), ("PUT", "/nowhere", "404")]
     {
         let body = connect(&daemon);
-        send(&body, format!("{method} {path} HTTP/1.1\r\n{host}Content-Length: 10000000000\r\n\r\n").as_bytes());
+        send(
+            &body,
+            format!("{method} {path} HTTP/1.1\r\n{host}Content-Length: 10000000000\r\n\r\n")
+                .as_bytes(),
+        );
         let block = vec![b'x'; 1 << 20];
         // It says what is wrong and hangs up, rather than read all of it.
         let sent = (0..1000).take_while(|_| send(&body, &block)).count();
@@ -144,7 +157,10 @@ fn idle_connections_make_room_for_new_ones() {
     let kept: Vec<TcpStream> = (0..CONNECTIONS / 4)
         .map(|_| {
             let mut stream = connect(&daemon);
-            send(&stream, format!("GET /healthz HTTP/1.1\r\nHost: {}\r\n\r\n", daemon.address).as_bytes());
+            send(
+                &stream,
+                format!("GET /healthz HTTP/1.1\r\nHost: {}\r\n\r\n", daemon.address).as_bytes(),
+            );
             let mut start = [0; 15];
             stream.read_exact(&mut start).expect("an answer");
             assert_eq!(&start, b"HTTP/1.1 200 OK");
@@ -164,7 +180,10 @@ fn more_requests_than_can_be_answered_are_refused_at_once() {
     let asked: Vec<TcpStream> = (0..60)
         .map(|_| {
             let stream = connect(&daemon);
-            let request = format!("GET /api/status HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", daemon.address);
+            let request = format!(
+                "GET /api/status HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
+                daemon.address
+            );
             send(&stream, request.as_bytes());
             stream
         })
@@ -173,7 +192,8 @@ fn more_requests_than_can_be_answered_are_refused_at_once() {
     let answers: Vec<String> = asked.iter().map(answer).collect();
     assert!(answers.iter().any(|answer| answer.starts_with("HTTP/1.1 200 ")), "{answers:?}");
     for answer in answers {
-        let is_answer = answer.starts_with("HTTP/1.1 200 ") || answer.contains("too many requests wait for an answer");
+        let is_answer = answer.starts_with("HTTP/1.1 200 ")
+            || answer.contains("too many requests wait for an answer");
         assert!(is_answer || answer.is_empty(), "{answer}");
     }
 }
@@ -182,7 +202,8 @@ scenario!(an_answer_that_the_database_owes_is_not_waited_for_for_ever: postgres)
 fn an_answer_that_the_database_owes_is_not_waited_for_for_ever(sandbox: &Sandbox) {
     let daemon = started(sandbox);
     assert_syncs(sandbox, &daemon, 1);
-    let lock = "BEGIN; LOCK TABLE tidegate_files IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(25); COMMIT";
+    let lock =
+        "BEGIN; LOCK TABLE tidegate_files IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(25); COMMIT";
     std::thread::scope(|threads| {
         threads.spawn(|| sandbox.execute(lock));
         let locks = "SELECT COUNT(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted \
@@ -203,13 +224,22 @@ fn an_answer_that_the_database_owes_is_not_waited_for_for_ever(sandbox: &Sandbox
 fn head_says_what_get_would() {
     let sandbox = Sandbox::new(Engine::Sqlite);
     let daemon = started(&sandbox);
-    for (path, status) in
-        [("/healthz", 200), ("/readyz", 200), ("/metrics", 200), ("/api/status", 200), ("/", 200), ("/x", 404)]
-    {
+    for (path, status) in [
+        ("/healthz", 200),
+        ("/readyz", 200),
+        ("/metrics", 200),
+        ("/api/status", 200),
+        ("/", 200),
+        ("/x", 404),
+    ] {
         let ask = |method: &str| {
             let stream = connect(&daemon);
             let host = &daemon.address;
-            send(&stream, format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").as_bytes());
+            send(
+                &stream,
+                format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")
+                    .as_bytes(),
+            );
             answer(&stream)
         };
         let head = ask("HEAD");
@@ -224,12 +254,14 @@ fn out_of_descriptors_it_waits_for_some_and_says_so_once() {
     let sandbox = Sandbox::new(Engine::Sqlite);
     let daemon = started(&sandbox);
     let pid = Pid::from_raw(daemon.id().cast_signed());
-    let limited = |current| Rlimit { current: Some(current), maximum: Some(u64::from(DESCRIPTORS)) };
+    let limited =
+        |current| Rlimit { current: Some(current), maximum: Some(u64::from(DESCRIPTORS)) };
     prlimit(pid, Resource::Nofile, limited(3)).expect("a child of our own");
     let waiting = connect(&daemon);
     send(
         &waiting,
-        format!("GET /healthz HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", daemon.address).as_bytes(),
+        format!("GET /healthz HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", daemon.address)
+            .as_bytes(),
     );
     wait_for("it to be said", || daemon.log().contains("cannot accept connections"));
     let (spent, started) = (processor_ticks(&daemon), Instant::now());
@@ -244,6 +276,7 @@ fn out_of_descriptors_it_waits_for_some_and_says_so_once() {
 /// Hundredths of a second of the processor.
 fn processor_ticks(daemon: &Daemon) -> u64 {
     let stat = fs::read_to_string(format!("/proc/{}/stat", daemon.id())).expect("the daemon runs");
-    let fields: Vec<&str> = stat.rsplit_once(')').expect("the name ends").1.split_whitespace().collect();
+    let fields: Vec<&str> =
+        stat.rsplit_once(')').expect("the name ends").1.split_whitespace().collect();
     fields[11].parse::<u64>().expect("a number") + fields[12].parse::<u64>().expect("a number")
 }

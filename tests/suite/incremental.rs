@@ -5,8 +5,7 @@ use std::fs::File;
 use std::time::SystemTime;
 
 const ORDERS: &str = "Market 1 Orders.csv";
-const HEADER: &str =
-    "Order ID,Order Status,SKU,Quantity,Total Price,Order Total,Currency Symbol,Customer ID,Merchant ID,Order Time";
+const HEADER: &str = "Order ID,Order Status,SKU,Quantity,Total Price,Order Total,Currency Symbol,Customer ID,Merchant ID,Order Time";
 
 /// Three orders of three customers, the first with two lines.
 const FIRST: [&str; 5] = [
@@ -37,15 +36,20 @@ fn a_second_version_writes_only_what_differs(sandbox: &Sandbox) {
     second.push("14,ORDERED,D,1,7,7,₦,9,N,2022-02-18T13:00:00Z".to_owned());
     let second: Vec<&str> = second.iter().map(String::as_str).collect();
     assert_eq!(synced(sandbox, ORDERS, &second), (2, 2, 5, 0));
-    let orders = sandbox.rows("SELECT order_id, order_status, _file_id FROM orders ORDER BY order_id");
+    let orders =
+        sandbox.rows("SELECT order_id, order_status, _file_id FROM orders ORDER BY order_id");
     assert_eq!(orders, ["11|ORDERED|1", "12|COMPLETED|2", "13|ORDERED|1", "14|ORDERED|2"]);
-    assert_eq!(items(sandbox), ["11|1|A|1|1", "11|2|B|2|1", "12|1|A|6|2", "13|1|C|1|1", "14|1|D|1|2"]);
+    assert_eq!(
+        items(sandbox),
+        ["11|1|A|1|1", "11|2|B|2|1", "12|1|A|6|2", "13|1|C|1|1", "14|1|D|1|2"]
+    );
 }
 
 scenario!(touching_a_file_makes_no_new_version);
 fn touching_a_file_makes_no_new_version(sandbox: &Sandbox) {
     synced(sandbox, ORDERS, &FIRST);
-    let file = File::options().append(true).open(sandbox.inbox().join(ORDERS)).expect("it was dropped");
+    let file =
+        File::options().append(true).open(sandbox.inbox().join(ORDERS)).expect("it was dropped");
     file.set_modified(SystemTime::now()).expect("it is ours");
     let report = sandbox.sync();
     assert_eq!(report.file(ORDERS).outcome, "unchanged");
@@ -61,8 +65,13 @@ fn content_that_means_the_same_writes_no_row(sandbox: &Sandbox) {
     assert_eq!(synced(sandbox, ORDERS, &same), (0, 0, 7, 0));
     assert_eq!(sandbox.rows("SELECT DISTINCT _file_id FROM orders"), ["1"]);
     assert_eq!(sandbox.rows("SELECT DISTINCT _file_id FROM order_items"), ["1"]);
-    assert_eq!(sandbox.rows("SELECT DISTINCT total_amount FROM customer_metrics"), ["999"], "a mart was written");
-    let ledger = sandbox.rows("SELECT id, state, rows_read, rows_unchanged FROM tidegate_files ORDER BY id");
+    assert_eq!(
+        sandbox.rows("SELECT DISTINCT total_amount FROM customer_metrics"),
+        ["999"],
+        "a mart was written"
+    );
+    let ledger =
+        sandbox.rows("SELECT id, state, rows_read, rows_unchanged FROM tidegate_files ORDER BY id");
     assert_eq!(ledger, ["1|synced|4|0", "2|synced|4|7"]);
 }
 
@@ -81,9 +90,15 @@ fn only_touched_groups_of_a_mart_are_computed_anew(sandbox: &Sandbox) {
         rows("SELECT customer_id, total_amount FROM customer_metrics ORDER BY customer_id"),
         ["7|999", "8|51", "9|999"]
     );
-    assert_eq!(rows("SELECT merchant_id, total_amount FROM merchant_metrics ORDER BY merchant_id"), ["M|81", "N|999"]);
+    assert_eq!(
+        rows("SELECT merchant_id, total_amount FROM merchant_metrics ORDER BY merchant_id"),
+        ["M|81", "N|999"]
+    );
     assert_eq!(rows("SELECT total_amount FROM daily_metrics ORDER BY day"), ["999", "51", "999"]);
-    assert_eq!(rows("SELECT sku, revenue FROM product_metrics ORDER BY sku"), ["A|61", "B|999", "C|999"]);
+    assert_eq!(
+        rows("SELECT sku, revenue FROM product_metrics ORDER BY sku"),
+        ["A|61", "B|999", "C|999"]
+    );
 }
 
 scenario!(lines_that_an_order_lost_are_deleted_and_its_header_follows);
@@ -91,7 +106,10 @@ fn lines_that_an_order_lost_are_deleted_and_its_header_follows(sandbox: &Sandbox
     synced(sandbox, ORDERS, &FIRST);
     assert_eq!(synced(sandbox, ORDERS, &[HEADER, FIRST[1], FIRST[3], FIRST[4]]), (0, 1, 5, 1));
     assert_eq!(items(sandbox), ["11|1|A|1|1", "12|1|A|5|1", "13|1|C|1|1"]);
-    assert_eq!(sandbox.rows("SELECT line_count, _file_id FROM orders WHERE order_id = '11'"), ["1|2"]);
+    assert_eq!(
+        sandbox.rows("SELECT line_count, _file_id FROM orders WHERE order_id = '11'"),
+        ["1|2"]
+    );
     assert_eq!(sandbox.rows("SELECT sku FROM product_metrics ORDER BY sku"), ["A", "C"]);
 }
 
@@ -114,8 +132,10 @@ fn orders_and_customers_that_a_newer_export_does_not_mention_stay(sandbox: &Sand
 
 scenario!(an_order_is_the_same_however_its_rows_are_scattered);
 fn an_order_is_the_same_however_its_rows_are_scattered(sandbox: &Sandbox) {
-    let [a, b, c] = ["A", "B", "C"].map(|sku| format!("11,ORDERED,{sku},1,10,30,KSh,7,M,2022-02-15T13:00:00Z"));
-    let [x, y] = ["X", "Y"].map(|sku| format!("12,ORDERED,{sku},1,10,20,KSh,8,M,2022-02-15T13:00:00Z"));
+    let [a, b, c] =
+        ["A", "B", "C"].map(|sku| format!("11,ORDERED,{sku},1,10,30,KSh,7,M,2022-02-15T13:00:00Z"));
+    let [x, y] =
+        ["X", "Y"].map(|sku| format!("12,ORDERED,{sku},1,10,20,KSh,8,M,2022-02-15T13:00:00Z"));
     let together = [HEADER, &a, &b, &c, &x, &y];
     let interleaved = [HEADER, &a, &x, &b, &y, &c];
     let apart = [HEADER, &a, &b, &x, &y, &c];
@@ -139,7 +159,8 @@ fn an_exact_duplicate_row_of_an_order_counts_once(sandbox: &Sandbox) {
     assert_eq!(synced(sandbox, ORDERS, &rows), (5, 0, 0, 0));
     assert_eq!(items(sandbox), ["11|1|A|1|1", "11|2|B|2|1", "12|1|A|5|1"]);
     assert_eq!(sandbox.rows("SELECT line_count FROM orders ORDER BY order_id"), ["2", "1"]);
-    let ledger = sandbox.rows("SELECT rows_read, rows_accepted, rows_duplicate FROM tidegate_files");
+    let ledger =
+        sandbox.rows("SELECT rows_read, rows_accepted, rows_duplicate FROM tidegate_files");
     assert_eq!(ledger, ["5|3|2"]);
     assert_eq!(sandbox.rows("SELECT units_sold FROM product_metrics WHERE sku = 'A'"), ["6"]);
 }
@@ -151,7 +172,8 @@ fn equal_rows_of_a_task_are_real(sandbox: &Sandbox) {
     let rows = ["Task_ID,Order_ID,Task_Status,Task_Details_QTY,Task_Details_AMOUNT", row, row, row];
     assert_eq!(synced(sandbox, name, &rows), (4, 0, 0, 0));
     assert_eq!(sandbox.rows("SELECT order_id, line_count FROM deliveries"), ["11|3"]);
-    let lines = sandbox.rows("SELECT line_no, task_details_qty, task_details_amount FROM delivery_items");
+    let lines =
+        sandbox.rows("SELECT line_no, task_details_qty, task_details_amount FROM delivery_items");
     assert_eq!(lines, ["1|5|10", "2|5|10", "3|5|10"]);
     assert_eq!(synced(sandbox, name, &rows[..3]), (0, 1, 2, 1));
     assert_eq!(sandbox.rows("SELECT rows_duplicate FROM tidegate_files"), ["0", "0"]);
@@ -162,9 +184,11 @@ fn the_last_of_several_rows_of_a_customer_wins(sandbox: &Sandbox) {
     let name = "Market 1 Customers.csv";
     let rows = ["Customer ID,Language,Loyalty Points", "7,en,1", "7,fr,2", "8,en,5", "7,sw,-"];
     assert_eq!(synced(sandbox, name, &rows), (2, 0, 0, 0));
-    let customers = sandbox.rows("SELECT customer_id, language, loyalty_points FROM customers ORDER BY 1");
+    let customers =
+        sandbox.rows("SELECT customer_id, language, loyalty_points FROM customers ORDER BY 1");
     assert_eq!(customers, ["7|sw|-", "8|en|5"]);
-    let ledger = sandbox.rows("SELECT rows_read, rows_accepted, rows_duplicate FROM tidegate_files");
+    let ledger =
+        sandbox.rows("SELECT rows_read, rows_accepted, rows_duplicate FROM tidegate_files");
     assert_eq!(ledger, ["4|2|2"]);
 }
 
@@ -177,7 +201,10 @@ fn what_was_there_before_is_written_again_when_it_comes_back(sandbox: &Sandbox) 
     assert_eq!(synced(sandbox, ORDERS, &other), (0, 1, 6, 0));
     assert_eq!(synced(sandbox, ORDERS, &FIRST), (0, 1, 6, 0));
     assert_eq!(sandbox.dump(), before);
-    assert_eq!(sandbox.rows("SELECT COUNT(DISTINCT sha256), COUNT(*), MAX(id) FROM tidegate_files"), ["2|3|3"]);
+    assert_eq!(
+        sandbox.rows("SELECT COUNT(DISTINCT sha256), COUNT(*), MAX(id) FROM tidegate_files"),
+        ["2|3|3"]
+    );
     assert_eq!(sandbox.rows("SELECT COUNT(DISTINCT version) FROM tidegate_files"), ["3"]);
 }
 

@@ -1,5 +1,6 @@
-//! Installed: what the README's install commands make of a machine, and what the commands then see of the service. The
-//! machine is a folder into which the commands install, and the program runs with that folder as its root.
+//! Installed: what the README's install commands make of a machine, and what the commands then see
+//! of the service. The machine is a folder into which the commands install, and the program runs
+//! with that folder as its root.
 
 use crate::sandbox::table;
 use serde_json::Value;
@@ -11,8 +12,10 @@ use std::process::{Command, Output};
 
 const ORDERS: &str = "Market 1 Orders.csv";
 
-/// Units of systemd that the service is ordered by; without them there is nothing to check it against.
-const TARGETS: [&str; 7] = ["sysinit", "basic", "shutdown", "multi-user", "network-online", "network", "network-pre"];
+/// Units of systemd that the service is ordered by; without them there is nothing to check it
+/// against.
+const TARGETS: [&str; 7] =
+    ["sysinit", "basic", "shutdown", "multi-user", "network-online", "network", "network-pre"];
 
 /// Has the README's commands work on the folder `$ROOT`, as if it were the machine.
 const REDIRECTIONS: &str = r#"
@@ -42,7 +45,8 @@ fn commands_below(text: &str, paragraph: &str) -> String {
 }
 
 fn readme_commands() -> String {
-    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).expect("part of the project");
+    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md"))
+        .expect("part of the project");
     commands_below(&readme, "**Install**")
 }
 
@@ -60,10 +64,14 @@ impl Machine {
     fn new() -> Self {
         let root = tempfile::tempdir().expect("a temporary directory");
         // Users other than root are to get in.
-        fs::set_permissions(root.path(), Permissions::from_mode(0o755)).expect("a folder of our own");
+        fs::set_permissions(root.path(), Permissions::from_mode(0o755))
+            .expect("a folder of our own");
         fs::create_dir(root.path().join("etc")).expect("a writable directory");
         let machine = Self { root };
-        machine.bring("systemd's targets", TARGETS.map(|name| format!("/usr/lib/systemd/system/{name}.target")));
+        machine.bring(
+            "systemd's targets",
+            TARGETS.map(|name| format!("/usr/lib/systemd/system/{name}.target")),
+        );
         machine
     }
 
@@ -93,14 +101,16 @@ impl Machine {
     fn bring(&self, what: &str, paths: impl IntoIterator<Item = String>) {
         for path in paths {
             let target = self.path(&path);
-            fs::create_dir_all(target.parent().expect("below the root")).expect("a writable directory");
+            fs::create_dir_all(target.parent().expect("below the root"))
+                .expect("a writable directory");
             fs::copy(&path, target).unwrap_or_else(|error| panic!("{what}: {path}: {error}"));
         }
     }
 
     /// What the program is linked to, and the one that starts it.
     fn bring_libraries(&self) {
-        let output = Command::new("ldd").arg(env!("CARGO_BIN_EXE_tidegate")).output().expect("ldd starts");
+        let output =
+            Command::new("ldd").arg(env!("CARGO_BIN_EXE_tidegate")).output().expect("ldd starts");
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         let paths = said.split_whitespace().filter(|word| word.starts_with('/')).map(str::to_owned);
         self.bring("libraries", paths.chain(["/usr/bin/env".to_owned()]));
@@ -112,17 +122,23 @@ impl Machine {
         self.enter("0:0", &["--chdir=/root"], arguments)
     }
 
-    /// As systemd would start the service, but once: what lies in the inbox is synced as the service's user.
+    /// As systemd would start the service, but once: what lies in the inbox is synced as the
+    /// service's user.
     fn sync_as_service(&self) -> Output {
         let (uid, gid) = self.service_user();
-        let environment = ["STATE_DIRECTORY=/var/lib/tidegate", "CONFIGURATION_DIRECTORY=/etc/tidegate"];
+        let environment =
+            ["STATE_DIRECTORY=/var/lib/tidegate", "CONFIGURATION_DIRECTORY=/etc/tidegate"];
         self.enter(&format!("{uid}:{gid}"), &environment, &["sync", "/var/lib/tidegate/inbox"])
     }
 
-    /// `tidegate ARGUMENTS` as a user, with the machine's folder as its root, and without this process's environment.
+    /// `tidegate ARGUMENTS` as a user, with the machine's folder as its root, and without this
+    /// process's environment.
     fn enter(&self, user: &str, environment: &[&str], arguments: &[&str]) -> Output {
         let mut command = Command::new("chroot");
-        command.arg(format!("--userspec={user}")).arg(self.root.path()).args(["/usr/bin/env", "-i"]);
+        command
+            .arg(format!("--userspec={user}"))
+            .arg(self.root.path())
+            .args(["/usr/bin/env", "-i"]);
         command.args(environment).arg("/usr/bin/tidegate").args(arguments);
         command.output().expect("chroot starts")
     }
@@ -145,20 +161,24 @@ impl Machine {
     }
 }
 
-/// Owner, mode and content of everything below a folder; of a SQLite database's shared memory, which is no more than locks
-/// of those who look, only whether it is there.
+/// Owner, mode and content of everything below a folder; of a SQLite database's shared memory,
+/// which is no more than locks of those who look, only whether it is there.
 pub fn tree(folder: &Path) -> BTreeMap<PathBuf, String> {
     let mut found = BTreeMap::new();
     let Ok(entries) = fs::read_dir(folder) else { return found };
     for entry in entries {
         let path = entry.expect("a readable folder").path();
         let metadata = fs::symlink_metadata(&path).expect("it is still there");
-        let content =
-            match metadata.is_file() && path.extension().is_none_or(|end| end != "db-shm" && end != "sqlite-shm") {
-                true => format!("{:?}", fs::read(&path).expect("a readable file")),
-                false => String::new(),
-            };
-        found.insert(path.clone(), format!("{}:{} {:o} {content}", metadata.uid(), metadata.gid(), metadata.mode()));
+        let content = match metadata.is_file()
+            && path.extension().is_none_or(|end| end != "db-shm" && end != "sqlite-shm")
+        {
+            true => format!("{:?}", fs::read(&path).expect("a readable file")),
+            false => String::new(),
+        };
+        found.insert(
+            path.clone(),
+            format!("{}:{} {:o} {content}", metadata.uid(), metadata.gid(), metadata.mode()),
+        );
         found.extend(tree(&path));
     }
     found
@@ -171,11 +191,16 @@ fn orders(ids: &[u32]) -> String {
 }
 
 fn text(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
 }
 
 fn json(output: &Output) -> Value {
-    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", text(output)))
+    serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", text(output)))
 }
 
 #[test]
@@ -184,7 +209,8 @@ fn the_readmes_commands_install_the_service_on_a_bare_machine() {
         return eprintln!("not shown: only root may give folders to the service's user");
     }
     let machine = Machine::installed();
-    let program = fs::metadata(machine.path("/usr/bin/tidegate")).expect("the program is installed");
+    let program =
+        fs::metadata(machine.path("/usr/bin/tidegate")).expect("the program is installed");
     assert_eq!(program.mode() & 0o777, 0o755);
     let wanted = machine.path("/etc/systemd/system/multi-user.target.wants/tidegate.service");
     assert!(fs::symlink_metadata(wanted).is_ok(), "the service is enabled");
@@ -192,13 +218,19 @@ fn the_readmes_commands_install_the_service_on_a_bare_machine() {
     assert!(passwd.lines().any(|line| line.starts_with("tidegate:")), "{passwd}");
     let (uid, _) = machine.service_user();
     assert_ne!(uid, 0);
-    let inbox = fs::metadata(machine.path("/var/lib/tidegate/inbox")).expect("systemd-tmpfiles made it");
+    let inbox =
+        fs::metadata(machine.path("/var/lib/tidegate/inbox")).expect("systemd-tmpfiles made it");
     assert_eq!(inbox.uid(), uid);
     // Group and group bit; the sticky bit: nobody deletes another's file.
     assert_eq!(inbox.mode() & 0o7777, 0o3770);
 
     let verified = Command::new("systemd-analyze")
-        .args(["verify", "--man=no", &format!("--root={}", machine.root.path().display()), "tidegate.service"])
+        .args([
+            "verify",
+            "--man=no",
+            &format!("--root={}", machine.root.path().display()),
+            "tidegate.service",
+        ])
         .output()
         .expect("systemd-analyze starts");
     assert!(verified.status.success(), "{}", text(&verified));
@@ -235,7 +267,11 @@ fn root_sees_the_services_database_and_leaves_nothing_that_blocks_it() {
     for command in ["status", "verify", "rejects"] {
         let looked = machine.run(&[command]);
         assert_eq!(looked.status.code(), Some(3), "{command}: {}", text(&looked));
-        assert!(text(&looked).contains("there is no database at /var/lib/tidegate/tidegate.db"), "{}", text(&looked));
+        assert!(
+            text(&looked).contains("there is no database at /var/lib/tidegate/tidegate.db"),
+            "{}",
+            text(&looked)
+        );
     }
     assert_eq!(machine.run(&["approve", ORDERS]).status.code(), Some(3));
     assert_eq!(machine.tree(), before, "something was made");
@@ -264,7 +300,8 @@ fn an_approval_by_root_is_made_as_the_services_user() {
     let machine = Machine::installed();
     fs::create_dir(machine.path("/etc/tidegate")).expect("a writable directory");
     let configuration = "[datasets.orders]\ndeletes = 'remove'\n";
-    fs::write(machine.path("/etc/tidegate/tidegate.toml"), configuration).expect("a writable directory");
+    fs::write(machine.path("/etc/tidegate/tidegate.toml"), configuration)
+        .expect("a writable directory");
     machine.drop_file(&orders(&[1, 2]));
     assert!(machine.sync_as_service().status.success());
     machine.drop_file(&orders(&[1]));

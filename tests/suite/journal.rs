@@ -25,14 +25,16 @@ fn lines_have_the_priority_of_their_level_in_front_of_the_json() {
     let (_, stream) = journal(&sandbox, "daemon.log");
     sandbox.drop_file("Market 1 Orders.csv", &orders("11,COMPLETED,30.5,KSh,7"));
     sandbox.drop_file("Market 2 Orders.csv", &orders(REFUSED));
-    let mut daemon = sandbox.start_daemon(&[("TIDEGATE_SETTLE_SCAN_MS", "1"), ("JOURNAL_STREAM", &stream)]);
+    let mut daemon =
+        sandbox.start_daemon(&[("TIDEGATE_SETTLE_SCAN_MS", "1"), ("JOURNAL_STREAM", &stream)]);
     wait_for("both files to be logged", || {
         daemon.log().contains("file synced") && daemon.log().contains("file quarantined")
     });
     daemon.terminate();
     for line in daemon.log().lines() {
         let (priority, text) = line.split_at(3);
-        let json: Value = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {line}"));
+        let json: Value =
+            serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {line}"));
         let expected = match json["level"].as_str() {
             Some("ERROR") => "<3>",
             Some("WARN") => "<4>",
@@ -40,17 +42,28 @@ fn lines_have_the_priority_of_their_level_in_front_of_the_json() {
         };
         assert_eq!(priority, expected, "{line}");
     }
-    assert!(daemon.log().lines().any(|line| line.starts_with("<3>") && line.contains("file quarantined")));
+    assert!(
+        daemon
+            .log()
+            .lines()
+            .any(|line| line.starts_with("<3>") && line.contains("file quarantined"))
+    );
 }
 
 #[test]
 fn why_a_command_ends_is_an_error_of_the_journal_and_elsewhere_is_no_number_in_front() {
     let sandbox = Sandbox::new(Engine::Sqlite);
-    for (is_journal, said) in [(true, "<3>tidegate: cannot read nowhere"), (false, "tidegate: cannot read nowhere")] {
+    for (is_journal, said) in
+        [(true, "<3>tidegate: cannot read nowhere"), (false, "tidegate: cannot read nowhere")]
+    {
         let (file, stream) = journal(&sandbox, "log");
         let stream = if is_journal { stream } else { "1:1".to_owned() };
         let mut command = sandbox.command(&["sync", "nowhere"]);
-        let status = command.env("JOURNAL_STREAM", stream).stderr(file).status().expect("the built program starts");
+        let status = command
+            .env("JOURNAL_STREAM", stream)
+            .stderr(file)
+            .status()
+            .expect("the built program starts");
         assert_eq!(status.code(), Some(2));
         let log = fs::read_to_string(sandbox.path("log")).expect("it was written");
         assert!(log.starts_with(said), "{log}");

@@ -1,4 +1,5 @@
-//! Kills: whatever the moment at which the process dies, and however often, the end is that of a clean run.
+//! Kills: whatever the moment at which the process dies, and however often, the end is that of a
+//! clean run.
 
 use crate::exports::{Market, Version, assert_same, everything};
 use crate::sandbox::{Engine, Sandbox};
@@ -37,12 +38,19 @@ fn a_sync_killed_again_and_again_at_random_moments_ends_as_a_clean_run(sandbox: 
     }
     eprintln!("{kills} kills");
     assert_same(&everything(sandbox), &everything(&clean), &format!("{kills} kills, seed {seed}"));
-    let checkpoints = std::fs::read_dir(sandbox.state_dir().join("checkpoints")).expect("a run made the directory");
+    let checkpoints = std::fs::read_dir(sandbox.state_dir().join("checkpoints"))
+        .expect("a run made the directory");
     assert_eq!(checkpoints.count(), 0, "resume files of finished files are removed");
 }
 
-/// Starts a sync and kills it at a random moment, until one is quick enough; returns the number of kills.
-fn kill_until_done(market: &Market, sandbox: &Sandbox, usual: Duration, rng: &mut fastrand::Rng) -> u32 {
+/// Starts a sync and kills it at a random moment, until one is quick enough; returns the number of
+/// kills.
+fn kill_until_done(
+    market: &Market,
+    sandbox: &Sandbox,
+    usual: Duration,
+    rng: &mut fastrand::Rng,
+) -> u32 {
     for kills in 0..ATTEMPTS_MAX {
         let life = usual.mul_f64(0.1 + 1.1 * rng.f64());
         let started = Instant::now();

@@ -1,4 +1,5 @@
-//! A file of many chunks, read twice and with records scattered all over it, is no different from a small one.
+//! A file of many chunks, read twice and with records scattered all over it, is no different from a
+//! small one.
 
 use crate::sandbox::Sandbox;
 use std::collections::BTreeMap;
@@ -6,7 +7,8 @@ use std::fmt::Write;
 
 const NAME: &str = "Market 1 Orders.csv";
 
-/// The least memory there can be: content over 8 MiB is read anew each time, and a chunk has 512 KiB.
+/// The least memory there can be: content over 8 MiB is read anew each time, and a chunk has 512
+/// KiB.
 const SMALL_MEMORY: [(&str, &str); 1] = [("TIDEGATE_MEMORY_MAX_MB", "64")];
 
 const ORDERS: u32 = 9_000;
@@ -22,8 +24,8 @@ struct Row {
     quantity: u32,
 }
 
-/// Two or three rows an order; of every fourth order the last row stands at the end of the file, and of
-/// every eighth one a row is there twice, far apart.
+/// Two or three rows an order; of every fourth order the last row stands at the end of the file,
+/// and of every eighth one a row is there twice, far apart.
 fn rows() -> Vec<Row> {
     let mut rows = Vec::new();
     let mut end = Vec::new();
@@ -43,10 +45,12 @@ fn rows() -> Vec<Row> {
 
 fn text(rows: &[Row]) -> String {
     let description = "d".repeat(DESCRIPTION_CHARS);
-    let mut text = "Order ID,SKU,Quantity,Total Price,Description,Currency Symbol,Customer ID\n".to_owned();
+    let mut text =
+        "Order ID,SKU,Quantity,Total Price,Description,Currency Symbol,Customer ID\n".to_owned();
     for Row { order, sku, quantity } in rows {
         let customer = order % 1000;
-        writeln!(text, "{order},S{sku},{quantity},{quantity}.25,{description},KSh,C{customer}").expect("memory");
+        writeln!(text, "{order},S{sku},{quantity},{quantity}.25,{description},KSh,C{customer}")
+            .expect("memory");
     }
     text
 }
@@ -62,7 +66,11 @@ fn expected_items(rows: &[Row]) -> Vec<String> {
         }
     }
     let of_order = |(order, lines): (String, Vec<String>)| {
-        lines.into_iter().zip(1..).map(move |(line, number)| format!("{order}|{number}|{line}")).collect::<Vec<_>>()
+        lines
+            .into_iter()
+            .zip(1..)
+            .map(move |(line, number)| format!("{order}|{number}|{line}"))
+            .collect::<Vec<_>>()
     };
     orders.into_iter().flat_map(of_order).collect()
 }
@@ -76,7 +84,8 @@ fn a_large_file_with_scattered_records_becomes_what_its_rows_say(sandbox: &Sandb
     let first = rows();
     let duplicates = u64::from(ORDERS / 8);
     let mut second = first.clone();
-    // The last row of the file is of order 0; the middle one is not scattered, or else the end of the file.
+    // The last row of the file is of order 0; the middle one is not scattered, or else the end of
+    // the file.
     second.last_mut().expect("there are rows").quantity = 77;
     let middle = first.len() / 2;
     second.remove(middle);
@@ -86,7 +95,10 @@ fn a_large_file_with_scattered_records_becomes_what_its_rows_say(sandbox: &Sandb
     let report = sandbox.sync_with(&SMALL_MEMORY);
     assert_eq!(report.exit, 0, "{}", report.stderr);
     let counts = &report.file(NAME).counts;
-    assert_eq!((counts["read"], counts["duplicate"], counts["rejected"]), (first.len() as u64, duplicates, 0));
+    assert_eq!(
+        (counts["read"], counts["duplicate"], counts["rejected"]),
+        (first.len() as u64, duplicates, 0)
+    );
     let expected = expected_items(&first);
     assert_eq!(report.file(NAME).changes(), (expected.len() as u64 + u64::from(ORDERS), 0, 0, 0));
     assert!(items(sandbox) == expected, "the items are not what the rows say");
@@ -97,7 +109,10 @@ fn a_large_file_with_scattered_records_becomes_what_its_rows_say(sandbox: &Sandb
     let report = sandbox.sync_with(&SMALL_MEMORY);
     assert_eq!(report.exit, 0, "{}", report.stderr);
     let expected = expected_items(&second);
-    assert!(items(sandbox) == expected, "the items are not what the rows of the second version say");
+    assert!(
+        items(sandbox) == expected,
+        "the items are not what the rows of the second version say"
+    );
     let (new, modified, unchanged, deleted) = report.file(NAME).changes();
     assert!(new <= 1 && modified <= 4 && deleted == 1, "{:?}", report.file(NAME));
     assert_eq!(new + modified + unchanged, expected.len() as u64 + u64::from(ORDERS));

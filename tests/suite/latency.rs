@@ -1,5 +1,5 @@
-//! How soon rows are there, and how many files at once are no trouble. The bounds are generous, so that a
-//! slow machine passes too; `--nocapture` shows the figures.
+//! How soon rows are there, and how many files at once are no trouble. The bounds are generous, so
+//! that a slow machine passes too; `--nocapture` shows the figures.
 
 use crate::sandbox::{Engine, Sandbox, wait_for};
 use std::fmt::Write as _;
@@ -50,7 +50,11 @@ fn rows_of_a_megabyte_are_there_within_moments() {
         wait_for("its marts", || sandbox.rows(done) == [(drop + 1).to_string()]);
     }
     took.sort();
-    eprintln!("1 MB of orders visible after: p50 {:?}, max {:?}, all {took:?}", took[DROPS / 2], took[DROPS - 1]);
+    eprintln!(
+        "1 MB of orders visible after: p50 {:?}, max {:?}, all {took:?}",
+        took[DROPS / 2],
+        took[DROPS - 1]
+    );
     assert!(took[DROPS / 2] < Duration::from_secs(10), "{took:?}");
 }
 
@@ -61,16 +65,26 @@ fn a_burst_of_twenty_thousand_files_is_in_the_ledger_in_full() {
     daemon.wait_until_ready();
     let started = Instant::now();
     for number in 0..BURST_FILES {
-        fs::write(sandbox.inbox().join(format!("note-{number}.txt")), number.to_string()).expect("a writable inbox");
+        fs::write(sandbox.inbox().join(format!("note-{number}.txt")), number.to_string())
+            .expect("a writable inbox");
     }
     let written = started.elapsed();
     wait_for("all files to be in the ledger", || {
-        sandbox.rows("SELECT COUNT(*) FROM tidegate_files WHERE state = 'unmatched'") == [BURST_FILES.to_string()]
+        sandbox.rows("SELECT COUNT(*) FROM tidegate_files WHERE state = 'unmatched'")
+            == [BURST_FILES.to_string()]
     });
-    eprintln!("{BURST_FILES} files written in {written:?}, all in the ledger {:?} later", started.elapsed() - written);
+    eprintln!(
+        "{BURST_FILES} files written in {written:?}, all in the ledger {:?} later",
+        started.elapsed() - written
+    );
     // An orders file is not held up by all the others, and nothing is looked at twice.
     fs::write(sandbox.inbox().join("Market 1 Orders.csv"), megabyte(1)).expect("a writable inbox");
-    wait_for("an orders file", || sandbox.rows("SELECT COUNT(*) FROM tidegate_files WHERE state = 'synced'") == ["1"]);
-    assert_eq!(sandbox.rows("SELECT COUNT(*) FROM tidegate_files"), [(BURST_FILES + 1).to_string()]);
+    wait_for("an orders file", || {
+        sandbox.rows("SELECT COUNT(*) FROM tidegate_files WHERE state = 'synced'") == ["1"]
+    });
+    assert_eq!(
+        sandbox.rows("SELECT COUNT(*) FROM tidegate_files"),
+        [(BURST_FILES + 1).to_string()]
+    );
     assert_eq!(daemon.terminate().0, 0);
 }

@@ -1,6 +1,8 @@
 //! Lease: one writer per database, and nobody waits long for a dead one.
 
-use crate::exports::{Background, Market, SMALL_CHUNKS, Version, assert_same, everything, wait_for_half_a_file};
+use crate::exports::{
+    Background, Market, SMALL_CHUNKS, Version, assert_same, everything, wait_for_half_a_file,
+};
 use crate::sandbox::{Engine, Report, Sandbox, free_port, wait_for};
 use crate::shop::Shop;
 use std::time::{Duration, Instant};
@@ -12,8 +14,7 @@ const IMPATIENT: (&str, &str) = ("TIDEGATE_LEASE_WAIT_MS", "500");
 const PATIENT: (&str, &str) = ("TIDEGATE_LEASE_WAIT_MS", "40000");
 
 /// Makes the lease one of a process that nobody here can look for.
-const MOVE_ELSEWHERE: &str =
-    "UPDATE tidegate_lease SET token = 'another-machine/pid:[1] 1 1', holder = 'tidegate, process 1 on elsewhere'";
+const MOVE_ELSEWHERE: &str = "UPDATE tidegate_lease SET token = 'another-machine/pid:[1] 1 1', holder = 'tidegate, process 1 on elsewhere'";
 
 scenario!(a_second_writer_gives_up_and_names_the_first_one);
 fn a_second_writer_gives_up_and_names_the_first_one(sandbox: &Sandbox) {
@@ -32,7 +33,11 @@ fn a_second_writer_gives_up_and_names_the_first_one(sandbox: &Sandbox) {
     assert!(daemon.is_running());
 
     assert_eq!(daemon.terminate().0, 0);
-    assert_eq!(sandbox.sync_with(&[IMPATIENT]).exit, 0, "a lease that was given up is free at once");
+    assert_eq!(
+        sandbox.sync_with(&[IMPATIENT]).exit,
+        0,
+        "a lease that was given up is free at once"
+    );
 }
 
 scenario!(a_second_writer_waits_for_the_first_one_to_finish);
@@ -97,15 +102,23 @@ fn a_daemon_that_lost_its_lease_writes_no_more_and_ends(sandbox: &Sandbox) {
     sandbox.execute(MOVE_ELSEWHERE);
     Market::new("1").drop_version(sandbox, Version::First);
     assert_eq!(daemon.wait_for_end(), 2);
-    assert!(daemon.log().contains("another tidegate writes to this database now"), "{}", daemon.log());
+    assert!(
+        daemon.log().contains("another tidegate writes to this database now"),
+        "{}",
+        daemon.log()
+    );
     assert_eq!(sandbox.rows("SELECT COUNT(*) FROM tidegate_files"), ["0"]);
     assert_eq!(sandbox.rows("SELECT COUNT(*) FROM orders"), ["0"]);
-    assert_eq!(sandbox.rows("SELECT holder FROM tidegate_lease"), ["tidegate, process 1 on elsewhere"]);
+    assert_eq!(
+        sandbox.rows("SELECT holder FROM tidegate_lease"),
+        ["tidegate, process 1 on elsewhere"]
+    );
 }
 
 scenario!(a_sync_that_lost_its_lease_in_the_middle_of_a_file_commits_no_further_chunk);
 fn a_sync_that_lost_its_lease_in_the_middle_of_a_file_commits_no_further_chunk(sandbox: &Sandbox) {
-    const COMMITTED: &str = "SELECT dataset, rows_read, position FROM tidegate_files ORDER BY dataset";
+    const COMMITTED: &str =
+        "SELECT dataset, rows_read, position FROM tidegate_files ORDER BY dataset";
     let (market, clean) = (Market::new("1"), sandbox.sibling());
     market.drop_version(sandbox, Version::First);
     market.drop_version(&clean, Version::First);
@@ -127,7 +140,8 @@ fn a_sync_that_lost_its_lease_in_the_middle_of_a_file_commits_no_further_chunk(s
 scenario!(marts_that_were_computed_while_the_lease_was_lost_are_not_written: mariadb, postgres);
 /// Servers compute two marts at a time, and ask for the lease at the end of each.
 fn marts_that_were_computed_while_the_lease_was_lost_are_not_written(sandbox: &Sandbox) {
-    const MARTS: &str = "SELECT COUNT(*) FROM customer_metrics UNION ALL SELECT COUNT(*) FROM product_metrics";
+    const MARTS: &str =
+        "SELECT COUNT(*) FROM customer_metrics UNION ALL SELECT COUNT(*) FROM product_metrics";
     sandbox.drop_file("Market 1 Orders.csv", &Shop::any(3).orders_csv());
     let slowly = ("FAILPOINTS", "during_refresh=sleep(600)");
     let mut sync = Background::start(sandbox, sync_command(sandbox), &[slowly]);

@@ -1,4 +1,5 @@
-//! Memory does not grow with the ledger: neither with paths that are gone, nor with rejects, nor with versions.
+//! Memory does not grow with the ledger: neither with paths that are gone, nor with rejects, nor
+//! with versions.
 
 use crate::sandbox::{Engine, Sandbox, wait_for};
 use std::fs;
@@ -32,7 +33,8 @@ fn run(mut command: Command) -> (i32, u64) {
     }
 }
 
-/// A ledger with a file that is there, and a great many that are gone: synced, quarantined, or with a reject.
+/// A ledger with a file that is there, and a great many that are gone: synced, quarantined, or with
+/// a reject.
 fn large_ledger() -> Sandbox {
     let sandbox = Sandbox::new(Engine::Sqlite);
     sandbox.drop_file("Market 1 Orders.csv", ORDERS);
@@ -88,7 +90,9 @@ fn commands_and_the_daemon_keep_nothing_of_a_large_ledger() {
     daemon.wait_until_ready();
     sandbox.drop_file("Market 2 Orders.csv", ORDERS);
     wait_for("another file", || {
-        sandbox.rows("SELECT COUNT(*) FROM tidegate_files WHERE path LIKE '%Market 2%' AND state = 'synced'") == ["1"]
+        sandbox.rows(
+            "SELECT COUNT(*) FROM tidegate_files WHERE path LIKE '%Market 2%' AND state = 'synced'",
+        ) == ["1"]
     });
     for path in ["/metrics", "/api/status", "/"] {
         assert_eq!(daemon.get(path).map(|(status, _)| status), Some(200), "{path}");
@@ -112,9 +116,12 @@ fn a_great_many_rejects_are_exported_a_page_at_a_time() {
     eprintln!("{peak} kB");
     assert_eq!(exit, 0);
     assert!(peak < MEMORY_MAX_KB, "{peak} kB");
-    let files: Vec<fs::DirEntry> = fs::read_dir(sandbox.path("exported")).expect("it is there").flatten().collect();
+    let files: Vec<fs::DirEntry> =
+        fs::read_dir(sandbox.path("exported")).expect("it is there").flatten().collect();
     assert!(files.len() > 5, "{files:?}");
-    let rows: usize =
-        files.iter().map(|file| fs::read_to_string(file.path()).expect("readable").lines().count() - 1).sum();
+    let rows: usize = files
+        .iter()
+        .map(|file| fs::read_to_string(file.path()).expect("readable").lines().count() - 1)
+        .sum();
     assert_eq!([rows.to_string()], *sandbox.rows("SELECT COUNT(*) FROM tidegate_rejects"));
 }

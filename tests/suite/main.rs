@@ -40,6 +40,7 @@ macro_rules! server_scenario {
     };
 }
 
+mod alarms;
 mod blind_spots;
 mod bulk;
 mod caps;

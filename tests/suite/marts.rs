@@ -46,7 +46,8 @@ fn stored(sandbox: &Sandbox, market: &str) -> Marts {
     COLUMNS.into_iter().map(of_mart).collect()
 }
 
-/// What SQLite rounds to four places may be the real beside the nearest one, which has more of them.
+/// What SQLite rounds to four places may be the real beside the nearest one, which has more of
+/// them.
 fn in_four_places(row: &str) -> String {
     let cell = |cell: &str| match (cell.parse::<f64>(), cell.split_once('.')) {
         (Ok(real), Some((_, places))) if places.len() > 4 => {
@@ -83,13 +84,19 @@ fn verify(sandbox: &Sandbox, when: &str) {
 type Change = (&'static str, fn(&mut Shop));
 
 const CHANGES: [Change; 17] = [
-    ("after an order moved to another customer", |shop| shop.order("7").customer = "new".to_owned()),
+    ("after an order moved to another customer", |shop| {
+        shop.order("7").customer = "new".to_owned()
+    }),
     ("after an order lost its customer", |shop| shop.order("8").customer.clear()),
     ("after an order moved to another currency", |shop| shop.order("9").currency = "$"),
     ("after an order lost its currency", |shop| shop.order("10").currency = ""),
-    ("after an order moved to another day", |shop| shop.order("11").time = "2022-04-01T00:00:00.000Z".to_owned()),
+    ("after an order moved to another day", |shop| {
+        shop.order("11").time = "2022-04-01T00:00:00.000Z".to_owned()
+    }),
     ("after an order lost its time", |shop| shop.order("12").time.clear()),
-    ("after an order moved to another merchant", |shop| shop.order("13").merchant = "m9".to_owned()),
+    ("after an order moved to another merchant", |shop| {
+        shop.order("13").merchant = "m9".to_owned()
+    }),
     ("after orders were cancelled", |shop| {
         shop.orders.iter_mut().take(20).for_each(|order| order.status = "CANCELLED");
     }),
@@ -98,11 +105,18 @@ const CHANGES: [Change; 17] = [
     }),
     ("after an item became another product", |shop| shop.order("14").items[0].sku = "Z".to_owned()),
     ("after an item came and others went", |shop| {
-        shop.order("15").items.push(Item { sku: "Y".to_owned(), quantity: Some(250), price: 1, cost: 3 });
+        shop.order("15").items.push(Item {
+            sku: "Y".to_owned(),
+            quantity: Some(250),
+            price: 1,
+            cost: 3,
+        });
         shop.orders.iter_mut().skip(30).for_each(|order| order.items.truncate(1));
     }),
     ("after a delivery moved to another order", |shop| shop.tasks[3].order = "20".to_owned()),
-    ("after a delivery moved to an unknown order", |shop| shop.tasks[4].order = "nobody's".to_owned()),
+    ("after a delivery moved to an unknown order", |shop| {
+        shop.tasks[4].order = "nobody's".to_owned()
+    }),
     ("after tasks changed hands and were completed", |shop| {
         shop.tasks[5].agent = "9".to_owned();
         shop.tasks[6].agent.clear();
@@ -120,10 +134,14 @@ const CHANGES: [Change; 17] = [
             ..Order::default()
         });
     }),
-    ("after the only order of a group moved away", |shop| shop.order("nobody's").customer = "c1".to_owned()),
+    ("after the only order of a group moved away", |shop| {
+        shop.order("nobody's").customer = "c1".to_owned()
+    }),
     ("after everything changed", |shop| {
         shop.orders.iter_mut().for_each(|order| order.total += 1);
-        shop.tasks.iter_mut().for_each(|task| task.minutes = task.minutes.map(|minutes| minutes + 1));
+        shop.tasks
+            .iter_mut()
+            .for_each(|task| task.minutes = task.minutes.map(|minutes| minutes + 1));
     }),
 ];
 
@@ -158,11 +176,19 @@ fn deliveries_may_come_before_their_orders(sandbox: &Sandbox) {
 
 scenario!(sums_neither_drift_nor_overflow);
 fn sums_neither_drift_nor_overflow(sandbox: &Sandbox) {
-    let item = |price| vec![Item { sku: "A".to_owned(), quantity: Some(10), price, cost: price - 1 }];
+    let item =
+        |price| vec![Item { sku: "A".to_owned(), quantity: Some(10), price, cost: price - 1 }];
     let order = |id: i64| {
         let (customer, merchant) = ("c".to_owned(), "m".to_owned());
         let items = item(10_000_000_000 + id);
-        Order { id: id.to_string(), customer, merchant, total: 10 + id % 3, items, ..Order::default() }
+        Order {
+            id: id.to_string(),
+            customer,
+            merchant,
+            total: 10 + id % 3,
+            items,
+            ..Order::default()
+        }
     };
     let mut shop = Shop { orders: (0..1001).map(order).collect(), tasks: Vec::new() };
     sync(sandbox, "1", &shop);
@@ -173,12 +199,14 @@ fn sums_neither_drift_nor_overflow(sandbox: &Sandbox) {
 }
 
 scenario!(marks_that_are_set_during_a_refresh_are_not_lost);
-/// Orders and deliveries are lanes of their own, and both mark groups of customers: while one lane refreshes them
-/// slowly, the other one goes on committing.
+/// Orders and deliveries are lanes of their own, and both mark groups of customers: while one lane
+/// refreshes them slowly, the other one goes on committing.
 fn marks_that_are_set_during_a_refresh_are_not_lost(sandbox: &Sandbox) {
     let slowly = ("FAILPOINTS", "during_refresh=sleep(40);before_commit=sleep(10)");
     let mut shop = Shop::any(4);
-    for when in ["after the first load", "after everything changed", "after everything changed again"] {
+    for when in
+        ["after the first load", "after everything changed", "after everything changed again"]
+    {
         sandbox.drop_file("Market 1 Orders.csv", &shop.orders_csv());
         sandbox.drop_file("Market 1 Deliveries.csv", &shop.deliveries_csv());
         let report = sandbox.sync_with(&[SMALL_CHUNKS, slowly]);
@@ -186,12 +214,15 @@ fn marks_that_are_set_during_a_refresh_are_not_lost(sandbox: &Sandbox) {
         check(sandbox, "1", &shop, when);
         assert_eq!(sandbox.rows("SELECT COUNT(*) FROM tidegate_dirty_groups"), ["0"], "{when}");
         shop.orders.iter_mut().for_each(|order| order.total += 1);
-        shop.tasks.iter_mut().for_each(|task| task.minutes = task.minutes.map(|minutes| minutes + 1));
+        shop.tasks
+            .iter_mut()
+            .for_each(|task| task.minutes = task.minutes.map(|minutes| minutes + 1));
     }
 }
 
 scenario!(a_market_that_is_half_written_is_left_to_its_own_file);
-/// A file's refresh would else compute what another market's file is about to change, and that one computes it again.
+/// A file's refresh would else compute what another market's file is about to change, and that one
+/// computes it again.
 fn a_market_that_is_half_written_is_left_to_its_own_file(sandbox: &Sandbox) {
     let environment = [
         SMALL_CHUNKS,
@@ -201,14 +232,19 @@ fn a_market_that_is_half_written_is_left_to_its_own_file(sandbox: &Sandbox) {
     ];
     let mut small = Shop::any(6);
     small.orders.truncate(1);
-    let order = |id: i64| Order { id: id.to_string(), customer: (id % 10).to_string(), ..small.orders[0].clone() };
+    let order = |id: i64| Order {
+        id: id.to_string(),
+        customer: (id % 10).to_string(),
+        ..small.orders[0].clone()
+    };
     let large = Shop { orders: (0..12_000).map(order).collect(), tasks: Vec::new() };
     sandbox.drop_file("Market 1 Orders.csv", &large.orders_csv());
     sandbox.drop_file("Market 2 Orders.csv", &small.orders_csv());
     let report = sandbox.sync_with(&environment);
     assert_eq!(report.exit, 0, "{}", report.stderr);
-    let lines_of =
-        |words: &[&str]| report.stderr.lines().filter(|line| words.iter().all(|word| line.contains(word))).count();
+    let lines_of = |words: &[&str]| {
+        report.stderr.lines().filter(|line| words.iter().all(|word| line.contains(word))).count()
+    };
     assert!(lines_of(&["chunk committed"]) > 3, "{}", report.stderr);
     for market in ["\"market\":\"1\"", "\"market\":\"2\""] {
         let refreshes = lines_of(&["mart refreshed", "customer_metrics", market]);
@@ -219,14 +255,17 @@ fn a_market_that_is_half_written_is_left_to_its_own_file(sandbox: &Sandbox) {
 scenario!(marts_of_several_markets_are_computed_anew_together);
 /// What many markets have due is computed by two lanes, some of it ahead.
 fn marts_of_several_markets_are_computed_anew_together(sandbox: &Sandbox) {
-    let shops = ["1", "2", "3"].map(|market| (market, Shop::any(market.parse().expect("a number"))));
+    let shops =
+        ["1", "2", "3"].map(|market| (market, Shop::any(market.parse().expect("a number"))));
     for (market, shop) in &shops {
         sync(sandbox, market, shop);
     }
     for (mart, _) in COLUMNS {
         sandbox.execute(&format!("DELETE FROM {mart}"));
     }
-    sandbox.execute("UPDATE tidegate_definitions SET fingerprint = 'older' WHERE name LIKE '%metrics'");
+    sandbox.execute(
+        "UPDATE tidegate_definitions SET fingerprint = 'older' WHERE name LIKE '%metrics'",
+    );
     sandbox.execute("INSERT INTO tidegate_dirty_groups (mart, market, group_key) VALUES ('metrics_of_old', '1', 'a')");
     assert_eq!(sandbox.sync().exit, 0);
     for (market, shop) in &shops {
@@ -240,11 +279,13 @@ fn marts_of_several_markets_are_computed_anew_together(sandbox: &Sandbox) {
 fn what_sqlite_computes_ahead_lies_in_the_state_directory() {
     let sandbox = Sandbox::new(Engine::Sqlite);
     let any = Shop::any(6).orders.remove(0);
-    let order = |id: i64| Order { id: id.to_string(), customer: format!("customer {id}"), ..any.clone() };
+    let order =
+        |id: i64| Order { id: id.to_string(), customer: format!("customer {id}"), ..any.clone() };
     let shop = Shop { orders: (0..30_000).map(order).collect(), tasks: Vec::new() };
     sandbox.drop_file("Market 1 Orders.csv", &shop.orders_csv());
     let command = sandbox.command(&["sync", &sandbox.inbox().to_string_lossy()]);
-    let mut sync = Background::start(&sandbox, command, &[("FAILPOINTS", "during_refresh=sleep(1500)")]);
+    let mut sync =
+        Background::start(&sandbox, command, &[("FAILPOINTS", "during_refresh=sleep(1500)")]);
     let open_files = format!("/proc/{}/fd", sync.id());
     let temporary = || {
         let files = fs::read_dir(&open_files).into_iter().flatten().flatten();
@@ -253,12 +294,17 @@ fn what_sqlite_computes_ahead_lies_in_the_state_directory() {
         files.filter(|file| file.to_string_lossy().contains("/etilqs_")).collect::<Vec<_>>()
     };
     wait_for("a temporary file", || !temporary().is_empty());
-    assert!(temporary().iter().all(|file| file.starts_with(sandbox.state_dir())), "{:?}", temporary());
+    assert!(
+        temporary().iter().all(|file| file.starts_with(sandbox.state_dir())),
+        "{:?}",
+        temporary()
+    );
     assert_eq!(sync.finish(), 0);
 }
 
 scenario!(metrics_follow_extremes_that_go_and_sums_that_no_real_holds);
-/// A product is in orders all over the market; its metrics are changed by what its customers' parts were and are.
+/// A product is in orders all over the market; its metrics are changed by what its customers' parts
+/// were and are.
 fn metrics_follow_extremes_that_go_and_sums_that_no_real_holds(sandbox: &Sandbox) {
     let order = |day: i64| Order {
         id: day.to_string(),
@@ -272,11 +318,17 @@ fn metrics_follow_extremes_that_go_and_sums_that_no_real_holds(sandbox: &Sandbox
         ..Order::default()
     };
     let changes: [Change; 6] = [
-        ("after the first order moved on", |shop| shop.order("1").time = "2022-03-15T00:00:00.000Z".to_owned()),
+        ("after the first order moved on", |shop| {
+            shop.order("1").time = "2022-03-15T00:00:00.000Z".to_owned()
+        }),
         ("after the last order was cancelled", |shop| shop.order("28").status = "CANCELLED"),
         ("after it was taken back", |shop| shop.order("28").status = "COMPLETED"),
-        ("after the last order became another product", |shop| shop.order("28").items[0].sku = "B".to_owned()),
-        ("after that product's only order was another again", |shop| shop.order("28").items[0].sku = "A".to_owned()),
+        ("after the last order became another product", |shop| {
+            shop.order("28").items[0].sku = "B".to_owned()
+        }),
+        ("after that product's only order was another again", |shop| {
+            shop.order("28").items[0].sku = "A".to_owned()
+        }),
         ("after an order lost its customer", |shop| shop.order("2").customer.clear()),
     ];
     let mut shop = Shop { orders: (1..=28).map(order).collect(), tasks: Vec::new() };
@@ -301,10 +353,12 @@ scenario!(a_mart_of_ones_own_may_have_a_partial);
 fn a_mart_of_ones_own_may_have_a_partial(sandbox: &Sandbox) {
     let directory = sandbox.path("marts");
     fs::create_dir_all(&directory).expect("the sandbox can be written to");
-    fs::write(directory.join("status_metrics.sql"), STATUS_METRICS).expect("the sandbox can be written to");
+    fs::write(directory.join("status_metrics.sql"), STATUS_METRICS)
+        .expect("the sandbox can be written to");
     let directory = directory.to_str().expect("a path is text");
     let metrics = "SELECT order_status, orders_count, largest_total FROM status_metrics";
-    let expected = "SELECT COALESCE(order_status, ''), COUNT(*), MAX(order_total) FROM orders GROUP BY 1";
+    let expected =
+        "SELECT COALESCE(order_status, ''), COUNT(*), MAX(order_total) FROM orders GROUP BY 1";
     let rows = |sql: &str| {
         let mut rows = sandbox.rows(sql);
         rows.sort();

@@ -12,9 +12,13 @@ scenario!(a_database_of_the_first_step_becomes_what_a_fresh_one_is);
 fn a_database_of_the_first_step_becomes_what_a_fresh_one_is(sandbox: &Sandbox) {
     on_connection(sandbox, async |connection| Migrator::up(connection, Some(1)).await);
     assert_eq!(sandbox.rows("SELECT COUNT(*) FROM tidegate_migrations"), ["1"]);
-    sandbox.execute("INSERT INTO tidegate_definitions (name, fingerprint) VALUES ('somebodys', 'f')");
+    sandbox
+        .execute("INSERT INTO tidegate_definitions (name, fingerprint) VALUES ('somebodys', 'f')");
     start(sandbox);
-    assert_eq!(sandbox.rows("SELECT fingerprint FROM tidegate_definitions WHERE name = 'somebodys'"), ["f"]);
+    assert_eq!(
+        sandbox.rows("SELECT fingerprint FROM tidegate_definitions WHERE name = 'somebodys'"),
+        ["f"]
+    );
     is_as_a_fresh_one(sandbox);
 }
 
@@ -37,7 +41,9 @@ fn the_steps_make_what_the_entities_declare(sandbox: &Sandbox) {
     make(&declared, &shapes);
     on_connection(sandbox, async |connection| Migrator::up(connection, None).await);
     let of_entities = |columns: Vec<String>| -> Vec<String> {
-        let is_declared = |line: &String| shapes.iter().any(|shape| line.starts_with(&format!("{}|", shape.name)));
+        let is_declared = |line: &String| {
+            shapes.iter().any(|shape| line.starts_with(&format!("{}|", shape.name)))
+        };
         columns.into_iter().filter(is_declared).collect()
     };
     let made = of_entities(columns(sandbox));
@@ -58,7 +64,10 @@ fn is_as_a_fresh_one(sandbox: &Sandbox) {
     start(&fresh);
     same(&columns(sandbox), &columns(&fresh));
     let indexes_of_fresh = indexes(&fresh);
-    assert!(indexes_of_fresh.iter().any(|index| index.contains("path_key")), "{indexes_of_fresh:?}");
+    assert!(
+        indexes_of_fresh.iter().any(|index| index.contains("path_key")),
+        "{indexes_of_fresh:?}"
+    );
     same(&indexes(sandbox), &indexes_of_fresh);
     let steps = "SELECT version FROM tidegate_migrations ORDER BY version";
     assert_eq!(sandbox.rows(steps).len(), Migrator::migrations().len());
@@ -87,7 +96,10 @@ fn make(sandbox: &Sandbox, shapes: &[TableShape]) {
     });
 }
 
-fn on_connection(sandbox: &Sandbox, work: impl AsyncFnOnce(&DatabaseConnection) -> Result<(), DbErr>) {
+fn on_connection(
+    sandbox: &Sandbox,
+    work: impl AsyncFnOnce(&DatabaseConnection) -> Result<(), DbErr>,
+) {
     let runtime = tokio::runtime::Runtime::new().expect("threads can be started");
     let done = runtime.block_on(async {
         // SQLite makes no file unless it is told to.

@@ -1,4 +1,5 @@
-//! What tidegate makes for itself is closed to others, whatever the umask; what it makes for a person is theirs.
+//! What tidegate makes for itself is closed to others, whatever the umask; what it makes for a
+//! person is theirs.
 
 use crate::exports::{Background, wait_for_half_a_file};
 use crate::sandbox::{Engine, Sandbox};
@@ -12,8 +13,11 @@ const ORDERS: &str = "market-1-orders.csv";
 /// The same command under the umask that lets everybody do everything.
 fn open_to_all(command: &Command, directory: &Path) -> Command {
     let mut open = Command::new("sh");
-    open.args(["-c", "umask 000 && exec \"$@\"", "sh"]).arg(command.get_program()).args(command.get_args());
-    open.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?)))).current_dir(directory);
+    open.args(["-c", "umask 000 && exec \"$@\"", "sh"])
+        .arg(command.get_program())
+        .args(command.get_args());
+    open.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))))
+        .current_dir(directory);
     open
 }
 
@@ -35,7 +39,11 @@ fn open_below(directory: &Path) -> Vec<PathBuf> {
 }
 
 fn mode(path: &Path) -> u32 {
-    fs::metadata(path).unwrap_or_else(|error| panic!("{}: {error}", path.display())).permissions().mode() & 0o777
+    fs::metadata(path)
+        .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+        .permissions()
+        .mode()
+        & 0o777
 }
 
 #[test]
@@ -43,9 +51,11 @@ fn database_checkpoints_plans_and_archive_are_closed_to_others() {
     let mut sandbox = Sandbox::new(Engine::Sqlite);
     // Where it is by default.
     sandbox.url = format!("sqlite://{}", sandbox.state_dir().join("tidegate.db").display());
-    let rows: String = (0..20_000).map(|id| format!("{id},COMPLETED,{}\n", "x".repeat(500))).collect();
+    let rows: String =
+        (0..20_000).map(|id| format!("{id},COMPLETED,{}\n", "x".repeat(500))).collect();
     sandbox.drop_file(ORDERS, &format!("Order ID,Order Status,Description\n{rows}"));
-    fs::set_permissions(sandbox.inbox().join(ORDERS), Permissions::from_mode(0o666)).expect("our own file");
+    fs::set_permissions(sandbox.inbox().join(ORDERS), Permissions::from_mode(0o666))
+        .expect("our own file");
     let little = ("TIDEGATE_MEMORY_MAX_MB", "64");
     for command in ["plan", "sync"] {
         let base = sandbox.command(&[command, "inbox"]);
@@ -56,15 +66,24 @@ fn database_checkpoints_plans_and_archive_are_closed_to_others() {
             ("TIDEGATE_INBOX", &inbox),
             ("FAILPOINTS", "after_commit=sleep(50)"),
         ];
-        let mut running = Background::start(&sandbox, open_to_all(&base, &sandbox.path("")), &settings);
+        let mut running =
+            Background::start(&sandbox, open_to_all(&base, &sandbox.path("")), &settings);
         if command == "sync" {
             wait_for_half_a_file(&sandbox);
         }
         while running.is_running() {
-            assert_eq!(open_below(&sandbox.state_dir()), [""; 0].map(PathBuf::from), "{command}: while it works");
+            assert_eq!(
+                open_below(&sandbox.state_dir()),
+                [""; 0].map(PathBuf::from),
+                "{command}: while it works"
+            );
         }
         assert_eq!(running.finish(), 0, "{}", running.log());
-        assert_eq!(open_below(&sandbox.state_dir()), [""; 0].map(PathBuf::from), "{command}: afterwards");
+        assert_eq!(
+            open_below(&sandbox.state_dir()),
+            [""; 0].map(PathBuf::from),
+            "{command}: afterwards"
+        );
     }
     assert_eq!(mode(&sandbox.state_dir()), 0o700);
     assert!(sandbox.state_dir().join("archive").join(ORDERS).exists());

@@ -18,7 +18,8 @@ fn synced(sandbox: &Sandbox, name: &str, content: &str) {
     assert_eq!((report.exit, report.file(name).outcome.as_str()), (0, "synced"), "{report:?}");
 }
 
-/// Columns that files brought to a table, as they were added, and the names they were given instead of their own.
+/// Columns that files brought to a table, as they were added, and the names they were given instead
+/// of their own.
 fn found(sandbox: &Sandbox, table: &str) -> (Vec<String>, Vec<String>) {
     let changes = |what: &str, kind: &str| {
         sandbox.rows(&format!(
@@ -30,10 +31,23 @@ fn found(sandbox: &Sandbox, table: &str) -> (Vec<String>, Vec<String>) {
 
 scenario!(names_that_a_database_keeps_for_itself_get_a_suffix_on_all_of_them);
 fn names_that_a_database_keeps_for_itself_get_a_suffix_on_all_of_them(sandbox: &Sandbox) {
-    let kept = ["xmin", "XMAX", "cmin", "cmax", "ctid", "TableOID", "rowid", "_rowid_", "DB_ROW_ID", "FTS_DOC_ID"];
-    let free = ["oid", "select", "order", "rank", "system", "user", "row_number", "2022", "true", "null_"];
+    let kept = [
+        "xmin",
+        "XMAX",
+        "cmin",
+        "cmax",
+        "ctid",
+        "TableOID",
+        "rowid",
+        "_rowid_",
+        "DB_ROW_ID",
+        "FTS_DOC_ID",
+    ];
+    let free =
+        ["oid", "select", "order", "rank", "system", "user", "row_number", "2022", "true", "null_"];
     let header = format!("Order ID,SKU,{},{}", kept.join(","), free.join(","));
-    let values: Vec<String> = (0..kept.len() + free.len()).map(|number| format!("v{number}")).collect();
+    let values: Vec<String> =
+        (0..kept.len() + free.len()).map(|number| format!("v{number}")).collect();
     synced(sandbox, ORDERS, &table(&[&header, &format!("11,A,{}", values.join(","))]));
     let names = [
         "xmin_2",
@@ -63,7 +77,10 @@ fn names_that_a_database_keeps_for_itself_get_a_suffix_on_all_of_them(sandbox: &
     assert_eq!(renamed.len(), kept.len());
     let quote = if sandbox.engine == Engine::Mariadb { '`' } else { '"' };
     let list: Vec<String> = names.iter().map(|name| format!("{quote}{name}{quote}")).collect();
-    assert_eq!(sandbox.rows(&format!("SELECT {} FROM order_items", list.join(", "))), [values.join("|")]);
+    assert_eq!(
+        sandbox.rows(&format!("SELECT {} FROM order_items", list.join(", "))),
+        [values.join("|")]
+    );
     // Again, and by JSON in several spellings: the same columns.
     let object = r#"[{"Order ID": "12", "SKU": "B", "XMIN": "a"}, {"Order ID": "13", "SKU": "B", "xmin": "b", "Market": "x"},
             {"Order ID": "14", "SKU": "B", "Xmin": "c", "MARKET": "y"}]"#;
@@ -76,10 +93,15 @@ fn names_that_a_database_keeps_for_itself_get_a_suffix_on_all_of_them(sandbox: &
         CUSTOMERS,
         r#"[{"Customer ID": 1, "ctid": "t", "rowid": "r", "__proto__": "p", "constructor": "c"}]"#,
     );
-    assert_eq!(sandbox.rows("SELECT ctid_2, rowid_2, proto, constructor FROM customers"), ["t|r|p|c"]);
+    assert_eq!(
+        sandbox.rows("SELECT ctid_2, rowid_2, proto, constructor FROM customers"),
+        ["t|r|p|c"]
+    );
     sandbox.drop_file(CUSTOMERS, r#"[{"Customer ID": 1, "ctid": "u", "rowid": "s"}]"#);
-    let plan =
-        sandbox.command(&["plan", &sandbox.inbox().to_string_lossy()]).output().expect("the built program starts");
+    let plan = sandbox
+        .command(&["plan", &sandbox.inbox().to_string_lossy()])
+        .output()
+        .expect("the built program starts");
     let plan = String::from_utf8_lossy(&plan.stdout).into_owned();
     assert!(plan.contains("ctid_2") && plan.contains("'u'"), "{plan}");
 }
@@ -91,11 +113,23 @@ fn letters_that_not_every_database_has_in_names_are_none(sandbox: &Sandbox) {
     let (added, _) = found(sandbox, "order_items");
     assert_eq!(
         added,
-        ["野家", "column_4", "mood", "column_6", "prénom", "größe", "नाम", "名前", "column_11", "column_12"]
+        [
+            "野家",
+            "column_4",
+            "mood",
+            "column_6",
+            "prénom",
+            "größe",
+            "नाम",
+            "名前",
+            "column_11",
+            "column_12"
+        ]
     );
     let quote = if sandbox.engine == Engine::Mariadb { '`' } else { '"' };
-    let row =
-        format!("SELECT {quote}野家{quote}, {quote}prénom{quote}, {quote}größe{quote}, column_6 FROM order_items");
+    let row = format!(
+        "SELECT {quote}野家{quote}, {quote}prénom{quote}, {quote}größe{quote}, column_6 FROM order_items"
+    );
     assert_eq!(sandbox.rows(&row), ["a|e|f|d"]);
     let object = r#"[{"Customer ID": 1, "\ud842\udfb7野": "x", "\ud83d\ude00": "y", "": "z"}]"#;
     synced(sandbox, CUSTOMERS, object);
@@ -137,7 +171,8 @@ Market = { of = 'record' }
 rowid = { of = 'record' }
 xmax = { of = 'line' }
 ";
-    sandbox.drop_file("moves.csv", &table(&["ctid,rowid,xmax,Market", "1,a,5,north", "1,a,6,north"]));
+    sandbox
+        .drop_file("moves.csv", &table(&["ctid,rowid,xmax,Market", "1,a,5,north", "1,a,6,north"]));
     sandbox.drop_file("𠮷 stock.csv", &table(&["XMin,n", "1,2"]));
     sandbox.drop_file("select.csv", &table(&["xmin,n", "1,2"]));
     sandbox.drop_file("!!!.csv", &table(&["xmin,n", "1,2"]));
@@ -146,14 +181,23 @@ xmax = { of = 'line' }
     sandbox.drop_file("orders by customer id.csv", &table(&["xmin,n", "1,2"]));
     let report = sync(sandbox, FEEDS);
     assert_eq!(report.exit, 0, "{report:?}");
-    assert_eq!(sandbox.rows("SELECT ctid_2, rowid_2, market_2, line_count FROM moves"), ["1|a|north|2"]);
-    assert_eq!(sandbox.rows("SELECT ctid_2, line_no, xmax_2 FROM move_lines ORDER BY line_no"), ["1|1|5", "1|2|6"]);
+    assert_eq!(
+        sandbox.rows("SELECT ctid_2, rowid_2, market_2, line_count FROM moves"),
+        ["1|a|north|2"]
+    );
+    assert_eq!(
+        sandbox.rows("SELECT ctid_2, line_no, xmax_2 FROM move_lines ORDER BY line_no"),
+        ["1|1|5", "1|2|6"]
+    );
     let made = sandbox.rows(
             "SELECT DISTINCT table_name, new_type FROM tidegate_schema_changes WHERE change_kind = 'create_table' ORDER BY table_name",
         );
     let names: Vec<&str> = made.iter().filter_map(|row| row.split('|').next()).collect();
     assert_eq!(names.len(), 7, "{made:?}");
-    assert!(["stock", "select", "file", "moves", "move_lines"].iter().all(|name| names.contains(name)), "{made:?}");
+    assert!(
+        ["stock", "select", "file", "moves", "move_lines"].iter().all(|name| names.contains(name)),
+        "{made:?}"
+    );
     assert_eq!(sandbox.rows("SELECT market, xmin_2, n FROM stock"), ["|1|2"]);
 }
 
@@ -166,7 +210,8 @@ fn names_of_tables_that_not_every_database_takes_are_refused_with_the_reason(san
         (&"n".repeat(64), "it is longer than 63 bytes"),
         ("enriched_orders", "already"),
     ] {
-        let feed = format!("[datasets.stock]\npaths = ['/stock\\.csv$']\nkey = 'sku'\ntable = '{name}'\n");
+        let feed =
+            format!("[datasets.stock]\npaths = ['/stock\\.csv$']\nkey = 'sku'\ntable = '{name}'\n");
         let refused = sync(sandbox, &feed);
         assert_eq!(refused.exit, 2, "{name}: {refused:?}");
         assert!(refused.stderr.contains(why), "{name}: {}", refused.stderr);

@@ -33,7 +33,11 @@ fn a_refused_file_counts_until_it_is_removed_or_corrected(sandbox: &Sandbox) {
     remove(sandbox, "notes.txt");
     assert_eq!(sandbox.sync().exit, 0);
     let after = status(sandbox);
-    assert_eq!((&after["files"]["quarantined"], &after["files"]["unmatched"]), (&json!(0), &json!(0)), "{after}");
+    assert_eq!(
+        (&after["files"]["quarantined"], &after["files"]["unmatched"]),
+        (&json!(0), &json!(0)),
+        "{after}"
+    );
     assert_eq!(after["refused"], json!([]));
 
     sandbox.drop_file(ORDERS, &table(&[HEADER, LOST_KEY]));
@@ -50,13 +54,19 @@ fn a_refused_file_counts_until_it_is_removed_or_corrected(sandbox: &Sandbox) {
 scenario!(a_newer_full_export_takes_the_place_of_a_refused_one_and_a_delta_does_not);
 fn a_newer_full_export_takes_the_place_of_a_refused_one_and_a_delta_does_not(sandbox: &Sandbox) {
     let delta = [("TIDEGATE_CONFIG", sandbox.path("delta.toml").to_string_lossy().into_owned())];
-    fs::write(sandbox.path("delta.toml"), "[datasets.orders]\nkind = \"delta\"\n").expect("a writable directory");
-    let delta: Vec<(&str, &str)> = delta.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    fs::write(sandbox.path("delta.toml"), "[datasets.orders]\nkind = \"delta\"\n")
+        .expect("a writable directory");
+    let delta: Vec<(&str, &str)> =
+        delta.iter().map(|(name, value)| (*name, value.as_str())).collect();
     sandbox.drop_file("market-1-orders-2024-03-01.csv", &table(&[HEADER, LOST_KEY]));
     assert_eq!(sandbox.sync_with(&delta).exit, 1);
     sandbox.drop_file("market-1-orders-2024-03-02.csv", &table(&[HEADER, GOOD]));
     assert_eq!(sandbox.sync_with(&delta).exit, 1, "it is still refused");
-    let output = sandbox.command(&["--json", "status"]).envs(delta).output().expect("the built program starts");
+    let output = sandbox
+        .command(&["--json", "status"])
+        .envs(delta)
+        .output()
+        .expect("the built program starts");
     let of_deltas: Value = serde_json::from_slice(&output.stdout).expect("one JSON document");
     assert_eq!(of_deltas["files"]["quarantined"], 1, "what it says is missing: {of_deltas}");
     sandbox.sync();
@@ -88,7 +98,8 @@ fn open_rejects_count_while_their_file_is_there_or_was_archived(sandbox: &Sandbo
 fn monitoring_sees_the_end_of_a_refused_file_that_is_removed_beside_the_daemon() {
     let sandbox = Sandbox::new(Engine::Sqlite);
     sandbox.drop_file(ORDERS, &table(&[HEADER, LOST_KEY]));
-    let daemon = sandbox.start_daemon(&[("TIDEGATE_SETTLE_SCAN_MS", "1"), ("TIDEGATE_SCAN_INTERVAL_MS", "100")]);
+    let daemon = sandbox
+        .start_daemon(&[("TIDEGATE_SETTLE_SCAN_MS", "1"), ("TIDEGATE_SCAN_INTERVAL_MS", "100")]);
     daemon.wait_until_ready();
     let says = |number: u64| {
         let sample = format!("tidegate_files{{state=\"quarantined\"}} {number}\n");

@@ -1,4 +1,5 @@
-//! Objects: what others have built on tables, views and marts stays as it is, or is named where it stands in the way.
+//! Objects: what others have built on tables, views and marts stays as it is, or is named where it
+//! stands in the way.
 
 use crate::sandbox::{Engine, FileReport, Report, Sandbox, table};
 use std::fs;
@@ -33,7 +34,10 @@ fn columns_in_order(sandbox: &Sandbox, view: &str) -> Vec<String> {
 /// What `tidegate status` says stands in the way, as text and as JSON.
 fn status(sandbox: &Sandbox) -> (String, Vec<serde_json::Value>) {
     let text = sandbox.command(&["status"]).output().expect("the built program starts");
-    let json = Report::of(&sandbox.command(&["--json", "status"]).output().expect("the built program starts")).json;
+    let json = Report::of(
+        &sandbox.command(&["--json", "status"]).output().expect("the built program starts"),
+    )
+    .json;
     let objects = json["objects_in_the_way"].as_array().cloned().unwrap_or_default();
     (String::from_utf8_lossy(&text.stdout).into_owned(), objects)
 }
@@ -50,7 +54,8 @@ fn said_of(sandbox: &Sandbox, relation: &str, column: &str) -> Vec<String> {
     [sandbox.rows(&of_column), sandbox.rows(&of_relation)].concat()
 }
 
-/// Gives rights on a relation, to everybody and to a role that every PostgreSQL has, and says something of it.
+/// Gives rights on a relation, to everybody and to a role that every PostgreSQL has, and says
+/// something of it.
 fn say_something(sandbox: &Sandbox, relation: &str, column: &str) {
     sandbox.execute(&format!("GRANT SELECT, INSERT ON {relation} TO pg_monitor WITH GRANT OPTION"));
     sandbox.execute(&format!("GRANT SELECT ON {relation} TO PUBLIC"));
@@ -62,7 +67,9 @@ scenario!(a_new_column_comes_through_under_somebodys_view);
 fn a_new_column_comes_through_under_somebodys_view(sandbox: &Sandbox) {
     synced(sandbox, ORDERS, &table(&["Order ID,SKU,Customer ID", "11,A,1"]));
     synced(sandbox, CUSTOMERS, &table(&["Customer ID,Language,Tier", "1,en,gold"]));
-    sandbox.execute("CREATE VIEW my_dashboard AS SELECT order_id, customer_language FROM enriched_orders");
+    sandbox.execute(
+        "CREATE VIEW my_dashboard AS SELECT order_id, customer_language FROM enriched_orders",
+    );
     let before = columns_in_order(sandbox, "enriched_orders");
     if sandbox.engine == Engine::Postgres {
         say_something(sandbox, "enriched_orders", "customer_tier");
@@ -74,8 +81,15 @@ fn a_new_column_comes_through_under_somebodys_view(sandbox: &Sandbox) {
         _ => Vec::new(),
     };
     let said_before = said(sandbox);
-    synced(sandbox, CUSTOMERS, &table(&["Customer ID,Language,Tier,Since,_Deleted", "1,en,gold,2019,no"]));
-    assert_eq!(sandbox.rows("SELECT customer_since, customer_tier FROM enriched_orders"), ["2019|gold"]);
+    synced(
+        sandbox,
+        CUSTOMERS,
+        &table(&["Customer ID,Language,Tier,Since,_Deleted", "1,en,gold,2019,no"]),
+    );
+    assert_eq!(
+        sandbox.rows("SELECT customer_since, customer_tier FROM enriched_orders"),
+        ["2019|gold"]
+    );
     assert_eq!(sandbox.rows("SELECT * FROM my_dashboard"), ["11|en"]);
     assert_eq!(said(sandbox), said_before);
     // What comes later stands behind what was there.
@@ -86,7 +100,10 @@ fn a_new_column_comes_through_under_somebodys_view(sandbox: &Sandbox) {
     sandbox.drop_file(ORDERS, &table(&["Order ID,SKU,Customer ID", "11,A,1", "12,A,1"]));
     let report = sandbox.sync_with(&[("TIDEGATE_DATASETS__ORDERS__DELETES", "mark")]);
     assert_eq!(report.exit, 0, "{report:?}");
-    assert_eq!(columns_in_order(sandbox, "enriched_orders").last().map(String::as_str), Some("_deleted_at"));
+    assert_eq!(
+        columns_in_order(sandbox, "enriched_orders").last().map(String::as_str),
+        Some("_deleted_at")
+    );
     assert_eq!(sandbox.rows("SELECT COUNT(*) FROM my_dashboard"), ["2"]);
     assert_eq!(status(sandbox).1, Vec::<serde_json::Value>::new());
 }
@@ -104,7 +121,10 @@ fn a_column_under_somebodys_view_keeps_its_type_until_the_view_is_gone(sandbox: 
     sandbox.drop_file(CUSTOMERS, &odd);
     let report = sandbox.sync_with(&[("TIDEGATE_LOG_LEVEL", "warn")]);
     assert_eq!(report.file(CUSTOMERS).outcome, "synced", "{report:?}");
-    assert_eq!(sandbox.rows("SELECT weight, new FROM customers WHERE customer_id = '2'"), ["5.5|y"]);
+    assert_eq!(
+        sandbox.rows("SELECT weight, new FROM customers WHERE customer_id = '2'"),
+        ["5.5|y"]
+    );
     let (text, objects) = status(sandbox);
     if sandbox.engine != Engine::Postgres {
         assert_eq!(sandbox.rows(PIECES), ["1|3|-", "2|four|-", "3|007|-"]);
@@ -112,24 +132,33 @@ fn a_column_under_somebodys_view_keeps_its_type_until_the_view_is_gone(sandbox: 
         assert_eq!(objects, Vec::<serde_json::Value>::new());
         return;
     }
-    assert_eq!(sandbox.rows(PIECES), ["1|3|-", r#"2|-|{"pieces":"four"}"#, r#"3|-|{"pieces":"007"}"#]);
+    assert_eq!(
+        sandbox.rows(PIECES),
+        ["1|3|-", r#"2|-|{"pieces":"four"}"#, r#"3|-|{"pieces":"007"}"#]
+    );
     let run = "DROP VIEW public.my_other; DROP VIEW public.my_dashboard";
     assert_eq!(objects.len(), 1, "{objects:?}");
     assert_eq!(objects[0]["about"], "customers.pieces");
     assert_eq!(objects[0]["object"], "view public.my_other, view public.my_dashboard");
     assert_eq!(objects[0]["run"], run);
     for told in [&text, &report.stderr] {
-        assert!(told.contains("customers.pieces") && told.contains("public.my_dashboard"), "{told}");
+        assert!(
+            told.contains("customers.pieces") && told.contains("public.my_dashboard"),
+            "{told}"
+        );
         assert!(told.contains(run), "{told}");
     }
-    // The same content is what it was; the next one is rescued in the same way, without a word in between.
+    // The same content is what it was; the next one is rescued in the same way, without a word in
+    // between.
     synced(sandbox, CUSTOMERS, &odd.replace("four", "for"));
     assert_eq!(sandbox.rows(PIECES)[1], r#"2|-|{"pieces":"for"}"#);
     run.split("; ").for_each(|drop| sandbox.execute(drop));
     synced(sandbox, CUSTOMERS, &odd);
     assert_eq!(sandbox.rows(PIECES), ["1|3|-", "2|four|-", "3|007|-"]);
     assert_eq!(status(sandbox).1, Vec::<serde_json::Value>::new());
-    assert!(sandbox.command(&["verify"]).output().expect("the built program starts").status.success());
+    assert!(
+        sandbox.command(&["verify"]).output().expect("the built program starts").status.success()
+    );
 }
 
 scenario!(the_status_of_the_daemon_names_the_object_and_forgets_it: postgres);
@@ -207,7 +236,11 @@ fn other_objects_on_a_column_are_named_too(server: &Sandbox) {
         assert_eq!(sandbox.rows(PIECES), ["1|3|-", r#"2|-|{"pieces":"four"}"#]);
         let (_, objects) = status(&sandbox);
         assert_eq!(objects.len(), 1, "{objects:?}");
-        assert_eq!((&objects[0]["object"], &objects[0]["run"]), (&named.into(), &run.into()), "{objects:?}");
+        assert_eq!(
+            (&objects[0]["object"], &objects[0]["run"]),
+            (&named.into(), &run.into()),
+            "{objects:?}"
+        );
         sandbox.execute(run);
         synced(&sandbox, CUSTOMERS, &table(&["Customer ID,Pieces", "1,3", "2,fourteen"]));
         assert_eq!(sandbox.rows(PIECES), ["1|3|-", "2|fourteen|-"]);
@@ -226,14 +259,18 @@ fn what_people_said_of_our_views_outlives_a_wider_type(sandbox: &Sandbox) {
     sandbox.execute("COMMENT ON VIEW enriched_orders IS 'for Anna'");
     sandbox.execute("ALTER VIEW enriched_orders SET (security_barrier = true)");
     sandbox.execute("ALTER DEFAULT PRIVILEGES GRANT DELETE ON TABLES TO PUBLIC");
-    sandbox.execute("CREATE FUNCTION mine() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'");
+    sandbox.execute(
+        "CREATE FUNCTION mine() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'",
+    );
     sandbox.execute("CREATE TRIGGER mine INSTEAD OF UPDATE ON enriched_orders FOR EACH ROW EXECUTE FUNCTION mine()");
     let said = said_of(sandbox, "enriched_orders", "customer_pieces");
     synced(sandbox, CUSTOMERS, &table(&["Customer ID,Pieces,Tier,Since", "1,three,gold,2019"]));
     assert_eq!(sandbox.rows("SELECT customer_pieces FROM enriched_orders"), ["three"]);
     assert_eq!(said_of(sandbox, "enriched_orders", "customer_pieces"), said);
     assert_eq!(
-        sandbox.rows("SELECT tgname::text FROM pg_trigger WHERE tgrelid = 'enriched_orders'::regclass"),
+        sandbox.rows(
+            "SELECT tgname::text FROM pg_trigger WHERE tgrelid = 'enriched_orders'::regclass"
+        ),
         ["mine"]
     );
     assert_eq!(columns_in_order(sandbox, "enriched_orders"), columns);
@@ -253,7 +290,8 @@ fn what_people_said_of_a_column_outlives_a_wider_type(sandbox: &Sandbox) {
 scenario!(a_replaced_view_keeps_whose_rights_it_is_read_with: mariadb);
 fn a_replaced_view_keeps_whose_rights_it_is_read_with(sandbox: &Sandbox) {
     synced(sandbox, ORDERS, &table(&["Order ID,SKU,Customer ID", "11,A,1"]));
-    sandbox.execute("ALTER SQL SECURITY INVOKER VIEW enriched_orders AS SELECT order_id FROM orders");
+    sandbox
+        .execute("ALTER SQL SECURITY INVOKER VIEW enriched_orders AS SELECT order_id FROM orders");
     sandbox.execute("UPDATE tidegate_definitions SET fingerprint = 'older'");
     synced(sandbox, CUSTOMERS, &table(&["Customer ID,Tier", "1,gold"]));
     let rights = "SELECT CAST(table_name AS CHAR) FROM information_schema.views \
@@ -285,7 +323,11 @@ fn somebodys_views_and_triggers_do_not_stop_a_wider_type_on_sqlite() {
     synced(&sandbox, CUSTOMERS, &table(&["Customer ID,Pieces", "1,three", "2,4"]));
     assert_eq!(sandbox.rows(PIECES), ["1|three|-", "2|4|-"]);
     assert_eq!(sandbox.rows(objects), before);
-    assert_eq!(sandbox.rows("SELECT pieces FROM seen"), ["three"], "the widening itself changes no row of theirs");
+    assert_eq!(
+        sandbox.rows("SELECT pieces FROM seen"),
+        ["three"],
+        "the widening itself changes no row of theirs"
+    );
     sandbox.execute("INSERT INTO enriched_orders (order_id) VALUES ('77')");
     assert_eq!(sandbox.rows("SELECT pieces FROM seen"), ["three", "77"]);
 }
@@ -317,7 +359,9 @@ scenario!(a_mart_is_made_anew_once_nobody_stands_on_it);
 fn a_mart_is_made_anew_once_nobody_stands_on_it(sandbox: &Sandbox) {
     let marts = sandbox.path("marts");
     fs::create_dir(&marts).expect("a writable temporary directory");
-    let write = |mart: &str| fs::write(marts.join("tiers.sql"), mart).expect("a writable temporary directory");
+    let write = |mart: &str| {
+        fs::write(marts.join("tiers.sql"), mart).expect("a writable temporary directory")
+    };
     write(MART);
     fs::write(marts.join("view.sql"), VIEW).expect("a writable temporary directory");
     let marts = marts.to_string_lossy().into_owned();
@@ -348,7 +392,10 @@ fn a_mart_is_made_anew_once_nobody_stands_on_it(sandbox: &Sandbox) {
     if sandbox.engine == Engine::Postgres {
         let (text, objects) = status(sandbox);
         assert_eq!(objects.len(), 1, "{objects:?}");
-        assert_eq!((&objects[0]["about"], &objects[0]["run"]), (&"tiers".into(), &"DROP VIEW public.theirs".into()));
+        assert_eq!(
+            (&objects[0]["about"], &objects[0]["run"]),
+            (&"tiers".into(), &"DROP VIEW public.theirs".into())
+        );
         assert!(text.contains("DROP VIEW public.theirs"), "{text}");
         assert_eq!(sandbox.rows("SELECT * FROM theirs ORDER BY tier"), ["en|2", "sw|1"]);
         assert_eq!(sandbox.rows("SELECT members FROM large_tiers"), ["2"]);
@@ -368,7 +415,9 @@ fn a_view_that_cannot_be_put_in_its_place_is_named_and_the_rest_goes_on(sandbox:
     synced(sandbox, ORDERS, &table(&["Order ID,SKU,Customer ID", "11,A,1"]));
     sandbox.execute("DROP VIEW cohort_retention");
     sandbox.execute("CREATE TABLE cohort_retention (note varchar(20))");
-    sandbox.execute("UPDATE tidegate_definitions SET fingerprint = 'older' WHERE name = 'cohort_retention'");
+    sandbox.execute(
+        "UPDATE tidegate_definitions SET fingerprint = 'older' WHERE name = 'cohort_retention'",
+    );
     synced(sandbox, CUSTOMERS, &table(&["Customer ID,Tier", "1,gold"]));
     assert_eq!(sandbox.rows("SELECT order_id, customer_tier FROM enriched_orders"), ["11|gold"]);
     let (text, objects) = status(sandbox);
@@ -382,7 +431,8 @@ fn a_view_that_cannot_be_put_in_its_place_is_named_and_the_rest_goes_on(sandbox:
 }
 
 scenario!(a_change_that_would_spoil_a_view_is_refused_and_tried_again);
-/// A view of the operator's own that a new column would spoil: the file is refused, nothing changes, and it is tried again.
+/// A view of the operator's own that a new column would spoil: the file is refused, nothing
+/// changes, and it is tried again.
 fn a_change_that_would_spoil_a_view_is_refused_and_tried_again(sandbox: &Sandbox) {
     if sandbox.engine == Engine::Sqlite {
         // It takes two columns of one name.
@@ -413,7 +463,8 @@ fn a_change_that_would_spoil_a_view_is_refused_and_tried_again(sandbox: &Sandbox
 }
 
 scenario!(a_view_of_the_operators_that_cannot_be_made_any_more_is_named_and_forgotten);
-/// A definition that was right once does not stop the start, and one that is removed is in nobody's way.
+/// A definition that was right once does not stop the start, and one that is removed is in nobody's
+/// way.
 fn a_view_of_the_operators_that_cannot_be_made_any_more_is_named_and_forgotten(sandbox: &Sandbox) {
     let marts = sandbox.path("marts");
     fs::create_dir(&marts).expect("a writable temporary directory");

@@ -1,4 +1,5 @@
-//! Another user: tests often run as root, whom no permission stops. This one owns the sandbox, and runs the program.
+//! Another user: tests often run as root, whom no permission stops. This one owns the sandbox, and
+//! runs the program.
 
 use crate::sandbox::{Daemon, Sandbox, free_port};
 use std::fs::{self, Permissions};
@@ -23,7 +24,8 @@ impl<'a> OtherUser<'a> {
     /// Hands all that is in the sandbox over to the user.
     pub fn of(sandbox: &'a Sandbox) -> Self {
         let program = sandbox.path("tidegate");
-        fs::copy(env!("CARGO_BIN_EXE_tidegate"), &program).expect("space in the temporary directory");
+        fs::copy(env!("CARGO_BIN_EXE_tidegate"), &program)
+            .expect("space in the temporary directory");
         fs::set_permissions(&program, Permissions::from_mode(0o755)).expect("our own file");
         let is_root = fs::metadata(&program).expect("it is there").uid() == 0;
         let user = Self { sandbox, program, id: is_root.then_some(NOBODY) };
@@ -51,7 +53,10 @@ impl<'a> OtherUser<'a> {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let own = self.sandbox.command(arguments);
         let mut command = Command::new(&self.program);
-        command.args(own.get_args()).current_dir(self.sandbox.path("")).stdin(std::process::Stdio::null());
+        command
+            .args(own.get_args())
+            .current_dir(self.sandbox.path(""))
+            .stdin(std::process::Stdio::null());
         for (name, value) in own.get_envs() {
             match value {
                 Some(value) => command.env(name, value),
@@ -67,14 +72,19 @@ impl<'a> OtherUser<'a> {
     /// What a command prints.
     pub fn output(&self, arguments: &[&str]) -> String {
         let inbox = self.sandbox.inbox();
-        let output = self.command(arguments).env("TIDEGATE_INBOX", inbox).output().expect("the built program starts");
+        let output = self
+            .command(arguments)
+            .env("TIDEGATE_INBOX", inbox)
+            .output()
+            .expect("the built program starts");
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
     /// As [`Sandbox::start_daemon`], by the user.
     pub fn start_daemon(&self, environment: &[(&str, &str)]) -> Daemon {
         let address = format!("127.0.0.1:{}", free_port());
-        let command = self.command(&["run", &self.sandbox.inbox().to_string_lossy(), "--listen", &address]);
+        let command =
+            self.command(&["run", &self.sandbox.inbox().to_string_lossy(), "--listen", &address]);
         self.sandbox.start(command, &address, environment)
     }
 }

@@ -1,7 +1,8 @@
 //! Outage: a database that is away is waited for, and nothing is lost or done twice.
 
 use crate::exports::{
-    Background, Market, SMALL_CHUNKS, Version, is_as_after_a_clean_run, wait_for_half_a_file, wait_for_synced,
+    Background, Market, SMALL_CHUNKS, Version, is_as_after_a_clean_run, wait_for_half_a_file,
+    wait_for_synced,
 };
 use crate::sandbox::{Daemon, Engine, Report, Sandbox, free_port, wait_for};
 use crate::servers::{Kind, Server};
@@ -32,7 +33,12 @@ pub fn on_postgres(scenario: impl Fn(&Server, &Sandbox)) {
 }
 
 /// The scenarios of one kind of server share it, one after the other.
-fn on_server_of(slot: &Mutex<Option<Server>>, kind: Kind, engine: Engine, scenario: impl Fn(&Server, &Sandbox)) {
+fn on_server_of(
+    slot: &Mutex<Option<Server>>,
+    kind: Kind,
+    engine: Engine,
+    scenario: impl Fn(&Server, &Sandbox),
+) {
     let mut server = slot.lock().unwrap_or_else(|poisoned| {
         // A test that failed may have left it stopped: take a new one.
         slot.clear_poison();
@@ -65,7 +71,8 @@ fn a_missing_folder_of_a_sqlite_file_is_waited_for_too() {
     let market = Market::new("1");
     market.drop_version(&sandbox, Version::First);
     gives_up(&sandbox);
-    let mut sync = Background::start(&sandbox, market.sync_command(&sandbox), &[PATIENT, TALKATIVE]);
+    let mut sync =
+        Background::start(&sandbox, market.sync_command(&sandbox), &[PATIENT, TALKATIVE]);
     wait_for(WAITING, || sync.log().contains(WAITING));
     fs::create_dir(folder).expect("a writable temporary directory");
     assert_eq!(sync.finish(), 0, "{}", sync.log());
@@ -101,14 +108,22 @@ fn a_daemon_waits_for_its_server_for_ever_and_says_so(server: &Server, sandbox: 
 }
 
 server_scenario!(a_server_that_dies_in_the_middle_of_a_sync_costs_nothing_but_time);
-fn a_server_that_dies_in_the_middle_of_a_sync_costs_nothing_but_time(server: &Server, sandbox: &Sandbox) {
+fn a_server_that_dies_in_the_middle_of_a_sync_costs_nothing_but_time(
+    server: &Server,
+    sandbox: &Sandbox,
+) {
     let market = Market::new("1");
-    for (version, failpoints) in
-        [(Version::First, "after_commit=sleep(100)"), (Version::Second, "before_commit=2*off->1*sleep(6000)->off")]
-    {
+    for (version, failpoints) in [
+        (Version::First, "after_commit=sleep(100)"),
+        (Version::Second, "before_commit=2*off->1*sleep(6000)->off"),
+    ] {
         market.drop_version(sandbox, version);
         let slowly = ("FAILPOINTS", failpoints);
-        let mut sync = Background::start(sandbox, market.sync_command(sandbox), &[PATIENT, EVEN_CHUNKS, slowly]);
+        let mut sync = Background::start(
+            sandbox,
+            market.sync_command(sandbox),
+            &[PATIENT, EVEN_CHUNKS, slowly],
+        );
         match version {
             Version::First => wait_for_half_a_file(sandbox),
             Version::Second => wait_for_a_held_transaction(&sync),
@@ -128,7 +143,8 @@ fn a_server_that_dies_again_and_again_is_waited_for_each_time(server: &Server, s
     let patience = ("TIDEGATE_DATABASE_WAIT_MS", "6000");
     let slowly = ("FAILPOINTS", "after_commit=sleep(1500)");
     market.drop_version(sandbox, Version::First);
-    let mut sync = Background::start(sandbox, market.sync_command(sandbox), &[patience, slowly, TALKATIVE]);
+    let mut sync =
+        Background::start(sandbox, market.sync_command(sandbox), &[patience, slowly, TALKATIVE]);
     wait_for_half_a_file(sandbox);
     for outages in 1..=3 {
         restart(server);
@@ -142,7 +158,10 @@ fn a_server_that_dies_again_and_again_is_waited_for_each_time(server: &Server, s
 }
 
 server_scenario!(a_daemon_outlives_its_server_between_files_within_them_and_in_a_refresh);
-fn a_daemon_outlives_its_server_between_files_within_them_and_in_a_refresh(server: &Server, sandbox: &Sandbox) {
+fn a_daemon_outlives_its_server_between_files_within_them_and_in_a_refresh(
+    server: &Server,
+    sandbox: &Sandbox,
+) {
     let market = Market::new("1");
     let failpoints = "before_commit=1*off->1*sleep(2000)->off;during_refresh=sleep(200)";
     let daemon = start_daemon(sandbox, &[("FAILPOINTS", failpoints)]);
@@ -178,7 +197,8 @@ fn a_sqlite_file_that_another_process_locks_for_long_is_waited_for() {
         market.drop_version(sandbox, Version::Second);
         runtime.block_on(lock(sandbox)).expect("nobody writes at the moment")
     });
-    let mut sync = Background::start(&syncing, market.sync_command(&syncing), &[PATIENT, TALKATIVE]);
+    let mut sync =
+        Background::start(&syncing, market.sync_command(&syncing), &[PATIENT, TALKATIVE]);
     wait_for(WAITING, || sync.log().contains(WAITING) && daemon.log().contains(WAITING));
     for lock in locks {
         runtime.block_on(lock.rollback()).expect("it is open");
@@ -202,7 +222,8 @@ fn a_state_directory_that_cannot_be_written_is_an_error_that_says_so() {
     fs::write(sandbox.state_dir(), "not a directory").expect("a writable temporary directory");
     let inbox = sandbox.inbox().to_string_lossy().into_owned();
     for arguments in [&["sync", &inbox][..], &["run", &inbox, "--listen", "127.0.0.1:0"]] {
-        let report = Report::of(&sandbox.command(arguments).output().expect("the built program starts"));
+        let report =
+            Report::of(&sandbox.command(arguments).output().expect("the built program starts"));
         assert_eq!(report.exit, 2, "{}", report.stderr);
         assert!(report.stderr.contains("cannot write"), "{}", report.stderr);
         assert!(report.stderr.contains("state_dir"), "{}", report.stderr);
@@ -253,7 +274,8 @@ fn every_command_that_ends_gives_up_in_time_and_says_why() {
             let started = Instant::now();
             let output = command.output().expect("the built program starts");
             let took = started.elapsed();
-            let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+            let said =
+                String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
             assert_eq!(output.status.code(), Some(3), "{arguments:?} {said}");
             assert!(said.contains("refused") && !said.contains("s3cret"), "{arguments:?} {said}");
             // Far below the ten seconds of two attempts by the pool, on however busy a machine.

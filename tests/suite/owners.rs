@@ -17,7 +17,9 @@ fn stock(settings: &str) -> String {
 const STORED: &str = "SELECT sku, qty FROM stock ORDER BY sku";
 
 scenario!(a_key_that_repeats_with_other_values_is_refused_unless_the_dataset_says_which_counts);
-fn a_key_that_repeats_with_other_values_is_refused_unless_the_dataset_says_which_counts(sandbox: &Sandbox) {
+fn a_key_that_repeats_with_other_values_is_refused_unless_the_dataset_says_which_counts(
+    sandbox: &Sandbox,
+) {
     let far: String = (0..300).map(|number| format!("f{number},0\n")).collect();
     let near = "sku,qty\na,1\na,2\nb,3\n".to_owned();
     let apart = format!("sku,qty\na,1\nb,3\n{far}a,2\n");
@@ -27,7 +29,12 @@ fn a_key_that_repeats_with_other_values_is_refused_unless_the_dataset_says_which
         let report = sync(&sandbox, &stock(""));
         let error = &report.file("stock.csv").error;
         assert_eq!(report.file("stock.csv").outcome, "quarantined", "{report:?}");
-        assert!(error.contains("the key `a`") && error.contains(rows) && error.contains("repeated_keys"), "{error}");
+        assert!(
+            error.contains("the key `a`")
+                && error.contains(rows)
+                && error.contains("repeated_keys"),
+            "{error}"
+        );
         let of_a = "SELECT sku, qty FROM stock WHERE sku = 'a'";
         for (says, kept) in [("last", "a|2"), ("first", "a|1")] {
             let report = sync(&sandbox, &stock(&format!("repeated_keys = \"{says}\"\n")));
@@ -42,7 +49,10 @@ fn a_key_that_repeats_with_other_values_is_refused_unless_the_dataset_says_which
     assert_eq!(report.file("stock.csv").counts["duplicate"], 3, "{report:?}");
     assert_eq!(sandbox.rows(STORED), ["a|1", "b|-"]);
     let json = sandbox.sibling();
-    json.drop_file("stock.json", r#"[{"sku": "a", "qty": 1}, {"qty": 1, "sku": "a"}, {"sku": "a", "qty": 2}]"#);
+    json.drop_file(
+        "stock.json",
+        r#"[{"sku": "a", "qty": 1}, {"qty": 1, "sku": "a"}, {"sku": "a", "qty": 2}]"#,
+    );
     assert!(sync(&json, &stock("")).file("stock.json").error.contains("rows 1 and 3"));
     assert_eq!(sync(sandbox, &stock("repeated_keys = \"newest\"\n")).exit, 2);
 }
@@ -99,14 +109,19 @@ header_has = ["left"]
 [datasets.other]
 header_has = ["right"]
 "#;
-    sandbox.drop_file("berlin/may 2024-05-31.csv", "sep=;\nReport\norder no;GRAND TOTAL;x\n1;5;a\n");
-    sandbox.drop_file("top.json", r#"[{"Order No": 2, "Grand Total": 6}, {"Tax": 1, "Order No": 3}]"#);
+    sandbox
+        .drop_file("berlin/may 2024-05-31.csv", "sep=;\nReport\norder no;GRAND TOTAL;x\n1;5;a\n");
+    sandbox
+        .drop_file("top.json", r#"[{"Order No": 2, "Grand Total": 6}, {"Tax": 1, "Order No": 3}]"#);
     sandbox.drop_file("both.csv", "left,right\n1,2\n");
     sandbox.drop_file("none.csv", "order no,total\n1,2\n");
     let report = sync(sandbox, configuration);
     assert_eq!(report.file("may 2024-05-31.csv").outcome, "synced", "{report:?}");
     assert_eq!(sandbox.rows("SELECT market, order_no, grand_total FROM shop"), ["berlin|1|5"]);
-    assert_eq!(sandbox.rows("SELECT market, order_no, tax FROM shop_with_tax ORDER BY 2"), ["|2|-", "|3|1"]);
+    assert_eq!(
+        sandbox.rows("SELECT market, order_no, tax FROM shop_with_tax ORDER BY 2"),
+        ["|2|-", "|3|1"]
+    );
     let both = report.file("both.csv");
     assert_eq!(both.outcome, "unmatched", "{report:?}");
     assert!(both.error.contains("one and of other"), "{}", both.error);

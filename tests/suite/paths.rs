@@ -1,4 +1,5 @@
-//! A path of a file is one path in the ledger and no other, whatever bytes are in it; and it never leads out of the inbox.
+//! A path of a file is one path in the ledger and no other, whatever bytes are in it; and it never
+//! leads out of the inbox.
 
 use crate::exports::Background;
 use crate::sandbox::{Engine, Sandbox, wait_for};
@@ -16,8 +17,8 @@ fn orders(id: &str) -> String {
 
 scenario!(two_names_are_two_paths_of_the_ledger_and_stay_the_same_two);
 fn two_names_are_two_paths_of_the_ledger_and_stay_the_same_two(sandbox: &Sandbox) {
-    // Bytes that are no text, and text that looks like them; case, ends and ways to write a letter that some databases
-    // take for the same; letters of four bytes; line ends.
+    // Bytes that are no text, and text that looks like them; case, ends and ways to write a letter
+    // that some databases take for the same; letters of four bytes; line ends.
     let folders: [&[u8]; 16] = [
         b"\xFF",
         b"\\xFF",
@@ -39,7 +40,8 @@ fn two_names_are_two_paths_of_the_ledger_and_stay_the_same_two(sandbox: &Sandbox
     for (number, folder) in folders.iter().enumerate() {
         let folder = sandbox.inbox().join(OsStr::from_bytes(folder));
         fs::create_dir(&folder).expect("a file system that takes any name");
-        fs::write(folder.join("market-1-orders.csv"), orders(&number.to_string())).expect("a writable inbox");
+        fs::write(folder.join("market-1-orders.csv"), orders(&number.to_string()))
+            .expect("a writable inbox");
     }
     let first = sandbox.sync();
     assert_eq!(first.exit, 0, "{}", first.stderr);
@@ -48,15 +50,22 @@ fn two_names_are_two_paths_of_the_ledger_and_stay_the_same_two(sandbox: &Sandbox
         assert!(again.files.iter().all(|file| file.outcome == "unchanged"), "{again:?}");
         assert_eq!(sandbox.rows("SELECT COUNT(*) FROM tidegate_files"), ["16"]);
     }
-    let paths: HashSet<String> = sandbox.rows("SELECT path FROM tidegate_files").into_iter().collect();
+    let paths: HashSet<String> =
+        sandbox.rows("SELECT path FROM tidegate_files").into_iter().collect();
     assert_eq!(paths.len(), folders.len());
     assert_eq!(sandbox.rows("SELECT COUNT(*) FROM orders"), ["16"]);
-    let daemon = sandbox.start_daemon(&[("TIDEGATE_SETTLE_SCAN_MS", "1"), ("TIDEGATE_SCAN_INTERVAL_MS", "50")]);
+    let daemon = sandbox
+        .start_daemon(&[("TIDEGATE_SETTLE_SCAN_MS", "1"), ("TIDEGATE_SCAN_INTERVAL_MS", "50")]);
     daemon.wait_until_ready();
     sandbox.drop_file("market-2-orders.csv", &orders("1"));
     let count = "SELECT COUNT(*) FROM tidegate_files";
     wait_for("the file that came last", || sandbox.rows(count) == ["17"]);
-    assert_eq!(daemon.log().matches("file unchanged").count(), 0, "all are known: {}", daemon.log());
+    assert_eq!(
+        daemon.log().matches("file unchanged").count(),
+        0,
+        "all are known: {}",
+        daemon.log()
+    );
 }
 
 scenario!(markets_whose_names_are_no_text_are_not_mixed);
@@ -78,18 +87,25 @@ fn a_market_that_no_column_holds_is_listed_and_stops_nobody(sandbox: &Sandbox) {
     assert_eq!(report.file(&name).outcome, "unmatched", "{report:?}");
 }
 
-/// Two exports of one market, of which the second lies in a folder. While the first one is written, the folder is swapped
-/// for a link to one outside of the inbox.
+/// Two exports of one market, of which the second lies in a folder. While the first one is written,
+/// the folder is swapped for a link to one outside of the inbox.
 fn swap_while_the_first_is_written(sandbox: &Sandbox, environment: &[(&str, &str)]) -> Background {
     let outside = sandbox.path("outside");
     fs::create_dir(&outside).expect("a writable directory");
-    fs::write(outside.join("market-1-orders-2024-01-02.csv"), orders("secret")).expect("a writable directory");
+    fs::write(outside.join("market-1-orders-2024-01-02.csv"), orders("secret"))
+        .expect("a writable directory");
     sandbox.drop_file("market-1-orders-2024-01-01.csv", &orders("1"));
     sandbox.drop_file("folder/market-1-orders-2024-01-02.csv", &orders("2"));
     let slowly = ("FAILPOINTS", "before_commit=1*sleep(3000)->off");
-    let sync = Background::start(sandbox, sandbox.command(&["sync", "inbox"]), &[&[slowly], environment].concat());
+    let sync = Background::start(
+        sandbox,
+        sandbox.command(&["sync", "inbox"]),
+        &[&[slowly], environment].concat(),
+    );
     wait_for("the first file to be written", || {
-        sandbox.try_rows("SELECT state FROM tidegate_files").is_ok_and(|states| states == ["syncing"])
+        sandbox
+            .try_rows("SELECT state FROM tidegate_files")
+            .is_ok_and(|states| states == ["syncing"])
     });
     fs::rename(sandbox.inbox().join("folder"), sandbox.path("away")).expect("the same file system");
     symlink(&outside, sandbox.inbox().join("folder")).expect("a writable inbox");
@@ -112,7 +128,8 @@ fn neither_archiving_nor_removing_follows_a_link() {
         sandbox.drop_file("folder/market-1-orders.csv", &orders("1"));
         let outside = sandbox.path("outside");
         fs::create_dir(&outside).expect("a writable directory");
-        // Held before the file is put away, and swapped for a link to a folder with the very same file.
+        // Held before the file is put away, and swapped for a link to a folder with the very same
+        // file.
         let slowly = ("FAILPOINTS", "before_put_away=sleep(3000)");
         let mut sync = Background::start(
             &sandbox,
@@ -120,10 +137,13 @@ fn neither_archiving_nor_removing_follows_a_link() {
             &[slowly, ("TIDEGATE_AFTER_SYNC", after_sync)],
         );
         wait_for("the file to be synced", || {
-            sandbox.try_rows("SELECT state FROM tidegate_files").is_ok_and(|states| states == ["synced"])
+            sandbox
+                .try_rows("SELECT state FROM tidegate_files")
+                .is_ok_and(|states| states == ["synced"])
         });
         let file = "market-1-orders.csv";
-        fs::rename(sandbox.inbox().join("folder").join(file), outside.join(file)).expect("the same file system");
+        fs::rename(sandbox.inbox().join("folder").join(file), outside.join(file))
+            .expect("the same file system");
         fs::remove_dir(sandbox.inbox().join("folder")).expect("it is empty");
         symlink(&outside, sandbox.inbox().join("folder")).expect("a writable inbox");
         assert_eq!(sync.finish(), 0, "{}", sync.log());
@@ -152,7 +172,8 @@ fn a_link_in_the_archive_leads_nowhere() {
 #[test]
 fn exported_rejects_are_not_written_through_a_link_below_the_directory() {
     let sandbox = Sandbox::new(Engine::Sqlite);
-    sandbox.drop_file("folder/market-1-orders.csv", "Order ID,Order Status\n1,A\n2,A\n3.68E+29,A\n");
+    sandbox
+        .drop_file("folder/market-1-orders.csv", "Order ID,Order Status\n1,A\n2,A\n3.68E+29,A\n");
     let percent = ("TIDEGATE_REJECTS_MAX_PERCENT", "90");
     assert_eq!(sandbox.sync_with(&[percent]).exit, 0);
     let (exported, outside) = (sandbox.path("exported"), sandbox.path("outside"));

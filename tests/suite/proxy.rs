@@ -1,5 +1,6 @@
-//! A proxy on loopback between the program and a server that can fall silent, as a frozen proxy or a firewall that has
-//! forgotten a connection: it closes nothing, takes what is sent, and passes nothing on.
+//! A proxy on loopback between the program and a server that can fall silent, as a frozen proxy or
+//! a firewall that has forgotten a connection: it closes nothing, takes what is sent, and passes
+//! nothing on.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -123,7 +124,9 @@ fn pass_on(mut from: TcpStream, mut to: TcpStream, number: i64, is_counted: bool
         let read = match from.read(&mut bytes) {
             Ok(0) => break,
             Ok(read) => read,
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => continue,
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                continue;
+            }
             Err(_) => break,
         };
         if is_counted && shared.bytes_left.fetch_sub(read as i64, Ordering::SeqCst) < read as i64 {

@@ -1,4 +1,5 @@
-//! Records that stand in an export as they stood in the last one are passed by, and nothing comes out otherwise.
+//! Records that stand in an export as they stood in the last one are passed by, and nothing comes
+//! out otherwise.
 
 use crate::sandbox::{Engine, Sandbox, table};
 use std::fs;
@@ -75,7 +76,8 @@ fn an_index_is_not_believed_for_another_database(sandbox: &Sandbox) {
     fs::create_dir_all(index(&other)).expect("a writable directory");
     for entry in fs::read_dir(index(sandbox)).expect("it was made") {
         let path = entry.expect("a readable directory").path();
-        fs::copy(&path, index(&other).join(path.file_name().expect("a file"))).expect("a writable directory");
+        fs::copy(&path, index(&other).join(path.file_name().expect("a file")))
+            .expect("a writable directory");
     }
     assert_eq!(changes(&other, ORDERS, &FIRST), (12, 0, 0, 0));
 }
@@ -89,7 +91,9 @@ fn nothing_comes_out_otherwise_however_the_export_changed(sandbox: &Sandbox) {
     let edits: [Edit; 10] = [
         ("a blank line between the lines of an order", |lines| lines.insert(2, String::new())),
         ("a blank line before an order", |lines| lines.insert(3, String::new())),
-        ("a line of an order far from the others", |lines| lines.push("11,Z,1,1,30,by noon,KSh,7".to_owned())),
+        ("a line of an order far from the others", |lines| {
+            lines.push("11,Z,1,1,30,by noon,KSh,7".to_owned())
+        }),
         ("an order's line moved to the end", |lines| {
             let line = lines.remove(1);
             lines.push(line);
@@ -131,5 +135,8 @@ fn nothing_comes_out_otherwise_however_the_export_changed(sandbox: &Sandbox) {
         );
         assert_eq!(sandbox.rows(&rows), plain.rows(&rows), "{what}");
     }
-    assert_eq!(sandbox.command(&["verify"]).status().expect("the built program starts").code(), Some(0));
+    assert_eq!(
+        sandbox.command(&["verify"]).status().expect("the built program starts").code(),
+        Some(0)
+    );
 }

@@ -1,5 +1,5 @@
-//! Rejects: what could not be loaded is listed, goes out for correction, comes back, and is closed; nothing that was not
-//! corrected gets in on the way.
+//! Rejects: what could not be loaded is listed, goes out for correction, comes back, and is closed;
+//! nothing that was not corrected gets in on the way.
 
 use crate::sandbox::{Engine, Report, Sandbox, table};
 use serde_json::Value;
@@ -21,7 +21,8 @@ const CLEAN: &[&str] = &[
 /// Any share of rejects is taken.
 const LENIENT: (&str, &str) = ("TIDEGATE_REJECTS_MAX_PERCENT", "100");
 
-/// The clean export with a fault of every kind, a key that lost its digits, and one row that is right.
+/// The clean export with a fault of every kind, a key that lost its digits, and one row that is
+/// right.
 fn damaged() -> Vec<u8> {
     let lines: Vec<String> = CLEAN
         .iter()
@@ -64,7 +65,10 @@ fn export(sandbox: &Sandbox) -> String {
 
 fn exported(sandbox: &Sandbox, name: &str) -> String {
     let path = sandbox.path("out").join(name);
-    String::from_utf8_lossy(&fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))).into_owned()
+    String::from_utf8_lossy(
+        &fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())),
+    )
+    .into_owned()
 }
 
 fn open(sandbox: &Sandbox) -> Vec<String> {
@@ -166,7 +170,11 @@ fn rejects_are_listed_with_what_to_do(sandbox: &Sandbox) {
 scenario!(a_refusal_for_too_many_rejects_names_the_first_rows_wherever_it_is_told);
 fn a_refusal_for_too_many_rejects_names_the_first_rows_wherever_it_is_told(sandbox: &Sandbox) {
     let rows = ["Order ID,Quantity,SKU", "1,1,A", "-,1,B", "3.68E+29,1,C", "4,1,D\0", ",1,E"];
-    let first = ["row 2, order_id: the row has no key", "row 3, order_id: ", "row 4, sku: the value holds a NUL byte"];
+    let first = [
+        "row 2, order_id: the row has no key",
+        "row 3, order_id: ",
+        "row 4, sku: the value holds a NUL byte",
+    ];
     sandbox.drop_file(ORDERS, &table(&rows));
     let inbox = sandbox.inbox().to_string_lossy().into_owned();
     let says = |arguments: &[&str]| {
@@ -176,7 +184,14 @@ fn a_refusal_for_too_many_rejects_names_the_first_rows_wherever_it_is_told(sandb
     let planned = says(&["plan", &inbox]);
     let synced = says(&["sync", &inbox]);
     let ledger = sandbox.rows("SELECT error FROM tidegate_files").join("");
-    let told = [planned, synced, ledger, says(&["status"]), says(&["rejects"]), says(&["rejects", ORDERS])];
+    let told = [
+        planned,
+        synced,
+        ledger,
+        says(&["status"]),
+        says(&["rejects"]),
+        says(&["rejects", ORDERS]),
+    ];
     for told in told {
         assert!(told.contains("4 of 5 rows cannot be loaded"), "{told}");
         for row in first {
@@ -189,10 +204,12 @@ fn a_refusal_for_too_many_rejects_names_the_first_rows_wherever_it_is_told(sandb
 scenario!(files_of_one_name_and_other_formats_go_out_apart_and_come_back);
 fn files_of_one_name_and_other_formats_go_out_apart_and_come_back(sandbox: &Sandbox) {
     for market in ["a", "b"] {
-        sandbox.drop_file(&format!("market-{market}/orders.tsv"), &format!("Order ID\tSKU\t\n1\tA\t\n-\t{market}\t\n"));
+        sandbox.drop_file(
+            &format!("market-{market}/orders.tsv"),
+            &format!("Order ID\tSKU\t\n1\tA\t\n-\t{market}\t\n"),
+        );
     }
-    let customers =
-        r#"[{"Customer ID": "-", "Language": "en", "Address": {"City": "Nairobi, West"}}, {"Customer ID": 2}]"#;
+    let customers = r#"[{"Customer ID": "-", "Language": "en", "Address": {"City": "Nairobi, West"}}, {"Customer ID": 2}]"#;
     sandbox.drop_file("Market 1 Customers.json", customers);
     sync(sandbox);
     export(sandbox);
@@ -202,27 +219,46 @@ fn files_of_one_name_and_other_formats_go_out_apart_and_come_back(sandbox: &Sand
     );
     for market in ["a", "b"] {
         let text = exported(sandbox, &format!("market-{market}/orders.rejects.csv"));
-        sandbox.drop_file(&format!("market-{market}/orders.rejects.csv"), &text.replace("\n'-", "\n2"));
+        sandbox.drop_file(
+            &format!("market-{market}/orders.rejects.csv"),
+            &text.replace("\n'-", "\n2"),
+        );
     }
     let text = exported(sandbox, "Market 1 Customers.rejects.csv");
     assert!(text.starts_with("Customer ID,Language,Address.City,_row,"), "{text}");
     sandbox.drop_file("Market 1 Customers.rejects.csv", &text.replace("\n'-", "\n1"));
     sync(sandbox);
     assert_eq!(open(sandbox), [] as [String; 0]);
-    let items = sandbox.rows("SELECT market, order_id, sku FROM order_items ORDER BY market, order_id");
+    let items =
+        sandbox.rows("SELECT market, order_id, sku FROM order_items ORDER BY market, order_id");
     assert_eq!(items, ["a|1|A", "a|2|a", "b|1|A", "b|2|b"]);
-    assert_eq!(sandbox.rows("SELECT customer_id, address_city FROM customers ORDER BY 1"), ["1|Nairobi, West", "2|-"]);
+    assert_eq!(
+        sandbox.rows("SELECT customer_id, address_city FROM customers ORDER BY 1"),
+        ["1|Nairobi, West", "2|-"]
+    );
     assert!(!sandbox.columns("order_items").contains(&"row".to_owned()));
 }
 
 #[test]
 fn no_exported_cell_is_a_formula_and_each_comes_back_as_it_was() {
     let sandbox = Sandbox::new(Engine::Sqlite);
-    let formulas = ["=cmd|' /C calc'!A0", "+1+1", "-2+cmd", "@SUM(A1)", "'=1", "''", "\t=1", "'plain", "-5", "- "];
+    let formulas = [
+        "=cmd|' /C calc'!A0",
+        "+1+1",
+        "-2+cmd",
+        "@SUM(A1)",
+        "'=1",
+        "''",
+        "\t=1",
+        "'plain",
+        "-5",
+        "- ",
+    ];
     let header = "Order ID,SKU,Description,=Extra,+More\n";
     let rows = |key: &dyn Fn(usize) -> String| {
         let rows = formulas.iter().enumerate();
-        rows.map(|(at, cell)| format!("{},{at},\"{cell}\",{cell},\"{cell}, and more\"\n", key(at))).collect::<String>()
+        rows.map(|(at, cell)| format!("{},{at},\"{cell}\",{cell},\"{cell}, and more\"\n", key(at)))
+            .collect::<String>()
     };
     let clean = sandbox.sibling();
     clean.drop_file(ORDERS, &format!("{header}1,A,a,b,c\n{}", rows(&|at| format!("{}", at + 10))));
@@ -232,10 +268,12 @@ fn no_exported_cell_is_a_formula_and_each_comes_back_as_it_was() {
     export(&sandbox);
     let text = exported(&sandbox, REJECTS);
     let mut cells = text.split(['\n', ',']).map(|cell| cell.trim_start_matches('"'));
-    let bare = cells.find(|cell| cell.starts_with(['=', '+', '@', '\t', '\r']) || cell.starts_with("-2"));
+    let bare =
+        cells.find(|cell| cell.starts_with(['=', '+', '@', '\t', '\r']) || cell.starts_with("-2"));
     assert_eq!(bare, None, "{text}");
     assert!(
-        text.starts_with("Order ID,SKU,Description,'=Extra,'+More,_row,_column,_reason\n") && text.contains(",-5,"),
+        text.starts_with("Order ID,SKU,Description,'=Extra,'+More,_row,_column,_reason\n")
+            && text.contains(",-5,"),
         "{text}"
     );
     // As it is, it is rejected again, and goes out as it went out.
@@ -266,7 +304,10 @@ fn a_newer_export_closes_the_rejects_of_the_older_ones(sandbox: &Sandbox) {
     assert_eq!(open(sandbox).len(), 3);
     sandbox.drop_file("market-1-orders-2022-02-17.csv", &faulty("4"));
     sync(sandbox);
-    assert_eq!(open(sandbox), ["market-2-orders-2022-02-15.csv|2", "market-1-orders-2022-02-17.csv|2"]);
+    assert_eq!(
+        open(sandbox),
+        ["market-2-orders-2022-02-15.csv|2", "market-1-orders-2022-02-17.csv|2"]
+    );
     // So does newer content at the path of a late one.
     sandbox.drop_file("market-1-orders-2022-02-15.csv", &faulty("5"));
     sync(sandbox);

@@ -35,7 +35,10 @@ fn rows_with_a_rescued_value_are_counted_and_told_wherever_a_file_is(sandbox: &S
         String::from_utf8_lossy(&output.stdout).into_owned()
     };
     let status = said(&["status"]);
-    assert!(status.contains("!0") && status.contains("?2") && status.contains("2 with a rescued value"), "{status}");
+    assert!(
+        status.contains("!0") && status.contains("?2") && status.contains("2 with a rescued value"),
+        "{status}"
+    );
     sandbox.drop_file("Market 2 Orders.csv", content);
     let inbox = sandbox.inbox();
     let plan = said(&["plan", &inbox.join("Market 2 Orders.csv").to_string_lossy()]);
@@ -59,18 +62,31 @@ fn a_column_of_which_most_values_do_not_fit_refuses_the_file(sandbox: &Sandbox) 
     let report = synced(sandbox, &orders(60, 31), "");
     let file = report.file(ORDERS);
     assert_eq!(file.outcome, "quarantined", "{report:?}");
-    for part in ["31 of 60", "order_total", "51.7 %", "rescued_max_percent allows 50", "row 1 has `about 5`"] {
+    for part in [
+        "31 of 60",
+        "order_total",
+        "51.7 %",
+        "rescued_max_percent allows 50",
+        "row 1 has `about 5`",
+    ] {
         assert!(file.error.contains(part), "{part}: {}", file.error);
     }
     assert_eq!(sandbox.rows("SELECT COUNT(*) FROM orders"), ["0"]);
     // The limit decides, of all or of the dataset.
-    assert_eq!(synced(sandbox, &orders(60, 31), "rescued_max_percent = 60\n").file(ORDERS).counts["rescued"], 31);
+    assert_eq!(
+        synced(sandbox, &orders(60, 31), "rescued_max_percent = 60\n").file(ORDERS).counts["rescued"],
+        31
+    );
     let of_dataset = "[datasets.orders]\nrescued_max_percent = 40\n";
     assert_eq!(synced(sandbox, &orders(60, 25), of_dataset).file(ORDERS).outcome, "quarantined");
     // Half of them, and fewer than 20, are dirt.
     for (rows, misfits) in [(60, 30), (25, 19)] {
         let fresh = sandbox.sibling();
-        assert_eq!(synced(&fresh, &orders(rows, misfits), "").file(ORDERS).outcome, "synced", "{misfits} of {rows}");
+        assert_eq!(
+            synced(&fresh, &orders(rows, misfits), "").file(ORDERS).outcome,
+            "synced",
+            "{misfits} of {rows}"
+        );
     }
     assert_eq!(synced(sandbox, &orders(60, 1), "rescued_max_percent = 101\n").exit, 2);
 }

@@ -23,7 +23,8 @@ fn synced(sandbox: &Sandbox, name: &str, content: &(impl AsRef<[u8]> + ?Sized)) 
 
 /// A file of orders with a value in one column.
 fn orders_with(column: &str, values: &[&str]) -> String {
-    let rows = values.iter().enumerate().map(|(index, value)| format!("{},\"{value}\"\n", 10 + index));
+    let rows =
+        values.iter().enumerate().map(|(index, value)| format!("{},\"{value}\"\n", 10 + index));
     format!("Order ID,{column}\n{}", rows.collect::<String>())
 }
 
@@ -133,16 +134,27 @@ scenario!(a_key_that_is_none_is_a_reject);
 fn a_key_that_is_none_is_a_reject(sandbox: &Sandbox) {
     let long = "k".repeat(191);
     let too_long = "k".repeat(192);
-    let own =
-        [" 0011 ", &long, &too_long, "3.68E+29", "-", "12345678901234567890", "=\"0012\"", "\u{feff}0013\u{200b}"];
+    let own = [
+        " 0011 ",
+        &long,
+        &too_long,
+        "3.68E+29",
+        "-",
+        "12345678901234567890",
+        "=\"0012\"",
+        "\u{feff}0013\u{200b}",
+    ];
     let more = ["'0014", "12e45678", "1.23e12", "\u{200b}", "=\"\"", "2E+5"];
     let lines: Vec<String> = own.iter().chain(&more).map(|key| format!("{key},en")).collect();
     let filler: Vec<String> = (0..80).map(|number| format!("filler{number},en")).collect();
     let rows = [vec!["Customer ID,Language".to_owned()], lines, filler].concat();
     synced(sandbox, CUSTOMERS, &rows.join("\n"));
-    let keys = sandbox.rows("SELECT customer_id FROM customers WHERE customer_id NOT LIKE 'filler%' ORDER BY 1");
+    let keys = sandbox
+        .rows("SELECT customer_id FROM customers WHERE customer_id NOT LIKE 'filler%' ORDER BY 1");
     assert_eq!(keys, ["0011", "0012", "0013", "0014", "12345678901234567890", "12e45678", &long]);
-    let rejects = sandbox.rows("SELECT r.row_number, column_name, raw FROM tidegate_rejects r ORDER BY r.row_number");
+    let rejects = sandbox.rows(
+        "SELECT r.row_number, column_name, raw FROM tidegate_rejects r ORDER BY r.row_number",
+    );
     assert_eq!(
         rejects,
         [
@@ -185,9 +197,11 @@ fn keys_that_look_alike_stay_apart(sandbox: &Sandbox) {
     let mut expected: Vec<String> = keys.iter().map(|key| format!("{key}|lang-{key}")).collect();
     expected.sort();
     assert_eq!(stored, expected);
-    let orders: Vec<String> = keys.iter().zip(1..).map(|(key, total)| format!("{key},{key},{total}")).collect();
+    let orders: Vec<String> =
+        keys.iter().zip(1..).map(|(key, total)| format!("{key},{key},{total}")).collect();
     synced(sandbox, ORDERS, &format!("Order ID,Customer ID,Order Total\n{}\n", orders.join("\n")));
-    let alone = sandbox.rows("SELECT COUNT(*), MAX(orders_count), SUM(total_amount) FROM customer_metrics");
+    let alone =
+        sandbox.rows("SELECT COUNT(*), MAX(orders_count), SUM(total_amount) FROM customer_metrics");
     let count = keys.len();
     assert_eq!(alone, [format!("{count}|1|{}", count * (count + 1) / 2)]);
     let joined = sandbox.rows("SELECT COUNT(*), COUNT(customer_language) FROM enriched_orders");
@@ -220,14 +234,16 @@ fn what_belongs_to_an_order_is_its_last_value_that_is_not_null(sandbox: &Sandbox
     sandbox.drop_file(ORDERS, &content);
     let report = sandbox.sync();
     assert_eq!(report.exit, 0, "{}", report.stderr);
-    let orders = sandbox.rows("SELECT order_status, order_total, tip, line_count, _rescued FROM orders");
+    let orders =
+        sandbox.rows("SELECT order_status, order_total, tip, line_count, _rescued FROM orders");
     assert_eq!(orders, [r#"COMPLETED|10|1|3|{"order_total":"oops"}"#]);
     assert_eq!(report.json["files"][0]["records_disagreeing"], 1);
 }
 
 scenario!(values_that_do_not_fit_are_rescued_in_the_table_they_belong_to);
 fn values_that_do_not_fit_are_rescued_in_the_table_they_belong_to(sandbox: &Sandbox) {
-    let content = table(&["Order ID,SKU,Quantity,Unit Price,Tip", "11,A,many,\"a \"\"lot\"\"\",1 apple"]);
+    let content =
+        table(&["Order ID,SKU,Quantity,Unit Price,Tip", "11,A,many,\"a \"\"lot\"\"\",1 apple"]);
     synced(sandbox, ORDERS, &content);
     assert_eq!(sandbox.rows("SELECT tip, _rescued FROM orders"), [r#"-|{"tip":"1 apple"}"#]);
     assert_eq!(
@@ -244,7 +260,12 @@ fn the_point_of_an_abbreviation_before_digits_is_rescued(sandbox: &Sandbox) {
     let rows = "Order ID,Order Total,Tip,Tax\n1,Rs.500,,\n2,Rs. 500,,\n3,,TSh.5,\n4,,,₦.5\n";
     sandbox.drop_file("Market 1 Orders.csv", rows);
     assert_eq!(sandbox.sync().exit, 0);
-    let stored = sandbox.rows("SELECT order_id, order_total, tax, _rescued FROM orders ORDER BY order_id");
-    let expected = [r#"1|-|-|{"order_total":"Rs.500"}"#, "2|500|-|-", r#"3|-|-|{"tip":"TSh.5"}"#, "4|-|0.5|-"];
-    assert_eq!(stored.iter().map(|row| row.replace("\": \"", "\":\"")).collect::<Vec<_>>(), expected);
+    let stored =
+        sandbox.rows("SELECT order_id, order_total, tax, _rescued FROM orders ORDER BY order_id");
+    let expected =
+        [r#"1|-|-|{"order_total":"Rs.500"}"#, "2|500|-|-", r#"3|-|-|{"tip":"TSh.5"}"#, "4|-|0.5|-"];
+    assert_eq!(
+        stored.iter().map(|row| row.replace("\": \"", "\":\"")).collect::<Vec<_>>(),
+        expected
+    );
 }

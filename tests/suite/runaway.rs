@@ -1,4 +1,5 @@
-//! Runaway quotes: a quote that never closes, or only in a later row, costs its own row and no other.
+//! Runaway quotes: a quote that never closes, or only in a later row, costs its own row and no
+//! other.
 
 use crate::sandbox::{FileReport, Sandbox};
 
@@ -15,7 +16,8 @@ fn sync(sandbox: &Sandbox, rows: &str) -> FileReport {
     report.file(ORDERS).clone()
 }
 
-const LOADED: &str = "SELECT order_id, description FROM orders WHERE order_id < '2' ORDER BY order_id";
+const LOADED: &str =
+    "SELECT order_id, description FROM orders WHERE order_id < '2' ORDER BY order_id";
 const REJECTS: &str = "SELECT r.row_number, raw FROM tidegate_rejects r ORDER BY r.row_number";
 
 scenario!(a_quote_that_a_later_row_closes_costs_one_row);
@@ -28,7 +30,11 @@ fn a_quote_that_a_later_row_closes_costs_one_row(sandbox: &Sandbox) {
         // The same, and the row that comes out of it has as many cells as the header.
         ("12,\"B,x,1\n13,C,y,1\n14,D\",z,1\n", "13|y", "1|12,\"B,x,1"),
         // A lone quote far below.
-        ("12,B,\"open,1\n13,C,y,1\n14,D,z,1\n15,E,\",1\n16,F,w,1\n", "13|y,14|z,16|w", "1|12,B,\"open,1"),
+        (
+            "12,B,\"open,1\n13,C,y,1\n14,D,z,1\n15,E,\",1\n16,F,w,1\n",
+            "13|y,14|z,16|w",
+            "1|12,B,\"open,1",
+        ),
         // Carriage returns.
         ("12,B,\"open,1\r\n13,C,y,1\r\n14,D,6\",1\r\n", "13|y,14|6\"", "1|12,B,\"open,1"),
         // The key itself.
@@ -37,7 +43,11 @@ fn a_quote_that_a_later_row_closes_costs_one_row(sandbox: &Sandbox) {
     for (rows, loaded, rejected) in cases {
         let fresh = sandbox.sibling();
         sync(&fresh, rows);
-        assert!(fresh.rows(REJECTS).contains(&rejected.to_owned()), "{rows}: {:?}", fresh.rows(REJECTS));
+        assert!(
+            fresh.rows(REJECTS).contains(&rejected.to_owned()),
+            "{rows}: {:?}",
+            fresh.rows(REJECTS)
+        );
         let stored = fresh.rows(LOADED);
         for order in loaded.split(',') {
             assert!(stored.contains(&order.to_owned()), "{rows}: {order} is not among {stored:?}");
@@ -54,9 +64,11 @@ fn text_of_several_lines_is_left_alone(sandbox: &Sandbox) {
         "a\n\n\nb",
         "a number\n13\nalone",
     ];
-    let rows: String = texts.iter().zip(11..).map(|(text, order)| format!("{order},A,\"{text}\",1\n")).collect();
+    let rows: String =
+        texts.iter().zip(11..).map(|(text, order)| format!("{order},A,\"{text}\",1\n")).collect();
     assert_eq!(sync(sandbox, &rows).counts["rejected"], 0);
-    let stored = sandbox.rows("SELECT description FROM orders WHERE order_id < '2' ORDER BY order_id");
+    let stored =
+        sandbox.rows("SELECT description FROM orders WHERE order_id < '2' ORDER BY order_id");
     assert_eq!(stored, texts);
     // With the padding, what follows the text's first line has as many cells as the header.
     let padded = sandbox.sibling();
@@ -80,8 +92,14 @@ fn quoted_text_whose_lines_look_like_rows_is_text_where_its_last_line_does_not(s
 
 scenario!(blank_and_repeated_lines_are_no_rows);
 fn blank_and_repeated_lines_are_no_rows(sandbox: &Sandbox) {
-    let report = sync(sandbox, "11,A,x,1\n\n,,,\n\r\nOrder ID,SKU,Description,Order Total\n,,,,,\n12,B,y,1\n");
-    assert_eq!((report.counts["read"], report.counts["rejected"], report.counts["skipped"]), (63, 0, 1));
+    let report = sync(
+        sandbox,
+        "11,A,x,1\n\n,,,\n\r\nOrder ID,SKU,Description,Order Total\n,,,,,\n12,B,y,1\n",
+    );
+    assert_eq!(
+        (report.counts["read"], report.counts["rejected"], report.counts["skipped"]),
+        (63, 0, 1)
+    );
     assert_eq!(sandbox.rows(LOADED), ["11|x", "12|y"]);
 }
 

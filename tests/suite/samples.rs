@@ -1,6 +1,7 @@
 //! Real exports: what is known of them by other means comes out on every database.
 //!
-//! The large ones are not part of the project; where they are missing their test says so and passes.
+//! The large ones are not part of the project; where they are missing their test says so and
+//! passes.
 
 use crate::sandbox::{Engine, Sandbox};
 use std::collections::BTreeMap;
@@ -34,7 +35,10 @@ fn exports() -> Option<PathBuf> {
         return Some(folder);
     }
     // Not by a macro: libtest would keep what a passing test prints to itself.
-    let note = format!("SKIPPED: no exports in {}; TIDEGATE_SAMPLES names their folder\n", folder.display());
+    let note = format!(
+        "SKIPPED: no exports in {}; TIDEGATE_SAMPLES names their folder\n",
+        folder.display()
+    );
     std::io::stderr().write_all(note.as_bytes()).expect("the error output is open");
     None
 }
@@ -48,10 +52,12 @@ fn sync(sandbox: &Sandbox, outcome: &str) {
 
 fn check(sandbox: &Sandbox, counts: &Counts, total_amounts: [&str; 2]) {
     for (table, [one, two]) in counts {
-        let rows = sandbox.rows(&format!("SELECT market, COUNT(*) FROM {table} GROUP BY market ORDER BY market"));
+        let rows = sandbox
+            .rows(&format!("SELECT market, COUNT(*) FROM {table} GROUP BY market ORDER BY market"));
         assert_eq!(rows, [format!("1|{one}"), format!("2|{two}")], "{table}");
     }
-    let totals = "SELECT market, SUM(total_amount) FROM customer_metrics GROUP BY market ORDER BY market";
+    let totals =
+        "SELECT market, SUM(total_amount) FROM customer_metrics GROUP BY market ORDER BY market";
     let totals = sandbox.rows(totals);
     for (row, (market, expected)) in totals.iter().zip(["1", "2"].iter().zip(total_amounts)) {
         let (of, total) = row.split_once('|').expect("two columns");
@@ -71,8 +77,7 @@ fn real_exports_add_up_after_each_drop(sandbox: &Sandbox) {
     sandbox.drop_files_of(&exports.join("second"));
     sync(sandbox, "synced");
     check(sandbox, &AFTER_SECOND, ["31539596.44", "90930207.90"]);
-    let top =
-        "SELECT customer_id, total_amount FROM customer_metrics WHERE market = '1' ORDER BY total_amount DESC LIMIT 1";
+    let top = "SELECT customer_id, total_amount FROM customer_metrics WHERE market = '1' ORDER BY total_amount DESC LIMIT 1";
     assert_eq!(sandbox.rows(top), ["5510538|1453981"]);
 
     let before = sandbox.dump();
@@ -89,11 +94,13 @@ fn shipped_samples_sync_in_order_and_come_out_alike_everywhere(sandbox: &Sandbox
     let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples");
     sandbox.drop_files_of(&samples);
     sync(sandbox, "synced");
-    let orders = sandbox.rows("SELECT market, COUNT(*) FROM orders GROUP BY market ORDER BY market");
+    let orders =
+        sandbox.rows("SELECT market, COUNT(*) FROM orders GROUP BY market ORDER BY market");
     assert!(!orders.is_empty());
     let lanes = sandbox.rows("SELECT dataset, market, version FROM tidegate_files ORDER BY id");
     for lane in lanes.iter().filter_map(|row| row.rsplit_once('|')).map(|(lane, _)| lane) {
-        let versions: Vec<&String> = lanes.iter().filter(|row| row.starts_with(&format!("{lane}|"))).collect();
+        let versions: Vec<&String> =
+            lanes.iter().filter(|row| row.starts_with(&format!("{lane}|"))).collect();
         assert!(versions.is_sorted(), "{versions:?}");
     }
     sync(sandbox, "unchanged");

@@ -1,5 +1,5 @@
-//! No secret is told: not in what a command prints or logs, not over HTTP, not in the ledger, whatever form of URL it stands
-//! in and however wrong that is.
+//! No secret is told: not in what a command prints or logs, not over HTTP, not in the ledger,
+//! whatever form of URL it stands in and however wrong that is.
 
 use crate::sandbox::{Engine, Sandbox, free_port, table, wait_for};
 use std::ffi::OsStr;
@@ -7,13 +7,18 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::process::Command;
 
-/// Part of every secret here, which cannot be in an output by chance, plain and as it may be written in a URL.
+/// Part of every secret here, which cannot be in an output by chance, plain and as it may be
+/// written in a URL.
 const TOLD: [&str; 3] = ["hunter", "h%75nter", "h\\u0075nter"];
 
 /// Everything that a command prints.
 fn printed(command: &mut Command) -> String {
     let output = command.output().expect("the built program starts");
-    format!("{}\n{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    format!(
+        "{}\n{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
 }
 
 fn assert_untold(what: &str, said: &str) {
@@ -60,7 +65,9 @@ fn urls() -> Vec<String> {
         urls.push(format!("{scheme}:///x?host=/nowhere&socket=/nowhere&user=u&password=hunter2"));
         urls.push(format!("{scheme}:u:hunter2@x"));
     }
-    urls.extend(["sqlite:///nowhere/x.db?key=hunter2", "sqlite:///nowhere/x.db?hunter2"].map(str::to_owned));
+    urls.extend(
+        ["sqlite:///nowhere/x.db?key=hunter2", "sqlite:///nowhere/x.db?hunter2"].map(str::to_owned),
+    );
     urls.extend(["ftp://u:hunter2@x/y", "u:hunter2@x/y", "hunter2"].map(str::to_owned));
     urls
 }
@@ -71,7 +78,9 @@ fn no_form_of_url_is_told_by_a_command() {
     let formats = ["human", "json"].iter().cycle();
     for (url, format) in urls().iter().zip(formats) {
         let mut command = sandbox.command(&["check"]);
-        command.env("TIDEGATE_DATABASE_WAIT_MS", "1").env("TIDEGATE_LOG_LEVEL", "trace,tidegate=trace");
+        command
+            .env("TIDEGATE_DATABASE_WAIT_MS", "1")
+            .env("TIDEGATE_LOG_LEVEL", "trace,tidegate=trace");
         command.env("TIDEGATE_LOG_FORMAT", format).env("RUST_BACKTRACE", "1");
         let said = printed(command.env("TIDEGATE_DATABASE_URL", url));
         assert!(said.contains("database"), "{url}: {said}");
@@ -83,9 +92,10 @@ fn no_form_of_url_is_told_by_a_command() {
 fn every_way_in_which_a_url_is_given_keeps_it() {
     let sandbox = Sandbox::new(Engine::Sqlite);
     let port = free_port();
-    for url in
-        [format!("postgres://u:hunter2@127.0.0.1:{port}/x?sslpassword=hunter2"), "mysql://u:2?hunter@x/y".to_owned()]
-    {
+    for url in [
+        format!("postgres://u:hunter2@127.0.0.1:{port}/x?sslpassword=hunter2"),
+        "mysql://u:2?hunter@x/y".to_owned(),
+    ] {
         let file = sandbox.path("url");
         fs::write(&file, format!("{url}\n")).expect("a writable directory");
         let folder = sandbox.path("credentials");
@@ -100,12 +110,29 @@ fn every_way_in_which_a_url_is_given_keeps_it() {
                 command.env("TIDEGATE_LOG_FORMAT", format).env("TIDEGATE_LOG_LEVEL", "trace");
                 command
             };
-            for arguments in [&["check"][..], &["--json", "check"], &["sync", "inbox"], &["status"], &["plan", "inbox"]]
-            {
-                assert_untold("a file", &printed(bare(arguments).env("TIDEGATE_DATABASE_URL_FILE", &file)));
-                assert_untold("a credential", &printed(bare(arguments).env("CREDENTIALS_DIRECTORY", &folder)));
-                assert_untold("a configuration", &printed(bare(arguments).env("TIDEGATE_CONFIG", &config)));
-                assert_untold("an argument", &printed(&mut bare(&[arguments, &["--database", &url]].concat())));
+            for arguments in [
+                &["check"][..],
+                &["--json", "check"],
+                &["sync", "inbox"],
+                &["status"],
+                &["plan", "inbox"],
+            ] {
+                assert_untold(
+                    "a file",
+                    &printed(bare(arguments).env("TIDEGATE_DATABASE_URL_FILE", &file)),
+                );
+                assert_untold(
+                    "a credential",
+                    &printed(bare(arguments).env("CREDENTIALS_DIRECTORY", &folder)),
+                );
+                assert_untold(
+                    "a configuration",
+                    &printed(bare(arguments).env("TIDEGATE_CONFIG", &config)),
+                );
+                assert_untold(
+                    "an argument",
+                    &printed(&mut bare(&[arguments, &["--database", &url]].concat())),
+                );
             }
         }
     }
@@ -130,12 +157,15 @@ fn a_mistake_beside_a_url_does_not_quote_it() {
     ] {
         fs::write(&config, text).expect("a writable directory");
         let mut command = sandbox.command(&["check"]);
-        let said = printed(command.env_remove("TIDEGATE_DATABASE_URL").env("TIDEGATE_CONFIG", &config));
+        let said =
+            printed(command.env_remove("TIDEGATE_DATABASE_URL").env("TIDEGATE_CONFIG", &config));
         assert!(said.contains("configuration: "), "{text}: {said}");
         assert_untold(text, &said);
     }
     let mut command = sandbox.command(&["check"]);
-    let said = printed(command.env("TIDEGATE_DATABASE_URL", OsStr::from_bytes(b"mysql://u:hunter2\xff@x/y")));
+    let said = printed(
+        command.env("TIDEGATE_DATABASE_URL", OsStr::from_bytes(b"mysql://u:hunter2\xff@x/y")),
+    );
     assert!(said.contains("TIDEGATE_DATABASE_URL is no UTF-8"), "{said}");
     assert_untold("bytes that are no text", &said);
     for arguments in [
@@ -156,8 +186,11 @@ fn what_a_panic_quotes_is_told_without_it(sandbox: &Sandbox) {
     let url = format!("{}?sslpassword=hunter2", sandbox.url);
     for format in ["human", "json"] {
         let mut command = sandbox.command(&["sync", "inbox"]);
-        command.env("FAILPOINTS", "before_commit=panic(it was hunter2)").env("TIDEGATE_LOG_FORMAT", format);
-        let said = printed(command.env("TIDEGATE_DATABASE_URL", &url).env("TIDEGATE_LOG_LEVEL", "info"));
+        command
+            .env("FAILPOINTS", "before_commit=panic(it was hunter2)")
+            .env("TIDEGATE_LOG_FORMAT", format);
+        let said =
+            printed(command.env("TIDEGATE_DATABASE_URL", &url).env("TIDEGATE_LOG_LEVEL", "info"));
         assert!(said.matches("it was ***").count() >= 2, "in the log and in the report: {said}");
         assert_untold("a panic", &said);
     }
@@ -183,7 +216,8 @@ fn what_a_driver_warns_of_is_told_without_its_value(sandbox: &Sandbox) {
         let mut daemon = sandbox.start_daemon(&environment);
         daemon.wait_until_ready();
         wait_for("the file", || {
-            sandbox.rows("SELECT COUNT(*) FROM tidegate_files WHERE finished_at IS NOT NULL") == ["1"]
+            sandbox.rows("SELECT COUNT(*) FROM tidegate_files WHERE finished_at IS NOT NULL")
+                == ["1"]
         });
         for path in ["/healthz", "/readyz", "/metrics", "/api/status", "/"] {
             assert_untold(path, &daemon.get(path).expect("the daemon listens").1);
@@ -195,6 +229,9 @@ fn what_a_driver_warns_of_is_told_without_its_value(sandbox: &Sandbox) {
         assert_untold("the log", &daemon.log());
     }
     for ledger in ["files", "rejects", "lease", "schema_changes", "definitions"] {
-        assert_untold(ledger, &sandbox.rows(&format!("SELECT * FROM tidegate_{ledger}")).join("\n"));
+        assert_untold(
+            ledger,
+            &sandbox.rows(&format!("SELECT * FROM tidegate_{ledger}")).join("\n"),
+        );
     }
 }

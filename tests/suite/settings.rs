@@ -1,4 +1,5 @@
-//! Where settings come from: which source wins, where secrets are read, and that nothing is written elsewhere.
+//! Where settings come from: which source wins, where secrets are read, and that nothing is written
+//! elsewhere.
 
 use crate::sandbox::{Engine, Sandbox, table, wait_for};
 use serde_json::Value;
@@ -9,7 +10,10 @@ use std::process::Command;
 const ORDERS: &str = "Market 1 Orders.csv";
 
 fn orders() -> String {
-    table(&["Order ID,Order Status,Order Total,Currency Symbol,Customer ID", "11,COMPLETED,30.5,KSh,7"])
+    table(&[
+        "Order ID,Order Status,Order Total,Currency Symbol,Customer ID",
+        "11,COMPLETED,30.5,KSh,7",
+    ])
 }
 
 /// The program in an empty directory, without anything that a sandbox sets.
@@ -28,15 +32,17 @@ fn subject(mut command: Command, what: &str) -> String {
     let json: Value = serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)));
     let findings = json["findings"].as_array().expect("a list");
-    let finding = findings.iter().find(|finding| finding["what"] == what).expect("it is among the findings");
+    let finding =
+        findings.iter().find(|finding| finding["what"] == what).expect("it is among the findings");
     assert!(finding.get("fault").is_none(), "{finding}");
     finding["subject"].as_str().expect("a text").to_owned()
 }
 
 fn names(directory: &Path) -> Vec<String> {
     let entries = fs::read_dir(directory).expect("a readable directory");
-    let mut names: Vec<String> =
-        entries.map(|entry| entry.expect("a readable entry").file_name().to_string_lossy().into_owned()).collect();
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.expect("a readable entry").file_name().to_string_lossy().into_owned())
+        .collect();
     names.sort();
     names
 }
@@ -46,7 +52,8 @@ fn flags_win_over_the_environment_and_the_environment_over_the_file() {
     let sandbox = Sandbox::new(Engine::Sqlite);
     let file = sandbox.path("tidegate.toml");
     let directory = |name: &str| sandbox.path(name).to_string_lossy().into_owned();
-    fs::write(&file, format!("state_dir = '{}'\n", directory("of-file"))).expect("a writable directory");
+    fs::write(&file, format!("state_dir = '{}'\n", directory("of-file")))
+        .expect("a writable directory");
     let file = file.to_string_lossy();
     let check = ["--json", "check"];
     let by_default = subject(bare(&sandbox, &check), "state_dir");
@@ -63,7 +70,8 @@ fn flags_win_over_the_environment_and_the_environment_over_the_file() {
     command.env("TIDEGATE_STATE_DIR", directory("of-environment"));
     assert_eq!(subject(command, "state_dir"), directory("of-environment"));
     let of_flag = directory("of-flag");
-    let mut command = bare(&sandbox, &["--json", "check", "--config", &file, "--state-dir", &of_flag]);
+    let mut command =
+        bare(&sandbox, &["--json", "check", "--config", &file, "--state-dir", &of_flag]);
     command.env("TIDEGATE_STATE_DIR", directory("of-environment"));
     assert_eq!(subject(command, "state_dir"), of_flag);
 }
@@ -77,7 +85,9 @@ fn systemd_directories_hold_unless_somebody_chose_others() {
     command.env("CONFIGURATION_DIRECTORY", directory("etc"));
     assert_eq!(subject(command, "state_dir"), directory("of-systemd"));
     let mut command = bare(&sandbox, &["--json", "check"]);
-    command.env("STATE_DIRECTORY", directory("of-systemd")).env("TIDEGATE_STATE_DIR", directory("chosen"));
+    command
+        .env("STATE_DIRECTORY", directory("of-systemd"))
+        .env("TIDEGATE_STATE_DIR", directory("chosen"));
     assert_eq!(subject(command, "state_dir"), directory("chosen"));
 
     fs::create_dir(sandbox.path("etc")).expect("a writable directory");
@@ -96,7 +106,8 @@ fn the_database_is_named_by_flag_environment_file_credential_or_default_in_this_
     fs::write(&url_file, format!("  {}\n", url("of-file.db"))).expect("a writable directory");
     let credentials = sandbox.path("credentials");
     fs::create_dir(&credentials).expect("a writable directory");
-    fs::write(credentials.join("database-url"), format!("{}\n", url("of-credential.db"))).expect("writable");
+    fs::write(credentials.join("database-url"), format!("{}\n", url("of-credential.db")))
+        .expect("writable");
     let by_flag = url("of-flag.db");
     let database = |flags: &[&str], environment: &[(&str, &str)]| {
         let mut command = bare(&sandbox, &[&["--json", "check"], flags].concat());
@@ -115,7 +126,8 @@ fn the_database_is_named_by_flag_environment_file_credential_or_default_in_this_
     assert_eq!(database(&[], &all), of_environment);
     assert_eq!(database(&[], &[in_file, as_credential]), url("of-file.db"));
     assert_eq!(database(&[], &[as_credential]), url("of-credential.db"));
-    let default = format!("sqlite://{}", sandbox.path("empty").join("tidegate-state/tidegate.db").display());
+    let default =
+        format!("sqlite://{}", sandbox.path("empty").join("tidegate-state/tidegate.db").display());
     assert_eq!(database(&[], &[]), default);
     // The unit file's fallback for a credential that is not there.
     fs::write(credentials.join("database-url"), "\n").expect("writable");
@@ -133,7 +145,11 @@ fn nothing_is_written_outside_of_the_state_directory() {
     for command in [&["sync", &inbox][..], &["check"]] {
         let output = bare(&sandbox, &[command, &["--state-dir", &state]].concat()).output();
         let output = output.expect("the built program starts");
-        assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{command:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
     assert_eq!(names(&sandbox.path("empty")), [""; 0]);
     assert_eq!(names(&sandbox.inbox()), [ORDERS]);
@@ -147,8 +163,10 @@ fn a_state_directory_below_what_is_synced_is_not_taken_for_exports() {
     sandbox.drop_file(ORDERS, &orders());
     let state = sandbox.inbox().join("state").to_string_lossy().into_owned();
     for round in 0..2 {
-        let mut command =
-            bare(&sandbox, &["--json", "sync", &sandbox.inbox().to_string_lossy(), "--state-dir", &state]);
+        let mut command = bare(
+            &sandbox,
+            &["--json", "sync", &sandbox.inbox().to_string_lossy(), "--state-dir", &state],
+        );
         let output = command.output().expect("the built program starts");
         let json: Value = serde_json::from_slice(&output.stdout).expect("one JSON document");
         assert_eq!(json["files"].as_array().map(Vec::len), Some(1), "round {round}: {json}");
@@ -164,9 +182,12 @@ fn logs_are_json_where_nobody_reads_along() {
     wait_for("the file to be synced", || daemon.log().contains("file synced"));
     daemon.terminate();
     let log = daemon.log();
-    let entries: Vec<Value> =
-        log.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect();
-    let synced = entries.iter().find(|entry| entry["message"] == "file synced").expect("waited for");
+    let entries: Vec<Value> = log
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+        .collect();
+    let synced =
+        entries.iter().find(|entry| entry["message"] == "file synced").expect("waited for");
     assert_eq!(synced["level"], "INFO");
     assert_eq!((&synced["dataset"], &synced["market"]), (&"orders".into(), &"1".into()));
     assert_eq!(synced["new"], 2);
@@ -177,5 +198,9 @@ fn logs_are_json_where_nobody_reads_along() {
     let mut daemon = sandbox.start_daemon(&[("TIDEGATE_LOG_FORMAT", "human")]);
     daemon.wait_until_ready();
     daemon.terminate();
-    assert!(daemon.log().lines().all(|line| serde_json::from_str::<Value>(line).is_err()), "{}", daemon.log());
+    assert!(
+        daemon.log().lines().all(|line| serde_json::from_str::<Value>(line).is_err()),
+        "{}",
+        daemon.log()
+    );
 }

@@ -1,4 +1,5 @@
-//! A file is taken once it is complete, whole, and once; and the daemon ends in seconds whatever it does.
+//! A file is taken once it is complete, whole, and once; and the daemon ends in seconds whatever it
+//! does.
 
 use crate::sandbox::{Daemon, Engine, Sandbox, wait_for};
 use std::fs;
@@ -79,7 +80,10 @@ fn a_file_whose_times_are_set_after_closing_still_counts_as_closed() {
     let path = sandbox.inbox().join(ORDERS);
     fs::write(&path, large_orders(1, "COMPLETED")).expect("a writable inbox");
     // As `cp --preserve` and its like do, by path.
-    let touched = std::process::Command::new("touch").args(["-c", "-d", "2022-02-17 10:00"]).arg(&path).status();
+    let touched = std::process::Command::new("touch")
+        .args(["-c", "-d", "2022-02-17 10:00"])
+        .arg(&path)
+        .status();
     assert!(touched.is_ok_and(|status| status.success()));
     fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).expect("our own file");
     wait_for("the file to be synced", || ledger(&sandbox) == ["synced|1"]);
@@ -119,11 +123,17 @@ fn a_file_that_is_overwritten_while_it_is_read_is_read_again_and_never_mixed() {
     let slowly = ("FAILPOINTS", "before_commit=sleep(100)");
     let daemon = start(&sandbox, &[LITTLE_MEMORY, slowly, ("TIDEGATE_SETTLE_SCAN_MS", "300")]);
     wait_for("the first chunks", || {
-        sandbox.rows("SELECT CASE WHEN rows_read > 0 THEN 1 ELSE 0 END FROM tidegate_files") == ["1"]
+        sandbox.rows("SELECT CASE WHEN rows_read > 0 THEN 1 ELSE 0 END FROM tidegate_files")
+            == ["1"]
     });
     sandbox.drop_file(ORDERS, &large_orders(count, "CANCELLED"));
-    wait_for("the second version to be synced", || ledger(&sandbox).last() == Some(&format!("synced|{count}")));
-    assert_eq!(sandbox.rows("SELECT order_status, COUNT(*) FROM orders GROUP BY 1"), [format!("CANCELLED|{count}")]);
+    wait_for("the second version to be synced", || {
+        ledger(&sandbox).last() == Some(&format!("synced|{count}"))
+    });
+    assert_eq!(
+        sandbox.rows("SELECT order_status, COUNT(*) FROM orders GROUP BY 1"),
+        [format!("CANCELLED|{count}")]
+    );
     let states = sandbox.rows("SELECT state FROM tidegate_files ORDER BY id");
     assert_eq!(states, ["failed", "synced"], "the first one was not finished: {}", daemon.log());
     let clean = sandbox.sibling();
@@ -133,14 +143,17 @@ fn a_file_that_is_overwritten_while_it_is_read_is_read_again_and_never_mixed() {
 }
 
 scenario!(a_long_sync_ends_within_seconds_of_the_signal_and_is_finished_by_the_next_start);
-fn a_long_sync_ends_within_seconds_of_the_signal_and_is_finished_by_the_next_start(sandbox: &Sandbox) {
+fn a_long_sync_ends_within_seconds_of_the_signal_and_is_finished_by_the_next_start(
+    sandbox: &Sandbox,
+) {
     let count = 6_000;
     sandbox.drop_file(ORDERS, &large_orders(count, "COMPLETED"));
     let soon = ("TIDEGATE_SETTLE_SCAN_MS", "1");
     let slowly = ("FAILPOINTS", "before_commit=sleep(300)");
     let mut daemon = start(sandbox, &[LITTLE_MEMORY, soon, slowly]);
     wait_for("the first chunks", || {
-        sandbox.rows("SELECT CASE WHEN rows_read > 0 THEN 1 ELSE 0 END FROM tidegate_files") == ["1"]
+        sandbox.rows("SELECT CASE WHEN rows_read > 0 THEN 1 ELSE 0 END FROM tidegate_files")
+            == ["1"]
     });
     let (exit, took) = daemon.terminate();
     assert_eq!(exit, 0, "{}", daemon.log());
@@ -174,10 +187,13 @@ fn a_sync_that_is_interrupted_says_so_and_can_be_finished() {
     let sandbox = Sandbox::new(Engine::Sqlite);
     sandbox.drop_file(ORDERS, &large_orders(3_000, "COMPLETED"));
     let mut command = sandbox.command(&["sync", "inbox"]);
-    command.envs([LITTLE_MEMORY, ("FAILPOINTS", "before_commit=sleep(300)")]).stderr(std::process::Stdio::piped());
+    command
+        .envs([LITTLE_MEMORY, ("FAILPOINTS", "before_commit=sleep(300)")])
+        .stderr(std::process::Stdio::piped());
     let child = command.spawn().expect("the built program starts");
     wait_for("the first chunks", || {
-        let read = sandbox.try_rows("SELECT CASE WHEN rows_read > 0 THEN 1 ELSE 0 END FROM tidegate_files");
+        let read = sandbox
+            .try_rows("SELECT CASE WHEN rows_read > 0 THEN 1 ELSE 0 END FROM tidegate_files");
         read.is_ok_and(|read| read == ["1"])
     });
     let pid = child.id().to_string();

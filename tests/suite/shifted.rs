@@ -1,4 +1,5 @@
-//! Shifted rows: unquoted delimiters in a text column are put back where the other columns leave one way.
+//! Shifted rows: unquoted delimiters in a text column are put back where the other columns leave
+//! one way.
 
 use crate::sandbox::{FileReport, Sandbox, table};
 
@@ -47,10 +48,15 @@ fn commas_in_one_or_both_text_columns_are_put_back(sandbox: &Sandbox) {
             "SELECT notes, special_instructions, agent_id, task_status, tip, subtotal, payment_type, _rescued FROM deliveries ORDER BY task_id",
         );
     let rest = "1190010|Completed|0|4350|CASH|-";
-    let expected: Vec<String> =
-        texts.iter().map(|(notes, instructions)| format!("{notes}|{instructions}|{rest}")).collect();
+    let expected: Vec<String> = texts
+        .iter()
+        .map(|(notes, instructions)| format!("{notes}|{instructions}|{rest}"))
+        .collect();
     assert_eq!(stored, expected);
-    assert_eq!(sandbox.rows("SELECT SUM(task_details_amount), SUM(task_details_qty) FROM delivery_items"), ["100|50"]);
+    assert_eq!(
+        sandbox.rows("SELECT SUM(task_details_amount), SUM(task_details_qty) FROM delivery_items"),
+        ["100|50"]
+    );
     assert_eq!(sandbox.rows("SELECT rows_repaired, rows_rejected FROM tidegate_files"), ["9|0"]);
 }
 
@@ -63,7 +69,8 @@ fn a_repaired_row_is_the_row_that_was_meant(sandbox: &Sandbox) {
 
 scenario!(a_row_that_can_be_read_in_two_ways_or_none_is_a_reject);
 fn a_row_that_can_be_read_in_two_ways_or_none_is_a_reject(sandbox: &Sandbox) {
-    let mut rows: Vec<String> = (100..140).map(|task| row(&task.to_string(), "ring, wait", "x")).collect();
+    let mut rows: Vec<String> =
+        (100..140).map(|task| row(&task.to_string(), "ring, wait", "x")).collect();
     // All that stands between the two texts is empty, so either may have swallowed the comma.
     rows.push("200,\"YR-1,0\",a,-,-,-,-,-,-,-,b,-,-,-,,".to_owned());
     // No column that may hold a comma explains a sixteenth cell with text in it.
@@ -72,9 +79,15 @@ fn a_row_that_can_be_read_in_two_ways_or_none_is_a_reject(sandbox: &Sandbox) {
     let report = synced(sandbox, &rows);
     assert_eq!((report.counts["repaired"], report.counts["rejected"]), (40, 3));
     assert_eq!(sandbox.rows("SELECT COUNT(*), MAX(task_id) FROM deliveries"), ["40|139"]);
-    let rejects = sandbox.rows("SELECT r.row_number, reason FROM tidegate_rejects r ORDER BY r.row_number");
-    assert!(rejects[0].starts_with("41|") && rejects[0].contains("more than one way"), "{rejects:?}");
-    assert!(rejects[0].contains("notes = `a,-`") && rejects[0].contains("special_instructions = `-,b`"));
+    let rejects =
+        sandbox.rows("SELECT r.row_number, reason FROM tidegate_rejects r ORDER BY r.row_number");
+    assert!(
+        rejects[0].starts_with("41|") && rejects[0].contains("more than one way"),
+        "{rejects:?}"
+    );
+    assert!(
+        rejects[0].contains("notes = `a,-`") && rejects[0].contains("special_instructions = `-,b`")
+    );
     assert!(rejects[1].starts_with("42|") && rejects[2].starts_with("43|"), "{rejects:?}");
 }
 
@@ -87,7 +100,8 @@ fn a_way_that_makes_no_amount_or_takes_a_quoted_cell_is_none(sandbox: &Sandbox) 
             .to_owned(),
     ];
     rows.extend((100..140).map(|order| format!("{order},Spices,M1,big,50,,41,70,x")));
-    // `Spices, Sauces` fits nowhere but by an amount of `2,25`, which is none where a point stands before decimals.
+    // `Spices, Sauces` fits nowhere but by an amount of `2,25`, which is none where a point stands
+    // before decimals.
     rows.push("200,Spices, Sauces,M1,2,25,,c41,70,x".to_owned());
     // `1,250` is one, and there is no other way.
     rows.push("201,Spices,M1,big,1,250,,c41,70,x".to_owned());
@@ -107,15 +121,27 @@ fn a_row_that_fits_is_not_repaired_whatever_it_says(sandbox: &Sandbox) {
     let odd = "1,\"YR-1,0\",by 12,30pm,far,Lost,T,many,KSh 1,x,KSh 0,1,CASH,,".to_owned();
     let report = synced(sandbox, &[odd]);
     assert_eq!((report.counts["repaired"], report.counts["rejected"]), (0, 0));
-    let stored = sandbox.rows("SELECT notes, agent_id, task_status, distance_m, _rescued FROM deliveries");
+    let stored =
+        sandbox.rows("SELECT notes, agent_id, task_status, distance_m, _rescued FROM deliveries");
     assert_eq!(stored, [r#"by 12|30pm|Lost|-|{"distance_m":"far"}"#]);
 }
 
 scenario!(text_that_looks_like_its_neighbour_is_put_back_or_refused);
 /// Any number of delimiters from one to four, in one text or both, whatever the text looks like.
 fn text_that_looks_like_its_neighbour_is_put_back_or_refused(sandbox: &Sandbox) {
-    // Texts with the values of the columns beside them: an agent, a status, a template, an amount, a payment.
-    let pieces = ["by 12", "30pm", "call 0800", "123", "Completed", "Order_Details", "KSh 10.00", "CASH", "1190010"];
+    // Texts with the values of the columns beside them: an agent, a status, a template, an amount,
+    // a payment.
+    let pieces = [
+        "by 12",
+        "30pm",
+        "call 0800",
+        "123",
+        "Completed",
+        "Order_Details",
+        "KSh 10.00",
+        "CASH",
+        "1190010",
+    ];
     let mut random = fastrand::Rng::with_seed(7);
     let mut text = |commas: usize| -> String {
         let texts: Vec<&str> = (0..=commas).map(|_| pieces[random.usize(..pieces.len())]).collect();
@@ -127,8 +153,10 @@ fn text_that_looks_like_its_neighbour_is_put_back_or_refused(sandbox: &Sandbox) 
         .take(200)
         .map(|(notes, instructions)| (text(notes), text(instructions)))
         .collect();
-    let rows = cases.iter().zip(1000..).map(|((notes, other), task)| row(&task.to_string(), notes, other));
-    let rows: Vec<String> = rows.chain((5000..9000).map(|task| row(&task.to_string(), "x", "y"))).collect();
+    let rows =
+        cases.iter().zip(1000..).map(|((notes, other), task)| row(&task.to_string(), notes, other));
+    let rows: Vec<String> =
+        rows.chain((5000..9000).map(|task| row(&task.to_string(), "x", "y"))).collect();
     let report = synced(sandbox, &rows);
     let stored = sandbox.rows(
             "SELECT task_id, notes, special_instructions, agent_id, task_status, payment_type FROM deliveries WHERE task_id < '5'",

@@ -1,5 +1,5 @@
-//! A shop: orders and tasks as plain data, the files that export them, and the marts they mean, computed
-//! here without a database.
+//! A shop: orders and tasks as plain data, the files that export them, and the marts they mean,
+//! computed here without a database.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -63,9 +63,15 @@ impl Shop {
     /// A shop of that size, of which each customer has a few orders.
     pub fn large(orders: u32, tasks: u32) -> Self {
         let mut random = fastrand::Rng::with_seed(u64::from(orders));
-        let mut order = |id| Order { customer: format!("c{:06}", id % (orders / 3 + 1)), ..any_order(&mut random, id) };
+        let mut order = |id| Order {
+            customer: format!("c{:06}", id % (orders / 3 + 1)),
+            ..any_order(&mut random, id)
+        };
         let all_orders = (0..orders).map(&mut order).collect();
-        Self { orders: all_orders, tasks: (0..tasks).map(|id| any_task(&mut random, id, orders + 10)).collect() }
+        Self {
+            orders: all_orders,
+            tasks: (0..tasks).map(|id| any_task(&mut random, id, orders + 10)).collect(),
+        }
     }
 
     /// The order with that number.
@@ -97,11 +103,15 @@ impl Shop {
 
     /// The export of deliveries.
     pub fn deliveries_csv(&self) -> String {
-        let mut csv = "Task_ID,Order_ID,Agent_ID,Task_Status,Total_Time_Taken(min),Distance(m),Rating\n".to_owned();
-        let measure = |value: Option<i64>| value.map_or("-".to_owned(), |value| money(value.into()));
+        let mut csv =
+            "Task_ID,Order_ID,Agent_ID,Task_Status,Total_Time_Taken(min),Distance(m),Rating\n"
+                .to_owned();
+        let measure =
+            |value: Option<i64>| value.map_or("-".to_owned(), |value| money(value.into()));
         for Task { id, order, agent, status, minutes, distance, rating } in &self.tasks {
             let (minutes, distance) = (measure(*minutes), measure(*distance));
-            writeln!(csv, "{id},\"YR-{order},0\",{agent},{status},{minutes},{distance},{rating}").expect("memory");
+            writeln!(csv, "{id},\"YR-{order},0\",{agent},{status},{minutes},{distance},{rating}")
+                .expect("memory");
         }
         csv
     }
@@ -123,9 +133,14 @@ impl Shop {
             let items: Vec<&Item> = sold(orders).flat_map(|order| &order.items).collect();
             let products: BTreeSet<&String> =
                 items.iter().map(|item| &item.sku).filter(|sku| !sku.is_empty()).collect();
-            let tasks: Vec<&Task> =
-                orders.iter().filter_map(|order| tasks_of.get(&order.id)).flatten().copied().collect();
-            let completed: Vec<&&Task> = tasks.iter().filter(|task| task.status == "Completed").collect();
+            let tasks: Vec<&Task> = orders
+                .iter()
+                .filter_map(|order| tasks_of.get(&order.id))
+                .flatten()
+                .copied()
+                .collect();
+            let completed: Vec<&&Task> =
+                tasks.iter().filter(|task| task.status == "Completed").collect();
             [
                 customer.to_string(),
                 currency.to_string(),
@@ -198,7 +213,8 @@ impl Shop {
 
     fn agents(&self) -> Vec<String> {
         let row = |agent: &&str, tasks: &[&Task]| {
-            let completed: Vec<&&Task> = tasks.iter().filter(|task| task.status == "Completed").collect();
+            let completed: Vec<&&Task> =
+                tasks.iter().filter(|task| task.status == "Completed").collect();
             [
                 agent.to_string(),
                 tasks.len().to_string(),
@@ -210,7 +226,12 @@ impl Shop {
             ]
             .join("|")
         };
-        rows(&grouped(self.tasks.iter().filter(|task| !task.agent.is_empty()), |task| task.agent.as_str()), row)
+        rows(
+            &grouped(self.tasks.iter().filter(|task| !task.agent.is_empty()), |task| {
+                task.agent.as_str()
+            }),
+            row,
+        )
     }
 
     fn days(&self) -> Vec<String> {
@@ -239,7 +260,12 @@ fn any_order(random: &mut fastrand::Rng, id: u32) -> Order {
     let currency = one_of(&["KSh", "₦", "", "ksh"]);
     let customer = one_of(&["c1", "c2", "C1", "c3", "c4", "c5", ""]).to_owned();
     let merchant = one_of(&["m1", "m2", ""]).to_owned();
-    let time = one_of(&["2022-02-15T23:59:59.999Z", "2022-02-16T00:00:00.000Z", "2022-03-01T12:00:00.000Z", ""]);
+    let time = one_of(&[
+        "2022-02-15T23:59:59.999Z",
+        "2022-02-16T00:00:00.000Z",
+        "2022-03-01T12:00:00.000Z",
+        "",
+    ]);
     let items = (0..random.i64(1..4)).map(|line| any_item(random, line)).collect();
     let (total, redeemed) = (random.i64(-500..100_000), random.i64(0..500));
     let (id, time, consumed) = (id.to_string(), time.to_owned(), random.i64(0..500));
@@ -263,7 +289,10 @@ fn any_task(random: &mut fastrand::Rng, id: u32, orders: u32) -> Task {
     Task { id: id.to_string(), order, agent, status, minutes, distance, rating: random.i64(0..6) }
 }
 
-fn grouped<T, K: Ord>(things: impl Iterator<Item = T>, key: impl Fn(&T) -> K) -> BTreeMap<K, Vec<T>> {
+fn grouped<T, K: Ord>(
+    things: impl Iterator<Item = T>,
+    key: impl Fn(&T) -> K,
+) -> BTreeMap<K, Vec<T>> {
     let mut groups: BTreeMap<K, Vec<T>> = BTreeMap::new();
     things.for_each(|thing| groups.entry(key(&thing)).or_default().push(thing));
     groups
@@ -288,15 +317,32 @@ fn with_status(orders: &[&Order], status: &str) -> usize {
 }
 
 fn customers(orders: &[&Order]) -> usize {
-    orders.iter().map(|order| &order.customer).filter(|customer| !customer.is_empty()).collect::<BTreeSet<_>>().len()
+    orders
+        .iter()
+        .map(|order| &order.customer)
+        .filter(|customer| !customer.is_empty())
+        .collect::<BTreeSet<_>>()
+        .len()
 }
 
 fn first(orders: &[&Order]) -> String {
-    orders.iter().map(|order| &order.time).filter(|time| !time.is_empty()).min().map_or("-", |time| time).to_owned()
+    orders
+        .iter()
+        .map(|order| &order.time)
+        .filter(|time| !time.is_empty())
+        .min()
+        .map_or("-", |time| time)
+        .to_owned()
 }
 
 fn last(orders: &[&Order]) -> String {
-    orders.iter().map(|order| &order.time).filter(|time| !time.is_empty()).max().map_or("-", |time| time).to_owned()
+    orders
+        .iter()
+        .map(|order| &order.time)
+        .filter(|time| !time.is_empty())
+        .max()
+        .map_or("-", |time| time)
+        .to_owned()
 }
 
 /// Hundredths as the shortest decimal.

@@ -1,4 +1,5 @@
-//! Signals: what ends the daemon or a command, what does not, and that a log that nobody reads is no reason to stop.
+//! Signals: what ends the daemon or a command, what does not, and that a log that nobody reads is
+//! no reason to stop.
 
 use crate::sandbox::{Daemon, Engine, Sandbox, table, wait_for};
 use std::process::{Command, Stdio};
@@ -6,7 +7,10 @@ use std::process::{Command, Stdio};
 const ORDERS: &str = "Market 1 Orders.csv";
 
 fn orders() -> String {
-    table(&["Order ID,Order Status,Order Total,Currency Symbol,Customer ID", "11,COMPLETED,30.5,KSh,7"])
+    table(&[
+        "Order ID,Order Status,Order Total,Currency Symbol,Customer ID",
+        "11,COMPLETED,30.5,KSh,7",
+    ])
 }
 
 fn send(signal: &str, process: u32) {
@@ -27,7 +31,9 @@ fn the_daemon_outlives_signals_that_are_not_meant_to_end_it_and_says_so() {
         send(signal, daemon.id());
     }
     for signal in ["SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXFSZ"] {
-        wait_for("the signal to be logged", || daemon.log().contains(&format!("\"signal\":\"{signal}\"")));
+        wait_for("the signal to be logged", || {
+            daemon.log().contains(&format!("\"signal\":\"{signal}\""))
+        });
     }
     sandbox.drop_file(ORDERS, &orders());
     wait_for("the file to be synced", || is_synced(&sandbox));
@@ -49,8 +55,10 @@ fn a_daemon_whose_log_nobody_reads_goes_on() {
     let sandbox = Sandbox::new(Engine::Sqlite);
     let (reader, writer) = std::io::pipe().expect("a pipe");
     let address = format!("127.0.0.1:{}", crate::sandbox::free_port());
-    let mut command = sandbox.command(&["run", &sandbox.inbox().to_string_lossy(), "--listen", &address]);
-    let mut daemon = command.stderr(writer).stdout(Stdio::null()).spawn().expect("the built program starts");
+    let mut command =
+        sandbox.command(&["run", &sandbox.inbox().to_string_lossy(), "--listen", &address]);
+    let mut daemon =
+        command.stderr(writer).stdout(Stdio::null()).spawn().expect("the built program starts");
     drop(command);
     drop(reader);
     sandbox.drop_file(ORDERS, &orders());
@@ -76,14 +84,23 @@ fn waiting_sync(sandbox: &Sandbox, program: &[&str]) -> std::process::Child {
         [] => tidegate,
         [first, rest @ ..] => {
             let mut command = Command::new(first);
-            command.args(rest).arg(tidegate.get_program()).args(tidegate.get_args()).current_dir(sandbox.path(""));
+            command
+                .args(rest)
+                .arg(tidegate.get_program())
+                .args(tidegate.get_args())
+                .current_dir(sandbox.path(""));
             command.envs(tidegate.get_envs().filter_map(|(name, value)| Some((name, value?))));
             command
         }
     };
     let log = std::fs::File::create(sandbox.path("sync.log")).expect("a writable directory");
     command.env("TIDEGATE_DATABASE_URL", away).env("TIDEGATE_LOG_LEVEL", "info");
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().expect("the built program starts")
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .expect("the built program starts")
 }
 
 fn log_of_sync(sandbox: &Sandbox) -> String {
@@ -96,7 +113,12 @@ fn a_sync_ends_with_its_terminal_unless_it_was_started_to_outlive_it() {
     let mut sync = waiting_sync(&sandbox, &[]);
     wait_for("the sync to wait", || log_of_sync(&sandbox).contains("waiting for the database"));
     send("HUP", sync.id());
-    assert_eq!(sync.wait().expect("a child of this process").code(), Some(1), "{}", log_of_sync(&sandbox));
+    assert_eq!(
+        sync.wait().expect("a child of this process").code(),
+        Some(1),
+        "{}",
+        log_of_sync(&sandbox)
+    );
     assert!(log_of_sync(&sandbox).contains("tidegate: stopped"), "{}", log_of_sync(&sandbox));
 
     let mut sync = waiting_sync(&sandbox, &["nohup"]);

@@ -1,7 +1,9 @@
-//! Silence: connections that die without a word, locks that nobody lets go of, and files that stand still are noticed in
-//! bounded time, said, and outlived.
+//! Silence: connections that die without a word, locks that nobody lets go of, and files that stand
+//! still are noticed in bounded time, said, and outlived.
 
-use crate::exports::{Background, Market, SMALL_CHUNKS, Version, is_as_after_a_clean_run, wait_for_synced};
+use crate::exports::{
+    Background, Market, SMALL_CHUNKS, Version, is_as_after_a_clean_run, wait_for_synced,
+};
 use crate::proxy::Proxy;
 use crate::sandbox::{Daemon, Engine, Sandbox, wait_for};
 use std::process::Command;
@@ -45,7 +47,9 @@ fn a_connection_dies(sandbox: &Sandbox, moment: Moment, failpoints: &str) {
     let market = Market::new("1");
     let proxy = Proxy::before(&sandbox.url);
     let url = proxy.url(&sandbox.url);
-    let environment = [&BOUNDS[..], &[("TIDEGATE_DATABASE_URL", url.as_str()), ("FAILPOINTS", failpoints)]].concat();
+    let environment =
+        [&BOUNDS[..], &[("TIDEGATE_DATABASE_URL", url.as_str()), ("FAILPOINTS", failpoints)]]
+            .concat();
     let mut daemon = sandbox.start_daemon(&environment);
     daemon.wait_until_ready();
     if let Moment::AmongRows(bytes) = moment {
@@ -75,8 +79,11 @@ fn a_connection_dies(sandbox: &Sandbox, moment: Moment, failpoints: &str) {
     let is_of_scan = matches!(moment, Moment::Idle) && log.contains("the ledger did not answer");
     assert!(is_of_scan || log.contains("waiting for the database"), "{log}");
     assert_eq!(daemon.terminate().0, 0);
-    let versions: &[Version] =
-        if matches!(moment, Moment::Idle) { &[Version::First, Version::Second] } else { &[Version::First] };
+    let versions: &[Version] = if matches!(moment, Moment::Idle) {
+        &[Version::First, Version::Second]
+    } else {
+        &[Version::First]
+    };
     is_as_after_a_clean_run(sandbox, &market, versions);
 }
 
@@ -107,7 +114,9 @@ fn rusqlite_lock(path: &std::path::Path) -> bool {
 }
 
 scenario!(a_second_writer_gives_up_in_time_although_the_first_is_frozen_in_a_transaction);
-fn a_second_writer_gives_up_in_time_although_the_first_is_frozen_in_a_transaction(sandbox: &Sandbox) {
+fn a_second_writer_gives_up_in_time_although_the_first_is_frozen_in_a_transaction(
+    sandbox: &Sandbox,
+) {
     const WAIT: Duration = Duration::from_secs(12);
     let wait_ms = WAIT.as_millis().to_string();
     let market = Market::new("1");
@@ -136,7 +145,9 @@ fn signal(process: u32, signal: &str) {
 }
 
 scenario!(a_file_that_stands_still_makes_the_daemon_not_ready_and_is_named_with_its_step);
-fn a_file_that_stands_still_makes_the_daemon_not_ready_and_is_named_with_its_step(sandbox: &Sandbox) {
+fn a_file_that_stands_still_makes_the_daemon_not_ready_and_is_named_with_its_step(
+    sandbox: &Sandbox,
+) {
     let market = Market::new("1");
     let environment = [
         ("TIDEGATE_STUCK_AFTER_MS", "1000"),
@@ -149,7 +160,8 @@ fn a_file_that_stands_still_makes_the_daemon_not_ready_and_is_named_with_its_ste
     let daemon = sandbox.start_daemon(&environment);
     daemon.wait_until_ready();
     market.drop_version(sandbox, Version::First);
-    let names_the_file = |body: &str| body.contains("/market-1/") && body.contains("at writing its rows");
+    let names_the_file =
+        |body: &str| body.contains("/market-1/") && body.contains("at writing its rows");
     wait_for("a daemon that is not ready", || {
         daemon.get("/readyz").is_some_and(|(status, body)| status == 503 && names_the_file(&body))
     });
@@ -167,14 +179,17 @@ fn a_lock_that_nobody_lets_go_of_is_waited_for_aloud(sandbox: &Sandbox) {
     daemon.wait_until_ready();
     let lock = sandbox.lock("UPDATE customers SET _file_id = _file_id");
     market.drop_version(sandbox, Version::Second);
-    wait_for("a lock that is waited for", || daemon.log().contains("a lock was waited for longer than lock_wait_ms"));
+    wait_for("a lock that is waited for", || {
+        daemon.log().contains("a lock was waited for longer than lock_wait_ms")
+    });
     drop(lock);
     wait_for_synced(sandbox, 6);
     is_as_after_a_clean_run(sandbox, &market, &[Version::First, Version::Second]);
 }
 
 scenario!(sessions_have_bounds_that_the_server_keeps: mariadb, postgres);
-/// A statement that takes too long is cancelled by the server, which says so, and its transaction lets go of what it held.
+/// A statement that takes too long is cancelled by the server, which says so, and its transaction
+/// lets go of what it held.
 fn sessions_have_bounds_that_the_server_keeps(sandbox: &Sandbox) {
     sandbox.drop_file("Market 1 Orders.csv", "Order ID,SKU\n1,A\n");
     let daemon = sandbox.start_daemon(&BOUNDS);
@@ -190,7 +205,9 @@ fn sessions_have_bounds_that_the_server_keeps(sandbox: &Sandbox) {
     };
     sandbox.execute(slow);
     sandbox.drop_file("Market 1 Customers.csv", "Customer ID,Language\nk,en\n");
-    wait_for("a statement that is cancelled", || daemon.log().contains("took longer than statement_max_ms"));
+    wait_for("a statement that is cancelled", || {
+        daemon.log().contains("took longer than statement_max_ms")
+    });
     sandbox.execute(if sandbox.engine == Engine::Postgres {
         "DROP TRIGGER slow ON customers"
     } else {

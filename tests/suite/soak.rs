@@ -1,15 +1,17 @@
-//! The soak: a daemon at work for as long as one likes, while all feeds are dropped at random times and sizes, files are
-//! overwritten and removed, the daemon is stopped and killed, and the database goes away. What is dropped last is the
-//! complete state of every market, so in the end tables and marts must equal the model, whatever came before.
+//! The soak: a daemon at work for as long as one likes, while all feeds are dropped at random times
+//! and sizes, files are overwritten and removed, the daemon is stopped and killed, and the database
+//! goes away. What is dropped last is the complete state of every market, so in the end tables and
+//! marts must equal the model, whatever came before.
 //!
-//! `TIDEGATE_SOAK_SECONDS=3600 tests/run soak -- --test-threads 3` soaks each database for an hour, side by side.
+//! `TIDEGATE_SOAK_SECONDS=3600 tests/run soak -- --test-threads 3` soaks each database for an hour,
+//! side by side.
 
 use crate::exports::SMALL_CHUNKS;
 use crate::model::difference_of_tables;
 use crate::model::feed::{Feed, KEYS, Value};
 use crate::model::file::{Export, write, write_complete};
 use crate::model::state::{Drop, Market, Rules};
-use crate::sandbox::{Daemon, Engine, Sandbox};
+use crate::sandbox::{Daemon, Engine, Sandbox, wait_for};
 use crate::servers::{Kind, Server};
 use fastrand::Rng;
 use std::collections::BTreeMap;
@@ -28,7 +30,8 @@ const MARKETS: [&str; 4] = ["1", "2", "x1", "X1"];
 /// Records of an export: most are small, one in ten has up to as many as this.
 const RECORDS_MAX: usize = 1500;
 
-/// Longest pause between two things that happen, in a short soak and in a long one, which need not hurry.
+/// Longest pause between two things that happen, in a short soak and in a long one, which need not
+/// hurry.
 const PAUSE_MAX_MS: [u64; 2] = [1200, 5000];
 
 /// With work in the backlog, the daemon either gets on or says within this time what it waits for.
@@ -115,6 +118,8 @@ impl Day<'_> {
     fn something_happens(&mut self) {
         let what = match self.random.u8(..100) {
             0..=2 => {
+                // Before it has said anything, a signal ends it as any process.
+                wait_for("the daemon's first line", || !self.daemon.log().is_empty());
                 let (exit, _) = self.daemon.terminate();
                 assert_eq!(exit, 0, "{}", self.daemon.log());
                 self.start_daemon();
@@ -179,7 +184,8 @@ impl Day<'_> {
             _ => format!("market_{market}_{name}_{}.{extension}", self.random.u8(1..5)),
         };
         let target = self.sandbox.inbox().join(path);
-        fs::create_dir_all(target.parent().expect("it is below the inbox")).expect("the inbox is ours");
+        fs::create_dir_all(target.parent().expect("it is below the inbox"))
+            .expect("the inbox is ours");
         match self.random.u8(..3) {
             0 => move_into_place(&target, &file.bytes),
             1 => fs::write(&target, &file.bytes).expect("the inbox is ours"),
@@ -197,7 +203,8 @@ impl Day<'_> {
 
     fn any_file(&mut self) -> Option<std::path::PathBuf> {
         let entries = fs::read_dir(self.sandbox.inbox()).expect("the inbox is ours");
-        let files: Vec<_> = entries.flatten().map(|entry| entry.path()).filter(|path| path.is_file()).collect();
+        let files: Vec<_> =
+            entries.flatten().map(|entry| entry.path()).filter(|path| path.is_file()).collect();
         (!files.is_empty()).then(|| files[self.random.usize(..files.len())].clone())
     }
 
@@ -225,19 +232,27 @@ impl Day<'_> {
             self.silence = Silence { seen, since: None };
         }
         let silent = self.silence.since.get_or_insert_with(Instant::now).elapsed();
-        assert!(silent < SILENCE_MAX, "nothing moved and nothing was said for {silent:?}: {status}");
+        assert!(
+            silent < SILENCE_MAX,
+            "nothing moved and nothing was said for {silent:?}: {status}"
+        );
     }
 
     /// Drops the complete state of every market, and compares what becomes of it.
     fn end(mut self) {
         let mut markets: BTreeMap<String, Market> = BTreeMap::new();
-        let rules =
-            Rules { deltas: Vec::new(), rejects_max_percent: 100, deletes: BTreeMap::new(), deletes_max_percent: 100 };
+        let rules = Rules {
+            deltas: Vec::new(),
+            rejects_max_percent: 100,
+            deletes: BTreeMap::new(),
+            deletes_max_percent: 100,
+        };
         let mut paths = Vec::new();
         for market in MARKETS {
             for feed in Feed::ALL {
                 let keys: Vec<String> = all_keys().collect();
-                let records: Vec<_> = keys.into_iter().map(|key| record(&mut self.random, feed, key)).collect();
+                let records: Vec<_> =
+                    keys.into_iter().map(|key| record(&mut self.random, feed, key)).collect();
                 let file = write_complete(&mut self.random, feed, &records);
                 let path = format!("Market {market} {}.csv", feed.name());
                 move_into_place(&self.sandbox.inbox().join(&path), &file.bytes);
@@ -265,7 +280,8 @@ impl Day<'_> {
         assert_eq!(exit, 0, "{}", self.daemon.log());
         let difference = difference_of_tables(self.sandbox, &markets);
         assert!(difference.is_none(), "{}", difference.unwrap_or_default());
-        let verified = self.sandbox.command(&["verify"]).output().expect("the built program starts");
+        let verified =
+            self.sandbox.command(&["verify"]).output().expect("the built program starts");
         assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));
     }
 }
@@ -279,12 +295,15 @@ fn move_into_place(target: &Path, bytes: &[u8]) {
 
 /// Every key there may be: those that careless comparisons merge, and plain ones.
 fn all_keys() -> impl Iterator<Item = String> {
-    KEYS.iter().map(|&key| key.to_owned()).chain((0..RECORDS_MAX).map(|number| format!("n{number}")))
+    KEYS.iter()
+        .map(|&key| key.to_owned())
+        .chain((0..RECORDS_MAX).map(|number| format!("n{number}")))
 }
 
 /// Any records of a feed, few or many.
 fn records(random: &mut Rng, feed: Feed) -> Vec<(String, Export)> {
-    let count = if random.u8(..10) == 0 { random.usize(1..RECORDS_MAX) } else { random.usize(1..30) };
+    let count =
+        if random.u8(..10) == 0 { random.usize(1..RECORDS_MAX) } else { random.usize(1..30) };
     let mut keys: Vec<String> = all_keys().collect();
     random.shuffle(&mut keys);
     keys.truncate(count);

@@ -1,4 +1,5 @@
-//! Status: what the ledger tells about the work, beside a daemon and without one, and without a trace.
+//! Status: what the ledger tells about the work, beside a daemon and without one, and without a
+//! trace.
 
 use crate::sandbox::{Engine, Sandbox, table};
 use serde_json::Value;
@@ -8,8 +9,7 @@ use std::path::Path;
 
 const ORDERS: &str = "Market 1 Orders.csv";
 
-const HEADER: &str =
-    "Order ID,Order Status,SKU,Quantity,Total Price,Order Total,Currency Symbol,Customer ID,Order Time";
+const HEADER: &str = "Order ID,Order Status,SKU,Quantity,Total Price,Order Total,Currency Symbol,Customer ID,Order Time";
 const ORDER: &str = "11,COMPLETED,A,1,10.50,30.5,KSh,7,2022-02-15T13:07:09.000Z";
 const LOST_KEY: &str = "3.68E+29,COMPLETED,A,1,10.50,10.5,KSh,8,2022-02-16T13:07:09.000Z";
 
@@ -27,7 +27,8 @@ fn status(sandbox: &Sandbox) -> Value {
 }
 
 fn status_with(sandbox: &Sandbox, environment: &[(&str, &str)]) -> Value {
-    serde_json::from_str(&output(sandbox, &["--json", "status"], environment)).expect("one JSON document")
+    serde_json::from_str(&output(sandbox, &["--json", "status"], environment))
+        .expect("one JSON document")
 }
 
 /// Every file below a folder with its bytes.
@@ -38,7 +39,9 @@ pub fn files_below(folder: &Path) -> BTreeMap<String, Vec<u8>> {
         let path = entry.expect("a readable folder").path();
         match path.is_dir() {
             true => found.extend(files_below(&path)),
-            false => drop(found.insert(path.display().to_string(), fs::read(&path).expect("a readable file"))),
+            false => drop(
+                found.insert(path.display().to_string(), fs::read(&path).expect("a readable file")),
+            ),
         }
     }
     found
@@ -52,7 +55,10 @@ fn before_anything_is_synced_there_is_nothing_to_tell_and_nothing_is_made(sandbo
         let output = sandbox.command(&["status"]).output().expect("the built program starts");
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(3), "{said}");
-        assert!(said.contains("there is no database at ") && said.contains("database.sqlite"), "{said}");
+        assert!(
+            said.contains("there is no database at ") && said.contains("database.sqlite"),
+            "{said}"
+        );
     } else {
         let text = output(sandbox, &["status"], &[]);
         assert!(text.contains("nothing synced yet") && text.contains("1 file waiting"), "{text}");
@@ -69,7 +75,10 @@ fn it_tells_of_files_rates_backlog_rejects_and_refusals(sandbox: &Sandbox) {
     let other = ORDER.replace("11,", "12,");
     sandbox.drop_file(ORDERS, &table(&[HEADER, ORDER, &other, LOST_KEY]));
     sandbox.drop_file("Market 2 Orders.csv", &table(&[HEADER, LOST_KEY]));
-    sandbox.drop_file("Market 3 Orders.csv", &table(&[&format!("{HEADER},Gift"), &format!("{ORDER},yes")]));
+    sandbox.drop_file(
+        "Market 3 Orders.csv",
+        &table(&[&format!("{HEADER},Gift"), &format!("{ORDER},yes")]),
+    );
     let limit = [("TIDEGATE_REJECTS_MAX_PERCENT", "50")];
     sandbox.sync_with(&limit);
     sandbox.drop_file(ORDERS, &table(&[HEADER, ORDER]));
@@ -79,16 +88,30 @@ fn it_tells_of_files_rates_backlog_rejects_and_refusals(sandbox: &Sandbox) {
     let state = files_below(&sandbox.state_dir());
 
     let json = status_with(sandbox, &limit);
-    assert_eq!((json["files"]["synced"].as_u64(), json["files"]["quarantined"].as_u64()), (Some(2), Some(1)), "{json}");
+    assert_eq!(
+        (json["files"]["synced"].as_u64(), json["files"]["quarantined"].as_u64()),
+        (Some(2), Some(1)),
+        "{json}"
+    );
     assert_eq!(json["backlog"], 1, "the changed file: {json}");
     assert_eq!(status(sandbox)["backlog"], 2, "under another limit the refused one is tried again");
     assert_eq!(json["rows"]["rejected"], 1);
     assert_eq!(json["rejects_open"], 1);
     assert_eq!(json["rejects"][0]["rows"], 1);
-    assert!(json["rejects"][0]["path"].as_str().is_some_and(|path| path.ends_with(ORDERS)), "{json}");
-    assert!(json["rejects"][0]["reason"].as_str().is_some_and(|reason| reason.contains("3.68E+29")), "{json}");
+    assert!(
+        json["rejects"][0]["path"].as_str().is_some_and(|path| path.ends_with(ORDERS)),
+        "{json}"
+    );
+    assert!(
+        json["rejects"][0]["reason"].as_str().is_some_and(|reason| reason.contains("3.68E+29")),
+        "{json}"
+    );
     assert_eq!(json["refused"][0]["state"], "quarantined");
-    assert!(json["refused"][0]["reason"].as_str().is_some_and(|reason| reason.contains("rejects_max_percent")));
+    assert!(
+        json["refused"][0]["reason"]
+            .as_str()
+            .is_some_and(|reason| reason.contains("rejects_max_percent"))
+    );
     assert_eq!(json["held"], serde_json::json!([]));
     assert_eq!(json["schema_changes"][0]["column"], "gift");
     assert_eq!(json["latest"].as_array().map(Vec::len), Some(3));
@@ -99,14 +122,24 @@ fn it_tells_of_files_rates_backlog_rejects_and_refusals(sandbox: &Sandbox) {
 
     let text = output(sandbox, &["status"], &limit);
     assert!(text.contains("1 quarantined, 2 synced") && text.contains("1 file waiting"), "{text}");
-    assert!(text.contains("nobody writes to it") && text.contains("Market 2 Orders.csv: quarantined: "), "{text}");
-    assert!(text.contains("daily_metrics of market 1 (1 mark)") && text.lines().count() <= 24, "{text}");
+    assert!(
+        text.contains("nobody writes to it") && text.contains("Market 2 Orders.csv: quarantined: "),
+        "{text}"
+    );
+    assert!(
+        text.contains("daily_metrics of market 1 (1 mark)") && text.lines().count() <= 24,
+        "{text}"
+    );
     assert!(files_below(&sandbox.state_dir()) == state, "a file was made or changed");
 
     sandbox.drop_file("Market 2 Orders.csv", &table(&[HEADER, ORDER]));
     assert_eq!(sandbox.sync().exit, 0);
     let json = status(sandbox);
-    assert_eq!((json["backlog"].as_u64(), &json["refused"]), (Some(0), &serde_json::json!([])), "{json}");
+    assert_eq!(
+        (json["backlog"].as_u64(), &json["refused"]),
+        (Some(0), &serde_json::json!([])),
+        "{json}"
+    );
 }
 
 scenario!(a_file_that_waits_for_approval_is_shown_with_the_command_that_gives_it);
@@ -126,7 +159,9 @@ fn beside_a_daemon_it_says_the_same_as_the_daemon_and_who_that_is(sandbox: &Sand
     let daemon = sandbox.start_daemon(&[("TIDEGATE_SETTLE_SCAN_MS", "1")]);
     daemon.wait_until_ready();
     crate::sandbox::wait_for("the file to be synced", || status(sandbox)["files"]["synced"] == 1);
-    crate::sandbox::wait_for("the daemon to have nothing to do", || status(sandbox)["lag"] == serde_json::json!([]));
+    crate::sandbox::wait_for("the daemon to have nothing to do", || {
+        status(sandbox)["lag"] == serde_json::json!([])
+    });
     let json = status(sandbox);
     assert_eq!(json["lease"]["is_held"], true, "{json}");
     let holder = json["lease"]["holder"].as_str().expect("a name").to_owned();
@@ -140,7 +175,9 @@ fn beside_a_daemon_it_says_the_same_as_the_daemon_and_who_that_is(sandbox: &Sand
             assert_eq!(&api[name], value, "{name}");
         }
     }
-    assert!(output(sandbox, &["status"], &[]).contains(&format!("{holder} writes to it, last seen ")));
+    assert!(
+        output(sandbox, &["status"], &[]).contains(&format!("{holder} writes to it, last seen "))
+    );
 }
 
 #[test]
@@ -148,6 +185,9 @@ fn a_database_that_is_away_ends_it_with_3() {
     let sandbox = Sandbox::new(Engine::Sqlite);
     let nobody = format!("postgres://tidegate@127.0.0.1:{}/x", crate::sandbox::free_port());
     let mut command = sandbox.command(&["status"]);
-    let output = command.env("TIDEGATE_DATABASE_URL", nobody).env("TIDEGATE_DATABASE_WAIT_MS", "300").output();
+    let output = command
+        .env("TIDEGATE_DATABASE_URL", nobody)
+        .env("TIDEGATE_DATABASE_WAIT_MS", "300")
+        .output();
     assert_eq!(output.expect("the built program starts").status.code(), Some(3));
 }

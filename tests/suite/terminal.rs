@@ -4,18 +4,24 @@ use crate::sandbox::{Engine, Sandbox, table};
 use serde_json::Value;
 use std::process::Command;
 
-/// It would clear the screen, set a colour by one sign, write a line of its own, and turn what follows around.
+/// It would clear the screen, set a colour by one sign, write a line of its own, and turn what
+/// follows around.
 const HOSTILE: &str = "a\u{1b}[2J\u{9b}31m\u{7f}\nforged\r\u{202e}b";
 
 const ORDERS: &str = "Market 1 Orders.csv";
 
 fn printed(mut command: Command) -> String {
     let output = command.output().expect("the built program starts");
-    format!("{}\n{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    format!(
+        "{}\n{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
 }
 
 fn assert_harmless(what: &str, said: &str) {
-    let is_obeyed = |c: char| (c.is_control() && c != '\n') || ('\u{202a}'..='\u{202e}').contains(&c);
+    let is_obeyed =
+        |c: char| (c.is_control() && c != '\n') || ('\u{202a}'..='\u{202e}').contains(&c);
     assert!(!said.contains(is_obeyed), "{what}: {said:?}");
     assert!(
         !said.lines().any(|line| line.trim_start().starts_with("forged")),
@@ -25,15 +31,24 @@ fn assert_harmless(what: &str, said: &str) {
 
 fn orders(description: &str) -> String {
     let row = format!("11,COMPLETED,\"{description}\",A");
-    table(&["Order ID,Order Status,Description,SKU", &row, "12,COMPLETED,plain,B", &format!("-,,\"{description}\",C")])
+    table(&[
+        "Order ID,Order Status,Description,SKU",
+        &row,
+        "12,COMPLETED,plain,B",
+        &format!("-,,\"{description}\",C"),
+    ])
 }
 
-/// A folder and a file with such names, and such text in cells, in a reject, and in a header that is refused.
+/// A folder and a file with such names, and such text in cells, in a reject, and in a header that
+/// is refused.
 fn hostile() -> Sandbox {
     let sandbox = Sandbox::new(Engine::Sqlite);
     sandbox.drop_file(ORDERS, &orders("before"));
     sandbox.drop_file(&format!("{HOSTILE}/Market 2 Orders.csv"), &orders("before"));
-    sandbox.drop_file(&format!("{HOSTILE}/Market 3 Orders.csv"), &format!("\"No {HOSTILE}\",B\n1,2\n"));
+    sandbox.drop_file(
+        &format!("{HOSTILE}/Market 3 Orders.csv"),
+        &format!("\"No {HOSTILE}\",B\n1,2\n"),
+    );
     sandbox.drop_file(&format!("{HOSTILE}.txt"), "remember the milk");
     sandbox
 }
@@ -80,7 +95,8 @@ fn no_command_has_a_terminal_obey_a_file() {
 #[test]
 fn json_is_harmless_too_and_says_the_same() {
     let sandbox = hostile();
-    let output = sandbox.command(&["--json", "sync", "inbox"]).output().expect("the built program starts");
+    let output =
+        sandbox.command(&["--json", "sync", "inbox"]).output().expect("the built program starts");
     let said = String::from_utf8(output.stdout).expect("UTF-8");
     assert_harmless("--json", &said);
     let json: Value = serde_json::from_str(&said).expect("JSON");
@@ -93,10 +109,14 @@ fn json_is_harmless_too_and_says_the_same() {
     crate::sandbox::wait_for("the file", || daemon.log().contains("other.txt"));
     daemon.terminate();
     assert_harmless("the log", &daemon.log());
-    let lines: Vec<Value> =
-        daemon.log().lines().map(|line| serde_json::from_str(line).expect("a JSON object a line")).collect();
-    let is_told =
-        |line: &Value| line["path"].as_str().is_some_and(|path| path.ends_with(&format!("{HOSTILE}/other.txt")));
+    let lines: Vec<Value> = daemon
+        .log()
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("a JSON object a line"))
+        .collect();
+    let is_told = |line: &Value| {
+        line["path"].as_str().is_some_and(|path| path.ends_with(&format!("{HOSTILE}/other.txt")))
+    };
     assert!(lines.iter().any(is_told), "{lines:?}");
 }
 
@@ -109,5 +129,8 @@ fn the_page_shows_what_a_browser_would_obey() {
     let (_, page) = daemon.get("/").expect("the daemon listens");
     assert!(page.contains(r"forged\r\u{202e}b") && !page.contains('\u{202e}'), "{page}");
     let (_, api) = daemon.get("/api/status").expect("the daemon listens");
-    assert!(serde_json::from_str::<Value>(&api).expect("JSON").to_string().contains('\u{202e}'), "exact for programs");
+    assert!(
+        serde_json::from_str::<Value>(&api).expect("JSON").to_string().contains('\u{202e}'),
+        "exact for programs"
+    );
 }

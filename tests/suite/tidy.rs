@@ -49,11 +49,14 @@ impl Source {
         paths.contains(&self.path.as_str())
     }
 
-    /// The lines of code outside of comments and of the tests at the file's end, with their numbers.
+    /// The lines of code outside of comments and of the tests at the file's end, with their
+    /// numbers.
     fn code(&self) -> impl Iterator<Item = (usize, &str)> {
         let end = self.text.find("#[cfg(test)]").unwrap_or(self.text.len());
         let lines = self.text[..end].lines().enumerate();
-        lines.map(|(index, line)| (index + 1, line)).filter(|(_, line)| !line.trim_start().starts_with("//"))
+        lines
+            .map(|(index, line)| (index + 1, line))
+            .filter(|(_, line)| !line.trim_start().starts_with("//"))
     }
 }
 
@@ -90,7 +93,9 @@ fn forbid(rule: &str, pattern: &str, folders: &[&str], is_allowed: impl Fn(&Sour
     let mut found = Vec::new();
     for source in sources(folders).iter().filter(|source| !is_allowed(source)) {
         let lines = source.code().filter(|(_, line)| pattern.is_match(line));
-        found.extend(lines.map(|(number, line)| format!("{}:{number}: {}", source.path, line.trim())));
+        found.extend(
+            lines.map(|(number, line)| format!("{}:{number}: {}", source.path, line.trim())),
+        );
     }
     assert!(found.is_empty(), "{rule}:\n{}", found.join("\n"));
 }
@@ -115,11 +120,16 @@ fn floors() -> BTreeMap<String, u32> {
 
 #[test]
 fn every_room_stands_on_a_floor() {
-    let mut rooms: Vec<String> = sources(&["src"]).iter().map(|source| source.room().to_owned()).collect();
+    let mut rooms: Vec<String> =
+        sources(&["src"]).iter().map(|source| source.room().to_owned()).collect();
     rooms.retain(|room| room != "lib");
     rooms.sort();
     rooms.dedup();
-    assert_eq!(floors().into_keys().collect::<Vec<_>>(), rooms, "the table of floors beside what is in src/");
+    assert_eq!(
+        floors().into_keys().collect::<Vec<_>>(),
+        rooms,
+        "the table of floors beside what is in src/"
+    );
 }
 
 #[test]
@@ -130,7 +140,11 @@ fn no_import_climbs() {
     for source in sources(&["src"]).iter().filter(|source| source.room() != "lib") {
         let own = source.room();
         for (number, line) in source.code() {
-            assert!(!line.contains("crate::{"), "{}:{number}: a line for each room: {line}", source.path);
+            assert!(
+                !line.contains("crate::{"),
+                "{}:{number}: a line for each room: {line}",
+                source.path
+            );
             let rooms = import.captures_iter(line).map(|import| import[1].to_owned());
             for room in rooms.filter(|room| room != own && floors.contains_key(room)) {
                 if floors[&room] >= floors[own] {
@@ -140,12 +154,17 @@ fn no_import_climbs() {
         }
     }
     climbs.dedup();
-    assert_eq!(climbs, CLIMBS, "imports from the same floor or from above it, beside those that are known");
+    assert_eq!(
+        climbs, CLIMBS,
+        "imports from the same floor or from above it, beside those that are known"
+    );
 }
 
 #[test]
 fn no_import_climbs_within_the_sink() {
-    let floor_of = |room: &str| SINK_FLOORS.iter().position(|known| *known == room).unwrap_or(SINK_FLOORS.len());
+    let floor_of = |room: &str| {
+        SINK_FLOORS.iter().position(|known| *known == room).unwrap_or(SINK_FLOORS.len())
+    };
     let import = Regex::new(r"\bcrate::sink::([a-z_]+)\b").expect("a valid pattern");
     let mut climbs = Vec::new();
     for source in sources(&["src/sink"]) {
@@ -153,7 +172,9 @@ fn no_import_climbs_within_the_sink() {
         for (_, line) in source.code() {
             let rooms = import.captures_iter(line).map(|import| import[1].to_owned());
             climbs.extend(
-                rooms.filter(|room| floor_of(room) > floor_of(own)).map(|room| format!("{}: {room}", source.path)),
+                rooms
+                    .filter(|room| floor_of(room) > floor_of(own))
+                    .map(|room| format!("{}: {room}", source.path)),
             );
         }
     }
@@ -182,9 +203,15 @@ fn only_the_sink_knows_entities_and_migrations() {
     );
     let shapes = shapes.expect("a valid pattern");
     let is_sink = |source: &Source| source.is_in("src/sink/");
-    for source in sources(&["src"]).iter().filter(|source| !is_sink(source) && !source.is_in("src/verify/")) {
+    for source in
+        sources(&["src"]).iter().filter(|source| !is_sink(source) && !source.is_in("src/verify/"))
+    {
         for (number, line) in source.code().filter(|(_, line)| line.contains("entity::")) {
-            assert!(shapes.is_match(line), "{}:{number}: more of entity/ than shapes: {line}", source.path);
+            assert!(
+                shapes.is_match(line),
+                "{}:{number}: more of entity/ than shapes: {line}",
+                source.path
+            );
         }
     }
     forbid("migrations outside of sink/", r"\bmigration::", &["src"], is_sink);
@@ -195,7 +222,8 @@ fn only_the_sink_and_verify_tell_databases_apart() {
     let is_allowed = |source: &Source| source.is_in("src/sink/") || source.is_in("src/verify/");
     let kinds = r"\bDialect::(Sqlite|Mysql|Postgres)\b";
     forbid("a kind of database outside of sink/ and verify/", kinds, &["src"], is_allowed);
-    let is_allowed = |source: &Source| source.is_one_of(&["src/sink/db/dialect.rs", "migration/src/ddl.rs"]);
+    let is_allowed =
+        |source: &Source| source.is_one_of(&["src/sink/db/dialect.rs", "migration/src/ddl.rs"]);
     forbid(
         "the library's name of a database outside of dialect.rs and ddl.rs",
         r"\b(DbBackend|DatabaseBackend)::",
@@ -211,7 +239,9 @@ fn rooms_that_compute_do_nothing_else() {
         assert!(root().join(place).exists(), "{place} is gone; this list names it");
     }
     let pattern = r"\b(std::fs|fs::\w+\(|File\b|net::|env::|SystemTime|Instant\b|Utc::now|tokio|tracing|std::process|process::(id|exit|Command))";
-    forbid("I/O, a clock or async in a room that computes", pattern, &["src"], |source| !is_pure(source));
+    forbid("I/O, a clock or async in a room that computes", pattern, &["src"], |source| {
+        !is_pure(source)
+    });
 }
 
 #[test]
@@ -223,13 +253,22 @@ fn one_file_retries() {
 #[test]
 fn one_file_reads_the_environment() {
     let is_allowed = |source: &Source| source.is_one_of(&["src/config/mod.rs"]);
-    forbid("the environment is read outside of config/mod.rs", r"\benv::vars?(_os)?\b", &["src"], is_allowed);
+    forbid(
+        "the environment is read outside of config/mod.rs",
+        r"\benv::vars?(_os)?\b",
+        &["src"],
+        is_allowed,
+    );
 }
 
 #[test]
 fn every_file_says_what_it_is_and_keeps_to_one_job() {
     for source in sources(&["src", "entity", "migration", "tests", "examples"]) {
-        assert!(source.text.starts_with("//! "), "{} does not open with its noun and its job", source.path);
+        assert!(
+            source.text.starts_with("//! "),
+            "{} does not open with its noun and its job",
+            source.path
+        );
         let lines = source.text.lines().count();
         assert!(lines <= LINES_MAX, "{} has {lines} lines; {LINES_MAX} are the limit", source.path);
     }
@@ -237,32 +276,49 @@ fn every_file_says_what_it_is_and_keeps_to_one_job() {
 
 #[test]
 fn no_file_is_unwrapped_without_a_reason() {
-    forbid("unwrap() without a reason", r"\.unwrap\(\)", &["src", "entity/src", "migration/src"], |_| false);
+    forbid(
+        "unwrap() without a reason",
+        r"\.unwrap\(\)",
+        &["src", "entity/src", "migration/src"],
+        |_| false,
+    );
 }
 
 #[test]
 fn every_key_of_the_configuration_is_explained() {
     let text = read("etc/tidegate.toml");
-    assert!(text.contains("`settle_ms` as TIDEGATE_SETTLE_MS"), "the rule for the environment is not explained");
+    assert!(
+        text.contains("`settle_ms` as TIDEGATE_SETTLE_MS"),
+        "the rule for the environment is not explained"
+    );
     let keys: toml::Table = toml::from_str(&text).expect("the default configuration is TOML");
     let lines: Vec<&str> = text.lines().collect();
     for key in keys.keys() {
-        let is_key = |line: &&str| line.starts_with(&format!("{key} = ")) || **line == format!("[{key}]");
+        let is_key =
+            |line: &&str| line.starts_with(&format!("{key} = ")) || **line == format!("[{key}]");
         let at = lines.iter().position(is_key);
         let at = at.unwrap_or_else(|| panic!("{key} does not stand on a line of its own"));
-        // A comment may speak for the few keys below it, then it names them, or they follow at once.
+        // A comment may speak for the few keys below it, then it names them, or they follow at
+        // once.
         let above = lines[..at].iter().rev().take_while(|line| !line.is_empty());
-        assert!(above.into_iter().any(|line| line.starts_with('#')), "{key} has no comment above it");
+        assert!(
+            above.into_iter().any(|line| line.starts_with('#')),
+            "{key} has no comment above it"
+        );
     }
 }
 
 #[test]
 fn every_key_of_the_configuration_is_read() {
-    let keys: toml::Table = toml::from_str(&read("etc/tidegate.toml")).expect("the default configuration is TOML");
+    let keys: toml::Table =
+        toml::from_str(&read("etc/tidegate.toml")).expect("the default configuration is TOML");
     let config = read("src/config/mod.rs");
     for key in keys.keys() {
         let field = Regex::new(&format!(r"\b_?{key}: ")).expect("keys are words");
-        assert!(field.is_match(&config), "{key} is documented, but src/config/mod.rs does not know it");
+        assert!(
+            field.is_match(&config),
+            "{key} is documented, but src/config/mod.rs does not know it"
+        );
     }
 }
 
@@ -272,12 +328,15 @@ fn the_reference_of_declarations_has_every_key_and_no_other() {
     let page = read("docs/declarations.md");
     let quoted = Regex::new("\"([a-z_]+)\"").expect("a valid pattern");
     let row = Regex::new("(?m)^\\| `([a-z_]+)` \\|").expect("a valid pattern");
-    let (of_dataset, of_column) = page.split_once("## A column").expect("columns have a section of their own");
+    let (of_dataset, of_column) =
+        page.split_once("## A column").expect("columns have a section of their own");
     for (list, section) in [("DATASET_KEYS", of_dataset), ("COLUMN_KEYS", of_column)] {
         let (_, list) = source.split_once(&format!("const {list}: ")).expect("the list is there");
         let (list, _) = list.split_once("];\n").expect("the list ends");
-        let mut keys: Vec<&str> = quoted.captures_iter(list).map(|found| found.extract::<1>().1[0]).collect();
-        let mut told: Vec<&str> = row.captures_iter(section).map(|found| found.extract::<1>().1[0]).collect();
+        let mut keys: Vec<&str> =
+            quoted.captures_iter(list).map(|found| found.extract::<1>().1[0]).collect();
+        let mut told: Vec<&str> =
+            row.captures_iter(section).map(|found| found.extract::<1>().1[0]).collect();
         keys.sort_unstable();
         told.sort_unstable();
         assert_eq!(keys, told);
@@ -294,7 +353,8 @@ fn every_line_on_damage_names_a_test_that_exists() {
         for found in name.captures_iter(line) {
             let file = format!("tests/suite/{}.rs", found[1].replace("::", "/"));
             let file_text = read(&file);
-            let [once, scenario] = [format!("#[test]\nfn {}()", &found[2]), format!("scenario!({}", &found[2])];
+            let [once, scenario] =
+                [format!("#[test]\nfn {}()", &found[2]), format!("scenario!({}", &found[2])];
             let is_test = file_text.contains(&once) || file_text.contains(&scenario);
             assert!(is_test, "{file} has no test {}", &found[2]);
         }

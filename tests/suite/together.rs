@@ -1,5 +1,6 @@
-//! Together: orders and deliveries of a first load, side by side. No mart is computed before the indexes that it is
-//! computed by are there, and a mart that takes long says so and ends when it is told to.
+//! Together: orders and deliveries of a first load, side by side. No mart is computed before the
+//! indexes that it is computed by are there, and a mart that takes long says so and ends when it is
+//! told to.
 
 use crate::exports::{Background, SMALL_CHUNKS};
 use crate::marts::check;
@@ -21,7 +22,8 @@ const STOP_MAX: Duration = Duration::from_secs(5);
 const FEW: u32 = 6_000;
 const MANY: u32 = 20_000;
 
-const DEBUG_LOG: [(&str, &str); 2] = [("TIDEGATE_LOG_LEVEL", "debug"), ("TIDEGATE_LOG_FORMAT", "json")];
+const DEBUG_LOG: [(&str, &str); 2] =
+    [("TIDEGATE_LOG_LEVEL", "debug"), ("TIDEGATE_LOG_FORMAT", "json")];
 
 fn drop_files(sandbox: &Sandbox, shop: &Shop) {
     sandbox.drop_file("Market 1 Orders.csv", &shop.orders_csv());
@@ -59,16 +61,21 @@ fn orders_and_deliveries_load_side_by_side(sandbox: &Sandbox) {
         }
         for table in ["\"orders\"", "\"deliveries\""] {
             let indexed = lines_with(&log, &["indexes made", table]);
-            assert!(indexed.first().is_some_and(|&indexed| indexed < refreshed[0]), "{table}: {log}");
+            assert!(
+                indexed.first().is_some_and(|&indexed| indexed < refreshed[0]),
+                "{table}: {log}"
+            );
         }
     }
 }
 
 scenario!(who_waits_for_a_filling_waits_a_bounded_time: sqlite, postgres);
-/// A file that goes on for long does not hold up the others: its table gets indexes while it is filled.
+/// A file that goes on for long does not hold up the others: its table gets indexes while it is
+/// filled.
 fn who_waits_for_a_filling_waits_a_bounded_time(sandbox: &Sandbox) {
     // Long enough for both to have rows when the first one ends, however long the looks take.
-    let log = load(sandbox, FEW, MANY + MANY / 2, "before_write=sleep(400);filling_wait_max=return");
+    let log =
+        load(sandbox, FEW, MANY + MANY / 2, "before_write=sleep(400);filling_wait_max=return");
     let indexed = lines_with(&log, &["indexes made", "\"deliveries\""]);
     let committed = lines_with(&log, &["chunk committed"]);
     assert!(indexed.first() < committed.last(), "it is filled on: {log}");
@@ -118,7 +125,8 @@ scenario!(a_stop_ends_a_long_refresh_within_seconds);
 fn a_stop_ends_a_long_refresh_within_seconds(sandbox: &Sandbox) {
     let directory = sandbox.path("marts");
     fs::create_dir_all(&directory).expect("the sandbox can be written to");
-    fs::write(directory.join("slow_metrics.sql"), SLOW_METRICS).expect("the sandbox can be written to");
+    fs::write(directory.join("slow_metrics.sql"), SLOW_METRICS)
+        .expect("the sandbox can be written to");
     let directory = directory.to_str().expect("a path is text").to_owned();
     let shop = Shop::large(50, 50);
     drop_files(sandbox, &shop);
@@ -132,7 +140,9 @@ fn a_stop_ends_a_long_refresh_within_seconds(sandbox: &Sandbox) {
         wait_for("the slow mart", || is_computing(&sync.log()));
         let started = Instant::now();
         let id = sync.id().to_string();
-        assert!(Command::new("kill").args([signal, &id]).status().is_ok_and(|status| status.success()));
+        assert!(
+            Command::new("kill").args([signal, &id]).status().is_ok_and(|status| status.success())
+        );
         assert_eq!(sync.finish(), 1, "{}", sync.log());
         assert!(started.elapsed() < STOP_MAX, "{:?}: {}", started.elapsed(), sync.log());
         assert!(!sync.log().contains("the lease was not given up"), "{}", sync.log());
@@ -157,7 +167,9 @@ fn a_step_that_takes_long_says_so() {
     let directory = sandbox.inbox().join("marts").to_string_lossy().into_owned();
     let command = sandbox.command(&["sync", &sandbox.inbox().to_string_lossy()]);
     let sync = Background::start(&sandbox, command, &[("TIDEGATE_MARTS_DIR", &directory)]);
-    wait_for("a word of the slow mart", || sync.log().contains("computing slow_metrics of market 1"));
+    wait_for("a word of the slow mart", || {
+        sync.log().contains("computing slow_metrics of market 1")
+    });
 }
 
 /// Read for each row of `latest_orders`, which has one a market.
@@ -179,21 +191,30 @@ fn plan_of(sandbox: &Sandbox, sql: &str) -> Vec<Node> {
     sandbox.rows(&format!("EXPLAIN QUERY PLAN {sql}")).into_iter().map(node).collect()
 }
 
-/// Steps that read a table of a market in a loop over other rows, and do not look rows up by more than the market.
+/// Steps that read a table of a market in a loop over other rows, and do not look rows up by more
+/// than the market.
 fn loops_without_key(nodes: &[Node], reads_market: bool) -> Vec<&str> {
     let parent_of = |node: &Node| nodes.iter().find(|other| other.id == node.parent);
-    let is_read = |node: &&Node| node.detail.starts_with("SCAN ") || node.detail.starts_with("SEARCH ");
+    let is_read =
+        |node: &&Node| node.detail.starts_with("SCAN ") || node.detail.starts_with("SEARCH ");
     let is_outermost = |node: &Node| {
-        let is_repeated = parent_of(node).is_some_and(|parent| parent.detail.contains("CORRELATED"));
+        let is_repeated =
+            parent_of(node).is_some_and(|parent| parent.detail.contains("CORRELATED"));
         !is_repeated
-            && nodes.iter().filter(is_read).find(|other| other.parent == node.parent).map(|first| first.id)
+            && nodes
+                .iter()
+                .filter(is_read)
+                .find(|other| other.parent == node.parent)
+                .map(|first| first.id)
                 == Some(node.id)
     };
     let is_by_key = |node: &Node| {
-        node.detail.starts_with("SEARCH ") && (node.detail.contains(" AND ") || node.detail.contains("AUTOMATIC"))
+        node.detail.starts_with("SEARCH ")
+            && (node.detail.contains(" AND ") || node.detail.contains("AUTOMATIC"))
     };
     // Rows that the query itself has made are no more than it made.
-    let is_computed = |node: &Node| node.detail.starts_with("SCAN ") && !node.detail.contains("INDEX");
+    let is_computed =
+        |node: &Node| node.detail.starts_with("SCAN ") && !node.detail.contains("INDEX");
     let reads = nodes.iter().filter(is_read);
     let is_wrong = |node: &&Node| match is_outermost(node) {
         true => !reads_market && !is_by_key(node) && !is_computed(node),
@@ -207,7 +228,9 @@ fn with_values(query: &Rendered) -> String {
     let mut sql = String::new();
     for part in query.sql.split('?') {
         if !sql.is_empty() {
-            let Some(sea_orm::Value::String(Some(text))) = values.next() else { panic!("{query:?}") };
+            let Some(sea_orm::Value::String(Some(text))) = values.next() else {
+                panic!("{query:?}")
+            };
             sql.push_str(&format!("'{text}'"));
         }
         sql.push_str(part);
@@ -228,20 +251,31 @@ fn every_query_of_marts_and_views_goes_by_keys() {
         let mut queries = Vec::new();
         for mart in &definitions.marts {
             let totals = mart.partial.as_ref().map(|partial| partial.totals.name.clone());
-            let groups = render_over(&mart.file, &mart.body, totals, Dialect::Sqlite, &shapes, scope);
-            let parts =
-                mart.partial.iter().map(|partial| render(&mart.file, &partial.body, Dialect::Sqlite, &shapes, scope));
-            let touched =
-                mart.touched_by.values().map(|query| render(&mart.file, query, Dialect::Sqlite, &shapes, scope));
+            let groups =
+                render_over(&mart.file, &mart.body, totals, Dialect::Sqlite, &shapes, scope);
+            let parts = mart
+                .partial
+                .iter()
+                .map(|partial| render(&mart.file, &partial.body, Dialect::Sqlite, &shapes, scope));
+            let touched = mart
+                .touched_by
+                .values()
+                .map(|query| render(&mart.file, query, Dialect::Sqlite, &shapes, scope));
             for query in [groups].into_iter().chain(parts).chain(touched) {
-                queries.push((mart.file.clone(), with_values(&query.expect("the shipped templates are right"))));
+                queries.push((
+                    mart.file.clone(),
+                    with_values(&query.expect("the shipped templates are right")),
+                ));
             }
         }
         queries
     };
     let groups = queries(&Scope::Keys("1".to_owned(), keys));
     let market = queries(&Scope::Market("1".to_owned()));
-    let views = definitions.views.iter().map(|view| (view.file.clone(), format!("SELECT * FROM {}", view.name)));
+    let views = definitions
+        .views
+        .iter()
+        .map(|view| (view.file.clone(), format!("SELECT * FROM {}", view.name)));
     let views: Vec<(String, String)> = views.collect();
     let ask = |queries: &[(String, String)], reads_market: bool, when: &str| {
         for (file, sql) in queries {

@@ -11,7 +11,8 @@ use std::process::{Command, Output};
 /// Of 10; systemd itself calls anything below 5 medium.
 const EXPOSURE_MAX: f64 = 2.0;
 
-/// Everything the daemon may need from the signal to its end: the drain, two farewells, HTTP and threads.
+/// Everything the daemon may need from the signal to its end: the drain, two farewells, HTTP and
+/// threads.
 const STOP_SECONDS: u64 = 12;
 
 fn path(name: &str) -> String {
@@ -29,16 +30,19 @@ fn systemd_analyze(arguments: &[&str]) -> Output {
 
 /// The values of a setting of the unit, in order.
 fn settings(name: &str) -> Vec<String> {
-    let unit = fs::read_to_string(path("tidegate.service")).expect("the unit file is part of the project");
+    let unit =
+        fs::read_to_string(path("tidegate.service")).expect("the unit file is part of the project");
     let prefix = format!("{name}=");
     unit.lines().filter_map(|line| line.strip_prefix(&prefix).map(str::to_owned)).collect()
 }
 
 #[test]
 fn the_service_is_exposed_to_little() {
-    let report = systemd_analyze(&["security", "--offline=true", "--no-pager", &path("tidegate.service")]);
+    let report =
+        systemd_analyze(&["security", "--offline=true", "--no-pager", &path("tidegate.service")]);
     let text = String::from_utf8_lossy(&report.stdout);
-    let pattern = Regex::new(r"Overall exposure level for tidegate\.service: (\d+\.\d+)").expect("a valid pattern");
+    let pattern = Regex::new(r"Overall exposure level for tidegate\.service: (\d+\.\d+)")
+        .expect("a valid pattern");
     let Some(found) = pattern.captures(&text) else {
         panic!("no score in {text}{}", String::from_utf8_lossy(&report.stderr))
     };
@@ -50,9 +54,11 @@ fn the_service_is_exposed_to_little() {
 fn systemd_has_nothing_to_say_against_the_unit() {
     // The program is not installed here, so another one stands in for it.
     let sandbox = Sandbox::new(Engine::Sqlite);
-    let unit = fs::read_to_string(path("tidegate.service")).expect("the unit file is part of the project");
+    let unit =
+        fs::read_to_string(path("tidegate.service")).expect("the unit file is part of the project");
     let copy = sandbox.path("tidegate.service");
-    fs::write(&copy, unit.replace("/usr/bin/tidegate", env!("CARGO_BIN_EXE_tidegate"))).expect("a writable directory");
+    fs::write(&copy, unit.replace("/usr/bin/tidegate", env!("CARGO_BIN_EXE_tidegate")))
+        .expect("a writable directory");
     let report = systemd_analyze(&["verify", "--man=no", &copy.to_string_lossy()]);
     let said = String::from_utf8_lossy(&report.stderr);
     // What it says about other units of this machine is not about ours.
@@ -69,23 +75,34 @@ fn the_unit_gives_the_daemon_time_to_end_and_a_watchdog() {
     assert_eq!(settings("RestartPreventExitStatus"), ["203 216 217"]);
     let seconds = |name: &str| -> u64 {
         let value = settings(name).pop().unwrap_or_else(|| panic!("{name} is not set"));
-        value.trim_end_matches('s').parse().unwrap_or_else(|_| panic!("{name}={value} is not in seconds"))
+        value
+            .trim_end_matches('s')
+            .parse()
+            .unwrap_or_else(|_| panic!("{name}={value} is not in seconds"))
     };
     assert!(seconds("TimeoutStopSec") >= 2 * STOP_SECONDS);
-    assert!(seconds("WatchdogSec") >= 30, "the daemon tells every second, but a busy machine may be late");
+    assert!(
+        seconds("WatchdogSec") >= 30,
+        "the daemon tells every second, but a busy machine may be late"
+    );
 }
 
 #[test]
 fn a_missing_credential_falls_back_to_an_empty_one() {
     assert_eq!(settings("LoadCredential"), ["database-url:/etc/tidegate/database-url"]);
-    // systemd.exec(5): the latter is the default if the former cannot be retrieved. The line end is what an
-    // empty file holds; the program trims it.
+    // systemd.exec(5): the latter is the default if the former cannot be retrieved. The line end is
+    // what an empty file holds; the program trims it.
     assert_eq!(settings("SetCredential"), ["database-url:\\n"]);
-    // The place of the default inbox and of the SQLite file, which must be the one directory that can be written.
+    // The place of the default inbox and of the SQLite file, which must be the one directory that
+    // can be written.
     assert_eq!(settings("WorkingDirectory"), ["/var/lib/tidegate"]);
     assert_eq!(settings("StateDirectory"), ["tidegate"]);
     let tmpfiles = fs::read_to_string(path("tidegate.tmpfiles")).expect("a part of the project");
-    assert!(tmpfiles.lines().any(|line| line.starts_with("d  /var/lib/tidegate/inbox 3770 tidegate tidegate")));
+    assert!(
+        tmpfiles
+            .lines()
+            .any(|line| line.starts_with("d  /var/lib/tidegate/inbox 3770 tidegate tidegate"))
+    );
 }
 
 /// systemd's end of the socket, and everything that came through it.
@@ -114,7 +131,8 @@ impl Manager {
 
 fn start(sandbox: &Sandbox, environment: &[(&str, &str)]) -> (Daemon, Manager) {
     let (manager, socket) = Manager::listen(sandbox);
-    let daemon = sandbox.start_daemon(&[&[("NOTIFY_SOCKET", socket.as_str())], environment].concat());
+    let daemon =
+        sandbox.start_daemon(&[&[("NOTIFY_SOCKET", socket.as_str())], environment].concat());
     (daemon, manager)
 }
 

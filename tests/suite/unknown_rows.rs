@@ -1,5 +1,5 @@
-//! Rows of unknown records: a row whose key cannot be read may belong to any record, so nothing is deleted for it, and
-//! once its key is known it stands among the other rows of its record.
+//! Rows of unknown records: a row whose key cannot be read may belong to any record, so nothing is
+//! deleted for it, and once its key is known it stands among the other rows of its record.
 
 use crate::sandbox::{Report, Sandbox, table};
 use std::fs;
@@ -30,16 +30,23 @@ fn check(sandbox: &Sandbox) {
 }
 
 fn lines(sandbox: &Sandbox) -> Vec<String> {
-    sandbox.rows("SELECT order_id, line_no, sku, quantity FROM order_items ORDER BY order_id, line_no")
+    sandbox
+        .rows("SELECT order_id, line_no, sku, quantity FROM order_items ORDER BY order_id, line_no")
 }
 
 fn error(sandbox: &Sandbox, name: &str) -> String {
-    sandbox.rows(&format!("SELECT error FROM tidegate_files WHERE path LIKE '%/{name}' ORDER BY id DESC"))[0].clone()
+    sandbox.rows(&format!(
+        "SELECT error FROM tidegate_files WHERE path LIKE '%/{name}' ORDER BY id DESC"
+    ))[0]
+        .clone()
 }
 
 /// Exports the rejects, and gives the text of one file back with `from` replaced.
 fn corrected(sandbox: &Sandbox, name: &str, from: &str, to: &str) -> String {
-    let output = sandbox.command(&["rejects", "--export", "out"]).output().expect("the built program starts");
+    let output = sandbox
+        .command(&["rejects", "--export", "out"])
+        .output()
+        .expect("the built program starts");
     assert!(output.status.success());
     let text = fs::read_to_string(sandbox.path("out").join(name)).expect("it was exported");
     // What stands before a key that a spreadsheet would take for a formula goes with the key.
@@ -64,23 +71,37 @@ scenario!(a_row_without_a_key_deletes_no_line_and_its_correction_restores_the_re
 fn a_row_without_a_key_deletes_no_line_and_its_correction_restores_the_record(sandbox: &Sandbox) {
     sandbox.drop_file(ORDERS, &export(&FIRST));
     sync(sandbox);
-    // The second line of order 1 has lost its key; the rest of the export is newer, and order 2 has another line.
-    let newer = ["1,PAID,A,1,10,60", ",PAID,B,2,20,60", "1,PAID,C,4,40,60", "2,NEW,X,1,5,5", "2,NEW,Y,1,5,5"];
+    // The second line of order 1 has lost its key; the rest of the export is newer, and order 2 has
+    // another line.
+    let newer = [
+        "1,PAID,A,1,10,60",
+        ",PAID,B,2,20,60",
+        "1,PAID,C,4,40,60",
+        "2,NEW,X,1,5,5",
+        "2,NEW,Y,1,5,5",
+    ];
     sandbox.drop_file(ORDERS, &export(&newer));
     let report = sync(sandbox);
     assert_eq!(report.file(ORDERS).counts["deleted"], 0);
     let expected = ["1|1|A|1", "1|2|B|2", "1|3|C|4", "2|1|X|1", "2|2|Y|1"];
     assert_eq!(lines(sandbox), expected, "it adds and changes");
-    assert_eq!(sandbox.rows("SELECT order_status, line_count FROM orders ORDER BY order_id"), ["PAID|3", "NEW|2"]);
+    assert_eq!(
+        sandbox.rows("SELECT order_status, line_count FROM orders ORDER BY order_id"),
+        ["PAID|3", "NEW|2"]
+    );
     let said = error(sandbox, ORDERS);
-    assert!(said.contains("row 2, order_id: the row has no key") && said.contains("deletes no line"), "{said}");
+    assert!(
+        said.contains("row 2, order_id: the row has no key") && said.contains("deletes no line"),
+        "{said}"
+    );
     sandbox.drop_file(REJECTS, &corrected(sandbox, REJECTS, "\n,PAID,B", "\n1,PAID,B"));
     let report = sync(sandbox);
     assert_eq!(report.file(REJECTS).counts["read"], 1, "{report:?}");
     assert_eq!(report.file(REJECTS).counts["accepted"], 1, "{report:?}");
     assert_eq!(lines(sandbox), expected);
     assert_eq!(error(sandbox, ORDERS), "-", "nothing is open any more");
-    let right = newer.map(|row| if row.starts_with(',') { format!("1{row}") } else { row.to_owned() });
+    let right =
+        newer.map(|row| if row.starts_with(',') { format!("1{row}") } else { row.to_owned() });
     let right: Vec<&str> = right.iter().map(String::as_str).collect();
     let clean = clean(sandbox, &[(ORDERS, export(&FIRST)), (ORDERS, export(&right))]);
     assert_eq!(sandbox.dump(), clean.dump());
@@ -93,13 +114,17 @@ fn a_row_without_a_key_deletes_no_line_and_its_correction_restores_the_record(sa
 scenario!(lines_are_told_by_what_they_hold_while_one_may_be_missing);
 fn lines_are_told_by_what_they_hold_while_one_may_be_missing(sandbox: &Sandbox) {
     let stored = ["1,NEW,A,1,10,0", "1,NEW,B,2,20,0", "1,NEW,C,3,30,0"];
-    // The rows of the order in an export that also has one without a key, and what must be stored after it.
+    // The rows of the order in an export that also has one without a key, and what must be stored
+    // after it.
     let cases: [(&[&str], &[&str]); 6] = [
         (&["1,NEW,C,3,30,0", "1,NEW,A,1,10,0"], &["A|1", "B|2", "C|3"]),
         (&["1,NEW,B,9,90,0"], &["A|1", "B|9", "C|3"]),
         (&["1,NEW,A,5,50,0", "1,NEW,D,1,10,0", "1,NEW,C,3,30,0"], &["A|5", "B|2", "C|3", "D|1"]),
         (&["1,NEW,A,1,10,0", "1,NEW,A,7,70,0"], &["A|1", "B|2", "C|3", "A|7"]),
-        (&["1,NEW,D,1,1,0", "1,NEW,E,1,1,0", "1,NEW,F,1,1,0"], &["A|1", "B|2", "C|3", "D|1", "E|1", "F|1"]),
+        (
+            &["1,NEW,D,1,1,0", "1,NEW,E,1,1,0", "1,NEW,F,1,1,0"],
+            &["A|1", "B|2", "C|3", "D|1", "E|1", "F|1"],
+        ),
         (&[], &["A|1", "B|2", "C|3"]),
     ];
     for (rows, expected) in cases {
@@ -128,23 +153,33 @@ fn a_value_that_only_the_missing_row_has_stays(sandbox: &Sandbox) {
 
 scenario!(corrected_rows_stand_where_they_stood_in_a_first_load);
 fn corrected_rows_stand_where_they_stood_in_a_first_load(sandbox: &Sandbox) {
-    let rows = ["1,NEW,A,1,10,0", "1,NEW,B,2,20,0", "2,NEW,X,1,5,0", "1,NEW,C,3,30,0", "1,NEW,D,4,40,0"];
-    let wrong = ["1,NEW,A,1,10,0", "-,NEW,B,2,20,0", "2,NEW,X,1,5,0", "1,NEW,C,3,30,0", "-,NEW,D,4,40,0"];
+    let rows =
+        ["1,NEW,A,1,10,0", "1,NEW,B,2,20,0", "2,NEW,X,1,5,0", "1,NEW,C,3,30,0", "1,NEW,D,4,40,0"];
+    let wrong =
+        ["1,NEW,A,1,10,0", "-,NEW,B,2,20,0", "2,NEW,X,1,5,0", "1,NEW,C,3,30,0", "-,NEW,D,4,40,0"];
     let clean = clean(sandbox, &[(ORDERS, export(&rows))]);
     sandbox.drop_file(ORDERS, &export(&wrong));
     sync(sandbox);
     assert_eq!(lines(sandbox), ["1|1|A|1", "1|2|C|3", "2|1|X|1"]);
-    // One of the rows, then the other: in a copy of the same name, from which the first one is gone.
+    // One of the rows, then the other: in a copy of the same name, from which the first one is
+    // gone.
     let both = corrected(sandbox, REJECTS, "-,NEW,B", "1,NEW,B");
     let first: Vec<&str> = both.lines().take(2).collect();
     sandbox.drop_file(REJECTS, &table(&first));
     sync(sandbox);
     assert_eq!(lines(sandbox)[..3], ["1|1|A|1", "1|2|B|2", "1|3|C|3"]);
-    assert!(error(sandbox, ORDERS).contains("row 5"), "one is still open: {}", error(sandbox, ORDERS));
+    assert!(
+        error(sandbox, ORDERS).contains("row 5"),
+        "one is still open: {}",
+        error(sandbox, ORDERS)
+    );
     sandbox.drop_file(REJECTS, &corrected(sandbox, REJECTS, "-,NEW,D", "1,NEW,D"));
     sync(sandbox);
     assert_eq!(sandbox.dump(), clean.dump());
-    assert_eq!(sandbox.rows("SELECT COUNT(*) FROM tidegate_rejects WHERE closed_at IS NULL"), ["0"]);
+    assert_eq!(
+        sandbox.rows("SELECT COUNT(*) FROM tidegate_rejects WHERE closed_at IS NULL"),
+        ["0"]
+    );
 }
 
 scenario!(a_correction_that_repeats_a_line_is_a_duplicate_of_it);
@@ -159,8 +194,14 @@ fn a_correction_that_repeats_a_line_is_a_duplicate_of_it(sandbox: &Sandbox) {
 
 scenario!(a_correction_of_json_rows_and_of_fewer_columns_joins_all_of_the_record);
 fn a_correction_of_json_rows_and_of_fewer_columns_joins_all_of_the_record(sandbox: &Sandbox) {
-    let object = |key: &str, sku: &str, more: &str| format!("{{\"Order ID\": \"{key}\", \"SKU\": \"{sku}\"{more}}}");
-    let rows = [object("1", "A", ", \"O Note\": \"a, b\""), object("1", "B", ""), object("1", "C", ", \"Tip\": 5")];
+    let object = |key: &str, sku: &str, more: &str| {
+        format!("{{\"Order ID\": \"{key}\", \"SKU\": \"{sku}\"{more}}}")
+    };
+    let rows = [
+        object("1", "A", ", \"O Note\": \"a, b\""),
+        object("1", "B", ""),
+        object("1", "C", ", \"Tip\": 5"),
+    ];
     let clean = clean(sandbox, &[("Market 1 Orders.json", format!("[{}]", rows.join(",")))]);
     let wrong = [rows[0].clone(), object("-", "B", ""), rows[2].clone()];
     sandbox.drop_file("Market 1 Orders.json", &format!("[{}]", wrong.join(",")));
@@ -183,14 +224,19 @@ fn a_correction_that_comes_after_a_newer_export_changes_nothing_that_it_says(san
     sync(sandbox);
     sandbox.drop_file(rejects, &text);
     let report = sync(sandbox);
-    assert_eq!(lines(sandbox), ["1|1|A|1", "1|2|C|1", "3|1|Z|1"], "what nobody else knows is added");
+    assert_eq!(
+        lines(sandbox),
+        ["1|1|A|1", "1|2|C|1", "3|1|Z|1"],
+        "what nobody else knows is added"
+    );
     assert!(report.file(rejects).counts["stale"] > 0, "{report:?}");
     assert_eq!(sandbox.rows("SELECT order_status FROM orders WHERE order_id = '1'"), ["NEW"]);
 }
 
 scenario!(a_correction_of_a_delta_joins_the_rows_of_the_delta);
 fn a_correction_of_a_delta_joins_the_rows_of_the_delta(sandbox: &Sandbox) {
-    fs::write(sandbox.path("tidegate.toml"), "[datasets.orders]\nkind = \"delta\"\n").expect("it can be written");
+    fs::write(sandbox.path("tidegate.toml"), "[datasets.orders]\nkind = \"delta\"\n")
+        .expect("it can be written");
     let config = sandbox.path("tidegate.toml").to_string_lossy().into_owned();
     let settings = [LENIENT, ("TIDEGATE_CONFIG", config.as_str())];
     sandbox.drop_file("market-1-orders-2022-02-15.csv", &export(&FIRST));
@@ -202,7 +248,11 @@ fn a_correction_of_a_delta_joins_the_rows_of_the_delta(sandbox: &Sandbox) {
     let rejects = "market-1-orders-2022-02-16.rejects.csv";
     sandbox.drop_file(rejects, &corrected(sandbox, rejects, "-,PAID", "1,PAID"));
     assert_eq!(sandbox.sync_with(&settings).exit, 0);
-    assert_eq!(lines(sandbox), ["1|1|A|1", "1|2|B|2", "1|3|D|3", "2|1|X|1"], "as the delta has it, once it is whole");
+    assert_eq!(
+        lines(sandbox),
+        ["1|1|A|1", "1|2|B|2", "1|3|D|3", "2|1|X|1"],
+        "as the delta has it, once it is whole"
+    );
     check(sandbox);
 }
 
@@ -236,7 +286,10 @@ scenario!(rows_of_a_rejected_record_that_a_copy_leaves_out_delete_nothing);
 fn rows_of_a_rejected_record_that_a_copy_leaves_out_delete_nothing(sandbox: &Sandbox) {
     sandbox.drop_file(ORDERS, &export(&FIRST));
     sync(sandbox);
-    sandbox.drop_file(ORDERS, &export(&["1,PAID,A,1,10,0", "1,PAID,B\0,2,20,0", "1,PAID,C,3,30,0", "2,NEW,X,1,5,5"]));
+    sandbox.drop_file(
+        ORDERS,
+        &export(&["1,PAID,A,1,10,0", "1,PAID,B\0,2,20,0", "1,PAID,C,3,30,0", "2,NEW,X,1,5,5"]),
+    );
     sync(sandbox);
     let text = corrected(sandbox, REJECTS, "\0", "");
     let some: Vec<&str> = text.lines().filter(|line| !line.contains(",A,")).collect();
@@ -246,7 +299,10 @@ fn rows_of_a_rejected_record_that_a_copy_leaves_out_delete_nothing(sandbox: &San
     sandbox.drop_file(REJECTS, &text);
     sync(sandbox);
     assert_eq!(lines(sandbox)[..3], ["1|1|A|1", "1|2|B|2", "1|3|C|3"]);
-    assert_eq!(sandbox.rows("SELECT COUNT(*) FROM tidegate_rejects WHERE closed_at IS NULL"), ["0"]);
+    assert_eq!(
+        sandbox.rows("SELECT COUNT(*) FROM tidegate_rejects WHERE closed_at IS NULL"),
+        ["0"]
+    );
 }
 
 scenario!(an_export_with_such_rows_leaves_no_index_that_the_next_one_is_passed_by_with);
@@ -267,16 +323,25 @@ fn an_export_with_such_rows_leaves_no_index_that_the_next_one_is_passed_by_with(
 }
 
 scenario!(a_crash_in_the_middle_of_such_a_file_or_its_correction_changes_nothing_of_what_comes_out);
-fn a_crash_in_the_middle_of_such_a_file_or_its_correction_changes_nothing_of_what_comes_out(sandbox: &Sandbox) {
+fn a_crash_in_the_middle_of_such_a_file_or_its_correction_changes_nothing_of_what_comes_out(
+    sandbox: &Sandbox,
+) {
     for failpoint in ["before_commit", "after_commit"] {
         let sandbox = &sandbox.sibling();
         let crash = |name: &str| {
             let failpoints = format!("{failpoint}=return");
-            assert_eq!(sandbox.sync_with(&[LENIENT, ("FAILPOINTS", &failpoints)]).exit, -1, "{name}");
+            assert_eq!(
+                sandbox.sync_with(&[LENIENT, ("FAILPOINTS", &failpoints)]).exit,
+                -1,
+                "{name}"
+            );
         };
         sandbox.drop_file(ORDERS, &export(&FIRST));
         sync(sandbox);
-        sandbox.drop_file(ORDERS, &export(&["1,PAID,A,1,10,0", "-,PAID,B,2,20,0", "1,PAID,C,3,30,0", "2,NEW,X,1,5,5"]));
+        sandbox.drop_file(
+            ORDERS,
+            &export(&["1,PAID,A,1,10,0", "-,PAID,B,2,20,0", "1,PAID,C,3,30,0", "2,NEW,X,1,5,5"]),
+        );
         crash("the export");
         sync(sandbox);
         assert_eq!(lines(sandbox), ["1|1|A|1", "1|2|B|2", "1|3|C|3", "2|1|X|1"]);
@@ -284,7 +349,10 @@ fn a_crash_in_the_middle_of_such_a_file_or_its_correction_changes_nothing_of_wha
         crash("the correction");
         sync(sandbox);
         assert_eq!(lines(sandbox), ["1|1|A|1", "1|2|B|5", "1|3|C|3", "2|1|X|1"]);
-        assert_eq!(sandbox.rows("SELECT COUNT(*) FROM tidegate_rejects WHERE closed_at IS NULL"), ["0"]);
+        assert_eq!(
+            sandbox.rows("SELECT COUNT(*) FROM tidegate_rejects WHERE closed_at IS NULL"),
+            ["0"]
+        );
     }
 }
 

@@ -13,7 +13,9 @@ fn verify(sandbox: &Sandbox) -> (i32, Value) {
     let output = sandbox.command(&["verify", "--json"]).output().expect("the built program starts");
     let text = String::from_utf8_lossy(&output.stdout);
     let json = serde_json::from_str(&text);
-    let json = json.unwrap_or_else(|error| panic!("{error}: {text}{}", String::from_utf8_lossy(&output.stderr)));
+    let json = json.unwrap_or_else(|error| {
+        panic!("{error}: {text}{}", String::from_utf8_lossy(&output.stderr))
+    });
     (output.status.code().unwrap_or(-1), json)
 }
 
@@ -34,7 +36,8 @@ fn differences(json: &Value) -> Vec<[String; 6]> {
     checks.flat_map(of_check).collect()
 }
 
-/// Changes something by hand, and expects that and nothing else to be found: table, kind and start of the key.
+/// Changes something by hand, and expects that and nothing else to be found: table, kind and start
+/// of the key.
 fn finds(sandbox: &Sandbox, damage: &str, repair: &str, expected: &[(&str, &str, &str)]) {
     sandbox.execute(damage);
     let (exit, json) = verify(sandbox);
@@ -72,7 +75,10 @@ fn an_empty_or_missing_database_has_nothing_to_verify_and_is_not_made(sandbox: &
     assert!(files_below(&sandbox.path("")).is_empty(), "a file was made");
     if sandbox.engine == Engine::Sqlite {
         let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.code() == Some(3) && said.contains("there is no database at "), "{said}");
+        assert!(
+            output.status.code() == Some(3) && said.contains("there is no database at "),
+            "{said}"
+        );
         return;
     }
     assert_eq!(verify(sandbox), (0, json!({ "differences": 0, "checks": [] })));
@@ -101,13 +107,18 @@ fn what_syncs_made_agrees_through_two_versions_of_every_feed(sandbox: &Sandbox) 
 scenario!(a_metric_that_somebody_changed_is_found_with_what_it_should_be);
 fn a_metric_that_somebody_changed_is_found_with_what_it_should_be(sandbox: &Sandbox) {
     synced(sandbox);
-    sandbox.execute("UPDATE customer_metrics SET total_amount = total_amount + 0.01 WHERE customer_id = '7'");
+    sandbox.execute(
+        "UPDATE customer_metrics SET total_amount = total_amount + 0.01 WHERE customer_id = '7'",
+    );
     let (exit, json) = verify(sandbox);
     let expected = ["customer_metrics", "metric", "1, 7, KSh", "total_amount", "30.51", "30.5"];
     assert_eq!((exit, differences(&json)), (1, vec![expected.map(str::to_owned)]));
     let output = sandbox.command(&["verify"]).output().expect("the built program starts");
     let text = String::from_utf8_lossy(&output.stdout);
-    assert!(text.contains("metric (1, 7, KSh) total_amount: stored 30.51, expected 30.5"), "{text}");
+    assert!(
+        text.contains("metric (1, 7, KSh) total_amount: stored 30.51, expected 30.5"),
+        "{text}"
+    );
     assert!(text.contains("\n1 difference\n"), "{text}");
     sandbox.execute("UPDATE customer_metrics SET total_amount = 30.5 WHERE customer_id = '7'");
 
@@ -128,7 +139,10 @@ fn a_metric_that_somebody_changed_is_found_with_what_it_should_be(sandbox: &Sand
         sandbox,
         "UPDATE product_metrics SET sku = 'a' WHERE sku = 'A' AND market = '1'",
         "UPDATE product_metrics SET sku = 'A' WHERE sku = 'a'",
-        &[("product_metrics", "missing row", "1, A, KSh"), ("product_metrics", "superfluous row", "1, a, KSh")],
+        &[
+            ("product_metrics", "missing row", "1, A, KSh"),
+            ("product_metrics", "superfluous row", "1, a, KSh"),
+        ],
     );
     sandbox.execute("DELETE FROM customer_metrics");
     let (exit, json) = verify(sandbox);
@@ -181,11 +195,13 @@ fn a_stored_value_that_its_hash_does_not_cover_is_found(sandbox: &Sandbox) {
         &[("orders", "row hash", "1, 11")],
     );
     if sandbox.engine == Engine::Sqlite {
-        // Only SQLite stores what its column is not for; what hides behind one such row is found too.
+        // Only SQLite stores what its column is not for; what hides behind one such row is found
+        // too.
         sandbox.execute("UPDATE orders SET redeemed_loyalty_points = 'many' WHERE order_id = '12'");
         sandbox.execute("UPDATE orders SET _rescued = '{}' WHERE order_id = '11' AND market = '1'");
         let found = differences(&verify(sandbox).1);
-        let in_rows: Vec<_> = found.iter().filter(|found| found[0] == "orders").map(|found| &found[1]).collect();
+        let in_rows: Vec<_> =
+            found.iter().filter(|found| found[0] == "orders").map(|found| &found[1]).collect();
         assert_eq!(in_rows, ["row hash", "unreadable row"], "{found:#?}");
     }
 }
@@ -193,12 +209,18 @@ fn a_stored_value_that_its_hash_does_not_cover_is_found(sandbox: &Sandbox) {
 scenario!(lines_that_do_not_fit_their_record_are_found);
 fn lines_that_do_not_fit_their_record_are_found(sandbox: &Sandbox) {
     synced(sandbox);
-    sandbox.execute("CREATE TABLE kept AS SELECT * FROM order_items WHERE order_id = '11' AND market = '1'");
+    sandbox.execute(
+        "CREATE TABLE kept AS SELECT * FROM order_items WHERE order_id = '11' AND market = '1'",
+    );
     // Everything that such a line makes wrong: its record's count, and what the marts added up.
-    sandbox.execute("DELETE FROM order_items WHERE order_id = '11' AND market = '1' AND line_no = 1");
+    sandbox
+        .execute("DELETE FROM order_items WHERE order_id = '11' AND market = '1' AND line_no = 1");
     let found = differences(&verify(sandbox).1);
-    let kinds: Vec<&str> =
-        found.iter().filter(|found| found[0] == "order_items").map(|found| found[1].as_str()).collect();
+    let kinds: Vec<&str> = found
+        .iter()
+        .filter(|found| found[0] == "order_items")
+        .map(|found| found[1].as_str())
+        .collect();
     assert_eq!(kinds, ["line count", "line numbers"], "{found:#?}");
     let count = found.iter().find(|found| found[1] == "line count").expect("just seen");
     assert_eq!(count[2..], ["1, 11", "line_count", "2", "1"].map(str::to_owned));
@@ -208,7 +230,8 @@ fn lines_that_do_not_fit_their_record_are_found(sandbox: &Sandbox) {
     sandbox.execute("DELETE FROM orders WHERE order_id = '11' AND market = '2'");
     let found = differences(&verify(sandbox).1);
     assert!(
-        found.iter().any(|found| found[..3] == ["order_items", "lines without a record", "2, 11"].map(str::to_owned)),
+        found.iter().any(|found| found[..3]
+            == ["order_items", "lines without a record", "2, 11"].map(str::to_owned)),
         "{found:#?}"
     );
 }
@@ -217,8 +240,9 @@ scenario!(counts_and_rejects_of_a_file_that_do_not_add_up_are_found);
 fn counts_and_rejects_of_a_file_that_do_not_add_up_are_found(sandbox: &Sandbox) {
     synced(sandbox);
     let id = &sandbox.rows("SELECT id FROM tidegate_files WHERE market = '1'")[0];
-    let set =
-        |column: &str, change: &str| format!("UPDATE tidegate_files SET {column} = {column} {change} WHERE id = {id}");
+    let set = |column: &str, change: &str| {
+        format!("UPDATE tidegate_files SET {column} = {column} {change} WHERE id = {id}")
+    };
     finds(
         sandbox,
         &set("rows_accepted", "+ 1"),
@@ -239,8 +263,9 @@ fn counts_and_rejects_of_a_file_that_do_not_add_up_are_found(sandbox: &Sandbox) 
 scenario!(rows_of_no_file_or_of_another_markets_file_are_found);
 fn rows_of_no_file_or_of_another_markets_file_are_found(sandbox: &Sandbox) {
     synced(sandbox);
-    let [one, two] = ["1", "2"]
-        .map(|market| sandbox.rows(&format!("SELECT id FROM tidegate_files WHERE market = '{market}'")).remove(0));
+    let [one, two] = ["1", "2"].map(|market| {
+        sandbox.rows(&format!("SELECT id FROM tidegate_files WHERE market = '{market}'")).remove(0)
+    });
     for wrong in ["999999", two.as_str()] {
         finds(
             sandbox,

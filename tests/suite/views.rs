@@ -1,4 +1,5 @@
-//! Views: enriched rows lose nothing to their joins, and what is said of customers follows from their orders.
+//! Views: enriched rows lose nothing to their joins, and what is said of customers follows from
+//! their orders.
 
 use crate::sandbox::{Sandbox, table};
 use crate::shop::{Item, Order, Shop};
@@ -13,8 +14,15 @@ scenario!(a_customer_or_an_order_that_comes_later_shows_up_by_itself);
 fn a_customer_or_an_order_that_comes_later_shows_up_by_itself(sandbox: &Sandbox) {
     let deliveries = "SELECT task_id, order_id, customer_id, order_status, order_time, customer_language, customer_last_used_platform FROM enriched_deliveries ORDER BY task_id";
     let orders = "SELECT order_id, customer_id, customer_language, customer_loyalty_points FROM enriched_orders ORDER BY order_id";
-    sync(sandbox, "Market 1 Deliveries.csv", &table(&["Task_ID,Order_ID", "t1,11", "t2,12", "t3,99", "t4,-"]));
-    assert_eq!(sandbox.rows(deliveries), ["t1|11|-|-|-|-|-", "t2|12|-|-|-|-|-", "t3|99|-|-|-|-|-", "t4|-|-|-|-|-|-"]);
+    sync(
+        sandbox,
+        "Market 1 Deliveries.csv",
+        &table(&["Task_ID,Order_ID", "t1,11", "t2,12", "t3,99", "t4,-"]),
+    );
+    assert_eq!(
+        sandbox.rows(deliveries),
+        ["t1|11|-|-|-|-|-", "t2|12|-|-|-|-|-", "t3|99|-|-|-|-|-", "t4|-|-|-|-|-|-"]
+    );
     let content = table(&[
         "Order ID,Order Status,Customer ID,Order Time",
         "11,ORDERED,1,2022-02-15",
@@ -25,7 +33,8 @@ fn a_customer_or_an_order_that_comes_later_shows_up_by_itself(sandbox: &Sandbox)
     assert_eq!(sandbox.rows(orders), ["11|1|-|-", "12|2|-|-", "13|-|-|-"]);
     // A customer of the same number in another market is another customer.
     sync(sandbox, "Market 2 Customers.csv", &table(&["Customer ID,Language", "1,xx", "2,xx"]));
-    let customers = table(&["Customer ID,Language,Last Used Platform,Loyalty Points", "1,en,iOS,5"]);
+    let customers =
+        table(&["Customer ID,Language,Last Used Platform,Loyalty Points", "1,en,iOS,5"]);
     sync(sandbox, "Market 1 Customers.csv", &customers);
     assert_eq!(sandbox.rows(orders), ["11|1|en|5", "12|2|-|-", "13|-|-|-"]);
     assert_eq!(
@@ -43,7 +52,8 @@ scenario!(enriched_views_have_every_column_of_their_tables);
 fn enriched_views_have_every_column_of_their_tables(sandbox: &Sandbox) {
     sync(sandbox, "Market 1 Customers.csv", &table(&["Customer ID,New", "1,x"]));
     let customers: Vec<String> = sandbox.columns("customers");
-    let others = customers.iter().filter(|column| !["market", "customer_id"].contains(&column.as_str()));
+    let others =
+        customers.iter().filter(|column| !["market", "customer_id"].contains(&column.as_str()));
     let prefixed: Vec<String> = others.map(|column| format!("customer_{column}")).collect();
     for (view, table) in [("enriched_orders", "orders"), ("enriched_deliveries", "deliveries")] {
         let columns = sandbox.columns(view);
@@ -65,7 +75,8 @@ fn growing_shop() -> Shop {
         items: vec![Item::default()],
         ..Order::default()
     };
-    let orders = (0..10).flat_map(|customer| (0..=customer).map(move |number| order(customer, number)));
+    let orders =
+        (0..10).flat_map(|customer| (0..=customer).map(move |number| order(customer, number)));
     Shop { orders: orders.collect(), tasks: Vec::new() }
 }
 
@@ -78,8 +89,11 @@ fn segments_are_quintiles_of_recency_frequency_and_amount(sandbox: &Sandbox) {
     assert_eq!(segments.len(), 10);
     for (row, customer) in segments.iter().zip(0_i64..) {
         let score = 1 + customer / 2;
-        let scores =
-            format!("c{customer}|{score}|{score}|{score}|{}|{}|", customer + 1, 10 * customer * (customer + 1));
+        let scores = format!(
+            "c{customer}|{score}|{score}|{score}|{}|{}|",
+            customer + 1,
+            10 * customer * (customer + 1)
+        );
         assert!(row.starts_with(&scores), "{row} is not {scores}");
         let expected = match score {
             4 | 5 => "champions",
@@ -110,8 +124,8 @@ fn a_cohort_is_a_month_of_first_orders(sandbox: &Sandbox) {
 }
 
 scenario!(no_text_of_a_table_or_view_folds_case: mariadb);
-/// The other two databases compare all text byte by byte: PostgreSQL by the columns' own collation, SQLite by default.
-/// The table of migrations is the migration library's own.
+/// The other two databases compare all text byte by byte: PostgreSQL by the columns' own collation,
+/// SQLite by default. The table of migrations is the migration library's own.
 fn no_text_of_a_table_or_view_folds_case(sandbox: &Sandbox) {
     let header = "Order ID,Order Status,Customer ID,Order Time,Note";
     sync(sandbox, "Market 1 Orders.csv", &table(&[header, "11,COMPLETED,7,2022-02-15,x"]));
@@ -120,10 +134,15 @@ fn no_text_of_a_table_or_view_folds_case(sandbox: &Sandbox) {
                     AND collation_name NOT IN ('utf8mb4_nopad_bin', 'utf8mb4_0900_bin') \
                     AND table_name <> 'tidegate_migrations' ORDER BY 1";
     assert_eq!(sandbox.rows(careless), Vec::<String>::new());
-    assert_eq!(sandbox.rows("SELECT COUNT(*) FROM cohort_retention WHERE cohort_month = '2022-02'"), ["1"]);
+    assert_eq!(
+        sandbox.rows("SELECT COUNT(*) FROM cohort_retention WHERE cohort_month = '2022-02'"),
+        ["1"]
+    );
     // A view that an older release made is made again.
     sandbox.execute("CREATE OR REPLACE VIEW customer_segments AS SELECT 'x' AS segment");
-    sandbox.execute("UPDATE tidegate_definitions SET fingerprint = 'older' WHERE name = 'customer_segments'");
+    sandbox.execute(
+        "UPDATE tidegate_definitions SET fingerprint = 'older' WHERE name = 'customer_segments'",
+    );
     assert_eq!(sandbox.sync().exit, 0);
     assert_eq!(sandbox.rows(careless), Vec::<String>::new());
 }

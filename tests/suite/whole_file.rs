@@ -1,4 +1,5 @@
-//! The main file: after a clean end it is the whole SQLite database, and a copy of it alone holds everything.
+//! The main file: after a clean end it is the whole SQLite database, and a copy of it alone holds
+//! everything.
 
 use crate::exports::{Background, SMALL_CHUNKS, wait_for_half_a_file};
 use crate::sandbox::{DEADLINE, Engine, Sandbox, wait_for};
@@ -10,13 +11,18 @@ use std::time::Instant;
 /// What `cp` of the database's main file copies, in a sandbox of its own.
 fn copied(sandbox: &Sandbox) -> Sandbox {
     let copy = sandbox.sibling();
-    fs::copy(sandbox.path("database.sqlite"), copy.path("database.sqlite")).expect("the database is there");
+    fs::copy(sandbox.path("database.sqlite"), copy.path("database.sqlite"))
+        .expect("the database is there");
     copy
 }
 
 fn assert_whole(sandbox: &Sandbox, when: &str) {
     let log = sandbox.path("database.sqlite-wal");
-    assert!(log.metadata().map_or(0, |log| log.len()) == 0, "{when}: rows are left in {}", log.display());
+    assert!(
+        log.metadata().map_or(0, |log| log.len()) == 0,
+        "{when}: rows are left in {}",
+        log.display()
+    );
     assert_eq!(copied(sandbox).dump(), sandbox.dump(), "{when}");
 }
 
@@ -33,9 +39,16 @@ fn a_copy_of_the_main_file_after_a_clean_end_holds_everything() {
     assert_whole(&sandbox, "after a sync");
 
     for signal in ["-INT", "-TERM"] {
-        sandbox.drop_file(&format!("Market {signal} Orders.csv"), &Shop::large(12_000, 0).orders_csv());
+        sandbox.drop_file(
+            &format!("Market {signal} Orders.csv"),
+            &Shop::large(12_000, 0).orders_csv(),
+        );
         let command = sandbox.command(&["sync", &sandbox.inbox().to_string_lossy()]);
-        let mut sync = Background::start(&sandbox, command, &[SMALL_CHUNKS, ("FAILPOINTS", "before_write=sleep(100)")]);
+        let mut sync = Background::start(
+            &sandbox,
+            command,
+            &[SMALL_CHUNKS, ("FAILPOINTS", "before_write=sleep(100)")],
+        );
         wait_for_half_a_file(&sandbox);
         stop(signal, sync.id());
         sync.finish();
@@ -53,7 +66,8 @@ fn a_copy_of_the_main_file_after_a_clean_end_holds_everything() {
 #[test]
 fn what_an_approval_writes_is_in_the_main_file() {
     let sandbox = Sandbox::new(Engine::Sqlite);
-    let deletes = [("TIDEGATE_CONFIG", sandbox.path("tidegate.toml").to_string_lossy().into_owned())];
+    let deletes =
+        [("TIDEGATE_CONFIG", sandbox.path("tidegate.toml").to_string_lossy().into_owned())];
     fs::write(sandbox.path("tidegate.toml"), "[datasets.orders]\ndeletes = \"remove\"\n")
         .expect("a writable directory");
     let environment = deletes.each_ref().map(|(name, value)| (*name, value.as_str()));

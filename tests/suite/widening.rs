@@ -10,8 +10,7 @@ const CUSTOMERS: &str = "Market 1 Customers.json";
 const KILLED: i32 = -1;
 
 /// The items' columns that the files of these tests bring.
-const ITEMS: &str =
-    "SELECT order_id, pieces, weight, latitude, packed_on, packed_at, _file_id FROM order_items ORDER BY order_id";
+const ITEMS: &str = "SELECT order_id, pieces, weight, latitude, packed_on, packed_at, _file_id FROM order_items ORDER BY order_id";
 
 const HEADER: &str = "Order ID,SKU,Pieces,Weight,Latitude,Packed On,Packed At";
 const NARROW: [&str; 3] = [
@@ -26,7 +25,12 @@ fn synced(sandbox: &Sandbox, name: &str, content: &str) -> FileReport {
     synced_with(sandbox, name, content, &[])
 }
 
-fn synced_with(sandbox: &Sandbox, name: &str, content: &str, settings: &[(&str, &str)]) -> FileReport {
+fn synced_with(
+    sandbox: &Sandbox,
+    name: &str,
+    content: &str,
+    settings: &[(&str, &str)],
+) -> FileReport {
     sandbox.drop_file(name, content);
     let report = sandbox.sync_with(settings);
     assert_eq!(report.exit, 0, "{}", report.stderr);
@@ -46,10 +50,16 @@ fn policy(policy: &str) -> [(&str, &str); 1] {
 }
 
 scenario!(a_column_that_its_values_outgrow_takes_a_wider_type_and_as_text_holds_what_files_say);
-fn a_column_that_its_values_outgrow_takes_a_wider_type_and_as_text_holds_what_files_say(sandbox: &Sandbox) {
+fn a_column_that_its_values_outgrow_takes_a_wider_type_and_as_text_holds_what_files_say(
+    sandbox: &Sandbox,
+) {
     synced(sandbox, ORDERS, &table(&NARROW));
     let wider = synced(sandbox, ORDERS, &table(&[&NARROW[..], &[WIDER]].concat()));
-    assert_eq!(wider.changes(), (2, 2, 2, 0), "the file spells two rows otherwise than their values were");
+    assert_eq!(
+        wider.changes(),
+        (2, 2, 2, 0),
+        "the file spells two rows otherwise than their values were"
+    );
     assert_eq!(
         widenings(sandbox),
         [
@@ -109,24 +119,42 @@ fn a_widened_row_is_the_row_that_a_wide_column_would_have_held(sandbox: &Sandbox
 
 scenario!(whole_numbers_too_long_for_a_decimal_become_text);
 fn whole_numbers_too_long_for_a_decimal_become_text(sandbox: &Sandbox) {
-    synced(sandbox, ORDERS, &table(&["Order ID,SKU,Serial,Meter", "11,A,1234567890123456,5", "12,A,-7,6"]));
-    synced(sandbox, ORDERS, &table(&["Order ID,SKU,Serial,Meter", "13,A,2.5,12345678901234567890"]));
+    synced(
+        sandbox,
+        ORDERS,
+        &table(&["Order ID,SKU,Serial,Meter", "11,A,1234567890123456,5", "12,A,-7,6"]),
+    );
+    synced(
+        sandbox,
+        ORDERS,
+        &table(&["Order ID,SKU,Serial,Meter", "13,A,2.5,12345678901234567890"]),
+    );
     let items = sandbox.rows("SELECT serial, meter FROM order_items ORDER BY order_id");
     assert_eq!(items, ["1234567890123456|5", "-7|6", "2.5|12345678901234567890"]);
-    assert_eq!(widenings(sandbox), ["order_items|serial|bigint|text|2", "order_items|meter|bigint|text|2"]);
+    assert_eq!(
+        widenings(sandbox),
+        ["order_items|serial|bigint|text|2", "order_items|meter|bigint|text|2"]
+    );
 }
 
 scenario!(json_widens_as_csv_does_and_the_views_follow);
 fn json_widens_as_csv_does_and_the_views_follow(sandbox: &Sandbox) {
     synced(sandbox, ORDERS, &table(&["Order ID,SKU,Customer ID", "21,A,1"]));
-    synced(sandbox, CUSTOMERS, r#"[{"Customer ID": 1, "Level": 3}, {"Customer ID": 2, "Level": 4}]"#);
+    synced(
+        sandbox,
+        CUSTOMERS,
+        r#"[{"Customer ID": 1, "Level": 3}, {"Customer ID": 2, "Level": 4}]"#,
+    );
     let report = synced(
         sandbox,
         CUSTOMERS,
         r#"[{"Customer ID": 1, "Level": 3}, {"Customer ID": 2, "Level": "gold"}, {"Customer ID": 3}]"#,
     );
     assert_eq!(report.changes(), (1, 1, 1, 0));
-    assert_eq!(sandbox.rows("SELECT level FROM customers ORDER BY customer_id"), ["3", "gold", "-"]);
+    assert_eq!(
+        sandbox.rows("SELECT level FROM customers ORDER BY customer_id"),
+        ["3", "gold", "-"]
+    );
     assert_eq!(sandbox.rows("SELECT order_id, customer_level FROM enriched_orders"), ["21|3"]);
 }
 
@@ -147,7 +175,9 @@ fn a_dataset_may_reject_instead(sandbox: &Sandbox) {
     let few = format!("Order ID,SKU,Pieces,Quantity\n{}\n", many.join("\n"));
     synced(sandbox, ORDERS, &few);
     // A found column and a declared one; each takes its whole record with it.
-    let odd = few.replace("101,A,3,1", "101,A,three,1\n101,B,9,1").replace("102,A,3,1", "102,A,9,about 1");
+    let odd = few
+        .replace("101,A,3,1", "101,A,three,1\n101,B,9,1")
+        .replace("102,A,3,1", "102,A,9,about 1");
     let report = synced_with(sandbox, ORDERS, &odd, &policy("reject"));
     assert_eq!((report.counts["read"], report.counts["rejected"]), (41, 3));
     assert_eq!(report.changes(), (0, 0, 76, 0));
@@ -166,11 +196,15 @@ fn a_dataset_may_reject_instead(sandbox: &Sandbox) {
     let percent = ("TIDEGATE_REJECTS_MAX_PERCENT", "50");
     let report = sandbox.sync_with(&[policy("reject")[0], percent]);
     assert_eq!(report.file("market-1-orders-2099-01-01.json").counts["rejected"], 1, "{report:?}");
-    assert_eq!(sandbox.rows("SELECT order_id, pieces FROM order_items WHERE order_id >= '200'"), ["200|4"]);
+    assert_eq!(
+        sandbox.rows("SELECT order_id, pieces FROM order_items WHERE order_id >= '200'"),
+        ["200|4"]
+    );
 }
 
 scenario!(declared_columns_widen_only_when_told_to_and_never_under_a_mart);
-/// What marts and views count on keeps its type; other declared columns widen when they are told to.
+/// What marts and views count on keeps its type; other declared columns widen when they are told
+/// to.
 fn declared_columns_widen_only_when_told_to_and_never_under_a_mart(sandbox: &Sandbox) {
     let rows = ["Order ID,SKU,Tip,Quantity", "11,A,1.50,2"];
     let odd = ["Order ID,SKU,Tip,Quantity", "11,A,1.50,2", "12,A,generous,a few"];
@@ -184,9 +218,15 @@ fn declared_columns_widen_only_when_told_to_and_never_under_a_mart(sandbox: &San
     assert_eq!(sandbox.rows(orders), ["11|1.50|-", "12|generous|-"]);
     assert_eq!(sandbox.rows(items), ["11|2|-", r#"12|-|{"quantity":"a few"}"#]);
     assert_eq!(widenings(sandbox), ["orders|tip|decimal|text|3"]);
-    assert_eq!(sandbox.rows("SELECT order_id, tip FROM enriched_orders ORDER BY order_id"), ["11|1.50", "12|generous"]);
+    assert_eq!(
+        sandbox.rows("SELECT order_id, tip FROM enriched_orders ORDER BY order_id"),
+        ["11|1.50", "12|generous"]
+    );
     // And it stays what it is now, whatever the next start is told.
-    assert_eq!(synced(sandbox, ORDERS, &table(&[&odd[..], &[""]].concat())).changes(), (0, 0, 4, 0));
+    assert_eq!(
+        synced(sandbox, ORDERS, &table(&[&odd[..], &[""]].concat())).changes(),
+        (0, 0, 4, 0)
+    );
 }
 
 scenario!(a_crash_while_a_column_is_widened_is_made_good);
@@ -225,7 +265,8 @@ fn a_column_is_not_widened_under_a_file_that_is_being_written(sandbox: &Sandbox)
             "SELECT market, COUNT(pieces), MAX(weight), COUNT(_rescued) FROM order_items WHERE order_id = '4999' GROUP BY market ORDER BY market",
         );
     assert_eq!(found, ["2|1|7|0", "3|1|7.5|0", "4|1|7|0", "5|1|7.5|0"]);
-    let pieces = sandbox.rows("SELECT DISTINCT pieces FROM order_items WHERE order_id = '4999' ORDER BY pieces");
+    let pieces = sandbox
+        .rows("SELECT DISTINCT pieces FROM order_items WHERE order_id = '4999' ORDER BY pieces");
     assert_eq!(pieces, ["4999", "many"]);
     assert_eq!(widenings(sandbox).len(), 2);
 }

@@ -1,4 +1,5 @@
-//! Tables as shops would write them: in some dialect, locale and style of currencies, with what each cell means.
+//! Tables as shops would write them: in some dialect, locale and style of currencies, with what
+//! each cell means.
 
 use fastrand::Rng;
 
@@ -81,17 +82,34 @@ impl Locale {
     pub fn any(random: &mut Rng) -> Self {
         let decimal = if random.bool() { '.' } else { ',' };
         let groups: &[Option<char>] = match decimal {
-            '.' => &[None, Some(','), Some(','), Some('\''), Some(' '), Some('\u{a0}'), Some('\u{2009}')],
+            '.' => &[
+                None,
+                Some(','),
+                Some(','),
+                Some('\''),
+                Some(' '),
+                Some('\u{a0}'),
+                Some('\u{2009}'),
+            ],
             _ => &[None, Some('.'), Some('.'), Some('’'), Some(' '), Some('\u{202f}')],
         };
         Self {
             decimal,
             group: groups[random.usize(..groups.len())],
             delimiter: [',', ';', '\t', '|'][random.usize(..4)],
-            currency: [None, None, Some("₦"), Some("$"), Some("€"), Some("KSh"), Some("Rs."), Some("NGN")]
-                [random.usize(..8)],
+            currency: [
+                None,
+                None,
+                Some("₦"),
+                Some("$"),
+                Some("€"),
+                Some("KSh"),
+                Some("Rs."),
+                Some("NGN"),
+            ][random.usize(..8)],
             is_currency_behind: random.bool(),
-            minus: [Minus::Before, Minus::Behind, Minus::Parentheses, Minus::Typographic][random.usize(..4)],
+            minus: [Minus::Before, Minus::Behind, Minus::Parentheses, Minus::Typographic]
+                [random.usize(..4)],
             is_json: random.u8(..4) == 0,
         }
     }
@@ -100,14 +118,19 @@ impl Locale {
     fn number(&self, random: &mut Rng, digits: usize, places: usize) -> Written {
         let whole = random.u64(..10_u64.pow(u32::try_from(digits).expect("few"))).to_string();
         let fraction: String = (0..places).map(|_| char::from(b'0' + random.u8(..10))).collect();
-        let is_negative = random.u8(..6) == 0 && format!("{whole}{fraction}").bytes().any(|digit| digit != b'0');
+        let is_negative =
+            random.u8(..6) == 0 && format!("{whole}{fraction}").bytes().any(|digit| digit != b'0');
         let kept = fraction.trim_end_matches('0');
         let point = if kept.is_empty() { "" } else { "." };
         let sign = if is_negative { "-" } else { "" };
         let meaning = Meaning::Number(format!("{sign}{whole}{point}{kept}"));
         if self.is_json && random.bool() {
             let point = if places > 0 { "." } else { "" };
-            return Written { text: format!("{sign}{whole}{point}{fraction}"), meaning, is_json_number: true };
+            return Written {
+                text: format!("{sign}{whole}{point}{fraction}"),
+                meaning,
+                is_json_number: true,
+            };
         }
         let is_grouped = random.u8(..3) > 0;
         let mut text = match self.group.filter(|_| is_grouped) {
@@ -168,14 +191,20 @@ impl Locale {
             }
             Content::Id => other(format!("{:05}", random.u32(..1000))),
             Content::Phone => other(format!("+2547{:08}", random.u32(..100_000_000))),
-            Content::Version => other(format!("{}.{}.{}", random.u8(..9), random.u8(..20), random.u8(..9))),
+            Content::Version => {
+                other(format!("{}.{}.{}", random.u8(..9), random.u8(..20), random.u8(..9)))
+            }
             Content::Magnitude => {
-                let (number, letters) = (self.number(random, 2, 1).text, ["M", "k", " CR", " kg", "%", "E5"]);
+                let (number, letters) =
+                    (self.number(random, 2, 1).text, ["M", "k", " CR", " kg", "%", "E5"]);
                 other(format!("{number}{}", letters[random.usize(..letters.len())]))
             }
-            Content::Word => other(["no 5", "TOP 10", "soon", "12 - 15", "1/2"][random.usize(..5)].to_owned()),
+            Content::Word => {
+                other(["no 5", "TOP 10", "soon", "12 - 15", "1/2"][random.usize(..5)].to_owned())
+            }
             Content::Mixed => {
-                let contents = [Content::Whole, Content::Weight, Content::Money, Content::Word, Content::Id];
+                let contents =
+                    [Content::Whole, Content::Weight, Content::Money, Content::Word, Content::Id];
                 let content = contents[random.usize(..contents.len())];
                 self.cell(random, content)
             }
@@ -204,7 +233,8 @@ impl Locale {
             Content::Mixed,
             Content::TwoCurrencies,
         ];
-        let contents: Vec<Content> = names.iter().map(|_| CONTENTS[random.usize(..CONTENTS.len())]).collect();
+        let contents: Vec<Content> =
+            names.iter().map(|_| CONTENTS[random.usize(..CONTENTS.len())]).collect();
         let mut rows: Vec<Vec<Written>> = (0..random.usize(1..8))
             .map(|_| contents.iter().map(|&content| self.cell(random, content)).collect())
             .collect();
@@ -213,27 +243,42 @@ impl Locale {
             if ["₦", "KSh"].into_iter().filter(|currency| has(currency)).count() == 2 {
                 // Which of the two an amount is in, no number says.
                 let cells = rows.iter_mut().map(|row| &mut row[column]);
-                cells.filter(|cell| cell.meaning != Meaning::Nothing).for_each(|cell| cell.meaning = Meaning::Other);
+                cells
+                    .filter(|cell| cell.meaning != Meaning::Nothing)
+                    .for_each(|cell| cell.meaning = Meaning::Other);
             }
         }
         let columns: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
-        let text = if self.is_json { json(key, &columns, &rows) } else { self.csv(random, key, &columns, &rows) };
+        let text = if self.is_json {
+            json(key, &columns, &rows)
+        } else {
+            self.csv(random, key, &columns, &rows)
+        };
         WrittenTable { extension: if self.is_json { "json" } else { "csv" }, text, columns, rows }
     }
 
-    fn csv(&self, random: &mut Rng, key: &str, columns: &[String], rows: &[Vec<Written>]) -> String {
+    fn csv(
+        &self,
+        random: &mut Rng,
+        key: &str,
+        columns: &[String],
+        rows: &[Vec<Written>],
+    ) -> String {
         let quotes_all = random.u8(..3) == 0;
         let line = |cells: Vec<&str>| {
-            let quoted = cells.into_iter().map(|cell| match quotes_all || cell.contains(self.delimiter) {
-                true => format!("\"{cell}\""),
-                false => cell.to_owned(),
-            });
+            let quoted =
+                cells.into_iter().map(|cell| match quotes_all || cell.contains(self.delimiter) {
+                    true => format!("\"{cell}\""),
+                    false => cell.to_owned(),
+                });
             quoted.collect::<Vec<_>>().join(&self.delimiter.to_string())
         };
-        let mut lines = vec![line(std::iter::once(key).chain(columns.iter().map(String::as_str)).collect())];
+        let mut lines =
+            vec![line(std::iter::once(key).chain(columns.iter().map(String::as_str)).collect())];
         for (number, row) in rows.iter().enumerate() {
             let own_key = format!("k{number}");
-            let cells = std::iter::once(own_key.as_str()).chain(row.iter().map(|cell| cell.text.as_str()));
+            let cells =
+                std::iter::once(own_key.as_str()).chain(row.iter().map(|cell| cell.text.as_str()));
             lines.push(line(cells.collect()));
         }
         lines.join("\n") + "\n"

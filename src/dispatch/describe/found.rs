@@ -24,7 +24,12 @@ const NAMES_OF_LINES: [&str; 5] = ["line", "item", "position", "product", "entri
 const ARRAYS_NAMED_MAX: usize = 5;
 
 /// Fills in a draft, and returns how many rows cannot be loaded without any key or type.
-pub(super) fn found(config: &Config, group: &[Looked], lines_table: &str, draft: &mut Draft) -> Result<u64, SyncError> {
+pub(super) fn found(
+    config: &Config,
+    group: &[Looked],
+    lines_table: &str,
+    draft: &mut Draft,
+) -> Result<u64, SyncError> {
     let mut settings = Looked::settings(group);
     let arrays = arrays(config, group, &settings)?;
     let lines = arrays_of_lines(&arrays);
@@ -37,8 +42,12 @@ pub(super) fn found(config: &Config, group: &[Looked], lines_table: &str, draft:
         key = facts.key.found();
     }
     let json_lines = lines.filter(|_| has_json_lines);
-    let names: Vec<String> =
-        facts.columns.iter().enumerate().map(|(index, column)| named(index, &column.raw_name)).collect();
+    let names: Vec<String> = facts
+        .columns
+        .iter()
+        .enumerate()
+        .map(|(index, column)| named(index, &column.raw_name))
+        .collect();
     if json_lines.is_some() || key.record_columns.is_some() {
         draft.lines_table = Some(lines_table.to_owned());
     }
@@ -48,14 +57,22 @@ pub(super) fn found(config: &Config, group: &[Looked], lines_table: &str, draft:
         settings.lines_table = Some(lines_table.to_owned());
         settings.key = key.columns.iter().map(|&column| names[column].clone()).collect();
     }
-    settings.no_rows = totals.iter().map(|total| (names[total.column].clone(), total.pattern.clone())).collect();
+    settings.no_rows =
+        totals.iter().map(|total| (names[total.column].clone(), total.pattern.clone())).collect();
     draft.json = settings.json.clone().unwrap_or_default();
     draft.no_rows = settings.no_rows.clone().into_iter().collect();
     let (columns, rejected) = found_columns(config, group, &settings, &facts, &key)?;
-    let signs: BTreeSet<&str> = columns.iter().filter_map(|column| Some(column.sign?.as_str())).collect();
-    let sign = if signs.len() == 1 { signs.first().and_then(|sign| DecimalSign::of(sign)) } else { None };
+    let signs: BTreeSet<&str> =
+        columns.iter().filter_map(|column| Some(column.sign?.as_str())).collect();
+    let sign =
+        if signs.len() == 1 { signs.first().and_then(|sign| DecimalSign::of(sign)) } else { None };
     draft.decimal = sign;
-    draft.columns = facts.columns.iter().zip(&columns).map(|(facts, found)| draft_column(facts, found, sign)).collect();
+    draft.columns = facts
+        .columns
+        .iter()
+        .zip(&columns)
+        .map(|(facts, found)| draft_column(facts, found, sign))
+        .collect();
     draft.key = key.columns.iter().map(|&column| columns[column].name.clone()).collect();
     say_file(draft, group, &facts);
     say_decimal(draft, &facts);
@@ -73,11 +90,19 @@ fn named(index: usize, raw_name: &str) -> String {
 }
 
 /// Arrays of objects that all records of JSON files may have.
-fn arrays(config: &Config, group: &[Looked], settings: &DatasetSettings) -> Result<Vec<String>, SyncError> {
+fn arrays(
+    config: &Config,
+    group: &[Looked],
+    settings: &DatasetSettings,
+) -> Result<Vec<String>, SyncError> {
     let dataset = dataset_of(config, settings)?;
     let mut arrays = BTreeSet::new();
     for looked in group.iter().filter(|looked| matches!(looked.format.rows, RowFormat::Json)) {
-        arrays.extend(arrays_of_objects(&looked.text(&dataset, config)?, &dataset, &config.limits)?);
+        arrays.extend(arrays_of_objects(
+            &looked.text(&dataset, config)?,
+            &dataset,
+            &config.limits,
+        )?);
     }
     Ok(arrays.into_iter().collect())
 }
@@ -92,7 +117,9 @@ fn arrays_of_lines(arrays: &[String]) -> Option<String> {
     match (arrays, named.as_slice()) {
         ([only], _) => Some(only.clone()),
         (_, [only]) => Some((*only).clone()),
-        (_, several) => several.iter().find(|path| path.as_str() == "line_items").map(|path| (*path).clone()),
+        (_, several) => {
+            several.iter().find(|path| path.as_str() == "line_items").map(|path| (*path).clone())
+        }
     }
 }
 
@@ -156,10 +183,11 @@ fn found_columns(
     }
     for (index, column) in columns.iter_mut().enumerate() {
         column.is_key = key.columns.contains(&index);
-        column.owner = key.record_columns.as_ref().map(|of_record| match of_record.contains(&index) {
-            true => Owner::Record,
-            false => Owner::Line,
-        });
+        column.owner =
+            key.record_columns.as_ref().map(|of_record| match of_record.contains(&index) {
+                true => Owner::Record,
+                false => Owner::Line,
+            });
         if column.name.is_empty() {
             column.name = named(index, &facts.columns[index].raw_name);
             column.is_named_by_another = true;
@@ -169,7 +197,9 @@ fn found_columns(
 }
 
 fn place_of(layout: &Layout, index: usize, raw_name: &str, is_json: bool) -> Option<usize> {
-    let is_own = |raw_name: &str, at: usize| layout.columns.get(at).is_some_and(|column| column.raw_name == raw_name);
+    let is_own = |raw_name: &str, at: usize| {
+        layout.columns.get(at).is_some_and(|column| column.raw_name == raw_name)
+    };
     match is_json {
         false => is_own(raw_name, index).then_some(index),
         true => layout.columns.iter().position(|column| column.raw_name == raw_name),
@@ -187,7 +217,12 @@ impl FoundColumn {
             (Some(one), Some(other)) => Some(one.joined(other)),
             (one, other) => one.or(other),
         };
-        let proved = survey.numbers.proved.iter().find(|(name, _)| *name == column.name).map(|(_, form)| form);
+        let proved = survey
+            .numbers
+            .proved
+            .iter()
+            .find(|(name, _)| *name == column.name)
+            .map(|(_, form)| form);
         self.has_currency |= proved.is_some_and(|form| form.currency.is_some());
         let is_open = dataset.declared_decimal(&column.name).is_none();
         self.sign = self.sign.or(proved.and_then(|form| form.decimal).filter(|_| is_open));
@@ -211,7 +246,11 @@ fn say_file(draft: &mut Draft, group: &[Looked], facts: &FileFacts) {
     ));
     let first = &group[0];
     draft.header_has.clone_from(&first.header_has);
-    let names = facts.columns.iter().map(|column| &column.raw_name).filter(|name| !column_name(name).is_empty());
+    let names = facts
+        .columns
+        .iter()
+        .map(|column| &column.raw_name)
+        .filter(|name| !column_name(name).is_empty());
     draft.header_names = names.cloned().collect();
     draft.encodings = Looked::settings(group).encoding;
     for guessed in group.iter().filter(|looked| looked.is_encoding_guessed) {
@@ -228,9 +267,10 @@ fn say_file(draft: &mut Draft, group: &[Looked], facts: &FileFacts) {
 fn say_decimal(draft: &mut Draft, facts: &FileFacts) {
     let is_open = facts.columns.iter().any(|column| column.open_number.is_some());
     if let (None, true) = (draft.decimal, is_open) {
-        draft
-            .decimal_notes
-            .push("decimal = \",\"  # or \".\": no value proves which sign stands before decimals".to_owned());
+        draft.decimal_notes.push(
+            "decimal = \",\"  # or \".\": no value proves which sign stands before decimals"
+                .to_owned(),
+        );
     }
 }
 
@@ -251,17 +291,25 @@ fn say_key(draft: &mut Draft, facts: &FileFacts, key: &FoundKey, columns: &[Foun
     match key.columns.as_slice() {
         [] => {
             let nearest = facts.key.nearest().map(|column| names(&[column]));
-            let hint =
-                nearest.map(|name| format!(", such as key = {name} if that is meant to be one")).unwrap_or_default();
+            let hint = nearest
+                .map(|name| format!(", such as key = {name} if that is meant to be one"))
+                .unwrap_or_default();
             draft
                 .key_notes
                 .push(format!("no column identifies a row, so each distinct row is a record; say key = \"…\"{hint}"));
         }
-        own if rows == 1 => draft.key_notes.push(format!("a guess by its name: {} identifies a record", names(own))),
-        own if key.is_guess => {
-            draft.key_notes.push(format!("a guess: no two of its {rows} rows have the same {} here", names(own)));
+        own if rows == 1 => {
+            draft.key_notes.push(format!("a guess by its name: {} identifies a record", names(own)))
         }
-        own => draft.key_notes.push(format!("no two of its {rows} records have the same {}", names(own))),
+        own if key.is_guess => {
+            draft.key_notes.push(format!(
+                "a guess: no two of its {rows} rows have the same {} here",
+                names(own)
+            ));
+        }
+        own => draft
+            .key_notes
+            .push(format!("no two of its {rows} records have the same {}", names(own))),
     }
     if let Some(other) = facts.key.alternative().filter(|other| other.columns != key.columns) {
         draft.key_notes.push(format!(
@@ -287,7 +335,8 @@ fn say_json(draft: &mut Draft, group: &[Looked], arrays: &[String], lines: Optio
             quoted(others)
         ));
     }
-    let others: Vec<String> = arrays.iter().filter(|path| Some(path.as_str()) != lines).cloned().collect();
+    let others: Vec<String> =
+        arrays.iter().filter(|path| Some(path.as_str()) != lines).cloned().collect();
     if !others.is_empty() {
         let instead = if lines.is_some() { "instead" } else { "with `key` and `lines_table`" };
         draft.json_notes.push(format!(

@@ -1,8 +1,9 @@
-//! Describe: the declaration of files of which nothing is known. It opens no database and writes nothing.
+//! Describe: the declaration of files of which nothing is known. It opens no database and writes
+//! nothing.
 //!
-//! Files that are alike make one dataset. What is found is tried before it is told: the declaration is read as
-//! the configuration would read it, and the files are read by it as a sync would read them. What then does not
-//! fit is taken back until everything does.
+//! Files that are alike make one dataset. What is found is tried before it is told: the declaration
+//! is read as the configuration would read it, and the files are read by it as a sync would read
+//! them. What then does not fit is taken back until everything does.
 
 mod found;
 mod tried;
@@ -117,7 +118,9 @@ pub fn describe(config: &Config, files: Vec<SourceFile>) -> Result<Description, 
                 description.datasets.push(dataset);
                 description.failures.extend(refusal);
             }
-            Err(error) => description.failures.extend(group.iter().map(|looked| failure(&looked.file, &error))),
+            Err(error) => description
+                .failures
+                .extend(group.iter().map(|looked| failure(&looked.file, &error))),
         }
     }
     Ok(description)
@@ -145,7 +148,8 @@ fn described(
 ) -> Result<(DescribedDataset, Option<Failure>), SyncError> {
     let first = &group[0];
     let name = free_name(&first.name.dataset, taken);
-    let mut draft = Draft { name: name.clone(), pattern: first.name.pattern.clone(), ..Draft::default() };
+    let mut draft =
+        Draft { name: name.clone(), pattern: first.name.pattern.clone(), ..Draft::default() };
     draft.has_market = first.name.has_market;
     let lines_table = free_name(&format!("{name}_lines"), taken);
     let rejected = found(config, group, &lines_table, &mut draft)?;
@@ -158,7 +162,8 @@ fn described(
             .flatten()
             .cloned(),
     );
-    let taken_by: HashSet<String> = group.iter().filter_map(|looked| looked.taken_by.clone()).collect();
+    let taken_by: HashSet<String> =
+        group.iter().filter_map(|looked| looked.taken_by.clone()).collect();
     let dataset = DescribedDataset {
         name,
         files: group.iter().map(|looked| looked.file.name()).collect(),
@@ -178,14 +183,19 @@ impl Looked {
     fn at(file: &SourceFile, config: &Config) -> Result<Self, SyncError> {
         check_extension(file)?;
         let plain = dataset_of(config, &DatasetSettings::default())?;
-        let (text, is_encoding_guessed) =
-            read_text_as_it_looks(opened(file, config)?, &plain, &config.limits, &spool_dir(config))?;
+        let (text, is_encoding_guessed) = read_text_as_it_looks(
+            opened(file, config)?,
+            &plain,
+            &config.limits,
+            &spool_dir(config),
+        )?;
         let rows = find_row_format(&text.content, &plain, &config.limits)?;
         let header_has = match rows {
             RowFormat::Json => Vec::new(),
             RowFormat::Csv(_) => names_of_lower_header(&text, config.limits.row_bytes_max)?,
         };
-        let settings = DatasetSettings { header_has: header_has.clone(), ..DatasetSettings::default() };
+        let settings =
+            DatasetSettings { header_has: header_has.clone(), ..DatasetSettings::default() };
         let dataset = dataset_of(config, &settings)?;
         let rows = find_row_format(&text.content, &dataset, &config.limits)?;
         let (header, roots) = match rows {
@@ -209,9 +219,11 @@ impl Looked {
         })
     }
 
-    /// Whether one declaration may serve both: their names differ in days and numbers alone, and their headers not at all.
+    /// Whether one declaration may serve both: their names differ in days and numbers alone, and
+    /// their headers not at all.
     fn is_like(&self, other: &Self) -> bool {
-        let is_same_root = self.roots.first() == other.roots.first() && self.roots.len() == other.roots.len();
+        let is_same_root =
+            self.roots.first() == other.roots.first() && self.roots.len() == other.roots.len();
         self.name == other.name && self.header == other.header && is_same_root
     }
 
@@ -221,7 +233,8 @@ impl Looked {
         let mut encodings: Vec<String> = Vec::new();
         if group.iter().any(|looked| looked.is_encoding_guessed) {
             // What one of them can only be, such as UTF-8, is no text in most others.
-            let (guessed, proven): (Vec<&Self>, _) = group.iter().partition(|looked| looked.is_encoding_guessed);
+            let (guessed, proven): (Vec<&Self>, _) =
+                group.iter().partition(|looked| looked.is_encoding_guessed);
             for looked in proven.into_iter().chain(guessed) {
                 let name = looked.format.encoding.name().to_owned();
                 if !encodings.contains(&name) {
@@ -229,7 +242,8 @@ impl Looked {
                 }
             }
         }
-        let json = first.roots.first().map(|root| JsonSettings { root: Some(root.clone()), lines: None });
+        let json =
+            first.roots.first().map(|root| JsonSettings { root: Some(root.clone()), lines: None });
         DatasetSettings {
             header_has: first.header_has.clone(),
             encoding: encodings,
@@ -244,18 +258,22 @@ impl Looked {
     }
 }
 
-/// Where a large text is kept, in a file without a name, while it is looked at. The state directory is not made for that.
+/// Where a large text is kept, in a file without a name, while it is looked at. The state directory
+/// is not made for that.
 fn spool_dir(config: &Config) -> PathBuf {
     if config.state_dir.is_dir() { config.state_dir.clone() } else { std::env::temp_dir() }
 }
 
 /// Refuses files that are no text.
 fn check_extension(file: &SourceFile) -> Result<(), SyncError> {
-    let extension = file.path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
+    let extension =
+        file.path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
     match extension.as_deref() {
-        Some(kind @ ("xlsx" | "xls" | "ods" | "parquet" | "zip" | "pdf")) => Err(SyncError::damaged(format!(
-            "a .{kind} file cannot be described; export it as CSV, TSV or JSON, packed by gzip or zstd or not"
-        ))),
+        Some(kind @ ("xlsx" | "xls" | "ods" | "parquet" | "zip" | "pdf")) => {
+            Err(SyncError::damaged(format!(
+                "a .{kind} file cannot be described; export it as CSV, TSV or JSON, packed by gzip or zstd or not"
+            )))
+        }
         _ => Ok(()),
     }
 }

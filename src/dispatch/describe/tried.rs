@@ -40,14 +40,17 @@ struct Tried {
     refusal: Option<(String, String)>,
 }
 
-/// The draft, without what its files contradict. `rejected` is how many rows cannot be loaded without any key or type.
+/// The draft, without what its files contradict. `rejected` is how many rows cannot be loaded
+/// without any key or type.
 pub(super) fn settled(
     config: &Config,
     group: &[Looked],
     mut draft: Draft,
     rejected: u64,
 ) -> Result<Settled, SyncError> {
-    let is_matching = |dataset: &Dataset| group.iter().all(|looked| dataset.route(&looked.file.path_text()).is_some());
+    let is_matching = |dataset: &Dataset| {
+        group.iter().all(|looked| dataset.route(&looked.file.path_text()).is_some())
+    };
     // Each turn takes something back: a column's type at least.
     for _ in 0..draft.columns.len() + 4 {
         let dataset = declared(config, &draft)?;
@@ -62,7 +65,9 @@ pub(super) fn settled(
                 draft.drop_key(&reason);
                 continue;
             }
-            Err(SyncError::Damaged { reason, .. }) if draft.columns.iter().any(|column| column.of_type.is_some()) => {
+            Err(SyncError::Damaged { reason, .. })
+                if draft.columns.iter().any(|column| column.of_type.is_some()) =>
+            {
                 draft.drop_types(&reason);
                 continue;
             }
@@ -77,7 +82,10 @@ pub(super) fn settled(
             continue;
         }
         if let (true, Some(first)) = (tried.rejected > 0, &tried.first_reject) {
-            draft.notes.push(format!("{} of {} rows cannot be loaded: {first}", tried.rejected, tried.read));
+            draft.notes.push(format!(
+                "{} of {} rows cannot be loaded: {first}",
+                tried.rejected, tried.read
+            ));
         }
         if let Some((_, reason)) = &tried.refusal {
             draft.notes.push(format!("as it is, the file is refused: {reason}"));
@@ -85,7 +93,9 @@ pub(super) fn settled(
         let toml = toml_text(&draft);
         return Ok(Settled { draft, toml, refusal: tried.refusal });
     }
-    Err(SyncError::Internal("no declaration was found that the file does not contradict".to_owned()))
+    Err(SyncError::Internal(
+        "no declaration was found that the file does not contradict".to_owned(),
+    ))
 }
 
 /// What the configuration makes of the text of a draft.
@@ -94,9 +104,13 @@ fn declared(config: &Config, draft: &Draft) -> Result<Arc<Dataset>, SyncError> {
     struct Declared {
         datasets: BTreeMap<String, DatasetSettings>,
     }
-    let wrong = |reason: String| SyncError::Internal(format!("the declaration that was found is none: {reason}"));
-    let declared: Declared = toml::from_str(&toml_text(draft)).map_err(|error| wrong(error.to_string()))?;
-    let (name, settings) = declared.datasets.first_key_value().ok_or_else(|| wrong("it is empty".to_owned()))?;
+    let wrong = |reason: String| {
+        SyncError::Internal(format!("the declaration that was found is none: {reason}"))
+    };
+    let declared: Declared =
+        toml::from_str(&toml_text(draft)).map_err(|error| wrong(error.to_string()))?;
+    let (name, settings) =
+        declared.datasets.first_key_value().ok_or_else(|| wrong("it is empty".to_owned()))?;
     config.dataset_of(name, settings).map_err(wrong)
 }
 
@@ -110,7 +124,12 @@ fn tried(config: &Config, group: &[Looked], dataset: &Dataset) -> Result<Tried, 
 
 impl Tried {
     /// Reads a file as a sync into an empty database would.
-    fn read(&mut self, config: &Config, looked: &Looked, dataset: &Dataset) -> Result<(), SyncError> {
+    fn read(
+        &mut self,
+        config: &Config,
+        looked: &Looked,
+        dataset: &Dataset,
+    ) -> Result<(), SyncError> {
         let limits = &config.limits;
         let mut shapes: Shapes = declared_shapes();
         let text = looked.text(dataset, config)?;
@@ -124,10 +143,14 @@ impl Tried {
         self.rejected += survey.rows_rejected;
         if self.first_reject.is_none() {
             let first = survey.first_faults.first();
-            let shown = first.map(|row| place_and_reason(row.number, row.fault.column.as_deref(), &row.fault.reason));
+            let shown = first.map(|row| {
+                place_and_reason(row.number, row.fault.column.as_deref(), &row.fault.reason)
+            });
             self.first_reject = shown;
         }
-        if let Err(error) = quarantine::check_rejects(&survey, None, dataset, config.rejects_max_percent) {
+        if let Err(error) =
+            quarantine::check_rejects(&survey, None, dataset, config.rejects_max_percent)
+        {
             self.refusal = Some((looked.file.path_text(), error.to_string()));
             return Ok(());
         }

@@ -1,4 +1,5 @@
-//! Columns: what is said of each column, from what its cells show and from what a sync would find in them.
+//! Columns: what is said of each column, from what its cells show and from what a sync would find
+//! in them.
 
 use crate::feed::declaration::{ColumnType, Owner};
 use crate::feed::describe::dates::{DatesProof, shown};
@@ -32,7 +33,11 @@ pub struct FoundColumn {
 }
 
 /// What is said of a column. `sign` stands before decimals in the others.
-pub fn draft_column(facts: &ColumnFacts, found: &FoundColumn, sign: Option<DecimalSign>) -> DraftColumn {
+pub fn draft_column(
+    facts: &ColumnFacts,
+    found: &FoundColumn,
+    sign: Option<DecimalSign>,
+) -> DraftColumn {
     let mut draft = DraftColumn {
         name: found.name.clone(),
         from: facts.raw_name.clone(),
@@ -63,29 +68,52 @@ pub fn draft_column(facts: &ColumnFacts, found: &FoundColumn, sign: Option<Decim
     draft
 }
 
-fn say_type(draft: &mut DraftColumn, facts: &ColumnFacts, found: &FoundColumn, sign: Option<DecimalSign>) {
+fn say_type(
+    draft: &mut DraftColumn,
+    facts: &ColumnFacts,
+    found: &FoundColumn,
+    sign: Option<DecimalSign>,
+) {
     let is_short = facts.chars_max <= IDENTIFIER_CHARS && facts.fits_identifier();
     let is_whole = matches!(found.kind, Some(Kind::Integer | Kind::Text | Kind::Identifier));
     if found.kind == Some(Kind::Identifier) && facts.fits_identifier() {
-        return prove(draft, ColumnType::Identifier, "by its name it holds identifiers: text, never numbers");
+        return prove(
+            draft,
+            ColumnType::Identifier,
+            "by its name it holds identifiers: text, never numbers",
+        );
     }
     if is_short && facts.is_code() {
-        return prove(draft, ColumnType::Identifier, "all values are digits, some behind a zero or plus: no numbers");
+        return prove(
+            draft,
+            ColumnType::Identifier,
+            "all values are digits, some behind a zero or plus: no numbers",
+        );
     }
     if is_short && is_whole && facts.keeps_identifier() && is_identifier_name(&found.name) {
-        return prove(draft, ColumnType::Identifier, "by its name it holds identifiers: text, never numbers");
+        return prove(
+            draft,
+            ColumnType::Identifier,
+            "by its name it holds identifiers: text, never numbers",
+        );
     }
     match found.kind {
         Some(Kind::Integer) => say_integer(draft, facts),
         Some(Kind::Decimal) => say_decimal(draft, found, sign),
-        Some(Kind::Double) => prove(draft, ColumnType::Double, "all values are numbers with many decimals"),
+        Some(Kind::Double) => {
+            prove(draft, ColumnType::Double, "all values are numbers with many decimals")
+        }
         Some(Kind::Day) => prove(draft, ColumnType::Date, "all values are ISO days"),
         Some(Kind::Time) => {
             prove(draft, ColumnType::Timestamp, "all values are ISO times");
             say_zone(draft, facts);
         }
         _ if facts.is_truth() => {
-            prove(draft, ColumnType::Boolean, "all values say yes or no, which are stored as 1 and 0");
+            prove(
+                draft,
+                ColumnType::Boolean,
+                "all values say yes or no, which are stored as 1 and 0",
+            );
         }
         _ => say_text(draft, facts),
     }
@@ -102,7 +130,11 @@ fn say_integer(draft: &mut DraftColumn, facts: &ColumnFacts) {
         return prove(draft, ColumnType::Decimal, "all values are numbers");
     }
     if is_amount_name(&draft.name) {
-        return prove(draft, ColumnType::Decimal, "all values are whole numbers, but by its name it may have others");
+        return prove(
+            draft,
+            ColumnType::Decimal,
+            "all values are whole numbers, but by its name it may have others",
+        );
     }
     prove(draft, ColumnType::Integer, "all values are whole numbers");
     let is_day = |example: &String| {
@@ -111,13 +143,19 @@ fn say_integer(draft: &mut DraftColumn, facts: &ColumnFacts) {
     };
     if !draft.examples.is_empty() && draft.examples.iter().all(is_day) {
         let example = &draft.examples[0];
-        draft.open.push(format!("{example} may be a number or a day: say type = \"date\" if it is a day"));
+        draft.open.push(format!(
+            "{example} may be a number or a day: say type = \"date\" if it is a day"
+        ));
     }
 }
 
 fn say_decimal(draft: &mut DraftColumn, found: &FoundColumn, sign: Option<DecimalSign>) {
     let of_type = if found.has_currency { ColumnType::Money } else { ColumnType::Decimal };
-    let what = if found.has_currency { "all values are amounts in one currency" } else { "all values are numbers" };
+    let what = if found.has_currency {
+        "all values are amounts in one currency"
+    } else {
+        "all values are numbers"
+    };
     prove(draft, of_type, what);
     if found.sign.is_some() && found.sign != sign {
         draft.decimal = found.sign;
@@ -128,13 +166,17 @@ fn say_decimal(draft: &mut DraftColumn, found: &FoundColumn, sign: Option<Decima
 fn say_text(draft: &mut DraftColumn, facts: &ColumnFacts) {
     draft.of_type = Some(ColumnType::Text);
     match facts.dates.proof() {
-        DatesProof::Way { word, are_days } if word != "iso" => say_dates(draft, facts, word, are_days),
+        DatesProof::Way { word, are_days } if word != "iso" => {
+            say_dates(draft, facts, word, are_days)
+        }
         DatesProof::Open { words, example, are_days } => {
-            let readings: Vec<String> = words.iter().filter_map(|word| shown(&example, word)).collect();
+            let readings: Vec<String> =
+                words.iter().filter_map(|word| shown(&example, word)).collect();
             let words: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
             let of_type = if are_days { "date" } else { "timestamp" };
             let example = if example.is_empty() { facts.examples[0].clone() } else { example };
-            let may_be = if readings.is_empty() { "several days".to_owned() } else { readings.join(" or ") };
+            let may_be =
+                if readings.is_empty() { "several days".to_owned() } else { readings.join(" or ") };
             draft.open.push(format!(
                 "{} may be {may_be}: say type = \"{of_type}\" and dates = {}",
                 excerpt(&example),

@@ -1,7 +1,7 @@
 //! Date facts: which ways of writing days and moments all values of a column have.
 //!
-//! Ways differ in the order of day, month and year. If the values have ways of two orders, nothing proves
-//! which one is meant.
+//! Ways differ in the order of day, month and year. If the values have ways of two orders, nothing
+//! proves which one is meant.
 
 use crate::values::dates::{Dates, MomentRules};
 use chrono_tz::Tz;
@@ -58,16 +58,31 @@ const DAYS: [(&str, Order); 19] = [
 ];
 
 /// What may stand behind a day.
-const CLOCKS: [&str; 9] =
-    ["", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p", ", %H:%M", ", %I:%M %p", " %H:%M:%S %z", "T%H:%M:%S"];
+const CLOCKS: [&str; 9] = [
+    "",
+    " %H:%M",
+    " %H:%M:%S",
+    " %I:%M %p",
+    " %I:%M:%S %p",
+    ", %H:%M",
+    ", %I:%M %p",
+    " %H:%M:%S %z",
+    "T%H:%M:%S",
+];
 
 /// Patterns that are no day with a clock behind it.
-const OTHERS: [(&str, Order); 3] =
-    [("%Y-%m-%d %I:%M %p", Order::Year), ("%Y-%m-%d %I:%M:%S %p", Order::Year), ("%d/%b/%Y:%H:%M:%S %z", Order::Named)];
+const OTHERS: [(&str, Order); 3] = [
+    ("%Y-%m-%d %I:%M %p", Order::Year),
+    ("%Y-%m-%d %I:%M:%S %p", Order::Year),
+    ("%d/%b/%Y:%H:%M:%S %z", Order::Named),
+];
 
 static WAYS: LazyLock<Vec<Way>> = LazyLock::new(|| {
-    let with_clocks = DAYS.iter().flat_map(|&(day, order)| CLOCKS.map(|clock| (format!("{day}{clock}"), order)));
-    let words = [("iso", Order::Year), ("dmy", Order::Day), ("mdy", Order::Month)].into_iter().chain(OTHERS);
+    let with_clocks =
+        DAYS.iter().flat_map(|&(day, order)| CLOCKS.map(|clock| (format!("{day}{clock}"), order)));
+    let words = [("iso", Order::Year), ("dmy", Order::Day), ("mdy", Order::Month)]
+        .into_iter()
+        .chain(OTHERS);
     let all = words.map(|(word, order)| (word.to_owned(), order)).chain(with_clocks);
     all.filter_map(|(word, order)| Way::of(&word, order)).collect()
 });
@@ -84,21 +99,27 @@ impl Way {
         let has_year = || text.len() > 4 && text.as_bytes()[..4].iter().all(u8::is_ascii_digit);
         // Eight digits may be a number.
         let is_short_year = self.word.starts_with("%y");
-        if is_version(text) || (is_short_year && !text.as_bytes().iter().take(2).all(u8::is_ascii_digit)) {
+        if is_version(text)
+            || (is_short_year && !text.as_bytes().iter().take(2).all(u8::is_ascii_digit))
+        {
             return None;
         }
-        let is_meant =
-            text.len() >= 6 && (!self.begins_with_year || has_year()) && (self.word != "iso" || text.len() >= 10);
+        let is_meant = text.len() >= 6
+            && (!self.begins_with_year || has_year())
+            && (self.word != "iso" || text.len() >= 10);
         let moment = self.rules.moment(text).filter(|&moment| is_meant && moment > YEAR_MIN_MS)?;
         Some(moment % crate::values::moment::DAY_MS == 0 && self.rules.day(text).is_some())
     }
 }
 
-/// Whether a text is rather a version: three numbers with points, without a long year and not all of two digits.
+/// Whether a text is rather a version: three numbers with points, without a long year and not all
+/// of two digits.
 fn is_version(text: &str) -> bool {
     let numbers = text.split(|c: char| !c.is_ascii_digit() && c != '.').next().unwrap_or_default();
     let parts: Vec<&str> = numbers.split('.').collect();
-    parts.len() == 3 && parts.iter().all(|part| part.len() <= 2) && parts.iter().any(|part| part.len() != 2)
+    parts.len() == 3
+        && parts.iter().all(|part| part.len() <= 2)
+        && parts.iter().any(|part| part.len() != 2)
 }
 
 /// Which ways all values of a column have.
@@ -148,7 +169,8 @@ impl DateFacts {
         if self.alive.as_ref().is_some_and(Vec::is_empty) {
             return;
         }
-        // Most texts are no days, and most of these show it by having too few digits or being too long.
+        // Most texts are no days, and most of these show it by having too few digits or being too
+        // long.
         let digits = text.bytes().filter(u8::is_ascii_digit).count();
         let may_be = (2..=24).contains(&digits) && (6..=48).contains(&text.len());
         let ways: Vec<AliveWay> = match self.alive.take() {
@@ -241,13 +263,20 @@ mod tests {
 
     #[test]
     fn what_several_orders_read_is_open() {
-        let DatesProof::Open { words, example, are_days } = proof(&["03/03/2022", "03/04/2022"]) else {
+        let DatesProof::Open { words, example, are_days } = proof(&["03/03/2022", "03/04/2022"])
+        else {
             panic!("it is open")
         };
-        assert_eq!((words, example.as_str(), are_days), (vec!["dmy".to_owned(), "mdy".to_owned()], "03/04/2022", true));
+        assert_eq!(
+            (words, example.as_str(), are_days),
+            (vec!["dmy".to_owned(), "mdy".to_owned()], "03/04/2022", true)
+        );
         assert_eq!(shown("03/04/2022", "dmy").as_deref(), Some("3 April 2022"));
         assert_eq!(shown("03/04/2022", "mdy").as_deref(), Some("4 March 2022"));
-        assert!(matches!(proof(&["22-02-17"]), DatesProof::Open { .. }), "22 Feb 2017 or 17 Feb 2022");
+        assert!(
+            matches!(proof(&["22-02-17"]), DatesProof::Open { .. }),
+            "22 Feb 2017 or 17 Feb 2022"
+        );
     }
 
     #[test]
@@ -256,7 +285,16 @@ mod tests {
         assert_eq!(proof(&["17 Feb 22"]), way("%d %b %y", true));
         assert_eq!(proof(&["Feb 17, 2022 4:05 PM"]), way("%b %d, %Y %I:%M %p", false));
         assert_eq!(proof(&["2022/02/17 16:36"]), way("%Y/%m/%d %H:%M", false));
-        for none in ["12345678", "1.2.3", "99-12", "Room 5 of 2022", "12.50", "Market 1 2 3", "7.12.20", "13.1.10"] {
+        for none in [
+            "12345678",
+            "1.2.3",
+            "99-12",
+            "Room 5 of 2022",
+            "12.50",
+            "Market 1 2 3",
+            "7.12.20",
+            "13.1.10",
+        ] {
             assert_eq!(proof(&[none]), DatesProof::None, "{none}");
         }
     }

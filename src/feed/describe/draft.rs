@@ -100,7 +100,8 @@ impl Draft {
     pub fn make_text(&mut self, column: &str, value: &str) {
         if let Some(column) = self.columns.iter_mut().find(|own| own.name == column) {
             let type_name = column.of_type.map_or("its type", ColumnType::name);
-            column.open = vec![format!("{} does not fit {type_name}, so it stays text", excerpt(value))];
+            column.open =
+                vec![format!("{} does not fit {type_name}, so it stays text", excerpt(value))];
             column.proves.clear();
             column.of_type = Some(ColumnType::Text);
             column.dates = None;
@@ -110,7 +111,9 @@ impl Draft {
 
     /// Says nothing of what columns hold.
     pub fn drop_types(&mut self, reason: &str) {
-        self.notes.push(format!("no types are declared, because then the file would be refused: {reason}"));
+        self.notes.push(format!(
+            "no types are declared, because then the file would be refused: {reason}"
+        ));
         self.decimal = None;
         for column in &mut self.columns {
             column.of_type = None;

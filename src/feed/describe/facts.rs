@@ -85,7 +85,12 @@ pub struct OpenNumber {
 impl FileFacts {
     /// Of a file with these columns; more may come.
     pub fn new(raw_names: &[String]) -> Self {
-        let mut facts = Self { columns: Vec::new(), rows: 0, key: KeyFacts::default(), by_name: HashMap::new() };
+        let mut facts = Self {
+            columns: Vec::new(),
+            rows: 0,
+            key: KeyFacts::default(),
+            by_name: HashMap::new(),
+        };
         for raw_name in raw_names {
             facts.push(raw_name);
         }
@@ -106,7 +111,12 @@ impl FileFacts {
     }
 
     /// Takes a row into account that is a record, or a line of one.
-    pub fn observe_row(&mut self, cells: &[CellFact<'_>], null_tokens: &NullTokens, rules: &NumberRules) {
+    pub fn observe_row(
+        &mut self,
+        cells: &[CellFact<'_>],
+        null_tokens: &NullTokens,
+        rules: &NumberRules,
+    ) {
         self.rows += 1;
         let mut row: Vec<Option<&str>> = vec![None; self.columns.len()];
         for cell in cells {
@@ -117,7 +127,12 @@ impl FileFacts {
     }
 
     /// Takes a cell into account that is of no row that may have a key.
-    pub fn observe_cell(&mut self, cell: CellFact<'_>, null_tokens: &NullTokens, rules: &NumberRules) {
+    pub fn observe_cell(
+        &mut self,
+        cell: CellFact<'_>,
+        null_tokens: &NullTokens,
+        rules: &NumberRules,
+    ) {
         let column = &mut self.columns[cell.column];
         match null_tokens.matches(cell.text) {
             true => column.empty += 1,
@@ -198,13 +213,15 @@ impl ColumnFacts {
             && !identifier.is_empty();
         self.keeps_identifier = self.keeps_identifier && identifier.len() == text.len();
         let digits = identifier.strip_prefix('+').unwrap_or(identifier);
-        self.is_code = self.is_code && !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-        self.has_code |= digits.len() < identifier.len() || (digits.len() > 1 && digits.starts_with('0'));
+        self.is_code =
+            self.is_code && !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+        self.has_code |=
+            digits.len() < identifier.len() || (digits.len() > 1 && digits.starts_with('0'));
     }
 
     fn observe_number(&mut self, text: &str, rules: &NumberRules) {
-        let spelling =
-            Spelling::of(text, rules).filter(|spelling| spelling.is_number_of_either() && !spelling.is_code());
+        let spelling = Spelling::of(text, rules)
+            .filter(|spelling| spelling.is_number_of_either() && !spelling.is_code());
         let Some(spelling) = spelling else {
             self.is_numeric = false;
             self.open_number = None;
@@ -213,8 +230,10 @@ impl ColumnFacts {
         self.has_decimals |= spelling.proof().is_some();
         if self.open_number.is_none() && text.contains(['.', ',']) && spelling.proof().is_none() {
             let reading = |decimals| parse_decimal(text, &rules.reading(decimals)).map(plain);
-            if let (Some(point), Some(comma)) = (reading(Decimals::Point), reading(Decimals::Comma)) {
-                self.open_number = Some(OpenNumber { text: text.to_owned(), readings: [point, comma] });
+            if let (Some(point), Some(comma)) = (reading(Decimals::Point), reading(Decimals::Comma))
+            {
+                self.open_number =
+                    Some(OpenNumber { text: text.to_owned(), readings: [point, comma] });
             }
         }
     }
@@ -262,7 +281,11 @@ mod tests {
         let tokens = NullTokens::new(["".to_owned(), "-".to_owned()]);
         for text in values {
             let cell = CellFact { column: 0, text, is_json_number: false };
-            facts.observe_row(&[cell], &tokens, &NumberRules { decimals: Decimals::Either, ..NumberRules::default() });
+            facts.observe_row(
+                &[cell],
+                &tokens,
+                &NumberRules { decimals: Decimals::Either, ..NumberRules::default() },
+            );
         }
         facts.columns.remove(0)
     }
@@ -270,8 +293,14 @@ mod tests {
     #[test]
     fn a_number_that_may_be_two_is_kept_with_both() {
         let open = column(&["7", "1.250", "-"]).open_number.expect("it is open");
-        assert_eq!((open.text.as_str(), open.readings), ("1.250", ["1.25".to_owned(), "1250".to_owned()]));
-        assert_eq!(column(&["12.5", "1.250"]).open_number.map(|open| open.text), Some("1.250".to_owned()));
+        assert_eq!(
+            (open.text.as_str(), open.readings),
+            ("1.250", ["1.25".to_owned(), "1250".to_owned()])
+        );
+        assert_eq!(
+            column(&["12.5", "1.250"]).open_number.map(|open| open.text),
+            Some("1.250".to_owned())
+        );
         assert_eq!(column(&["1.250", "soon"]).open_number, None);
         assert_eq!(column(&["12.5", "0.350"]).open_number, None);
     }
@@ -280,10 +309,15 @@ mod tests {
     fn codes_and_truths_are_told_from_numbers() {
         assert!(column(&["0712", "+254"]).is_code() && !column(&["712", "0"]).is_code());
         assert!(
-            column(&["yes", "No", ""]).is_truth() && !column(&["1", "yes"]).is_truth() && !column(&[""]).is_truth()
+            column(&["yes", "No", ""]).is_truth()
+                && !column(&["1", "yes"]).is_truth()
+                && !column(&[""]).is_truth()
         );
         assert!(!column(&["3.68E+29"]).fits_identifier());
         let facts = column(&["", "a", "a", "b", "c"]);
-        assert_eq!((facts.empty, facts.values, facts.examples), (1, 4, vec!["a".to_owned(), "b".to_owned()]));
+        assert_eq!(
+            (facts.empty, facts.values, facts.examples),
+            (1, 4, vec!["a".to_owned(), "b".to_owned()])
+        );
     }
 }

@@ -1,16 +1,17 @@
-//! Key facts: which columns may identify a record, and which belong to a record rather than to its lines.
+//! Key facts: which columns may identify a record, and which belong to a record rather than to its
+//! lines.
 
 use crate::feed::layout::column_name;
 use crate::values::identifier::{visible, without_excel};
 use std::collections::HashSet;
 use xxhash_rust::xxh3::xxh3_64;
 
-/// Columns that are asked whether they identify a record, alone or two together; the first ones with a name for
-/// it. Each has a set of values while it may be unique.
+/// Columns that are asked whether they identify a record, alone or two together; the first ones
+/// with a name for it. Each has a set of values while it may be unique.
 const CANDIDATES_MAX: usize = 5;
 
-/// Values that are kept of all candidates: 8 bytes each, of which a hash table may leave half empty. A file with more
-/// is taken to go on as it began; that a key repeats, a sync tells.
+/// Values that are kept of all candidates: 8 bytes each, of which a hash table may leave half
+/// empty. A file with more is taken to go on as it began; that a key repeats, a sync tells.
 const VALUES_MAX: usize = 4 << 20;
 
 /// A record's column says the same in so many records of several rows before it is taken for one.
@@ -66,8 +67,8 @@ const WEAK_NAMES: usize = 5;
 
 /// Parts of names of what belongs to a line, whatever the rows of a file say.
 const OF_LINES: [&str; 18] = [
-    "asin", "line", "item", "sku", "product", "qty", "quantity", "menge", "artikel", "variant", "unit", "price",
-    "preis", "position", "anzahl", "cost", "produkt", "gtin",
+    "asin", "line", "item", "sku", "product", "qty", "quantity", "menge", "artikel", "variant",
+    "unit", "price", "preis", "position", "anzahl", "cost", "produkt", "gtin",
 ];
 
 /// What may identify a record.
@@ -132,7 +133,8 @@ struct InRuns {
 pub struct FoundKey {
     /// Its columns; none, each distinct row is a record.
     pub columns: Vec<usize>,
-    /// Columns that belong to the record, where it has several rows; the others are those of its lines.
+    /// Columns that belong to the record, where it has several rows; the others are those of its
+    /// lines.
     pub record_columns: Option<Vec<usize>>,
     /// Whether only rows, and no name, say so.
     pub is_guess: bool,
@@ -148,7 +150,8 @@ impl KeyFacts {
             return;
         }
         let own = self.candidates.len();
-        let others = (0..own).map(|other| Pair { candidates: [other, own], unique: Unique::default() });
+        let others =
+            (0..own).map(|other| Pair { candidates: [other, own], unique: Unique::default() });
         self.pairs.extend(others);
         let (unique, runs) = (Unique::default(), Runs::default());
         // A column that objects bring later has a gap in those before.
@@ -171,16 +174,20 @@ impl KeyFacts {
     /// Takes a row into account; a cell without a value is `None`.
     pub(super) fn observe_row(&mut self, row: &[Option<&str>]) {
         self.rows += 1;
-        let keys: Vec<Option<u64>> = self.candidates.iter().map(|own| row[own.column].and_then(key_hash)).collect();
+        let keys: Vec<Option<u64>> =
+            self.candidates.iter().map(|own| row[own.column].and_then(key_hash)).collect();
         let has_room = self.values < VALUES_MAX;
         for (own, &key) in self.candidates.iter_mut().zip(&keys) {
-            own.chars_max = own.chars_max.max(row[own.column].map_or(0, |text| text.trim().chars().count()));
+            own.chars_max =
+                own.chars_max.max(row[own.column].map_or(0, |text| text.trim().chars().count()));
             self.values += own.unique.observe(key, has_room);
             self.values += own.runs.observe(key, row, has_room);
         }
         for pair in &mut self.pairs {
             let [one, other] = pair.candidates.map(|candidate| keys[candidate]);
-            let both = one.zip(other).map(|(one, other)| xxh3_64(&[one.to_le_bytes(), other.to_le_bytes()].concat()));
+            let both = one
+                .zip(other)
+                .map(|(one, other)| xxh3_64(&[one.to_le_bytes(), other.to_le_bytes()].concat()));
             self.values += pair.unique.observe(both, has_room);
         }
     }
@@ -190,7 +197,11 @@ impl KeyFacts {
         let is_key = |own: &&Candidate| own.is_key(self.rows) && !self.is_of_line_of_another(own);
         let single = self.candidates.iter().filter(is_key).min_by_key(|own| own.order());
         if let Some(own) = single {
-            return FoundKey { columns: vec![own.column], is_guess: own.is_weak(), record_columns: None };
+            return FoundKey {
+                columns: vec![own.column],
+                is_guess: own.is_weak(),
+                record_columns: None,
+            };
         }
         if let Some(found) = self.candidates.iter().find_map(|own| self.with_lines(own)) {
             return found;
@@ -201,14 +212,16 @@ impl KeyFacts {
         };
         match self.pairs.iter().find(is_key) {
             Some(pair) => {
-                let columns = pair.candidates.map(|candidate| self.candidates[candidate].column).to_vec();
+                let columns =
+                    pair.candidates.map(|candidate| self.candidates[candidate].column).to_vec();
                 FoundKey { columns, is_guess: true, record_columns: None }
             }
             None => FoundKey::default(),
         }
     }
 
-    /// Whether a unique value is that of a line by its name, and an identifier before it comes again.
+    /// Whether a unique value is that of a line by its name, and an identifier before it comes
+    /// again.
     fn is_of_line_of_another(&self, own: &Candidate) -> bool {
         let says_line = OF_LINES.iter().any(|part| self.names[own.column].contains(part));
         let is_other = |other: &Candidate| {
@@ -232,7 +245,9 @@ impl KeyFacts {
     }
 
     fn with_lines(&self, own: &Candidate) -> Option<FoundKey> {
-        let is_leading = own.column < LEADING_COLUMNS && (own.column == 0 || !own.is_weak()) && own.rank.is_some();
+        let is_leading = own.column < LEADING_COLUMNS
+            && (own.column == 0 || !own.is_weak())
+            && own.rank.is_some();
         let runs = &own.runs;
         if !is_leading || own.unique.has_gap || runs.is_scattered || !own.unique.is_repeated {
             return None;
@@ -366,7 +381,8 @@ pub fn is_identifier_name(name: &str) -> bool {
         "uuid",
         "vat",
     ];
-    const LAST_PARTS: [&str; 8] = ["number", "nummer", "no", "nr", "code", "ref", "reference", "key"];
+    const LAST_PARTS: [&str; 8] =
+        ["number", "nummer", "no", "nr", "code", "ref", "reference", "key"];
     let last = name.rsplit('_').next().unwrap_or(name);
     name.split('_').any(|part| PARTS.contains(&part)) || LAST_PARTS.contains(&last)
 }
@@ -374,9 +390,9 @@ pub fn is_identifier_name(name: &str) -> bool {
 /// Whether a column of that name holds amounts, which have decimals sooner or later.
 pub fn is_amount_name(name: &str) -> bool {
     const PARTS: [&str; 25] = [
-        "price", "total", "subtotal", "amount", "tax", "taxes", "cost", "fee", "fees", "charge", "charges", "discount",
-        "shipping", "revenue", "balance", "paid", "refunded", "tip", "net", "gross", "betrag", "preis", "summe",
-        "umsatz", "weight",
+        "price", "total", "subtotal", "amount", "tax", "taxes", "cost", "fee", "fees", "charge",
+        "charges", "discount", "shipping", "revenue", "balance", "paid", "refunded", "tip", "net",
+        "gross", "betrag", "preis", "summe", "umsatz", "weight",
     ];
     name.split('_').any(|part| PARTS.contains(&part))
 }
@@ -389,7 +405,8 @@ mod tests {
         let mut facts = KeyFacts::default();
         names.iter().enumerate().for_each(|(column, name)| facts.add_column(column, name));
         for row in rows {
-            let row: Vec<Option<&str>> = row.iter().map(|text| (!text.is_empty()).then_some(*text)).collect();
+            let row: Vec<Option<&str>> =
+                row.iter().map(|text| (!text.is_empty()).then_some(*text)).collect();
             facts.observe_row(&row);
         }
         facts.found()
@@ -402,7 +419,10 @@ mod tests {
         assert_eq!(found(&["title", "price"], rows).columns, [0; 0]);
         assert_eq!(found(&["title", "SKU"], &[&["x", "A1"], &["y", "A1"]]).columns, [0; 0]);
         assert_eq!(found(&["title", "SKU"], &[&["x", "A1"], &["y", ""]]).columns, [0; 0]);
-        assert_eq!(found(&["a_id", "b_id"], &[&["1", "1"], &["1", "2"], &["2", "1"]]).columns, [0, 1]);
+        assert_eq!(
+            found(&["a_id", "b_id"], &[&["1", "1"], &["1", "2"], &["2", "1"]]).columns,
+            [0, 1]
+        );
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Name: what a dataset is called after the name of a file, and the pattern of that file's later siblings.
+//! Name: what a dataset is called after the name of a file, and the pattern of that file's later
+//! siblings.
 
 use crate::feed::layout::{column_name, shortened};
 use crate::values::moment::parse_day;
@@ -32,11 +33,15 @@ pub struct FileName {
 impl FileName {
     /// Reads the name of a file, as paths have it.
     pub fn of(name: &str) -> Self {
-        let packed = PACKED.iter().find(|end| name.to_lowercase().ends_with(**end)).map_or(0, |end| end.len());
+        let packed = PACKED
+            .iter()
+            .find(|end| name.to_lowercase().ends_with(**end))
+            .map_or(0, |end| end.len());
         let plain = &name[..name.len() - packed];
         let (stem, extension) = plain.rsplit_once('.').unwrap_or((plain, ""));
         let Generalised { pattern, words, has_market } = Generalised::of(stem);
-        let extension = if extension.is_empty() { String::new() } else { format!(r"\.{}", escaped(extension)) };
+        let extension =
+            if extension.is_empty() { String::new() } else { format!(r"\.{}", escaped(extension)) };
         Self {
             dataset: dataset_name(&words),
             pattern: format!(r"(?i)/{pattern}{extension}(?:\.(?:gz|zst))?$"),
@@ -67,7 +72,8 @@ impl Generalised {
             is_digit(start.checked_sub(1).and_then(|at| bytes.get(at))) || is_digit(bytes.get(end))
         };
         let days = PARTS.captures_iter(stem).filter_map(|part| part.name("day"));
-        let days = days.filter(|day| is_day(day.as_str()) && !touches_digit(day.start(), day.end()));
+        let days =
+            days.filter(|day| is_day(day.as_str()) && !touches_digit(day.start(), day.end()));
         let last_day = days.last().map(|day| day.start());
         let (mut pattern, mut words, mut end) = (String::new(), String::new(), 0);
         let mut has_market = false;
@@ -100,10 +106,12 @@ impl Generalised {
     }
 }
 
-/// A number between separators, or a long one, is another one in the next file; one in a word such as `b2b` is not.
+/// A number between separators, or a long one, is another one in the next file; one in a word such
+/// as `b2b` is not.
 fn push_number(pattern: &mut String, words: &mut String, text: &str, before: &str, after: &str) {
     const LONG_DIGITS: usize = 4;
-    let is_in_word = before.ends_with(char::is_alphabetic) || after.starts_with(char::is_alphabetic);
+    let is_in_word =
+        before.ends_with(char::is_alphabetic) || after.starts_with(char::is_alphabetic);
     let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
     if is_in_word && (text.len() < LONG_DIGITS || !is_number) {
         pattern.push_str(&escaped(text));
@@ -166,7 +174,11 @@ mod tests {
     #[test]
     fn days_and_numbers_are_left_open() {
         for (name, dataset, pattern) in [
-            ("sales.csv", "sales", r"(?i)/sales(?:[ _.-]*(?<date>\d{4}-?\d{2}-?\d{2}))?\.csv(?:\.(?:gz|zst))?$"),
+            (
+                "sales.csv",
+                "sales",
+                r"(?i)/sales(?:[ _.-]*(?<date>\d{4}-?\d{2}-?\d{2}))?\.csv(?:\.(?:gz|zst))?$",
+            ),
             (
                 "orders_export_2024-03-01.csv",
                 "orders_export",
@@ -186,18 +198,31 @@ mod tests {
         ] {
             let found = FileName::of(name);
             assert_eq!((found.dataset.as_str(), found.pattern.as_str()), (dataset, pattern));
-            assert!(Regex::new(&found.pattern).expect("a pattern").is_match(&format!("/inbox/{name}")), "{name}");
+            assert!(
+                Regex::new(&found.pattern).expect("a pattern").is_match(&format!("/inbox/{name}")),
+                "{name}"
+            );
         }
     }
 
     #[test]
     fn hostile_names_match_themselves() {
-        for name in
-            ["a'b\n(c[.csv", "x.y.z", "…", "12345678901", "2024-13-45.csv", "a\\b.csv", "shop1shop2.csv", "é'''\".json"]
-        {
+        for name in [
+            "a'b\n(c[.csv",
+            "x.y.z",
+            "…",
+            "12345678901",
+            "2024-13-45.csv",
+            "a\\b.csv",
+            "shop1shop2.csv",
+            "é'''\".json",
+        ] {
             let path = format!("/in/{name}");
             for pattern in [FileName::of(name).pattern, FileName::exact(name)] {
-                assert!(Regex::new(&pattern).expect("a pattern").is_match(&path), "{name}: {pattern}");
+                assert!(
+                    Regex::new(&pattern).expect("a pattern").is_match(&path),
+                    "{name}: {pattern}"
+                );
                 assert!(!pattern.contains('\n'));
             }
         }

@@ -19,8 +19,10 @@ pub fn toml_text(draft: &Draft) -> String {
     say_format(&mut text, draft);
     say_key(&mut text, draft);
     if !draft.no_rows.is_empty() {
-        let rows =
-            draft.no_rows.iter().map(|(column, pattern)| format!("{} = {}", toml_key(column), pattern_text(pattern)));
+        let rows = draft
+            .no_rows
+            .iter()
+            .map(|(column, pattern)| format!("{} = {}", toml_key(column), pattern_text(pattern)));
         text.note("its last rows are no data, but totals of the others");
         text.line(&format!("no_rows = {{ {} }}", rows.collect::<Vec<_>>().join(", ")));
     }
@@ -51,20 +53,28 @@ fn say_paths(text: &mut Text, draft: &Draft) {
         text.note("the market is ''; for one of each folder begin the pattern with (?<market>[^/]+)/ instead of /");
     }
     text.line(&format!("paths = [{}]", pattern_text(&draft.pattern)));
-    let list = |names: &[String]| names.iter().map(|name| toml_string(name)).collect::<Vec<_>>().join(", ");
+    let list = |names: &[String]| {
+        names.iter().map(|name| toml_string(name)).collect::<Vec<_>>().join(", ")
+    };
     if !draft.header_has.is_empty() {
         text.note("other rows stand above the header, which has these names");
         text.line(&format!("header_has = [{}]", list(&draft.header_has)));
     } else if !draft.header_names.is_empty() {
         let names = &draft.header_names[..draft.header_names.len().min(HEADER_NAMES)];
-        text.note(&format!("header_has = [{}]  # finds such files whatever they are called", list(names)));
+        text.note(&format!(
+            "header_has = [{}]  # finds such files whatever they are called",
+            list(names)
+        ));
     }
-    text.note("kind = \"delta\"  # if a file is not the whole export, but only what is new or changed");
+    text.note(
+        "kind = \"delta\"  # if a file is not the whole export, but only what is new or changed",
+    );
 }
 
 fn say_format(text: &mut Text, draft: &Draft) {
     draft.encoding_notes.iter().for_each(|note| text.note(note));
-    let encodings: Vec<String> = draft.encodings.iter().map(|encoding| toml_string(encoding)).collect();
+    let encodings: Vec<String> =
+        draft.encodings.iter().map(|encoding| toml_string(encoding)).collect();
     match encodings.as_slice() {
         [] => {}
         [encoding] => text.line(&format!("encoding = {encoding}")),
@@ -76,7 +86,8 @@ fn say_format(text: &mut Text, draft: &Draft) {
     }
     draft.json_notes.iter().for_each(|note| text.note(note));
     let members = [("root", &draft.json.root), ("lines", &draft.json.lines)].into_iter();
-    let members = members.filter_map(|(key, path)| Some(format!("{key} = {}", toml_string(path.as_ref()?))));
+    let members =
+        members.filter_map(|(key, path)| Some(format!("{key} = {}", toml_string(path.as_ref()?))));
     let members: Vec<String> = members.collect();
     if !members.is_empty() {
         text.line(&format!("json = {{ {} }}", members.join(", ")));
@@ -97,7 +108,8 @@ fn say_key(text: &mut Text, draft: &Draft) {
 }
 
 fn say_column(text: &mut Text, column: &DraftColumn) {
-    let examples: Vec<String> = column.examples.iter().map(|example| toml_string(example)).collect();
+    let examples: Vec<String> =
+        column.examples.iter().map(|example| toml_string(example)).collect();
     let mut says = Vec::new();
     if !examples.is_empty() {
         says.push(examples.join(", "));
@@ -140,8 +152,8 @@ fn column_line(column: &DraftColumn) -> String {
 
 /// A name as a key.
 fn toml_key(name: &str) -> String {
-    let is_bare =
-        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
+    let is_bare = !name.is_empty()
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
     if is_bare { name.to_owned() } else { toml_string(name) }
 }
 
@@ -192,6 +204,9 @@ mod tests {
             assert_eq!(printable(&text), text);
         }
         assert_eq!(pattern_text(r"\d+"), r"'\d+'");
-        assert_eq!([toml_key("a_1"), toml_key("größe"), toml_key("")], ["a_1", "\"größe\"", "\"\""]);
+        assert_eq!(
+            [toml_key("a_1"), toml_key("größe"), toml_key("")],
+            ["a_1", "\"größe\"", "\"\""]
+        );
     }
 }

@@ -28,18 +28,21 @@ pub struct TotalRow {
 }
 
 impl TotalRow {
-    /// What a row of a file with so many columns is: its first words name a total, or it has half of the columns at
-    /// most and words in one.
+    /// What a row of a file with so many columns is: its first words name a total, or it has half
+    /// of the columns at most and words in one.
     pub fn of(cells: &[&str], columns: usize) -> Option<Self> {
-        let mut filled = cells.iter().map(|cell| cell.trim()).enumerate().filter(|(_, cell)| !cell.is_empty());
+        let mut filled =
+            cells.iter().map(|cell| cell.trim()).enumerate().filter(|(_, cell)| !cell.is_empty());
         let (column, cell) = filled.next()?;
         if WORD.is_match(cell) {
             return Self::new(column, &pattern(cell));
         }
         let is_short = 2 * cells.len() <= columns;
         let has_words = |text: &str| letters(text) >= LETTERS_MIN;
-        let (column, cell) =
-            [(column, cell)].into_iter().chain(filled).find(|(_, cell)| is_short && has_words(cell))?;
+        let (column, cell) = [(column, cell)]
+            .into_iter()
+            .chain(filled)
+            .find(|(_, cell)| is_short && has_words(cell))?;
         Self::new(column, &pattern(cell))
     }
 
@@ -62,15 +65,18 @@ fn beginning(cell: &str) -> &str {
     cell.split(char::is_numeric).next().unwrap_or(cell).trim_end()
 }
 
-/// The whole cell if it is short and holds no number, which would be another one in the next file; else its beginning, or
-/// all of it with any numbers.
+/// The whole cell if it is short and holds no number, which would be another one in the next file;
+/// else its beginning, or all of it with any numbers.
 fn pattern(cell: &str) -> String {
     let is_fixed = cell.chars().count() <= CELL_CHARS_MAX && !cell.contains(char::is_numeric);
     if is_fixed {
         return format!("(?i)^{}$", regex::escape(cell));
     }
     if letters(beginning(cell)) < LETTERS_MIN {
-        let open = regex::escape(cell).split(|c: char| c.is_ascii_digit()).collect::<Vec<_>>().join("\u{0}");
+        let open = regex::escape(cell)
+            .split(|c: char| c.is_ascii_digit())
+            .collect::<Vec<_>>()
+            .join("\u{0}");
         let any_number = Regex::new("\0+").expect("the pattern is a constant");
         return format!("(?i)^{}$", any_number.replace_all(&open, r"\d+"));
     }

@@ -55,7 +55,10 @@ impl Bounds {
     }
 
     /// Awaits a statement, within the statement limit.
-    pub async fn keep<T, E: From<DbErr>>(&self, work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+    pub async fn keep<T, E: From<DbErr>>(
+        &self,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
         self.keep_or(work, || {}).await
     }
 
@@ -69,7 +72,10 @@ impl Bounds {
     }
 
     /// Awaits a statement that is fast once it has its lock, within the shorter lock limit.
-    pub async fn keep_short<T, E: From<DbErr>>(&self, work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+    pub async fn keep_short<T, E: From<DbErr>>(
+        &self,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
         self.keep_short_or(work, || {}).await
     }
 
@@ -123,7 +129,8 @@ impl Bounds {
 
     /// Sets the limits in a pool session of MySQL or MariaDB.
     pub async fn tell_mysql(&self, connection: &mut MySqlConnection) -> Result<(), sqlx::Error> {
-        let variables: Vec<(String, String)> = sqlx::query_as(MYSQL_VARIABLES).fetch_all(&mut *connection).await?;
+        let variables: Vec<(String, String)> =
+            sqlx::query_as(MYSQL_VARIABLES).fetch_all(&mut *connection).await?;
         let names: Vec<String> = variables.into_iter().map(|(name, _)| name).collect();
         connection.execute(AssertSqlSafe(self.mysql_statement(&names))).await?;
         Ok(())
@@ -133,8 +140,10 @@ impl Bounds {
     pub fn mysql_statement(&self, names: &[String]) -> String {
         let has = |name: &str| names.iter().any(|known| known == name);
         let lock_seconds = self.lock_wait.as_secs().max(1);
-        let mut set =
-            vec![format!("lock_wait_timeout = {lock_seconds}"), format!("innodb_lock_wait_timeout = {lock_seconds}")];
+        let mut set = vec![
+            format!("lock_wait_timeout = {lock_seconds}"),
+            format!("innodb_lock_wait_timeout = {lock_seconds}"),
+        ];
         if has("max_statement_time") {
             set.push(format!("max_statement_time = {}", self.statement_max.as_secs_f64()));
         }
@@ -142,17 +151,23 @@ impl Bounds {
             // MySQL limits only statements that read; this process limits the rest.
             set.push(format!("max_execution_time = {}", self.statement_max.as_millis()));
         }
-        let idle = if has("idle_transaction_timeout") { "idle_transaction_timeout" } else { "wait_timeout" };
+        let idle = if has("idle_transaction_timeout") {
+            "idle_transaction_timeout"
+        } else {
+            "wait_timeout"
+        };
         // MySQL has no such limit on transactions; it closes idle connections, and the pool opens
         // new ones.
         set.push(format!("{idle} = {}", IDLE_IN_TRANSACTION_MAX.as_secs()));
-        format!("SET {}", set.iter().map(|set| format!("SESSION {set}")).collect::<Vec<_>>().join(", "))
+        format!(
+            "SET {}",
+            set.iter().map(|set| format!("SESSION {set}")).collect::<Vec<_>>().join(", ")
+        )
     }
 }
 
 /// Variables that only some MySQL and MariaDB versions have, as found on this server.
-pub(crate) const MYSQL_VARIABLES: &str =
-    "SHOW VARIABLES WHERE Variable_name IN ('max_statement_time', 'max_execution_time', 'idle_transaction_timeout')";
+pub(crate) const MYSQL_VARIABLES: &str = "SHOW VARIABLES WHERE Variable_name IN ('max_statement_time', 'max_execution_time', 'idle_transaction_timeout')";
 
 /// The error for an answer that did not come within the limit that this setting gives.
 pub(crate) fn silence(longest: Duration, setting: &str) -> DbErr {

@@ -68,7 +68,8 @@ pub(crate) async fn connect_for(
     interrupt: &Interrupt,
 ) -> Result<Connection, SyncError> {
     let (url, bounds) = (&config.database_url, Bounds::of(config));
-    super::reach::reach(url, config.database_wait.clamp(CONNECT_TIMEOUT_MIN, CONNECT_TIMEOUT)).await?;
+    super::reach::reach(url, config.database_wait.clamp(CONNECT_TIMEOUT_MIN, CONNECT_TIMEOUT))
+        .await?;
     if access == Access::Write {
         make_sqlite_file(config);
     }
@@ -92,7 +93,9 @@ pub(crate) async fn connect_for(
                 .pragma("wal_autocheckpoint", SQLITE_LOG_PAGES)
                 .busy_timeout(bounds.lock_wait());
             match access {
-                Access::Write => options.pragma("journal_mode", "WAL").pragma("synchronous", synchronous),
+                Access::Write => {
+                    options.pragma("journal_mode", "WAL").pragma("synchronous", synchronous)
+                }
                 Access::Look => options.pragma("query_only", "ON"),
             }
         });
@@ -100,12 +103,15 @@ pub(crate) async fn connect_for(
     if access == Access::Look && has_log(url.reveal()) {
         options.map_sqlx_sqlite_pool_opts(leave_log);
     }
-    let pool = Database::connect(options).await.map_err(|error| match error.to_string().contains(url.reveal()) {
-        // The library's error repeats an unreadable URL, including the password.
-        true => SyncError::Configuration(
-            "database_url cannot be read; write special characters of user and password as %XX".to_owned(),
-        ),
-        false => error.into(),
+    let pool = Database::connect(options).await.map_err(|error| {
+        match error.to_string().contains(url.reveal()) {
+            // The library's error repeats an unreadable URL, including the password.
+            true => SyncError::Configuration(
+                "database_url cannot be read; write special characters of user and password as %XX"
+                    .to_owned(),
+            ),
+            false => error.into(),
+        }
     })?;
     Ok(Connection::new(pool, bounds))
 }
@@ -114,14 +120,21 @@ pub(crate) async fn connect_for(
 /// when they are returned; otherwise it would wait for them for ever.
 fn bound_sessions(options: &mut ConnectOptions, bounds: Bounds) {
     let port = options.get_url().parse().ok().and_then(|url: url::Url| url.port());
-    let silent = |_| SqlxError::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, "no answer on a connection"));
+    let silent = |_| {
+        SqlxError::Io(std::io::Error::new(
+            std::io::ErrorKind::TimedOut,
+            "no answer on a connection",
+        ))
+    };
     options.map_sqlx_postgres_pool_opts(move |pool| {
         let pool = pool.after_connect(move |connection, _| {
             super::sockets::watch_over(port.unwrap_or(POSTGRES_PORT));
             Box::pin(async move { bounds.tell_postgres(connection).await })
         });
         pool.after_release(move |connection, _| {
-            Box::pin(async move { timeout(CONNECT_TIMEOUT, connection.ping()).await.map_err(silent)?.map(|()| true) })
+            Box::pin(async move {
+                timeout(CONNECT_TIMEOUT, connection.ping()).await.map_err(silent)?.map(|()| true)
+            })
         })
     });
     options.map_sqlx_mysql_pool_opts(move |pool| {
@@ -130,7 +143,9 @@ fn bound_sessions(options: &mut ConnectOptions, bounds: Bounds) {
             Box::pin(async move { bounds.tell_mysql(connection).await })
         });
         pool.after_release(move |connection, _| {
-            Box::pin(async move { timeout(CONNECT_TIMEOUT, connection.ping()).await.map_err(silent)?.map(|()| true) })
+            Box::pin(async move {
+                timeout(CONNECT_TIMEOUT, connection.ping()).await.map_err(silent)?.map(|()| true)
+            })
         })
     });
 }
@@ -147,7 +162,10 @@ fn make_sqlite_file(config: &Config) {
 }
 
 /// Without strict mode MySQL truncates values silently.
-pub(crate) async fn check_strictness(connection: &Connection, dialect: Dialect) -> Result<(), SyncError> {
+pub(crate) async fn check_strictness(
+    connection: &Connection,
+    dialect: Dialect,
+) -> Result<(), SyncError> {
     if dialect != Dialect::Mysql {
         return Ok(());
     }
@@ -158,6 +176,7 @@ pub(crate) async fn check_strictness(connection: &Connection, dialect: Dialect) 
         return Ok(());
     }
     Err(SyncError::Configuration(
-        "the server's sql_mode lacks STRICT_TRANS_TABLES, so it would cut values silently; add it".to_owned(),
+        "the server's sql_mode lacks STRICT_TRANS_TABLES, so it would cut values silently; add it"
+            .to_owned(),
     ))
 }

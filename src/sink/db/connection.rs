@@ -4,7 +4,9 @@
 use crate::sink::db::bounds::Bounds;
 use crate::sink::db::lost::LostSessions;
 use async_trait::async_trait;
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult, Statement};
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult, Statement,
+};
 use std::ops::Deref;
 use std::sync::Arc;
 

@@ -3,7 +3,9 @@
 use crate::values::moment::format_moment;
 use crate::values::number::DECIMAL_SCALE;
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Date32Type, Decimal128Type, Float64Type, Int64Type, TimestampMillisecondType};
+use arrow_array::types::{
+    Date32Type, Decimal128Type, Float64Type, Int64Type, TimestampMillisecondType,
+};
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::DataType;
 use chrono::{DateTime, Utc};
@@ -106,15 +108,25 @@ impl Dialect {
     pub fn value(self, values: &ArrayRef, row: usize) -> Value {
         let is_valid = values.is_valid(row);
         match values.data_type() {
-            DataType::Utf8 => Value::String(is_valid.then(|| values.as_string::<i32>().value(row).to_owned())),
-            DataType::Int64 => Value::BigInt(is_valid.then(|| values.as_primitive::<Int64Type>().value(row))),
-            DataType::Float64 => Value::Double(is_valid.then(|| values.as_primitive::<Float64Type>().value(row))),
+            DataType::Utf8 => {
+                Value::String(is_valid.then(|| values.as_string::<i32>().value(row).to_owned()))
+            }
+            DataType::Int64 => {
+                Value::BigInt(is_valid.then(|| values.as_primitive::<Int64Type>().value(row)))
+            }
+            DataType::Float64 => {
+                Value::Double(is_valid.then(|| values.as_primitive::<Float64Type>().value(row)))
+            }
             DataType::Decimal128(..) => {
                 self.decimal(is_valid.then(|| values.as_primitive::<Decimal128Type>().value(row)))
             }
             DataType::Date32 => {
                 let day = is_valid
-                    .then(|| Date32Type::to_naive_date_opt(values.as_primitive::<Date32Type>().value(row)))
+                    .then(|| {
+                        Date32Type::to_naive_date_opt(
+                            values.as_primitive::<Date32Type>().value(row),
+                        )
+                    })
                     .flatten();
                 match self {
                     Self::Sqlite => Value::String(day.map(|day| day.to_string())),
@@ -124,18 +136,23 @@ impl Dialect {
             DataType::FixedSizeBinary(_) => {
                 Value::Bytes(is_valid.then(|| values.as_fixed_size_binary().value(row).to_vec()))
             }
-            _ => self.time(is_valid.then(|| values.as_primitive::<TimestampMillisecondType>().value(row))),
+            _ => self.time(
+                is_valid.then(|| values.as_primitive::<TimestampMillisecondType>().value(row)),
+            ),
         }
     }
 
     /// A number of ten-thousandths as a bound value. SQLite has no decimals; a real keeps 15 digits
     /// exactly.
     fn decimal(self, ten_thousandths: Option<i128>) -> Value {
-        let decimal = ten_thousandths.map(|units| Decimal::from_i128_with_scale(units, DECIMAL_SCALE));
+        let decimal =
+            ten_thousandths.map(|units| Decimal::from_i128_with_scale(units, DECIMAL_SCALE));
         match self {
             // Parse the decimal text to get the nearest real; a division of reals could miss it.
             Self::Sqlite => {
-                Value::Double(decimal.map(|decimal| decimal.to_string().parse().expect("a decimal's text is a number")))
+                Value::Double(decimal.map(|decimal| {
+                    decimal.to_string().parse().expect("a decimal's text is a number")
+                }))
             }
             _ => Value::Decimal(decimal),
         }
@@ -191,7 +208,9 @@ impl Dialect {
     /// namespace with tables.
     pub const fn taken_query(self) -> &'static str {
         match self {
-            Self::Sqlite => "SELECT type || ' ' || name FROM sqlite_master WHERE name = ? COLLATE NOCASE",
+            Self::Sqlite => {
+                "SELECT type || ' ' || name FROM sqlite_master WHERE name = ? COLLATE NOCASE"
+            }
             Self::Mysql => {
                 "SELECT CAST(CONCAT(LOWER(table_type), ' ', table_name) AS CHAR) FROM information_schema.tables \
                  WHERE table_schema = DATABASE() AND table_name = ?"
@@ -260,7 +279,8 @@ impl Dialect {
     /// SQL that casts a value to the type of this kind.
     pub fn as_stored(self, expression: &str, kind: Kind) -> String {
         let sql_type = match (self, kind) {
-            (_, Kind::Identifier | Kind::Text | Kind::Hash) | (Self::Sqlite, Kind::Time | Kind::Day) => {
+            (_, Kind::Identifier | Kind::Text | Kind::Hash)
+            | (Self::Sqlite, Kind::Time | Kind::Day) => {
                 return expression.to_owned();
             }
             // MySQL casts to fewer types than it stores.

@@ -12,13 +12,22 @@ use thiserror::Error;
 
 impl From<DbErr> for SyncError {
     fn from(error: DbErr) -> Self {
-        if is_interrupt(&error) { Self::Stopped } else { Self::Database(DatabaseFailure::from(error)) }
+        if is_interrupt(&error) {
+            Self::Stopped
+        } else {
+            Self::Database(DatabaseFailure::from(error))
+        }
     }
 }
 
 impl From<DbErr> for DatabaseFailure {
     fn from(error: DbErr) -> Self {
-        Self { message: error.to_string(), detail: detail(&error), passing: why_passing(&error), kind: kind(&error) }
+        Self {
+            message: error.to_string(),
+            detail: detail(&error),
+            passing: why_passing(&error),
+            kind: kind(&error),
+        }
     }
 }
 
@@ -44,7 +53,9 @@ fn kind(error: &DbErr) -> FailureKind {
 
 /// Converts a driver's error on a statement.
 fn answer(error: &DbErr) -> Option<&(dyn DatabaseError + 'static)> {
-    let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) = error else {
+    let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) =
+        error
+    else {
         return None;
     };
     if let SqlxError::Database(error) = error.as_ref() { Some(error.as_ref()) } else { None }
@@ -53,18 +64,23 @@ fn answer(error: &DbErr) -> Option<&(dyn DatabaseError + 'static)> {
 /// PostgreSQL's detail of an error, such as which objects depend on a table.
 fn detail(error: &DbErr) -> String {
     let error = answer(error).and_then(|error| error.try_downcast_ref::<SqlxPostgresError>());
-    error.and_then(SqlxPostgresError::detail).map(|detail| format!(" ({detail})")).unwrap_or_default()
+    error
+        .and_then(SqlxPostgresError::detail)
+        .map(|detail| format!(" ({detail})"))
+        .unwrap_or_default()
 }
 
 /// Whether SQLite interrupted a statement; only the stop of the process does that.
 fn is_interrupt(error: &DbErr) -> bool {
-    let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) = error else {
+    let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) =
+        error
+    else {
         return false;
     };
     match error.as_ref() {
-        SqlxError::Database(error) => {
-            error.try_downcast_ref::<SqlxSqliteError>().is_some_and(|error| error.code().as_deref() == Some("9"))
-        }
+        SqlxError::Database(error) => error
+            .try_downcast_ref::<SqlxSqliteError>()
+            .is_some_and(|error| error.code().as_deref() == Some("9")),
         SqlxError::Io(error) => error.kind() == std::io::ErrorKind::Interrupted,
         _ => false,
     }
@@ -78,7 +94,9 @@ fn why_passing(error: &DbErr) -> Option<&'static str> {
         DbErr::Conn(runtime) | DbErr::Exec(runtime) | DbErr::Query(runtime) => runtime,
         _ => return None,
     };
-    let RuntimeErr::SqlxError(cause) = runtime else { return matches!(error, DbErr::Conn(_)).then_some(SILENT) };
+    let RuntimeErr::SqlxError(cause) = runtime else {
+        return matches!(error, DbErr::Conn(_)).then_some(SILENT);
+    };
     match cause.as_ref() {
         SqlxError::Database(error) => why_passing_by_code(error.as_ref()),
         SqlxError::Io(_)

@@ -42,7 +42,9 @@ impl Db {
         relation: &str,
     ) -> Result<Keepsakes, SyncError> {
         match self.dialect {
-            Dialect::Postgres => Ok(Keepsakes(self.statements(connection, POSTGRES_OPTIONS, relation).await?)),
+            Dialect::Postgres => {
+                Ok(Keepsakes(self.statements(connection, POSTGRES_OPTIONS, relation).await?))
+            }
             Dialect::Sqlite | Dialect::Mysql => Ok(Keepsakes::default()),
         }
     }
@@ -68,7 +70,11 @@ impl Db {
             match self.attempt(connection, give).await? {
                 // This statement is about a column that no longer exists.
                 Err(error) if error.is_about_missing_column() => {
-                    tracing::warn!(relation, statement, "it has no such column any more, so this is left out");
+                    tracing::warn!(
+                        relation,
+                        statement,
+                        "it has no such column any more, so this is left out"
+                    );
                 }
                 given => given?,
             }
@@ -83,7 +89,8 @@ impl Db {
         query: &str,
         relation: &str,
     ) -> Result<Vec<String>, SyncError> {
-        let query = Statement::from_sql_and_values(self.dialect.backend(), query, [relation.into()]);
+        let query =
+            Statement::from_sql_and_values(self.dialect.backend(), query, [relation.into()]);
         let rows = connection.query_all_raw(query).await?;
         Ok(rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>()?)
     }

@@ -62,7 +62,11 @@ impl Lease {
                 continue;
             };
             let silent_since = match &seen {
-                Some((before, since)) if before.token == held.token && before.beats == held.beats => *since,
+                Some((before, since))
+                    if before.token == held.token && before.beats == held.beats =>
+                {
+                    *since
+                }
                 _ => Instant::now(),
             };
             let silent = silent_since.elapsed();
@@ -70,7 +74,9 @@ impl Lease {
             let is_over = is_free || silent >= SILENCE_MAX;
             let rest = wait.saturating_sub(started.elapsed());
             let taken = match is_over {
-                true => within(rest.max(TAKE_OVER_MIN), take_over(connection, &held, &this)).await?,
+                true => {
+                    within(rest.max(TAKE_OVER_MIN), take_over(connection, &held, &this)).await?
+                }
                 false => TakeOver::Lost,
             };
             match taken {
@@ -80,7 +86,9 @@ impl Lease {
                 // Nobody holds the lease; the lock on the database has another purpose.
                 TakeOver::Locked(error) if is_free => return Err(error),
                 taken if started.elapsed() >= wait => {
-                    return Err(SyncError::LeaseHeld { holder: description(&held, silent, &taken) });
+                    return Err(SyncError::LeaseHeld {
+                        holder: description(&held, silent, &taken),
+                    });
                 }
                 TakeOver::Lost | TakeOver::Locked(_) => {}
             }
@@ -179,7 +187,10 @@ fn description(held: &lease::Model, silent: Duration, taken: &TakeOver) -> Strin
     let holder = &held.holder;
     match taken {
         TakeOver::Locked(_) => {
-            format!("{holder}, silent for {} s and keeping its locks (stopped, hung or cut off?),", silent.as_secs())
+            format!(
+                "{holder}, silent for {} s and keeping its locks (stopped, hung or cut off?),",
+                silent.as_secs()
+            )
         }
         _ => holder.clone(),
     }
@@ -220,13 +231,19 @@ async fn insert(connection: &impl ConnectionTrait, this: &Process) -> Result<boo
         beats: Set(0),
         beat_at: Set(None),
     };
-    let nothing = OnConflict::column(lease::Column::Id).do_nothing_on([lease::Column::Id]).to_owned();
-    let inserted = lease::Entity::insert(row).on_conflict(nothing).exec_without_returning(connection).await?;
+    let nothing =
+        OnConflict::column(lease::Column::Id).do_nothing_on([lease::Column::Id]).to_owned();
+    let inserted =
+        lease::Entity::insert(row).on_conflict(nothing).exec_without_returning(connection).await?;
     Ok(matches!(inserted, 1))
 }
 
 /// Takes the lease if the row is still as in `held`; `false` if it is not.
-async fn take_over(connection: &impl ConnectionTrait, held: &lease::Model, this: &Process) -> Result<bool, SyncError> {
+async fn take_over(
+    connection: &impl ConnectionTrait,
+    held: &lease::Model,
+    this: &Process,
+) -> Result<bool, SyncError> {
     let taken = lease::Entity::update_many()
         .col_expr(lease::Column::Token, Expr::value(this.token()))
         .col_expr(lease::Column::Holder, Expr::value(this.description()))
@@ -252,7 +269,8 @@ struct Process {
 impl Process {
     fn this() -> Self {
         let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-        let namespace = std::fs::read_link("/proc/self/ns/pid").map(|link| link.display().to_string());
+        let namespace =
+            std::fs::read_link("/proc/self/ns/pid").map(|link| link.display().to_string());
         let id = std::process::id();
         Self {
             place: format!("{}/{}", boot.trim(), namespace.unwrap_or_default()),
@@ -273,9 +291,15 @@ impl Process {
     /// Whether the holder of this token was a process of this machine that has ended.
     fn knows_dead(&self, token: &str) -> bool {
         let mut parts = token.split(' ');
-        let (Some(place), Some(id), Some(started)) = (parts.next(), parts.next(), parts.next()) else { return false };
+        let (Some(place), Some(id), Some(started)) = (parts.next(), parts.next(), parts.next())
+        else {
+            return false;
+        };
         let Ok(id) = id.parse() else { return false };
-        place == self.place && !started.is_empty() && start_of(id).as_deref() != Some(started) && !is_hidden(id)
+        place == self.place
+            && !started.is_empty()
+            && start_of(id).as_deref() != Some(started)
+            && !is_hidden(id)
     }
 }
 

@@ -35,7 +35,8 @@ use crate::sink::db::write::WriteTransaction;
 use entity::files;
 use sea_orm::sea_query::{Query, SelectStatement};
 use sea_orm::{
-    AccessMode, ConnectionTrait, DatabaseTransaction, DbErr, IsolationLevel, Statement, TransactionTrait, Value,
+    AccessMode, ConnectionTrait, DatabaseTransaction, DbErr, IsolationLevel, Statement,
+    TransactionTrait, Value,
 };
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
@@ -110,7 +111,8 @@ impl Db {
     ///
     /// The reason why it does not work.
     pub async fn ask(&self) -> Result<(), SyncError> {
-        let ledger = Query::select().column(files::Column::Id).from(files::Entity).limit(1).to_owned();
+        let ledger =
+            Query::select().column(files::Column::Id).from(files::Entity).limit(1).to_owned();
         self.connection.query_all(&ledger).await?;
         Ok(())
     }
@@ -138,7 +140,9 @@ impl Db {
     }
 
     pub(crate) fn lease(&self) -> Result<&Lease, SyncError> {
-        let looking_only = || SyncError::Internal("it was to write to a database that it only looks at".to_owned());
+        let looking_only = || {
+            SyncError::Internal("it was to write to a database that it only looks at".to_owned())
+        };
         self.lease.as_ref().ok_or_else(looking_only)
     }
 
@@ -159,7 +163,12 @@ impl Db {
         // The first statement writes, so SQLite takes its write lock here and never upgrades a read
         // lock.
         transaction.keep_short(lease.beat(&transaction)).await?;
-        Ok(WriteTransaction { transaction, last_commit: &self.last_commit, late_lease: None, _guard: Some(writing) })
+        Ok(WriteTransaction {
+            transaction,
+            last_commit: &self.last_commit,
+            late_lease: None,
+            _guard: Some(writing),
+        })
     }
 
     /// Like [`Db::begin`], for a caller that already holds `writing`. On servers it may have two
@@ -173,7 +182,12 @@ impl Db {
         if late_lease.is_none() {
             transaction.keep_short(lease.beat(&transaction)).await?;
         }
-        Ok(WriteTransaction { transaction, last_commit: &self.last_commit, late_lease, _guard: None })
+        Ok(WriteTransaction {
+            transaction,
+            last_commit: &self.last_commit,
+            late_lease,
+            _guard: None,
+        })
     }
 
     pub(crate) async fn execute_sql(
@@ -217,8 +231,11 @@ impl Db {
         connection: &impl ConnectionTrait,
         table: &str,
     ) -> Result<Vec<String>, SyncError> {
-        let query =
-            Statement::from_sql_and_values(self.dialect.backend(), self.dialect.columns_query(), [table.into()]);
+        let query = Statement::from_sql_and_values(
+            self.dialect.backend(),
+            self.dialect.columns_query(),
+            [table.into()],
+        );
         let rows = connection.query_all_raw(query).await?;
         Ok(rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>()?)
     }
@@ -250,6 +267,9 @@ impl Db {
 }
 
 /// The texts that a query of one column returns.
-pub(crate) async fn texts(connection: &impl ConnectionTrait, query: &SelectStatement) -> Result<Vec<String>, DbErr> {
+pub(crate) async fn texts(
+    connection: &impl ConnectionTrait,
+    query: &SelectStatement,
+) -> Result<Vec<String>, DbErr> {
     connection.query_all(query).await?.iter().map(|row| row.try_get_by_index(0)).collect()
 }

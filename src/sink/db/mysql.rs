@@ -16,8 +16,8 @@ use mysql_async::{ClientIdentity, Conn, DriverError, Error, IoError, Opts, OptsB
 use sea_orm::sqlx::MySqlPool;
 use sea_orm::sqlx::mysql::{MySqlConnectOptions, MySqlSslMode};
 use sea_orm::{
-    ConnAcquireErr, ConnectionTrait, DbErr, ExecResult, MockDatabase, MockExecResult, QueryResult, RuntimeErr,
-    Statement, Values, sqlx,
+    ConnAcquireErr, ConnectionTrait, DbErr, ExecResult, MockDatabase, MockExecResult, QueryResult,
+    RuntimeErr, Statement, Values, sqlx,
 };
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -62,7 +62,11 @@ pub(crate) struct MysqlTransaction {
 
 impl MysqlTransaction {
     /// Begins a transaction. `patience` is how long the server may take for it.
-    pub async fn begin(pool: &MySqlPool, idle: &Arc<Idle>, patience: Duration) -> Result<Self, DbErr> {
+    pub async fn begin(
+        pool: &MySqlPool,
+        idle: &Arc<Idle>,
+        patience: Duration,
+    ) -> Result<Self, DbErr> {
         const BEGIN: &str = "START TRANSACTION";
         let too_long = |_| DbErr::ConnectionAcquire(ConnAcquireErr::Timeout);
         if let Some(mut connection) = idle.take() {
@@ -72,7 +76,8 @@ impl MysqlTransaction {
             }
         }
         // This asks the pool, which has its own time limit.
-        let mut connection = timeout(patience * 2, Connection::open(pool, idle)).await.map_err(too_long)??;
+        let mut connection =
+            timeout(patience * 2, Connection::open(pool, idle)).await.map_err(too_long)??;
         timeout(patience, connection.run(BEGIN)).await.map_err(too_long)??;
         Ok(Self { connection, idle: Arc::clone(idle) })
     }
@@ -128,7 +133,8 @@ impl Connection {
         let isolation = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED";
         connection.query_drop(isolation).await.map_err(failed)?;
         sockets::watch_over(pool_options.get_port());
-        let variables: Vec<(String, String)> = connection.query(MYSQL_VARIABLES).await.map_err(failed)?;
+        let variables: Vec<(String, String)> =
+            connection.query(MYSQL_VARIABLES).await.map_err(failed)?;
         let names: Vec<String> = variables.into_iter().map(|(name, _)| name).collect();
         connection.query_drop(idle.bounds.mysql_statement(&names)).await.map_err(failed)?;
         Ok(Self { connection, takes_files: true })
@@ -158,8 +164,11 @@ impl Connection {
 
     /// Runs a query.
     pub async fn query(&mut self, sql: &str, values: Values) -> Result<Vec<QueryResult>, DbErr> {
-        let rows: Vec<mysql_async::Row> =
-            self.connection.exec(sql, params(values)?).await.map_err(|error| DbErr::Query(runtime(error)))?;
+        let rows: Vec<mysql_async::Row> = self
+            .connection
+            .exec(sql, params(values)?)
+            .await
+            .map_err(|error| DbErr::Query(runtime(error)))?;
         let rows = rows.into_iter().map(row_values).collect::<Result<Vec<_>, _>>()?;
         results().append_query_results([rows]).into_connection().query_all_raw(nothing()).await
     }
@@ -176,7 +185,10 @@ impl Connection {
         // Remove an unused file, so that no other statement can load it.
         self.connection.set_infile_handler(async { Ok(stream::empty().boxed()) });
         done?;
-        Ok(Loaded { rows: self.connection.affected_rows(), warnings: self.connection.get_warnings() })
+        Ok(Loaded {
+            rows: self.connection.affected_rows(),
+            warnings: self.connection.get_warnings(),
+        })
     }
 
     async fn executed(&self) -> Result<ExecResult, DbErr> {
@@ -203,7 +215,8 @@ fn options(pool_options: &MySqlConnectOptions, url: &str) -> Opts {
     let mut url = Url::parse(url).expect("the pool's driver has read it");
     let parameters: HashMap<String, String> = url.query_pairs().into_owned().collect();
     url.set_query(None);
-    let password = Opts::from_url(url.as_str()).ok().and_then(|options| options.pass().map(str::to_owned));
+    let password =
+        Opts::from_url(url.as_str()).ok().and_then(|options| options.pass().map(str::to_owned));
     let socket = pool_options.get_socket().map(|path| path.to_string_lossy().into_owned());
     // A Unix socket needs no encryption, and this driver does not support it there.
     let ssl = if socket.is_some() { None } else { ssl(pool_options.get_ssl_mode(), &parameters) };
@@ -227,7 +240,8 @@ fn options(pool_options: &MySqlConnectOptions, url: &str) -> Opts {
 }
 
 fn ssl(mode: MySqlSslMode, parameters: &HashMap<String, String>) -> Option<SslOpts> {
-    let path = |names: [&str; 2]| names.iter().find_map(|name| parameters.get(*name)).map(PathBuf::from);
+    let path =
+        |names: [&str; 2]| names.iter().find_map(|name| parameters.get(*name)).map(PathBuf::from);
     let (verifies_authority, verifies_name) = match mode {
         MySqlSslMode::Disabled => return None,
         MySqlSslMode::Preferred | MySqlSslMode::Required => (false, false),
@@ -239,7 +253,9 @@ fn ssl(mode: MySqlSslMode, parameters: &HashMap<String, String>) -> Option<SslOp
     Some(
         SslOpts::default()
             .with_root_certs(authority.into_iter().map(Into::into).collect())
-            .with_client_identity(identity.map(|(cert, key)| ClientIdentity::new(cert.into(), key.into())))
+            .with_client_identity(
+                identity.map(|(cert, key)| ClientIdentity::new(cert.into(), key.into())),
+            )
             .with_danger_accept_invalid_certs(!verifies_authority)
             .with_danger_skip_domain_validation(!verifies_name),
     )
@@ -253,9 +269,11 @@ fn failed(error: Error) -> DbErr {
 /// Use the shape of the pool driver's errors, so that one table decides which errors are passing.
 fn runtime(error: Error) -> RuntimeErr {
     let error = match error {
-        Error::Server(answer) => {
-            sqlx::Error::Database(Box::new(ServerAnswer::new(answer.code, answer.state, answer.message)))
-        }
+        Error::Server(answer) => sqlx::Error::Database(Box::new(ServerAnswer::new(
+            answer.code,
+            answer.state,
+            answer.message,
+        ))),
         Error::Io(IoError::Io(error)) => sqlx::Error::Io(error),
         Error::Io(IoError::Tls(error)) => sqlx::Error::Tls(Box::new(error)),
         Error::Driver(
@@ -275,7 +293,8 @@ mod tests {
     use sea_orm::sqlx::ConnectOptions;
 
     fn options_of(url: &str) -> Opts {
-        let pool_options = MySqlConnectOptions::from_url(&Url::parse(url).expect("a URL")).expect("of MySQL");
+        let pool_options =
+            MySqlConnectOptions::from_url(&Url::parse(url).expect("a URL")).expect("of MySQL");
         options(&pool_options, url)
     }
 
@@ -283,10 +302,16 @@ mod tests {
     fn both_drivers_read_a_url_alike() {
         let options = options_of("mysql://us%40er:p%3A%2F%25@[::1]:3307/da%20ta?ssl-mode=DISABLED");
         assert_eq!((options.user(), options.pass()), (Some("us@er"), Some("p:/%")));
-        assert_eq!((options.ip_or_hostname(), options.tcp_port(), options.db_name()), ("::1", 3307, Some("da ta")));
+        assert_eq!(
+            (options.ip_or_hostname(), options.tcp_port(), options.db_name()),
+            ("::1", 3307, Some("da ta"))
+        );
         assert!(options.ssl_opts().is_none());
         let options = options_of("mysql://localhost/x?socket=/run/s.sock");
-        assert_eq!((options.user(), options.pass(), options.socket()), (Some("root"), None, Some("/run/s.sock")));
+        assert_eq!(
+            (options.user(), options.pass(), options.socket()),
+            (Some("root"), None, Some("/run/s.sock"))
+        );
         assert!(options.ssl_opts().is_none());
     }
 
@@ -296,7 +321,12 @@ mod tests {
             let options = options_of(&format!("mysql://host/x?{parameters}"));
             let ssl = options.ssl_opts().expect("encryption").clone();
             let authorities = ssl.root_certs().len();
-            (!ssl.accept_invalid_certs(), !ssl.skip_domain_validation(), authorities, ssl.client_identity().is_some())
+            (
+                !ssl.accept_invalid_certs(),
+                !ssl.skip_domain_validation(),
+                authorities,
+                ssl.client_identity().is_some(),
+            )
         };
         assert_eq!(ssl("ssl-ca=/ca.pem"), (false, false, 0, false));
         assert_eq!(ssl("sslmode=required&ssl-cert=/c&ssl-key=/k"), (false, false, 0, true));

@@ -29,7 +29,9 @@ fn param(value: Value) -> Result<Cell, DbErr> {
         Value::Bytes(value) => value.into(),
         Value::ChronoDate(value) => value.map_or(Cell::NULL, |day| moment_cell(day.into())),
         Value::ChronoDateTime(value) => value.map_or(Cell::NULL, moment_cell),
-        Value::ChronoDateTimeUtc(value) => value.map_or(Cell::NULL, |moment| moment_cell(moment.naive_utc())),
+        Value::ChronoDateTimeUtc(value) => {
+            value.map_or(Cell::NULL, |moment| moment_cell(moment.naive_utc()))
+        }
         other => return Err(DbErr::Type(format!("no statement binds values like {other:?}"))),
     })
 }
@@ -37,7 +39,8 @@ fn param(value: Value) -> Result<Cell, DbErr> {
 /// A day (at midnight) or a moment. The driver's own conversion panics for years before 1000, which
 /// MySQL can store.
 fn moment_cell(moment: NaiveDateTime) -> Cell {
-    let year = u16::try_from(moment.year()).expect("parse_moment and parse_day give years from 1 to 9999");
+    let year =
+        u16::try_from(moment.year()).expect("parse_moment and parse_day give years from 1 to 9999");
     // Month, day, hour, minute and second are below 256.
     let part = |number: u32| number as u8;
     Cell::Date(
@@ -66,7 +69,9 @@ fn value(column: &Column, cell: Cell) -> Result<Value, DbErr> {
     let is_unsigned = column.flags().contains(ColumnFlags::UNSIGNED_FLAG);
     let is_binary = column.character_set() == BINARY;
     let value = match column.column_type() {
-        ColumnType::MYSQL_TYPE_LONGLONG if is_unsigned => from_value_opt(cell).map(Value::BigUnsigned),
+        ColumnType::MYSQL_TYPE_LONGLONG if is_unsigned => {
+            from_value_opt(cell).map(Value::BigUnsigned)
+        }
         ColumnType::MYSQL_TYPE_LONGLONG => from_value_opt(cell).map(Value::BigInt),
         ColumnType::MYSQL_TYPE_LONG if is_unsigned => from_value_opt(cell).map(Value::Unsigned),
         ColumnType::MYSQL_TYPE_LONG => from_value_opt(cell).map(Value::Int),
@@ -75,7 +80,9 @@ fn value(column: &Column, cell: Cell) -> Result<Value, DbErr> {
         ColumnType::MYSQL_TYPE_DATE => from_value_opt(cell).map(Value::ChronoDate),
         // Session and columns are in UTC.
         ColumnType::MYSQL_TYPE_DATETIME | ColumnType::MYSQL_TYPE_TIMESTAMP => from_value_opt(cell)
-            .map(|moment: Option<NaiveDateTime>| Value::ChronoDateTimeUtc(moment.map(|moment| moment.and_utc()))),
+            .map(|moment: Option<NaiveDateTime>| {
+                Value::ChronoDateTimeUtc(moment.map(|moment| moment.and_utc()))
+            }),
         _ if is_binary => from_value_opt(cell).map(Value::Bytes),
         _ => from_value_opt(cell).map(Value::String),
     };
@@ -91,8 +98,12 @@ mod tests {
     fn days_and_moments_of_any_year_are_bound() {
         let day = NaiveDate::from_ymd_opt(1, 1, 1).expect("a day");
         assert_eq!(param(Value::ChronoDate(Some(day))), Ok(Cell::Date(1, 1, 1, 0, 0, 0, 0)));
-        let moment = NaiveDate::from_ymd_opt(9999, 12, 31).and_then(|day| day.and_hms_milli_opt(23, 59, 59, 999));
-        assert_eq!(param(Value::ChronoDateTime(moment)), Ok(Cell::Date(9999, 12, 31, 23, 59, 59, 999_000)));
+        let moment = NaiveDate::from_ymd_opt(9999, 12, 31)
+            .and_then(|day| day.and_hms_milli_opt(23, 59, 59, 999));
+        assert_eq!(
+            param(Value::ChronoDateTime(moment)),
+            Ok(Cell::Date(9999, 12, 31, 23, 59, 59, 999_000))
+        );
         assert_eq!(param(Value::ChronoDateTimeUtc(None)), Ok(Cell::NULL));
     }
 }

@@ -100,10 +100,16 @@ pub const SQLITE: [(u32, &str); 9] = [
 /// Why an error is passing; `None` for a permanent one.
 pub fn why(error: Coded<'_>) -> Option<&'static str> {
     match error {
-        Coded::Mysql(number) => MYSQL.iter().find(|(known, _)| *known == number).map(|(_, why)| *why),
-        Coded::Postgres(code) => POSTGRES.iter().find(|(known, _)| code.starts_with(known)).map(|(_, why)| *why),
+        Coded::Mysql(number) => {
+            MYSQL.iter().find(|(known, _)| *known == number).map(|(_, why)| *why)
+        }
+        Coded::Postgres(code) => {
+            POSTGRES.iter().find(|(known, _)| code.starts_with(known)).map(|(_, why)| *why)
+        }
         // The primary code is the low byte.
-        Coded::Sqlite(code) => SQLITE.iter().find(|(known, _)| *known == code & 0xff).map(|(_, why)| *why),
+        Coded::Sqlite(code) => {
+            SQLITE.iter().find(|(known, _)| *known == code & 0xff).map(|(_, why)| *why)
+        }
     }
 }
 
@@ -142,8 +148,10 @@ mod tests {
         for number in [1047, 1213, 1205, 1290, 1836, 1053, 1927, 1040, 1180, 1969] {
             assert!(why(Coded::Mysql(number)).is_some(), "{number}");
         }
-        let states =
-            ["57P01", "57P02", "57P03", "57P05", "25006", "08006", "08P01", "40001", "40P01", "55P03", "53300"];
+        let states = [
+            "57P01", "57P02", "57P03", "57P05", "25006", "08006", "08P01", "40001", "40P01",
+            "55P03", "53300",
+        ];
         for code in states.into_iter().chain(["53100", "53400", "57014", "25P03", "58030"]) {
             assert!(why(Coded::Postgres(code)).is_some(), "{code}");
         }
@@ -161,8 +169,10 @@ mod tests {
         for number in [1044, 1045, 1049, 1062, 1064, 1118, 1142, 1146, 1227, 1264, 1406] {
             assert_eq!(why(Coded::Mysql(number)), None, "{number}");
         }
-        for code in ["22003", "23505", "28P01", "3D000", "42501", "42601", "42P01", "0A000", "XX001", "25001", "54000"]
-        {
+        for code in [
+            "22003", "23505", "28P01", "3D000", "42501", "42601", "42P01", "0A000", "XX001",
+            "25001", "54000",
+        ] {
             assert_eq!(why(Coded::Postgres(code)), None, "{code}");
         }
         // SQLITE_ERROR, SQLITE_PERM, SQLITE_CORRUPT, SQLITE_TOOBIG, SQLITE_CONSTRAINT_UNIQUE,

@@ -4,7 +4,8 @@
 
 use rustix::fd::BorrowedFd;
 use rustix::net::sockopt::{
-    set_socket_keepalive, set_tcp_keepcnt, set_tcp_keepidle, set_tcp_keepintvl, set_tcp_user_timeout,
+    set_socket_keepalive, set_tcp_keepcnt, set_tcp_keepidle, set_tcp_keepintvl,
+    set_tcp_user_timeout,
 };
 use rustix::net::{SocketAddrAny, getpeername};
 use std::net::SocketAddr;
@@ -24,7 +25,8 @@ const UNACKNOWLEDGED_MS: u32 = 30_000;
 /// the limits on statements notice a lost server too, only later.
 pub(crate) fn watch_over(port: u16) {
     let Ok(entries) = std::fs::read_dir("/proc/self/fd") else { return };
-    let numbers: Vec<i32> = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    let numbers: Vec<i32> =
+        entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
     for number in numbers.into_iter().filter(|&number| number > 2) {
         watch_over_descriptor(number, port);
     }
@@ -61,8 +63,9 @@ mod tests {
     #[test]
     fn connections_to_the_port_are_watched_over_and_no_others() {
         let listeners = [0, 1].map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port"));
-        let [server, other] =
-            [0, 1].map(|at: usize| TcpStream::connect(listeners[at].local_addr().expect("bound")).expect("it listens"));
+        let [server, other] = [0, 1].map(|at: usize| {
+            TcpStream::connect(listeners[at].local_addr().expect("bound")).expect("it listens")
+        });
         watch_over(listeners[0].local_addr().expect("bound").port());
         assert!(socket_keepalive(&server).expect("a socket"));
         assert_eq!(tcp_keepidle(&server).expect("a socket"), IDLE);

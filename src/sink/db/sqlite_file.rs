@@ -8,7 +8,8 @@ use std::path::PathBuf;
 
 /// The file of a SQLite database.
 pub fn sqlite_file(url: &str) -> Option<PathBuf> {
-    let is_in_file = url.starts_with("sqlite:") && !url.contains(":memory:") && !url.contains("mode=memory");
+    let is_in_file =
+        url.starts_with("sqlite:") && !url.contains(":memory:") && !url.contains("mode=memory");
     let options = is_in_file.then(|| url.parse::<SqliteConnectOptions>().ok()).flatten()?;
     Some(options.get_filename().to_owned())
 }
@@ -25,9 +26,13 @@ pub(crate) fn has_log(url: &str) -> bool {
 pub(crate) fn leave_log(options: SqlitePoolOptions) -> SqlitePoolOptions {
     options.after_connect(|connection, _| {
         Box::pin(async move {
-            let leave =
-                |handle: &rusqlite::Connection| handle.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
-            with_handle(connection, leave).await.map(drop).map_err(|error| sqlx::Error::Configuration(error.into()))
+            let leave = |handle: &rusqlite::Connection| {
+                handle.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
+            };
+            with_handle(connection, leave)
+                .await
+                .map(drop)
+                .map_err(|error| sqlx::Error::Configuration(error.into()))
         })
     })
 }

@@ -14,7 +14,8 @@ use crate::sink::db::mysql::{Idle, MysqlTransaction};
 use async_trait::async_trait;
 use sea_orm::sqlx::{AssertSqlSafe, Postgres, Row, Sqlite};
 use sea_orm::{
-    ConnAcquireErr, ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, Statement, Values, sqlx,
+    ConnAcquireErr, ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr,
+    Statement, Values, sqlx,
 };
 use sea_query_sqlx::SqlxValues;
 use std::sync::Arc;
@@ -53,9 +54,14 @@ macro_rules! with_driver {
 
 impl Transaction {
     /// Begins a transaction. `idle` keeps MySQL's connection between transactions.
-    pub async fn begin(connection: &Connection, dialect: Dialect, idle: &Arc<Idle>) -> Result<Self, DbErr> {
+    pub async fn begin(
+        connection: &Connection,
+        dialect: Dialect,
+        idle: &Arc<Idle>,
+    ) -> Result<Self, DbErr> {
         connection.lost.end(connection, dialect).await?;
-        let (driver, session) = connection.bounds.keep_short(open(connection, dialect, idle)).await?;
+        let (driver, session) =
+            connection.bounds.keep_short(open(connection, dialect, idle)).await?;
         let (bounds, lost) = (connection.bounds, Arc::clone(&connection.lost));
         Ok(Self { backend: dialect.backend(), driver: Mutex::new(driver), bounds, session, lost })
     }
@@ -76,12 +82,18 @@ impl Transaction {
     /// Awaits the work of one statement, within the time limit. Without an answer the transaction
     /// is unusable; its session counts as lost, because it may keep its locks until the server ends
     /// it.
-    pub async fn keep<T, E: From<DbErr>>(&self, work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+    pub async fn keep<T, E: From<DbErr>>(
+        &self,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
         self.bounds.keep_or(work, || self.lost.note(self.session.number())).await
     }
 
     /// Like [`Transaction::keep`], for work that is fast once it has its lock.
-    pub async fn keep_short<T, E: From<DbErr>>(&self, work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+    pub async fn keep_short<T, E: From<DbErr>>(
+        &self,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
         self.bounds.keep_short_or(work, || self.lost.note(self.session.number())).await
     }
 
@@ -160,11 +172,17 @@ impl ConnectionTrait for Transaction {
 }
 
 /// A connection with a begun transaction, and the server's id of the session.
-async fn open(connection: &Connection, dialect: Dialect, idle: &Arc<Idle>) -> Result<(Driver, DbSession), DbErr> {
+async fn open(
+    connection: &Connection,
+    dialect: Dialect,
+    idle: &Arc<Idle>,
+) -> Result<(Driver, DbSession), DbErr> {
     match dialect {
         Dialect::Sqlite => {
-            let connection = connection.get_sqlite_connection_pool().acquire().await.map_err(not_acquired)?;
-            let transaction = sqlx::Transaction::begin(connection, None).await.map_err(query_failed)?;
+            let connection =
+                connection.get_sqlite_connection_pool().acquire().await.map_err(not_acquired)?;
+            let transaction =
+                sqlx::Transaction::begin(connection, None).await.map_err(query_failed)?;
             Ok((Driver::Sqlite(transaction), DbSession::Sqlite))
         }
         Dialect::Mysql => {
@@ -174,12 +192,16 @@ async fn open(connection: &Connection, dialect: Dialect, idle: &Arc<Idle>) -> Re
             Ok((Driver::Mysql(transaction), session))
         }
         Dialect::Postgres => {
-            let connection = connection.get_postgres_connection_pool().acquire().await.map_err(not_acquired)?;
-            let mut transaction = sqlx::Transaction::begin(connection, None).await.map_err(query_failed)?;
+            let connection =
+                connection.get_postgres_connection_pool().acquire().await.map_err(not_acquired)?;
+            let mut transaction =
+                sqlx::Transaction::begin(connection, None).await.map_err(query_failed)?;
             // Set explicitly, whatever the server's default is: a statement must see what others
             // have committed.
-            let isolation = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; SELECT pg_backend_pid()";
-            let row = sqlx::raw_sql(isolation).fetch_one(&mut *transaction).await.map_err(exec_failed)?;
+            let isolation =
+                "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; SELECT pg_backend_pid()";
+            let row =
+                sqlx::raw_sql(isolation).fetch_one(&mut *transaction).await.map_err(exec_failed)?;
             let id = row.try_get(0).map_err(exec_failed)?;
             Ok((Driver::Postgres(transaction), DbSession::Postgres(id)))
         }

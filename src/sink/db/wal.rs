@@ -30,10 +30,12 @@ const READERS_WAIT_MS: u32 = 1_000;
 /// Moves all pages into the database and empties the log, so that the main file is complete. Logs
 /// if another process prevents it.
 pub(crate) async fn empty_log(connection: &DatabaseConnection) -> Result<(), DbErr> {
-    let mut connection = connection.get_sqlite_connection_pool().acquire().await.map_err(not_acquired)?;
+    let mut connection =
+        connection.get_sqlite_connection_pool().acquire().await.map_err(not_acquired)?;
     let wait = AssertSqlSafe(format!("PRAGMA busy_timeout = {READERS_WAIT_MS}"));
     sqlx::raw_sql(wait).execute(&mut *connection).await.map_err(exec_failed)?;
-    let emptied = sqlx::raw_sql("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut *connection).await;
+    let emptied =
+        sqlx::raw_sql("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut *connection).await;
     let is_busy: i64 = emptied.and_then(|row| row.try_get(0)).map_err(query_failed)?;
     if is_busy != 0 {
         tracing::warn!(
@@ -100,7 +102,9 @@ mod tests {
         let file = directory.path().join("moved.db");
         let mut options = ConnectOptions::new(format!("sqlite://{}?mode=rwc", file.display()));
         // SQLite's own checkpoints are off.
-        options.map_sqlx_sqlite_opts(|options| options.pragma("journal_mode", "WAL").pragma("wal_autocheckpoint", "0"));
+        options.map_sqlx_sqlite_opts(|options| {
+            options.pragma("journal_mode", "WAL").pragma("wal_autocheckpoint", "0")
+        });
         let connection = Database::connect(options).await.expect("a new database");
         let rows = "CREATE TABLE t AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 9000) SELECT i FROM n";
         connection.execute_unprepared(rows).await.expect("it can be written");

@@ -11,7 +11,8 @@ use chrono::{DateTime, Utc};
 use entity::alarms::{Column as C, Entity, Model};
 use sea_orm::sea_query::{Expr, Query};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, PaginatorTrait, QueryFilter,
+    QueryOrder, QuerySelect,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -112,7 +113,8 @@ pub struct AlarmChecks {
     pub checks: Vec<AlarmCheck>,
     /// Kinds of the dataset whose other alarms are no longer asked for, so that they clear.
     pub complete: Option<(String, Vec<AlarmKind>)>,
-    /// Whether the file is a part of an export, such as a corrected copy: it clears no alarm of one.
+    /// Whether the file is a part of an export, such as a corrected copy: it clears no alarm of
+    /// one.
     pub is_part: bool,
 }
 
@@ -140,7 +142,8 @@ impl AlarmEvent {
 impl AlarmCheck {
     fn is_about(&self, open: &Model) -> bool {
         let evidence: Value = serde_json::from_str(&open.evidence).unwrap_or_default();
-        let is_same = |(member, value): &(&'static str, String)| evidence[*member].as_str() == Some(value);
+        let is_same =
+            |(member, value): &(&'static str, String)| evidence[*member].as_str() == Some(value);
         open.kind == self.kind.name()
             && open.dataset.as_ref() == Some(&self.dataset)
             && self.subject.iter().all(is_same)
@@ -164,7 +167,8 @@ impl Ledger {
         asked: &AlarmChecks,
         now_ms: i64,
     ) -> Result<Vec<AlarmEvent>, SyncError> {
-        let open = Entity::find().filter(C::ClearedAt.is_null()).filter(C::Market.eq(&*asked.market));
+        let open =
+            Entity::find().filter(C::ClearedAt.is_null()).filter(C::Market.eq(&*asked.market));
         let open: Vec<Model> = open.order_by_asc(C::Id).all(connection).await?;
         let mut events = Vec::new();
         for check in &asked.checks {
@@ -172,7 +176,8 @@ impl Ledger {
             let is_settled = check.is_of_tables || !asked.is_part;
             match (known, &check.answer) {
                 (None, Answer::Found(cause)) => {
-                    self.raise_alarm(connection, file_id, check, &asked.market, cause, now_ms).await?;
+                    self.raise_alarm(connection, file_id, check, &asked.market, cause, now_ms)
+                        .await?;
                     events.push(AlarmEvent::Raised {
                         kind: check.kind.name(),
                         dataset: check.dataset.clone(),
@@ -181,7 +186,8 @@ impl Ledger {
                     });
                 }
                 (Some(known), Answer::Found(cause)) if is_settled => {
-                    let mut update = Entity::update_many().col_expr(C::FileId, Expr::value(file_id));
+                    let mut update =
+                        Entity::update_many().col_expr(C::FileId, Expr::value(file_id));
                     if !cause.is_vague {
                         update = update
                             .col_expr(C::Message, Expr::value(stored(&cause.message)))
@@ -195,10 +201,18 @@ impl Ledger {
                 _ => {}
             }
         }
-        let Some((dataset, kinds)) = asked.complete.as_ref().filter(|_| !asked.is_part) else { return Ok(events) };
-        let is_of =
-            |open: &&Model| open.dataset.as_ref() == Some(dataset) && kinds.iter().any(|kind| kind.name() == open.kind);
-        for known in open.iter().filter(is_of).filter(|open| !asked.checks.iter().any(|check| check.is_about(open))) {
+        let Some((dataset, kinds)) = asked.complete.as_ref().filter(|_| !asked.is_part) else {
+            return Ok(events);
+        };
+        let is_of = |open: &&Model| {
+            open.dataset.as_ref() == Some(dataset)
+                && kinds.iter().any(|kind| kind.name() == open.kind)
+        };
+        for known in open
+            .iter()
+            .filter(is_of)
+            .filter(|open| !asked.checks.iter().any(|check| check.is_about(open)))
+        {
             events.push(self.clear_alarm(connection, known, now_ms).await?);
         }
         Ok(events)
@@ -213,7 +227,8 @@ impl Ledger {
         cause: &Cause,
         now_ms: i64,
     ) -> Result<(), SyncError> {
-        let columns = [C::Kind, C::Dataset, C::Market, C::FileId, C::Message, C::Evidence, C::RaisedAt];
+        let columns =
+            [C::Kind, C::Dataset, C::Market, C::FileId, C::Message, C::Evidence, C::RaisedAt];
         let insert = Query::insert()
             .into_table(Entity)
             .columns(columns)
@@ -271,7 +286,8 @@ impl Ledger {
     /// When the database fails.
     pub async fn open_alarms_by_kind(&self) -> Result<Vec<OpenAlarms>, SyncError> {
         let labels = [C::Kind, C::Dataset, C::Market];
-        let mut found = Entity::find().select_only().columns(labels).column_as(C::Id.count(), "number");
+        let mut found =
+            Entity::find().select_only().columns(labels).column_as(C::Id.count(), "number");
         for label in labels {
             found = found.group_by(label).order_by_asc(label);
         }
@@ -307,7 +323,12 @@ pub struct OpenAlarms {
 /// # Errors
 ///
 /// When the database fails.
-pub async fn acknowledge(config: &Config, id: i64, who: &str, now_ms: i64) -> Result<bool, SyncError> {
+pub async fn acknowledge(
+    config: &Config,
+    id: i64,
+    who: &str,
+    now_ms: i64,
+) -> Result<bool, SyncError> {
     let connection = connect(config).await?;
     let dialect = Dialect::of(connection.get_database_backend());
     let found = Entity::find_by_id(id).one(&connection).await;

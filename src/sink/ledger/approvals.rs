@@ -7,7 +7,8 @@ use crate::error::SyncError;
 use crate::sink::db::connect::connect;
 use crate::sink::db::dialect::Dialect;
 use crate::sink::ledger::Ledger;
-use crate::sink::ledger::files::{FileRecord, FileState};
+use crate::sink::ledger::file_state::FileState;
+use crate::sink::ledger::files::FileRecord;
 use entity::files;
 use sea_orm::sea_query::{Expr, ExprTrait, Query};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
@@ -23,12 +24,18 @@ pub async fn approve(config: &Config, file: &FileRecord, now_ms: i64) -> Result<
     let connection = connect(config).await?;
     let dialect = Dialect::of(connection.get_database_backend());
     let update = match file.state {
-        FileState::Quarantined => files::Entity::update_many().col_expr(C::Transform, Expr::value("")),
+        FileState::Quarantined => {
+            files::Entity::update_many().col_expr(C::Transform, Expr::value(""))
+        }
         _ => files::Entity::update_many()
             .col_expr(C::State, Expr::value(FileState::Pending.name()))
             .col_expr(C::ApprovedAt, Expr::value(dialect.time(Some(now_ms)))),
     };
-    let approved = update.filter(C::Id.eq(file.id)).filter(C::State.eq(file.state.name())).exec(&connection).await;
+    let approved = update
+        .filter(C::Id.eq(file.id))
+        .filter(C::State.eq(file.state.name()))
+        .exec(&connection)
+        .await;
     connection.close_by_ref().await?;
     Ok(approved?.rows_affected == 1)
 }
@@ -47,7 +54,8 @@ impl Ledger {
         newest.expr(Expr::col(C::Id).max()).from(files::Entity).group_by_col(C::PathKey);
         let is_refused = C::State.eq(FileState::Quarantined.name()).and(C::Position.is_null());
         let is_refused = is_refused.and(C::Id.in_subquery(newest));
-        let stopped = files::Entity::find().filter(C::State.eq(FileState::Held.name()).or(is_refused));
+        let stopped =
+            files::Entity::find().filter(C::State.eq(FileState::Held.name()).or(is_refused));
         let stopped = stopped.order_by_asc(C::Path).all(&self.db.connection).await?;
         Ok(stopped.into_iter().map(FileRecord::from).collect())
     }
@@ -70,7 +78,8 @@ impl Ledger {
         use files::Column as C;
         let is_approved = C::State.eq(FileState::Pending.name()).and(C::ApprovedAt.is_not_null());
         let is_retried = C::State.eq(FileState::Quarantined.name()).and(C::Transform.eq(""));
-        let approved = files::Entity::find().select_only().column(C::Path).filter(is_approved.or(is_retried));
+        let approved =
+            files::Entity::find().select_only().column(C::Path).filter(is_approved.or(is_retried));
         Ok(approved.into_tuple().all(&self.db.connection).await?)
     }
 }

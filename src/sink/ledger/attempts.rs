@@ -141,9 +141,13 @@ impl Ledger {
         }
         let lock = Arc::clone(&self.beside);
         let beside = match before.deaths() {
-            0 => Beside::Others(aloud("another file that a process may have died of", lock.read_owned()).await),
+            0 => Beside::Others(
+                aloud("another file that a process may have died of", lock.read_owned()).await,
+            ),
             // Only files at work are counted.
-            _ => Beside::Nobody(aloud("the files at work, to go on alone after a crash", lock.write_owned()).await),
+            _ => Beside::Nobody(
+                aloud("the files at work, to go on alone after a crash", lock.write_owned()).await,
+            ),
         };
         if is_done {
             return Ok(Company { beside: Some(beside), counting: None });
@@ -188,7 +192,8 @@ impl Ledger {
 
     /// Removes all marks of this process, because it ends normally.
     pub(crate) async fn release_files(&self) -> Result<(), SyncError> {
-        let ids: Vec<i64> = self.at_work.lock().unwrap_or_else(PoisonError::into_inner).drain().collect();
+        let ids: Vec<i64> =
+            self.at_work.lock().unwrap_or_else(PoisonError::into_inner).drain().collect();
         if ids.is_empty() {
             return Ok(());
         }

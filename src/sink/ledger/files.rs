@@ -8,12 +8,14 @@ use crate::feed::dataset::Dataset;
 use crate::feed::stamp::Stamp;
 use crate::feed::version::Version;
 use crate::sink::ledger::attempts::Attempts;
+use crate::sink::ledger::file_state::FileState;
 use crate::sink::ledger::{Ledger, now};
 use crate::values::cell::hex;
 use entity::files;
 use sea_orm::sea_query::{Condition, Expr, ExprTrait, InsertStatement, Query};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Value,
+    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder,
+    QuerySelect, Value,
 };
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -25,54 +27,6 @@ pub(crate) const PATHS_PER_QUERY: usize = 500;
 /// Stored instead of a content digest if the content was not read: the file is unreadable, too
 /// large, or keeps changing.
 pub const UNHASHED: &str = "";
-
-/// State of a file in the ledger.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum FileState {
-    /// Known, waiting for its turn.
-    Pending,
-    /// Its rows are being written.
-    Syncing,
-    /// Its rows are in the tables and the marts.
-    Synced,
-    /// No dataset's patterns match its path.
-    Unmatched,
-    /// Refused as a whole.
-    Quarantined,
-    /// Its deletions wait for approval.
-    Held,
-    /// Given up.
-    Failed,
-}
-
-impl FileState {
-    /// Every state.
-    pub const ALL: [Self; 7] =
-        [Self::Pending, Self::Syncing, Self::Synced, Self::Unmatched, Self::Quarantined, Self::Held, Self::Failed];
-
-    /// The state's name in the ledger.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Syncing => "syncing",
-            Self::Synced => "synced",
-            Self::Unmatched => "unmatched",
-            Self::Quarantined => "quarantined",
-            Self::Held => "held",
-            Self::Failed => "failed",
-        }
-    }
-
-    fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|state| state.name() == name)
-    }
-
-    /// Parses a state from the ledger. An unknown one can only come from a newer release; then the
-    /// file is left alone.
-    pub(crate) fn of_ledger(name: &str) -> Self {
-        Self::from_name(name).unwrap_or(Self::Held)
-    }
-}
 
 /// The ledger line of one version of a file.
 #[derive(Clone, Debug)]
@@ -232,8 +186,10 @@ impl Ledger {
     /// When the database fails.
     pub async fn unfinished_files(&self) -> Result<HashSet<i64>, SyncError> {
         let open = [FileState::Pending, FileState::Syncing].map(FileState::name);
-        let ids =
-            files::Entity::find().select_only().column(files::Column::Id).filter(files::Column::State.is_in(open));
+        let ids = files::Entity::find()
+            .select_only()
+            .column(files::Column::Id)
+            .filter(files::Column::State.is_in(open));
         Ok(ids.into_tuple::<i64>().all(&self.db.connection).await?.into_iter().collect())
     }
 
@@ -242,7 +198,10 @@ impl Ledger {
     /// # Errors
     ///
     /// When the database fails.
-    pub async fn newest_files_at(&self, paths: Vec<String>) -> Result<HashMap<String, FileRecord>, SyncError> {
+    pub async fn newest_files_at(
+        &self,
+        paths: Vec<String>,
+    ) -> Result<HashMap<String, FileRecord>, SyncError> {
         let mut newest = HashMap::new();
         for paths in paths.chunks(PATHS_PER_QUERY) {
             let files = files::Entity::find()
@@ -250,7 +209,8 @@ impl Ledger {
                 .order_by_asc(files::Column::Id)
                 .all(&self.db.connection)
                 .await?;
-            newest.extend(files.into_iter().map(|file| (file.path.clone(), FileRecord::from(file))));
+            newest
+                .extend(files.into_iter().map(|file| (file.path.clone(), FileRecord::from(file))));
         }
         Ok(newest)
     }
@@ -261,8 +221,11 @@ impl Ledger {
     ///
     /// When the database fails.
     pub async fn newest_file(&self, path: &str) -> Result<Option<FileRecord>, SyncError> {
-        let newest =
-            files::Entity::find().filter(is_at(path)).order_by_desc(files::Column::Id).one(&self.db.connection).await?;
+        let newest = files::Entity::find()
+            .filter(is_at(path))
+            .order_by_desc(files::Column::Id)
+            .one(&self.db.connection)
+            .await?;
         Ok(newest.map(FileRecord::from))
     }
 
@@ -288,7 +251,10 @@ impl Ledger {
     /// # Errors
     ///
     /// When the database fails.
-    pub async fn last_taken_files_at(&self, paths: &[String]) -> Result<HashMap<String, FileRecord>, SyncError> {
+    pub async fn last_taken_files_at(
+        &self,
+        paths: &[String],
+    ) -> Result<HashMap<String, FileRecord>, SyncError> {
         let mut taken = HashMap::new();
         for paths in paths.chunks(PATHS_PER_QUERY) {
             let files = files::Entity::find()
@@ -339,7 +305,8 @@ impl Ledger {
             .order_by_desc(files::Column::Path)
             .one(&self.db.connection)
             .await?;
-        Ok(newest.map(|newest| Version { ms: newest.version.timestamp_millis(), path: newest.path }))
+        Ok(newest
+            .map(|newest| Version { ms: newest.version.timestamp_millis(), path: newest.path }))
     }
 
     /// Version and path of these files.
@@ -348,8 +315,12 @@ impl Ledger {
     ///
     /// When the database fails.
     pub async fn versions_of(&self, ids: Vec<i64>) -> Result<HashMap<i64, Version>, SyncError> {
-        let files = files::Entity::find().filter(files::Column::Id.is_in(ids)).all(&self.db.connection).await?;
-        let version = |file: files::Model| Version { ms: file.version.timestamp_millis(), path: file.path };
+        let files = files::Entity::find()
+            .filter(files::Column::Id.is_in(ids))
+            .all(&self.db.connection)
+            .await?;
+        let version =
+            |file: files::Model| Version { ms: file.version.timestamp_millis(), path: file.path };
         Ok(files.into_iter().map(|file| (file.id, version(file))).collect())
     }
 
@@ -363,15 +334,21 @@ impl Ledger {
         let write = self.db.begin().await?;
         files::Entity::update_many()
             .col_expr(C::State, Expr::value(FileState::Failed.name()))
-            .col_expr(C::Error, Expr::value("newer content came to its path before it was finished"))
+            .col_expr(
+                C::Error,
+                Expr::value("newer content came to its path before it was finished"),
+            )
             .col_expr(C::FinishedAt, Expr::value(self.db.dialect.time(Some(now_ms))))
             .filter(is_at(&file.path))
             .filter(C::State.is_in([FileState::Pending.name(), FileState::Syncing.name()]))
             .exec(&write.transaction)
             .await?;
         write.transaction.execute(&self.insert_files(std::slice::from_ref(file), now_ms)).await?;
-        let added =
-            files::Entity::find().filter(is_at(&file.path)).order_by_desc(C::Id).one(&write.transaction).await?;
+        let added = files::Entity::find()
+            .filter(is_at(&file.path))
+            .order_by_desc(C::Id)
+            .one(&write.transaction)
+            .await?;
         write.commit().await?;
         let added = added.expect("the row was inserted in the same transaction");
         self.count(added.id);
@@ -384,7 +361,11 @@ impl Ledger {
     /// # Errors
     ///
     /// When the database fails.
-    pub async fn add_files(&self, files: &[NewFile], now_ms: i64) -> Result<HashMap<String, FileRecord>, SyncError> {
+    pub async fn add_files(
+        &self,
+        files: &[NewFile],
+        now_ms: i64,
+    ) -> Result<HashMap<String, FileRecord>, SyncError> {
         if files.is_empty() {
             return Ok(HashMap::new());
         }
@@ -400,7 +381,8 @@ impl Ledger {
         let mut insert = Query::insert();
         insert.into_table(files::Entity);
         for file in files {
-            let (columns, values): (Vec<files::Column>, Vec<Value>) = self.values_of(file, now_ms).into_iter().unzip();
+            let (columns, values): (Vec<files::Column>, Vec<Value>) =
+                self.values_of(file, now_ms).into_iter().unzip();
             insert.columns(columns).values_panic(values.into_iter().map(Expr::value));
         }
         insert
@@ -439,7 +421,10 @@ impl Ledger {
             (C::ChangedNs, file.stamp.changed_ns.into()),
             (C::Transform, file.rules_digest.as_str().into()),
             (C::Corrects, file.corrects.clone().into()),
-            (C::Attempts, (file.state == FileState::Syncing).then(|| Attempts::FIRST.to_ledger()).into()),
+            (
+                C::Attempts,
+                (file.state == FileState::Syncing).then(|| Attempts::FIRST.to_ledger()).into(),
+            ),
         ]
     }
 
@@ -503,7 +488,11 @@ impl Ledger {
         use files::Column as C;
         // PostgreSQL and MySQL sum integers into a wider type. The driver can read this type on all
         // three databases.
-        let integer = if self.db.dialect == crate::sink::db::dialect::Dialect::Mysql { "SIGNED" } else { "BIGINT" };
+        let integer = if self.db.dialect == crate::sink::db::dialect::Dialect::Mysql {
+            "SIGNED"
+        } else {
+            "BIGINT"
+        };
         let sum = |column: C| Expr::expr(Expr::col(column).sum()).cast_as(integer);
         let rows = files::Entity::find()
             .select_only()
@@ -522,8 +511,10 @@ impl Ledger {
             .into_model::<RowTotals>()
             .all(&self.db.connection)
             .await?;
-        let mut totals =
-            LedgerTotals { files: FileState::ALL.map(|state| (state.name(), 0)).into(), ..LedgerTotals::default() };
+        let mut totals = LedgerTotals {
+            files: FileState::ALL.map(|state| (state.name(), 0)).into(),
+            ..LedgerTotals::default()
+        };
         for of_state in rows {
             totals.counts += Counts {
                 read: count(of_state.read),
@@ -545,7 +536,11 @@ impl Ledger {
         Ok(totals)
     }
 
-    async fn add_files_by_state(&self, totals: &mut LedgerTotals, datasets: &[Arc<Dataset>]) -> Result<(), SyncError> {
+    async fn add_files_by_state(
+        &self,
+        totals: &mut LedgerTotals,
+        datasets: &[Arc<Dataset>],
+    ) -> Result<(), SyncError> {
         use files::Column as C;
         let states: Vec<(String, i64)> = files::Entity::find()
             .select_only()
@@ -568,13 +563,15 @@ impl Ledger {
         use sea_orm::PaginatorTrait;
         let open = entity::rejects::Entity::find().filter(now::is_open_now());
         totals.rejects_open = open.count(&self.db.connection).await?;
-        totals.dirty_groups = entity::dirty_groups::Entity::find().count(&self.db.connection).await?;
+        totals.dirty_groups =
+            entity::dirty_groups::Entity::find().count(&self.db.connection).await?;
         let last = files::Entity::find()
             .filter(files::Column::State.eq(FileState::Synced.name()))
             .order_by_desc(files::Column::FinishedAt)
             .one(&self.db.connection)
             .await?;
-        totals.last_synced_ms = last.and_then(|file| file.finished_at).map(|at| at.timestamp_millis());
+        totals.last_synced_ms =
+            last.and_then(|file| file.finished_at).map(|at| at.timestamp_millis());
         Ok(())
     }
 }
@@ -584,7 +581,9 @@ fn count(value: Option<i64>) -> u64 {
 }
 
 pub(crate) fn is_at(path: &str) -> Condition {
-    Condition::all().add(files::Column::PathKey.eq(path_key(path))).add(files::Column::Path.eq(path))
+    Condition::all()
+        .add(files::Column::PathKey.eq(path_key(path)))
+        .add(files::Column::Path.eq(path))
 }
 
 pub(crate) fn path_key(path: &str) -> String {

@@ -43,8 +43,12 @@ impl Ledger {
             market: Set(market.to_owned()),
             generation: Set(generation.to_owned()),
         };
-        let update = OnConflict::columns([C::TableName, C::Market]).update_column(C::Generation).to_owned();
-        generations::Entity::insert(row).on_conflict(update).exec_without_returning(connection).await?;
+        let update =
+            OnConflict::columns([C::TableName, C::Market]).update_column(C::Generation).to_owned();
+        generations::Entity::insert(row)
+            .on_conflict(update)
+            .exec_without_returning(connection)
+            .await?;
         Ok(())
     }
 }

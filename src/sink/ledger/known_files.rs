@@ -4,7 +4,8 @@
 use crate::error::SyncError;
 use crate::feed::stamp::Stamp;
 use crate::sink::ledger::Ledger;
-use crate::sink::ledger::files::{FileRecord, FileState, PATHS_PER_QUERY, path_key};
+use crate::sink::ledger::file_state::FileState;
+use crate::sink::ledger::files::{FileRecord, PATHS_PER_QUERY, path_key};
 use entity::files;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use sha2::{Digest, Sha256};
@@ -17,12 +18,15 @@ impl PathKey {
     /// The digest of a path as it is stored in the ledger.
     pub fn of(path: &str) -> Self {
         let digest = Sha256::digest(path.as_bytes());
-        let half = |at: usize| u64::from_be_bytes(digest[at..at + 8].try_into().expect("eight bytes"));
+        let half =
+            |at: usize| u64::from_be_bytes(digest[at..at + 8].try_into().expect("eight bytes"));
         Self([half(0), half(8)])
     }
 
     fn of_hex(path_key: &str) -> Self {
-        let half = |at: usize| path_key.get(at..at + 16).and_then(|hex| u64::from_str_radix(hex, 16).ok()).unwrap_or(0);
+        let half = |at: usize| {
+            path_key.get(at..at + 16).and_then(|hex| u64::from_str_radix(hex, 16).ok()).unwrap_or(0)
+        };
         Self([half(0), half(16)])
     }
 }
@@ -63,7 +67,15 @@ impl Ledger {
         for paths in paths.chunks(PATHS_PER_QUERY) {
             let rows: Vec<(String, String, i64, i64, i64, i64, String)> = files::Entity::find()
                 .select_only()
-                .columns([C::PathKey, C::State, C::SizeBytes, C::ModifiedNs, C::Inode, C::ChangedNs, C::Transform])
+                .columns([
+                    C::PathKey,
+                    C::State,
+                    C::SizeBytes,
+                    C::ModifiedNs,
+                    C::Inode,
+                    C::ChangedNs,
+                    C::Transform,
+                ])
                 .filter(C::PathKey.is_in(paths.iter().map(|path| path_key(path))))
                 .order_by_asc(C::Id)
                 .into_tuple()

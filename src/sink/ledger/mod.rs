@@ -3,6 +3,7 @@
 pub mod alarms;
 pub mod approvals;
 pub mod attempts;
+pub mod file_state;
 pub mod files;
 pub mod generations;
 pub mod known_files;
@@ -37,6 +38,11 @@ pub struct Ledger {
 impl Ledger {
     /// The ledger of a database.
     pub(crate) fn new(db: Arc<Db>) -> Self {
-        Self { db, obstacles: Obstacles::default(), at_work: Mutex::default(), beside: Arc::default() }
+        Self {
+            db,
+            obstacles: Obstacles::default(),
+            at_work: Mutex::default(),
+            beside: Arc::default(),
+        }
     }
 }

@@ -5,7 +5,7 @@
 use crate::error::SyncError;
 use crate::feed::dataset::{Dataset, FeedKind};
 use crate::sink::ledger::Ledger;
-use crate::sink::ledger::files::FileState;
+use crate::sink::ledger::file_state::FileState;
 use entity::{files, rejects};
 use sea_orm::sea_query::{Alias, Condition, Expr, ExprTrait, Query, SelectStatement, SimpleExpr};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
@@ -16,7 +16,8 @@ use std::sync::Arc;
 const FILES_PER_LOOK: u64 = 500;
 
 /// States that need an operator, as long as the file exists.
-const STOPPED: [FileState; 4] = [FileState::Quarantined, FileState::Held, FileState::Failed, FileState::Unmatched];
+const STOPPED: [FileState; 4] =
+    [FileState::Quarantined, FileState::Held, FileState::Failed, FileState::Unmatched];
 
 /// A file of the ledger whose existence on disk is checked.
 #[derive(Clone, Debug)]
@@ -42,16 +43,17 @@ impl Ledger {
         use files::Column as C;
         let is_stopped = Condition::all().add(is_stopped()).add(is_newest());
         let with_rejects = Expr::exists(open_rejects_of_file());
-        let wanted: Vec<(i64, String, String, Option<chrono::DateTime<chrono::Utc>>)> = files::Entity::find()
-            .select_only()
-            .columns([C::Id, C::Path, C::State, C::VanishedAt])
-            .filter(C::Id.gt(after_id))
-            .filter(Condition::any().add(is_stopped).add(with_rejects))
-            .order_by_asc(C::Id)
-            .limit(FILES_PER_LOOK)
-            .into_tuple()
-            .all(&self.db.connection)
-            .await?;
+        let wanted: Vec<(i64, String, String, Option<chrono::DateTime<chrono::Utc>>)> =
+            files::Entity::find()
+                .select_only()
+                .columns([C::Id, C::Path, C::State, C::VanishedAt])
+                .filter(C::Id.gt(after_id))
+                .filter(Condition::any().add(is_stopped).add(with_rejects))
+                .order_by_asc(C::Id)
+                .limit(FILES_PER_LOOK)
+                .into_tuple()
+                .all(&self.db.connection)
+                .await?;
         let file = |(id, path, state, vanished_at): (i64, String, String, Option<_>)| LookedFor {
             id,
             path,
@@ -67,7 +69,11 @@ impl Ledger {
     /// # Errors
     ///
     /// When the database fails.
-    pub async fn set_vanished(&self, ids: &[i64], vanished_ms: Option<i64>) -> Result<(), SyncError> {
+    pub async fn set_vanished(
+        &self,
+        ids: &[i64],
+        vanished_ms: Option<i64>,
+    ) -> Result<(), SyncError> {
         if ids.is_empty() {
             return Ok(());
         }
@@ -84,7 +90,9 @@ impl Ledger {
 /// The lines that currently count: stopped files that still exist and that nothing newer replaces,
 /// and the newest line of every other path.
 pub(crate) fn counts_now(datasets: &[Arc<Dataset>]) -> Condition {
-    let matters = Condition::all().add(files::Column::VanishedAt.is_null()).add(is_superseded(datasets).not());
+    let matters = Condition::all()
+        .add(files::Column::VanishedAt.is_null())
+        .add(is_superseded(datasets).not());
     Condition::all().add(is_newest()).add(Condition::any().add(is_stopped().not()).add(matters))
 }
 
@@ -108,7 +116,10 @@ fn open_rejects_of_file() -> SelectStatement {
     Query::select()
         .expr(Expr::val(1))
         .from(rejects::Entity)
-        .and_where(Expr::col((rejects::Entity, rejects::Column::FileId)).equals((files::Entity, files::Column::Id)))
+        .and_where(
+            Expr::col((rejects::Entity, rejects::Column::FileId))
+                .equals((files::Entity, files::Column::Id)),
+        )
         .and_where(Expr::col((rejects::Entity, rejects::Column::ClosedAt)).is_null())
         .to_owned()
 }
@@ -136,8 +147,9 @@ fn is_superseded(datasets: &[Arc<Dataset>]) -> SimpleExpr {
     let of_newer = |column: C| Expr::col((newer.clone(), column));
     let of_file = |column: C| Expr::col((files::Entity, column));
     let same_version = of_newer(C::Version).eq(of_file(C::Version));
-    let is_newer =
-        of_newer(C::Version).gt(of_file(C::Version)).or(same_version.and(of_newer(C::Path).gt(of_file(C::Path))));
+    let is_newer = of_newer(C::Version)
+        .gt(of_file(C::Version))
+        .or(same_version.and(of_newer(C::Path).gt(of_file(C::Path))));
     let mut newer_exports = Query::select();
     newer_exports
         .expr(Expr::val(1))

@@ -15,7 +15,11 @@ impl Ledger {
     /// # Errors
     ///
     /// When the database fails.
-    pub async fn number_forms(&self, dataset: &str, market: &str) -> Result<NumberForms, SyncError> {
+    pub async fn number_forms(
+        &self,
+        dataset: &str,
+        market: &str,
+    ) -> Result<NumberForms, SyncError> {
         use number_forms::Column as C;
         let rows = number_forms::Entity::find()
             .filter(C::Dataset.eq(dataset))
@@ -52,8 +56,17 @@ impl Ledger {
         if forms.is_empty() {
             return Ok(());
         }
-        let columns = [C::Dataset, C::Market, C::ColumnName, C::DecimalSign, C::Currency, C::FileId, C::ProvedAt];
-        let mut insert = Query::insert().into_table(number_forms::Entity).columns(columns).to_owned();
+        let columns = [
+            C::Dataset,
+            C::Market,
+            C::ColumnName,
+            C::DecimalSign,
+            C::Currency,
+            C::FileId,
+            C::ProvedAt,
+        ];
+        let mut insert =
+            Query::insert().into_table(number_forms::Entity).columns(columns).to_owned();
         for (column, form) in forms {
             insert.values_panic([
                 dataset.into(),

@@ -33,9 +33,15 @@ pub struct Obstacle {
 
 impl Obstacle {
     /// Describes an obstacle of a failed change, with the objects that depend on its subject.
-    pub(crate) fn new(about: String, consequence: &str, error: &SyncError, objects: &[Dependent]) -> Self {
+    pub(crate) fn new(
+        about: String,
+        consequence: &str,
+        error: &SyncError,
+        objects: &[Dependent],
+    ) -> Self {
         let list = |part: fn(&Dependent) -> &str, separator: &str| {
-            let parts: Vec<&str> = objects.iter().map(part).filter(|part| !part.is_empty()).collect();
+            let parts: Vec<&str> =
+                objects.iter().map(part).filter(|part| !part.is_empty()).collect();
             parts.join(separator)
         };
         Self {
@@ -66,12 +72,16 @@ impl Ledger {
     /// failed.
     pub(crate) async fn load_obstacles(&self) -> Result<(), SyncError> {
         let known = self.known_obstacles(&self.db.connection).await?;
-        *self.obstacles() = known.into_iter().map(|obstacle| (obstacle.about.clone(), obstacle)).collect();
+        *self.obstacles() =
+            known.into_iter().map(|obstacle| (obstacle.about.clone(), obstacle)).collect();
         Ok(())
     }
 
     /// Removes obstacles of marts and views that are no longer defined.
-    pub(crate) async fn forget_obstacles_of_others(&self, defined: &[&String]) -> Result<(), SyncError> {
+    pub(crate) async fn forget_obstacles_of_others(
+        &self,
+        defined: &[&String],
+    ) -> Result<(), SyncError> {
         for about in self.obstacles_about() {
             if !about.contains('.') && !defined.contains(&&about) {
                 self.clear(&self.db.connection, &about).await?;
@@ -81,7 +91,10 @@ impl Ledger {
     }
 
     /// The obstacles in the ledger.
-    pub(crate) async fn known_obstacles(&self, connection: &impl ConnectionTrait) -> Result<Vec<Obstacle>, SyncError> {
+    pub(crate) async fn known_obstacles(
+        &self,
+        connection: &impl ConnectionTrait,
+    ) -> Result<Vec<Obstacle>, SyncError> {
         let known = Entity::find().order_by_asc(Column::About).all(connection).await?;
         let obstacle = |model: Model| Obstacle {
             about: model.about,
@@ -109,7 +122,11 @@ impl Ledger {
     }
 
     /// Stores an obstacle, and logs it once.
-    pub(crate) async fn raise(&self, connection: &impl ConnectionTrait, obstacle: Obstacle) -> Result<(), SyncError> {
+    pub(crate) async fn raise(
+        &self,
+        connection: &impl ConnectionTrait,
+        obstacle: Obstacle,
+    ) -> Result<(), SyncError> {
         let Obstacle { about, object, reason, run, .. } = obstacle.clone();
         let is_same = |known: &Obstacle| (&known.object, &known.reason) == (&object, &reason);
         if self.obstacles().get(&about).is_some_and(is_same) {
@@ -138,7 +155,11 @@ impl Ledger {
     }
 
     /// Removes the obstacle of a subject.
-    pub(crate) async fn clear(&self, connection: &impl ConnectionTrait, about: &str) -> Result<(), SyncError> {
+    pub(crate) async fn clear(
+        &self,
+        connection: &impl ConnectionTrait,
+        about: &str,
+    ) -> Result<(), SyncError> {
         if !self.has_obstacle(about) {
             return Ok(());
         }

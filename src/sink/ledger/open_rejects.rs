@@ -3,7 +3,8 @@
 use crate::error::SyncError;
 use crate::feed::correction::OpenReject;
 use crate::feed::dataset::Dataset;
-use crate::sink::ledger::files::{FileRecord, FileState};
+use crate::sink::ledger::file_state::FileState;
+use crate::sink::ledger::files::FileRecord;
 use crate::sink::ledger::{Ledger, now};
 use entity::{files, rejects};
 use sea_orm::sea_query::{ExprTrait, LikeExpr};
@@ -52,10 +53,17 @@ impl Ledger {
             .all(&self.db.connection)
             .await?;
         let ids = open.iter().map(|&(file_id, _)| file_id);
-        let files = files::Entity::find().filter(files::Column::Id.is_in(ids)).all(&self.db.connection).await?;
-        let mut files: HashMap<i64, files::Model> = files.into_iter().map(|file| (file.id, file)).collect();
+        let files = files::Entity::find()
+            .filter(files::Column::Id.is_in(ids))
+            .all(&self.db.connection)
+            .await?;
+        let mut files: HashMap<i64, files::Model> =
+            files.into_iter().map(|file| (file.id, file)).collect();
         let rejected = open.into_iter().filter_map(|(file_id, open)| {
-            Some(RejectedFile { file: files.remove(&file_id)?.into(), open: u64::try_from(open).unwrap_or(0) })
+            Some(RejectedFile {
+                file: files.remove(&file_id)?.into(),
+                open: u64::try_from(open).unwrap_or(0),
+            })
         });
         Ok(rejected.collect())
     }
@@ -75,7 +83,8 @@ impl Ledger {
         let (mut last, mut left, mut rows) = ((i64::MIN, i64::MIN), rows_max, ROWS_PER_PAGE_MIN);
         while left > 0 {
             let (row_number, id) = last;
-            let is_after = C::RowNumber.gt(row_number).or(C::RowNumber.eq(row_number).and(C::Id.gt(id)));
+            let is_after =
+                C::RowNumber.gt(row_number).or(C::RowNumber.eq(row_number).and(C::Id.gt(id)));
             let asked = std::cmp::min(rows, left);
             let page = rejects::Entity::find()
                 .filter(C::FileId.eq(file_id))
@@ -88,13 +97,15 @@ impl Ledger {
                 .await?;
             let Some(end) = page.last() else { break };
             last = (end.row_number, end.id);
-            let (found, bytes) = (page.len() as u64, page.iter().map(|reject| reject.raw.len()).sum::<usize>());
+            let (found, bytes) =
+                (page.len() as u64, page.iter().map(|reject| reject.raw.len()).sum::<usize>());
             left -= found;
             page.into_iter().for_each(|reject| take(OpenReject::from(reject)));
             if found < asked {
                 break;
             }
-            rows = if bytes < PAGE_BYTES { rows * 2 } else { rows / 2 }.clamp(ROWS_PER_PAGE_MIN, ROWS_PER_PAGE_MAX);
+            rows = if bytes < PAGE_BYTES { rows * 2 } else { rows / 2 }
+                .clamp(ROWS_PER_PAGE_MIN, ROWS_PER_PAGE_MAX);
         }
         Ok(())
     }
@@ -130,11 +141,15 @@ impl Ledger {
     pub async fn paths_like(&self, end: &str) -> Result<Vec<String>, SyncError> {
         let escaped: String = end
             .chars()
-            .flat_map(|c| ["|"].into_iter().filter(move |_| "%_|".contains(c)).flat_map(str::chars).chain([c]))
+            .flat_map(|c| {
+                ["|"].into_iter().filter(move |_| "%_|".contains(c)).flat_map(str::chars).chain([c])
+            })
             .collect();
         let like = LikeExpr::new(format!("%{escaped}")).escape('|');
-        let paths =
-            files::Entity::find().select_only().column(files::Column::Path).filter(files::Column::Path.like(like));
+        let paths = files::Entity::find()
+            .select_only()
+            .column(files::Column::Path)
+            .filter(files::Column::Path.like(like));
         Ok(paths.limit(FILES_PER_PAGE).into_tuple().all(&self.db.connection).await?)
     }
 }

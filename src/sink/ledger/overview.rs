@@ -6,7 +6,7 @@ use crate::error::SyncError;
 use crate::feed::dataset::Dataset;
 use crate::sink::db::lease;
 use crate::sink::ledger::alarms::Alarm;
-use crate::sink::ledger::files::FileState;
+use crate::sink::ledger::file_state::FileState;
 use crate::sink::ledger::marks::Marks;
 use crate::sink::ledger::obstacles::Obstacle;
 use crate::sink::ledger::{Ledger, now};
@@ -165,7 +165,11 @@ impl Ledger {
     /// # Errors
     ///
     /// When the database fails.
-    pub async fn overview(&self, datasets: &[Arc<Dataset>], now_ms: i64) -> Result<Overview, SyncError> {
+    pub async fn overview(
+        &self,
+        datasets: &[Arc<Dataset>],
+        now_ms: i64,
+    ) -> Result<Overview, SyncError> {
         let totals = self.totals(datasets).await?;
         Ok(Overview {
             files: totals.files,
@@ -177,7 +181,9 @@ impl Ledger {
             latest: self.latest_files().await?,
             rejects: self.open_rejects().await?,
             held: self.stopped_files(&[FileState::Held], datasets).await?,
-            refused: self.stopped_files(&[FileState::Quarantined, FileState::Failed], datasets).await?,
+            refused: self
+                .stopped_files(&[FileState::Quarantined, FileState::Failed], datasets)
+                .await?,
             alarms_open: self.alarms_open().await?,
             alarms: self.alarms(true, LISTED_MAX).await?,
             objects_in_the_way: self.known_obstacles(&self.db.connection).await?,
@@ -203,11 +209,15 @@ impl Ledger {
             .await?;
         let rows: i64 = recent.iter().map(|(rows, ..)| rows).sum();
         let took = |(_, started, finished): &(i64, DateTime<Utc>, Option<DateTime<Utc>>)| {
-            finished.map_or(TimeDelta::zero(), |finished| finished - *started).max(TimeDelta::zero())
+            finished
+                .map_or(TimeDelta::zero(), |finished| finished - *started)
+                .max(TimeDelta::zero())
         };
         let seconds = recent.iter().map(took).sum::<TimeDelta>().num_milliseconds() as f64 / 1000.0;
         let hour_ago = self.db.dialect.time(Some(now_ms - TimeDelta::hours(1).num_milliseconds()));
-        let in_hour = files::Entity::find().filter(is_synced()).filter(Expr::col(C::FinishedAt).gte(hour_ago));
+        let in_hour = files::Entity::find()
+            .filter(is_synced())
+            .filter(Expr::col(C::FinishedAt).gte(hour_ago));
         Ok(Rates {
             rows_per_second: (seconds > 0.0).then(|| (rows as f64 / seconds).round()),
             files: recent.len() as u64,
@@ -220,7 +230,9 @@ impl Ledger {
         let view = |file: files::Model| LatestFile {
             counts: crate::sink::ledger::files::counts_of(&file),
             started_at: format_moment(file.started_at.timestamp_millis()),
-            elapsed_ms: file.finished_at.map(|finished| (finished - file.started_at).num_milliseconds()),
+            elapsed_ms: file
+                .finished_at
+                .map(|finished| (finished - file.started_at).num_milliseconds()),
             path: file.path,
             dataset: file.dataset,
             market: file.market,
@@ -252,9 +264,14 @@ impl Ledger {
             .await?
             .into_iter()
             .collect();
-        let first = rejects::Entity::find().filter(C::Id.is_in(by_file.iter().map(|&(_, _, first)| first)));
-        let reasons: HashMap<i64, String> =
-            first.all(&self.db.connection).await?.into_iter().map(|reject| (reject.id, reject.reason)).collect();
+        let first =
+            rejects::Entity::find().filter(C::Id.is_in(by_file.iter().map(|&(_, _, first)| first)));
+        let reasons: HashMap<i64, String> = first
+            .all(&self.db.connection)
+            .await?
+            .into_iter()
+            .map(|reject| (reject.id, reject.reason))
+            .collect();
         let view = |(file_id, rows, first): (i64, i64, i64)| OpenRejects {
             path: paths.get(&file_id).cloned().unwrap_or_default(),
             rows,
@@ -285,7 +302,9 @@ impl Ledger {
     }
 
     async fn latest_schema_changes(&self) -> Result<Vec<SchemaChangeView>, SyncError> {
-        let latest = schema_changes::Entity::find().order_by_desc(schema_changes::Column::Id).limit(LATEST_MAX);
+        let latest = schema_changes::Entity::find()
+            .order_by_desc(schema_changes::Column::Id)
+            .limit(LATEST_MAX);
         let view = |change: schema_changes::Model| SchemaChangeView {
             table: change.table_name,
             column: change.column_name,
@@ -299,7 +318,11 @@ impl Ledger {
 
     async fn lag(&self) -> Result<Vec<MartLag>, SyncError> {
         let marks = self.marks().await?;
-        let view = |marks: Marks| MartLag { groups: marks.groups(), mart: marks.mart, market: marks.market };
+        let view = |marks: Marks| MartLag {
+            groups: marks.groups(),
+            mart: marks.mart,
+            market: marks.market,
+        };
         Ok(marks.into_iter().map(view).collect())
     }
 }

@@ -55,10 +55,14 @@ impl Ledger {
             if kind == Kind::Text {
                 // The column has no value yet, and stays text from now on, so that the next file
                 // does not try again when it has values.
-                let text = schema_changes::Entity::update_many().col_expr(C::NewType, Expr::value(kind.name()));
+                let text = schema_changes::Entity::update_many()
+                    .col_expr(C::NewType, Expr::value(kind.name()));
                 text.filter(of_column).exec(&write.transaction).await?;
             } else {
-                schema_changes::Entity::delete_many().filter(of_column).exec(&write.transaction).await?;
+                schema_changes::Entity::delete_many()
+                    .filter(of_column)
+                    .exec(&write.transaction)
+                    .await?;
             }
             self.raise(&write.transaction, obstacle).await?;
         }
@@ -66,14 +70,17 @@ impl Ledger {
     }
 
     pub(crate) async fn last_change(&self) -> Result<i64, SyncError> {
-        let last =
-            schema_changes::Entity::find().order_by_desc(schema_changes::Column::Id).one(&self.db.connection).await?;
+        let last = schema_changes::Entity::find()
+            .order_by_desc(schema_changes::Column::Id)
+            .one(&self.db.connection)
+            .await?;
         Ok(last.map_or(0, |change| change.id))
     }
 
     pub(crate) async fn withdraw_changes(&self, last_change: i64) -> Result<(), SyncError> {
         let write = self.db.begin().await?;
-        let later = schema_changes::Entity::delete_many().filter(schema_changes::Column::Id.gt(last_change));
+        let later = schema_changes::Entity::delete_many()
+            .filter(schema_changes::Column::Id.gt(last_change));
         later.exec(&write.transaction).await?;
         write.commit().await
     }
@@ -147,7 +154,15 @@ impl Ledger {
 
 fn insert_of_changes() -> InsertStatement {
     use schema_changes::Column as C;
-    let columns =
-        [C::TableName, C::ColumnName, C::ChangeKind, C::OldType, C::NewType, C::FileId, C::ChangedAt, C::Undecided];
+    let columns = [
+        C::TableName,
+        C::ColumnName,
+        C::ChangeKind,
+        C::OldType,
+        C::NewType,
+        C::FileId,
+        C::ChangedAt,
+        C::Undecided,
+    ];
     Query::insert().into_table(schema_changes::Entity).columns(columns).to_owned()
 }

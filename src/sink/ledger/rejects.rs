@@ -4,10 +4,13 @@ use crate::chunk::CorrectedRow;
 use crate::error::SyncError;
 use crate::feed::correction::{Header, OpenReject, stem};
 use crate::sink::ledger::Ledger;
-use crate::sink::ledger::files::{FileRecord, FileState};
+use crate::sink::ledger::file_state::FileState;
+use crate::sink::ledger::files::FileRecord;
 use entity::{files, rejects};
 use sea_orm::sea_query::{Condition, Expr, ExprTrait, Query};
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+};
 
 /// Rows that one statement closes: within every database's limit of bound values.
 const ROWS_PER_STATEMENT: usize = 500;
@@ -91,7 +94,11 @@ impl Ledger {
     /// # Errors
     ///
     /// When the database fails.
-    pub async fn unknown_records_of(&self, file_id: i64, first_max: u64) -> Result<UnknownRecords, SyncError> {
+    pub async fn unknown_records_of(
+        &self,
+        file_id: i64,
+        first_max: u64,
+    ) -> Result<UnknownRecords, SyncError> {
         use rejects::Column as C;
         let open = || {
             rejects::Entity::find()
@@ -100,7 +107,8 @@ impl Ledger {
                 .filter(C::RecordKey.is_null())
         };
         let rows = open().count(&self.db.connection).await?;
-        let first = open().order_by_asc(C::RowNumber).limit(first_max).all(&self.db.connection).await?;
+        let first =
+            open().order_by_asc(C::RowNumber).limit(first_max).all(&self.db.connection).await?;
         Ok(UnknownRecords { rows, first: first.into_iter().map(OpenReject::from).collect() })
     }
 
@@ -109,9 +117,14 @@ impl Ledger {
     /// # Errors
     ///
     /// When the database fails.
-    pub async fn rejected_rows(&self, corrected: &CorrectedFiles) -> Result<Vec<RejectedRow>, SyncError> {
+    pub async fn rejected_rows(
+        &self,
+        corrected: &CorrectedFiles,
+    ) -> Result<Vec<RejectedRow>, SyncError> {
         use rejects::Column as C;
-        let Some(export) = corrected.newest.as_ref().map(|file| file.id) else { return Ok(Vec::new()) };
+        let Some(export) = corrected.newest.as_ref().map(|file| file.id) else {
+            return Ok(Vec::new());
+        };
         let files = corrected.corrections.iter().copied().chain([export]);
         let rows: Vec<RejectColumns> = rejects::Entity::find()
             .select_only()
@@ -134,7 +147,11 @@ impl Ledger {
     /// # Errors
     ///
     /// When the database fails.
-    pub async fn earlier_corrections(&self, export: i64, keys: &[String]) -> Result<Vec<EarlierCorrection>, SyncError> {
+    pub async fn earlier_corrections(
+        &self,
+        export: i64,
+        keys: &[String],
+    ) -> Result<Vec<EarlierCorrection>, SyncError> {
         use rejects::Column as C;
         let mut earlier = Vec::new();
         for keys in keys.chunks(ROWS_PER_STATEMENT) {
@@ -147,7 +164,11 @@ impl Ledger {
                 .all(&self.db.connection)
                 .await?;
             earlier.extend(rows.into_iter().filter_map(|(number, key, cells)| {
-                Some(EarlierCorrection { number: u64::try_from(number).ok()?, key: key?, cells: cells? })
+                Some(EarlierCorrection {
+                    number: u64::try_from(number).ok()?,
+                    key: key?,
+                    cells: cells?,
+                })
             }));
         }
         Ok(earlier)
@@ -204,7 +225,10 @@ impl Ledger {
             .all(&self.db.connection)
             .await?;
         let mut corrected = CorrectedFiles::default();
-        for candidate in candidates.into_iter().filter(|other| Some(stem(&other.path)) == file.corrects.as_deref()) {
+        for candidate in candidates
+            .into_iter()
+            .filter(|other| Some(stem(&other.path)) == file.corrects.as_deref())
+        {
             if candidate.corrects.is_some() {
                 corrected.corrections.push(candidate.id);
             } else {
@@ -224,7 +248,8 @@ impl Ledger {
         use rejects::Column as C;
         let CorrectedFiles { originals, corrections, .. } = &corrected.files;
         let loaded = corrected.loaded.iter().map(|row| &row.number);
-        let rows: Vec<i64> = loaded.chain(&corrected.again).filter_map(|&row| i64::try_from(row).ok()).collect();
+        let rows: Vec<i64> =
+            loaded.chain(&corrected.again).filter_map(|&row| i64::try_from(row).ok()).collect();
         for rows in rows.chunks(ROWS_PER_STATEMENT) {
             for (file_ids, column) in [(originals, C::RowNumber), (corrections, C::CorrectsRow)] {
                 if !file_ids.is_empty() {
@@ -239,7 +264,11 @@ impl Ledger {
     }
 
     /// Keeps the corrected rows, because another copy may later bring rows of the same record.
-    async fn note_corrected(&self, connection: &impl ConnectionTrait, corrected: &Corrected) -> Result<(), SyncError> {
+    async fn note_corrected(
+        &self,
+        connection: &impl ConnectionTrait,
+        corrected: &Corrected,
+    ) -> Result<(), SyncError> {
         use rejects::Column as C;
         let Some(export) = &corrected.files.newest else { return Ok(()) };
         for row in &corrected.loaded {
@@ -287,9 +316,15 @@ impl Ledger {
     ) -> Result<(), SyncError> {
         use files::Column as C;
         let mut replaced = Query::select();
-        replaced.column(C::Id).from(files::Entity).and_where(C::Id.ne(file.id)).and_where(C::RowsRejected.gt(0));
+        replaced
+            .column(C::Id)
+            .from(files::Entity)
+            .and_where(C::Id.ne(file.id))
+            .and_where(C::RowsRejected.gt(0));
         if is_newest {
-            replaced.and_where(C::Dataset.eq(file.dataset.clone())).and_where(C::Market.eq(file.market.clone()));
+            replaced
+                .and_where(C::Dataset.eq(file.dataset.clone()))
+                .and_where(C::Market.eq(file.market.clone()));
         } else {
             replaced.cond_where(crate::sink::ledger::files::is_at(&file.path));
         }
@@ -302,7 +337,12 @@ impl Ledger {
         self.close(connection, of_them, now_ms).await
     }
 
-    async fn close(&self, connection: &impl ConnectionTrait, which: Condition, now_ms: i64) -> Result<(), SyncError> {
+    async fn close(
+        &self,
+        connection: &impl ConnectionTrait,
+        which: Condition,
+        now_ms: i64,
+    ) -> Result<(), SyncError> {
         rejects::Entity::update_many()
             .col_expr(rejects::Column::ClosedAt, Expr::value(self.db.dialect.time(Some(now_ms))))
             .filter(rejects::Column::ClosedAt.is_null())

@@ -29,7 +29,8 @@ pub(crate) struct Ahead {
 impl Reader {
     /// Takes a connection from the pool.
     pub async fn open(connection: &DatabaseConnection) -> Result<Self, DbErr> {
-        let connection = connection.get_sqlite_connection_pool().acquire().await.map_err(not_acquired)?;
+        let connection =
+            connection.get_sqlite_connection_pool().acquire().await.map_err(not_acquired)?;
         Ok(Self { connection, computed: 0 })
     }
 
@@ -39,8 +40,13 @@ impl Reader {
         let table = format!("temp.tidegate_ahead_{}", self.computed);
         self.computed += 1;
         // Columns have no types, so that values are not converted.
-        let columns: Vec<String> = (0..shape.columns.len()).map(|column| format!("c{column}")).collect();
-        self.run(format!("DROP TABLE IF EXISTS {table}; CREATE TABLE {table} ({})", columns.join(", "))).await?;
+        let columns: Vec<String> =
+            (0..shape.columns.len()).map(|column| format!("c{column}")).collect();
+        self.run(format!(
+            "DROP TABLE IF EXISTS {table}; CREATE TABLE {table} ({})",
+            columns.join(", ")
+        ))
+        .await?;
         let insert = AssertSqlSafe(format!("INSERT INTO {table} {}", query.sql));
         let insert = sqlx::query_with(insert, SqlxValues(Values(query.binds))).persistent(false);
         insert.execute(&mut *self.connection).await.map_err(exec_failed)?;
@@ -48,7 +54,12 @@ impl Reader {
     }
 
     /// Moves the rows to a table; `insert` is the statement without its values.
-    pub async fn move_into(&mut self, transaction: &Transaction, insert: &str, ahead: Ahead) -> Result<(), SyncError> {
+    pub async fn move_into(
+        &mut self,
+        transaction: &Transaction,
+        insert: &str,
+        ahead: Ahead,
+    ) -> Result<(), SyncError> {
         let insert = format!("{insert} VALUES ({})", vec!["?"; ahead.columns].join(", "));
         let select = format!("SELECT * FROM {}", ahead.table);
         let copy = |reader: &Connection, writer: &Connection| {
@@ -56,7 +67,10 @@ impl Reader {
             let mut rows = select.raw_query();
             while let Some(row) = rows.next()? {
                 for column in 0..ahead.columns {
-                    insert.raw_bind_parameter(column + 1, ToSqlOutput::Borrowed(row.get_ref(column)?))?;
+                    insert.raw_bind_parameter(
+                        column + 1,
+                        ToSqlOutput::Borrowed(row.get_ref(column)?),
+                    )?;
                 }
                 insert.raw_execute()?;
             }
@@ -70,7 +84,10 @@ impl Reader {
     }
 
     async fn run(&mut self, sql: String) -> Result<(), DbErr> {
-        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *self.connection).await.map_err(exec_failed)?;
+        sqlx::raw_sql(AssertSqlSafe(sql))
+            .execute(&mut *self.connection)
+            .await
+            .map_err(exec_failed)?;
         Ok(())
     }
 }

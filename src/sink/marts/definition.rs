@@ -119,7 +119,9 @@ impl Definitions {
         while !waiting.is_empty() {
             let is_ready = |view: &View| {
                 let read: HashSet<&str> = tables_read(&view.body).collect();
-                !waiting.iter().any(|other| other.name != view.name && read.contains(other.name.as_str()))
+                !waiting
+                    .iter()
+                    .any(|other| other.name != view.name && read.contains(other.name.as_str()))
             };
             let Some(at) = waiting.iter().position(is_ready) else {
                 let files: Vec<&str> = waiting.iter().map(|view| view.file.as_str()).collect();
@@ -137,9 +139,12 @@ impl Definitions {
     fn check_sources(&self) -> Result<(), SyncError> {
         for mart in &self.marts {
             let partial = mart.partial.iter().map(|partial| partial.body.as_str());
-            let words: HashSet<&str> = partial.chain([mart.body.as_str()]).flat_map(words).collect();
+            let words: HashSet<&str> =
+                partial.chain([mart.body.as_str()]).flat_map(words).collect();
             let others = self.marts.iter().filter(|other| other.shape.name != mart.shape.name);
-            if let Some(read) = others.flat_map(Mart::tables).find(|table| words.contains(table.name.as_str())) {
+            if let Some(read) =
+                others.flat_map(Mart::tables).find(|table| words.contains(table.name.as_str()))
+            {
                 return Err(SyncError::Configuration(format!(
                     "{}: the mart `{}` names `{}`, which is another mart's table: a mart is computed from the tables of the \
                      markets alone; a view may read marts",
@@ -163,7 +168,8 @@ impl Definitions {
         let views = self.views.iter().map(|view| words(&view.body).collect());
         let texts: Vec<HashSet<&str>> = marts.chain(views).collect();
         for shape in shapes.values_mut() {
-            let about: Vec<_> = texts.iter().filter(|words| words.contains(shape.name.as_str())).collect();
+            let about: Vec<_> =
+                texts.iter().filter(|words| words.contains(shape.name.as_str())).collect();
             for column in &mut shape.columns {
                 column.is_pinned = shape.key.contains(&column.name)
                     || column.name.starts_with('_')
@@ -180,13 +186,18 @@ impl Definitions {
             .strip_prefix("/*")
             .and_then(|rest| rest.split_once("*/"))
             .ok_or_else(|| wrong("it must begin with a header between /* and */".to_owned()))?;
-        let table: toml::Table = header.parse().map_err(|error| wrong(format!("the header is not TOML: {error}")))?;
+        let table: toml::Table =
+            header.parse().map_err(|error| wrong(format!("the header is not TOML: {error}")))?;
         if table.contains_key("view") {
             let header: ViewHeader = table.try_into().map_err(|error| wrong(format!("{error}")))?;
             if self.views.iter().any(|other| other.name == header.view) {
                 return Err(wrong(format!("there are two views `{}`", header.view)));
             }
-            self.views.push(View { file: file.to_owned(), name: header.view, body: body.trim().to_owned() });
+            self.views.push(View {
+                file: file.to_owned(),
+                name: header.view,
+                body: body.trim().to_owned(),
+            });
             return Ok(());
         }
         let header: MartHeader = table.try_into().map_err(|error| wrong(format!("{error}")))?;
@@ -204,18 +215,28 @@ impl Definitions {
 }
 
 impl Mart {
-    fn new(file: &str, header: MartHeader, body: &str, fingerprint: String) -> Result<Self, String> {
+    fn new(
+        file: &str,
+        header: MartHeader,
+        body: &str,
+        fingerprint: String,
+    ) -> Result<Self, String> {
         let columns = columns_of(&header.columns, &header.key, "columns")?;
         if header.key.first().is_none_or(|first| first != "market") {
             return Err("the key must begin with `market`".to_owned());
         }
-        if !header.key.contains(&header.group) || header.key.iter().any(|key| !header.columns.contains_key(key)) {
+        if !header.key.contains(&header.group)
+            || header.key.iter().any(|key| !header.columns.contains_key(key))
+        {
             return Err("`key` must name columns, and `group` one of them".to_owned());
         }
-        if let Some(missing) = header.additive.iter().find(|name| !header.columns.contains_key(*name)) {
+        if let Some(missing) =
+            header.additive.iter().find(|name| !header.columns.contains_key(*name))
+        {
             return Err(format!("additive: `{missing}` is none of the columns"));
         }
-        let shape = TableShape { name: header.mart, columns, key: header.key, auto_increment: false };
+        let shape =
+            TableShape { name: header.mart, columns, key: header.key, auto_increment: false };
         let (partial, body) = match header.partial {
             None => (None, body),
             Some(partial) => {
@@ -239,7 +260,9 @@ impl Mart {
 
     /// Its own table, and its tables of parts and totals.
     pub fn tables(&self) -> impl Iterator<Item = &TableShape> {
-        [&self.shape].into_iter().chain(self.partial.iter().flat_map(|partial| [&partial.parts, &partial.totals]))
+        [&self.shape]
+            .into_iter()
+            .chain(self.partial.iter().flat_map(|partial| [&partial.parts, &partial.totals]))
     }
 
     /// The tables of the markets that its queries name.
@@ -261,7 +284,11 @@ impl Mart {
     }
 }
 
-pub(crate) fn columns_of(declared: &toml::Table, key: &[String], at: &str) -> Result<Vec<ColumnShape>, String> {
+pub(crate) fn columns_of(
+    declared: &toml::Table,
+    key: &[String],
+    at: &str,
+) -> Result<Vec<ColumnShape>, String> {
     let column = |(name, kind): (&String, &toml::Value)| {
         let known = kind.as_str().and_then(Kind::from_name);
         let kind = known.ok_or_else(|| format!("{at}.{name}: {kind:?} is not a type"))?;
@@ -277,8 +304,10 @@ fn words(query: &str) -> impl Iterator<Item = &str> {
 /// Names that a query uses as tables: after FROM, JOIN or a comma, and not before a point.
 /// Elsewhere a view's name may be an alias.
 fn tables_read(query: &str) -> impl Iterator<Item = &str> {
-    static NAMED: LazyLock<Regex> =
-        LazyLock::new(|| Regex::new(r#"(?i)(?:\b(?:from|join)\s|,)\s*["`]?(\w+)["`]?(\.?)"#).expect("a right pattern"));
+    static NAMED: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r#"(?i)(?:\b(?:from|join)\s|,)\s*["`]?(\w+)["`]?(\.?)"#)
+            .expect("a right pattern")
+    });
     let named = NAMED.captures_iter(query).map(|captures| captures.extract());
     named.filter(|(_, [_, point])| point.is_empty()).map(|(_, [name, _])| name)
 }
@@ -291,7 +320,10 @@ fn read_directory(directory: &Path) -> Result<Vec<(String, String)>, SyncError> 
     for entry in std::fs::read_dir(directory).map_err(unreadable)? {
         let path = entry.map_err(unreadable)?.path();
         if path.extension().is_some_and(|extension| extension == "sql") {
-            files.push((path.display().to_string(), std::fs::read_to_string(&path).map_err(unreadable)?));
+            files.push((
+                path.display().to_string(),
+                std::fs::read_to_string(&path).map_err(unreadable)?,
+            ));
         }
     }
     files.sort();
@@ -306,13 +338,19 @@ mod tests {
     fn a_mart_that_reads_another_one_is_refused() {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let header = "mart = 'best'\nkey = ['market', 'sku']\ngroup = 'sku'\n[columns]\nmarket = 'identifier'\nsku = 'identifier'\n[touched_by]\norders = 'SELECT 1'";
-        for (table, is_refused) in
-            [("customer_metrics", true), ("tidegate_totals_product_metrics", true), ("order_items", false)]
-        {
+        for (table, is_refused) in [
+            ("customer_metrics", true),
+            ("tidegate_totals_product_metrics", true),
+            ("order_items", false),
+        ] {
             let text = format!("/*\n{header}\n*/\nSELECT market, sku FROM {table}");
             std::fs::write(directory.path().join("best.sql"), text).expect("it can be written");
             let loaded = Definitions::load(Some(directory.path()));
-            assert_eq!(loaded.is_err_and(|error| error.to_string().contains(table)), is_refused, "{table}");
+            assert_eq!(
+                loaded.is_err_and(|error| error.to_string().contains(table)),
+                is_refused,
+                "{table}"
+            );
         }
     }
 
@@ -321,15 +359,21 @@ mod tests {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let write = |name: &str, query: &str| {
             let text = format!("/*\nview = '{name}'\n*/\n{query}");
-            std::fs::write(directory.path().join(format!("{name}.sql")), text).expect("it can be written");
+            std::fs::write(directory.path().join(format!("{name}.sql")), text)
+                .expect("it can be written");
         };
         write("a", "SELECT * FROM b");
-        write("b", "SELECT c.market, a.score FROM customer_segments AS a JOIN customers AS c ON c.market = a.market");
+        write(
+            "b",
+            "SELECT c.market, a.score FROM customer_segments AS a JOIN customers AS c ON c.market = a.market",
+        );
         let loaded = Definitions::load(Some(directory.path())).expect("the views are right");
         let names: Vec<&str> = loaded.views.iter().map(|view| view.name.as_str()).collect();
         assert_eq!(names[names.len() - 2..], ["b", "a"]);
         write("b", "SELECT * FROM a");
-        let error = Definitions::load(Some(directory.path())).expect_err("they read each other").to_string();
+        let error = Definitions::load(Some(directory.path()))
+            .expect_err("they read each other")
+            .to_string();
         assert!(error.contains("a.sql") && error.contains("b.sql"), "{error}");
     }
 
@@ -338,7 +382,9 @@ mod tests {
         let definitions = Definitions::load(None).expect("shipped files are right");
         for (file, text) in SHIPPED {
             let of_text = hex(&Sha256::digest(text));
-            let Some(mart) = definitions.marts.iter().find(|mart| file == format!("{}.sql", mart.shape.name)) else {
+            let Some(mart) =
+                definitions.marts.iter().find(|mart| file == format!("{}.sql", mart.shape.name))
+            else {
                 continue;
             };
             assert_eq!(mart.fingerprint == of_text, mart.partial.is_none(), "{file}");

@@ -15,7 +15,8 @@ impl Marts {
         marts: impl IntoIterator<Item = &'a Mart>,
     ) -> Result<Vec<String>, SyncError> {
         let shapes = self.tables.shapes();
-        let mut tables: BTreeSet<&String> = marts.into_iter().flat_map(|mart| mart.reads(&shapes)).collect();
+        let mut tables: BTreeSet<&String> =
+            marts.into_iter().flat_map(|mart| mart.reads(&shapes)).collect();
         tables.retain(|table| self.tables.indexes.are_lacking(table));
         let mut unindexed = Vec::new();
         for table in tables {

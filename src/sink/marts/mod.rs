@@ -93,7 +93,9 @@ impl Marts {
     pub(crate) async fn define_marts(&self) -> Result<Dropped, SyncError> {
         let mut dropped = Dropped::new();
         for mart in &self.definitions.marts {
-            self.define_mart(mart, &mut dropped).await.map_err(|error| error.in_definition(&mart.file))?;
+            self.define_mart(mart, &mut dropped)
+                .await
+                .map_err(|error| error.in_definition(&mart.file))?;
         }
         self.forget_marks_of_others().await?;
         Ok(dropped)
@@ -123,7 +125,10 @@ impl Marts {
     /// Compiles each query of a mart in the database, so that an error is reported with its file at
     /// the start, and not when a market's first file comes.
     async fn try_queries(&self, mart: &Mart) -> Result<(), SyncError> {
-        let scopes = [Scope::Market(String::new()), Scope::Keys(String::new(), vec!["1970-01-01".to_owned()])];
+        let scopes = [
+            Scope::Market(String::new()),
+            Scope::Keys(String::new(), vec!["1970-01-01".to_owned()]),
+        ];
         for scope in &scopes {
             let mut queries = vec![(&mart.shape, self.groups_query(mart, scope)?)];
             if let Some(partial) = &mart.partial {
@@ -140,7 +145,9 @@ impl Marts {
             let record = join(key.names().iter().map(|_| Ok::<_, SyncError>(String::new())))?;
             let scope = Scope::Records(String::new(), key, vec![record]);
             let touched = render(&mart.file, query, self.db.dialect, &shapes, &scope)?;
-            self.db.execute_sql(&self.db.connection, format!("EXPLAIN {}", touched.sql), touched.binds).await?;
+            self.db
+                .execute_sql(&self.db.connection, format!("EXPLAIN {}", touched.sql), touched.binds)
+                .await?;
         }
         Ok(())
     }
@@ -171,7 +178,10 @@ impl Marts {
         let transaction = &write.transaction;
         self.define(transaction, &mart.shape.name, "").await?;
         let mut also_dropped = dropped.clone();
-        let made = self.db.attempt(transaction, self.replace_tables(transaction, mart, &mut also_dropped)).await?;
+        let made = self
+            .db
+            .attempt(transaction, self.replace_tables(transaction, mart, &mut also_dropped))
+            .await?;
         let is_made = made.is_ok();
         match made {
             Ok(()) => *dropped = also_dropped,
@@ -182,7 +192,8 @@ impl Marts {
                 for shape in mart.tables() {
                     objects.extend(self.objects_on(transaction, &shape.name, None).await?);
                 }
-                let obstacle = Obstacle::new(mart.shape.name.clone(), consequence, &error, &objects);
+                let obstacle =
+                    Obstacle::new(mart.shape.name.clone(), consequence, &error, &objects);
                 self.ledger.raise(transaction, obstacle).await?;
             }
         }
@@ -204,7 +215,9 @@ impl Marts {
             let keepsakes = self.db.keepsakes(connection, &shape.name).await?;
             connection.execute(&drop_table(&shape.name)).await?;
             let create = match &mart.partial {
-                Some(partial) if partial.parts.name == shape.name => migration::ddl::create_clustered_table,
+                Some(partial) if partial.parts.name == shape.name => {
+                    migration::ddl::create_clustered_table
+                }
                 _ => migration::ddl::create_table,
             };
             connection.execute(&create(shape, backend, collation)).await?;
@@ -220,22 +233,34 @@ impl Marts {
         shape: &TableShape,
     ) -> Result<bool, SyncError> {
         let (backend, name) = (self.db.dialect.backend(), shape.name.as_str());
-        let catalog = Statement::from_sql_and_values(backend, self.db.dialect.catalog_query(), [name.into()]);
+        let catalog =
+            Statement::from_sql_and_values(backend, self.db.dialect.catalog_query(), [name.into()]);
         let rows = connection.query_all_raw(catalog).await?;
         let made = rows
             .iter()
-            .map(|row| Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?, row.try_get_by_index(2)?)))
+            .map(|row| {
+                Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?, row.try_get_by_index(2)?))
+            })
             .collect::<Result<Vec<(String, String, i64)>, DbErr>>()?;
-        let place = |column: &str| shape.key.iter().position(|key| key == column).map_or(0, |place| place as i64 + 1);
+        let place = |column: &str| {
+            shape.key.iter().position(|key| key == column).map_or(0, |place| place as i64 + 1)
+        };
         let wanted = shape.columns.iter();
-        let mut wanted =
-            wanted.map(|column| (&column.name, self.db.dialect.catalog_type(column.kind), place(&column.name)));
+        let mut wanted = wanted.map(|column| {
+            (&column.name, self.db.dialect.catalog_type(column.kind), place(&column.name))
+        });
         Ok(made.len() == shape.columns.len()
-            && made.iter().all(|(name, kind, place)| wanted.next() == Some((name, kind.as_str(), *place))))
+            && made
+                .iter()
+                .all(|(name, kind, place)| wanted.next() == Some((name, kind.as_str(), *place))))
     }
 
     /// Whether a mart or view was created from this text.
-    pub(crate) async fn is_defined(&self, name: &str, fingerprint: &str) -> Result<bool, SyncError> {
+    pub(crate) async fn is_defined(
+        &self,
+        name: &str,
+        fingerprint: &str,
+    ) -> Result<bool, SyncError> {
         self.is_defined_in(&self.db.connection, name, fingerprint).await
     }
 
@@ -257,10 +282,17 @@ impl Marts {
         name: &str,
         fingerprint: &str,
     ) -> Result<(), SyncError> {
-        let row = definitions::ActiveModel { name: Set(name.to_owned()), fingerprint: Set(fingerprint.to_owned()) };
-        let update =
-            OnConflict::column(definitions::Column::Name).update_column(definitions::Column::Fingerprint).to_owned();
-        definitions::Entity::insert(row).on_conflict(update).exec_without_returning(connection).await?;
+        let row = definitions::ActiveModel {
+            name: Set(name.to_owned()),
+            fingerprint: Set(fingerprint.to_owned()),
+        };
+        let update = OnConflict::column(definitions::Column::Name)
+            .update_column(definitions::Column::Fingerprint)
+            .to_owned();
+        definitions::Entity::insert(row)
+            .on_conflict(update)
+            .exec_without_returning(connection)
+            .await?;
         Ok(())
     }
 
@@ -276,7 +308,11 @@ impl Marts {
         if keys.is_empty() {
             return Ok(());
         }
-        let marts = self.definitions.marts.iter().filter_map(|mart| Some((mart, mart.touched_by.get(&dataset.table)?)));
+        let marts = self
+            .definitions
+            .marts
+            .iter()
+            .filter_map(|mart| Some((mart, mart.touched_by.get(&dataset.table)?)));
         for (mart, query) in marts {
             // Rows without a key are marked by market, because no query can find their groups.
             if is_whole || dataset.is_keyless() {
@@ -285,7 +321,8 @@ impl Marts {
             }
             for keys in keys.chunks(RECORDS_PER_QUERY) {
                 let scope = Scope::Records(market.to_owned(), dataset.key.clone(), keys.to_vec());
-                let groups = render(&mart.file, query, self.db.dialect, &self.tables.shapes(), &scope)?;
+                let groups =
+                    render(&mart.file, query, self.db.dialect, &self.tables.shapes(), &scope)?;
                 // Placeholders are numbered in sequence, so these values come after the query's.
                 let (mart_at, market_at) = (groups.binds.len() + 1, groups.binds.len() + 2);
                 let (sql, binds) = match self.db.dialect {
@@ -295,14 +332,16 @@ impl Marts {
                              SELECT CAST(${mart_at} AS text), CAST(${market_at} AS text), g.group_key FROM ({}) g",
                             groups.sql
                         ),
-                        [groups.binds, vec![mart.shape.name.as_str().into(), market.into()]].concat(),
+                        [groups.binds, vec![mart.shape.name.as_str().into(), market.into()]]
+                            .concat(),
                     ),
                     _ => (
                         format!(
                             "INSERT INTO tidegate_dirty_groups (mart, market, group_key) SELECT ?, ?, g.group_key FROM ({}) g",
                             groups.sql
                         ),
-                        [vec![mart.shape.name.as_str().into(), market.into()], groups.binds].concat(),
+                        [vec![mart.shape.name.as_str().into(), market.into()], groups.binds]
+                            .concat(),
                     ),
                 };
                 let marked = self.db.execute_sql(connection, sql, binds).await;
@@ -326,7 +365,12 @@ impl Marts {
         files.iter().any(|changes| touches(changes, mart, market))
     }
 
-    async fn mark_market(&self, connection: &impl ConnectionTrait, mart: &Mart, market: &str) -> Result<(), SyncError> {
+    async fn mark_market(
+        &self,
+        connection: &impl ConnectionTrait,
+        mart: &Mart,
+        market: &str,
+    ) -> Result<(), SyncError> {
         let marked = dirty_groups::Entity::find()
             .filter(dirty_groups::Column::Mart.eq(mart.shape.name.as_str()))
             .filter(dirty_groups::Column::Market.eq(market))
@@ -359,7 +403,12 @@ impl Marts {
         write.commit().await
     }
 
-    async fn mark_markets(&self, connection: &impl ConnectionTrait, mart: &Mart, table: &str) -> Result<(), SyncError> {
+    async fn mark_markets(
+        &self,
+        connection: &impl ConnectionTrait,
+        mart: &Mart,
+        table: &str,
+    ) -> Result<(), SyncError> {
         let mut markets = Query::select();
         markets.distinct().column("market").from(Alias::new(table));
         for row in connection.query_all(&markets).await? {

@@ -50,7 +50,10 @@ impl Marts {
             Dialect::Mysql if column.is_none() => return Ok(Vec::new()),
             Dialect::Mysql => {
                 let of_column = [relation.into(), column.into()];
-                (MYSQL_DEPENDENTS, [of_column.clone(), of_column.clone(), of_column.clone(), of_column].concat())
+                (
+                    MYSQL_DEPENDENTS,
+                    [of_column.clone(), of_column.clone(), of_column.clone(), of_column].concat(),
+                )
             }
             Dialect::Postgres => (POSTGRES_DEPENDENTS, vec![relation.into(), column.into()]),
         };
@@ -58,7 +61,8 @@ impl Marts {
         let mut dependents = Vec::new();
         for row in connection.query_all_raw(query).await? {
             let own: Option<String> = row.try_get_by_index(2)?;
-            let is_own = |name: &String| self.definitions.views.iter().any(|view| view.name == *name);
+            let is_own =
+                |name: &String| self.definitions.views.iter().any(|view| view.name == *name);
             dependents.push(Dependent {
                 object: row.try_get_by_index(0)?,
                 run: row.try_get_by_index(1)?,

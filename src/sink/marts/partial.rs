@@ -88,26 +88,41 @@ pub(crate) enum Change {
 }
 
 impl Partial {
-    pub(crate) fn new(header: &PartialHeader, body: &str, mart: &TableShape, group: &str) -> Result<Self, String> {
+    pub(crate) fn new(
+        header: &PartialHeader,
+        body: &str,
+        mart: &TableShape,
+        group: &str,
+    ) -> Result<Self, String> {
         if mart.name.len() > MART_BYTES_MAX {
-            return Err(format!("the name of a mart with a partial has at most {MART_BYTES_MAX} bytes"));
+            return Err(format!(
+                "the name of a mart with a partial has at most {MART_BYTES_MAX} bytes"
+            ));
         }
         if mart.key.contains(&header.by) {
-            return Err(format!("partial: `by` is `{}`, by which the mart has rows of its own already", header.by));
+            return Err(format!(
+                "partial: `by` is `{}`, by which the mart has rows of its own already",
+                header.by
+            ));
         }
         if mart.column(group).is_none_or(|column| column.kind != Kind::Identifier) {
             return Err("partial: the mart's `group` must be an identifier".to_owned());
         }
         if header.lowest.len() + header.highest.len() > EXTREMES_MAX {
-            return Err(format!("partial: there are at most {EXTREMES_MAX} `lowest` and `highest` together"));
+            return Err(format!(
+                "partial: there are at most {EXTREMES_MAX} `lowest` and `highest` together"
+            ));
         }
         let mut values = columns_of(&header.sums, &[], "partial.sums")?;
         values.extend(columns_of(&header.lowest, &[], "partial.lowest")?);
         values.extend(columns_of(&header.highest, &[], "partial.highest")?);
-        let key_columns = mart.columns.iter().filter(|column| mart.key.contains(&column.name)).cloned();
-        let (market, others): (Vec<_>, Vec<_>) = key_columns.partition(|column| column.name == "market");
+        let key_columns =
+            mart.columns.iter().filter(|column| mart.key.contains(&column.name)).cloned();
+        let (market, others): (Vec<_>, Vec<_>) =
+            key_columns.partition(|column| column.name == "market");
         let by = ColumnShape::declared(header.by.clone(), Kind::Identifier, false);
-        let part_key: Vec<ColumnShape> = market.iter().cloned().chain([by]).chain(others.iter().cloned()).collect();
+        let part_key: Vec<ColumnShape> =
+            market.iter().cloned().chain([by]).chain(others.iter().cloned()).collect();
         let own = [(PARTS, Kind::Integer), (LOST, Kind::Integer), (MAGNITUDE, Kind::Total)];
         let own = own.map(|(name, kind)| ColumnShape::declared(name.to_owned(), kind, false));
         let parts = TableShape {
@@ -123,7 +138,8 @@ impl Partial {
             auto_increment: false,
         };
         for shape in [&parts, &totals] {
-            let names: BTreeSet<&String> = shape.columns.iter().map(|column| &column.name).collect();
+            let names: BTreeSet<&String> =
+                shape.columns.iter().map(|column| &column.name).collect();
             if names.len() < shape.columns.len() {
                 return Err("partial: a column of the parts has the name of another".to_owned());
             }
@@ -145,9 +161,16 @@ impl Partial {
         self.signed_totals_of(dialect, parts, condition, "")
     }
 
-    fn signed_totals_of(&self, dialect: Dialect, parts: &str, condition: &str, sign: &str) -> String {
+    fn signed_totals_of(
+        &self,
+        dialect: Dialect,
+        parts: &str,
+        condition: &str,
+        sign: &str,
+    ) -> String {
         let quote = |name: &str| dialect.quote(name);
-        let mut key: Vec<String> = self.totals.key.iter().map(|key| format!("p.{}", quote(key))).collect();
+        let mut key: Vec<String> =
+            self.totals.key.iter().map(|key| format!("p.{}", quote(key))).collect();
         // The market comes last, because it is always the same and sorting compares the first
         // columns most.
         key.rotate_left(1);
@@ -158,8 +181,12 @@ impl Partial {
                 PARTS => format!("{sign}COUNT(*) AS {name}"),
                 LOST => format!("0 AS {name}"),
                 MAGNITUDE => format!("{} AS {name}", self.magnitude(dialect, sign)),
-                lowest if self.lowest.iter().any(|other| other == lowest) => format!("MIN(p.{name}) AS {name}"),
-                highest if self.highest.iter().any(|other| other == highest) => format!("MAX(p.{name}) AS {name}"),
+                lowest if self.lowest.iter().any(|other| other == lowest) => {
+                    format!("MIN(p.{name}) AS {name}")
+                }
+                highest if self.highest.iter().any(|other| other == highest) => {
+                    format!("MAX(p.{name}) AS {name}")
+                }
                 _ => format!("{sign}COALESCE(SUM(p.{name}), 0) AS {name}"),
             }
         };
@@ -171,9 +198,12 @@ impl Partial {
     }
 
     fn magnitude(&self, dialect: Dialect, sign: &str) -> String {
-        let is_real = |sum: &&String| self.parts.column(sum).is_none_or(|column| column.kind != Kind::Integer);
+        let is_real = |sum: &&String| {
+            self.parts.column(sum).is_none_or(|column| column.kind != Kind::Integer)
+        };
         let sums = self.sums.iter().filter(is_real);
-        let sums: Vec<String> = sums.map(|sum| format!("COALESCE(ABS(p.{}), 0)", dialect.quote(sum))).collect();
+        let sums: Vec<String> =
+            sums.map(|sum| format!("COALESCE(ABS(p.{}), 0)", dialect.quote(sum))).collect();
         if dialect != Dialect::Sqlite || sums.is_empty() {
             return "0".to_owned();
         }
@@ -189,11 +219,19 @@ impl Partial {
             Dialect::Mysql => format!("VALUES({})", quote(name)),
             _ => format!("excluded.{}", quote(name)),
         };
-        let extremes = self.lowest.iter().map(|name| (name, "<")).chain(self.highest.iter().map(|name| (name, ">")));
-        let extremes: Vec<(&String, &str, u64)> =
-            extremes.enumerate().map(|(bit, (name, better))| (name, better, 1_u64 << bit)).collect();
+        let extremes = self
+            .lowest
+            .iter()
+            .map(|name| (name, "<"))
+            .chain(self.highest.iter().map(|name| (name, ">")));
+        let extremes: Vec<(&String, &str, u64)> = extremes
+            .enumerate()
+            .map(|(bit, (name, better))| (name, better, 1_u64 << bit))
+            .collect();
         let lost = extremes.iter().map(|(name, better, bit)| match change {
-            Change::Take => format!(" + CASE WHEN {} = {} THEN {bit} ELSE 0 END", old(name), new(name)),
+            Change::Take => {
+                format!(" + CASE WHEN {} = {} THEN {bit} ELSE 0 END", old(name), new(name))
+            }
             Change::Add => format!(
                 " - CASE WHEN ({} & {bit}) = {bit} AND {} {better}= {} THEN {bit} ELSE 0 END",
                 old(LOST),
@@ -203,7 +241,11 @@ impl Partial {
         });
         // A sum that was not exact before is not exact afterwards.
         let inexact = (change == Change::Take).then(|| {
-            format!(" + CASE WHEN {} > {EXACT_MAX} THEN {} ELSE 0 END", old(MAGNITUDE), 1_u64 << EXTREMES_MAX)
+            format!(
+                " + CASE WHEN {} > {EXACT_MAX} THEN {} ELSE 0 END",
+                old(MAGNITUDE),
+                1_u64 << EXTREMES_MAX
+            )
         });
         let lost = format!("{}{}", old(LOST), lost.chain(inexact).collect::<String>());
         // This assignment comes first, because MySQL evaluates from left to right and would already
@@ -225,13 +267,19 @@ impl Partial {
         format!(
             "INSERT INTO {totals} ({}) {} {on_conflict} {}",
             self.totals_columns(dialect),
-            self.signed_totals_of(dialect, &parts, condition, if change == Change::Take { "-" } else { "" }),
+            self.signed_totals_of(
+                dialect,
+                &parts,
+                condition,
+                if change == Change::Take { "-" } else { "" }
+            ),
             sets.join(", ")
         )
     }
 
     fn totals_columns(&self, dialect: Dialect) -> String {
-        let names: Vec<String> = self.totals.columns.iter().map(|column| column.name.clone()).collect();
+        let names: Vec<String> =
+            self.totals.columns.iter().map(|column| column.name.clone()).collect();
         quoted(dialect, &names)
     }
 }
@@ -247,7 +295,13 @@ impl Marts {
         change: Change,
     ) -> Result<(), SyncError> {
         let (condition, binds) = condition(self.db.dialect, market, &partial.by, Some(parts));
-        self.db.execute_sql(connection, partial.change_text(self.db.dialect, &condition, change), binds).await?;
+        self.db
+            .execute_sql(
+                connection,
+                partial.change_text(self.db.dialect, &condition, change),
+                binds,
+            )
+            .await?;
         fail::fail_point!("during_parts", |_| std::process::abort());
         Ok(())
     }
@@ -291,7 +345,12 @@ impl Marts {
             .column(Alias::new(&mart.group))
             .from(Alias::new(&partial.totals.name))
             .and_where(Expr::col("market").eq(market))
-            .and_where(Expr::col(LOST).ne(0).or(Expr::col(PARTS).lte(0)).or(Expr::col(MAGNITUDE).gt(exact_max)));
+            .and_where(
+                Expr::col(LOST)
+                    .ne(0)
+                    .or(Expr::col(PARTS).lte(0))
+                    .or(Expr::col(MAGNITUDE).gt(exact_max)),
+            );
         Ok(texts(connection, &query).await?)
     }
 
@@ -316,13 +375,20 @@ impl Marts {
 }
 
 /// The condition for some keys of a market, or for the whole market, on rows with the alias `p`.
-fn condition(dialect: Dialect, market: &str, column: &str, keys: Option<&[String]>) -> (String, Vec<Value>) {
+fn condition(
+    dialect: Dialect,
+    market: &str,
+    column: &str,
+    keys: Option<&[String]>,
+) -> (String, Vec<Value>) {
     let mut binds: Vec<Value> = vec![market.into()];
     let mut condition = format!("p.market = {}", dialect.placeholder(1));
     if let Some(keys) = keys {
         binds.extend(keys.iter().map(|key| Value::from(key.as_str())));
-        let placeholders: Vec<String> = (2..=binds.len()).map(|index| dialect.placeholder(index)).collect();
-        condition = format!("{condition} AND p.{} IN ({})", dialect.quote(column), placeholders.join(", "));
+        let placeholders: Vec<String> =
+            (2..=binds.len()).map(|index| dialect.placeholder(index)).collect();
+        condition =
+            format!("{condition} AND p.{} IN ({})", dialect.quote(column), placeholders.join(", "));
     }
     (condition, binds)
 }
@@ -352,11 +418,26 @@ mod tests {
         let sums = "[sums]\ncount = 'bigint'";
         let by = |by: &str, rest: &str| format!("by = '{by}'\n{sums}\n{rest}");
         for (header, mart, kind, reason) in [
-            (by("customer_id", ""), "a_name_of_more_than_forty_bytes_for_a_mart", Kind::Identifier, "at most 40 bytes"),
+            (
+                by("customer_id", ""),
+                "a_name_of_more_than_forty_bytes_for_a_mart",
+                Kind::Identifier,
+                "at most 40 bytes",
+            ),
             (by("sku", ""), "m", Kind::Identifier, "rows of its own already"),
             (by("customer_id", ""), "m", Kind::Day, "must be an identifier"),
-            (by("customer_id", "[lowest]\ncount = 'bigint'"), "m", Kind::Identifier, "the name of another"),
-            (by("customer_id", "[lowest]\nfirst = 'moment'"), "m", Kind::Identifier, "is not a type"),
+            (
+                by("customer_id", "[lowest]\ncount = 'bigint'"),
+                "m",
+                Kind::Identifier,
+                "the name of another",
+            ),
+            (
+                by("customer_id", "[lowest]\nfirst = 'moment'"),
+                "m",
+                Kind::Identifier,
+                "is not a type",
+            ),
         ] {
             let refused = refused(&header, mart, kind);
             assert!(refused.contains(reason), "{refused}");

@@ -25,7 +25,9 @@ use crate::values::moment::parse_day;
 use entity::dirty_groups::Column as Mark;
 use entity::{Kind, TableShape, dirty_groups};
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, Query};
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Value};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Value,
+};
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
@@ -118,16 +120,26 @@ impl Marts {
     /// # Errors
     ///
     /// When the database fails, or the process stops.
-    pub async fn make_indexes_for_marts(&self, file: Option<&FileAtWork<'_>>) -> Result<(), SyncError> {
+    pub async fn make_indexes_for_marts(
+        &self,
+        file: Option<&FileAtWork<'_>>,
+    ) -> Result<(), SyncError> {
         let due = self.due(file).await?;
-        let whole: Vec<(&Mart, &str)> =
-            due.iter().filter(|due| due.is_whole).map(|due| (due.mart, due.market.as_str())).collect();
+        let whole: Vec<(&Mart, &str)> = due
+            .iter()
+            .filter(|due| due.is_whole)
+            .map(|due| (due.mart, due.market.as_str()))
+            .collect();
         self.wait_for_others(&whole).await?;
         let marts: Vec<&Mart> = due.iter().map(|due| due.mart).collect();
         self.tables.make_indexes_in_time(&self.unindexed(marts).await?).await
     }
 
-    async fn refresh_market(&self, market: &str, file: Option<&FileAtWork<'_>>) -> Result<(), SyncError> {
+    async fn refresh_market(
+        &self,
+        market: &str,
+        file: Option<&FileAtWork<'_>>,
+    ) -> Result<(), SyncError> {
         loop {
             // No chunk may be committed now: it would not add a mark to a market that is marked as
             // a whole, and the rows read ahead would lack its changes. Other writers get their turn
@@ -170,7 +182,8 @@ impl Marts {
             return Ok(());
         }
         // The writer comes first: a single due mart needs no reading ahead.
-        let ((), (mut reader, all_ahead)) = tokio::try_join!(all_from_back, self.compute_ahead(&queue))?;
+        let ((), (mut reader, all_ahead)) =
+            tokio::try_join!(all_from_back, self.compute_ahead(&queue))?;
         for (due, ahead) in all_ahead {
             let rows = reader.as_mut().map(|reader| Rows::Ahead(reader, ahead));
             self.refresh_step(&due, None, Turn::Callers, rows).await?;
@@ -191,7 +204,10 @@ impl Marts {
 
     /// Computes whole markets from the queue until it is empty; also returns the reader that holds
     /// the rows.
-    async fn compute_ahead<'a>(&self, queue: &Queue<'a>) -> Result<(Option<Reader>, Vec<(Due<'a>, Ahead)>), SyncError> {
+    async fn compute_ahead<'a>(
+        &self,
+        queue: &Queue<'a>,
+    ) -> Result<(Option<Reader>, Vec<(Due<'a>, Ahead)>), SyncError> {
         let take = |due: &mut VecDeque<Due<'a>>| {
             let at = due.iter().position(|due| due.is_whole)?;
             due.remove(at)
@@ -204,14 +220,25 @@ impl Marts {
                 none => none.insert(Reader::open(&self.db.connection).await?),
             };
             let (shape, query) = match &due.mart.partial {
-                Some(partial) => (&partial.parts, self.parts_query(due.mart, partial, &scope_of(&due.market, None))?),
-                None => (&due.mart.shape, self.groups_query(due.mart, &scope_of(&due.market, None))?),
+                Some(partial) => (
+                    &partial.parts,
+                    self.parts_query(due.mart, partial, &scope_of(&due.market, None))?,
+                ),
+                None => {
+                    (&due.mart.shape, self.groups_query(due.mart, &scope_of(&due.market, None))?)
+                }
             };
             let step = format!("computing {} of market {}", due.mart.shape.name, due.market);
-            let ahead = self.db.long_step(&step, DbSession::Sqlite, reader.compute(shape, query)).await;
+            let ahead =
+                self.db.long_step(&step, DbSession::Sqlite, reader.compute(shape, query)).await;
             let ahead = ahead.map_err(|error| error.in_definition(&due.mart.file))?;
             let elapsed_ms = millis(started.elapsed());
-            debug!(mart = due.mart.shape.name, market = due.market, elapsed_ms, "mart computed ahead");
+            debug!(
+                mart = due.mart.shape.name,
+                market = due.market,
+                elapsed_ms,
+                "mart computed ahead"
+            );
             all.push((due, ahead));
         }
         Ok((reader, all))
@@ -225,7 +252,9 @@ impl Marts {
             let _writing = self.db.writing.lock().await;
             let write = self.db.begin_beside_others().await?;
             let gather = write.transaction.execute_unprepared(&statement);
-            self.db.long_step("counting rows for the planner", write.transaction.session, gather).await?;
+            self.db
+                .long_step("counting rows for the planner", write.transaction.session, gather)
+                .await?;
             write.commit().await?;
         }
         Ok(())
@@ -238,7 +267,8 @@ impl Marts {
         // Read one mart at a time: after many small changes of a large market there are many
         // groups.
         let marked = self.marked(due).await?;
-        let at_once = if due.mart.partial.is_some() { PARTS_PER_REFRESH } else { GROUPS_PER_REFRESH };
+        let at_once =
+            if due.mart.partial.is_some() { PARTS_PER_REFRESH } else { GROUPS_PER_REFRESH };
         for marked in marked.chunks(at_once) {
             self.refresh_step(due, Some(marked), turn, None).await?;
         }
@@ -340,7 +370,8 @@ impl Marts {
         }
         let query = || self.groups_query(mart, &scope_of(market, groups)).map(Rows::Query);
         let rows = ahead.map_or_else(query, Ok)?;
-        let groups = groups.map(|groups| groups.iter().map(|group| self.group_value(mart, group)).collect());
+        let groups =
+            groups.map(|groups| groups.iter().map(|group| self.group_value(mart, group)).collect());
         self.delete_keys(transaction, &mart.shape, market, &mart.group, groups).await?;
         fail::fail_point!("during_refresh", |_| std::process::abort());
         self.insert_computed(transaction, &mart.shape, rows).await
@@ -364,11 +395,17 @@ impl Marts {
     }
 
     pub(crate) fn groups_query(&self, mart: &Mart, scope: &Scope) -> Result<Rendered, SyncError> {
-        let totals = mart.partial.as_ref().map(|partial| self.db.dialect.quote(&partial.totals.name));
+        let totals =
+            mart.partial.as_ref().map(|partial| self.db.dialect.quote(&partial.totals.name));
         render_over(&mart.file, &mart.body, totals, self.db.dialect, &self.tables.shapes(), scope)
     }
 
-    pub(crate) fn parts_query(&self, mart: &Mart, partial: &Partial, scope: &Scope) -> Result<Rendered, SyncError> {
+    pub(crate) fn parts_query(
+        &self,
+        mart: &Mart,
+        partial: &Partial,
+        scope: &Scope,
+    ) -> Result<Rendered, SyncError> {
         render(&mart.file, &partial.body, self.db.dialect, &self.tables.shapes(), scope)
     }
 
@@ -391,7 +428,8 @@ impl Marts {
 
     /// The beginning of the statement that inserts a query's rows.
     pub(crate) fn insert_into(&self, shape: &TableShape) -> String {
-        let columns: Vec<String> = shape.columns.iter().map(|column| self.db.dialect.quote(&column.name)).collect();
+        let columns: Vec<String> =
+            shape.columns.iter().map(|column| self.db.dialect.quote(&column.name)).collect();
         format!("INSERT INTO {} ({})", self.db.dialect.quote(&shape.name), columns.join(", "))
     }
 
@@ -404,7 +442,9 @@ impl Marts {
         let insert = self.insert_into(shape);
         match rows {
             Rows::Query(query) => {
-                self.db.execute_sql(transaction, format!("{insert} {}", query.sql), query.binds).await?;
+                self.db
+                    .execute_sql(transaction, format!("{insert} {}", query.sql), query.binds)
+                    .await?;
             }
             Rows::Ahead(reader, ahead) => reader.move_into(transaction, &insert, ahead).await?,
         }
@@ -416,10 +456,13 @@ impl Marts {
         let mut all = Vec::new();
         for marks in self.ledger.marks().await? {
             let is_others = |mart: &Mart| {
-                file.is_some_and(|file| !file.touches(mart, &marks.market) && self.is_touched(mart, &marks.market))
+                file.is_some_and(|file| {
+                    !file.touches(mart, &marks.market) && self.is_touched(mart, &marks.market)
+                })
             };
             let mart = self.definitions.marts.iter().find(|mart| mart.shape.name == marks.mart);
-            let is_left_alone = |mart: &Mart| is_others(mart) || self.ledger.has_obstacle(&marks.mart);
+            let is_left_alone =
+                |mart: &Mart| is_others(mart) || self.ledger.has_obstacle(&marks.mart);
             let Some(mart) = mart.filter(|mart| !is_left_alone(mart)) else { continue };
             let is_whole = marks.groups().is_none();
             let Marks { market, last_id, marks, .. } = marks;
@@ -485,18 +528,35 @@ impl Due<'_> {
             .add_option(marked.map(|marked| Mark::GroupKey.is_in(marked)))
     }
 
-    async fn is_marked(&self, transaction: &Transaction, marked: Option<&[String]>) -> Result<bool, SyncError> {
-        let mark = dirty_groups::Entity::find().select_only().column(Mark::Id).filter(self.condition(marked));
+    async fn is_marked(
+        &self,
+        transaction: &Transaction,
+        marked: Option<&[String]>,
+    ) -> Result<bool, SyncError> {
+        let mark = dirty_groups::Entity::find()
+            .select_only()
+            .column(Mark::Id)
+            .filter(self.condition(marked));
         let id: Option<i64> = mark.into_tuple().one(transaction).await?;
         Ok(id.is_some())
     }
 
-    async fn clear(&self, transaction: &Transaction, marked: Option<&[String]>) -> Result<(), SyncError> {
-        dirty_groups::Entity::delete_many().filter(self.condition(marked)).exec(transaction).await?;
+    async fn clear(
+        &self,
+        transaction: &Transaction,
+        marked: Option<&[String]>,
+    ) -> Result<(), SyncError> {
+        dirty_groups::Entity::delete_many()
+            .filter(self.condition(marked))
+            .exec(transaction)
+            .await?;
         Ok(())
     }
 }
 
 fn scope_of(market: &str, keys: Option<&[String]>) -> Scope {
-    keys.map_or_else(|| Scope::Market(market.to_owned()), |keys| Scope::Keys(market.to_owned(), keys.to_vec()))
+    keys.map_or_else(
+        || Scope::Market(market.to_owned()),
+        |keys| Scope::Keys(market.to_owned(), keys.to_vec()),
+    )
 }

@@ -11,9 +11,16 @@ use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder
 
 impl Marts {
     /// The expected shapes: declared columns, and those that the ledger recorded.
-    pub(crate) async fn recorded_shapes(&self, connection: &impl ConnectionTrait) -> Result<Shapes, SyncError> {
+    pub(crate) async fn recorded_shapes(
+        &self,
+        connection: &impl ConnectionTrait,
+    ) -> Result<Shapes, SyncError> {
         let recorded = schema_changes::Entity::find()
-            .filter(schema_changes::Column::ChangeKind.is_in([CREATE_TABLE, ADD_COLUMN, WIDEN_COLUMN]))
+            .filter(schema_changes::Column::ChangeKind.is_in([
+                CREATE_TABLE,
+                ADD_COLUMN,
+                WIDEN_COLUMN,
+            ]))
             .order_by_asc(schema_changes::Column::Id)
             .all(connection)
             .await?;
@@ -32,7 +39,9 @@ impl Marts {
             match shape.columns.iter_mut().find(|column| column.name == change.column_name) {
                 Some(column) if change.change_kind == WIDEN_COLUMN => column.widen(kind),
                 Some(_) => {}
-                None if is_empty => shape.columns.push(ColumnShape::found_empty(change.column_name)),
+                None if is_empty => {
+                    shape.columns.push(ColumnShape::found_empty(change.column_name))
+                }
                 None => shape.columns.push(ColumnShape::found(change.column_name, kind)),
             }
         }
@@ -41,7 +50,10 @@ impl Marts {
     }
 
     /// The shapes in the ledger, limited to what the database has.
-    pub(crate) async fn existing_shapes(&self, connection: &impl ConnectionTrait) -> Result<Shapes, SyncError> {
+    pub(crate) async fn existing_shapes(
+        &self,
+        connection: &impl ConnectionTrait,
+    ) -> Result<Shapes, SyncError> {
         let mut shapes = self.recorded_shapes(connection).await?;
         for shape in shapes.values_mut() {
             let existing = self.db.columns_in(connection, &shape.name).await?;

@@ -57,14 +57,17 @@ impl Marts {
         // and because the database would sort all customers.
         let mut customers = self.db.connection.stream(&query).await?;
         while let Some(row) = customers.try_next().await? {
-            let (market, currency): (String, String) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
-            let revenue = summary.entry((market, currency)).or_insert_with_key(|(market, currency_symbol)| Revenue {
-                market: market.clone(),
-                currency_symbol: currency_symbol.clone(),
-                orders_count: 0,
-                total_amount: Decimal::ZERO,
-                top_customers: Vec::new(),
-            });
+            let (market, currency): (String, String) =
+                (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+            let revenue = summary.entry((market, currency)).or_insert_with_key(
+                |(market, currency_symbol)| Revenue {
+                    market: market.clone(),
+                    currency_symbol: currency_symbol.clone(),
+                    orders_count: 0,
+                    total_amount: Decimal::ZERO,
+                    top_customers: Vec::new(),
+                },
+            );
             revenue.add(TopCustomer {
                 customer_id: row.try_get_by_index(2)?,
                 orders_count: row.try_get_by_index(3)?,
@@ -80,7 +83,8 @@ impl Revenue {
         self.orders_count += customer.orders_count;
         self.total_amount += customer.total_amount;
         let is_before = |other: &TopCustomer| {
-            (Reverse(other.total_amount), &other.customer_id) < (Reverse(customer.total_amount), &customer.customer_id)
+            (Reverse(other.total_amount), &other.customer_id)
+                < (Reverse(customer.total_amount), &customer.customer_id)
         };
         let at = self.top_customers.partition_point(is_before);
         if at < TOP_CUSTOMERS {
@@ -93,7 +97,9 @@ impl Revenue {
 fn decimal_at(row: &QueryResult, index: usize, dialect: Dialect) -> Result<Decimal, DbErr> {
     match dialect {
         // The shortest text of a real is the decimal that was stored.
-        Dialect::Sqlite => Ok(row.try_get_by_index::<f64>(index)?.to_string().parse().unwrap_or_default()),
+        Dialect::Sqlite => {
+            Ok(row.try_get_by_index::<f64>(index)?.to_string().parse().unwrap_or_default())
+        }
         _ => row.try_get_by_index(index),
     }
 }

@@ -75,11 +75,13 @@ pub fn render_over(
     if let Some(totals) = totals {
         // Rendered in place by the same environment, so that values keep the order of their
         // placeholders.
-        environment.add_function("totals", move |state: &State<'_, '_>| state.env().render_str(&totals, ()));
+        environment.add_function("totals", move |state: &State<'_, '_>| {
+            state.env().render_str(&totals, ())
+        });
     }
-    let sql = environment
-        .render_str(template, ())
-        .map_err(|error| SyncError::Configuration(format!("{name}: the query's template is wrong: {error:#}")))?;
+    let sql = environment.render_str(template, ()).map_err(|error| {
+        SyncError::Configuration(format!("{name}: the query's template is wrong: {error:#}"))
+    })?;
     drop(environment);
     let values = std::mem::take(&mut *binds.values.lock().unwrap_or_else(PoisonError::into_inner));
     Ok(Rendered { sql, binds: values })
@@ -103,18 +105,28 @@ impl Binds {
         texts.iter().map(|text| self.bind(text)).collect::<Vec<_>>().join(", ")
     }
 
-    /// A condition for the market, and for the records if there are any. The query must name every column of their key.
-    fn records(&self, scope: &Scope, market_column: &str, key_columns: &[String]) -> Result<String, Error> {
+    /// A condition for the market, and for the records if there are any. The query must name every
+    /// column of their key.
+    fn records(
+        &self,
+        scope: &Scope,
+        market_column: &str,
+        key_columns: &[String],
+    ) -> Result<String, Error> {
         match (scope, key_columns) {
             (Scope::Records(_, key, _), columns) if columns.len() != key.names().len() => {
-                let said = format!("the key of these records has {} columns ({key})", key.names().len());
+                let said =
+                    format!("the key of these records has {} columns ({key})", key.names().len());
                 Err(Error::new(ErrorKind::InvalidOperation, said))
             }
-            (Scope::Records(market, key, records), [_, _, ..]) if self.dialect == Dialect::Postgres => {
+            (Scope::Records(market, key, records), [_, _, ..])
+                if self.dialect == Dialect::Postgres =>
+            {
                 // A list, for the reasons that `tables::by_key` has for one.
                 let market = self.bind(market);
                 let tuple = |record: &String| {
-                    let parts: Vec<String> = key.split(record).iter().map(|part| self.bind(part)).collect();
+                    let parts: Vec<String> =
+                        key.split(record).iter().map(|part| self.bind(part)).collect();
                     format!("({})", parts.join(", "))
                 };
                 let tuples: Vec<String> = records.iter().map(tuple).collect();
@@ -124,19 +136,28 @@ impl Binds {
             (Scope::Records(market, key, records), [_, _, ..]) => {
                 let is_record = |record: &String| {
                     let parts = key.split(record);
-                    let parts = key_columns.iter().zip(&parts).map(|(column, part)| (column.as_str(), &**part));
+                    let parts = key_columns
+                        .iter()
+                        .zip(&parts)
+                        .map(|(column, part)| (column.as_str(), &**part));
                     let parts = [(market_column, market.as_str())].into_iter().chain(parts);
-                    let parts: Vec<String> =
-                        parts.map(|(column, part)| format!("{column} = {}", self.bind(part))).collect();
+                    let parts: Vec<String> = parts
+                        .map(|(column, part)| format!("{column} = {}", self.bind(part)))
+                        .collect();
                     format!("({})", parts.join(" AND "))
                 };
-                // Of exactly two SQLite would look up what both have in common, which is the whole market.
+                // Of exactly two SQLite would look up what both have in common, which is the whole
+                // market.
                 let repeated = records.get(1).filter(|_| records.len() == 2);
-                let alternatives: Vec<String> = records.iter().chain(repeated).map(is_record).collect();
+                let alternatives: Vec<String> =
+                    records.iter().chain(repeated).map(is_record).collect();
                 Ok(format!("({})", alternatives.join(" OR ")))
             }
             (scope, [key_column]) => Ok(self.keyed(scope, market_column, key_column)),
-            (_, _) => Err(Error::new(ErrorKind::InvalidOperation, "groups are told by one column beside the market")),
+            (_, _) => Err(Error::new(
+                ErrorKind::InvalidOperation,
+                "groups are told by one column beside the market",
+            )),
         }
     }
 
@@ -146,7 +167,11 @@ impl Binds {
             Scope::View => "1 = 1".to_owned(),
             Scope::Market(market) => format!("{market_column} = {}", self.bind(market)),
             Scope::Keys(market, keys) | Scope::Records(market, _, keys) => {
-                format!("{market_column} = {} AND {key_column} IN ({})", self.bind(market), self.list(keys))
+                format!(
+                    "{market_column} = {} AND {key_column} IN ({})",
+                    self.bind(market),
+                    self.list(keys)
+                )
             }
         }
     }
@@ -166,7 +191,9 @@ impl Binds {
 
     /// Like [`Binds::keyed`], for groups by day, with bounds that can use an index on the moment.
     fn keyed_days(&self, scope: &Scope, market_column: &str, moment: &str) -> String {
-        let (Scope::Keys(market, days), Some(first), Some(last)) = (scope, scope.first(), scope.last()) else {
+        let (Scope::Keys(market, days), Some(first), Some(last)) =
+            (scope, scope.first(), scope.last())
+        else {
             return self.keyed(scope, market_column, moment);
         };
         let market = self.bind(market);
@@ -204,25 +231,34 @@ impl Scope {
 fn add_scope_functions(environment: &mut Environment<'_>, binds: &Binds, scope: &Scope) {
     for name in ["touched", "records"] {
         let (binds, scope) = (binds.clone(), scope.clone());
-        environment.add_function(name, move |market: &str, key: Rest<String>| binds.records(&scope, market, &key));
+        environment.add_function(name, move |market: &str, key: Rest<String>| {
+            binds.records(&scope, market, &key)
+        });
     }
     let (of_nulls, scope_of_nulls) = (binds.clone(), scope.clone());
     environment.add_function("touched_or_null", move |market: &str, key: &str| {
         of_nulls.keyed_or_null(&scope_of_nulls, market, key)
     });
     let (binds, scope) = (binds.clone(), scope.clone());
-    environment
-        .add_function("touched_days", move |market: &str, moment: &str| binds.keyed_days(&scope, market, moment));
+    environment.add_function("touched_days", move |market: &str, moment: &str| {
+        binds.keyed_days(&scope, market, moment)
+    });
 }
 
 /// A table and its alias in FROM. For a whole market SQLite would choose the index that fits the
 /// grouping, and read each row from another place. The primary key keeps the rows together, and
 /// also the rows of other tables that are looked up for them.
-fn add_sources(environment: &mut Environment<'_>, dialect: Dialect, shapes: &Arc<Shapes>, scope: &Scope) {
+fn add_sources(
+    environment: &mut Environment<'_>,
+    dialect: Dialect,
+    shapes: &Arc<Shapes>,
+    scope: &Scope,
+) {
     let reads_by_key = dialect == Dialect::Sqlite && matches!(scope, Scope::Market(_));
     let of = Arc::clone(shapes);
     environment.add_function("source", move |table: &str, alias: &str| {
-        let is_keyed_by_market = |shape: &TableShape| shape.key.first().is_some_and(|first| first == "market");
+        let is_keyed_by_market =
+            |shape: &TableShape| shape.key.first().is_some_and(|first| first == "market");
         match reads_by_key && of.get(table).is_some_and(is_keyed_by_market) {
             // SQLite's name for the index of a primary key (fileformat2.html, section 2.6.1).
             true => {
@@ -238,8 +274,10 @@ fn add_column_functions(environment: &mut Environment<'_>, dialect: Dialect, sha
     let of = Arc::clone(shapes);
     environment.add_function("columns", move |table: &str, alias: &str| {
         let columns = of.get(table).map_or(&[][..], |shape| &shape.columns);
-        let list: Vec<String> =
-            columns.iter().map(|column| format!("{alias}.{}", dialect.quote(&column.name))).collect();
+        let list: Vec<String> = columns
+            .iter()
+            .map(|column| format!("{alias}.{}", dialect.quote(&column.name)))
+            .collect();
         list.join(", ")
     });
     let of = Arc::clone(shapes);
@@ -248,7 +286,12 @@ fn add_column_functions(environment: &mut Environment<'_>, dialect: Dialect, sha
         move |table: &str, alias: &str, prefix: &str, beside: &str, more: Rest<String>| {
             let Some(shape) = of.get(table) else { return String::new() };
             let mut taken: HashSet<String> = more.iter().cloned().collect();
-            taken.extend(of.get(beside).into_iter().flat_map(|shape| &shape.columns).map(|column| column.name.clone()));
+            taken.extend(
+                of.get(beside)
+                    .into_iter()
+                    .flat_map(|shape| &shape.columns)
+                    .map(|column| column.name.clone()),
+            );
             let others = shape.columns.iter().filter(|column| !shape.key.contains(&column.name));
             let list: Vec<String> = others
                 .map(|column| {
@@ -291,9 +334,13 @@ fn add_expressions(environment: &mut Environment<'_>, dialect: Dialect) {
     });
     environment.add_function("days_between", move |from: &str, to: &str| match dialect {
         Dialect::Sqlite => {
-            format!("CAST(julianday(substr({to}, 1, 10)) - julianday(substr({from}, 1, 10)) AS INTEGER)")
+            format!(
+                "CAST(julianday(substr({to}, 1, 10)) - julianday(substr({from}, 1, 10)) AS INTEGER)"
+            )
         }
-        Dialect::Postgres => format!("(({to} AT TIME ZONE 'UTC')::date - ({from} AT TIME ZONE 'UTC')::date)"),
+        Dialect::Postgres => {
+            format!("(({to} AT TIME ZONE 'UTC')::date - ({from} AT TIME ZONE 'UTC')::date)")
+        }
         Dialect::Mysql => format!("DATEDIFF({to}, {from})"),
     });
     // Converts floating point to a decimal, so that sums do not depend on row order.
@@ -338,7 +385,9 @@ fn round4(dialect: Dialect, number: &str) -> String {
     match dialect {
         // The real for x.xxxx5 may be slightly below it; adding a few units in the last place
         // corrects that.
-        Dialect::Sqlite => format!("ROUND(({number}) + MAX(MIN(({number}) * 4e-16, 2e-5), -2e-5), 4)"),
+        Dialect::Sqlite => {
+            format!("ROUND(({number}) + MAX(MIN(({number}) * 4e-16, 2e-5), -2e-5), 4)")
+        }
         Dialect::Postgres => format!("ROUND(({number})::numeric, 4)"),
         Dialect::Mysql => format!("ROUND(CAST({number} AS DECIMAL(55,10)), 4)"),
     }

@@ -89,7 +89,12 @@ impl Marts {
             let is_unusable = prepared.is_err();
             let made = match prepared {
                 Ok(columns) => {
-                    self.db.attempt(connection, self.put_view(connection, &view.name, &query, columns, before)).await?
+                    self.db
+                        .attempt(
+                            connection,
+                            self.put_view(connection, &view.name, &query, columns, before),
+                        )
+                        .await?
                 }
                 Err(error) => Err(error),
             };
@@ -100,7 +105,12 @@ impl Marts {
                 }
                 Err(error) => {
                     let error = error.in_definition(&view.file);
-                    failures.push(ViewFailure { view: view.name.clone(), error, is_unusable, was_dropped });
+                    failures.push(ViewFailure {
+                        view: view.name.clone(),
+                        error,
+                        is_unusable,
+                        was_dropped,
+                    });
                 }
             }
         }
@@ -109,9 +119,9 @@ impl Marts {
 
     /// The first failure that a change of tables must not cause: the view was usable before.
     pub(crate) fn new_failure<'f>(&self, failures: &'f [ViewFailure]) -> Option<&'f ViewFailure> {
-        failures
-            .iter()
-            .find(|failure| failure.was_dropped || failure.is_unusable && !self.ledger.has_obstacle(&failure.view))
+        failures.iter().find(|failure| {
+            failure.was_dropped || failure.is_unusable && !self.ledger.has_obstacle(&failure.view)
+        })
     }
 
     /// Stores the views that could not be created, for `status` and the log.
@@ -122,22 +132,36 @@ impl Marts {
     ) -> Result<(), SyncError> {
         for failure in failures {
             let (objects, consequence) = match failure.is_unusable {
-                true => (Vec::new(), "the view cannot be made of its tables as they are now; everything else goes on"),
+                true => (
+                    Vec::new(),
+                    "the view cannot be made of its tables as they are now; everything else goes on",
+                ),
                 false => (
                     self.objects_on(connection, &failure.view, None).await?,
                     "the view stays as it was, without what is new in its tables; everything else goes on",
                 ),
             };
-            self.ledger.raise(connection, Obstacle::new(failure.view, consequence, &failure.error, &objects)).await?;
+            self.ledger
+                .raise(
+                    connection,
+                    Obstacle::new(failure.view, consequence, &failure.error, &objects),
+                )
+                .await?;
         }
         Ok(())
     }
 
     /// Creates a query's draft view, and returns its columns.
-    async fn prepare(&self, connection: &impl ConnectionTrait, query: &str) -> Result<Vec<ViewColumn>, SyncError> {
+    async fn prepare(
+        &self,
+        connection: &impl ConnectionTrait,
+        query: &str,
+    ) -> Result<Vec<ViewColumn>, SyncError> {
         let draft = self.db.dialect.quote(DRAFT);
         connection.execute_unprepared(&format!("DROP VIEW IF EXISTS {draft}")).await?;
-        connection.execute_unprepared(&self.in_binary(&format!("CREATE VIEW {draft} AS {query}"))).await?;
+        connection
+            .execute_unprepared(&self.in_binary(&format!("CREATE VIEW {draft} AS {query}")))
+            .await?;
         let columns = match self.try_view(connection, DRAFT).await {
             Ok(()) => self.view_columns(connection, DRAFT).await,
             Err(error) => Err(error),
@@ -150,7 +174,11 @@ impl Marts {
     }
 
     /// Whether a view can be read: SQLite and MySQL also keep broken views.
-    async fn try_view(&self, connection: &impl ConnectionTrait, view: &str) -> Result<(), SyncError> {
+    async fn try_view(
+        &self,
+        connection: &impl ConnectionTrait,
+        view: &str,
+    ) -> Result<(), SyncError> {
         connection.execute_unprepared(&self.db.dialect.compile(view)).await?;
         Ok(())
     }
@@ -176,7 +204,9 @@ impl Marts {
             Dialect::Mysql => return self.replace_on_mysql(connection, view, &query).await,
             Dialect::Postgres if keeps_columns && !was_dropped => {
                 let options = self.db.options(connection, view).await?;
-                connection.execute_unprepared(&format!("CREATE OR REPLACE VIEW {name} AS {query}")).await?;
+                connection
+                    .execute_unprepared(&format!("CREATE OR REPLACE VIEW {name} AS {query}"))
+                    .await?;
                 // This keeps the grants.
                 for option in options.statements() {
                     connection.execute_unprepared(option).await?;
@@ -202,17 +232,26 @@ impl Marts {
         let name = self.db.dialect.quote(view);
         let of_view = "SELECT CAST(definer AS CHAR), CAST(security_type AS CHAR) FROM information_schema.views \
                        WHERE table_schema = DATABASE() AND table_name = ?";
-        let of_view = Statement::from_sql_and_values(self.db.dialect.backend(), of_view, [view.into()]);
+        let of_view =
+            Statement::from_sql_and_values(self.db.dialect.backend(), of_view, [view.into()]);
         let (mut definer, mut security) = (String::new(), String::new());
         if let Some(row) = connection.query_one_raw(of_view).await? {
-            let (account, rights): (String, String) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+            let (account, rights): (String, String) =
+                (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
             if let Some((user, host)) = account.rsplit_once('@') {
-                definer = format!("DEFINER = {}@{}", self.db.dialect.quote(user), self.db.dialect.quote(host));
+                definer = format!(
+                    "DEFINER = {}@{}",
+                    self.db.dialect.quote(user),
+                    self.db.dialect.quote(host)
+                );
             }
             security = format!("SQL SECURITY {rights}");
         }
-        let create =
-            |definer: &str| self.in_binary(&format!("CREATE OR REPLACE {definer} {security} VIEW {name} AS {query}"));
+        let create = |definer: &str| {
+            self.in_binary(&format!(
+                "CREATE OR REPLACE {definer} {security} VIEW {name} AS {query}"
+            ))
+        };
         let kept = connection.execute_unprepared(&create(&definer)).await;
         if kept.is_err() && !definer.is_empty() {
             // Not every user may set another definer; then the view runs with the creator's rights.
@@ -226,24 +265,38 @@ impl Marts {
 
     /// The query with existing columns first, in their old order, and new ones after them.
     fn ordered(&self, query: &str, columns: &[ViewColumn], before: &[ViewColumn]) -> String {
-        let has = |columns: &[ViewColumn], name: &str| columns.iter().any(|(other, _)| other == name);
+        let has =
+            |columns: &[ViewColumn], name: &str| columns.iter().any(|(other, _)| other == name);
         let kept = before.iter().filter(|(name, _)| has(columns, name));
         let later = columns.iter().filter(|(name, _)| !has(before, name));
         let names: Vec<&str> = kept.chain(later).map(|(name, _)| name.as_str()).collect();
         if names.iter().copied().eq(columns.iter().map(|(name, _)| name.as_str())) {
             return query.to_owned();
         }
-        let list: Vec<String> = names.iter().map(|name| format!("v.{}", self.db.dialect.quote(name))).collect();
+        let list: Vec<String> =
+            names.iter().map(|name| format!("v.{}", self.db.dialect.quote(name))).collect();
         format!("SELECT {} FROM ({query}) v", list.join(", "))
     }
 
     /// Reads the existing view of this name. The columns of an unreadable view are unknown.
-    async fn standing(&self, connection: &impl ConnectionTrait, view: &str) -> Result<Standing, SyncError> {
-        let columns = self.db.attempt(connection, self.view_columns(connection, view)).await?.unwrap_or_default();
+    async fn standing(
+        &self,
+        connection: &impl ConnectionTrait,
+        view: &str,
+    ) -> Result<Standing, SyncError> {
+        let columns = self
+            .db
+            .attempt(connection, self.view_columns(connection, view))
+            .await?
+            .unwrap_or_default();
         Ok(Standing { columns, keepsakes: self.db.keepsakes(connection, view).await? })
     }
 
-    async fn view_columns(&self, connection: &impl ConnectionTrait, view: &str) -> Result<Vec<ViewColumn>, SyncError> {
+    async fn view_columns(
+        &self,
+        connection: &impl ConnectionTrait,
+        view: &str,
+    ) -> Result<Vec<ViewColumn>, SyncError> {
         let query = self.db.dialect.typed_columns_query();
         let query = Statement::from_sql_and_values(self.db.dialect.backend(), query, [view.into()]);
         let mut columns = Vec::new();
@@ -265,7 +318,9 @@ impl Marts {
         let on_column = match self.db.dialect {
             Dialect::Postgres => self.own_views_on(connection, table, column).await?,
             // A column cannot be dropped while any view of the database names it.
-            Dialect::Sqlite => self.definitions.views.iter().rev().map(|view| view.name.clone()).collect(),
+            Dialect::Sqlite => {
+                self.definitions.views.iter().rev().map(|view| view.name.clone()).collect()
+            }
             Dialect::Mysql => Vec::new(),
         };
         for view in on_column {

@@ -2,59 +2,89 @@
 
 use crate::feed::record_key::{KeyColumns, join};
 use crate::sink::db::dialect::Dialect;
-use sea_orm::sea_query::{Alias, Condition, Expr, ExprTrait, Order, Query, SelectStatement, ValueTuple};
+use sea_orm::sea_query::{
+    Alias, Condition, Expr, ExprTrait, Order, Query, SelectStatement, ValueTuple,
+};
 use sea_orm::{ConnectionTrait, DbErr, QueryResult, Value};
 
 /// The condition for the rows of some records of a market.
-pub(crate) fn is_one_of(dialect: Dialect, key: &KeyColumns, market: &str, keys: &[String]) -> Condition {
+pub(crate) fn is_one_of(
+    dialect: Dialect,
+    key: &KeyColumns,
+    market: &str,
+    keys: &[String],
+) -> Condition {
     if let [column] = key.names() {
         let is_of_key = Expr::col(Alias::new(column)).is_in(keys);
         return Condition::all().add(Expr::col("market").eq(market)).add(is_of_key);
     }
     let columns: Vec<&str> = key.names().iter().map(String::as_str).collect();
-    let texts = |record: &String| key.split(record).iter().map(|part| Value::from(&**part)).collect();
+    let texts =
+        |record: &String| key.split(record).iter().map(|part| Value::from(&**part)).collect();
     is_tuple_of(dialect, &columns, market, keys.iter().map(texts).collect())
 }
 
 /// The condition for some lines of a market's records.
-pub(crate) fn is_line_of(dialect: Dialect, key: &KeyColumns, market: &str, lines: &[(String, i64)]) -> Condition {
+pub(crate) fn is_line_of(
+    dialect: Dialect,
+    key: &KeyColumns,
+    market: &str,
+    lines: &[(String, i64)],
+) -> Condition {
     if let [column] = key.names() {
         let is_line = |(record, line_no): &(String, i64)| {
             Expr::col(Alias::new(column)).eq(record.as_str()).and(Expr::col("line_no").eq(*line_no))
         };
-        // The keys are repeated as a list, because SQLite uses the key's index for a list, but not for OR conditions.
+        // The keys are repeated as a list, because SQLite uses the key's index for a list, but not
+        // for OR conditions.
         let records: Vec<String> = lines.iter().map(|(record, _)| record.clone()).collect();
         let is_line = lines.iter().map(is_line).fold(Condition::any(), Condition::add);
         return is_one_of(dialect, key, market, &records).add(is_line);
     }
     let columns: Vec<&str> = key.names().iter().map(String::as_str).chain(["line_no"]).collect();
     let values = |(record, line_no): &(String, i64)| {
-        key.split(record).iter().map(|part| Value::from(&**part)).chain([Value::from(*line_no)]).collect()
+        key.split(record)
+            .iter()
+            .map(|part| Value::from(&**part))
+            .chain([Value::from(*line_no)])
+            .collect()
     };
     is_tuple_of(dialect, &columns, market, lines.iter().map(values).collect())
 }
 
 /// The condition for the rows of a market that have one of these values in several columns.
-fn is_tuple_of(dialect: Dialect, columns: &[&str], market: &str, tuples: Vec<Vec<Value>>) -> Condition {
+fn is_tuple_of(
+    dialect: Dialect,
+    columns: &[&str],
+    market: &str,
+    tuples: Vec<Vec<Value>>,
+) -> Condition {
     let is_of_market = Condition::all().add(Expr::col("market").eq(market));
     if tuples.is_empty() {
         // Alternatives without any would hold for every row.
         return is_of_market.add(Expr::cust("1 = 2"));
     }
     if dialect == Dialect::Postgres {
-        // It would plan several hundred alternatives for a third of a second, and without statistics compare each row of
-        // the market with all of them.
-        let listed =
-            Query::select().expr(Expr::cust("*")).from_values(tuples.into_iter().map(ValueTuple::Many), "v").to_owned();
-        return is_of_market
-            .add(Expr::tuple(columns.iter().map(|column| Expr::col(Alias::new(*column)))).in_subquery(listed));
+        // It would plan several hundred alternatives for a third of a second, and without
+        // statistics compare each row of the market with all of them.
+        let listed = Query::select()
+            .expr(Expr::cust("*"))
+            .from_values(tuples.into_iter().map(ValueTuple::Many), "v")
+            .to_owned();
+        return is_of_market.add(
+            Expr::tuple(columns.iter().map(|column| Expr::col(Alias::new(*column))))
+                .in_subquery(listed),
+        );
     }
-    // The market stands in each alternative, so that SQLite looks each up by the table's own key. Of exactly two
-    // it would take what both have in common for what to look up, which is the whole market.
+    // The market stands in each alternative, so that SQLite looks each up by the table's own key.
+    // Of exactly two it would take what both have in common for what to look up, which is the whole
+    // market.
     let repeated = (tuples.len() == 2).then(|| tuples[1].clone());
     let is_tuple = |values: Vec<Value>| {
         let cells = columns.iter().zip(values);
-        cells.fold(is_of_market.clone(), |all, (column, value)| all.add(Expr::col(Alias::new(*column)).eq(value)))
+        cells.fold(is_of_market.clone(), |all, (column, value)| {
+            all.add(Expr::col(Alias::new(*column)).eq(value))
+        })
     };
     tuples.into_iter().chain(repeated).map(is_tuple).fold(Condition::any(), Condition::add)
 }
@@ -74,10 +104,12 @@ pub(crate) fn go_on_after(query: &mut SelectStatement, key: &KeyColumns, after: 
     }
     let parts = key.split(after);
     let is_behind_in = |place: usize| {
-        let same = (0..place).fold(Condition::all(), |all, before| all.add(column(before).eq(&*parts[before])));
+        let same = (0..place)
+            .fold(Condition::all(), |all, before| all.add(column(before).eq(&*parts[before])));
         same.add(column(place).gt(&*parts[place]))
     };
-    // The first condition says nothing of its own, but is one that every database finds its place by.
+    // The first condition says nothing of its own, but is one that every database finds its place
+    // by.
     query.and_where(column(0).gte(&*parts[0]));
     query.cond_where((0..parts.len()).map(is_behind_in).fold(Condition::any(), Condition::add));
 }
@@ -122,7 +154,9 @@ mod tests {
         database.execute_batch(TABLE).expect("the table is right");
         for record in keys(8) {
             let parts = split(&record, 2);
-            database.execute("INSERT INTO t VALUES ('m', ?, ?, 1)", [&*parts[0], &*parts[1]]).expect("a new row");
+            database
+                .execute("INSERT INTO t VALUES ('m', ?, ?, 1)", [&*parts[0], &*parts[1]])
+                .expect("a new row");
         }
         database
     }
@@ -141,7 +175,10 @@ mod tests {
             let lines: Vec<(String, i64)> = keys.iter().map(|key| (key.clone(), 1)).collect();
             for (condition, found_by) in [
                 (is_one_of(Dialect::Sqlite, &key(), "m", &keys), "(market=? AND a=? AND b=?)"),
-                (is_line_of(Dialect::Sqlite, &key(), "m", &lines), "(market=? AND a=? AND b=? AND line_no=?)"),
+                (
+                    is_line_of(Dialect::Sqlite, &key(), "m", &lines),
+                    "(market=? AND a=? AND b=? AND line_no=?)",
+                ),
             ] {
                 let sql = select(condition).to_string(SqliteQueryBuilder);
                 assert_eq!(texts(&database, &sql, 1).len(), records.min(8), "{records}");
@@ -151,8 +188,12 @@ mod tests {
             }
         }
         assert_eq!(
-            texts(&database, &select(is_one_of(Dialect::Sqlite, &key(), "m", &[])).to_string(SqliteQueryBuilder), 0)
-                .len(),
+            texts(
+                &database,
+                &select(is_one_of(Dialect::Sqlite, &key(), "m", &[])).to_string(SqliteQueryBuilder),
+                0
+            )
+            .len(),
             0
         );
     }

@@ -51,7 +51,8 @@ impl Drop for Filling<'_> {
     fn drop(&mut self) {
         self.indexes.state(|state| {
             for table in &self.tables {
-                let is_own = |(market, filled): &(String, String)| *market == self.market && filled == table;
+                let is_own =
+                    |(market, filled): &(String, String)| *market == self.market && filled == table;
                 if let Some(at) = state.fillings.iter().position(is_own) {
                     state.fillings.swap_remove(at);
                 }
@@ -86,7 +87,9 @@ impl Indexes {
 
     /// Whether a file is being written to a table, of one market or of any market.
     fn is_filled(&self, table: &str, market: Option<&str>) -> bool {
-        let is_meant = |(of, filled): &(String, String)| filled == table && market.is_none_or(|market| market == of);
+        let is_meant = |(of, filled): &(String, String)| {
+            filled == table && market.is_none_or(|market| market == of)
+        };
         self.state(|state| state.fillings.iter().any(is_meant))
     }
 
@@ -136,7 +139,10 @@ impl Tables {
         let deadline = Instant::now() + filling_wait_max();
         for table in tables {
             if !self.wait_for_filling(table, None, deadline).await? {
-                tracing::warn!(table, "a table gets its indexes while it is filled, which then takes longer");
+                tracing::warn!(
+                    table,
+                    "a table gets its indexes while it is filled, which then takes longer"
+                );
             }
             self.make_indexes_of(table).await?;
         }
@@ -180,7 +186,9 @@ impl Tables {
             }
             Ok::<_, SyncError>(())
         };
-        self.db.long_step(&format!("making the indexes of {table}"), write.transaction.session, make).await?;
+        self.db
+            .long_step(&format!("making the indexes of {table}"), write.transaction.session, make)
+            .await?;
         write.commit().await?;
         tracing::debug!(table, elapsed_ms = started.elapsed().as_millis() as u64, "indexes made");
         self.indexes.state(|state| state.indexed.insert(table.to_owned()));
@@ -188,7 +196,8 @@ impl Tables {
     }
 
     pub(crate) async fn holds_rows(&self, table: &str) -> Result<bool, SyncError> {
-        let query = Query::select().expr(Expr::value(1)).from(Alias::new(table)).limit(1).to_owned();
+        let query =
+            Query::select().expr(Expr::value(1)).from(Alias::new(table)).limit(1).to_owned();
         Ok(self.db.connection.query_one(&query).await?.is_some())
     }
 }

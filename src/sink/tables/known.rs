@@ -17,8 +17,8 @@ use crate::values::number::DECIMAL_SCALE;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Date32Type, Decimal128Type};
 use arrow_array::{
-    Array, ArrayRef, Date32Array, Decimal128Array, Float64Array, Int64Array, RecordBatch, StringArray,
-    TimestampMillisecondArray,
+    Array, ArrayRef, Date32Array, Decimal128Array, Float64Array, Int64Array, RecordBatch,
+    StringArray, TimestampMillisecondArray,
 };
 use arrow_select::interleave::interleave;
 use chrono::{DateTime, NaiveDate, Utc};
@@ -48,12 +48,16 @@ impl Tables {
     /// When the database fails.
     pub async fn has_rows(&self, table: &str, market: &str) -> Result<bool, SyncError> {
         let mut query = Query::select();
-        query.expr(Expr::value(1)).from(Alias::new(table)).and_where(Expr::col("market").eq(market)).limit(1);
+        query
+            .expr(Expr::value(1))
+            .from(Alias::new(table))
+            .and_where(Expr::col("market").eq(market))
+            .limit(1);
         Ok(self.db.connection.query_one(&query).await?.is_some())
     }
 
-    /// Those of some columns of a dataset that no row has a value in, or that no table has; none where
-    /// there are no rows.
+    /// Those of some columns of a dataset that no row has a value in, or that no table has; none
+    /// where there are no rows.
     ///
     /// # Errors
     ///
@@ -67,7 +71,8 @@ impl Tables {
         let mut without = Vec::new();
         for owner in [Owner::Record, Owner::Line] {
             let table = dataset.table_of(owner);
-            let own: Vec<&String> = columns.iter().filter(|column| dataset.owner(column) == owner).collect();
+            let own: Vec<&String> =
+                columns.iter().filter(|column| dataset.owner(column) == owner).collect();
             let Some(shape) = shapes.get(table).filter(|_| !own.is_empty()) else { continue };
             let mut query = Query::select();
             query.expr(Expr::cust("COUNT(*)")).from(Alias::new(table));
@@ -98,7 +103,10 @@ impl Tables {
     /// When the database fails.
     pub async fn count_rows(&self, table: &str, market: &str) -> Result<u64, SyncError> {
         let mut query = Query::select();
-        query.expr(Expr::cust("COUNT(*)")).from(Alias::new(table)).and_where(Expr::col("market").eq(market));
+        query
+            .expr(Expr::cust("COUNT(*)"))
+            .from(Alias::new(table))
+            .and_where(Expr::col("market").eq(market));
         let row = self.db.connection.query_one(&query).await?;
         let rows: i64 = row.map_or(Ok(0), |row| row.try_get_by_index(0))?;
         Ok(rows.unsigned_abs())
@@ -109,21 +117,38 @@ impl Tables {
     /// # Errors
     ///
     /// When the database fails.
-    pub async fn known(&self, dataset: &Dataset, market: &str, keys: &[String]) -> Result<Known, SyncError> {
+    pub async fn known(
+        &self,
+        dataset: &Dataset,
+        market: &str,
+        keys: &[String],
+    ) -> Result<Known, SyncError> {
         if dataset.is_keyless() {
             return self.known_rows(dataset, market, keys).await;
         }
         if self.db.dialect == Dialect::Sqlite {
             let queries = self.hash_queries(dataset);
-            let mut connection =
-                self.db.connection.get_sqlite_connection_pool().acquire().await.map_err(not_acquired)?;
-            return crate::sink::tables::bulk::sqlite::stored_hashes(&mut connection, &queries, market, keys).await;
+            let mut connection = self
+                .db
+                .connection
+                .get_sqlite_connection_pool()
+                .acquire()
+                .await
+                .map_err(not_acquired)?;
+            return crate::sink::tables::bulk::sqlite::stored_hashes(
+                &mut connection,
+                &queries,
+                market,
+                keys,
+            )
+            .await;
         }
         let records: HashMap<&str, usize> = keys.iter().map(String::as_str).zip(0..).collect();
         let parts = dataset.key.names().len();
         let mut known = Known::nothing(keys.len());
         for keys in keys.chunks(KEYS_PER_QUERY) {
-            let query = self.select(&dataset.table, &dataset.key, market, keys, &["_row_hash", "_file_id"]);
+            let query =
+                self.select(&dataset.table, &dataset.key, market, keys, &["_row_hash", "_file_id"]);
             for row in self.db.connection.query_all(&query).await? {
                 let key = key_at(&row, 0, &dataset.key)?;
                 let Some(&record) = records.get(key.as_str()) else { continue };
@@ -135,7 +160,8 @@ impl Tables {
         let stored: Vec<usize> = known.stored().collect();
         for stored in stored.chunks(KEYS_PER_QUERY) {
             let keys: Vec<String> = stored.iter().map(|&record| keys[record].clone()).collect();
-            let query = self.select(&lines.table, &dataset.key, market, &keys, &["line_no", "_row_hash"]);
+            let query =
+                self.select(&lines.table, &dataset.key, market, &keys, &["line_no", "_row_hash"]);
             let mut of_records: HashMap<usize, Vec<(i64, RowHash)>> = HashMap::new();
             for row in self.db.connection.query_all(&query).await? {
                 let key = key_at(&row, 0, &dataset.key)?;
@@ -149,7 +175,12 @@ impl Tables {
     }
 
     /// Hashes of rows whose hash is their key.
-    async fn known_rows(&self, dataset: &Dataset, market: &str, keys: &[String]) -> Result<Known, SyncError> {
+    async fn known_rows(
+        &self,
+        dataset: &Dataset,
+        market: &str,
+        keys: &[String],
+    ) -> Result<Known, SyncError> {
         let mut known = Known::nothing(keys.len());
         let hashes: Vec<RowHash> = keys.iter().map(|key| unhex(key)).collect();
         let records: HashMap<RowHash, usize> = hashes.iter().copied().zip(0..).collect();
@@ -169,10 +200,15 @@ impl Tables {
 
     fn hash_queries(&self, dataset: &Dataset) -> HashQueries {
         let quote = |name: &str| self.db.dialect.quote(name);
-        let is_record: String =
-            dataset.key.names().iter().map(|column| format!(" AND {} = ?", quote(column))).collect();
-        let query =
-            |columns: &str, table: &str| format!("SELECT {columns} FROM {} WHERE market = ?{is_record}", quote(table));
+        let is_record: String = dataset
+            .key
+            .names()
+            .iter()
+            .map(|column| format!(" AND {} = ?", quote(column)))
+            .collect();
+        let query = |columns: &str, table: &str| {
+            format!("SELECT {columns} FROM {} WHERE market = ?{is_record}", quote(table))
+        };
         HashQueries {
             key: dataset.key.clone(),
             records: query("_row_hash, _file_id", &dataset.table),
@@ -191,7 +227,9 @@ impl Tables {
     ) -> SelectStatement {
         let mut query = Query::select();
         query.from(Alias::new(table)).cond_where(is_one_of(self.db.dialect, key, market, keys));
-        query.columns(key.names().iter().map(String::as_str).chain(columns.iter().copied()).map(Alias::new));
+        query.columns(
+            key.names().iter().map(String::as_str).chain(columns.iter().copied()).map(Alias::new),
+        );
         query
     }
 
@@ -232,7 +270,13 @@ impl Tables {
         let is_changed = |&row: &usize| Some(hashes[row]) != stored_hash(row);
         let still_changed: Vec<usize> = (0..batch.num_rows()).filter(is_changed).collect();
         Ok(take_rows(
-            &TableRows { batch, hashes: hashes.clone(), record: taken.record, absent: Vec::new(), encoded: None },
+            &TableRows {
+                batch,
+                hashes: hashes.clone(),
+                record: taken.record,
+                absent: Vec::new(),
+                encoded: None,
+            },
             &still_changed,
         ))
     }
@@ -248,14 +292,19 @@ impl Tables {
         let market = batch.column(0).as_string::<i32>().value(0).to_owned();
         let has_lines = shape.column("line_no").is_some();
         let line_no = has_lines.then_some("line_no");
-        let columns: Vec<&str> = line_no.into_iter().chain(absent.by_column.keys().map(String::as_str)).collect();
+        let columns: Vec<&str> =
+            line_no.into_iter().chain(absent.by_column.keys().map(String::as_str)).collect();
         let records: Vec<String> =
             keys.iter().map(|(key, _)| key.clone()).collect::<BTreeSet<_>>().into_iter().collect();
         let mut stored = HashMap::new();
         for records in records.chunks(KEYS_PER_QUERY) {
             let query = self.select(&shape.name, &dataset.key, &market, records, &columns);
             for row in self.db.connection.query_all(&query).await? {
-                let line_no = if has_lines { Some(row.try_get_by_index(dataset.key.names().len())?) } else { None };
+                let line_no = if has_lines {
+                    Some(row.try_get_by_index(dataset.key.names().len())?)
+                } else {
+                    None
+                };
                 stored.insert((key_at(&row, 0, &dataset.key)?, line_no), row);
             }
         }
@@ -268,7 +317,8 @@ fn unhex(key: &str) -> RowHash {
     let mut hash = RowHash::default();
     for (byte, digits) in hash.iter_mut().zip(key.as_bytes().chunks(2)) {
         let digits = std::str::from_utf8(digits).unwrap_or_default();
-        *byte = u8::from_str_radix(digits, 16).expect("keys of keyless rows are hashes in hexadecimal");
+        *byte =
+            u8::from_str_radix(digits, 16).expect("keys of keyless rows are hashes in hexadecimal");
     }
     hash
 }
@@ -335,13 +385,16 @@ impl AbsentCells {
             let kind = shape.column(name).map_or(Kind::Text, |column| column.kind);
             let values = stored_values(&rows, name, kind, dialect)?;
             match columns.iter_mut().find(|(column, _)| column == name) {
-                Some((_, given)) if name == "_rescued" => *given = self.merge_rescued(given, &values),
+                Some((_, given)) if name == "_rescued" => {
+                    *given = self.merge_rescued(given, &values)
+                }
                 Some((_, given)) => *given = choose(given, &values, absent),
                 None => columns.push((name.clone(), values)),
             }
         }
         let nullable = columns.into_iter().map(|(name, values)| (name, values, true));
-        Ok(RecordBatch::try_from_iter_with_nullable(nullable).expect("every column has a value for each row"))
+        Ok(RecordBatch::try_from_iter_with_nullable(nullable)
+            .expect("every column has a value for each row"))
     }
 
     fn merge_rescued(&self, given: &ArrayRef, stored: &ArrayRef) -> ArrayRef {
@@ -351,9 +404,12 @@ impl AbsentCells {
         };
         let merged = (0..given.len()).map(|row| {
             let mut merged = texts(stored.is_valid(row).then(|| stored.value(row)));
-            merged.retain(|column, _| self.by_column.get(column).is_some_and(|rows| rows.contains(&row)));
+            merged.retain(|column, _| {
+                self.by_column.get(column).is_some_and(|rows| rows.contains(&row))
+            });
             merged.extend(texts(given.is_valid(row).then(|| given.value(row))));
-            (!merged.is_empty()).then(|| serde_json::to_string(&merged).expect("a map of texts is JSON"))
+            (!merged.is_empty())
+                .then(|| serde_json::to_string(&merged).expect("a map of texts is JSON"))
         });
         Arc::new(StringArray::from_iter(merged))
     }
@@ -361,7 +417,8 @@ impl AbsentCells {
 
 /// The stored value for rows that lack the column, the given one for others.
 fn choose(given: &ArrayRef, stored: &ArrayRef, absent: &BTreeSet<usize>) -> ArrayRef {
-    let sources: Vec<(usize, usize)> = (0..given.len()).map(|row| (usize::from(absent.contains(&row)), row)).collect();
+    let sources: Vec<(usize, usize)> =
+        (0..given.len()).map(|row| (usize::from(absent.contains(&row)), row)).collect();
     interleave(&[given, stored], &sources).expect("both columns have the type of their kind")
 }
 
@@ -372,11 +429,16 @@ pub(crate) fn stored_values(
     kind: Kind,
     dialect: Dialect,
 ) -> Result<ArrayRef, DbErr> {
-    fn cells<T: sea_orm::TryGetable>(rows: &[Option<&QueryResult>], name: &str) -> Result<Vec<Option<T>>, DbErr> {
+    fn cells<T: sea_orm::TryGetable>(
+        rows: &[Option<&QueryResult>],
+        name: &str,
+    ) -> Result<Vec<Option<T>>, DbErr> {
         rows.iter().map(|row| row.map_or(Ok(None), |row| row.try_get("", name))).collect()
     }
     Ok(match kind {
-        Kind::Identifier | Kind::Text | Kind::Hash => Arc::new(StringArray::from(cells::<String>(rows, name)?)),
+        Kind::Identifier | Kind::Text | Kind::Hash => {
+            Arc::new(StringArray::from(cells::<String>(rows, name)?))
+        }
         Kind::Integer => Arc::new(Int64Array::from(cells::<i64>(rows, name)?)),
         Kind::Double => Arc::new(Float64Array::from(cells::<f64>(rows, name)?)),
         Kind::Decimal | Kind::Total => {
@@ -397,13 +459,17 @@ pub(crate) fn stored_values(
             Arc::new(moments.collect::<TimestampMillisecondArray>())
         }
         Kind::Day => {
-            let days = cells::<NaiveDate>(rows, name)?.into_iter().map(|day| day.map(Date32Type::from_naive_date));
+            let days = cells::<NaiveDate>(rows, name)?
+                .into_iter()
+                .map(|day| day.map(Date32Type::from_naive_date));
             Arc::new(days.collect::<Date32Array>())
         }
     })
 }
 
-fn ten_thousandths(mut decimal: Decimal) -> <Decimal128Type as arrow_array::ArrowPrimitiveType>::Native {
+fn ten_thousandths(
+    mut decimal: Decimal,
+) -> <Decimal128Type as arrow_array::ArrowPrimitiveType>::Native {
     decimal.rescale(DECIMAL_SCALE);
     decimal.mantissa()
 }

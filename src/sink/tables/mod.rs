@@ -29,7 +29,8 @@ pub const DELETED_AT: &str = "_deleted_at";
 /// [`Company`]: crate::sink::ledger::attempts::Company
 #[derive(Debug)]
 pub struct KindsStay(
-    #[expect(dead_code, reason = "it is held until it is dropped")] pub(crate) OwnedRwLockReadGuard<()>,
+    #[expect(dead_code, reason = "it is held until it is dropped")]
+    pub(crate)  OwnedRwLockReadGuard<()>,
 );
 
 /// The tables of the markets.

@@ -6,7 +6,9 @@ use crate::feed::dataset::Dataset;
 use crate::feed::layout::TableShape;
 use crate::sink::tables::{DELETED_AT, Tables};
 use entity::{Kind, files};
-use sea_orm::sea_query::{Alias, Condition, Expr, ExprTrait, JoinType, Order, Query, SelectStatement, SimpleExpr};
+use sea_orm::sea_query::{
+    Alias, Condition, Expr, ExprTrait, JoinType, Order, Query, SelectStatement, SimpleExpr,
+};
 use sea_orm::{ColumnTrait, ConnectionTrait};
 
 /// Values that are counted at most: with more at fault, nobody needs the exact number.
@@ -57,13 +59,19 @@ impl Tables {
         let mut query = own.rows(shape);
         if let Some((other, other_kind)) = kind_of(shapes.get(table), column) {
             let as_text = is_text(kind) != is_text(other_kind);
-            let is_same = self.comparable("r", column, as_text).eq(self.comparable("t", own.column, as_text));
+            let is_same =
+                self.comparable("r", column, as_text).eq(self.comparable("t", own.column, as_text));
             if !as_text && other.key == ["market", column] {
                 let of_market = Expr::col(("r", "market")).eq(own.market);
                 let is_there = is_present(other, "r").add(is_same).add(of_market);
                 query.join_as(JoinType::LeftJoin, Alias::new(table), "r", is_there);
             } else {
-                query.join_subquery(JoinType::LeftJoin, referenced(other, column, own.market), "r", is_same);
+                query.join_subquery(
+                    JoinType::LeftJoin,
+                    referenced(other, column, own.market),
+                    "r",
+                    is_same,
+                );
             }
             query.and_where(Expr::col(("r", Alias::new(column))).is_null());
         }
@@ -78,9 +86,12 @@ impl Tables {
     /// When the database fails.
     pub async fn repeated_values(&self, own: StoredColumn<'_>) -> Result<StoredValues, SyncError> {
         let shapes = self.shapes();
-        let Some((shape, _)) = kind_of(shapes.get(own.table), own.column) else { return Ok(StoredValues::default()) };
+        let Some((shape, _)) = kind_of(shapes.get(own.table), own.column) else {
+            return Ok(StoredValues::default());
+        };
         let key = own.dataset.key.names().iter().map(|name| Expr::col(("t", Alias::new(name))));
-        let differs = key.fold(Condition::any(), |any, part| any.add(part.clone().min().ne(part.max())));
+        let differs =
+            key.fold(Condition::any(), |any, part| any.add(part.clone().min().ne(part.max())));
         let mut query = StoredColumn { is_shared: false, ..own }.rows(shape);
         query.expr_as(self.text("t", own.column), "v");
         query.group_by_col(("t", Alias::new(own.column))).cond_having(differs).limit(COUNTED_MAX);
@@ -90,7 +101,10 @@ impl Tables {
     /// Counts the values that a query has in its column `v`, and reads the first.
     async fn values_of(&self, query: SelectStatement) -> Result<StoredValues, SyncError> {
         let connection = &self.db.connection;
-        let count = Query::select().expr(Expr::cust("COUNT(*)")).from_subquery(query.clone(), "x").to_owned();
+        let count = Query::select()
+            .expr(Expr::cust("COUNT(*)"))
+            .from_subquery(query.clone(), "x")
+            .to_owned();
         let number: i64 = match connection.query_one(&count).await? {
             Some(row) => row.try_get_by_index(0)?,
             None => 0,
@@ -99,9 +113,15 @@ impl Tables {
             return Ok(StoredValues::default());
         }
         let mut first = Query::select();
-        first.column("v").from_subquery(query, "x").group_by_col("v").order_by("v", Order::Asc).limit(SHOWN_MAX);
+        first
+            .column("v")
+            .from_subquery(query, "x")
+            .group_by_col("v")
+            .order_by("v", Order::Asc)
+            .limit(SHOWN_MAX);
         let rows = connection.query_all(&first).await?;
-        let first = rows.iter().map(|row| row.try_get_by_index::<String>(0)).collect::<Result<_, _>>()?;
+        let first =
+            rows.iter().map(|row| row.try_get_by_index::<String>(0)).collect::<Result<_, _>>()?;
         Ok(StoredValues { number: u64::try_from(number).unwrap_or(0), first })
     }
 
@@ -120,7 +140,9 @@ impl StoredColumn<'_> {
         let column = |name: &str| Expr::col(("t", Alias::new(name)));
         let mut query = Query::select();
         query.from_as(Alias::new(self.table), "t");
-        query.and_where(column("market").eq(self.market)).and_where(column(self.column).is_not_null());
+        query
+            .and_where(column("market").eq(self.market))
+            .and_where(column(self.column).is_not_null());
         query.cond_where(is_present(shape, "t"));
         if self.is_shared {
             let own_files = Query::select()

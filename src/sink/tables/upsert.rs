@@ -55,7 +55,8 @@ impl Tables {
             return Ok(());
         }
         // Bulk loads have no time limit of their own.
-        let written = transaction.keep(self.upsert_unbounded(transaction, shape, rows, are, file_id)).await;
+        let written =
+            transaction.keep(self.upsert_unbounded(transaction, shape, rows, are, file_id)).await;
         written.map_err(|error| with_advice(error, &shape.name))
     }
 
@@ -70,12 +71,18 @@ impl Tables {
         let names = column_names(rows);
         match &mut *transaction.driver().await {
             Driver::Sqlite(sqlite) => {
-                let sql = self.merge_text(shape, &names, &format!("VALUES ({})", vec!["?"; names.len()].join(", ")));
+                let sql = self.merge_text(
+                    shape,
+                    &names,
+                    &format!("VALUES ({})", vec!["?"; names.len()].join(", ")),
+                );
                 return sqlite::run_for_rows(sqlite, &sql, rows, file_id).await;
             }
             Driver::Postgres(postgres) => {
                 let table = self.db.dialect.quote(&shape.name);
-                if rows.hashes.len() >= COPY_ROWS_MIN && postgres::takes_rows(postgres, &table, &names, rows).await? {
+                if rows.hashes.len() >= COPY_ROWS_MIN
+                    && postgres::takes_rows(postgres, &table, &names, rows).await?
+                {
                     return self.copy(postgres, shape, &names, rows, are, file_id).await;
                 }
             }
@@ -99,9 +106,12 @@ impl Tables {
         file_id: i64,
     ) -> Result<(), SyncError> {
         let on_conflict = OnConflict::columns(shape.key.iter().map(Alias::new))
-            .update_columns(columns.iter().filter(|column| !shape.key.contains(column)).map(Alias::new))
+            .update_columns(
+                columns.iter().filter(|column| !shape.key.contains(column)).map(Alias::new),
+            )
             .to_owned();
-        let rows_max = self.db.dialect.rows_per_statement().min(self.db.dialect.binds_max() / columns.len());
+        let rows_max =
+            self.db.dialect.rows_per_statement().min(self.db.dialect.binds_max() / columns.len());
         for batch in statements(&text_bytes(&rows.batch), rows_max) {
             let mut insert = Query::insert();
             insert
@@ -109,8 +119,12 @@ impl Tables {
                 .columns(columns.iter().map(Alias::new))
                 .on_conflict(on_conflict.clone());
             for row in batch {
-                let mut values: Vec<Expr> =
-                    rows.batch.columns().iter().map(|column| Expr::value(self.db.dialect.value(column, row))).collect();
+                let mut values: Vec<Expr> = rows
+                    .batch
+                    .columns()
+                    .iter()
+                    .map(|column| Expr::value(self.db.dialect.value(column, row)))
+                    .collect();
                 values.push(Expr::value(rows.hashes[row].to_vec()));
                 values.push(Expr::value(file_id));
                 insert.values_panic(values);
@@ -137,7 +151,9 @@ impl Tables {
             run(postgres, "SAVEPOINT tidegate_bulk").await?;
             match postgres::copy_rows(postgres, &table, &columns, rows, file_id).await {
                 Ok(()) => return Ok(run(postgres, "RELEASE SAVEPOINT tidegate_bulk").await?),
-                Err(error) if matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))) => {
+                Err(error)
+                    if matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))) =>
+                {
                     run(postgres, "ROLLBACK TO SAVEPOINT tidegate_bulk").await?;
                 }
                 Err(error) => return Err(error.into()),
@@ -165,11 +181,17 @@ impl Tables {
         file_id: i64,
     ) -> Result<bool, SyncError> {
         // A row larger than a statement may exceed the server's packet limit.
-        if !mysql.takes_files || text_bytes(&rows.batch).into_iter().any(|bytes| bytes > STATEMENT_BYTES_MAX) {
+        if !mysql.takes_files
+            || text_bytes(&rows.batch).into_iter().any(|bytes| bytes > STATEMENT_BYTES_MAX)
+        {
             return Ok(false);
         }
         mysql.run("SAVEPOINT tidegate_bulk").await?;
-        match self.load_or_merge(mysql, shape, names, rows, are, file_id).await.map_err(SyncError::from) {
+        match self
+            .load_or_merge(mysql, shape, names, rows, are, file_id)
+            .await
+            .map_err(SyncError::from)
+        {
             Ok(true) => {
                 mysql.run("RELEASE SAVEPOINT tidegate_bulk").await?;
                 return Ok(true);
@@ -209,11 +231,17 @@ impl Tables {
         }
         // With TEMPORARY, neither statement commits. A rollback does not remove a temporary table.
         mysql.run("DROP TEMPORARY TABLE IF EXISTS tidegate_bulk").await?;
-        mysql.run(&format!("CREATE TEMPORARY TABLE tidegate_bulk AS SELECT {columns} FROM {table} LIMIT 0")).await?;
+        mysql
+            .run(&format!(
+                "CREATE TEMPORARY TABLE tidegate_bulk AS SELECT {columns} FROM {table} LIMIT 0"
+            ))
+            .await?;
         if !mysql::load_rows(mysql, "tidegate_bulk", &columns, rows, file_id).await? {
             return Ok(false);
         }
-        mysql.run(&self.merge_text(shape, names, &format!("SELECT {columns} FROM tidegate_bulk"))).await?;
+        mysql
+            .run(&self.merge_text(shape, names, &format!("SELECT {columns} FROM tidegate_bulk")))
+            .await?;
         mysql.run("DROP TEMPORARY TABLE tidegate_bulk").await?;
         Ok(true)
     }
@@ -224,7 +252,10 @@ impl Tables {
             Dialect::Mysql => ("ON DUPLICATE KEY UPDATE".to_owned(), "tidegate_bulk"),
             _ => (format!("ON CONFLICT ({}) DO UPDATE SET", self.quoted(&shape.key)), "excluded"),
         };
-        let replaced = names.iter().filter(|name| !shape.key.contains(name)).map(|name| self.db.dialect.quote(name));
+        let replaced = names
+            .iter()
+            .filter(|name| !shape.key.contains(name))
+            .map(|name| self.db.dialect.quote(name));
         let replaced: Vec<String> = replaced.map(|name| format!("{name} = {new}.{name}")).collect();
         format!(
             "INSERT INTO {} ({}) {source} {on_conflict} {}",
@@ -258,9 +289,9 @@ impl Tables {
     }
 }
 
-/// The columns to write: the row's own, the hash and the file id.
-/// Says what to do about a row that is larger than the database keeps: 8,126 bytes of InnoDB and 8,160 of PostgreSQL, in which
-/// a long text takes 20 and a short one what it is.
+/// The columns to write: the row's own, the hash and the file id. Says what to do about a row that
+/// is larger than the database keeps: 8,126 bytes of InnoDB and 8,160 of PostgreSQL, in which a
+/// long text takes 20 and a short one what it is.
 fn with_advice(error: SyncError, table: &str) -> SyncError {
     let is_too_wide = error.is_too_wide();
     match error {
@@ -306,8 +337,11 @@ pub(crate) fn statements(bytes: &[usize], rows_max: usize) -> Vec<Range<usize>> 
 
 /// Bytes of text in each row.
 fn text_bytes(batch: &RecordBatch) -> Vec<usize> {
-    let texts: Vec<&StringArray> = batch.columns().iter().filter_map(|column| column.as_string_opt::<i32>()).collect();
-    (0..batch.num_rows()).map(|row| texts.iter().map(|text| text.value_length(row) as usize).sum()).collect()
+    let texts: Vec<&StringArray> =
+        batch.columns().iter().filter_map(|column| column.as_string_opt::<i32>()).collect();
+    (0..batch.num_rows())
+        .map(|row| texts.iter().map(|text| text.value_length(row) as usize).sum())
+        .collect()
 }
 
 #[cfg(test)]

@@ -21,7 +21,8 @@ const USUAL_PERCENT_MIN: usize = 60;
 /// Names that tell the header from other rows.
 const NAMES_MAX: usize = 3;
 
-/// Names of the header, where it is not the first row; none where it is, or where nothing tells which row it is.
+/// Names of the header, where it is not the first row; none where it is, or where nothing tells
+/// which row it is.
 ///
 /// # Errors
 ///
@@ -82,9 +83,11 @@ impl Sample {
         }
         let mut counts: BTreeMap<usize, usize> = BTreeMap::new();
         rows.iter().for_each(|row| *counts.entry(row.len()).or_default() += 1);
-        let (usual_cells, count) = counts.into_iter().max_by_key(|&(cells, count)| (count, cells))?;
+        let (usual_cells, count) =
+            counts.into_iter().max_by_key(|&(cells, count)| (count, cells))?;
         let usual_percent = 100 * count / rows.len().max(1);
-        Some(Self { rows, is_after_blank, usual_cells, usual_percent }).filter(|sample| sample.usual_cells > 1)
+        Some(Self { rows, is_after_blank, usual_cells, usual_percent })
+            .filter(|sample| sample.usual_cells > 1)
     }
 
     /// The names of the first row that may be the header, if the very first one is not.
@@ -93,21 +96,30 @@ impl Sample {
         let named = |row: &[String]| row.iter().filter(|cell| !cell.is_empty()).count();
         let is_title = 2 * named(first) <= self.usual_cells || self.is_padded_title();
         // A short file may have nearly as many rows above its header as below it.
-        if !is_title || (self.usual_percent < USUAL_PERCENT_MIN && self.rows.len() > HEADER_ROWS_MAX) {
+        if !is_title
+            || (self.usual_percent < USUAL_PERCENT_MIN && self.rows.len() > HEADER_ROWS_MAX)
+        {
             return None;
         }
         let mut below = self.rows.iter().take(HEADER_ROWS_MAX).skip(1);
         let header = below.find(|row| self.may_be_header(row))?;
-        let names: Vec<String> = header.iter().filter(|name| !declared_name(name).is_empty()).cloned().collect();
+        let names: Vec<String> =
+            header.iter().filter(|name| !declared_name(name).is_empty()).cloned().collect();
         let mut seen = HashSet::new();
         let names = names.into_iter().filter(|name| seen.insert(declared_name(name)));
         Some(names.take(NAMES_MAX).collect())
     }
 
-    /// Whether the first rows have as many cells as the others, but not as many names, and a blank row below them.
+    /// Whether the first rows have as many cells as the others, but not as many names, and a blank
+    /// row below them.
     fn is_padded_title(&self) -> bool {
         let named = |row: &Vec<String>| row.iter().filter(|cell| !cell.is_empty()).count();
-        let below = self.is_after_blank.iter().take(HEADER_ROWS_MAX).skip(1).position(|is_after_blank| *is_after_blank);
+        let below = self
+            .is_after_blank
+            .iter()
+            .take(HEADER_ROWS_MAX)
+            .skip(1)
+            .position(|is_after_blank| *is_after_blank);
         let Some(header) = below.map(|below| below + 1) else { return false };
         let is_lacking = |row: &Vec<String>| named(row) < self.usual_cells;
         self.rows[..header].iter().all(is_lacking) && named(&self.rows[header]) == self.usual_cells

@@ -14,10 +14,11 @@ const DEPTH_MAX: usize = 3;
 /// Arrays that are told: more are no choice.
 const ARRAYS_MAX: usize = 20;
 
-/// Arrays of objects in the object that a document is, by their paths, the longest first; none for a file that is an
-/// array or several values.
+/// Arrays of objects in the object that a document is, by their paths, the longest first; none for
+/// a file that is an array or several values.
 pub fn roots(text: &Text) -> Vec<String> {
-    let reader = ContentReader { content: &text.content, block: Vec::new(), used: 0, next_block: 0 };
+    let reader =
+        ContentReader { content: &text.content, block: Vec::new(), used: 0, next_block: 0 };
     let mut json = serde_json::Deserializer::from_reader(BufReader::new(reader));
     let mut arrays = Vec::new();
     let node = Node { path: String::new(), depth: 0, arrays: &mut arrays };

@@ -32,7 +32,8 @@ pub fn header(text: &Text, dialect: Dialect, dataset: &Dataset) -> Result<Vec<St
     read_header(&mut Window::at(&text.content, 0)?, dialect, dataset)
 }
 
-/// Takes the rows of a CSV file into account, and returns those at its end that are totals of the others.
+/// Takes the rows of a CSV file into account, and returns those at its end that are totals of the
+/// others.
 ///
 /// # Errors
 ///
@@ -87,7 +88,12 @@ struct LastRow {
 }
 
 /// The rows at the end that may be no data, the last one first.
-fn last_rows(text: &Text, dialect: Dialect, dataset: &Dataset, named: usize) -> Result<Vec<LastRow>, SyncError> {
+fn last_rows(
+    text: &Text,
+    dialect: Dialect,
+    dataset: &Dataset,
+    named: usize,
+) -> Result<Vec<LastRow>, SyncError> {
     let mut last: VecDeque<(u64, Vec<String>)> = VecDeque::new();
     let mut rows = 0;
     each_row(text, dialect, dataset, &mut |cells| {
@@ -102,8 +108,8 @@ fn last_rows(text: &Text, dialect: Dialect, dataset: &Dataset, named: usize) -> 
     Ok(last.into_iter().map_while(may_be_total).collect())
 }
 
-/// Whether a last row is none of the others' kind: it has another count of cells, hardly any values, or none where
-/// all others have one.
+/// Whether a last row is none of the others' kind: it has another count of cells, hardly any
+/// values, or none where all others have one.
 fn is_no_data(cells: &[&str], named: usize, facts: &FileFacts, dataset: &Dataset) -> bool {
     let is_empty = |cell: &str| dataset.null_tokens.matches(cell);
     let values = cells.iter().filter(|cell| !is_empty(cell)).count();
@@ -114,9 +120,17 @@ fn is_no_data(cells: &[&str], named: usize, facts: &FileFacts, dataset: &Dataset
 }
 
 /// Takes a row into account that fits by its count of cells.
-fn observe_cells(cells: &[&str], header: &[String], dataset: &Dataset, facts: &mut FileFacts, rules: &NumberRules) {
-    let is_fitting = cells.len() >= header.len() && cells[header.len()..].iter().all(|cell| cell.trim().is_empty());
-    let is_header = cells.iter().zip(header).all(|(cell, name)| column_name(cell) == column_name(name));
+fn observe_cells(
+    cells: &[&str],
+    header: &[String],
+    dataset: &Dataset,
+    facts: &mut FileFacts,
+    rules: &NumberRules,
+) {
+    let is_fitting = cells.len() >= header.len()
+        && cells[header.len()..].iter().all(|cell| cell.trim().is_empty());
+    let is_header =
+        cells.iter().zip(header).all(|(cell, name)| column_name(cell) == column_name(name));
     if !is_fitting || is_header {
         return;
     }
@@ -168,13 +182,20 @@ fn each_row(
 /// # Errors
 ///
 /// When the file cannot be read, or is not complete JSON.
-pub fn arrays_of_objects(text: &Text, dataset: &Dataset, limits: &Limits) -> Result<Vec<String>, SyncError> {
+pub fn arrays_of_objects(
+    text: &Text,
+    dataset: &Dataset,
+    limits: &Limits,
+) -> Result<Vec<String>, SyncError> {
     let mut arrays: BTreeMap<String, bool> = BTreeMap::new();
     each_object(text, dataset, limits, &mut |object| {
         for (name, value) in flatten_record(object).unwrap_or_default() {
             if let Some(elements) = array(&value).filter(|elements| !elements.is_empty()) {
                 let are_objects = elements.iter().all(|element| element.get().starts_with('{'));
-                arrays.entry(name.into_owned()).and_modify(|all| *all &= are_objects).or_insert(are_objects);
+                arrays
+                    .entry(name.into_owned())
+                    .and_modify(|all| *all &= are_objects)
+                    .or_insert(are_objects);
             }
         }
     })?;
@@ -206,8 +227,10 @@ pub fn observe_json(
         for line in own_lines.iter().filter_map(|(_, value)| array(value)).flatten() {
             let path = lines.unwrap_or_default();
             let members = flatten_record(line.get()).unwrap_or_default();
-            let members =
-                members.into_iter().map(|(name, value)| (format!("{path}.{name}"), value)).collect::<Vec<_>>();
+            let members = members
+                .into_iter()
+                .map(|(name, value)| (format!("{path}.{name}"), value))
+                .collect::<Vec<_>>();
             for cell in cells(&members, facts) {
                 facts.observe_cell(cell.fact(), &dataset.null_tokens, &rules);
             }
@@ -242,8 +265,14 @@ fn array(value: &RawValue) -> Option<Vec<Box<RawValue>>> {
     serde_json::from_str(&text).ok()
 }
 
-fn each_object(text: &Text, dataset: &Dataset, limits: &Limits, take: &mut dyn FnMut(&str)) -> Result<(), SyncError> {
-    let bytes = usize::try_from(limits.record_bytes_max).unwrap_or(usize::MAX).max(limits.row_bytes_max);
+fn each_object(
+    text: &Text,
+    dataset: &Dataset,
+    limits: &Limits,
+    take: &mut dyn FnMut(&str),
+) -> Result<(), SyncError> {
+    let bytes =
+        usize::try_from(limits.record_bytes_max).unwrap_or(usize::MAX).max(limits.row_bytes_max);
     let max = ElementMax { bytes, limit: "record_bytes_max" };
     let mut elements = Elements::new(Window::at(&text.content, 0)?, dataset, max, 0);
     while let Some(length) = elements.next_length()? {

@@ -1,7 +1,10 @@
-//! Beneath: opens what lies below a directory, and follows no link on the way, whenever it was put there. A folder that is
-//! swapped for a link after a scan has found it leads nowhere. Everything else is asked of what was opened.
+//! Beneath: opens what lies below a directory, and follows no link on the way, whenever it was put
+//! there. A folder that is swapped for a link after a scan has found it leads nowhere. Everything
+//! else is asked of what was opened.
 
-use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, Stat, chmodat, mkdirat, openat, openat2, statat};
+use rustix::fs::{
+    AtFlags, Mode, OFlags, ResolveFlags, Stat, chmodat, mkdirat, openat, openat2, statat,
+};
 use rustix::io::Errno;
 use std::ffi::OsStr;
 use std::fs::File;
@@ -22,7 +25,8 @@ pub struct Entry<'a> {
 }
 
 impl<'a> Entry<'a> {
-    /// The place of a path in its folder. The directory itself may be reached by links, nothing below it may.
+    /// The place of a path in its folder. The directory itself may be reached by links, nothing
+    /// below it may.
     ///
     /// # Errors
     ///
@@ -86,10 +90,13 @@ pub fn make_folders(folder: OwnedFd, below: &Path, mode: Mode) -> io::Result<Own
     Ok(folder)
 }
 
-/// Whether what was asked for is not there any more: a link, or something that is no folder, stands on the way.
+/// Whether what was asked for is not there any more: a link, or something that is no folder, stands
+/// on the way.
 pub fn is_astray(error: &io::Error) -> bool {
     let errno = Errno::from_io_error(error);
-    [Errno::LOOP, Errno::NOTDIR, Errno::XDEV, Errno::NXIO].into_iter().any(|astray| errno == Some(astray))
+    [Errno::LOOP, Errno::NOTDIR, Errno::XDEV, Errno::NXIO]
+        .into_iter()
+        .any(|astray| errno == Some(astray))
 }
 
 fn open_root<'a>(root: &Path, path: &'a Path) -> io::Result<(OwnedFd, &'a Path)> {
@@ -101,21 +108,27 @@ fn open_root<'a>(root: &Path, path: &'a Path) -> io::Result<(OwnedFd, &'a Path)>
 /// One system call where the kernel has it.
 fn open_at(folder: BorrowedFd<'_>, below: &Path, flags: OFlags) -> rustix::io::Result<OwnedFd> {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-    match openat2(folder, below, flags | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty(), resolve) {
+    match openat2(folder, below, flags | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty(), resolve)
+    {
         // Linux before 5.6 lacks it, and filters of system calls that do not know it forbid it.
         Err(Errno::NOSYS | Errno::PERM) => open_by_components(folder, below, flags),
         opened => opened,
     }
 }
 
-fn open_by_components(folder: BorrowedFd<'_>, below: &Path, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+fn open_by_components(
+    folder: BorrowedFd<'_>,
+    below: &Path,
+    flags: OFlags,
+) -> rustix::io::Result<OwnedFd> {
     let mut components = below.components().peekable();
     let mut opened: Option<OwnedFd> = None;
     while let Some(component) = components.next() {
         let Component::Normal(name) = component else { return Err(Errno::XDEV) };
         let flags = if components.peek().is_some() { PASSED } else { flags };
         let from = opened.as_ref().map_or(folder, AsFd::as_fd);
-        opened = Some(openat(from, name, flags | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty())?);
+        opened =
+            Some(openat(from, name, flags | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty())?);
     }
     opened.ok_or(Errno::INVAL)
 }
@@ -142,14 +155,24 @@ mod tests {
         for open in [open_at, open_by_components] {
             let open = |below: &str| open(folder.as_fd(), Path::new(below), OFlags::RDONLY);
             assert!(open("a/b/file").is_ok());
-            for astray in ["a/link/file", "a/link", "a/file", "a/b/file/x", "../outside/file", "/etc/hostname"] {
+            for astray in [
+                "a/link/file",
+                "a/link",
+                "a/file",
+                "a/b/file/x",
+                "../outside/file",
+                "/etc/hostname",
+            ] {
                 let error = io::Error::from(open(astray).expect_err(astray));
                 assert!(is_astray(&error), "{astray}: {error}");
             }
             assert_eq!(open("a/gone").err(), Some(Errno::NOENT));
         }
         let way = directory.path().join("way");
-        assert!(open_file(&way, &way.join("a/b/file")).is_ok(), "the directory itself may be reached by a link");
+        assert!(
+            open_file(&way, &way.join("a/b/file")).is_ok(),
+            "the directory itself may be reached by a link"
+        );
         assert!(open_folder(&way, &way.join("a/link")).is_err_and(|error| is_astray(&error)));
     }
 }

@@ -1,12 +1,13 @@
-//! Blind spots: what a scan could not look at and passed by, so that one folder does not stop the others, and somebody
-//! hears of it.
+//! Blind spots: what a scan could not look at and passed by, so that one folder does not stop the
+//! others, and somebody hears of it.
 
 use crate::source::find::path_text::path_text;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Places of each kind that are told with their reasons: enough to see what they have in common, however many there are.
+/// Places of each kind that are told with their reasons: enough to see what they have in common,
+/// however many there are.
 const TOLD_MAX: usize = 100;
 
 /// What a scan could not look at.
@@ -44,7 +45,8 @@ impl Places {
 
     /// Those that were not among others.
     pub fn news<'a>(&'a self, before: &'a Self) -> impl Iterator<Item = (&'a str, &'a str)> {
-        let is_news = |(path, reason): &(&String, &String)| before.reasons.get(*path) != Some(reason);
+        let is_news =
+            |(path, reason): &(&String, &String)| before.reasons.get(*path) != Some(reason);
         self.reasons.iter().filter(is_news).map(|(path, reason)| (path.as_str(), reason.as_str()))
     }
 }
@@ -55,7 +57,9 @@ impl BlindSpots {
         for (path, reason) in self.unread.news(&before.unread) {
             tracing::warn!(path, reason, "passed by: cannot be read");
         }
-        for path in before.unread.reasons.keys().filter(|path| !self.unread.reasons.contains_key(*path)) {
+        for path in
+            before.unread.reasons.keys().filter(|path| !self.unread.reasons.contains_key(*path))
+        {
             tracing::info!(path, "passed by no longer");
         }
         let is_more = self.unwatched.count > before.unwatched.count;

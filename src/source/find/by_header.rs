@@ -25,8 +25,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Bytes of a file that are looked at: more than any header has, and what stands above it.
 const LOOKED_BYTES: u64 = 64 << 10;
 
-/// The same of a JSON file of whose first object these are only a part, or that they do not tell: an order of some thousand
-/// lines, behind which other names stand.
+/// The same of a JSON file of whose first object these are only a part, or that they do not tell:
+/// an order of some thousand lines, behind which other names stand.
 const LOOKED_JSON_BYTES: u64 = 8 << 20;
 
 /// Files of which is remembered what their header said, so that no scan opens them again: an inbox
@@ -50,20 +50,28 @@ pub enum ByHeader {
 /// What the header of a file says, if any dataset asks for one.
 pub fn by_header(root: &Path, path: &Path, stamp: Stamp, datasets: &[Arc<Dataset>]) -> ByHeader {
     let (compression, plain) = Compression::of(path);
-    let extension = plain.extension().map(|extension| extension.to_string_lossy().to_lowercase()).unwrap_or_default();
+    let extension = plain
+        .extension()
+        .map(|extension| extension.to_string_lossy().to_lowercase())
+        .unwrap_or_default();
     let is_asked = datasets.iter().any(|dataset| !dataset.header_has.is_empty());
     if !is_asked || !EXTENSIONS.contains(&extension.as_str()) {
         return ByHeader::None;
     }
     let shapes = if extension.contains("json") { json_shapes(datasets) } else { vec![None] };
     let mut matching = Vec::new();
-    let looks = if extension.contains("json") { &[LOOKED_BYTES, LOOKED_JSON_BYTES][..] } else { &[LOOKED_BYTES] };
+    let looks = if extension.contains("json") {
+        &[LOOKED_BYTES, LOOKED_JSON_BYTES][..]
+    } else {
+        &[LOOKED_BYTES]
+    };
     for &bytes_max in looks {
         let Some(headers) = headers(root, path, stamp, compression, &shapes, bytes_max) else {
             return ByHeader::None;
         };
         let has = |dataset: &&Arc<Dataset>| {
-            let of_dataset = |header: &&Header| header.json.as_ref().is_none_or(|json| *json == dataset.json);
+            let of_dataset =
+                |header: &&Header| header.json.as_ref().is_none_or(|json| *json == dataset.json);
             headers.names.iter().filter(of_dataset).any(|header| dataset.has_header(&header.names))
         };
         matching = datasets.iter().filter(has).collect::<Vec<&Arc<Dataset>>>();
@@ -100,7 +108,10 @@ fn route(root: &Path, path: &Path) -> Route {
     Route {
         market: folder.map(|folder| path_text(Path::new(folder))).unwrap_or_default(),
         // A day in the name is that of the export: what an operator corrects afterwards is newer.
-        date: path.file_name().filter(|_| corrects.is_none()).and_then(|name| last_day(&name.to_string_lossy())),
+        date: path
+            .file_name()
+            .filter(|_| corrects.is_none())
+            .and_then(|name| last_day(&name.to_string_lossy())),
         corrects,
     }
 }
@@ -138,7 +149,8 @@ fn json_shapes(datasets: &[Arc<Dataset>]) -> Vec<Option<JsonSettings>> {
     shapes
 }
 
-/// What may be the header of a file: rows of cells, or the members of objects for each shape of a JSON file.
+/// What may be the header of a file: rows of cells, or the members of objects for each shape of a
+/// JSON file.
 fn headers(
     root: &Path,
     path: &Path,
@@ -151,7 +163,10 @@ fn headers(
     let remembered = || REMEMBERED.lock().unwrap_or_else(PoisonError::into_inner);
     // Datasets may have come since.
     let has_all = |headers: &Headers| {
-        shapes.iter().flatten().all(|shape| headers.names.iter().any(|header| header.json.as_ref() == Some(shape)))
+        shapes
+            .iter()
+            .flatten()
+            .all(|shape| headers.names.iter().any(|header| header.json.as_ref() == Some(shape)))
     };
     if let Some((known, headers)) = remembered().get_or_insert_default().get(path)
         && *known == stamp
@@ -169,10 +184,17 @@ fn headers(
             has_whole_object |= is_whole;
             vec![Header { json: Some(json.clone()), names: names.into_iter().collect() }]
         }
-        None => rows(text.as_bytes()).into_iter().map(|names| Header { json: None, names }).collect(),
+        None => {
+            rows(text.as_bytes()).into_iter().map(|names| Header { json: None, names }).collect()
+        }
     };
     let names = shapes.iter().flat_map(of_shape).collect();
-    let headers = Arc::new(Headers { names, bytes_max, is_whole: (bytes.len() as u64) < bytes_max, has_whole_object });
+    let headers = Arc::new(Headers {
+        names,
+        bytes_max,
+        is_whole: (bytes.len() as u64) < bytes_max,
+        has_whole_object,
+    });
     let mut remembered = remembered();
     let files = remembered.get_or_insert_default();
     if files.len() >= REMEMBERED_MAX {
@@ -182,12 +204,19 @@ fn headers(
     Some(headers)
 }
 
-fn beginning(root: &Path, path: &Path, compression: Compression, bytes_max: u64) -> std::io::Result<Vec<u8>> {
+fn beginning(
+    root: &Path,
+    path: &Path,
+    compression: Compression,
+    bytes_max: u64,
+) -> std::io::Result<Vec<u8>> {
     let file = open_file(root, path)?;
     let mut bytes = Vec::new();
     let read = match compression {
         Compression::None => file.take(bytes_max).read_to_end(&mut bytes),
-        Compression::Gzip => flate2::read::MultiGzDecoder::new(file).take(bytes_max).read_to_end(&mut bytes),
+        Compression::Gzip => {
+            flate2::read::MultiGzDecoder::new(file).take(bytes_max).read_to_end(&mut bytes)
+        }
         Compression::Zstd => zstd::Decoder::new(file)?.take(bytes_max).read_to_end(&mut bytes),
     };
     // What could be read of a damaged file may be enough.
@@ -243,9 +272,14 @@ mod tests {
     #[test]
     fn headers_are_found_below_other_rows() {
         let has = |headers: Vec<Vec<String>>, names: &[&str]| {
-            headers.iter().any(|header| names.iter().all(|name| header.iter().any(|other| other == name)))
+            headers
+                .iter()
+                .any(|header| names.iter().all(|name| header.iter().any(|other| other == name)))
         };
-        assert!(has(rows(b"Orders of May\n\nOrder ID;Total (net)\n1;2\n"), &["order_id", "total_net"]));
+        assert!(has(
+            rows(b"Orders of May\n\nOrder ID;Total (net)\n1;2\n"),
+            &["order_id", "total_net"]
+        ));
         assert!(!has(rows(b"Order ID\nTotal\n"), &["order_id", "total"]));
     }
 }

@@ -1,4 +1,5 @@
-//! Members: the names in the first objects of a JSON file, of which only the beginning may be there.
+//! Members: the names in the first objects of a JSON file, of which only the beginning may be
+//! there.
 
 use crate::feed::json_settings::JsonSettings;
 use crate::feed::layout::declared_name;
@@ -38,7 +39,8 @@ pub(super) fn members(text: &str, json: &JsonSettings) -> Members {
             break;
         }
         members.has_whole_object = true;
-        rest = rest[whole.byte_offset()..].trim_start_matches(|c: char| c.is_whitespace() || c == ',');
+        rest =
+            rest[whole.byte_offset()..].trim_start_matches(|c: char| c.is_whitespace() || c == ',');
     }
     members
 }
@@ -71,7 +73,9 @@ impl<'de> Visitor<'de> for Below<'_> {
         while let Some(name) = map.next_key::<String>()? {
             if name == root {
                 map.next_value_seed(Records { json, members: &mut *members })?;
-            } else if let Some(root) = root.strip_prefix(&name).and_then(|rest| rest.strip_prefix('.')) {
+            } else if let Some(root) =
+                root.strip_prefix(&name).and_then(|rest| rest.strip_prefix('.'))
+            {
                 map.next_value_seed(Below { root, json, members: &mut *members })?;
             } else {
                 map.next_value::<IgnoredAny>()?;
@@ -154,7 +158,9 @@ impl<'de> Visitor<'de> for Object<'_> {
         let are_lines = json.is_lines(&path);
         loop {
             let is_more = match are_lines {
-                true => elements.next_element_seed(Object { path: path.clone(), json, names: &mut *names })?.is_some(),
+                true => elements
+                    .next_element_seed(Object { path: path.clone(), json, names: &mut *names })?
+                    .is_some(),
                 false => elements.next_element::<IgnoredAny>()?.is_some(),
             };
             if !is_more {
@@ -185,12 +191,15 @@ mod tests {
         assert!(has(r#"[{"Id": 1}, {"ship": {"city": "x"}}, {"cut"#, &plain, &["id", "ship_city"]));
         assert!(has(r#"{"Id": 1, "n": 1e400, "To": 2, "list": [{"a": 1}]"#, &plain, &["id"]));
         assert!(!has(r#"{"Id": 1, "list": [{"a": 1}]}"#, &plain, &["list_a"]));
-        let text =
-            r#"{"n": [1], "data": {"x": {}, "orders": [{"id": 1, "items": [{"sku": 1}, {"q": {"n": true}}]}, {"cut": "#;
+        let text = r#"{"n": [1], "data": {"x": {}, "orders": [{"id": 1, "items": [{"sku": 1}, {"q": {"n": true}}]}, {"cut": "#;
         let shop = json(Some("data.orders"), "items");
         assert!(has(text, &shop, &["id", "items_sku", "items_q_n", "cut"]));
         assert!(!has(text, &shop, &["n"]) && !has(text, &plain, &["id"]));
-        assert!(has(&text[text.find("{\"id").unwrap_or(0)..], &json(None, "items"), &["id", "items_sku"]));
+        assert!(has(
+            &text[text.find("{\"id").unwrap_or(0)..],
+            &json(None, "items"),
+            &["id", "items_sku"]
+        ));
         assert!(has("[{\"id\": 1}]", &shop, &["id"]));
         for (text, json, is_whole) in [
             (r#"[{"id": 1}, {"id"#, &plain, true),

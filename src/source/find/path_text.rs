@@ -1,6 +1,6 @@
-//! Path text: a path as the ledger has it. Paths are bytes, and the ledger's columns are text: what is no text is written as
-//! `\xNN`, and so is a backslash before something that would read as such. So two paths stay two, whatever is in their
-//! names, and ordinary names are spelt as they are.
+//! Path text: a path as the ledger has it. Paths are bytes, and the ledger's columns are text: what
+//! is no text is written as `\xNN`, and so is a backslash before something that would read as such.
+//! So two paths stay two, whatever is in their names, and ordinary names are spelt as they are.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -53,11 +53,13 @@ mod tests {
 
     #[test]
     fn no_two_paths_have_one_text_and_the_path_comes_back() {
-        let pieces: [&[u8]; 10] = [b"\xFF", b"\\", b"x", b"F", b"5", b"C", b"\\xFF", "é".as_bytes(), b"\n", b"\xC3"];
+        let pieces: [&[u8]; 10] =
+            [b"\xFF", b"\\", b"x", b"F", b"5", b"C", b"\\xFF", "é".as_bytes(), b"\n", b"\xC3"];
         let mut texts = HashSet::new();
         let mut paths = HashSet::new();
         for one in 0..10_usize.pow(4) {
-            let bytes: Vec<u8> = (0..4).flat_map(|place| pieces[one / 10_usize.pow(place) % 10]).copied().collect();
+            let bytes: Vec<u8> =
+                (0..4).flat_map(|place| pieces[one / 10_usize.pow(place) % 10]).copied().collect();
             let path = PathBuf::from(OsStr::from_bytes(&bytes));
             let text = path_text(&path);
             assert_eq!(path_of(&text), path, "{text}");

@@ -37,13 +37,15 @@ impl SourceFile {
     pub fn at(root: &Arc<Path>, path: &Path, datasets: &[Arc<Dataset>]) -> Option<Self> {
         let stat = Entry::of(root, path).and_then(|entry| entry.stat()).ok()?;
         let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
-        (is_file && is_wanted_name(path)).then(|| Self::found(root, path.to_owned(), Stamp::of(&stat), datasets))
+        (is_file && is_wanted_name(path))
+            .then(|| Self::found(root, path.to_owned(), Stamp::of(&stat), datasets))
     }
 
     fn found(root: &Arc<Path>, path: PathBuf, stamp: Stamp, datasets: &[Arc<Dataset>]) -> Self {
         let by_path = route(&path, datasets);
         let is_by_path = by_path.as_ref().is_some_and(|(dataset, _)| !dataset.is_made);
-        let header = if is_by_path { ByHeader::None } else { by_header(root, &path, stamp, datasets) };
+        let header =
+            if is_by_path { ByHeader::None } else { by_header(root, &path, stamp, datasets) };
         let (route, unmatched_reason) = match header {
             ByHeader::None => (by_path, None),
             ByHeader::Of(dataset, route) => (Some((dataset, route)), None),
@@ -82,8 +84,8 @@ impl SourceFile {
 /// Table and market, because several datasets may write to one table; `None` for unmatched files.
 pub type Lane = Option<(String, String)>;
 
-/// Finds every file below a directory that may be taken: not hidden, not temporary, no link, and not tidegate's own.
-/// `take` says whether to go on. A watcher hears of every folder.
+/// Finds every file below a directory that may be taken: not hidden, not temporary, no link, and
+/// not tidegate's own. `take` says whether to go on. A watcher hears of every folder.
 pub fn scan(
     root: &Arc<Path>,
     datasets: &[Arc<Dataset>],
@@ -109,8 +111,9 @@ pub fn route(path: &Path, datasets: &[Arc<Dataset>]) -> Option<(Arc<Dataset>, Ro
     let Some(corrected) = corrected_paths(&text) else {
         return datasets.iter().find_map(|dataset| dataset.for_path(&text));
     };
-    let (dataset, route) =
-        datasets.iter().find_map(|dataset| corrected.iter().find_map(|path| dataset.for_path(path)))?;
+    let (dataset, route) = datasets
+        .iter()
+        .find_map(|dataset| corrected.iter().find_map(|path| dataset.for_path(path)))?;
     // A day in the name is that of the export: what an operator corrects afterwards is newer.
     Some((dataset, Route { date: None, corrects: Some(stem(&text).to_owned()), ..route }))
 }
@@ -120,7 +123,8 @@ fn is_hidden(path: &Path) -> bool {
 }
 
 fn is_wanted_name(path: &Path) -> bool {
-    let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
+    let name =
+        path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
     !name.starts_with('.') && !TEMPORARY_ENDS.iter().any(|end| name.ends_with(end))
 }
 
@@ -131,7 +135,16 @@ mod tests {
     #[test]
     fn hidden_temporary_linked_and_own_files_are_left_alone() {
         let inbox = tempfile::tempdir().expect("a temporary directory");
-        for name in ["a.csv", ".b.csv", "c.csv.part", "d.TMP", "e.csv~", "sub/f.csv", ".hidden/g.csv", "own/i.csv"] {
+        for name in [
+            "a.csv",
+            ".b.csv",
+            "c.csv.part",
+            "d.TMP",
+            "e.csv~",
+            "sub/f.csv",
+            ".hidden/g.csv",
+            "own/i.csv",
+        ] {
             let path = inbox.path().join(name);
             std::fs::create_dir_all(path.parent().expect("below the inbox")).expect("writable");
             std::fs::write(path, "x").expect("writable");

@@ -1,5 +1,5 @@
-//! Walk: looks at every folder below a directory by descriptors, so that it never leaves it, and goes on past what it
-//! cannot look at.
+//! Walk: looks at every folder below a directory by descriptors, so that it never leaves it, and
+//! goes on past what it cannot look at.
 
 use crate::source::find::beneath::is_astray;
 use crate::source::find::blind_spots::BlindSpots;
@@ -19,7 +19,8 @@ const LOOKED_INTO: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags
 
 /// What a walk needs.
 pub(in crate::source) struct Walk<'a> {
-    /// Hears of every folder before it is looked into, so that nothing that comes meanwhile is missed.
+    /// Hears of every folder before it is looked into, so that nothing that comes meanwhile is
+    /// missed.
     pub watcher: Option<&'a Watcher>,
     /// Whether a file or folder is none of its business.
     pub is_excluded: &'a dyn Fn(&Path) -> bool,
@@ -72,27 +73,37 @@ impl Walk<'_> {
     }
 
     /// Takes the files of a folder and returns its folders; `None` when nobody wants more.
-    fn look_at_entries(&mut self, folder: &OwnedFd, path: &Path) -> io::Result<Option<Vec<OsString>>> {
+    fn look_at_entries(
+        &mut self,
+        folder: &OwnedFd,
+        path: &Path,
+    ) -> io::Result<Option<Vec<OsString>>> {
         let mut folders = Vec::new();
         let mut unseen = None;
         for entry in Dir::read_from(folder)? {
             let entry = entry?;
             let name = OsStr::from_bytes(entry.file_name().to_bytes());
             let entry_path = path.join(name);
-            if [OsStr::new("."), OsStr::new("..")].contains(&name) || (self.is_excluded)(&entry_path) {
+            if [OsStr::new("."), OsStr::new("..")].contains(&name)
+                || (self.is_excluded)(&entry_path)
+            {
                 continue;
             }
             // Some file systems do not tell what an entry is.
             match entry.file_type() {
                 FileType::Directory => folders.push(name.to_owned()),
-                FileType::RegularFile | FileType::Unknown => match statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
-                    Ok(stat) => match FileType::from_raw_mode(stat.st_mode) {
-                        FileType::RegularFile if !(self.take)(entry_path, &stat) => return Ok(None),
-                        FileType::Directory => folders.push(name.to_owned()),
-                        _ => {}
-                    },
-                    Err(error) => unseen = Some(io::Error::from(error)),
-                },
+                FileType::RegularFile | FileType::Unknown => {
+                    match statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+                        Ok(stat) => match FileType::from_raw_mode(stat.st_mode) {
+                            FileType::RegularFile if !(self.take)(entry_path, &stat) => {
+                                return Ok(None);
+                            }
+                            FileType::Directory => folders.push(name.to_owned()),
+                            _ => {}
+                        },
+                        Err(error) => unseen = Some(io::Error::from(error)),
+                    }
+                }
                 _ => {}
             }
         }
@@ -103,9 +114,17 @@ impl Walk<'_> {
         Ok(Some(folders))
     }
 
-    fn enter(&mut self, folder: &OwnedFd, name: &OsStr, path: &Path, above: &mut Vec<Identity>) -> bool {
+    fn enter(
+        &mut self,
+        folder: &OwnedFd,
+        name: &OsStr,
+        path: &Path,
+        above: &mut Vec<Identity>,
+    ) -> bool {
         if above.len() >= DEPTH_MAX {
-            self.blind_spots.unread.add(path, format!("it lies more than {DEPTH_MAX} folders deep"));
+            self.blind_spots
+                .unread
+                .add(path, format!("it lies more than {DEPTH_MAX} folders deep"));
             return true;
         }
         match openat(folder, name, LOOKED_INTO | OFlags::NOFOLLOW, Mode::empty()) {

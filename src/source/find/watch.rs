@@ -1,12 +1,15 @@
 //! Watch: the file system's events as hints. They wake a scan, and say which files were closed.
 //!
-//! A scan has each folder watched before it looks into it. A folder that cannot be watched is scanned all the same, so
-//! nothing here stops anything; the library's recursive watch would fail as a whole for one such folder.
+//! A scan has each folder watched before it looks into it. A folder that cannot be watched is
+//! scanned all the same, so nothing here stops anything; the library's recursive watch would fail
+//! as a whole for one such folder.
 //!
-//! The handler only passes an event on: a slow one would make the kernel drop events. What does not fit into the queue is
-//! not lost either, because a full scan is asked for instead.
+//! The handler only passes an event on: a slow one would make the kernel drop events. What does not
+//! fit into the queue is not lost either, because a full scan is asked for instead.
 
-use notify::event::{AccessKind, AccessMode, CreateKind, EventKind, ModifyKind, RemoveKind, RenameMode};
+use notify::event::{
+    AccessKind, AccessMode, CreateKind, EventKind, ModifyKind, RemoveKind, RenameMode,
+};
 use notify::{Config, ErrorKind, Event, RecommendedWatcher, RecursiveMode, Watcher as _};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -100,8 +103,8 @@ impl Watch {
         hints
     }
 
-    /// Whether the directory is not watched, or was removed or moved since: then no more events come,
-    /// even if another one, which may get the same inode, has taken its place.
+    /// Whether the directory is not watched, or was removed or moved since: then no more events
+    /// come, even if another one, which may get the same inode, has taken its place.
     pub const fn is_lost(&self) -> bool {
         self.is_lost
     }
@@ -140,7 +143,10 @@ impl Watcher {
         if library.is_none() {
             let queue = queue.clone();
             let configuration = Config::default().with_follow_symlinks(false);
-            *library = Some(RecommendedWatcher::new(move |event| queue.put(event), configuration).map_err(io_error)?);
+            *library = Some(
+                RecommendedWatcher::new(move |event| queue.put(event), configuration)
+                    .map_err(io_error)?,
+            );
         }
         Ok(())
     }
@@ -165,8 +171,10 @@ const fn is_about_reading(kind: EventKind) -> bool {
 }
 
 fn takes_away(event: &Event, root: &Path) -> bool {
-    matches!(event.kind, EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(RenameMode::From)))
-        && event.paths.iter().any(|path| path == root)
+    matches!(
+        event.kind,
+        EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(RenameMode::From))
+    ) && event.paths.iter().any(|path| path == root)
 }
 
 fn hints_of(event: notify::Result<Event>) -> Vec<Hint> {
@@ -176,13 +184,17 @@ fn hints_of(event: notify::Result<Event>) -> Vec<Hint> {
     }
     let is_folder = |path: &PathBuf| path.is_dir();
     match event.kind {
-        EventKind::Access(AccessKind::Close(AccessMode::Write)) => event.paths.into_iter().map(Hint::Closed).collect(),
+        EventKind::Access(AccessKind::Close(AccessMode::Write)) => {
+            event.paths.into_iter().map(Hint::Closed).collect()
+        }
         EventKind::Create(CreateKind::File) | EventKind::Modify(ModifyKind::Data(_)) => {
             event.paths.into_iter().map(Hint::Written).collect()
         }
-        // Files in a folder that is moved in, or made and filled at once, send no events of their own; in one whose
-        // permissions change, files may come to light.
-        EventKind::Create(_) | EventKind::Modify(_) if event.paths.iter().any(is_folder) => vec![Hint::Everything],
+        // Files in a folder that is moved in, or made and filled at once, send no events of their
+        // own; in one whose permissions change, files may come to light.
+        EventKind::Create(_) | EventKind::Modify(_) if event.paths.iter().any(is_folder) => {
+            vec![Hint::Everything]
+        }
         EventKind::Modify(ModifyKind::Name(RenameMode::To | RenameMode::Both)) => {
             event.paths.into_iter().map(Hint::Closed).collect()
         }

@@ -7,7 +7,8 @@ use crate::feed::row_format::Dialect;
 use memchr::{memchr, memchr2, memchr3};
 use std::borrow::Cow;
 
-/// Bytes of a cell that are looked at one by one: most cells are empty or short, and calling a search costs more.
+/// Bytes of a cell that are looked at one by one: most cells are empty or short, and calling a
+/// search costs more.
 const NEAR_BYTES: usize = 8;
 
 /// One cell of a row, as offsets from the row's start, quotes included.
@@ -41,7 +42,8 @@ pub enum Split {
         /// takes.
         is_spaced: bool,
     },
-    /// A quoted cell never closes, or goes on after its closing quote: the row ends at its first line end.
+    /// A quoted cell never closes, or goes on after its closing quote: the row ends at its first
+    /// line end.
     Broken {
         /// Bytes of the row.
         end: usize,
@@ -98,7 +100,9 @@ pub fn split_row(bytes: &[u8], is_at_end: bool, dialect: Dialect, cells: &mut Ve
                     start += spaces;
                     is_spaced = true;
                 }
-                None if !is_at_end && bytes.len() <= dialect.row_bytes_max => return Split::Incomplete,
+                None if !is_at_end && bytes.len() <= dialect.row_bytes_max => {
+                    return Split::Incomplete;
+                }
                 _ => {}
             }
         }
@@ -139,7 +143,8 @@ fn cell_end(bytes: &[u8], start: usize, is_at_end: bool, dialect: Dialect) -> Ce
         let rest = &bytes[start..];
         let near = &rest[..rest.len().min(NEAR_BYTES)];
         let is_end = |&byte: &u8| byte == dialect.delimiter || byte == b'\n' || byte == b'\r';
-        let far = || Some(near.len() + memchr3(dialect.delimiter, b'\n', b'\r', &rest[near.len()..])?);
+        let far =
+            || Some(near.len() + memchr3(dialect.delimiter, b'\n', b'\r', &rest[near.len()..])?);
         return match near.iter().position(is_end).or_else(far) {
             Some(length) => CellEnd::At(start + length, false),
             None if is_at_end => CellEnd::At(bytes.len(), false),
@@ -150,7 +155,9 @@ fn cell_end(bytes: &[u8], start: usize, is_at_end: bool, dialect: Dialect) -> Ce
     loop {
         let closing = match memchr(dialect.quote, &bytes[from..]) {
             Some(length) if from + length < dialect.row_bytes_max => from + length,
-            None if !is_at_end && bytes.len() <= dialect.row_bytes_max => return CellEnd::Incomplete,
+            None if !is_at_end && bytes.len() <= dialect.row_bytes_max => {
+                return CellEnd::Incomplete;
+            }
             _ => return CellEnd::Broken("a quote opens a cell and never closes"),
         };
         match bytes.get(closing + 1) {
@@ -178,7 +185,8 @@ fn broken_row(bytes: &[u8], is_at_end: bool, dialect: Dialect, reason: &'static 
 mod tests {
     use super::*;
 
-    const DIALECT: Dialect = Dialect { delimiter: b',', quote: b'"', row_bytes_max: 64, padding: 0 };
+    const DIALECT: Dialect =
+        Dialect { delimiter: b',', quote: b'"', row_bytes_max: 64, padding: 0 };
 
     const fn row(end: usize, next: usize) -> Split {
         Split::Row { end, next, is_spaced: false }
@@ -206,13 +214,20 @@ mod tests {
     #[test]
     fn spaces_before_a_quote_are_no_part_of_the_cell() {
         let spaced = |end: usize, next: usize| Split::Row { end, next, is_spaced: true };
-        assert_eq!(cells("\"a\", \"b, c\",   \"\"\n"), (spaced(17, 18), vec!["\"a\"", "\"b, c\"", "\"\""]));
+        assert_eq!(
+            cells("\"a\", \"b, c\",   \"\"\n"),
+            (spaced(17, 18), vec!["\"a\"", "\"b, c\"", "\"\""])
+        );
         assert_eq!(cells(" \"a\"\n"), (spaced(4, 5), vec!["\"a\""]));
         assert_eq!(cells("a, b,  \n"), (row(7, 8), vec!["a", " b", "  "]));
         assert_eq!(cells(" 6\" pipe,x"), (row(10, 10), vec![" 6\" pipe", "x"]));
         let mut found = Vec::new();
         for text in ["a, ", "a, \"b", " "] {
-            assert_eq!(split_row(text.as_bytes(), false, DIALECT, &mut found), Split::Incomplete, "{text}");
+            assert_eq!(
+                split_row(text.as_bytes(), false, DIALECT, &mut found),
+                Split::Incomplete,
+                "{text}"
+            );
         }
     }
 
@@ -228,7 +243,11 @@ mod tests {
     fn a_row_that_the_bytes_do_not_end_is_incomplete() {
         let mut cells = Vec::new();
         for text in ["a,b", "a,\"b", "a,\"b\"", "a,b\r", ""] {
-            assert_eq!(split_row(text.as_bytes(), false, DIALECT, &mut cells), Split::Incomplete, "{text}");
+            assert_eq!(
+                split_row(text.as_bytes(), false, DIALECT, &mut cells),
+                Split::Incomplete,
+                "{text}"
+            );
         }
     }
 }

@@ -1,23 +1,26 @@
 //! CSV rows: the rows of a file of delimited cells, and what is wrong with each.
 //!
-//! Rows that fit are later decoded by arrow-csv; what it would take for something else is rewritten or rejected here.
+//! Rows that fit are later decoded by arrow-csv; what it would take for something else is rewritten
+//! or rejected here.
+
+mod form;
 
 use crate::error::SyncError;
 use crate::feed::dataset::Dataset;
 use crate::feed::decimals::Observer;
-use crate::feed::layout::{Layout, LayoutColumn, Role, column_name};
+use crate::feed::layout::{Layout, LayoutColumn, column_name};
 use crate::feed::row_format::Dialect;
 use crate::source::rows::cells::{Cell, Split, split_row};
+use crate::source::rows::csv::form::TextRow;
 use crate::source::rows::fill::Fill;
 use crate::source::rows::fits::Fits;
 use crate::source::rows::repair::Repair;
 use crate::source::rows::runaway::{Shape, runaway_end};
 use crate::source::rows::{Fault, Form, Part, RowRef, joined_key, key_part, repair, text_key};
 use crate::source::text::content::Window;
-use crate::transform::clean::{clean_key, conforms, fits_kind, misfit};
+use crate::transform::clean::misfit;
 use crate::values::identifier::visible;
 use crate::values::spreadsheet::is_guarded;
-use entity::Kind;
 use memchr::memchr;
 use regex::Regex;
 use std::borrow::Cow;
@@ -107,7 +110,8 @@ impl<'a> CsvRows<'a> {
     /// Also finds out what columns hold whose kind the data decides, and how numbers are written.
     pub fn observing(mut self) -> Self {
         let columns = self.layout.all().enumerate();
-        self.observers = columns.filter_map(|(index, column)| Observer::of(index, column)).collect();
+        self.observers =
+            columns.filter_map(|(index, column)| Observer::of(index, column)).collect();
         self
     }
 
@@ -148,7 +152,12 @@ impl<'a> CsvRows<'a> {
     /// When the file cannot be read.
     pub fn next_row(&mut self) -> Result<Option<RowRef<'_>>, SyncError> {
         loop {
-            let split = split_row(self.window.rest(), self.window.is_at_end(), self.dialect, &mut self.cells);
+            let split = split_row(
+                self.window.rest(),
+                self.window.is_at_end(),
+                self.dialect,
+                &mut self.cells,
+            );
             let (end, next, is_spaced, broken) = match split {
                 Split::Incomplete => {
                     self.window.fill()?;
@@ -157,7 +166,12 @@ impl<'a> CsvRows<'a> {
                 Split::TooLong => return self.long_row().map(Some),
                 Split::Row { next: 0, .. } => return Ok(None),
                 Split::Row { end, next, is_spaced } => match self.runaway_end(end) {
-                    Some(end) => (end, end + 1, false, Some("a quote opens a cell and closes only in a later row")),
+                    Some(end) => (
+                        end,
+                        end + 1,
+                        false,
+                        Some("a quote opens a cell and closes only in a later row"),
+                    ),
                     None => (end, next, is_spaced, None),
                 },
                 Split::Broken { end, next, reason } => (end, next, false, Some(reason)),
@@ -181,7 +195,8 @@ impl<'a> CsvRows<'a> {
         runaway_end(&self.window.rest()[..row_end], &self.cells, &shape)
     }
 
-    /// A row that is longer than it may be: what is kept of it is its beginning, and the rest is passed by.
+    /// A row that is longer than it may be: what is kept of it is its beginning, and the rest is
+    /// passed by.
     fn long_row(&mut self) -> Result<RowRef<'_>, SyncError> {
         self.number += 1;
         let offset = self.window.offset();
@@ -199,14 +214,32 @@ impl<'a> CsvRows<'a> {
             }
             self.window.fill()?;
         }
-        let form = Form::Broken(Fault::row("the row is longer than row_bytes_max; the beginning of it is kept"));
+        let form = Form::Broken(Fault::row(
+            "the row is longer than row_bytes_max; the beginning of it is kept",
+        ));
         let next_offset = self.window.offset();
         let raw = &self.long[..];
         let (absent, part) = (Vec::new(), Part::Row);
-        Ok(RowRef { number: self.number, offset, next_offset, raw, whole: raw, key, form, absent, part })
+        Ok(RowRef {
+            number: self.number,
+            offset,
+            next_offset,
+            raw,
+            whole: raw,
+            key,
+            form,
+            absent,
+            part,
+        })
     }
 
-    fn row(&mut self, end: usize, next: usize, is_spaced: bool, broken: Option<&'static str>) -> RowRef<'_> {
+    fn row(
+        &mut self,
+        end: usize,
+        next: usize,
+        is_spaced: bool,
+        broken: Option<&'static str>,
+    ) -> RowRef<'_> {
         self.number += 1;
         let offset = self.window.offset();
         self.window.advance(next);
@@ -249,7 +282,9 @@ impl<'a> CsvRows<'a> {
             let (layout, dialect) = (self.layout, self.dialect);
             match &form {
                 // The cells are those of the row as it stands.
-                Form::Fits => observe(&mut self.observers, raw, &self.cells, dialect, layout, is_usual),
+                Form::Fits => {
+                    observe(&mut self.observers, raw, &self.cells, dialect, layout, is_usual)
+                }
                 Form::Rewritten { bytes, .. } => {
                     let mut cells = Vec::new();
                     split_row(bytes, true, dialect, &mut cells);
@@ -263,8 +298,8 @@ impl<'a> CsvRows<'a> {
         RowRef { number: self.number, offset, next_offset, raw, whole, key, form, absent, part }
     }
 
-    /// The row with what those above say in its empty cells. A row with more cells that are not empty
-    /// may have them elsewhere.
+    /// The row with what those above say in its empty cells. A row with more cells that are not
+    /// empty may have them elsewhere.
     fn filled(&self, raw: &[u8]) -> Result<Option<Vec<u8>>, Fault> {
         if self.fill.is_empty() {
             return Ok(None);
@@ -281,16 +316,22 @@ impl<'a> CsvRows<'a> {
     fn is_no_row(&self, text: &str) -> bool {
         self.no_rows.iter().any(|&(column, pattern)| {
             let cell = self.cells.get(column);
-            cell.is_some_and(|&cell| pattern.is_match(self.dialect.unquoted(&text[cell.start..cell.end], cell).trim()))
+            cell.is_some_and(|&cell| {
+                pattern.is_match(self.dialect.unquoted(&text[cell.start..cell.end], cell).trim())
+            })
         })
     }
 
     /// Whether the row has as many cells as the header, or as the padding of most rows makes it,
     /// and nothing where the header has no name: then it fits as it stands.
     fn has_usual_count(&self, raw: &[u8]) -> bool {
-        let (cells, columns, named) = (self.cells.len(), self.layout.columns.len(), self.layout.named());
-        let is_blank =
-            |cell: &Cell| cell.bytes(raw).iter().all(|byte| byte.is_ascii_whitespace() || *byte == self.dialect.quote);
+        let (cells, columns, named) =
+            (self.cells.len(), self.layout.columns.len(), self.layout.named());
+        let is_blank = |cell: &Cell| {
+            cell.bytes(raw)
+                .iter()
+                .all(|byte| byte.is_ascii_whitespace() || *byte == self.dialect.quote)
+        };
         cells == named
             || ((cells == columns || cells == columns + self.dialect.padding)
                 && self.cells[named..].iter().all(is_blank))
@@ -315,11 +356,15 @@ impl<'a> CsvRows<'a> {
             Err(fault) => return (None, Form::Broken(fault)),
         };
         if memchr(0, raw).is_some() {
-            let fault = self.cell_fault(raw, "the value holds a NUL byte", |bytes| memchr(0, bytes).is_some());
+            let fault = self
+                .cell_fault(raw, "the value holds a NUL byte", |bytes| memchr(0, bytes).is_some());
             return (key, Form::Broken(fault));
         }
         if raw.len() > self.field_bytes_max {
-            let reason = format!("the value is longer than field_bytes_max allows ({} bytes)", self.field_bytes_max);
+            let reason = format!(
+                "the value is longer than field_bytes_max allows ({} bytes)",
+                self.field_bytes_max
+            );
             let is_long = |bytes: &[u8]| bytes.len() > self.field_bytes_max;
             if self.cells.iter().any(|cell| is_long(cell.bytes(raw))) {
                 return (key, Form::Broken(self.cell_fault(raw, &reason, is_long)));
@@ -335,7 +380,8 @@ impl<'a> CsvRows<'a> {
         let mut first = 0;
         for (index, column) in self.layout.columns[..self.layout.named()].iter().enumerate() {
             let width = widths.get(index).copied().unwrap_or(1);
-            if let Some(&cell) = self.cells.get(first).filter(|_| width == 1 && column.is_strict()) {
+            if let Some(&cell) = self.cells.get(first).filter(|_| width == 1 && column.is_strict())
+            {
                 let cell_text = self.dialect.unquoted(&text[cell.start..cell.end], cell);
                 if let Some(reason) = misfit(&cell_text, column) {
                     return Err(Fault::cell(Some(column.name.clone()), &reason));
@@ -383,19 +429,26 @@ impl<'a> CsvRows<'a> {
             Repair::Shifted(widths) => self.cells.get(widths[..key].iter().sum::<usize>()),
             _ => self.cells.get(key),
         };
-        let is_certain = matches!(shape, Repair::Fits | Repair::Shifted(_)) || self.is_key_leading();
+        let is_certain =
+            matches!(shape, Repair::Fits | Repair::Shifted(_)) || self.is_key_leading();
         if !is_certain || self.key.iter().any(|&key| cell_of(key).is_none()) {
             return Ok(None);
         }
         let parts = || {
-            let parts = self.key.iter().filter_map(|&key| Some((&self.layout.columns[key], *cell_of(key)?)));
-            parts.map(|(column, cell)| (column, self.dialect.unquoted(&text[cell.start..cell.end], cell)))
+            let parts = self
+                .key
+                .iter()
+                .filter_map(|&key| Some((&self.layout.columns[key], *cell_of(key)?)));
+            parts.map(|(column, cell)| {
+                (column, self.dialect.unquoted(&text[cell.start..cell.end], cell))
+            })
         };
         if parts().all(|(column, cell_text)| cell_text.trim() == column.raw_name.trim()) {
             return Err(Fault::header_again());
         }
-        let part =
-            |(column, cell_text): (&LayoutColumn, Cow<'_, str>)| key_part(&cell_text, column, "the row has no key");
+        let part = |(column, cell_text): (&LayoutColumn, Cow<'_, str>)| {
+            key_part(&cell_text, column, "the row has no key")
+        };
         joined_key(parts().map(part)).map(Some)
     }
 
@@ -406,7 +459,9 @@ impl<'a> CsvRows<'a> {
         }
         let part = |&key: &usize| {
             let cell = *self.cells.get(key)?;
-            let text = self.dialect.unquoted(std::str::from_utf8(raw.get(cell.start..cell.end)?).ok()?, cell);
+            let text = self
+                .dialect
+                .unquoted(std::str::from_utf8(raw.get(cell.start..cell.end)?).ok()?, cell);
             key_part(&text, &self.layout.columns[key], "").ok()
         };
         joined_key(self.key.iter().map(|key| part(key).ok_or_else(|| Fault::row("")))).ok()
@@ -417,116 +472,31 @@ impl<'a> CsvRows<'a> {
         let last = self.key.iter().max();
         last.is_some_and(|&last| !self.layout.columns[..last].iter().any(|column| column.swallows))
     }
-
-    fn form(&self, text: &str, shape: Repair, is_spaced: bool) -> Result<Form, Fault> {
-        let width = self.layout.columns.len();
-        match shape {
-            Repair::Fits if self.cells.len() == width && !is_spaced => Ok(Form::Fits),
-            Repair::Fits => {
-                let cells = self.cells.len().min(self.layout.named());
-                Ok(Form::Rewritten { bytes: self.rewrite(text, &vec![1; cells]), is_repaired: false })
-            }
-            Repair::Shifted(widths) => Ok(Form::Rewritten { bytes: self.rewrite(text, &widths), is_repaired: true }),
-            Repair::Ambiguous(candidates) => {
-                let readings: Vec<String> = candidates.iter().map(|widths| self.reading(text, widths)).collect();
-                Err(Fault::row(&format!(
-                    "{}, and there is more than one way to undo that: {}; quote the text",
-                    self.count_fault(),
-                    readings.join(" or ")
-                )))
-            }
-            Repair::Impossible if self.cells.len() < self.layout.named() => {
-                let misfit = self.cells.iter().zip(&self.layout.columns).find(|&(&cell, column)| {
-                    let cell_text = self.dialect.unquoted(&text[cell.start..cell.end], cell);
-                    !conforms(&cell_text, column)
-                });
-                let why = misfit.map_or_else(
-                    || "the key is not among them".to_owned(),
-                    |(_, column)| format!("what stands in {} does not fit it", column.name),
-                );
-                Err(Fault::row(&format!("{}, and {why}: write every cell", self.count_fault())))
-            }
-            Repair::Impossible => {
-                Err(Fault::row(&format!("{}: quote text that holds the delimiter", self.count_fault())))
-            }
-        }
-    }
-
-    /// A repair whose put-together cells are what their columns hold: an amount that its column cannot
-    /// read is none, and a cell in quotes is no part of a text without.
-    fn believed(&self, text: &str, shape: Repair) -> Repair {
-        let Repair::Shifted(widths) = &shape else { return shape };
-        let mut first = 0;
-        for (column, &width) in self.layout.columns.iter().zip(widths) {
-            let cells = &self.cells[first..first + width];
-            first += width;
-            if width == 1 {
-                continue;
-            }
-            let span = &text[cells[0].start..cells[width - 1].end];
-            let is_read = column.swallows || column.meaning(span).is_some_and(|meaning| fits_kind(meaning, column));
-            if !is_read || cells.iter().any(|cell| cell.is_quoted) {
-                return Repair::Impossible;
-            }
-        }
-        shape
-    }
-
-    fn count_fault(&self) -> String {
-        format!("the row has {} cells where the header has {}", self.cells.len(), self.layout.named())
-    }
-
-    /// The swallowing columns' texts under one way to undo the shift.
-    fn reading(&self, text: &str, widths: &[usize]) -> String {
-        let mut first = 0;
-        let mut texts = Vec::new();
-        for (column, &width) in self.layout.columns.iter().zip(widths) {
-            if width > 1 {
-                texts.push(format!("{} = `{}`", column.name, self.span(text, first, width)));
-            }
-            first += width;
-        }
-        if texts.is_empty() { "the row as it stands".to_owned() } else { texts.join(", ") }
-    }
-
-    /// The row with the cells of each column made one, and exactly the header's number of cells.
-    fn rewrite(&self, text: &str, widths: &[usize]) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(text.len() + 8);
-        let mut first = 0;
-        for (column, &width) in widths.iter().enumerate() {
-            if column > 0 {
-                bytes.push(self.dialect.delimiter);
-            }
-            let span = self.span(text, first, width);
-            if width == 1 {
-                bytes.extend(span.bytes());
-            } else {
-                bytes.extend(self.dialect.quoted(span).bytes());
-            }
-            first += width;
-        }
-        let padding = self.layout.columns.len() - widths.len();
-        bytes.extend(std::iter::repeat_n(self.dialect.delimiter, padding));
-        bytes
-    }
-
-    fn span<'t>(&self, text: &'t str, first: usize, width: usize) -> &'t str {
-        &text[self.cells[first].start..self.cells[first + width - 1].end]
-    }
 }
 
-/// A row of a corrected copy as it was before its cells were guarded against spreadsheets; `None` where none is.
+/// A row of a corrected copy as it was before its cells were guarded against spreadsheets; `None`
+/// where none is.
 fn without_guards(row: &[u8], cells: &[Cell]) -> Option<Vec<u8>> {
     let guards = cells.iter().map(|cell| cell.start + usize::from(cell.is_quoted));
-    let guards: Vec<usize> =
-        guards.zip(cells).filter(|&(at, cell)| is_guarded(&row[at..cell.end])).map(|(at, _)| at).collect();
+    let guards: Vec<usize> = guards
+        .zip(cells)
+        .filter(|&(at, cell)| is_guarded(&row[at..cell.end]))
+        .map(|(at, _)| at)
+        .collect();
     let is_kept = |at: &usize| guards.binary_search(at).is_err();
     (!guards.is_empty()).then(|| (0..row.len()).filter(is_kept).map(|at| row[at]).collect())
 }
 
-/// Notes what the cells of columns look like that hold numbers, or whose kind the data decides. Only a row that fits as it
-/// stands is a proof.
-fn observe(observers: &mut [Observer], row: &[u8], cells: &[Cell], dialect: Dialect, layout: &Layout, is_proof: bool) {
+/// Notes what the cells of columns look like that hold numbers, or whose kind the data decides.
+/// Only a row that fits as it stands is a proof.
+fn observe(
+    observers: &mut [Observer],
+    row: &[u8],
+    cells: &[Cell],
+    dialect: Dialect,
+    layout: &Layout,
+    is_proof: bool,
+) {
     for observer in observers {
         let cell = cells.get(layout.source(observer.column)).filter(|cell| cell.start < cell.end);
         let Some(&cell) = cell else { continue };
@@ -539,60 +509,8 @@ fn observe(observers: &mut [Observer], row: &[u8], cells: &[Cell], dialect: Dial
     }
 }
 
-/// The current row as the repair sees it.
-struct TextRow<'a, 'b> {
-    text: &'a str,
-    rows: &'a CsvRows<'b>,
-}
-
-impl repair::Row for TextRow<'_, '_> {
-    fn columns(&self) -> usize {
-        self.rows.layout.named()
-    }
-
-    fn cells(&self) -> usize {
-        self.rows.cells.len()
-    }
-
-    fn has_usual_count(&self) -> bool {
-        self.rows.has_usual_count(self.text.as_bytes())
-    }
-
-    fn is_required(&self, column: usize) -> bool {
-        let layout = self.rows.layout;
-        let mut fed = layout.all().enumerate().filter(|&(index, _)| layout.source(index) == column);
-        self.rows.key.contains(&column) || fed.any(|(_, column)| column.is_required())
-    }
-
-    fn is_cut_amount(&self, column: usize, cell: usize, width: usize) -> bool {
-        let column = &self.rows.layout.columns[column];
-        let span = || self.rows.span(self.text, cell, width);
-        matches!(column.kind, Some(Kind::Integer | Kind::Decimal | Kind::Double | Kind::Total))
-            && repair::is_cut_amount(span(), self.rows.dialect.delimiter)
-            && column.form().is_none_or(|form| form.is_match(span().trim()))
-    }
-
-    fn is_empty(&self, cell: usize) -> bool {
-        let cell = self.rows.cells[cell];
-        self.rows.dialect.unquoted(&self.text[cell.start..cell.end], cell).trim().is_empty()
-    }
-
-    fn swallows(&self, column: usize) -> bool {
-        self.rows.layout.columns[column].swallows
-    }
-
-    fn conforms(&self, column: usize, cell: usize) -> bool {
-        let cell = self.rows.cells[cell];
-        let text = self.rows.dialect.unquoted(&self.text[cell.start..cell.end], cell);
-        let column = &self.rows.layout.columns[column];
-        match column.role {
-            Role::Key(_) => matches!(clean_key(&text, column), Some(Ok(_))),
-            _ => conforms(&text, column),
-        }
-    }
-}
-
 /// Whether two names are one, whatever their case.
 fn is_same_name(one: &str, other: &str) -> bool {
-    one.eq_ignore_ascii_case(other) || (!one.is_ascii() && !other.is_ascii() && column_name(one) == column_name(other))
+    one.eq_ignore_ascii_case(other)
+        || (!one.is_ascii() && !other.is_ascii() && column_name(one) == column_name(other))
 }

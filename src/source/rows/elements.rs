@@ -1,8 +1,9 @@
-//! Elements: the values of a JSON file that are its records, one after the other, in the memory that one of them takes.
+//! Elements: the values of a JSON file that are its records, one after the other, in the memory
+//! that one of them takes.
 //!
-//! They are those of an array, of NDJSON, values in a row, or of the array that `json.root` names in
-//! a document; what else the document has is passed by as a stream. serde_json checks every value and
-//! finds its end. That arrays and objects around them are complete is checked here.
+//! They are those of an array, of NDJSON, values in a row, or of the array that `json.root` names
+//! in a document; what else the document has is passed by as a stream. serde_json checks every
+//! value and finds its end. That arrays and objects around them are complete is checked here.
 
 use crate::error::SyncError;
 use crate::feed::dataset::Dataset;
@@ -152,17 +153,25 @@ impl<'a> Elements<'a> {
                 (Place::Start, _) if self.document.is_some() => {
                     return Err(self.damaged("the file begins with no object and no array"));
                 }
-                (Place::FirstElement | Place::AfterElement, b']') if is_in_document => (Place::AfterRoot, true),
+                (Place::FirstElement | Place::AfterElement, b']') if is_in_document => {
+                    (Place::AfterRoot, true)
+                }
                 (Place::FirstElement | Place::AfterElement, b']') => (Place::AfterAll, true),
                 (Place::AfterElement, b',') => (Place::AfterComma, true),
                 (Place::Resumed, b',') => (Place::Resumed, true),
                 (Place::Resumed, b']') => (Place::Ended, true),
-                (Place::AfterComma, b']') => return Err(self.damaged("a comma stands before the end of the array")),
-                (Place::AfterElement, _) => return Err(self.damaged("a comma is missing between two elements")),
+                (Place::AfterComma, b']') => {
+                    return Err(self.damaged("a comma stands before the end of the array"));
+                }
+                (Place::AfterElement, _) => {
+                    return Err(self.damaged("a comma is missing between two elements"));
+                }
                 (Place::AfterAll, _) if is_in_document => {
                     return Err(self.damaged("something stands after the end of the document"));
                 }
-                (Place::AfterAll, _) => return Err(self.damaged("something stands after the end of the array")),
+                (Place::AfterAll, _) => {
+                    return Err(self.damaged("something stands after the end of the array"));
+                }
                 (Place::Start | Place::Stream, _) => (Place::Stream, false),
                 (place @ (Place::Resumed | Place::AfterRoot | Place::Ended), _) => (place, false),
                 (Place::FirstElement | Place::AfterComma, _) => (Place::AfterElement, false),
@@ -175,10 +184,12 @@ impl<'a> Elements<'a> {
         }
     }
 
-    /// The next byte that is no white space, which the window then stands before; `None` at the end of the file.
+    /// The next byte that is no white space, which the window then stands before; `None` at the end
+    /// of the file.
     fn next_byte(&mut self) -> Result<Option<u8>, SyncError> {
         loop {
-            let spaces = self.window.rest().iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+            let spaces =
+                self.window.rest().iter().take_while(|byte| byte.is_ascii_whitespace()).count();
             self.window.advance(spaces);
             match self.window.rest().first() {
                 Some(&byte) => return Ok(Some(byte)),
@@ -191,7 +202,8 @@ impl<'a> Elements<'a> {
     /// Length of the value that the window stands before, read in one piece.
     fn value_length(&mut self, what: &str, last: &str) -> Result<usize, SyncError> {
         loop {
-            let mut stream = serde_json::Deserializer::from_slice(self.window.rest()).into_iter::<IgnoredAny>();
+            let mut stream =
+                serde_json::Deserializer::from_slice(self.window.rest()).into_iter::<IgnoredAny>();
             let value = stream.next();
             let length = stream.byte_offset();
             let is_at_end = self.window.is_at_end();
@@ -201,16 +213,22 @@ impl<'a> Elements<'a> {
                 Some(Ok(_)) if length < self.window.rest().len() || is_at_end => {
                     // Whether its end was in memory already says nothing of how long it is.
                     if length > bytes {
-                        return Err(self.damaged(&format!("{what} is longer than {limit} allows ({bytes} bytes)")));
+                        return Err(self.damaged(&format!(
+                            "{what} is longer than {limit} allows ({bytes} bytes)"
+                        )));
                     }
                     return Ok(length);
                 }
                 Some(Err(error)) if !error.is_eof() => {
                     return Err(self.damaged(&format!("{what} cannot be read as JSON: {error}")));
                 }
-                _ if is_at_end => return Err(self.damaged(&format!("{last} is cut off: the file is truncated"))),
+                _ if is_at_end => {
+                    return Err(self.damaged(&format!("{last} is cut off: the file is truncated")));
+                }
                 _ if self.window.rest().len() > bytes => {
-                    return Err(self.damaged(&format!("{what} is longer than {limit} allows ({bytes} bytes)")));
+                    return Err(self.damaged(&format!(
+                        "{what} is longer than {limit} allows ({bytes} bytes)"
+                    )));
                 }
                 _ => self.window.fill()?,
             }
@@ -218,7 +236,11 @@ impl<'a> Elements<'a> {
     }
 
     fn damaged(&self, what: &str) -> SyncError {
-        SyncError::damaged(format!("{what} (after element {}, byte {})", self.count, self.window.offset()))
+        SyncError::damaged(format!(
+            "{what} (after element {}, byte {})",
+            self.count,
+            self.window.offset()
+        ))
     }
 }
 
@@ -230,7 +252,8 @@ impl<'a> Elements<'a> {
         }
     }
 
-    /// Passes by members of the document, up to the first record or, once that was found, to the end of the document.
+    /// Passes by members of the document, up to the first record or, once that was found, to the
+    /// end of the document.
     fn pass_members(&mut self, after: Met) -> Result<(), SyncError> {
         let mut met = after;
         while let Some(byte) = self.byte_of_document()? {
@@ -245,7 +268,11 @@ impl<'a> Elements<'a> {
                     Met::Comma
                 }
                 (b'"', Met::Opening | Met::Comma) => self.pass_member()?,
-                (_, Met::Member) => return Err(self.damaged("a comma is missing between two members of the document")),
+                (_, Met::Member) => {
+                    return Err(
+                        self.damaged("a comma is missing between two members of the document")
+                    );
+                }
                 _ => return Err(self.damaged("a member of the document has no name")),
             };
             if met == Met::Records {
@@ -263,7 +290,9 @@ impl<'a> Elements<'a> {
         if self.document.as_ref().is_none_or(|document| document.open.is_empty()) {
             return Ok(None);
         }
-        self.next_byte()?.map(Some).ok_or_else(|| self.damaged("the document is not closed: the file is truncated"))
+        self.next_byte()?
+            .map(Some)
+            .ok_or_else(|| self.damaged("the document is not closed: the file is truncated"))
     }
 
     fn close_object(&mut self) {
@@ -276,7 +305,8 @@ impl<'a> Elements<'a> {
     fn pass_member(&mut self) -> Result<Met, SyncError> {
         let length = self.value_length("the name of a member", "the name of a member")?;
         // A name that is no text is not the one that is looked for.
-        let name: String = serde_json::from_slice(&self.window.rest()[..length]).unwrap_or_default();
+        let name: String =
+            serde_json::from_slice(&self.window.rest()[..length]).unwrap_or_default();
         self.window.advance(length);
         if self.byte_of_document()? != Some(b':') {
             return Err(self.damaged("a colon is missing behind the name of a member"));
@@ -299,7 +329,8 @@ impl<'a> Elements<'a> {
     fn pass_value(&mut self) -> Result<(), SyncError> {
         let mut bytes = Bytes::of(&mut self.window);
         let (value, length) = {
-            let mut stream = serde_json::Deserializer::from_reader(&mut bytes).into_iter::<IgnoredAny>();
+            let mut stream =
+                serde_json::Deserializer::from_reader(&mut bytes).into_iter::<IgnoredAny>();
             let value = stream.next();
             (value, stream.byte_offset())
         };
@@ -309,11 +340,12 @@ impl<'a> Elements<'a> {
         }
         match value {
             Some(Ok(_)) => Ok(()),
-            Some(Err(error)) if error.is_io() => {
-                Err(self.damaged(&format!("a member of the document is nested deeper than {PASSED_DEPTH_MAX}")))
-            }
+            Some(Err(error)) if error.is_io() => Err(self.damaged(&format!(
+                "a member of the document is nested deeper than {PASSED_DEPTH_MAX}"
+            ))),
             Some(Err(error)) if !error.is_eof() => {
-                Err(self.damaged(&format!("a member of the document cannot be read as JSON: {error}")))
+                Err(self
+                    .damaged(&format!("a member of the document cannot be read as JSON: {error}")))
             }
             _ => Err(self.damaged("a member of the document is cut off: the file is truncated")),
         }
@@ -329,7 +361,10 @@ impl<'a> Document<'a> {
     fn step(&mut self, name: &str, byte: u8) -> Result<Met, String> {
         let wanted = self.open.last().copied().unwrap_or_default();
         self.note(name, wanted);
-        let below = wanted.strip_prefix(name).and_then(|rest| rest.strip_prefix('.')).filter(|_| byte == b'{');
+        let below = wanted
+            .strip_prefix(name)
+            .and_then(|rest| rest.strip_prefix('.'))
+            .filter(|_| byte == b'{');
         let is_on_way = name == wanted || below.is_some();
         if is_on_way && self.is_found {
             return Err(format!("the document has `{}` twice", self.root));
@@ -338,7 +373,11 @@ impl<'a> Document<'a> {
             self.is_found = byte == b'[';
             return match self.is_found {
                 true => Ok(Met::Records),
-                false => Err(format!("`{}` is {}, where the array of records is expected", self.root, kind(byte))),
+                false => Err(format!(
+                    "`{}` is {}, where the array of records is expected",
+                    self.root,
+                    kind(byte)
+                )),
             };
         }
         let Some(below) = below else { return Ok(Met::Member) };
@@ -384,7 +423,8 @@ const fn kind(byte: u8) -> &'static str {
 /// A window as a stream of bytes; it moves along with what is read.
 struct Bytes<'w, 'a> {
     window: &'w mut Window<'a>,
-    /// Bytes handed out. The last one is passed by when the next one is asked for: it may not be the value's.
+    /// Bytes handed out. The last one is passed by when the next one is asked for: it may not be
+    /// the value's.
     handed: usize,
     failure: Option<SyncError>,
     depth: usize,
@@ -397,7 +437,8 @@ impl<'w, 'a> Bytes<'w, 'a> {
         Self { window, handed: 0, failure: None, depth: 0, is_in_text: false, is_escaped: false }
     }
 
-    /// Leaves the window behind a value of that length; why the file could not be read, if it could not.
+    /// Leaves the window behind a value of that length; why the file could not be read, if it could
+    /// not.
     fn finish(self, length: usize) -> Option<SyncError> {
         if self.handed > 0 && length >= self.handed && !self.window.rest().is_empty() {
             self.window.advance(1);
@@ -431,7 +472,9 @@ impl Read for Bytes<'_, '_> {
                 return Err(io::Error::other("the file cannot be read"));
             }
         }
-        let (Some(first), Some(&byte)) = (buffer.first_mut(), self.window.rest().first()) else { return Ok(0) };
+        let (Some(first), Some(&byte)) = (buffer.first_mut(), self.window.rest().first()) else {
+            return Ok(0);
+        };
         *first = byte;
         self.handed += 1;
         self.note(byte);

@@ -38,7 +38,11 @@ impl Fill {
         let names = dataset.fill_down.iter().filter(|_| !layout.is_correction());
         let columns = names.filter_map(|name| {
             let index = layout.index_of(name)?;
-            Some(FillColumn { index, name: layout.columns[index].name.clone(), above: Above::Nothing })
+            Some(FillColumn {
+                index,
+                name: layout.columns[index].name.clone(),
+                above: Above::Nothing,
+            })
         });
         Self { columns: columns.collect() }
     }
@@ -53,10 +57,16 @@ impl Fill {
     /// # Errors
     ///
     /// When a row above that cannot be read may say it.
-    pub fn filled(&self, row: &str, cells: &[Cell], dialect: Dialect) -> Result<Option<Vec<u8>>, Fault> {
+    pub fn filled(
+        &self,
+        row: &str,
+        cells: &[Cell],
+        dialect: Dialect,
+    ) -> Result<Option<Vec<u8>>, Fault> {
         let mut fills: Vec<(usize, &str)> = Vec::new();
         for column in &self.columns {
-            if cells.get(column.index).is_some_and(|&cell| !text_of(row, cell, dialect).is_empty()) {
+            if cells.get(column.index).is_some_and(|&cell| !text_of(row, cell, dialect).is_empty())
+            {
                 continue;
             }
             match &column.above {
@@ -89,7 +99,14 @@ impl Fill {
     }
 
     /// Keeps what a row says for those below. What is no data says nothing.
-    pub fn note_row(&mut self, raw: &[u8], cells: &[Cell], form: &Form, is_usual: bool, dialect: Dialect) {
+    pub fn note_row(
+        &mut self,
+        raw: &[u8],
+        cells: &[Cell],
+        form: &Form,
+        is_usual: bool,
+        dialect: Dialect,
+    ) {
         let mut own_cells = Vec::new();
         let (bytes, cells, is_read) = match form {
             Form::Skipped => return,
@@ -111,7 +128,10 @@ impl Fill {
                 column.above = Above::Unknown;
                 continue;
             };
-            let text = cells.get(column.index).map(|&cell| text_of(row, cell, dialect)).unwrap_or_default();
+            let text = cells
+                .get(column.index)
+                .map(|&cell| text_of(row, cell, dialect))
+                .unwrap_or_default();
             if !text.is_empty() {
                 column.above = Above::Text(text);
             }

@@ -48,7 +48,14 @@ impl Fits {
             let is_rescuing = column.on_type_change == Some(OnTypeChange::Rescue);
             let kind = column.kind.filter(|&kind| kind != Kind::Text && is_rescuing)?;
             let Role::Column(_) = column.role else { return None };
-            Some(ColumnFits { index, kind, is_by_signs: column.is_plain(), values: 0, misfits: 0, first: Vec::new() })
+            Some(ColumnFits {
+                index,
+                kind,
+                is_by_signs: column.is_plain(),
+                values: 0,
+                misfits: 0,
+                first: Vec::new(),
+            })
         });
         Self { columns: columns.collect() }
     }
@@ -92,9 +99,13 @@ fn is_plain(kind: Kind, cell: &[u8]) -> bool {
     const SHORT_IDENTIFIER_BYTES_MAX: usize = 64;
     match kind {
         Kind::Integer | Kind::Decimal | Kind::Double => {
-            !cell.is_empty() && cell.len() <= SHORT_NUMBER_BYTES_MAX && cell.iter().all(u8::is_ascii_digit)
+            !cell.is_empty()
+                && cell.len() <= SHORT_NUMBER_BYTES_MAX
+                && cell.iter().all(u8::is_ascii_digit)
         }
-        Kind::Time => matches!(cell, [b'1' | b'2', _, _, _, b'-', _, _, b'-', _, _, b'T' | b' ', .., b'Z']),
+        Kind::Time => {
+            matches!(cell, [b'1' | b'2', _, _, _, b'-', _, _, b'-', _, _, b'T' | b' ', .., b'Z'])
+        }
         Kind::Identifier => {
             (3..=SHORT_IDENTIFIER_BYTES_MAX).contains(&cell.len())
                 && cell[0].is_ascii_alphanumeric()
@@ -118,8 +129,9 @@ mod tests {
             misfits,
             first: Vec::new(),
         };
-        let is_refused =
-            |values, misfits, rows| Fits { columns: vec![column(values, misfits)] }.worst(50.0, rows).is_some();
+        let is_refused = |values, misfits, rows| {
+            Fits { columns: vec![column(values, misfits)] }.worst(50.0, rows).is_some()
+        };
         assert!(is_refused(40, 21, 100));
         assert!(!is_refused(40, 20, 100), "half of them is not more than half");
         assert!(!is_refused(19, 19, 100), "fewer than 20");

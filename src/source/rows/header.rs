@@ -34,7 +34,11 @@ pub fn hint(text: &[u8]) -> Option<(u8, usize)> {
 /// # Errors
 ///
 /// When there is none, or it is not text.
-pub fn read_header(window: &mut Window<'_>, dialect: Dialect, dataset: &Dataset) -> Result<Vec<String>, SyncError> {
+pub fn read_header(
+    window: &mut Window<'_>,
+    dialect: Dialect,
+    dataset: &Dataset,
+) -> Result<Vec<String>, SyncError> {
     if let Some((_, hint_bytes)) = hint(window.rest()) {
         window.advance(hint_bytes);
     } else if window.rest().starts_with(MARK) {
@@ -53,7 +57,9 @@ pub fn read_header(window: &mut Window<'_>, dialect: Dialect, dataset: &Dataset)
                 continue;
             }
             Split::TooLong => {
-                first.get_or_insert_with(|| Err(SyncError::damaged("the header is longer than row_bytes_max")));
+                first.get_or_insert_with(|| {
+                    Err(SyncError::damaged("the header is longer than row_bytes_max"))
+                });
                 break;
             }
             Split::Row { next: 0, .. } => break,
@@ -88,7 +94,8 @@ pub fn read_header(window: &mut Window<'_>, dialect: Dialect, dataset: &Dataset)
             break;
         }
     }
-    let (names, ahead) = first.unwrap_or_else(|| Err(SyncError::damaged("the file has no header")))?;
+    let (names, ahead) =
+        first.unwrap_or_else(|| Err(SyncError::damaged("the file has no header")))?;
     window.advance(ahead);
     Ok(names)
 }

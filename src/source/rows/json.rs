@@ -1,7 +1,8 @@
 //! JSON rows: the objects of a JSON file as rows of columns.
 //!
-//! Nested objects are flattened: their members are named by their path (`a.b`, column `a_b`). Arrays are kept as
-//! their JSON text, but for the one that holds an object's lines, which makes a row of each line.
+//! Nested objects are flattened: their members are named by their path (`a.b`, column `a_b`).
+//! Arrays are kept as their JSON text, but for the one that holds an object's lines, which makes a
+//! row of each line.
 
 use crate::config::Limits;
 use crate::error::SyncError;
@@ -11,7 +12,8 @@ use crate::feed::json_settings::JsonSettings;
 use crate::feed::layout::{Layout, Role, Shapes, column_name};
 use crate::source::rows::elements::{ElementMax, Elements};
 use crate::source::rows::json_values::{
-    HALF_A_PAIR, Member, Members, OrderedMembers, cell_text, flatten, has_escapes, is_number, undecodable, unescaped,
+    HALF_A_PAIR, Member, Members, OrderedMembers, cell_text, flatten, has_escapes, is_number,
+    undecodable, unescaped,
 };
 use crate::source::rows::object_lines::{OpenObject, repeated};
 use crate::source::rows::{Fault, Form, Part, RowRef, joined_key, key_part, text_key};
@@ -22,7 +24,8 @@ use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-/// Spellings of columns that are looked up at once; others are worked out again, as a file may spell each object's otherwise.
+/// Spellings of columns that are looked up at once; others are worked out again, as a file may
+/// spell each object's otherwise.
 const SPELLINGS_MAX: usize = 1 << 14;
 
 /// The rows of a JSON file.
@@ -53,7 +56,8 @@ struct Names<'a> {
     observers: Vec<Option<Observer>>,
     /// The same of the layout's copies.
     copy_observers: Vec<Option<Observer>>,
-    /// The first column of each name, as tables would have it, of the record (`false`) and of its lines.
+    /// The first column of each name, as tables would have it, of the record (`false`) and of its
+    /// lines.
     by_name: HashMap<(bool, String), usize>,
     /// Where lines are.
     json: &'a JsonSettings,
@@ -77,12 +81,31 @@ impl<'a> JsonRows<'a> {
         Self::new(window, dataset, names, limits, 0)
     }
 
-    /// The objects from the window's place on, of which `number` rows came before, with a known layout.
-    pub fn resuming(window: Window<'a>, dataset: &'a Dataset, layout: &Layout, limits: &Limits, number: u64) -> Self {
-        Self::new(window, dataset, Names::new(layout.clone(), None, &dataset.json, limits), limits, number)
+    /// The objects from the window's place on, of which `number` rows came before, with a known
+    /// layout.
+    pub fn resuming(
+        window: Window<'a>,
+        dataset: &'a Dataset,
+        layout: &Layout,
+        limits: &Limits,
+        number: u64,
+    ) -> Self {
+        Self::new(
+            window,
+            dataset,
+            Names::new(layout.clone(), None, &dataset.json, limits),
+            limits,
+            number,
+        )
     }
 
-    fn new(window: Window<'a>, dataset: &'a Dataset, names: Names<'a>, limits: &Limits, number: u64) -> Self {
+    fn new(
+        window: Window<'a>,
+        dataset: &'a Dataset,
+        names: Names<'a>,
+        limits: &Limits,
+        number: u64,
+    ) -> Self {
         // With lines in it, an object is a record.
         let max = match dataset.json.lines {
             None => ElementMax { bytes: limits.row_bytes_max, limit: "row_bytes_max" },
@@ -148,7 +171,11 @@ impl<'a> JsonRows<'a> {
         let mut object = match self.object.take() {
             Some(object) => object,
             None => match self.elements.next_length()? {
-                Some(length) => Box::new(OpenObject::of(self.elements.last(length), path, self.record_rows_max)?),
+                Some(length) => Box::new(OpenObject::of(
+                    self.elements.last(length),
+                    path,
+                    self.record_rows_max,
+                )?),
                 None => return Ok(None),
             },
         };
@@ -174,20 +201,31 @@ impl<'a> JsonRows<'a> {
 
 fn check_columns(layout: &Layout, columns_max: usize) -> Result<(), SyncError> {
     match layout.columns.len() > columns_max {
-        true => {
-            Err(SyncError::damaged(format!("its objects have more columns than columns_max allows ({columns_max})")))
-        }
+        true => Err(SyncError::damaged(format!(
+            "its objects have more columns than columns_max allows ({columns_max})"
+        ))),
         false => Ok(()),
     }
 }
 
 impl<'a> Names<'a> {
-    fn new(layout: Layout, shapes: Option<&'a Shapes>, json: &'a JsonSettings, limits: &Limits) -> Self {
-        let by_raw_name =
-            layout.columns.iter().enumerate().map(|(index, column)| (column.raw_name.clone(), index)).collect();
+    fn new(
+        layout: Layout,
+        shapes: Option<&'a Shapes>,
+        json: &'a JsonSettings,
+        limits: &Limits,
+    ) -> Self {
+        let by_raw_name = layout
+            .columns
+            .iter()
+            .enumerate()
+            .map(|(index, column)| (column.raw_name.clone(), index))
+            .collect();
         let mut by_name = HashMap::new();
         for (index, column) in layout.columns.iter().enumerate() {
-            by_name.entry((json.is_of_lines(&column.raw_name), column.own_name.clone())).or_insert(index);
+            by_name
+                .entry((json.is_of_lines(&column.raw_name), column.own_name.clone()))
+                .or_insert(index);
         }
         let key = layout.key();
         let Limits { field_bytes_max, columns_max, .. } = *limits;
@@ -205,14 +243,23 @@ impl<'a> Names<'a> {
         }
     }
 
-    fn read(&mut self, raw: &[u8], dataset: &Dataset, part: Part) -> (Option<String>, Form, Vec<usize>) {
+    fn read(
+        &mut self,
+        raw: &[u8],
+        dataset: &Dataset,
+        part: Part,
+    ) -> (Option<String>, Form, Vec<usize>) {
         let broken = |key, fault| (key, Form::Broken(fault), Vec::new());
-        // What is not text is replaced, so that the key can be read: the whole record is rejected then.
+        // What is not text is replaced, so that the key can be read: the whole record is rejected
+        // then.
         let text = String::from_utf8_lossy(raw);
         let Members(members) = match serde_json::from_str(&text) {
             Ok(members) => members,
             Err(_) if raw.starts_with(b"{") => {
-                return broken(None, Fault::row(&format!("the name of a member has {HALF_A_PAIR}")));
+                return broken(
+                    None,
+                    Fault::row(&format!("the name of a member has {HALF_A_PAIR}")),
+                );
             }
             Err(_) => return broken(None, Fault::row("the element is not an object")),
         };
@@ -222,7 +269,10 @@ impl<'a> Names<'a> {
         let unnamed = if has_key { Vec::new() } else { members.clone() };
         let members = match flatten(members) {
             // What is no line there is none, or a fault of its own.
-            Ok(members) => members.into_iter().filter(|(name, _)| !self.json.is_lines(name)).collect::<Vec<_>>(),
+            Ok(members) => members
+                .into_iter()
+                .filter(|(name, _)| !self.json.is_lines(name))
+                .collect::<Vec<_>>(),
             Err(reason) => {
                 let own_key = own_key.or_else(|| self.first_key(&unnamed, dataset));
                 return broken(own_key, Fault::row(&reason));
@@ -232,7 +282,10 @@ impl<'a> Names<'a> {
             Ok(columns) => columns,
             Err(name) => {
                 let own_key = own_key.or_else(|| self.first_key(&unnamed, dataset));
-                return broken(own_key, Fault::row(&format!("two members of the object mean the column `{name}`")));
+                return broken(
+                    own_key,
+                    Fault::row(&format!("two members of the object mean the column `{name}`")),
+                );
             }
         };
         if self.is_no_row(&members, &columns, dataset) {
@@ -247,13 +300,14 @@ impl<'a> Names<'a> {
         if matches!(text, Cow::Owned(_)) {
             return broken(
                 Some(key),
-                Fault::row("the bytes are not UTF-8 text: export the file as UTF-8, or set `encoding` of the dataset"),
+                Fault::row(
+                    "the bytes are not UTF-8 text: export the file as UTF-8, or set `encoding` of the dataset",
+                ),
             );
         }
-        let faulty = members
-            .iter()
-            .zip(&columns)
-            .find_map(|((_, value), column)| Some((column, self.unstorable(value, matches!(value, Cow::Owned(_)))?)));
+        let faulty = members.iter().zip(&columns).find_map(|((_, value), column)| {
+            Some((column, self.unstorable(value, matches!(value, Cow::Owned(_)))?))
+        });
         if let Some((column, reason)) = faulty {
             let column = column.map(|column| self.layout.columns[column].name.clone());
             return broken(Some(key), Fault::cell(column, &reason));
@@ -261,11 +315,13 @@ impl<'a> Names<'a> {
         if let Some(fault) = self.misfit(&members, &columns) {
             return broken(Some(key), fault);
         }
-        let is_respelt = members
+        let is_respelt = members.iter().zip(&columns).any(|((name, _), column)| {
+            column.is_some_and(|column| self.layout.columns[column].raw_name != *name)
+        });
+        let has_unclear = members
             .iter()
             .zip(&columns)
-            .any(|((name, _), column)| column.is_some_and(|column| self.layout.columns[column].raw_name != *name));
-        let has_unclear = members.iter().zip(&columns).any(|((_, value), column)| self.clear(value, *column).is_some());
+            .any(|((_, value), column)| self.clear(value, *column).is_some());
         let form = if is_nested || is_respelt || has_unclear || has_escapes(raw) {
             let rewritten = self.rewritten(&members, &columns);
             Form::Rewritten { bytes: rewritten, is_repaired: false }
@@ -291,15 +347,23 @@ impl<'a> Names<'a> {
     /// Why a value cannot be stored.
     fn unstorable(&self, value: &RawValue, was_array: bool) -> Option<String> {
         if value.get().len() > self.field_bytes_max {
-            return Some(format!("the value is longer than field_bytes_max allows ({} bytes)", self.field_bytes_max));
+            return Some(format!(
+                "the value is longer than field_bytes_max allows ({} bytes)",
+                self.field_bytes_max
+            ));
         }
         undecodable(value, was_array)
     }
 
     /// The column of each member; the name of a column that two members with different names mean.
-    fn columns(&mut self, members: &[Member<'_>], dataset: &Dataset) -> Result<Vec<Option<usize>>, String> {
+    fn columns(
+        &mut self,
+        members: &[Member<'_>],
+        dataset: &Dataset,
+    ) -> Result<Vec<Option<usize>>, String> {
         let mut columns: Vec<Option<usize>> = Vec::with_capacity(members.len());
-        let mut in_object: HashMap<usize, &str> = HashMap::with_capacity(members.len().min(self.columns_max));
+        let mut in_object: HashMap<usize, &str> =
+            HashMap::with_capacity(members.len().min(self.columns_max));
         for (name, _) in members {
             let column = self.index(name, &in_object, dataset);
             // What more there is makes the file no better.
@@ -344,10 +408,15 @@ impl<'a> Names<'a> {
     }
 
     /// The key of an object whose other members cannot be read.
-    fn known_key(&self, members: &[(Cow<'_, str>, &RawValue)], dataset: &Dataset) -> Option<String> {
+    fn known_key(
+        &self,
+        members: &[(Cow<'_, str>, &RawValue)],
+        dataset: &Dataset,
+    ) -> Option<String> {
         let part = |&key: &usize| {
             let column = &self.layout.columns[key];
-            let (_, value) = members.iter().rev().find(|(name, _)| column_name(name) == column.own_name)?;
+            let (_, value) =
+                members.iter().rev().find(|(name, _)| column_name(name) == column.own_name)?;
             key_part(&cell_text(value)?, column, "").ok()
         };
         let parts = self.key.iter().map(|key| part(key).ok_or_else(|| Fault::row("")));
@@ -355,16 +424,25 @@ impl<'a> Names<'a> {
     }
 
     /// The same where no object before had a key, so that a later look finds the same key.
-    fn first_key(&mut self, members: &[(Cow<'_, str>, &RawValue)], dataset: &Dataset) -> Option<String> {
+    fn first_key(
+        &mut self,
+        members: &[(Cow<'_, str>, &RawValue)],
+        dataset: &Dataset,
+    ) -> Option<String> {
         for (name, _) in members.iter().filter(|(name, _)| dataset.is_key_name(name)) {
             self.index(name, &HashMap::new(), dataset);
         }
         self.known_key(members, dataset)
     }
 
-    /// Index of the column that a member means: by its name, by another spelling of it unless the object has
-    /// that column already, or a new one while objects may still bring them.
-    fn index(&mut self, raw_name: &str, in_object: &HashMap<usize, &str>, dataset: &Dataset) -> Option<usize> {
+    /// Index of the column that a member means: by its name, by another spelling of it unless the
+    /// object has that column already, or a new one while objects may still bring them.
+    fn index(
+        &mut self,
+        raw_name: &str,
+        in_object: &HashMap<usize, &str>,
+        dataset: &Dataset,
+    ) -> Option<usize> {
         if let Some(&index) = self.by_raw_name.get(raw_name) {
             return Some(index);
         }
@@ -382,7 +460,9 @@ impl<'a> Names<'a> {
                     self.key = self.layout.key();
                 }
                 // The first one of that name is what another spelling of it means.
-                self.by_name.entry((name.0, self.layout.columns[index].own_name.clone())).or_insert(index);
+                self.by_name
+                    .entry((name.0, self.layout.columns[index].own_name.clone()))
+                    .or_insert(index);
                 self.by_raw_name.insert(raw_name.to_owned(), index);
                 return Some(index);
             }
@@ -403,8 +483,11 @@ impl<'a> Names<'a> {
             let Some(cell) = cell_text(value) else { continue };
             let copies = self.layout.copies.iter().zip(&mut self.copy_observers);
             let copies = copies.filter(|(copy, _)| copy.source == index);
-            let of_copies = copies.filter_map(|(copy, observer)| Some((&copy.column, observer.as_mut()?)));
-            let own = self.observers[index].as_mut().map(|observer| (&self.layout.columns[index], observer));
+            let of_copies =
+                copies.filter_map(|(copy, observer)| Some((&copy.column, observer.as_mut()?)));
+            let own = self.observers[index]
+                .as_mut()
+                .map(|observer| (&self.layout.columns[index], observer));
             for (column, observer) in own.into_iter().chain(of_copies) {
                 if let Some(meaning) = column.meaning(&cell) {
                     observer.observe(meaning, is_number(value), true, column);
@@ -414,11 +497,21 @@ impl<'a> Names<'a> {
     }
 
     /// Whether an object is no data, as the dataset says.
-    fn is_no_row(&self, members: &[Member<'_>], columns: &[Option<usize>], dataset: &Dataset) -> bool {
+    fn is_no_row(
+        &self,
+        members: &[Member<'_>],
+        columns: &[Option<usize>],
+        dataset: &Dataset,
+    ) -> bool {
         dataset.no_rows.iter().any(|(column, pattern)| {
             let index = self.layout.index_of(column);
-            let cells = members.iter().zip(columns).filter(|(_, column)| index.is_some() && **column == index);
-            cells.filter_map(|((_, value), _)| cell_text(value)).any(|cell| pattern.is_match(cell.trim()))
+            let cells = members
+                .iter()
+                .zip(columns)
+                .filter(|(_, column)| index.is_some() && **column == index);
+            cells
+                .filter_map(|((_, value), _)| cell_text(value))
+                .any(|cell| pattern.is_match(cell.trim()))
         })
     }
 
@@ -432,7 +525,8 @@ impl<'a> Names<'a> {
 
     fn key_of(&self, members: &[Member<'_>], dataset: &Dataset) -> Result<String, Fault> {
         const MISSING: &str = "the object has no key";
-        let is_met = |name: &String| self.key.iter().any(|&key| self.layout.columns[key].name == *name);
+        let is_met =
+            |name: &String| self.key.iter().any(|&key| self.layout.columns[key].name == *name);
         if let Some(name) = dataset.key.names().iter().find(|name| !is_met(name)) {
             return Err(Fault::cell(Some(name.clone()), MISSING));
         }
@@ -441,7 +535,8 @@ impl<'a> Names<'a> {
             let fault = |reason: &str| Fault::cell(Some(column.name.clone()), reason);
             let value = members.iter().rev().find(|(name, _)| self.column_of(name) == Some(key));
             let (_, value) = value.ok_or_else(|| fault(MISSING))?;
-            let cell = cell_text(value).ok_or_else(|| fault("the key is not text that can be decoded"))?;
+            let cell =
+                cell_text(value).ok_or_else(|| fault("the key is not text that can be decoded"))?;
             key_part(&cell, column, MISSING)
         };
         joined_key(self.key.iter().map(part))
@@ -449,18 +544,26 @@ impl<'a> Names<'a> {
 
     /// The column that a name of the file means, once it was met.
     fn column_of(&self, raw_name: &str) -> Option<usize> {
-        let by_name = || self.by_name.get(&(self.json.is_of_lines(raw_name), column_name(raw_name)));
+        let by_name =
+            || self.by_name.get(&(self.json.is_of_lines(raw_name), column_name(raw_name)));
         self.by_raw_name.get(raw_name).or_else(by_name).copied()
     }
 
-    /// Whether each row of an object has a member of its record: the key, and what was declared to be a line's.
+    /// Whether each row of an object has a member of its record: the key, and what was declared to
+    /// be a line's.
     fn is_repeated(&self, raw_name: &str) -> bool {
-        !self.json.is_of_lines(raw_name) && self.column_of(raw_name).is_some_and(|column| self.is_for_each_line(column))
+        !self.json.is_of_lines(raw_name)
+            && self.column_of(raw_name).is_some_and(|column| self.is_for_each_line(column))
     }
 
     /// Whether a column of the file is the key, or feeds one of a line.
     fn is_for_each_line(&self, column: usize) -> bool {
-        let copies = self.layout.copies.iter().filter(|copy| copy.source == column).map(|copy| copy.column.role);
+        let copies = self
+            .layout
+            .copies
+            .iter()
+            .filter(|copy| copy.source == column)
+            .map(|copy| copy.column.role);
         let mut roles = copies.chain([self.layout.columns[column].role]);
         roles.any(|role| matches!(role, Role::Key(_) | Role::Column(Owner::Line)))
     }

@@ -10,8 +10,7 @@ use std::borrow::Cow;
 const ESCAPE: &[u8] = b"\\u";
 
 /// What is no character.
-pub(super) const HALF_A_PAIR: &str =
-    "half of a surrogate pair as an escape (\\ud800 to \\udfff), which is no character: export the file as UTF-8";
+pub(super) const HALF_A_PAIR: &str = "half of a surrogate pair as an escape (\\ud800 to \\udfff), which is no character: export the file as UTF-8";
 
 /// Deepest nesting that is flattened.
 const DEPTH_MAX: usize = 16;
@@ -20,7 +19,9 @@ const DEPTH_MAX: usize = 16;
 pub fn cell_text(value: &RawValue) -> Option<Cow<'_, str>> {
     let raw = value.get();
     match raw.as_bytes().first() {
-        Some(b'"') if raw.contains('\\') => serde_json::from_str::<String>(raw).ok().map(Cow::Owned),
+        Some(b'"') if raw.contains('\\') => {
+            serde_json::from_str::<String>(raw).ok().map(Cow::Owned)
+        }
         Some(b'"') => Some(Cow::Borrowed(&raw[1..raw.len() - 1])),
         Some(b'n') => Some(Cow::Borrowed("")),
         _ => Some(Cow::Borrowed(raw)),
@@ -32,9 +33,9 @@ pub(in crate::source) fn is_number(value: &RawValue) -> bool {
     value.get().starts_with(|c: char| c == '-' || c.is_ascii_digit())
 }
 
-/// Whether characters are written by their numbers. arrow-json 60.1 reads those beyond U+FFFF wrongly (its tape decoder joins the
-/// halves of a pair by OR where it must add, so that every second plane becomes another one: U+20BB7 is read as U+10BB7), so
-/// it sees none of them.
+/// Whether characters are written by their numbers. arrow-json 60.1 reads those beyond U+FFFF
+/// wrongly (its tape decoder joins the halves of a pair by OR where it must add, so that every
+/// second plane becomes another one: U+20BB7 is read as U+10BB7), so it sees none of them.
 pub(super) fn has_escapes(raw: &[u8]) -> bool {
     memmem::find(raw, ESCAPE).is_some()
 }
@@ -44,7 +45,8 @@ pub(super) fn unescaped<'a>(value: &Cow<'a, RawValue>) -> Cow<'a, RawValue> {
     if !value.get().starts_with('"') || !has_escapes(value.get().as_bytes()) {
         return value.clone();
     }
-    let text = serde_json::from_str::<String>(value.get()).expect("a text that cannot be decoded is a reject");
+    let text = serde_json::from_str::<String>(value.get())
+        .expect("a text that cannot be decoded is a reject");
     Cow::Owned(serde_json::value::to_raw_value(&text).expect("a text is JSON"))
 }
 
@@ -101,7 +103,9 @@ pub(in crate::source) fn flatten_record(object: &str) -> Option<Vec<Member<'_>>>
     flatten(members).ok()
 }
 
-pub(super) fn flatten<'a>(members: Vec<(Cow<'a, str>, &'a RawValue)>) -> Result<Vec<Member<'a>>, String> {
+pub(super) fn flatten<'a>(
+    members: Vec<(Cow<'a, str>, &'a RawValue)>,
+) -> Result<Vec<Member<'a>>, String> {
     let mut flat = Vec::with_capacity(members.len());
     for (name, value) in members {
         flatten_into(&mut flat, name, value, 0)?;
@@ -150,7 +154,8 @@ mod tests {
 
     #[test]
     fn nested_objects_are_flattened_and_arrays_kept_as_text() {
-        let Members(members) = serde_json::from_str(r#"{"a":{"b":1,"c":{"d":"x"}},"e":[1, "y"]}"#).expect("JSON");
+        let Members(members) =
+            serde_json::from_str(r#"{"a":{"b":1,"c":{"d":"x"}},"e":[1, "y"]}"#).expect("JSON");
         let flat = flatten(members).expect("shallow");
         assert_eq!(
             serde_json::to_string(&OrderedMembers(&flat)).expect("JSON"),

@@ -50,7 +50,8 @@ pub struct RowRef<'a> {
 /// What a row holds of its record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// What belongs to the record, and a line of it if it has lines. Other rows of the record may stand anywhere.
+    /// What belongs to the record, and a line of it if it has lines. Other rows of the record may
+    /// stand anywhere.
     Row,
     /// The same, as the first row of an object that is a whole record.
     FirstLine {
@@ -125,7 +126,8 @@ impl Fault {
 }
 
 impl RowRef<'_> {
-    /// Whether it cannot be loaded and may belong to any record: what the file lacks of a record may be in it.
+    /// Whether it cannot be loaded and may belong to any record: what the file lacks of a record
+    /// may be in it.
     pub fn is_of_unknown_record(&self) -> bool {
         self.key.is_none() && matches!(&self.form, Form::Broken(fault) if !fault.is_header)
     }
@@ -186,7 +188,9 @@ impl Rows<'_> {
 fn joined_key(parts: impl Iterator<Item = Result<String, Fault>>) -> Result<String, Fault> {
     match join(parts)? {
         key if key.len() <= KEY_BYTES_MAX => Ok(key),
-        _ => Err(Fault::row(&format!("the columns of the key are together longer than {KEY_BYTES_MAX} bytes"))),
+        _ => Err(Fault::row(&format!(
+            "the columns of the key are together longer than {KEY_BYTES_MAX} bytes"
+        ))),
     }
 }
 
@@ -201,7 +205,8 @@ fn key_part(cell: &str, column: &LayoutColumn, missing: &str) -> Result<String, 
     }
 }
 
-/// The key of a row that is a record by itself: its own text, so that rows with one text are one record.
+/// The key of a row that is a record by itself: its own text, so that rows with one text are one
+/// record.
 pub fn text_key(raw: &[u8]) -> String {
     hex(&Sha256::digest(raw))
 }
@@ -211,7 +216,8 @@ pub fn printable(raw: &[u8]) -> String {
     printable_in(raw, Encoding::Utf8)
 }
 
-/// The text that was made of a row; what could not be decoded as `\xNN`, by the bytes that the file has there.
+/// The text that was made of a row; what could not be decoded as `\xNN`, by the bytes that the file
+/// has there.
 pub fn printable_in(raw: &[u8], encoding: Encoding) -> String {
     let mut text = String::with_capacity(raw.len());
     let mut invalid = Vec::new();

@@ -1,8 +1,9 @@
 //! ObjectLines: a JSON object whose lines are an array in it, taken apart into a row per line.
 //!
-//! The first row is the object with its first line in the place of the array. Each further one is the
-//! line, under the array's path, with those members of the record that every row needs: so the rows of a
-//! large object are together hardly longer than the object. An object without lines is one row.
+//! The first row is the object with its first line in the place of the array. Each further one is
+//! the line, under the array's path, with those members of the record that every row needs: so the
+//! rows of a large object are together hardly longer than the object. An object without lines is
+//! one row.
 
 use crate::error::SyncError;
 use crate::source::rows::json_values::{Members, flatten_record};
@@ -45,7 +46,14 @@ impl OpenObject {
                 "an object has more lines in `{path}` than record_rows_max allows ({lines_max})"
             )));
         }
-        Ok(Self { length: raw.len(), lines, rows_read: 0, key: None, fault: None, repeated: Vec::new() })
+        Ok(Self {
+            length: raw.len(),
+            lines,
+            rows_read: 0,
+            key: None,
+            fault: None,
+            repeated: Vec::new(),
+        })
     }
 
     /// What the next row is.
@@ -125,9 +133,13 @@ impl ObjectLines {
         if !array.starts_with('[') {
             return Err(format!("`{path}` is no array of lines"));
         }
-        let lines = serde_json::Deserializer::from_str(array).deserialize_seq(FirstElements { max: lines_max });
+        let lines = serde_json::Deserializer::from_str(array)
+            .deserialize_seq(FirstElements { max: lines_max });
         let lines = lines.map_err(|error| format!("`{path}` cannot be read: {error}"))?;
-        Ok(Self { array: place, lines: lines.into_iter().map(|line| place_in(object, line.get())).collect() })
+        Ok(Self {
+            array: place,
+            lines: lines.into_iter().map(|line| place_in(object, line.get())).collect(),
+        })
     }
 
     /// Number of lines.
@@ -159,7 +171,8 @@ impl ObjectLines {
     }
 }
 
-/// What each row after the first begins with: the members of the record that `is_repeated` says, and the lines' name.
+/// What each row after the first begins with: the members of the record that `is_repeated` says,
+/// and the lines' name.
 pub fn repeated(first_row: &[u8], path: &str, is_repeated: impl Fn(&str) -> bool) -> Vec<u8> {
     let mut row = vec![b'{'];
     let text = String::from_utf8_lossy(first_row);
@@ -185,7 +198,9 @@ fn find<'a>(object: &'a str, path: &str, found: &mut Vec<&'a RawValue>) {
     for (name, value) in members {
         if name == path {
             found.push(value);
-        } else if let Some(below) = path.strip_prefix(name.as_ref()).and_then(|rest| rest.strip_prefix('.')) {
+        } else if let Some(below) =
+            path.strip_prefix(name.as_ref()).and_then(|rest| rest.strip_prefix('.'))
+        {
             find(value.get(), below, found);
         }
     }
@@ -247,7 +262,8 @@ mod tests {
         ];
         assert_eq!(rows(object, "lines").expect("lines"), expected);
         let deep = r#"{"id":1,"cart":{"n":2,"lines":[{},{"a":1}]}}"#;
-        let expected = [r#"{"id":1,"cart":{"n":2,"lines":{}}}"#, r#"{"id":1,"cart.lines":{"a":1}}"#];
+        let expected =
+            [r#"{"id":1,"cart":{"n":2,"lines":{}}}"#, r#"{"id":1,"cart.lines":{"a":1}}"#];
         assert_eq!(rows(deep, "cart.lines").expect("lines"), expected);
         for none in [r#"{"id":1}"#, r#"{"id":1,"lines":null}"#] {
             assert_eq!(rows(none, "lines").expect("no lines"), [none]);

@@ -53,8 +53,8 @@ pub fn repair(row: &impl Row) -> Repair {
     }
     let (columns, cells) = (row.columns(), row.cells());
     if cells <= columns {
-        let is_whole =
-            (0..cells).all(|cell| row.conforms(cell, cell)) && !(cells..columns).any(|column| row.is_required(column));
+        let is_whole = (0..cells).all(|cell| row.conforms(cell, cell))
+            && !(cells..columns).any(|column| row.is_required(column));
         return if is_whole { Repair::Fits } else { Repair::Impossible };
     }
     let surplus = cells - columns;
@@ -66,7 +66,9 @@ pub fn repair(row: &impl Row) -> Repair {
         if swallowed == 0 && found.len() == 1 {
             // `1,034.00` for 1034 also reads as 1 and a text; padding hides that there is a cell
             // too many.
-            match (1..=surplus.min(SWALLOWED_MAX)).find_map(|swallowed| ways(row, swallowed, true).pop()) {
+            match (1..=surplus.min(SWALLOWED_MAX))
+                .find_map(|swallowed| ways(row, swallowed, true).pop())
+            {
                 None => return Repair::Fits,
                 Some(cut) => found.push(cut),
             }
@@ -98,7 +100,10 @@ pub fn is_cut_amount(text: &str, delimiter: u8) -> bool {
     let (delimiter, other) = (char::from(delimiter), if delimiter == b',' { '.' } else { ',' });
     // A currency, a sign or parentheses may stand around the digits.
     let is_beside = |c: char| !c.is_ascii_digit() && c != '"' && c != delimiter && c != other;
-    let text = text.trim().trim_start_matches(|c: char| is_beside(c) || c == '.').trim_end_matches(is_beside);
+    let text = text
+        .trim()
+        .trim_start_matches(|c: char| is_beside(c) || c == '.')
+        .trim_end_matches(is_beside);
     let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let is_group = |text: &str| text.len() == 3 && is_digits(text);
     let begins = |text: &str| text.len() <= 3 && is_digits(text);
@@ -108,12 +113,17 @@ pub fn is_cut_amount(text: &str, delimiter: u8) -> bool {
         let mut groups = pieces[0].split(other);
         let first = groups.next().unwrap_or_default();
         let rest: Vec<&str> = groups.collect();
-        if is_digits(first) && (rest.is_empty() || (begins(first) && rest.into_iter().all(is_group))) {
+        if is_digits(first)
+            && (rest.is_empty() || (begins(first) && rest.into_iter().all(is_group)))
+        {
             return true;
         }
     }
     let (whole, decimals) = last.split_once(other).unwrap_or((last, "0"));
-    begins(pieces[0]) && pieces[1..].iter().all(|piece| is_group(piece)) && is_group(whole) && is_digits(decimals)
+    begins(pieces[0])
+        && pieces[1..].iter().all(|piece| is_group(piece))
+        && is_group(whole)
+        && is_digits(decimals)
 }
 
 struct Search<'a, R> {
@@ -122,8 +132,8 @@ struct Search<'a, R> {
     only_amounts: bool,
     widths: Vec<usize>,
     found: Vec<Vec<usize>>,
-    /// Columns, with delimiters left to swallow, from which no way leads on: without it, hostile rows
-    /// would be searched for minutes.
+    /// Columns, with delimiters left to swallow, from which no way leads on: without it, hostile
+    /// rows would be searched for minutes.
     dead: HashSet<(usize, usize)>,
 }
 
@@ -238,7 +248,9 @@ mod tests {
 
     #[test]
     fn an_amount_that_was_cut_is_one_of_the_ways() {
-        for line in ["1,x,2,3,x,Done,y,1,100.00", "1,x,2,3,x,Done,y,12,5", "1,x,2,3,x,Done,y,12,426"] {
+        for line in
+            ["1,x,2,3,x,Done,y,1,100.00", "1,x,2,3,x,Done,y,12,5", "1,x,2,3,x,Done,y,12,426"]
+        {
             assert_eq!(repaired(line), Repair::Shifted(vec![1, 1, 1, 1, 1, 1, 1, 2]), "{line}");
         }
         assert_eq!(repaired("1,x,2,3,x,Done,y,1,abc"), Repair::Impossible);

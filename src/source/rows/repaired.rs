@@ -1,4 +1,5 @@
-//! Repaired rows: the first rows of a file whose shifted cells are put back, for who wants to see them.
+//! Repaired rows: the first rows of a file whose shifted cells are put back, for who wants to see
+//! them.
 
 use crate::error::SyncError;
 use crate::feed::dataset::Dataset;

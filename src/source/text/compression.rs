@@ -11,7 +11,8 @@ use std::path::Path;
 /// Smallest window that every zstd decoder is meant to have, as a power of two: 8 MiB.
 const WINDOW_LOG_MIN: u32 = 23;
 
-/// Largest window that `zstd --ultra -22` makes, as a power of two: 128 MiB. Memory may allow only less.
+/// Largest window that `zstd --ultra -22` makes, as a power of two: 128 MiB. Memory may allow only
+/// less.
 const WINDOW_LOG_MAX: u32 = 27;
 
 /// How a file is packed.
@@ -57,10 +58,13 @@ impl Compression {
             Self::None => Box::new(packed),
             Self::Gzip => Box::new(MultiGzDecoder::new(packed)),
             Self::Zstd => {
-                let mut decoder =
-                    zstd::Decoder::with_buffer(packed).map_err(|error| SyncError::Internal(error.to_string()))?;
-                let window_log_max = window_bytes_max.max(1).ilog2().clamp(WINDOW_LOG_MIN, WINDOW_LOG_MAX);
-                decoder.window_log_max(window_log_max).map_err(|error| SyncError::Internal(error.to_string()))?;
+                let mut decoder = zstd::Decoder::with_buffer(packed)
+                    .map_err(|error| SyncError::Internal(error.to_string()))?;
+                let window_log_max =
+                    window_bytes_max.max(1).ilog2().clamp(WINDOW_LOG_MIN, WINDOW_LOG_MAX);
+                decoder
+                    .window_log_max(window_log_max)
+                    .map_err(|error| SyncError::Internal(error.to_string()))?;
                 Box::new(decoder)
             }
         };

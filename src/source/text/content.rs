@@ -1,8 +1,8 @@
 //! Content: the bytes of one version of a file, read in blocks, never mixed with another version's.
 //!
-//! The first reading hashes it and notes a digest of every block; a later reading must meet the same ones. A file
-//! that fits in its share of memory is read once and kept. What a file is unpacked or decoded to takes its place
-//! (`text`), under the path and stamp of the file.
+//! The first reading hashes it and notes a digest of every block; a later reading must meet the
+//! same ones. A file that fits in its share of memory is read once and kept. What a file is
+//! unpacked or decoded to takes its place (`text`), under the path and stamp of the file.
 
 use crate::config::Limits;
 use crate::error::SyncError;
@@ -18,11 +18,12 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use xxhash_rust::xxh3::xxh3_64;
 
-/// Bytes read at once: large enough that a read costs little beside parsing, small beside any memory limit.
+/// Bytes read at once: large enough that a read costs little beside parsing, small beside any
+/// memory limit.
 pub const BLOCK_BYTES: usize = 1 << 20;
 
-/// Blocks of the inbox's own file between two looks at whether it still is there, unchanged: a fraction of a second of
-/// reading, after which work on a file that is gone ends.
+/// Blocks of the inbox's own file between two looks at whether it still is there, unchanged: a
+/// fraction of a second of reading, after which work on a file that is gone ends.
 const BLOCKS_PER_LOOK: usize = 64;
 
 /// The bytes of one version of a file.
@@ -49,7 +50,8 @@ impl Content {
     /// When the file cannot be read, is larger than the limit, or changes meanwhile.
     pub fn open(root: &Path, path: &Path, limits: &Limits) -> Result<Self, SyncError> {
         let file = open_file(root, path).map_err(|error| match is_astray(&error) {
-            // A link or a pipe that took the place of something on the way since the file was found.
+            // A link or a pipe that took the place of something on the way since the file was
+            // found.
             true => SyncError::changed_while_read(path),
             false => SyncError::read(path, error),
         })?;
@@ -137,7 +139,9 @@ impl Content {
     /// When one that was read already has not.
     pub fn expect_digests(&mut self, digests: Vec<u64>) -> Result<(), SyncError> {
         let is_same = match &self.store {
-            Store::Memory(bytes) => bytes.chunks(BLOCK_BYTES).map(xxh3_64).eq(digests.iter().copied()),
+            Store::Memory(bytes) => {
+                bytes.chunks(BLOCK_BYTES).map(xxh3_64).eq(digests.iter().copied())
+            }
             Store::Own(_) => self.digests == digests,
             Store::Inbox => true,
         };
@@ -148,7 +152,8 @@ impl Content {
         Ok(())
     }
 
-    /// Reads everything once: SHA-256 as lower-case hex, and from now on every block must be the same.
+    /// Reads everything once: SHA-256 as lower-case hex, and from now on every block must be the
+    /// same.
     ///
     /// # Errors
     ///
@@ -178,7 +183,8 @@ impl Content {
         let offset = index * BLOCK_BYTES;
         let file = match &self.store {
             Store::Memory(memory) => {
-                let block = memory.get(offset..memory.len().min(offset + BLOCK_BYTES)).unwrap_or_default();
+                let block =
+                    memory.get(offset..memory.len().min(offset + BLOCK_BYTES)).unwrap_or_default();
                 bytes.extend_from_slice(block);
                 return Ok(!block.is_empty());
             }
@@ -196,7 +202,8 @@ impl Content {
         bytes.resize(start + BLOCK_BYTES, 0);
         let filled = self.read_at(file, offset as u64, &mut bytes[start..])?;
         bytes.truncate(start + filled);
-        let is_same = self.digests.get(index).is_none_or(|&digest| digest == xxh3_64(&bytes[start..]));
+        let is_same =
+            self.digests.get(index).is_none_or(|&digest| digest == xxh3_64(&bytes[start..]));
         if !is_same || (filled == 0 && index < self.digests.len()) {
             return Err(SyncError::changed_while_read(&self.path));
         }
@@ -210,7 +217,9 @@ impl Content {
     /// When the file was changed, replaced or removed.
     pub fn check_unchanged(&self) -> Result<(), SyncError> {
         let opened = fstat(&self.file).map(|stat| Stamp::of(&stat));
-        let at_path = Entry::of(&self.root, &self.path).and_then(|entry| entry.stat()).map(|stat| Stamp::of(&stat));
+        let at_path = Entry::of(&self.root, &self.path)
+            .and_then(|entry| entry.stat())
+            .map(|stat| Stamp::of(&stat));
         match (opened, at_path) {
             (Ok(opened), Ok(at_path)) if opened == self.stamp && at_path == self.stamp => Ok(()),
             _ => Err(SyncError::changed_while_read(&self.path)),
@@ -263,9 +272,11 @@ impl<'a> Window<'a> {
     pub fn at(content: &'a Content, offset: u64) -> Result<Self, SyncError> {
         let next_block = usize::try_from(offset).unwrap_or(usize::MAX) / BLOCK_BYTES;
         let base = (next_block * BLOCK_BYTES) as u64;
-        let mut window = Self { content, bytes: Vec::new(), base, parsed: 0, next_block, is_at_end: false };
+        let mut window =
+            Self { content, bytes: Vec::new(), base, parsed: 0, next_block, is_at_end: false };
         window.fill()?;
-        window.parsed = usize::try_from(offset - base).unwrap_or(usize::MAX).min(window.bytes.len());
+        window.parsed =
+            usize::try_from(offset - base).unwrap_or(usize::MAX).min(window.bytes.len());
         Ok(window)
     }
 

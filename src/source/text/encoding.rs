@@ -13,7 +13,8 @@ use encoding_rs::{Decoder, DecoderResult, ISO_8859_15, WINDOWS_1250, WINDOWS_125
 use memchr::memchr;
 use std::sync::LazyLock;
 
-/// Bytes at the beginning in which UTF-16 without a mark shows by its zero bytes: a header, which is mostly ASCII.
+/// Bytes at the beginning in which UTF-16 without a mark shows by its zero bytes: a header, which
+/// is mostly ASCII.
 const SAMPLE_BYTES: usize = 1024;
 
 /// Of 100 characters at the beginning of UTF-16 text, those that must be ASCII.
@@ -60,7 +61,15 @@ pub struct Guess {
 
 impl Default for Guess {
     fn default() -> Self {
-        Self { is_begun: false, mark: None, settled: None, characters: 0, errors: 0, is_shared: true, tail: Vec::new() }
+        Self {
+            is_begun: false,
+            mark: None,
+            settled: None,
+            characters: 0,
+            errors: 0,
+            is_shared: true,
+            tail: Vec::new(),
+        }
     }
 }
 
@@ -110,7 +119,9 @@ impl Guess {
     pub const fn is_damaged_utf8(&self) -> bool {
         /// Text in another encoding has nearly no characters of UTF-8 among its errors.
         const CHARACTERS_PER_ERROR_MIN: u64 = 10;
-        self.settled.is_none() && self.errors > 0 && self.errors * CHARACTERS_PER_ERROR_MIN <= self.characters
+        self.settled.is_none()
+            && self.errors > 0
+            && self.errors * CHARACTERS_PER_ERROR_MIN <= self.characters
     }
 
     /// What the text is, once all of it was observed. Text in UTF-8 that was damaged here and there
@@ -186,7 +197,10 @@ impl Look {
     pub fn finish(mut self) -> (Encoding, bool) {
         self.0.feed(&[], true);
         let encoding = self.0.guess(None, Utf8Detection::Deny);
-        (Encoding::of_label(encoding.name()).unwrap_or(Encoding::Legacy(WINDOWS_1252)), USUAL.contains(&encoding))
+        (
+            Encoding::of_label(encoding.name()).unwrap_or(Encoding::Legacy(WINDOWS_1252)),
+            USUAL.contains(&encoding),
+        )
     }
 }
 
@@ -200,7 +214,8 @@ fn marked(bytes: &[u8]) -> Option<Encoding> {
     }
 }
 
-/// UTF-16 text whose beginning is mostly ASCII has a zero byte beside every such character, and hardly one elsewhere.
+/// UTF-16 text whose beginning is mostly ASCII has a zero byte beside every such character, and
+/// hardly one elsewhere.
 fn by_zero_bytes(bytes: &[u8]) -> Option<Encoding> {
     let units = || bytes[..bytes.len().min(SAMPLE_BYTES)].chunks_exact(2);
     let zeros = |place: usize| units().filter(|unit| unit[place] == 0).count();
@@ -217,8 +232,11 @@ fn by_zero_bytes(bytes: &[u8]) -> Option<Encoding> {
 fn table(encoding: &'static encoding_rs::Encoding) -> Table {
     let mut table = [None; 256];
     for (byte, character) in (0..=u8::MAX).zip(&mut table) {
-        let text = encoding.decode_without_bom_handling_and_without_replacement(std::slice::from_ref(&byte));
-        *character = text.and_then(|text| text.chars().next()).filter(|c| !('\u{80}'..='\u{9f}').contains(c));
+        let text = encoding
+            .decode_without_bom_handling_and_without_replacement(std::slice::from_ref(&byte));
+        *character = text
+            .and_then(|text| text.chars().next())
+            .filter(|c| !('\u{80}'..='\u{9f}').contains(c));
     }
     table
 }
@@ -261,10 +279,13 @@ impl Transcoder {
             Encoding::Utf8 => Kind::Same,
             Encoding::Utf16Le => utf16(u16::from_le_bytes),
             Encoding::Utf16Be => utf16(u16::from_be_bytes),
-            Encoding::Legacy(encoding) if encoding.is_single_byte() => Kind::Bytes(Box::new(table(encoding))),
-            Encoding::Legacy(encoding) => {
-                Kind::Stream { decoder: Box::new(encoding.new_decoder_without_bom_handling()), read: Vec::new() }
+            Encoding::Legacy(encoding) if encoding.is_single_byte() => {
+                Kind::Bytes(Box::new(table(encoding)))
             }
+            Encoding::Legacy(encoding) => Kind::Stream {
+                decoder: Box::new(encoding.new_decoder_without_bom_handling()),
+                read: Vec::new(),
+            },
         };
         Self { kind, is_broken: false }
     }
@@ -275,7 +296,9 @@ impl Transcoder {
             Kind::Same => text.extend(bytes),
             Kind::Utf16 { decode, carry, .. } => transcode_utf16(carry, bytes, *decode, text),
             Kind::Bytes(table) => self.is_broken |= transcode_bytes(table, bytes, text),
-            Kind::Stream { decoder, read } => self.is_broken |= transcode_stream(decoder, read, bytes, false, text),
+            Kind::Stream { decoder, read } => {
+                self.is_broken |= transcode_stream(decoder, read, bytes, false, text)
+            }
         }
     }
 
@@ -340,9 +363,12 @@ fn transcode_stream(
     let mut is_broken = false;
     loop {
         let start = text.len();
-        let room = decoder.max_utf8_buffer_length_without_replacement(bytes.len()).expect("a block is small");
+        let room = decoder
+            .max_utf8_buffer_length_without_replacement(bytes.len())
+            .expect("a block is small");
         text.resize(start + room, 0);
-        let (result, taken, written) = decoder.decode_to_utf8_without_replacement(bytes, &mut text[start..], is_last);
+        let (result, taken, written) =
+            decoder.decode_to_utf8_without_replacement(bytes, &mut text[start..], is_last);
         text.truncate(start + written);
         read.extend(&bytes[..taken]);
         bytes = &bytes[taken..];
@@ -361,7 +387,12 @@ fn transcode_stream(
     }
 }
 
-fn transcode_utf16(carry: &mut Vec<u8>, bytes: &[u8], decode: fn([u8; 2]) -> u16, text: &mut Vec<u8>) {
+fn transcode_utf16(
+    carry: &mut Vec<u8>,
+    bytes: &[u8],
+    decode: fn([u8; 2]) -> u16,
+    text: &mut Vec<u8>,
+) {
     let mut all = std::mem::take(carry);
     all.extend(bytes);
     let mut units = units(&all, decode);
@@ -397,149 +428,20 @@ fn append_utf16(mut units: &[u16], text: &mut Vec<u8>) {
 pub fn written(invalid: &[u8], encoding: Encoding) -> Vec<u8> {
     let to_bytes = match encoding {
         Encoding::Utf8 => return invalid.to_vec(),
-        Encoding::Legacy(_) => return invalid.chunks(2).filter_map(|pair| pair.get(1)).copied().collect(),
+        Encoding::Legacy(_) => {
+            return invalid.chunks(2).filter_map(|pair| pair.get(1)).copied().collect();
+        }
         Encoding::Utf16Le => u16::to_le_bytes,
         Encoding::Utf16Be => u16::to_be_bytes,
     };
     let halves = invalid.chunks_exact(3);
     let half = |bytes: &[u8]| {
-        (u16::from(bytes[0] & 0x0f) << 12) | (u16::from(bytes[1] & 0x3f) << 6) | u16::from(bytes[2] & 0x3f)
+        (u16::from(bytes[0] & 0x0f) << 12)
+            | (u16::from(bytes[1] & 0x3f) << 6)
+            | u16::from(bytes[2] & 0x3f)
     };
     halves.flat_map(|bytes| to_bytes(half(bytes))).collect()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn guess(bytes: &[u8]) -> Guessed {
-        let whole = {
-            let mut guess = Guess::default();
-            guess.observe(bytes);
-            guess.guessed()
-        };
-        for length in 1..8 {
-            // The first block is large enough for zero bytes to show.
-            let mut guess = Guess::default();
-            let (first, rest) = bytes.split_at(bytes.len().min(16));
-            guess.observe(first);
-            rest.chunks(length).for_each(|block| guess.observe(block));
-            assert_eq!(guess.guessed(), whole, "in blocks of {length}: {}", bytes.escape_ascii());
-        }
-        whole
-    }
-
-    fn transcoded(bytes: &[u8], encoding: Encoding, block: usize) -> Vec<u8> {
-        let mut transcoder = Transcoder::new(encoding);
-        let mut text = Vec::new();
-        bytes.chunks(block).for_each(|block| transcoder.transcode(block, &mut text));
-        transcoder.finish(&mut text).expect("whole characters");
-        text
-    }
-
-    #[test]
-    fn text_that_the_usual_encodings_read_alike_is_that() {
-        for text in ["caf\u{e9}", "Stra\u{df}e, K\u{f6}ln, \u{c4}rger", "Jos\u{e9} \u{c1}lvarez, M\u{fc}ller", "\u{e9}"]
-        {
-            let (bytes, _, is_lossy) = WINDOWS_1252.encode(text);
-            assert!(!is_lossy);
-            assert_eq!(guess(&bytes), Guessed::Other { is_shared: true }, "{text}");
-            for encoding in USUAL {
-                assert_eq!(transcoded(&bytes, Encoding::Legacy(encoding), 1), text.as_bytes());
-            }
-        }
-        // Other letters in one of them, or none.
-        for bytes in [b"cr\xe8me".as_slice(), b"Gda\xf1sk", b"5 \x80", b"\x93caf\xe9\x94", b"caf\xe9 \x81", b"\xa4 5"] {
-            assert_eq!(guess(bytes), Guessed::Other { is_shared: false }, "{}", bytes.escape_ascii());
-        }
-    }
-
-    #[test]
-    fn text_in_utf_8_that_was_damaged_is_utf_8() {
-        for bytes in [
-            "plain text, plain text, caf\u{e9}".as_bytes(),
-            b"caf\xe9 and caf\xc3\xa9",
-            b"plain",
-            b"caf\xe9, and plain text with a \0 in it",
-            b"",
-            b"a,\0b,c,d,e,f,g,h,i,j,k,l",
-        ] {
-            assert_eq!(guess(bytes), Guessed::Is(Encoding::Utf8), "{}", bytes.escape_ascii());
-        }
-        assert_eq!(guess(b"caf\xe9, caf\xe9 and caf\xc3\xa9"), Guessed::Other { is_shared: false });
-    }
-
-    #[test]
-    fn every_encoding_makes_the_text_and_keeps_what_it_does_not_have() {
-        for (encoding, text) in [
-            (encoding_rs::WINDOWS_1251, "Привет"),
-            (WINDOWS_1254, "İstanbul, ığdır"),
-            (encoding_rs::SHIFT_JIS, "日本語,ハンドメイド"),
-            (encoding_rs::GBK, "中文名"),
-            (encoding_rs::EUC_KR, "한국어"),
-            (encoding_rs::BIG5, "繁體"),
-            (encoding_rs::GB18030, "𠮷野家"),
-        ] {
-            let bytes = encoding.encode(text).0;
-            for block in 1..5 {
-                assert_eq!(
-                    transcoded(&bytes, Encoding::Legacy(encoding), block),
-                    text.as_bytes(),
-                    "{}",
-                    encoding.name()
-                );
-            }
-        }
-        for (encoding, bytes, bad) in [
-            (WINDOWS_1252, b"a\x81\x8db".as_slice(), b"\x81\x8d".as_slice()),
-            (encoding_rs::WINDOWS_1253, b"a\xaab", b"\xaa"),
-            (encoding_rs::SHIFT_JIS, b"a\xff\xffb", b"\xff\xff"),
-            (encoding_rs::EUC_JP, b"a\xfdb", b"\xfd"),
-        ] {
-            for block in 1..4 {
-                let text = transcoded(bytes, Encoding::Legacy(encoding), block);
-                let invalid: Vec<u8> = text.utf8_chunks().flat_map(|chunk| chunk.invalid().to_vec()).collect();
-                assert_eq!(written(&invalid, Encoding::Legacy(encoding)), bad, "{}", encoding.name());
-                assert_eq!((text.first(), text.last()), (Some(&b'a'), Some(&b'b')));
-            }
-        }
-    }
-
-    #[test]
-    fn what_a_text_looks_like_is_named() {
-        let look = |encoding: &'static encoding_rs::Encoding, text: &str| {
-            let mut look = Look::default();
-            look.observe(&encoding.encode(text).0);
-            look.finish()
-        };
-        assert_eq!(look(encoding_rs::SHIFT_JIS, "日本語のハンドメイド石鹸").0.name(), "Shift_JIS");
-        assert_eq!(look(encoding_rs::WINDOWS_1251, "Привет, как дела, заказ").0.name(), "windows-1251");
-        assert!(look(WINDOWS_1252, "Stra\u{df}e in K\u{f6}ln, M\u{fc}ller").1);
-    }
-
-    #[test]
-    fn utf_16_shows_by_its_mark_or_its_zero_bytes() {
-        for text in ["Order ID,SKU\n11,Käse 😀\n", "\u{feff}Заказ;1", "[]"] {
-            let little: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
-            let big: Vec<u8> = text.encode_utf16().flat_map(u16::to_be_bytes).collect();
-            assert_eq!(guess(&little), Guessed::Is(Encoding::Utf16Le), "{text}");
-            assert_eq!(guess(&big), Guessed::Is(Encoding::Utf16Be), "{text}");
-            for block in 1..5 {
-                assert_eq!(transcoded(&little, Encoding::Utf16Le, block), text.as_bytes());
-                assert_eq!(transcoded(&big, Encoding::Utf16Be, block), text.as_bytes());
-            }
-        }
-    }
-
-    #[test]
-    fn half_a_pair_stays_what_it_was() {
-        let units = [0x61, 0xd800, 0x62, 0xdc01, 0xdc02, 0xd83d];
-        let bytes: Vec<u8> = units.iter().flat_map(|unit: &u16| unit.to_le_bytes()).collect();
-        let text = transcoded(&bytes, Encoding::Utf16Le, 2);
-        assert!(std::str::from_utf8(&text).is_err());
-        assert_eq!(text[0], b'a');
-        assert_eq!(written(&text[1..4], Encoding::Utf16Le), [0x00, 0xd8]);
-        assert_eq!(written(&text[5..11], Encoding::Utf16Be), [0xdc, 0x01, 0xdc, 0x02]);
-        assert_eq!(written(&text[11..], Encoding::Utf16Le), [0x3d, 0xd8]);
-    }
-}
+mod tests;

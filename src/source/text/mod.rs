@@ -1,7 +1,7 @@
 //! Text: a file's content unpacked and in UTF-8, which is what everything after it reads.
 //!
-//! Most files are that already and stay where they are. Others are made into a text of their own once, whatever
-//! their size in little memory; a restart makes the same one again.
+//! Most files are that already and stay where they are. Others are made into a text of their own
+//! once, whatever their size in little memory; a restart makes the same one again.
 
 pub mod compression;
 pub mod content;
@@ -106,7 +106,9 @@ fn chosen_encoding(
             [encoding] => Ok(*encoding),
             // An odd byte among text that is UTF-8 does not make another encoding of it: its row is
             // a reject.
-            encodings if encodings.contains(&Encoding::Utf8) && guess.is_damaged_utf8() => Ok(Encoding::Utf8),
+            encodings if encodings.contains(&Encoding::Utf8) && guess.is_damaged_utf8() => {
+                Ok(Encoding::Utf8)
+            }
             encodings => first_that_decodes(content, encodings),
         },
     }
@@ -123,14 +125,22 @@ fn encoding_of_correction(guess: Guess) -> Encoding {
 
 /// What a text without mark and declaration is in. Other texts than UTF-8 and UTF-16 are read only
 /// if they can only be one.
-fn guessed_encoding(content: &Content, guess: Guess, dataset: &Dataset) -> Result<Encoding, SyncError> {
+fn guessed_encoding(
+    content: &Content,
+    guess: Guess,
+    dataset: &Dataset,
+) -> Result<Encoding, SyncError> {
     let (encoding, is_proven) = look_of(content, guess)?;
     if is_proven {
         return Ok(encoding);
     }
     let name = encoding.name();
     // A dataset that was made for the file has no place of its own in the configuration.
-    let place = if dataset.is_made { "in [defaults]".to_owned() } else { format!("of dataset {}", dataset.name) };
+    let place = if dataset.is_made {
+        "in [defaults]".to_owned()
+    } else {
+        format!("of dataset {}", dataset.name)
+    };
     Err(SyncError::damaged(format!(
         "its characters are written neither as UTF-8 nor as UTF-16, and other encodings make different texts of it; it looks like \
          {name}: if it is that, set `encoding = \"{name}\"` {place}; else name the right one, or export it as UTF-8"
@@ -185,7 +195,12 @@ fn decodes(content: &Content, encoding: Encoding) -> Result<bool, SyncError> {
     Ok(transcoder.finish(&mut text).is_ok() && std::str::from_utf8(&text).is_ok())
 }
 
-fn unpack(content: Content, compression: Compression, limits: &Limits, state_dir: &Path) -> Result<Content, SyncError> {
+fn unpack(
+    content: Content,
+    compression: Compression,
+    limits: &Limits,
+    state_dir: &Path,
+) -> Result<Content, SyncError> {
     let mut spool = Spool::new(state_dir, content.memory_bytes_left(limits.content_bytes_max));
     let mut guess = Guess::default();
     compression.unpack(&content, limits.content_bytes_max, |bytes| {
@@ -202,7 +217,12 @@ fn unpack(content: Content, compression: Compression, limits: &Limits, state_dir
     content.replaced_by(spool.finish()?, guess)
 }
 
-fn transcode(content: Content, encoding: Encoding, limits: &Limits, state_dir: &Path) -> Result<Content, SyncError> {
+fn transcode(
+    content: Content,
+    encoding: Encoding,
+    limits: &Limits,
+    state_dir: &Path,
+) -> Result<Content, SyncError> {
     let mut spool = Spool::new(state_dir, content.memory_bytes_left(limits.content_bytes_max));
     let mut transcoder = Transcoder::new(encoding);
     let (mut block, mut text, mut blocks) = (Vec::new(), Vec::new(), 0);

@@ -1,5 +1,5 @@
-//! Spool: a text that was made from a file, kept in memory, or in an unnamed file of the state directory when it is
-//! large. A crash leaves nothing of it behind.
+//! Spool: a text that was made from a file, kept in memory, or in an unnamed file of the state
+//! directory when it is large. A crash leaves nothing of it behind.
 
 use crate::error::SyncError;
 use crate::source::text::content::BLOCK_BYTES;
@@ -45,7 +45,14 @@ pub enum Store {
 impl<'a> Spool<'a> {
     /// An empty one; up to that many bytes stay in memory.
     pub const fn new(directory: &'a Path, memory_bytes_max: u64) -> Self {
-        Self { directory, memory_bytes_max, bytes: Vec::new(), file: None, size_bytes: 0, digests: Vec::new() }
+        Self {
+            directory,
+            memory_bytes_max,
+            bytes: Vec::new(),
+            file: None,
+            size_bytes: 0,
+            digests: Vec::new(),
+        }
     }
 
     /// How much was written.

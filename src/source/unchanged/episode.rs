@@ -1,5 +1,5 @@
-//! Episode: a time in which a local file that only saves work cannot be kept. The work goes on without it, and the log
-//! says so once, however many chunks and files the episode lasts.
+//! Episode: a time in which a local file that only saves work cannot be kept. The work goes on
+//! without it, and the log says so once, however many chunks and files the episode lasts.
 
 use crate::error::SyncError;
 use std::sync::Arc;
@@ -29,8 +29,8 @@ impl Episode {
             .ok()
     }
 
-    /// Says that it works again, if it did not. Only for what needs room and the directory: to remove a file that is
-    /// not there always succeeds.
+    /// Says that it works again, if it did not. Only for what needs room and the directory: to
+    /// remove a file that is not there always succeeds.
     pub fn end(&self) {
         if self.is_failing.swap(false, Ordering::Relaxed) {
             tracing::info!("{} are kept again", self.what);

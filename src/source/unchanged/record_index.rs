@@ -1,9 +1,10 @@
-//! RecordIndex: which records the last full export of a dataset and market had, by digests of their rows as they
-//! stand in the file. A record that stands in the next export as it stood there is known to be unchanged without
-//! being parsed, cleaned, or looked up.
+//! RecordIndex: which records the last full export of a dataset and market had, by digests of their
+//! rows as they stand in the file. A record that stands in the next export as it stood there is
+//! known to be unchanged without being parsed, cleaned, or looked up.
 //!
-//! It is a cache in a local file: it names the generation of the stored rows, and everything else that decides what
-//! becomes of a row. If anything of that differs, it is not believed, and every record takes the long way.
+//! It is a cache in a local file: it names the generation of the stored rows, and everything else
+//! that decides what becomes of a row. If anything of that differs, it is not believed, and every
+//! record takes the long way.
 //!
 //! | bytes | what |
 //! |---|---|
@@ -36,8 +37,9 @@ const ENTRY_BYTES: usize = 40;
 /// The bit of an entry that says that the record's rows disagree.
 const DISAGREES: u32 = 1 << 31;
 
-/// Entries that are read at once, and looked through for a record together with those of one more block: exports keep
-/// the order of their records, so what is not found nearby is rarely found at all.
+/// Entries that are read at once, and looked through for a record together with those of one more
+/// block: exports keep the order of their records, so what is not found nearby is rarely found at
+/// all.
 const BLOCK_ENTRIES: u32 = 1 << 16;
 
 /// Entries that are copied at once.
@@ -89,7 +91,8 @@ fn to_bytes(entry: &Entry) -> [u8; ENTRY_BYTES] {
     let mut bytes = [0; ENTRY_BYTES];
     bytes[..16].copy_from_slice(&entry.digest);
     let marked = entry.repaired | if entry.disagrees { DISAGREES } else { 0 };
-    let numbers = [entry.key_hash, entry.bytes, entry.rows, entry.table_rows, marked, entry.rescued];
+    let numbers =
+        [entry.key_hash, entry.bytes, entry.rows, entry.table_rows, marked, entry.rescued];
     for (at, number) in (16..).step_by(4).zip(numbers) {
         bytes[at..at + 4].copy_from_slice(&number.to_le_bytes());
     }
@@ -97,7 +100,8 @@ fn to_bytes(entry: &Entry) -> [u8; ENTRY_BYTES] {
 }
 
 fn from_bytes(bytes: &[u8]) -> Entry {
-    let number = |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+    let number =
+        |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
     let mut digest = RecordDigest::default();
     digest.copy_from_slice(&bytes[..16]);
     let marked = number(32);
@@ -123,20 +127,26 @@ pub struct RecordIndexes {
 impl RecordIndexes {
     /// The indexes of a state directory.
     pub fn of(state_dir: &Path) -> Self {
-        Self { directory: state_dir.join("record-indexes"), episode: Episode::of("indexes of records") }
+        Self {
+            directory: state_dir.join("record-indexes"),
+            episode: Episode::of("indexes of records"),
+        }
     }
 
-    /// The index of a table's records of a market, if there is one that was made under the same conditions.
+    /// The index of a table's records of a market, if there is one that was made under the same
+    /// conditions.
     pub fn load(&self, table: &str, market: &str, origin: &Origin) -> Option<RecordIndex> {
         let file = File::open(self.path(table, market)).ok()?;
         let mut head = [0; HEAD_BYTES];
         file.read_exact_at(&mut head, 0).ok()?;
         let found: Origin = serde_json::from_slice(&head).ok()?;
         let entries = (file.metadata().ok()?.len() - HEAD_BYTES as u64) / ENTRY_BYTES as u64;
-        (found == *origin).then(|| RecordIndex { file, entries: u32::try_from(entries).unwrap_or(u32::MAX) })
+        (found == *origin)
+            .then(|| RecordIndex { file, entries: u32::try_from(entries).unwrap_or(u32::MAX) })
     }
 
-    /// Begins an index that will take the place of the one that is there; `None` where it cannot be kept.
+    /// Begins an index that will take the place of the one that is there; `None` where it cannot be
+    /// kept.
     pub fn begin(&self, table: &str, market: &str) -> Option<RecordIndexWriter> {
         let path = self.path(table, market);
         let begin = || {
@@ -160,7 +170,9 @@ impl RecordIndexes {
         for entry in self.episode.forgive(entries).into_iter().flatten().flatten() {
             let path = entry.path();
             if path.extension().is_none_or(|extension| extension != "index") {
-                self.episode.forgive(std::fs::remove_file(&path).map_err(|error| SyncError::state(&path, error)));
+                self.episode.forgive(
+                    std::fs::remove_file(&path).map_err(|error| SyncError::state(&path, error)),
+                );
             }
         }
     }
@@ -197,7 +209,10 @@ impl RecordIndex {
     /// When the file cannot be read.
     pub fn read(&self, range: Range<u32>) -> Result<Vec<Entry>, std::io::Error> {
         let mut bytes = vec![0; range.len() * ENTRY_BYTES];
-        self.file.read_exact_at(&mut bytes, HEAD_BYTES as u64 + u64::from(range.start) * ENTRY_BYTES as u64)?;
+        self.file.read_exact_at(
+            &mut bytes,
+            HEAD_BYTES as u64 + u64::from(range.start) * ENTRY_BYTES as u64,
+        )?;
         Ok(bytes.chunks_exact(ENTRY_BYTES).map(from_bytes).collect())
     }
 }
@@ -227,7 +242,9 @@ impl<'a> Lookup<'a> {
         }
         let entry = *self.blocks[1].get(digest)?;
         // Half of the later block is passed: what is behind it may soon be asked for.
-        if entry % BLOCK_ENTRIES >= BLOCK_ENTRIES / 2 && self.next_block * BLOCK_ENTRIES < self.index.entries {
+        if entry % BLOCK_ENTRIES >= BLOCK_ENTRIES / 2
+            && self.next_block * BLOCK_ENTRIES < self.index.entries
+        {
             self.go_on();
         }
         Some(entry)
@@ -270,15 +287,17 @@ impl RecordIndexWriter {
     pub fn copy(&mut self, from: &RecordIndex, mut range: Range<u32>) -> Result<(), SyncError> {
         while !range.is_empty() {
             let end = range.end.min(range.start.saturating_add(COPIED_ENTRIES));
-            let entries = from.read(range.start..end).map_err(|error| SyncError::state(&self.path, error))?;
+            let entries =
+                from.read(range.start..end).map_err(|error| SyncError::state(&self.path, error))?;
             entries.into_iter().try_for_each(|entry| self.push(entry))?;
             range.start = end;
         }
         Ok(())
     }
 
-    /// Puts the index in the place of the one that is there. A crash leaves the old one or the new one, never a part;
-    /// so does a failure, and the old one is not believed of rows that have changed.
+    /// Puts the index in the place of the one that is there. A crash leaves the old one or the new
+    /// one, never a part; so does a failure, and the old one is not believed of rows that have
+    /// changed.
     pub fn finish(self, origin: &Origin) {
         let episode = self.episode.clone();
         if episode.forgive(self.try_finish(origin)).is_some() {
@@ -331,14 +350,17 @@ mod tests {
 
     fn made(indexes: &RecordIndexes, numbers: impl IntoIterator<Item = u8>, origin: &Origin) {
         let mut writer = indexes.begin("orders", "1").expect("it can be written");
-        numbers.into_iter().for_each(|number| writer.push(entry(number)).expect("it can be written"));
+        numbers
+            .into_iter()
+            .for_each(|number| writer.push(entry(number)).expect("it can be written"));
         writer.finish(origin);
     }
 
     #[test]
     fn an_entry_is_these_literal_bytes() {
         let mut expected = vec![7; 16];
-        expected.extend([5, 0, 0, 0, 107, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0, 1, 0, 0, 128, 2, 0, 0, 0]);
+        expected
+            .extend([5, 0, 0, 0, 107, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0, 1, 0, 0, 128, 2, 0, 0, 0]);
         assert_eq!(to_bytes(&entry(7)).to_vec(), expected);
         assert_eq!(from_bytes(&expected), entry(7));
     }
@@ -365,10 +387,16 @@ mod tests {
         let origin = Origin::new("rules", &["orders"], "1-2-3");
         made(&indexes, 0..2, &origin);
         drop(indexes.begin("orders", "1").expect("it can be written"));
-        std::fs::write(directory.path().join("record-indexes/left-by-a-crash"), "x").expect("it can be written");
+        std::fs::write(directory.path().join("record-indexes/left-by-a-crash"), "x")
+            .expect("it can be written");
         indexes.clear_up();
         assert_eq!(indexes.load("orders", "1", &origin).expect("it was made").len(), 2);
-        assert_eq!(std::fs::read_dir(directory.path().join("record-indexes")).expect("a directory").count(), 1);
+        assert_eq!(
+            std::fs::read_dir(directory.path().join("record-indexes"))
+                .expect("a directory")
+                .count(),
+            1
+        );
     }
 
     #[test]

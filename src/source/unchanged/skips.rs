@@ -1,5 +1,5 @@
-//! Skips: the runs of a file that hold nothing but records that stand there as they stood in the last export. They
-//! count, and are passed by.
+//! Skips: the runs of a file that hold nothing but records that stand there as they stood in the
+//! last export. They count, and are passed by.
 
 use crate::chunk::{Entry, RecordDigest, Skip, SkipCounts};
 use crate::feed::dataset::Dataset;
@@ -10,8 +10,8 @@ use crate::source::unchanged::record_index::{Lookup, Origin, RecordIndex, Record
 use std::collections::HashSet;
 use std::ops::Range;
 
-/// Runs of a file; beyond that many the rest of it is read: a file that is changed all over gains nothing by skipping,
-/// and this many take a few megabytes.
+/// Runs of a file; beyond that many the rest of it is read: a file that is changed all over gains
+/// nothing by skipping, and this many take a few megabytes.
 const SKIPS_MAX: usize = 1 << 16;
 
 /// Entries that are read from the index at once.
@@ -44,12 +44,23 @@ impl IndexPlace {
 }
 
 /// Everything that what becomes of a file's rows rests on.
-pub fn origin(dataset: &Dataset, shapes: &Shapes, header: &[String], format: RowFormat, generation: &str) -> Origin {
+pub fn origin(
+    dataset: &Dataset,
+    shapes: &Shapes,
+    header: &[String],
+    format: RowFormat,
+    generation: &str,
+) -> Origin {
     let lines = dataset.lines.as_ref().and_then(|lines| shapes.get(&lines.table));
     // How the same text is read.
-    let forms = dataset.number_forms().iter().map(|(column, form)| (column, form.decimal, &form.currency));
+    let forms =
+        dataset.number_forms().iter().map(|(column, form)| (column, form.decimal, &form.currency));
     let forms: Vec<_> = forms.collect();
-    Origin::new(&dataset.fingerprint, &(shapes.get(&dataset.table), lines, header, format, forms), generation)
+    Origin::new(
+        &dataset.fingerprint,
+        &(shapes.get(&dataset.table), lines, header, format, forms),
+        generation,
+    )
 }
 
 /// The runs of a file that need not be read.
@@ -101,7 +112,11 @@ impl<'a> Candidates<'a> {
     /// # Errors
     ///
     /// When the index cannot be read; then nothing is skipped.
-    pub fn runs(self, index: &RecordIndex, scattered: &Scattered) -> Result<Vec<Skip>, std::io::Error> {
+    pub fn runs(
+        self,
+        index: &RecordIndex,
+        scattered: &Scattered,
+    ) -> Result<Vec<Skip>, std::io::Error> {
         let Scattered::Keys(keys) = scattered else { return Ok(Vec::new()) };
         let apart: HashSet<u32> = keys.iter().copied().map(short_key_hash).collect();
         let mut runs: Vec<Skip> = Vec::new();
@@ -111,7 +126,8 @@ impl<'a> Candidates<'a> {
             for number in found.entries {
                 if number < first || (number - first) as usize >= read.len() {
                     first = number;
-                    read = index.read(first..first.saturating_add(ENTRIES_PER_READ).min(index.len()))?;
+                    read = index
+                        .read(first..first.saturating_add(ENTRIES_PER_READ).min(index.len()))?;
                 }
                 let entry: Entry = read[(number - first) as usize];
                 let start = next_start;

@@ -1,4 +1,5 @@
-//! Feeds of the model: the columns of the three exports, what their cells may hold, and what tidegate is to make of it.
+//! Feeds of the model: the columns of the three exports, what their cells may hold, and what
+//! tidegate is to make of it.
 
 use fastrand::Rng;
 
@@ -86,8 +87,18 @@ pub const TASK_STATUSES: &[&str] = &["Completed", "Completed", "Failed", "Assign
 pub const CURRENCIES: &[&str] = &["KSh", "₦", "ksh"];
 const MERCHANTS: &[&str] = &["1", "01", "2"];
 const SKUS: &[&str] = &["A", "a", "B", "C", "Å"];
-const WORDS: &[&str] =
-    &["x", "two  words", " spaced ", "by 12,30pm", "6\" pipe", "\"said\"", "line\nbreak", "größer", "a,b,c", "none"];
+const WORDS: &[&str] = &[
+    "x",
+    "two  words",
+    " spaced ",
+    "by 12,30pm",
+    "6\" pipe",
+    "\"said\"",
+    "line\nbreak",
+    "größer",
+    "a,b,c",
+    "none",
+];
 
 /// When the model's markets began: 2024-03-01.
 pub const EPOCH_MS: i64 = 1_709_251_200_000;
@@ -105,7 +116,12 @@ const fn swallowing(name: &'static str, spellings: &'static [&'static str]) -> C
     Column { swallows: true, ..record(name, spellings, Kind::Words(WORDS)) }
 }
 
-const fn new(is_line: bool, name: &'static str, spellings: &'static [&'static str], kind: Kind) -> Column {
+const fn new(
+    is_line: bool,
+    name: &'static str,
+    spellings: &'static [&'static str],
+    kind: Kind,
+) -> Column {
     Column { is_line, is_declared: false, ..record(name, spellings, kind) }
 }
 
@@ -213,15 +229,19 @@ impl Value {
         if random.u8(..6) == 0 {
             return Self::Null;
         }
-        let one_of = |random: &mut Rng, texts: &[&str]| texts[random.usize(..texts.len())].to_owned();
+        let one_of =
+            |random: &mut Rng, texts: &[&str]| texts[random.usize(..texts.len())].to_owned();
         match kind {
             Kind::Words(words) => Self::Text(one_of(random, words)),
             Kind::Ids(ids) => Self::Id(one_of(random, ids)),
             Kind::OrderRef => Self::Id(one_of(random, KEYS)),
             Kind::Count => Self::Count(random.i64(0..6)),
-            // Hundredths, because the marts are checked in them; odd ones, so that a column of them is never one of whole numbers.
+            // Hundredths, because the marts are checked in them; odd ones, so that a column of them
+            // is never one of whole numbers.
             Kind::Amount | Kind::Measure => Self::Amount(100 * (2 * random.i64(-500..100_000) + 1)),
-            Kind::Moment => Self::Moment(EPOCH_MS + random.i64(0..3) * DAY_MS + random.i64(0..86_400) * 1000),
+            Kind::Moment => {
+                Self::Moment(EPOCH_MS + random.i64(0..3) * DAY_MS + random.i64(0..86_400) * 1000)
+            }
         }
     }
 
@@ -236,7 +256,8 @@ impl Value {
         }
     }
 
-    /// One of the ways to write it. A plain one has no delimiters or line ends in it and can stand beside any format.
+    /// One of the ways to write it. A plain one has no delimiters or line ends in it and can stand
+    /// beside any format.
     pub fn written(&self, random: &mut Rng, kind: Kind, is_plain: bool) -> String {
         let form = if is_plain { 0 } else { random.u8(..6) };
         match self {
@@ -267,7 +288,8 @@ impl Value {
 }
 
 impl Column {
-    /// Whether a cell written so could stand in this column, as far as the repair of shifted rows asks.
+    /// Whether a cell written so could stand in this column, as far as the repair of shifted rows
+    /// asks.
     pub fn takes(&self, feed: Feed, value: &Value, written: &str) -> bool {
         let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
         match (value, feed, self.name) {
@@ -275,11 +297,14 @@ impl Column {
             (Value::Odd(_), _, _) => false,
             (_, Feed::Orders, "order_status") => written.chars().all(|c| c.is_ascii_uppercase()),
             (_, Feed::Deliveries, "task_status") => written != "COMPLETED",
-            (_, Feed::Orders, "merchant_id") | (_, Feed::Deliveries, "agent_id") => is_digits(written.trim()),
+            (_, Feed::Orders, "merchant_id") | (_, Feed::Deliveries, "agent_id") => {
+                is_digits(written.trim())
+            }
             (_, Feed::Deliveries, "tip" | "task_details_amount") => {
                 let amount = written.trim();
                 let number = amount.trim_start_matches(|c: char| !c.is_ascii_digit());
-                number.len() < amount.len() && number.chars().all(|c| c.is_ascii_digit() || "., ".contains(c))
+                number.len() < amount.len()
+                    && number.chars().all(|c| c.is_ascii_digit() || "., ".contains(c))
             }
             _ => true,
         }

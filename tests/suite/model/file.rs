@@ -1,5 +1,5 @@
-//! Files of the model: records written as an export, in any of its forms and with any of its faults, beside what they
-//! mean.
+//! Files of the model: records written as an export, in any of its forms and with any of its
+//! faults, beside what they mean.
 
 use crate::model::feed::{Column, Feed, KEYS, Value};
 use fastrand::Rng;
@@ -75,8 +75,14 @@ const CSV_FAULTS: [Fault; 8] = [
     Fault::TooLongKey,
     Fault::HeaderAgain,
 ];
-const JSON_FAULTS: [Fault; 6] =
-    [Fault::Nul, Fault::Undecodable, Fault::NoKey, Fault::Spreadsheet, Fault::TooLongKey, Fault::NoObject];
+const JSON_FAULTS: [Fault; 6] = [
+    Fault::Nul,
+    Fault::Undecodable,
+    Fault::NoKey,
+    Fault::Spreadsheet,
+    Fault::TooLongKey,
+    Fault::NoObject,
+];
 
 /// A row on its way into a file.
 #[derive(Clone, Debug)]
@@ -94,16 +100,22 @@ pub fn write(random: &mut Rng, feed: Feed, records: &[(String, Export)]) -> File
         Feed::Customers => random.u8(..4) > 0,
         _ => random.u8(..6) == 0,
     };
-    let mut columns: Vec<&'static Column> = feed.columns().iter().filter(|_| random.u8(..8) > 0).collect();
+    let mut columns: Vec<&'static Column> =
+        feed.columns().iter().filter(|_| random.u8(..8) > 0).collect();
     random.shuffle(&mut columns);
     let mut drafts = drafts(random, feed, records);
     if random.u8(..3) == 0 {
         add_faults(random, &mut drafts, if is_json { &JSON_FAULTS } else { &CSV_FAULTS });
     }
-    if is_json { json(random, feed, &columns, drafts) } else { csv(random, feed, columns, &drafts, true) }
+    if is_json {
+        json(random, feed, &columns, drafts)
+    } else {
+        csv(random, feed, columns, &drafts, true)
+    }
 }
 
-/// Writes records as a CSV file with every column and without faults: it says all there is to say of them.
+/// Writes records as a CSV file with every column and without faults: it says all there is to say
+/// of them.
 pub fn write_complete(random: &mut Rng, feed: Feed, records: &[(String, Export)]) -> File {
     let mut columns: Vec<&'static Column> = feed.columns().iter().collect();
     random.shuffle(&mut columns);
@@ -111,13 +123,24 @@ pub fn write_complete(random: &mut Rng, feed: Feed, records: &[(String, Export)]
     csv(random, feed, columns, &drafts, false)
 }
 
-/// A corrected copy of the rows of unknown records of a file, or of some of them; `None` where there are none.
+/// A corrected copy of the rows of unknown records of a file, or of some of them; `None` where
+/// there are none.
 pub fn correct(random: &mut Rng, feed: Feed, file: &File) -> Option<File> {
     let rows = file.rows.as_ref()?.iter().zip(1..).filter(|(row, _)| row.is_of_unknown_record());
     let mut rows: Vec<Row> = rows
         .map(|(row, number)| {
-            let key = if random.u8(..6) == 0 { KEYS[random.usize(..KEYS.len())].to_owned() } else { row.meant.clone() };
-            Row { key: Some(key), is_broken: false, has_columns: true, corrects: Some(number), ..row.clone() }
+            let key = if random.u8(..6) == 0 {
+                KEYS[random.usize(..KEYS.len())].to_owned()
+            } else {
+                row.meant.clone()
+            };
+            Row {
+                key: Some(key),
+                is_broken: false,
+                has_columns: true,
+                corrects: Some(number),
+                ..row.clone()
+            }
         })
         .collect();
     if rows.is_empty() {
@@ -129,17 +152,26 @@ pub fn correct(random: &mut Rng, feed: Feed, file: &File) -> Option<File> {
     }
     let is_there = |column: &&Column| rows.iter().any(|row| row.cells.contains_key(column.name));
     let columns: Vec<&Column> = feed.columns().iter().filter(is_there).collect();
-    let names = columns.iter().map(|column| column.spellings[0]).chain(["_row", "_column", "_reason"]);
-    let mut lines = vec![std::iter::once(feed.key_spellings()[0]).chain(names).map(str::to_owned).collect::<Vec<_>>()];
+    let names =
+        columns.iter().map(|column| column.spellings[0]).chain(["_row", "_column", "_reason"]);
+    let mut lines = vec![
+        std::iter::once(feed.key_spellings()[0])
+            .chain(names)
+            .map(str::to_owned)
+            .collect::<Vec<_>>(),
+    ];
     for row in &mut rows {
         row.cells = columns
             .iter()
             .map(|column| (column.name, row.cells.get(column.name).cloned().unwrap_or(Value::Null)))
             .collect();
-        let cells = columns.iter().map(|column| row.cells[column.name].written(random, column.kind, true));
+        let cells =
+            columns.iter().map(|column| row.cells[column.name].written(random, column.kind, true));
         let key = row.key.clone().expect("it was typed in");
         let number = row.corrects.expect("it has one").to_string();
-        lines.push([vec![key], cells.collect(), vec![number, String::new(), "no key".to_owned()]].concat());
+        lines.push(
+            [vec![key], cells.collect(), vec![number, String::new(), "no key".to_owned()]].concat(),
+        );
     }
     let text = |line: &Vec<String>| {
         let cells: Vec<String> = line.iter().map(|cell| quoted(cell, ',', false)).collect();
@@ -152,7 +184,8 @@ pub fn correct(random: &mut Rng, feed: Feed, file: &File) -> Option<File> {
     })
 }
 
-/// A row per line, or per customer, with what else exports do: rows twice, and rows apart from their record.
+/// A row per line, or per customer, with what else exports do: rows twice, and rows apart from
+/// their record.
 fn drafts(random: &mut Rng, feed: Feed, records: &[(String, Export)]) -> Vec<Draft> {
     let mut drafts = Vec::new();
     for (key, record) in records {
@@ -218,11 +251,21 @@ fn meaning(draft: &Draft, columns: &[&'static Column]) -> Row {
     };
     let is_keyless = matches!(
         draft.fault,
-        Some(Fault::NoKey | Fault::Spreadsheet | Fault::TooLongKey | Fault::HeaderAgain | Fault::NoObject)
+        Some(
+            Fault::NoKey
+                | Fault::Spreadsheet
+                | Fault::TooLongKey
+                | Fault::HeaderAgain
+                | Fault::NoObject
+        )
     );
     Row {
         key: (!is_keyless).then(|| draft.key.clone()),
-        cells: columns.iter().filter(|column| !draft.lacks.contains(&column.name)).map(cell).collect(),
+        cells: columns
+            .iter()
+            .filter(|column| !draft.lacks.contains(&column.name))
+            .map(cell)
+            .collect(),
         is_broken: draft.fault.is_some(),
         is_shifted: false,
         is_header: draft.fault == Some(Fault::HeaderAgain),
@@ -245,7 +288,13 @@ fn spelling(random: &mut Rng, spellings: &[&'static str]) -> &'static str {
     spellings[random.usize(..spellings.len())]
 }
 
-fn csv(random: &mut Rng, feed: Feed, mut columns: Vec<&'static Column>, drafts: &[Draft], may_shift: bool) -> File {
+fn csv(
+    random: &mut Rng,
+    feed: Feed,
+    mut columns: Vec<&'static Column>,
+    drafts: &[Draft],
+    may_shift: bool,
+) -> File {
     let is_tsv = may_shift && random.u8(..5) == 0;
     let delimiter = if is_tsv { '\t' } else { ',' };
     // With one column that swallows, and none beyond the header, there is one way to undo a shift.
@@ -260,7 +309,8 @@ fn csv(random: &mut Rng, feed: Feed, mut columns: Vec<&'static Column>, drafts: 
     let has_faults = drafts.iter().any(|draft| draft.fault.is_some());
     // In front of a column that may shift it, the key of a broken row can be read.
     let key_at = if has_faults { 0 } else { random.usize(..=columns.len()) };
-    let mut names: Vec<&str> = columns.iter().map(|column| spelling(random, column.spellings)).collect();
+    let mut names: Vec<&str> =
+        columns.iter().map(|column| spelling(random, column.spellings)).collect();
     names.insert(key_at, spelling(random, feed.key_spellings()));
     let written: Vec<Vec<String>> = drafts
         .iter()
@@ -282,7 +332,10 @@ fn csv(random: &mut Rng, feed: Feed, mut columns: Vec<&'static Column>, drafts: 
     let mut bytes = if random.u8(..5) == 0 { b"\xef\xbb\xbf".to_vec() } else { Vec::new() };
     let join = |cells: &[String]| cells.join(&delimiter.to_string());
     let padded = |row: String| row + &delimiter.to_string().repeat(padding) + end;
-    bytes.extend(padded(join(&names.iter().map(|&name| quoted(name, delimiter, false)).collect::<Vec<_>>())).bytes());
+    bytes.extend(
+        padded(join(&names.iter().map(|&name| quoted(name, delimiter, false)).collect::<Vec<_>>()))
+            .bytes(),
+    );
     let mut rows = Vec::new();
     for (draft, cells) in drafts.iter().zip(&written) {
         if draft.fault == Some(Fault::Cut) && !columns.is_empty() {
@@ -297,7 +350,10 @@ fn csv(random: &mut Rng, feed: Feed, mut columns: Vec<&'static Column>, drafts: 
             .iter()
             .zip(cells)
             .map(|(column, cell)| {
-                let is_shift = may_shift && column.swallows && cell.contains(',') && !cell.contains(['"', '\n']);
+                let is_shift = may_shift
+                    && column.swallows
+                    && cell.contains(',')
+                    && !cell.contains(['"', '\n']);
                 row.is_shifted |= is_shift;
                 if is_shift { cell.clone() } else { quoted(cell, delimiter, random.u8(..8) == 0) }
             })
@@ -310,7 +366,8 @@ fn csv(random: &mut Rng, feed: Feed, mut columns: Vec<&'static Column>, drafts: 
         }
     }
     if random.bool() && !rows.is_empty() {
-        let last = bytes.len() - bytes.iter().rev().take_while(|byte| b"\r\n".contains(byte)).count();
+        let last =
+            bytes.len() - bytes.iter().rev().take_while(|byte| b"\r\n".contains(byte)).count();
         bytes.truncate(last);
     }
     File { extension: if is_tsv { "tsv" } else { "csv" }, bytes, rows: Some(rows) }
@@ -318,13 +375,22 @@ fn csv(random: &mut Rng, feed: Feed, mut columns: Vec<&'static Column>, drafts: 
 
 /// A row with fewer cells than the header has, of which each fits its column: it means that the
 /// others have no value.
-fn short(random: &mut Rng, feed: Feed, draft: &Draft, columns: &[&'static Column]) -> (Vec<String>, Row) {
+fn short(
+    random: &mut Rng,
+    feed: Feed,
+    draft: &Draft,
+    columns: &[&'static Column],
+) -> (Vec<String>, Row) {
     let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
     let mut cells = vec![quoted(&draft.key)];
     let mut short = Draft { fault: None, cells: BTreeMap::new(), ..draft.clone() };
     for column in &columns[..random.usize(..columns.len())] {
         let value = draft.cells.get(column.name).cloned().unwrap_or(Value::Null);
-        let written = if value == Value::Null { String::new() } else { value.written(random, column.kind, false) };
+        let written = if value == Value::Null {
+            String::new()
+        } else {
+            value.written(random, column.kind, false)
+        };
         // What files have in other columns decides their types, and with them what fits.
         if !column.is_declared || !column.takes(feed, &value, &written) {
             break;
@@ -358,7 +424,8 @@ fn padded_or_broken(
         }
         // Such a row ends at its first line end, wherever that is.
         Some(Fault::AfterQuote) if last > 0 => {
-            let cells: Vec<String> = texts[..last].iter().map(|text| text.replace('\n', " ")).collect();
+            let cells: Vec<String> =
+                texts[..last].iter().map(|text| text.replace('\n', " ")).collect();
             padded(join(&[cells.as_slice(), &["\"a\" b".to_owned()]].concat())).into_bytes()
         }
         // Without other columns there is no cell that could be broken but the key.
@@ -366,7 +433,8 @@ fn padded_or_broken(
             padded(format!("{}{}x", texts[0], join(&[String::new(), String::new()]))).into_bytes()
         }
         Some(Fault::HeaderAgain) => {
-            padded(join(&names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>())).into_bytes()
+            padded(join(&names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>()))
+                .into_bytes()
         }
         _ => padded(join(texts)).into_bytes(),
     }
@@ -375,16 +443,22 @@ fn padded_or_broken(
 /// A cell, in quotes if it must be or `is_wanted`.
 fn quoted(cell: &str, delimiter: char, is_wanted: bool) -> String {
     let must_be = cell.contains([delimiter, '\n', '\r']) || cell.starts_with('"');
-    if must_be || is_wanted { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell.to_owned() }
+    if must_be || is_wanted {
+        format!("\"{}\"", cell.replace('"', "\"\""))
+    } else {
+        cell.to_owned()
+    }
 }
 
 fn json(random: &mut Rng, feed: Feed, columns: &[&'static Column], drafts: Vec<Draft>) -> File {
-    let names: Vec<&str> = columns.iter().map(|column| spelling(random, column.spellings)).collect();
+    let names: Vec<&str> =
+        columns.iter().map(|column| spelling(random, column.spellings)).collect();
     let key_name = spelling(random, feed.key_spellings());
     let mut objects: Vec<Vec<u8>> = Vec::new();
     let mut rows = Vec::new();
     for mut draft in drafts {
-        draft.lacks = columns.iter().map(|column| column.name).filter(|_| random.u8(..10) == 0).collect();
+        draft.lacks =
+            columns.iter().map(|column| column.name).filter(|_| random.u8(..10) == 0).collect();
         objects.push(object(random, &draft, key_name, columns, &names));
         rows.push(meaning(&draft, columns));
     }
@@ -397,14 +471,21 @@ fn json(random: &mut Rng, feed: Feed, columns: &[&'static Column], drafts: Vec<D
     File { extension: if is_array { "json" } else { "ndjson" }, bytes, rows: Some(rows) }
 }
 
-fn object(random: &mut Rng, draft: &Draft, key_name: &str, columns: &[&'static Column], names: &[&str]) -> Vec<u8> {
+fn object(
+    random: &mut Rng,
+    draft: &Draft,
+    key_name: &str,
+    columns: &[&'static Column],
+    names: &[&str],
+) -> Vec<u8> {
     if draft.fault == Some(Fault::NoObject) {
         return b"7".to_vec();
     }
     let text = |text: &str| serde_json::to_string(text).expect("text is JSON");
     let key = key_cell(draft);
     let is_number = key.parse::<u128>().is_ok_and(|number| number.to_string() == key);
-    let mut members = vec![format!("{}: {}", text(key_name), if is_number { key } else { text(&key) })];
+    let mut members =
+        vec![format!("{}: {}", text(key_name), if is_number { key } else { text(&key) })];
     for (column, name) in columns.iter().zip(names) {
         let value = draft.cells.get(column.name).unwrap_or(&Value::Null);
         if draft.lacks.contains(&column.name) {
@@ -413,7 +494,11 @@ fn object(random: &mut Rng, draft: &Draft, key_name: &str, columns: &[&'static C
         let written = value.written(random, column.kind, !column.is_declared);
         let member = match value {
             Value::Null if random.bool() => "null".to_owned(),
-            Value::Count(_) | Value::Amount(_) if written.parse::<f64>().is_ok() && random.bool() => written,
+            Value::Count(_) | Value::Amount(_)
+                if written.parse::<f64>().is_ok() && random.bool() =>
+            {
+                written
+            }
             _ => text(&written),
         };
         members.push(format!("{}: {member}", text(name)));

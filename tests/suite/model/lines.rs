@@ -2,13 +2,22 @@
 
 use crate::model::feed::{Column, Feed, Kind, Value};
 use crate::model::file::Row;
-use crate::model::state::Stored;
+use crate::model::stored::Stored;
 use std::collections::BTreeSet;
 
-/// Where lines belong among the stored ones when some may be missing: the same, else the one most like it, else behind them.
-pub fn places(feed: Feed, lines: &[&Row], columns: &BTreeSet<&'static str>, stored: &[Stored]) -> Vec<usize> {
-    let compared: Vec<&Column> =
-        feed.columns().iter().filter(|column| column.is_line && columns.contains(column.name)).collect();
+/// Where lines belong among the stored ones when some may be missing: the same, else the one most
+/// like it, else behind them.
+pub fn places(
+    feed: Feed,
+    lines: &[&Row],
+    columns: &BTreeSet<&'static str>,
+    stored: &[Stored],
+) -> Vec<usize> {
+    let compared: Vec<&Column> = feed
+        .columns()
+        .iter()
+        .filter(|column| column.is_line && columns.contains(column.name))
+        .collect();
     let own = |row: &Row, column: &Column| row.cells.get(column.name).and_then(Value::stored);
     let old = |line: usize, column: &Column| stored[line].values.get(column.name).cloned();
     let is_id = |column: &&&Column| matches!(column.kind, Kind::Ids(_));
@@ -17,7 +26,8 @@ pub fn places(feed: Feed, lines: &[&Row], columns: &BTreeSet<&'static str>, stor
         (0..stored.len()).filter(|line| !places.contains(&Some(*line))).collect()
     };
     for (number, row) in lines.iter().enumerate() {
-        let same = |line: &usize| compared.iter().all(|column| own(row, column) == old(*line, column));
+        let same =
+            |line: &usize| compared.iter().all(|column| own(row, column) == old(*line, column));
         places[number] = free(&places).into_iter().find(same);
     }
     for (number, row) in lines.iter().enumerate().filter(|_| !compared.is_empty()) {
@@ -26,12 +36,18 @@ pub fn places(feed: Feed, lines: &[&Row], columns: &BTreeSet<&'static str>, stor
         }
         let has_id = compared.iter().filter(is_id).any(|column| own(row, column).is_some());
         let shared = |line: usize| {
-            let filled: Vec<&&Column> =
-                compared.iter().filter(|column| own(row, column).is_some() || old(line, column).is_some()).collect();
-            (filled.iter().filter(|column| own(row, column) == old(line, column)).count(), filled.len())
+            let filled: Vec<&&Column> = compared
+                .iter()
+                .filter(|column| own(row, column).is_some() || old(line, column).is_some())
+                .collect();
+            (
+                filled.iter().filter(|column| own(row, column) == old(line, column)).count(),
+                filled.len(),
+            )
         };
-        let has_its_ids =
-            |line: &usize| compared.iter().filter(is_id).all(|column| own(row, column) == old(*line, column));
+        let has_its_ids = |line: &usize| {
+            compared.iter().filter(is_id).all(|column| own(row, column) == old(*line, column))
+        };
         let mut best: Option<(usize, usize)> = None;
         for line in free(&places).into_iter().filter(has_its_ids) {
             let (same, filled) = shared(line);
@@ -45,7 +61,10 @@ pub fn places(feed: Feed, lines: &[&Row], columns: &BTreeSet<&'static str>, stor
         return (0..lines.len()).collect();
     }
     let mut next = stored.len()..;
-    places.into_iter().map(|place| place.or_else(|| next.next()).expect("there are numbers enough")).collect()
+    places
+        .into_iter()
+        .map(|place| place.or_else(|| next.next()).expect("there are numbers enough"))
+        .collect()
 }
 
 /// The columns that a file has.
@@ -57,5 +76,9 @@ pub fn columns_of(rows: &[Row]) -> BTreeSet<&'static str> {
 pub fn stem(path: &str) -> String {
     let name = path.rsplit('/').next().unwrap_or(path);
     let name = name.strip_suffix(".rejects.csv").unwrap_or(name);
-    [".csv", ".tsv", ".json", ".ndjson"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name).to_owned()
+    [".csv", ".tsv", ".json", ".ndjson"]
+        .iter()
+        .find_map(|end| name.strip_suffix(end))
+        .unwrap_or(name)
+        .to_owned()
 }

@@ -1,21 +1,24 @@
-//! The model: after any sequence of drops, crashes and retries, tables, marts and ledger are what a simple model in
-//! memory says.
+//! The model: after any sequence of drops, crashes and retries, tables, marts and ledger are what a
+//! simple model in memory says.
 //!
-//! A world is a database with several markets, each with a script of its own ([`script`]). After every sync all of
-//! them are compared with the model ([`state`]). When one differs, its script is cut down to the drops that matter.
-//! `TIDEGATE_MODEL_SEED=… cargo test --features failpoints --test suite -- model::` repeats a world.
+//! A world is a database with several markets, each with a script of its own ([`script`]). After
+//! every sync all of them are compared with the model ([`state`]). When one differs, its script is
+//! cut down to the drops that matter. `TIDEGATE_MODEL_SEED=… cargo test --features failpoints
+//! --test suite -- model::` repeats a world.
 
 pub mod feed;
 pub mod file;
 mod lines;
 mod script;
 pub mod state;
+mod stored;
 
 use crate::exports::SMALL_CHUNKS;
 use crate::marts;
 use crate::model::feed::Feed;
 use crate::model::script::{Step, script};
-use crate::model::state::{Counts, Deletes, Market, Record, Rules, Stored};
+use crate::model::state::{Counts, Deletes, Market, Record, Rules};
+use crate::model::stored::Stored;
 use crate::sandbox::{Engine, Report, Sandbox};
 use fastrand::Rng;
 use std::collections::BTreeMap;
@@ -90,12 +93,15 @@ fn scripts_correct_rows_of_unknown_records_often_enough() {
 
 /// Plays worlds, and tells of all that differ.
 fn play(worlds: usize, engine: Engine, markets: usize) {
-    let differences: Vec<String> =
-        seeds(worlds).into_iter().filter_map(|seed| World::new(seed, engine, markets).difference()).collect();
+    let differences: Vec<String> = seeds(worlds)
+        .into_iter()
+        .filter_map(|seed| World::new(seed, engine, markets).difference())
+        .collect();
     assert!(differences.is_empty(), "{}", differences.join("\n"));
 }
 
-/// The one that was asked for; else those that failed once, and the same ones in every run: what fails then is a change.
+/// The one that was asked for; else those that failed once, and the same ones in every run: what
+/// fails then is a change.
 fn seeds(count: usize) -> Vec<u64> {
     let seeds = match std::env::var("TIDEGATE_MODEL_SEED") {
         Ok(seed) => vec![seed.parse().expect("TIDEGATE_MODEL_SEED is a number that a run printed")],
@@ -128,14 +134,22 @@ impl World {
             rejects_max_percent: [100, 60, 30][random.usize(..3)],
             deletes: Feed::ALL
                 .into_iter()
-                .filter_map(|feed| Some((feed, [None, Some(Deletes::Mark), Some(Deletes::Remove)][random.usize(..3)]?)))
+                .filter_map(|feed| {
+                    Some((
+                        feed,
+                        [None, Some(Deletes::Mark), Some(Deletes::Remove)][random.usize(..3)]?,
+                    ))
+                })
                 .collect(),
             deletes_max_percent: [100, 50, 20][random.usize(..3)],
         };
         // Half of the names differ from others by their case alone.
-        let name = |number: usize| format!("{}{}", if number.is_multiple_of(2) { "x" } else { "X" }, number / 2);
+        let name = |number: usize| {
+            format!("{}{}", if number.is_multiple_of(2) { "x" } else { "X" }, number / 2)
+        };
         let scripts = (0..markets).map(|number| {
-            let (name, mut random) = (name(number), Rng::with_seed(seed.wrapping_add(number as u64)));
+            let (name, mut random) =
+                (name(number), Rng::with_seed(seed.wrapping_add(number as u64)));
             let script = script(&mut random, &name, STEPS, &rules);
             (name, script)
         });
@@ -163,7 +177,8 @@ impl World {
     /// Plays all scripts on a new database; the first difference there is.
     fn play(&mut self, with_crashes: bool) -> Option<Difference> {
         let sandbox = Sandbox::new(self.engine);
-        fs::write(sandbox.path("tidegate.toml"), self.configuration()).expect("a writable temporary directory");
+        fs::write(sandbox.path("tidegate.toml"), self.configuration())
+            .expect("a writable temporary directory");
         let mut markets: BTreeMap<String, Market> = BTreeMap::new();
         for number in 0..STEPS {
             for (name, script) in &self.scripts {
@@ -185,7 +200,8 @@ impl World {
                 return Some(Difference { what, ..difference });
             }
         }
-        let verified = configured(&sandbox, &["verify"]).output().expect("the built program starts");
+        let verified =
+            configured(&sandbox, &["verify"]).output().expect("the built program starts");
         (!verified.status.success()).then(|| {
             let what = format!("verify says\n{}", String::from_utf8_lossy(&verified.stdout));
             Difference { market: String::new(), what }
@@ -203,14 +219,18 @@ impl World {
         }
         let report = self.sync(sandbox, "");
         if !matches!(report.exit, 0 | 1) {
-            return Some(Difference { market: String::new(), what: format!("sync ended with {report:?}") });
+            return Some(Difference {
+                market: String::new(),
+                what: format!("sync ended with {report:?}"),
+            });
         }
         compare(sandbox, markets)
     }
 
     fn configuration(&self) -> String {
         let mut text = format!("rejects_max_percent = {}\n", self.rules.rejects_max_percent);
-        writeln!(text, "deletes_max_percent = {}", self.rules.deletes_max_percent).expect("a string takes everything");
+        writeln!(text, "deletes_max_percent = {}", self.rules.deletes_max_percent)
+            .expect("a string takes everything");
         for feed in Feed::ALL {
             let kind = if self.rules.deltas.contains(&feed) { "delta" } else { "full" };
             let deletes = match self.rules.deletes.get(&feed) {
@@ -218,8 +238,12 @@ impl World {
                 Some(Deletes::Mark) => "mark",
                 Some(Deletes::Remove) => "remove",
             };
-            writeln!(text, "[datasets.{}]\nkind = \"{kind}\"\ndeletes = \"{deletes}\"", feed.name())
-                .expect("a string takes everything");
+            writeln!(
+                text,
+                "[datasets.{}]\nkind = \"{kind}\"\ndeletes = \"{deletes}\"",
+                feed.name()
+            )
+            .expect("a string takes everything");
         }
         text
     }
@@ -237,14 +261,18 @@ impl World {
     fn sync(&self, sandbox: &Sandbox, failpoints: &str) -> Report {
         let inbox = sandbox.inbox();
         let mut command = configured(sandbox, &["--json", "sync", &inbox.to_string_lossy()]);
-        Report::of(&command.env("FAILPOINTS", failpoints).output().expect("the built program starts"))
+        Report::of(
+            &command.env("FAILPOINTS", failpoints).output().expect("the built program starts"),
+        )
     }
 
-    /// The fewest drops of a market that still differ from the model; `None` when all of them do not.
+    /// The fewest drops of a market that still differ from the model; `None` when all of them do
+    /// not.
     fn shortest(&self, market: &str, mut script: Vec<Step>) -> Option<Vec<Step>> {
         let differs = |script: &[Step]| {
             let scripts = BTreeMap::from([(market.to_owned(), script.to_vec())]);
-            let mut world = Self { scripts, rules: self.rules.clone(), random: self.random.clone(), ..*self };
+            let mut world =
+                Self { scripts, rules: self.rules.clone(), random: self.random.clone(), ..*self };
             world.play(false).is_some()
         };
         if market.is_empty() || !differs(&script) {
@@ -269,7 +297,9 @@ impl World {
 /// A command with the world's configuration, not yet started.
 fn configured(sandbox: &Sandbox, arguments: &[&str]) -> Command {
     let mut command = sandbox.command(arguments);
-    command.env("TIDEGATE_CONFIG", sandbox.path("tidegate.toml")).env(SMALL_CHUNKS.0, SMALL_CHUNKS.1);
+    command
+        .env("TIDEGATE_CONFIG", sandbox.path("tidegate.toml"))
+        .env(SMALL_CHUNKS.0, SMALL_CHUNKS.1);
     command
 }
 
@@ -281,15 +311,26 @@ fn put(sandbox: &Sandbox, step: &Step) {
     }
     for drop in &step.drops {
         sandbox.drop_file(&drop.path, &drop.file.bytes);
-        let file = File::options().append(true).open(sandbox.inbox().join(&drop.path)).expect("it was dropped");
+        let file = File::options()
+            .append(true)
+            .open(sandbox.inbox().join(&drop.path))
+            .expect("it was dropped");
         let modified = UNIX_EPOCH + Duration::from_millis(drop.modified.unsigned_abs());
         file.set_modified(modified).expect("it is ours");
     }
 }
 
-/// After every other step an operator approves some of the deletions that are held back; whether there was one.
-fn approve(sandbox: &Sandbox, markets: &mut BTreeMap<String, Market>, rules: &Rules, step: usize) -> bool {
-    let held = markets.iter().flat_map(|(market, model)| model.held().map(|path| (market.clone(), path.clone())));
+/// After every other step an operator approves some of the deletions that are held back; whether
+/// there was one.
+fn approve(
+    sandbox: &Sandbox,
+    markets: &mut BTreeMap<String, Market>,
+    rules: &Rules,
+    step: usize,
+) -> bool {
+    let held = markets
+        .iter()
+        .flat_map(|(market, model)| model.held().map(|path| (market.clone(), path.clone())));
     let is_there = |path: &str| sandbox.inbox().join(path).exists();
     let mut held: Vec<(String, String)> = held.filter(|(_, path)| is_there(path)).collect();
     held.truncate(if step.is_multiple_of(2) { APPROVALS_MAX } else { 0 });
@@ -305,13 +346,21 @@ fn approve(sandbox: &Sandbox, markets: &mut BTreeMap<String, Market>, rules: &Ru
 
 /// The first difference between the database and the model.
 fn compare(sandbox: &Sandbox, markets: &BTreeMap<String, Market>) -> Option<Difference> {
-    tables(sandbox, markets).or_else(|| ledger(sandbox, markets)).or_else(|| marts(sandbox, markets))
+    tables(sandbox, markets)
+        .or_else(|| ledger(sandbox, markets))
+        .or_else(|| marts(sandbox, markets))
 }
 
-/// The first difference between tables and marts and the model, whatever the ledger says of how they came about.
-pub fn difference_of_tables(sandbox: &Sandbox, markets: &BTreeMap<String, Market>) -> Option<String> {
+/// The first difference between tables and marts and the model, whatever the ledger says of how
+/// they came about.
+pub fn difference_of_tables(
+    sandbox: &Sandbox,
+    markets: &BTreeMap<String, Market>,
+) -> Option<String> {
     let difference = tables(sandbox, markets).or_else(|| marts(sandbox, markets));
-    difference.map(|Difference { market, what }| format!("market {market} differs from the model: {what}"))
+    difference.map(|Difference { market, what }| {
+        format!("market {market} differs from the model: {what}")
+    })
 }
 
 fn tables(sandbox: &Sandbox, markets: &BTreeMap<String, Market>) -> Option<Difference> {
@@ -324,8 +373,9 @@ fn tables(sandbox: &Sandbox, markets: &BTreeMap<String, Market>) -> Option<Diffe
             vec![header]
         };
         let record_table = table(sandbox, markets, feed.name(), feed, header);
-        let lines =
-            feed.lines_table().and_then(|lines| table(sandbox, markets, lines, feed, |record| record.lines.clone()));
+        let lines = feed
+            .lines_table()
+            .and_then(|lines| table(sandbox, markets, lines, feed, |record| record.lines.clone()));
         if let Some(difference) = record_table.or(lines) {
             return Some(difference);
         }
@@ -343,9 +393,11 @@ fn table(
 ) -> Option<Difference> {
     let has_lines = feed.lines_table() == Some(table);
     let mut columns = sandbox.columns(table);
-    let leading: &[&str] = if has_lines { &["market", feed.key(), "line_no"] } else { &["market", feed.key()] };
-    columns
-        .retain(|column| !leading.contains(&column.as_str()) && !["_file_id", "_row_hash"].contains(&column.as_str()));
+    let leading: &[&str] =
+        if has_lines { &["market", feed.key(), "line_no"] } else { &["market", feed.key()] };
+    columns.retain(|column| {
+        !leading.contains(&column.as_str()) && !["_file_id", "_row_hash"].contains(&column.as_str())
+    });
     let mut expected = Vec::new();
     for (market, model) in markets {
         for (key, record) in model.records(feed) {
@@ -379,8 +431,19 @@ fn ledger(sandbox: &Sandbox, markets: &BTreeMap<String, Market>) -> Option<Diffe
     let inbox = sandbox.inbox().to_string_lossy().into_owned() + "/";
     let stored = sandbox.rows(sql).into_iter().map(|row| row.replacen(&inbox, "", 1)).collect();
     let line = |market: &str, path: &str, state: &str, counts: &Counts| {
-        let Counts { read, accepted, duplicate, rejected, skipped, repaired, new, modified, unchanged, stale, deleted } =
-            counts;
+        let Counts {
+            read,
+            accepted,
+            duplicate,
+            rejected,
+            skipped,
+            repaired,
+            new,
+            modified,
+            unchanged,
+            stale,
+            deleted,
+        } = counts;
         format!(
             "{market}|{path}|{state}|{read}|{accepted}|{duplicate}|{rejected}|{skipped}|{repaired}|{new}|{modified}|{unchanged}|{stale}|{deleted}"
         )
@@ -392,10 +455,12 @@ fn ledger(sandbox: &Sandbox, markets: &BTreeMap<String, Market>) -> Option<Diffe
 }
 
 fn marts(sandbox: &Sandbox, markets: &BTreeMap<String, Market>) -> Option<Difference> {
-    let shops: Vec<_> = markets.iter().map(|(market, model)| (market, model.shop().marts())).collect();
+    let shops: Vec<_> =
+        markets.iter().map(|(market, model)| (market, model.shop().marts())).collect();
     marts::COLUMNS.into_iter().find_map(|(mart, columns)| {
-        let expected =
-            shops.iter().flat_map(|(market, marts)| marts[mart].iter().map(move |row| format!("{market}|{row}")));
+        let expected = shops.iter().flat_map(|(market, marts)| {
+            marts[mart].iter().map(move |row| format!("{market}|{row}"))
+        });
         let stored = sandbox.rows(&format!("SELECT market, {columns} FROM {mart}"));
         differ(mart, stored, expected.collect())
     })
@@ -418,7 +483,8 @@ fn differ(what: &str, mut stored: Vec<String>, mut expected: Vec<String>) -> Opt
         let rows = rows.iter().filter(|row| row.starts_with(&format!("{market}|")));
         rows.map(|row| shown(row)).collect::<Vec<_>>().join("\n  ")
     };
-    let what = format!("{what}:\nstored\n  {}\nexpected\n  {}", of_market(&surplus), of_market(&missing));
+    let what =
+        format!("{what}:\nstored\n  {}\nexpected\n  {}", of_market(&surplus), of_market(&missing));
     Some(Difference { market, what })
 }
 
@@ -432,7 +498,8 @@ fn story(script: &[Step]) -> String {
         for drop in &step.drops {
             let modified = feed::format_moment(drop.modified);
             let bytes = shown(&drop.file.bytes.escape_ascii().to_string().replace("\\n", "\n"));
-            writeln!(story, "step {number}: {} of {modified}:\n{bytes}", drop.path).expect("a string takes everything");
+            writeln!(story, "step {number}: {} of {modified}:\n{bytes}", drop.path)
+                .expect("a string takes everything");
         }
     }
     story

@@ -1,5 +1,5 @@
-//! Scripts of the model: what is dropped for a market, step by step: whole exports of a shop that changes, and everything
-//! that goes wrong between a shop and an inbox.
+//! Scripts of the model: what is dropped for a market, step by step: whole exports of a shop that
+//! changes, and everything that goes wrong between a shop and an inbox.
 
 use crate::model::feed::{Column, DAY_MS, EPOCH_MS, Feed, KEYS, Kind, Value};
 use crate::model::file::{Export, File, correct, write};
@@ -35,8 +35,14 @@ struct Shop<'a> {
 /// The steps of one market.
 pub fn script(random: &mut Rng, market: &str, steps: usize, rules: &Rules) -> Vec<Step> {
     let is_bulky = random.u8(..10) == 0;
-    let mut shop =
-        Shop { random, market, day: FIRST_DAY, is_bulky, records: BTreeMap::new(), dropped: BTreeMap::new() };
+    let mut shop = Shop {
+        random,
+        market,
+        day: FIRST_DAY,
+        is_bulky,
+        records: BTreeMap::new(),
+        dropped: BTreeMap::new(),
+    };
     for feed in Feed::ALL {
         for _ in 0..shop.random.usize(1..6) {
             shop.add_record(feed);
@@ -77,7 +83,8 @@ impl Shop<'_> {
 
     fn drop(&mut self, feed: Feed, rules: &Rules) -> Drop {
         let dropped = self.dropped.get(&feed).map(Vec::as_slice).unwrap_or_default();
-        let earlier = (!dropped.is_empty()).then(|| dropped[self.random.usize(..dropped.len())].clone());
+        let earlier =
+            (!dropped.is_empty()).then(|| dropped[self.random.usize(..dropped.len())].clone());
         if self.random.bool()
             && let Some(correction) = self.correction(feed)
         {
@@ -180,10 +187,14 @@ impl Shop<'_> {
     fn value(&mut self, column: &Column) -> Value {
         let is_text = matches!(column.kind, Kind::Words(_) | Kind::Ids(_) | Kind::OrderRef);
         if !is_text && column.is_declared && self.random.u8(..30) == 0 {
-            return Value::Odd(["about 5", "1.2.5", "2024-02-30"][self.random.usize(..3)].to_owned());
+            return Value::Odd(
+                ["about 5", "1.2.5", "2024-02-30"][self.random.usize(..3)].to_owned(),
+            );
         }
         match Value::any(self.random, column.kind) {
-            Value::Text(text) if self.is_bulky && matches!(column.name, "description" | "notes" | "language") => {
+            Value::Text(text)
+                if self.is_bulky && matches!(column.name, "description" | "notes" | "language") =>
+            {
                 Value::Text(text + &"z".repeat(BULK_CHARS))
             }
             value => value,
@@ -235,7 +246,10 @@ fn damaged(random: &mut Rng) -> File {
         0 => ("csv", b""),
         1 => ("csv", b"Some Column,Another\n1,2\n"),
         2 => ("json", b"[{\"Customer ID\": 1, \"Order ID\": 1, \"Task_ID\": 1}"),
-        _ => ("json", b"[{\"Customer ID\": 1, \"Order ID\": 1, \"Task_ID\": 1} {\"Customer ID\": 2}]"),
+        _ => (
+            "json",
+            b"[{\"Customer ID\": 1, \"Order ID\": 1, \"Task_ID\": 1} {\"Customer ID\": 2}]",
+        ),
     };
     File { extension, bytes: bytes.to_vec(), rows: None }
 }

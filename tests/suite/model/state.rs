@@ -1,20 +1,15 @@
-//! The model: what the tables of one market must hold after its files, written from the contract alone.
+//! The model: what the tables of one market must hold after its files, written from the contract
+//! alone.
 
-use crate::model::feed::{CURRENCIES, DAY_MS, Feed, STATUSES, TASK_STATUSES, Value};
+use crate::model::feed::{DAY_MS, Feed};
 use crate::model::file::{File, Row};
 use crate::model::lines::{columns_of, places, stem};
-use crate::shop::{Item, Order, Shop, Task};
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use crate::model::stored::{Stored, header, line_rows, order, owned, task};
+use crate::shop::Shop;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Version and path: which of two files is the newer one.
 pub type Rank = (i64, String);
-
-/// A row as it is stored: values and rescued texts by column; what is not here is NULL.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Stored {
-    pub values: BTreeMap<&'static str, String>,
-    pub rescued: BTreeMap<&'static str, String>,
-}
 
 /// A record as it is stored.
 #[derive(Clone, Debug, Default)]
@@ -147,7 +142,9 @@ impl Market {
 
     /// New content at a known path is newer than what was there.
     fn version(&self, drop: &Drop) -> i64 {
-        let own = drop.date.map_or(drop.modified, |midnight| drop.modified.clamp(midnight, midnight + DAY_MS - 1));
+        let own = drop
+            .date
+            .map_or(drop.modified, |midnight| drop.modified.clamp(midnight, midnight + DAY_MS - 1));
         match self.taken.get(&drop.path) {
             Some(known) if known.bytes == drop.file.bytes => known.version,
             Some(known) => own.max(known.version + 1),
@@ -156,7 +153,8 @@ impl Market {
     }
 
     fn take_file(&mut self, rank: &Rank, drop: &Drop, rules: &Rules) {
-        let is_quarantined = self.ledger.get(&drop.path).is_some_and(|(state, _)| *state == "quarantined");
+        let is_quarantined =
+            self.ledger.get(&drop.path).is_some_and(|(state, _)| *state == "quarantined");
         let known = self.taken.get(&drop.path).filter(|known| known.bytes == drop.file.bytes);
         // What waits for approval is taken again if something else stood in its place meanwhile.
         if known.is_some_and(|known| known.held.is_none() || !is_quarantined) {
@@ -171,7 +169,12 @@ impl Market {
             let lane = self.feeds.entry(drop.feed).or_default();
             lane.take_correction(rank, drop, rows, &self.inbox, rules, &mut counts);
             self.ledger.insert(drop.path.clone(), ("synced", counts));
-            let known = Known { feed: drop.feed, bytes: drop.file.bytes.clone(), version: rank.0, held: None };
+            let known = Known {
+                feed: drop.feed,
+                bytes: drop.file.bytes.clone(),
+                version: rank.0,
+                held: None,
+            };
             self.taken.insert(drop.path.clone(), known);
             return;
         }
@@ -201,7 +204,8 @@ impl Market {
             let has_keyless = rows.iter().any(Row::is_of_unknown_record);
             let unmentioned = lane.unmentioned(&mentioned);
             let stored = lane.records.values().filter(|record| !record.is_marked).count();
-            let is_guarded = unmentioned.len() * 100 > rules.deletes_max_percent * stored || has_keyless;
+            let is_guarded =
+                unmentioned.len() * 100 > rules.deletes_max_percent * stored || has_keyless;
             if unmentioned.is_empty() || !is_guarded {
                 lane.delete(&unmentioned, deletes, &mut counts);
             } else {
@@ -213,15 +217,20 @@ impl Market {
         }
         let state = if held.is_some() { "held" } else { "synced" };
         self.ledger.insert(drop.path.clone(), (state, counts));
-        let known = Known { feed: drop.feed, bytes: drop.file.bytes.clone(), version: rank.0, held };
+        let known =
+            Known { feed: drop.feed, bytes: drop.file.bytes.clone(), version: rank.0, held };
         self.taken.insert(drop.path.clone(), known);
     }
 
     /// What waits for approval waits no more once a newer export is there.
     fn supersede(&mut self, feed: Feed) {
-        for (path, known) in self.taken.iter_mut().filter(|(_, known)| known.feed == feed && known.held.is_some()) {
+        for (path, known) in
+            self.taken.iter_mut().filter(|(_, known)| known.feed == feed && known.held.is_some())
+        {
             known.held = None;
-            if let Some((state, _)) = self.ledger.get_mut(path).filter(|(state, _)| *state == "held") {
+            if let Some((state, _)) =
+                self.ledger.get_mut(path).filter(|(state, _)| *state == "held")
+            {
                 *state = "synced";
             }
         }
@@ -304,17 +313,22 @@ impl Lane {
         for other in self.rejected.iter_mut().filter(|other| is_newest || other.rank.1 == rank.1) {
             other.open.clear();
         }
-        let is_kept = |row: &Row| row.is_header || row.key.as_ref().is_some_and(|key| whole.contains_key(key));
-        let numbered = (1..).zip(rows).map(|(number, row)| (!is_kept(row)).then(|| (number, row.key.clone())));
+        let is_kept = |row: &Row| {
+            row.is_header || row.key.as_ref().is_some_and(|key| whole.contains_key(key))
+        };
+        let numbered =
+            (1..).zip(rows).map(|(number, row)| (!is_kept(row)).then(|| (number, row.key.clone())));
         let rejects: BTreeMap<_, _> = numbered.flatten().collect();
         if !rejects.is_empty() {
-            let (open, rows, corrected) = (rejects.keys().copied().collect(), rows.to_vec(), BTreeMap::new());
+            let (open, rows, corrected) =
+                (rejects.keys().copied().collect(), rows.to_vec(), BTreeMap::new());
             let (rank, bytes) = (rank.clone(), drop.file.bytes.clone());
             self.rejected.push(Rejected { rank, bytes, rows, rejects, open, corrected });
         }
     }
 
-    /// Takes a corrected copy: its rows stand among those that the corrected file has of their records.
+    /// Takes a corrected copy: its rows stand among those that the corrected file has of their
+    /// records.
     fn take_correction(
         &mut self,
         rank: &Rank,
@@ -337,48 +351,78 @@ impl Lane {
             .collect();
         let is_in_part = export.is_none() || left.contains(&None);
         let mut records: BTreeMap<String, Vec<&Row>> = BTreeMap::new();
-        rows.iter().for_each(|row| records.entry(row.key.clone().expect("it was typed in")).or_default().push(row));
+        rows.iter().for_each(|row| {
+            records.entry(row.key.clone().expect("it was typed in")).or_default().push(row)
+        });
         for (key, own) in &records {
-            let reject = |row: &&Row| export.as_ref().and_then(|export| export.rejects.get(&row.corrects?));
-            let is_joined = own.iter().any(|row| reject(row).is_some_and(|record| record.as_ref() != Some(key)));
+            let reject =
+                |row: &&Row| export.as_ref().and_then(|export| export.rejects.get(&row.corrects?));
+            let is_joined = own
+                .iter()
+                .any(|row| reject(row).is_some_and(|record| record.as_ref() != Some(key)));
             let is_strange = own.iter().any(|row| reject(row).is_none());
-            let readable = export.as_ref().filter(|export| inbox.get(&export.rank.1) == Some(&export.bytes));
+            let readable =
+                export.as_ref().filter(|export| inbox.get(&export.rank.1) == Some(&export.bytes));
             let mut columns = columns_of(rows);
             let mut by_number: BTreeMap<u64, &Row> = BTreeMap::new();
             if let Some(export) = readable.filter(|_| is_joined) {
                 columns.extend(columns_of(&export.rows));
-                let of_key = || (1..).zip(&export.rows).filter(|(_, row)| row.key.as_ref() == Some(key));
+                let of_key =
+                    || (1..).zip(&export.rows).filter(|(_, row)| row.key.as_ref() == Some(key));
                 if of_key().all(|(_, row)| !row.is_broken) {
                     by_number.extend(of_key());
                 }
-                let earlier = export.corrected.iter().filter(|(_, row)| row.key.as_ref() == Some(key));
+                let earlier =
+                    export.corrected.iter().filter(|(_, row)| row.key.as_ref() == Some(key));
                 by_number.extend(earlier.map(|(&number, row)| (number, row)));
             }
             by_number.extend(own.iter().map(|row| (row.corrects.expect("it has one"), *row)));
             let all: Vec<&Row> = by_number.into_values().collect();
-            let keeps =
-                is_in_part || is_strange || left.contains(&Some(key.clone())) || (is_joined && readable.is_none());
+            let keeps = is_in_part
+                || is_strange
+                || left.contains(&Some(key.clone()))
+                || (is_joined && readable.is_none());
             let by_export = export.as_ref().filter(|_| is_joined).map(|export| &export.rank);
-            let is_late =
-                !is_delta && by_export.is_some_and(|by| self.newest.as_ref().is_some_and(|newest| newest > by));
+            let is_late = !is_delta
+                && by_export
+                    .is_some_and(|by| self.newest.as_ref().is_some_and(|newest| newest > by));
             let deletes = rules.deletes.get(&drop.feed).copied().filter(|_| !is_delta);
             let correction = Some(Joined { corrects: &stem_of, by_export });
             let precedence = Precedence { is_delta, is_late, deletes, rank, correction };
-            counts.duplicate += duplicates(drop.feed, &all, |row| rows.iter().any(|own| std::ptr::eq(own, row)));
-            self.take_record(drop.feed, key, Lines { rows: &all, columns: &columns, keeps }, precedence, counts);
+            counts.duplicate +=
+                duplicates(drop.feed, &all, |row| rows.iter().any(|own| std::ptr::eq(own, row)));
+            self.take_record(
+                drop.feed,
+                key,
+                Lines { rows: &all, columns: &columns, keeps },
+                precedence,
+                counts,
+            );
         }
         counts.accepted = counts.read - counts.duplicate;
         for file in self.rejected.iter_mut().filter(|file| stem(&file.rank.1) == stem_of) {
             file.open.retain(|number| !numbers.contains(number));
         }
-        if let Some(export) = self.rejected.iter_mut().rev().find(|file| stem(&file.rank.1) == stem_of) {
-            let known = rows.iter().filter(|row| export.rejects.contains_key(&row.corrects.expect("it has one")));
-            let known: Vec<(u64, Row)> = known.map(|row| (row.corrects.expect("it has one"), row.clone())).collect();
+        if let Some(export) =
+            self.rejected.iter_mut().rev().find(|file| stem(&file.rank.1) == stem_of)
+        {
+            let known = rows
+                .iter()
+                .filter(|row| export.rejects.contains_key(&row.corrects.expect("it has one")));
+            let known: Vec<(u64, Row)> =
+                known.map(|row| (row.corrects.expect("it has one"), row.clone())).collect();
             export.corrected.extend(known);
         }
     }
 
-    fn take_record(&mut self, feed: Feed, key: &str, file: Lines<'_>, precedence: Precedence<'_>, counts: &mut Counts) {
+    fn take_record(
+        &mut self,
+        feed: Feed,
+        key: &str,
+        file: Lines<'_>,
+        precedence: Precedence<'_>,
+        counts: &mut Counts,
+    ) {
         let Precedence { is_delta, is_late, deletes, rank, correction } = precedence;
         let rows = file.rows;
         let lines = line_rows(feed, rows);
@@ -390,7 +434,8 @@ impl Lane {
             Some(record) if is_delta => match correction {
                 None => record.by > *rank,
                 Some(Joined { corrects, by_export }) => {
-                    record.corrects.as_deref() != Some(corrects) && by_export.is_some_and(|by| record.by > *by)
+                    record.corrects.as_deref() != Some(corrects)
+                        && by_export.is_some_and(|by| record.by > *by)
                 }
             },
             Some(_) => is_late,
@@ -406,9 +451,14 @@ impl Lane {
             true => places(feed, &lines, file.columns, old_lines),
             false => (0..lines.len()).collect(),
         };
-        let line_count =
-            places.iter().map(|place| place + 1).chain(keeps.then_some(old_lines.len())).max().unwrap_or(0);
-        let header = header(feed, rows, line_count, before.as_ref().map(|record| &record.header), keeps);
+        let line_count = places
+            .iter()
+            .map(|place| place + 1)
+            .chain(keeps.then_some(old_lines.len()))
+            .max()
+            .unwrap_or(0);
+        let header =
+            header(feed, rows, line_count, before.as_ref().map(|record| &record.header), keeps);
         let mut new_lines: Vec<Stored> = old_lines.iter().take(line_count).cloned().collect();
         new_lines.resize(line_count, Stored::default());
         for (row, &place) in lines.iter().zip(&places) {
@@ -425,7 +475,10 @@ impl Lane {
         counts.deleted += old_lines.len().saturating_sub(new_lines.len()) as u64;
         let is_marked = is_late && deletes == Some(Deletes::Mark);
         let corrects = correction.map(|correction| correction.corrects.to_owned());
-        self.records.insert(key.to_owned(), Record { header, lines: new_lines, by: rank.clone(), corrects, is_marked });
+        self.records.insert(
+            key.to_owned(),
+            Record { header, lines: new_lines, by: rank.clone(), corrects, is_marked },
+        );
     }
 
     /// Records that a file does not mention.
@@ -482,119 +535,5 @@ impl Counts {
             Some(before) if before == after => self.unchanged += 1,
             Some(_) => self.modified += 1,
         }
-    }
-}
-
-/// The rows that are lines of their own: an exact duplicate row of an order counts once.
-fn line_rows<'a>(feed: Feed, rows: &[&'a Row]) -> Vec<&'a Row> {
-    match feed {
-        Feed::Customers => Vec::new(),
-        Feed::Deliveries => rows.to_vec(),
-        Feed::Orders => {
-            let mut seen = HashSet::new();
-            // A column that a JSON object lacks is as good as a NULL here.
-            let cells = |row: &Row| -> Vec<(&'static str, Value)> {
-                row.cells
-                    .iter()
-                    .filter(|(_, value)| **value != Value::Null)
-                    .map(|(name, v)| (*name, v.clone()))
-                    .collect()
-            };
-            rows.iter().copied().filter(|row| seen.insert(cells(row))).collect()
-        }
-    }
-}
-
-/// The row of the record's table: without lines the last row, else of every column the last value there is.
-fn header(feed: Feed, rows: &[&Row], lines: usize, before: Option<&Stored>, keeps: bool) -> Stored {
-    if feed == Feed::Customers {
-        return owned(feed, &rows[rows.len() - 1..], false, before, false);
-    }
-    let mut header = owned(feed, rows, false, before, keeps);
-    header.values.insert("line_count", lines.to_string());
-    header
-}
-
-/// The columns of a table out of some rows; what all of them lack stays as it was, and so does, where a row may be missing,
-/// what none of them has a value for.
-fn owned(feed: Feed, rows: &[&Row], is_line: bool, before: Option<&Stored>, keeps: bool) -> Stored {
-    let mut stored = Stored::default();
-    for column in feed.columns().iter().filter(|column| column.is_line == is_line) {
-        let name = column.name;
-        let cells: Vec<&Value> = rows.iter().filter_map(|row| row.cells.get(name)).collect();
-        let is_lacking = cells.is_empty() || (keeps && cells.iter().all(|value| **value == Value::Null));
-        let (value, rescued) = if is_lacking {
-            let before = before.map(|before| (before.values.get(name).cloned(), before.rescued.get(name).cloned()));
-            before.unwrap_or_default()
-        } else {
-            let value = cells.iter().rev().find_map(|value| value.stored());
-            let rescued = cells.iter().rev().find_map(|value| match value {
-                Value::Odd(text) => Some(text.clone()),
-                _ => None,
-            });
-            (value, rescued)
-        };
-        stored.values.extend(value.map(|value| (name, value)));
-        stored.rescued.extend(rescued.map(|text| (name, text)));
-    }
-    stored
-}
-
-impl Stored {
-    /// A cell as [`crate::sandbox::Sandbox::rows`] writes it.
-    pub fn cell(&self, column: &str) -> String {
-        if column == "_rescued" {
-            let json = serde_json::to_string(&self.rescued).expect("a map of texts is JSON");
-            return if self.rescued.is_empty() { "-".to_owned() } else { json };
-        }
-        self.values.get(column).map_or("-", String::as_str).to_owned()
-    }
-
-    fn text(&self, column: &str) -> String {
-        self.values.get(column).cloned().unwrap_or_default()
-    }
-
-    fn hundredths(&self, column: &str) -> Option<i64> {
-        let value: f64 = self.values.get(column)?.parse().expect("amounts are numbers");
-        Some((value * 100.0).round() as i64)
-    }
-
-    /// One of the texts that the model knows, or empty.
-    fn one_of(&self, column: &str, texts: &[&'static str]) -> &'static str {
-        self.values.get(column).and_then(|value| texts.iter().find(|text| *text == value)).copied().unwrap_or_default()
-    }
-}
-
-fn order(id: &str, record: &Record) -> Order {
-    let header = &record.header;
-    let item = |line: &Stored| Item {
-        sku: line.text("sku"),
-        quantity: line.hundredths("quantity"),
-        price: line.hundredths("total_price").unwrap_or_default(),
-        cost: line.hundredths("total_cost_price").unwrap_or_default(),
-    };
-    Order {
-        id: id.to_owned(),
-        status: header.one_of("order_status", STATUSES),
-        currency: header.one_of("currency_symbol", CURRENCIES),
-        customer: header.text("customer_id"),
-        merchant: header.text("merchant_id"),
-        time: header.text("order_time"),
-        total: header.hundredths("order_total").unwrap_or_default(),
-        redeemed: header.hundredths("redeemed_loyalty_points").unwrap_or_default(),
-        consumed: header.hundredths("consumed_loyalty_points").unwrap_or_default(),
-        items: record.lines.iter().map(item).collect(),
-    }
-}
-
-fn task(id: &str, header: &Stored) -> Task {
-    Task {
-        id: id.to_owned(),
-        order: header.text("order_id"),
-        agent: header.text("agent_id"),
-        status: header.one_of("task_status", TASK_STATUSES),
-        minutes: header.hundredths("total_time_taken_min"),
-        distance: header.hundredths("distance_m"),
-        rating: header.hundredths("rating").unwrap_or_default() / 100,
     }
 }

@@ -57,7 +57,11 @@ pub fn report(sales: &[Sale]) -> String {
             ("ship-postal-code", "01234".to_owned()),
             ("is-business-order", "false".to_owned()),
         ]);
-        names.iter().map(|name| cells.get(name).map_or("", String::as_str)).collect::<Vec<_>>().join("\t")
+        names
+            .iter()
+            .map(|name| cells.get(name).map_or("", String::as_str))
+            .collect::<Vec<_>>()
+            .join("\t")
     };
     let rows = sales.iter().flat_map(|sale| sale.lines.iter().map(move |line| row(sale, line)));
     [names.join("\t")].into_iter().chain(rows).map(|row| row + "\r\n").collect()
@@ -91,11 +95,21 @@ fn reports_are_stored_as_the_shop_has_its_orders(sandbox: &Sandbox) {
     check(sandbox, "amazon-de", orders(&windows.both()), "after the second report");
     let row = |sale: &Sale| format!("{}|{}|{}|01234|0|-", id(sale), status(sale.state), city(sale));
     let columns = "order_id, status, ship_city, ship_postal_code, is_business_order, order_total";
-    assert_rows(sandbox, &format!("SELECT {columns} FROM orders"), windows.both().iter().map(row).collect(), "orders");
+    assert_rows(
+        sandbox,
+        &format!("SELECT {columns} FROM orders"),
+        windows.both().iter().map(row).collect(),
+        "orders",
+    );
     let sales = windows.both();
     let line = |sale: &Sale, line: &Line| format!("{}|{}|B000123456", id(sale), line.name);
     let lines = sales.iter().flat_map(|sale| sale.lines.iter().map(move |one| line(sale, one)));
-    assert_rows(sandbox, "SELECT order_id, product_name, asin FROM order_items", lines.collect(), "lines");
+    assert_rows(
+        sandbox,
+        "SELECT order_id, product_name, asin FROM order_items",
+        lines.collect(),
+        "lines",
+    );
     assert_eq!(sandbox.rows("SELECT COUNT(*) FROM orders WHERE _rescued IS NOT NULL"), ["0"]);
 }
 
@@ -103,12 +117,21 @@ scenario!(what_the_page_says_to_write_for_another_marketplace_is_right);
 /// Japan's encoding, and orders that Amazon only ships.
 fn what_the_page_says_to_write_for_another_marketplace_is_right(sandbox: &Sandbox) {
     let page = include_str!("../../../docs/platforms/amazon.md");
-    let configuration = page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect::<String>();
+    let configuration = page
+        .split("```toml\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next())
+        .collect::<String>();
     let sold = sales(32, 1001..1011);
     let report = report(&sold).replace("Pan, 6\" wide", "急須");
-    let report = report.replace("São Paulo", "東京").replace("Köln", "大阪").replace("Nîmes", "京都").replace('ü', "u");
+    let report = report
+        .replace("São Paulo", "東京")
+        .replace("Köln", "大阪")
+        .replace("Nîmes", "京都")
+        .replace('ü', "u");
     let report = report.replace(['«', '»'], "").replace('é', "e");
-    let not_sold = report.lines().nth(1).expect("a first order").replace("302-0001001", "999-0000001");
+    let not_sold =
+        report.lines().nth(1).expect("a first order").replace("302-0001001", "999-0000001");
     let report = report + &not_sold.replace("Amazon.de", "Non-Amazon JP") + "\r\n";
     let (bytes, _, is_lossy) = encoding_rs::SHIFT_JIS.encode(&report);
     assert!(!is_lossy);
@@ -117,6 +140,7 @@ fn what_the_page_says_to_write_for_another_marketplace_is_right(sandbox: &Sandbo
     check(sandbox, "amazon-jp", orders(&sold), "from Japan");
     let cities = sandbox.rows("SELECT DISTINCT ship_city FROM orders");
     assert!(cities.contains(&"東京".to_owned()), "{cities:?}");
-    let products = sandbox.rows("SELECT DISTINCT product_name FROM order_items WHERE sku = '00123'");
+    let products =
+        sandbox.rows("SELECT DISTINCT product_name FROM order_items WHERE sku = '00123'");
     assert_eq!(products, ["急須"]);
 }

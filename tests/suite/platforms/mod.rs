@@ -1,5 +1,5 @@
-//! Platforms: what Shopify, WooCommerce and Amazon export, written by ourselves in their shapes and dropped as it comes,
-//! against what their shops sold; with no configuration but what a test says.
+//! Platforms: what Shopify, WooCommerce and Amazon export, written by ourselves in their shapes and
+//! dropped as it comes, against what their shops sold; with no configuration but what a test says.
 
 mod amazon;
 mod sales;
@@ -25,7 +25,13 @@ fn synced_with(
 ) -> FileReport {
     let report = sync(sandbox, configuration, path, content);
     let file = file(&report, path).clone();
-    assert_eq!((report.exit, file.outcome.as_str()), (0, "synced"), "{} {}", file.error, report.stderr);
+    assert_eq!(
+        (report.exit, file.outcome.as_str()),
+        (0, "synced"),
+        "{} {}",
+        file.error,
+        report.stderr
+    );
     for count in ["rejected", "rescued", "repaired", "duplicate"] {
         assert_eq!(file.counts.get(count).copied().unwrap_or_default(), 0, "{count} of {path}");
     }
@@ -40,7 +46,12 @@ fn quarantined(sandbox: &Sandbox, path: &str, content: &(impl AsRef<[u8]> + ?Siz
     file.error.clone()
 }
 
-fn sync(sandbox: &Sandbox, configuration: &str, path: &str, content: &(impl AsRef<[u8]> + ?Sized)) -> Report {
+fn sync(
+    sandbox: &Sandbox,
+    configuration: &str,
+    path: &str,
+    content: &(impl AsRef<[u8]> + ?Sized),
+) -> Report {
     sandbox.drop_file(path, content);
     if configuration.is_empty() {
         return sandbox.sync();

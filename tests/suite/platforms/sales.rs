@@ -1,4 +1,5 @@
-//! Sales: what shops sold, as plain data. Each platform writes its exports from it, and says which rows they mean.
+//! Sales: what shops sold, as plain data. Each platform writes its exports from it, and says which
+//! rows they mean.
 
 use crate::sandbox::Sandbox;
 use crate::shop::{Item, Order, Shop};
@@ -61,11 +62,18 @@ impl Sale {
 
     /// When it was paid, if it was.
     pub fn paid(&self) -> Option<DateTime<Utc>> {
-        (!matches!(self.state, State::Open | State::Cancelled)).then(|| self.placed + TimeDelta::minutes(7))
+        (!matches!(self.state, State::Open | State::Cancelled))
+            .then(|| self.placed + TimeDelta::minutes(7))
     }
 
     /// The order that a platform's export means.
-    pub fn order(&self, status: &'static str, customer: String, total: i64, price: fn(&Line) -> i64) -> Order {
+    pub fn order(
+        &self,
+        status: &'static str,
+        customer: String,
+        total: i64,
+        price: fn(&Line) -> i64,
+    ) -> Order {
         let item = |line: &Line| Item {
             sku: line.sku.to_owned(),
             quantity: Some(line.quantity * 100),
@@ -101,7 +109,8 @@ const PRODUCTS: [(&str, &str, i64); 6] = [
 ];
 
 /// Texts with everything that dialects stumble over, as one platform or another may have them.
-const NOTES: [&str; 5] = ["", "leave at the door, please", "say \"hi\"\nand go", "=SUM(A1)", "'quoted'"];
+const NOTES: [&str; 5] =
+    ["", "leave at the door, please", "say \"hi\"\nand go", "=SUM(A1)", "'quoted'"];
 const CITIES: [&str; 4] = ["Köln", "São Paulo", "St. Paul, MN", "Łódź"];
 
 /// A shop's sales, the same for the same seed, in the order of their numbers.
@@ -119,7 +128,8 @@ fn sale(random: &mut fastrand::Rng, number: u32) -> Sale {
     }
     Sale {
         number,
-        state: [State::Open, State::Paid, State::Paid, State::PartlyRefunded, State::Cancelled][random.usize(..5)],
+        state: [State::Open, State::Paid, State::Paid, State::PartlyRefunded, State::Cancelled]
+            [random.usize(..5)],
         placed: start + TimeDelta::seconds(random.i64(0..900_000)),
         currency: ["EUR", "USD"][random.usize(..2)],
         buyer: (!number.is_multiple_of(4)).then(|| random.usize(..6)),
@@ -137,7 +147,8 @@ fn line(random: &mut fastrand::Rng) -> Line {
     Line { sku, name, quantity: random.i64(1..4), price }
 }
 
-/// What happens to sales between two exports: they are paid, refunded in part or whole, cancelled; lines come and go.
+/// What happens to sales between two exports: they are paid, refunded in part or whole, cancelled;
+/// lines come and go.
 pub fn go_on(sales: &mut [Sale]) {
     for sale in sales {
         match sale.number % 7 {
@@ -174,7 +185,8 @@ impl Windows {
 
     /// The sales as the exports say them: where both have one, as the second does.
     pub fn both(&self) -> Vec<Sale> {
-        let by_number = self.first.iter().chain(&self.second).map(|sale| (sale.number, sale.clone()));
+        let by_number =
+            self.first.iter().chain(&self.second).map(|sale| (sale.number, sale.clone()));
         by_number.collect::<BTreeMap<u32, Sale>>().into_values().collect()
     }
 }
@@ -235,7 +247,12 @@ pub fn check(sandbox: &Sandbox, market: &str, orders: Vec<Order>, when: &str) {
         })
     });
     let columns = "order_id, line_no, sku, quantity";
-    assert_rows(sandbox, &format!("SELECT {columns} FROM order_items {of_market}"), lines.collect(), when);
+    assert_rows(
+        sandbox,
+        &format!("SELECT {columns} FROM order_items {of_market}"),
+        lines.collect(),
+        when,
+    );
     crate::marts::check(sandbox, market, &Shop { orders, tasks: Vec::new() }, when);
     let verified = sandbox.command(&["verify"]).output().expect("the built program starts");
     assert!(verified.status.success(), "{when}: {}", String::from_utf8_lossy(&verified.stdout));

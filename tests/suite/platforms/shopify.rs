@@ -1,6 +1,8 @@
 //! Shopify: its two exports and the orders of its API, of one shop or of several.
 
-use super::sales::{Line, Sale, State, Windows, amount, assert_rows, check, csv, stored_amount, stored_text};
+use super::sales::{
+    Line, Sale, State, Windows, amount, assert_rows, check, csv, stored_amount, stored_text,
+};
 use super::{quarantined, synced, synced_with};
 use crate::sandbox::Sandbox;
 use crate::shop::Order;
@@ -42,7 +44,10 @@ fn financial_status(state: State) -> &'static str {
 /// A moment in the zone of the shop, which is another one in summer.
 fn local(moment: DateTime<Utc>, number: u32, pattern: &str) -> String {
     let offset = if number.is_multiple_of(2) { -4 * 3600 } else { 19_800 };
-    moment.with_timezone(&FixedOffset::east_opt(offset).expect("within a day")).format(pattern).to_string()
+    moment
+        .with_timezone(&FixedOffset::east_opt(offset).expect("within a day"))
+        .format(pattern)
+        .to_string()
 }
 
 /// The orders export: what belongs to the order stands in its first row.
@@ -85,7 +90,10 @@ fn rows_of(sale: &Sale) -> Vec<BTreeMap<&'static str, String>> {
         ("Billing Zip", "'01234".to_owned()),
         ("Billing Phone", "'+49 221 1".to_owned()),
         ("Notes", sale.note.to_owned()),
-        ("Cancelled at", if sale.state == State::Cancelled { at(sale.placed) } else { String::new() }),
+        (
+            "Cancelled at",
+            if sale.state == State::Cancelled { at(sale.placed) } else { String::new() },
+        ),
         ("Refunded Amount", amount(sale.refunded)),
         ("Id", format!("45000000000{}", sale.number)),
         ("Risk Level", "Low".to_owned()),
@@ -96,7 +104,10 @@ fn rows_of(sale: &Sale) -> Vec<BTreeMap<&'static str, String>> {
 
 /// A page of the API's orders.
 pub fn orders_json(sales: &[Sale]) -> String {
-    serde_json::to_string_pretty(&json!({ "orders": sales.iter().map(api_order).collect::<Vec<_>>() })).expect("JSON")
+    serde_json::to_string_pretty(
+        &json!({ "orders": sales.iter().map(api_order).collect::<Vec<_>>() }),
+    )
+    .expect("JSON")
 }
 
 fn api_order(sale: &Sale) -> Value {
@@ -130,7 +141,8 @@ fn api_order(sale: &Sale) -> Value {
             "tax_exemptions": [], "admin_graphql_api_id": "gid://shopify/Customer/1", "default_address": address,
         })
     });
-    let coupon = sale.coupon.map(|code| json!({ "code": code, "amount": "0.00", "type": "percentage" }));
+    let coupon =
+        sale.coupon.map(|code| json!({ "code": code, "amount": "0.00", "type": "percentage" }));
     let mut order = json!({
         "id": 4_500_000_000_000_u64 + u64::from(sale.number), "admin_graphql_api_id": "gid://shopify/Order/1", "app_id": 1,
         "browser_ip": "::1", "buyer_accepts_marketing": false, "cancel_reason": null,
@@ -190,7 +202,8 @@ pub fn customers_csv(buyers: std::ops::Range<usize>, spent: i64) -> String {
         ])
     };
     let header: Vec<&str> = CUSTOMERS_HEADER.split(',').collect();
-    let nobody = BTreeMap::from([("Customer ID", "'1".to_owned()), ("Phone", "'+15550".to_owned())]);
+    let nobody =
+        BTreeMap::from([("Customer ID", "'1".to_owned()), ("Phone", "'+15550".to_owned())]);
     csv(&header, &buyers.map(row).chain([nobody]).collect::<Vec<_>>(), ',')
 }
 
@@ -214,18 +227,35 @@ fn two_exports_of_orders_are_stored_as_the_shop_has_them(sandbox: &Sandbox) {
     synced(sandbox, "tea-shop/orders_export_2.csv", &orders_csv(&windows.second));
     check(sandbox, "tea-shop", orders(&windows.both()), "after the second export");
     let row = |sale: &Sale| {
-        let amounts = [sale.total(), sale.sub_total(), sale.shipping, sale.refunded].map(stored_amount).join("|");
+        let amounts = [sale.total(), sale.sub_total(), sale.shipping, sale.refunded]
+            .map(stored_amount)
+            .join("|");
         let texts =
-            [financial_status(sale.state), sale.city, sale.note, sale.coupon.unwrap_or_default()].map(stored_text);
-        let paid = sale.paid().map_or("-".to_owned(), |paid| paid.format("%Y-%m-%dT%H:%M:%S.000Z").to_string());
-        format!("{}|{amounts}|{}|{paid}|01234|+49 221 1|45000000000{}|0", sale.number, texts.join("|"), sale.number)
+            [financial_status(sale.state), sale.city, sale.note, sale.coupon.unwrap_or_default()]
+                .map(stored_text);
+        let paid = sale
+            .paid()
+            .map_or("-".to_owned(), |paid| paid.format("%Y-%m-%dT%H:%M:%S.000Z").to_string());
+        format!(
+            "{}|{amounts}|{}|{paid}|01234|+49 221 1|45000000000{}|0",
+            sale.number,
+            texts.join("|"),
+            sale.number
+        )
     };
     let columns = "order_id, order_total, sub_total, delivery_charge, refunded_amount, financial_status, billing_city, notes, \
                    promo_code, paid_at, billing_zip, billing_phone, id, accepts_marketing";
-    assert_rows(sandbox, &format!("SELECT {columns} FROM orders"), windows.both().iter().map(row).collect(), "orders");
+    assert_rows(
+        sandbox,
+        &format!("SELECT {columns} FROM orders"),
+        windows.both().iter().map(row).collect(),
+        "orders",
+    );
     let lines = windows.both();
     let lines = lines.iter().flat_map(|sale| {
-        let line = |line: &Line| format!("{}|{}|{}|1|0|-", sale.number, line.name, stored_amount(line.price));
+        let line = |line: &Line| {
+            format!("{}|{}|{}|1|0|-", sale.number, line.name, stored_amount(line.price))
+        };
         sale.lines.iter().map(line).collect::<Vec<_>>()
     });
     let columns = "order_id, product_name, unit_price, lineitem_requires_shipping, lineitem_taxable, total_price";
@@ -243,37 +273,56 @@ fn pages_of_the_api_are_stored_as_the_export_is(sandbox: &Sandbox) {
     synced(sandbox, "tea-shop/orders_export_1.csv", &orders_csv(&windows.both()));
     let columns = "order_id, order_status, financial_status, customer_id, email, currency_symbol, order_total, sub_total, tax, \
                    delivery_charge, discount, promo_code, order_time, cancelled_at, billing_city, billing_zip, notes, source";
-    let of = |market: &str| sandbox.rows(&format!("SELECT {columns} FROM orders WHERE market = '{market}' ORDER BY 1"));
-    assert_eq!(of("pot-shop"), of("tea-shop"));
-    let columns = "order_id, line_no, sku, product_name, quantity, unit_price, lineitem_discount, vendor";
     let of = |market: &str| {
-        sandbox.rows(&format!("SELECT {columns} FROM order_items WHERE market = '{market}' ORDER BY 1, 2"))
+        sandbox.rows(&format!("SELECT {columns} FROM orders WHERE market = '{market}' ORDER BY 1"))
+    };
+    assert_eq!(of("pot-shop"), of("tea-shop"));
+    let columns =
+        "order_id, line_no, sku, product_name, quantity, unit_price, lineitem_discount, vendor";
+    let of = |market: &str| {
+        sandbox.rows(&format!(
+            "SELECT {columns} FROM order_items WHERE market = '{market}' ORDER BY 1, 2"
+        ))
     };
     assert_eq!(of("pot-shop"), of("tea-shop"));
     // The API alone has the customer's number.
-    let numbers = "SELECT COUNT(*) FROM orders WHERE (shopify_customer_id IS NULL) <> (customer_id IS NULL)";
+    let numbers =
+        "SELECT COUNT(*) FROM orders WHERE (shopify_customer_id IS NULL) <> (customer_id IS NULL)";
     assert_eq!(sandbox.rows(&format!("{numbers} AND market = 'pot-shop'")), ["0"]);
     assert_eq!(sandbox.rows("SELECT COUNT(*) FROM orders WHERE _rescued IS NOT NULL"), ["0"]);
     let undeclared = "SELECT client_details_user_agent, total_weight, customer_locale FROM orders WHERE order_id = '1001' AND market = 'pot-shop'";
     assert_eq!(sandbox.rows(undeclared), ["Mozilla/5.0|8400|en"]);
-    assert_eq!(sandbox.rows("SELECT DISTINCT line_items_grams FROM order_items WHERE market = 'pot-shop'"), ["8400"]);
+    assert_eq!(
+        sandbox.rows("SELECT DISTINCT line_items_grams FROM order_items WHERE market = 'pot-shop'"),
+        ["8400"]
+    );
 }
 
 scenario!(customers_are_those_of_the_orders);
 fn customers_are_those_of_the_orders(sandbox: &Sandbox) {
     let windows = Windows::new(13);
     synced(sandbox, "tea-shop/orders_export_1.csv", &orders_csv(&windows.first));
-    let skipped = synced(sandbox, "tea-shop/customers_export.csv", &customers_csv(0..4, 1000)).counts["skipped"];
+    let skipped = synced(sandbox, "tea-shop/customers_export.csv", &customers_csv(0..4, 1000))
+        .counts["skipped"];
     assert_eq!(skipped, 1);
     synced(sandbox, "tea-shop/customers_export.csv", &customers_csv(2..6, 2550));
     let row = |buyer: usize| {
         let spent = if buyer < 2 { 1000 } else { 2550 };
         let spent = stored_amount(spent);
-        format!("{}|{}|Zoë, \"Z\"|Ø{buyer}|10592223560{buyer:03}|Łódź|01234|{spent}|3|0|1", email(buyer), email(buyer))
+        format!(
+            "{}|{}|Zoë, \"Z\"|Ø{buyer}|10592223560{buyer:03}|Łódź|01234|{spent}|3|0|1",
+            email(buyer),
+            email(buyer)
+        )
     };
     let columns = "customer_id, email, first_name, last_name, shopify_customer_id, city, zip, total_spent, total_orders, \
                    tax_exempt, accepts_email_marketing";
-    assert_rows(sandbox, &format!("SELECT {columns} FROM customers"), (0..6).map(row).collect(), "customers");
+    assert_rows(
+        sandbox,
+        &format!("SELECT {columns} FROM customers"),
+        (0..6).map(row).collect(),
+        "customers",
+    );
     let names = "SELECT COUNT(*) FROM enriched_orders WHERE customer_id IS NOT NULL AND customer_first_name IS NULL";
     assert_eq!(sandbox.rows(names), ["0"]);
     check(sandbox, "tea-shop", orders(&windows.first), "with customers");
@@ -297,11 +346,14 @@ fn an_export_is_refused_by_a_shop_that_is_fed_by_the_api(sandbox: &Sandbox) {
 scenario!(an_older_customers_export_has_the_same_customers);
 fn an_older_customers_export_has_the_same_customers(sandbox: &Sandbox) {
     synced(sandbox, "tea-shop/customers_export.csv", &customers_csv(0..4, 1000));
-    let columns =
-        "customer_id, first_name, last_name, city, zip, total_spent, total_orders, accepts_email_marketing, note";
+    let columns = "customer_id, first_name, last_name, city, zip, total_spent, total_orders, accepts_email_marketing, note";
     let stored = || sandbox.rows(&format!("SELECT {columns} FROM customers ORDER BY 1"));
     let before = stored();
-    let older = customers_csv(0..4, 1000).replace("Default Address ", "").replacen("Customer ID,", "Former ID,", 1);
+    let older = customers_csv(0..4, 1000).replace("Default Address ", "").replacen(
+        "Customer ID,",
+        "Former ID,",
+        1,
+    );
     synced(
         sandbox,
         "tea-shop/customers_export (1).csv",
@@ -315,24 +367,36 @@ scenario!(members_that_nothing_declares_stay_out_when_told_to: sqlite);
 fn members_that_nothing_declares_stay_out_when_told_to(sandbox: &Sandbox) {
     let sold = Windows::new(15).first;
     let configuration = "[datasets.shopify_api_orders]\nnew_columns = \"ignore\"\n";
-    let columns = |sandbox: &Sandbox| [sandbox.columns("orders"), sandbox.columns("order_items")].concat();
+    let columns =
+        |sandbox: &Sandbox| [sandbox.columns("orders"), sandbox.columns("order_items")].concat();
     let file = synced_with(sandbox, configuration, "pot-shop/page.json", &orders_json(&sold));
     check(sandbox, "pot-shop", orders(&sold), "without them");
-    assert!(file.counts["new"] > 0 && !columns(sandbox).iter().any(|name| name.starts_with("client_details")));
-    assert!(!columns(sandbox).iter().any(|name| name.starts_with("line_items_")), "{:?}", columns(sandbox));
+    assert!(
+        file.counts["new"] > 0
+            && !columns(sandbox).iter().any(|name| name.starts_with("client_details"))
+    );
+    assert!(
+        !columns(sandbox).iter().any(|name| name.starts_with("line_items_")),
+        "{:?}",
+        columns(sandbox)
+    );
 }
 
 /// Every text of an order as long as InnoDB still keeps it within the row, which takes most of one.
 fn filled(value: &mut Value, name: &str) {
-    const AS_THEY_ARE: [&str; 7] = ["name", "email", "currency", "currency_code", "financial_status", "sku", "phone"];
+    const AS_THEY_ARE: [&str; 7] =
+        ["name", "email", "currency", "currency_code", "financial_status", "sku", "phone"];
     match value {
         Value::Object(members) => members.iter_mut().for_each(|(name, value)| filled(value, name)),
         Value::Array(values) => values.iter_mut().for_each(|value| filled(value, name)),
-        Value::String(text) if !AS_THEY_ARE.contains(&name) && !text.contains(|c: char| c.is_ascii_digit()) => {
+        Value::String(text)
+            if !AS_THEY_ARE.contains(&name) && !text.contains(|c: char| c.is_ascii_digit()) =>
+        {
             *text = format!("{text:-<40}");
         }
         Value::Null
-            if !name.ends_with("_at") && !["customer", "fulfillment_status", "cancel_reason"].contains(&name) =>
+            if !name.ends_with("_at")
+                && !["customer", "fulfillment_status", "cancel_reason"].contains(&name) =>
         {
             *value = json!("y".repeat(40));
         }

@@ -1,6 +1,8 @@
 //! WooCommerce: the orders of its REST API, and the exports of two plugins.
 
-use super::sales::{Line, Sale, State, Windows, amount, assert_rows, check, csv, stored_amount, stored_text};
+use super::sales::{
+    Line, Sale, State, Windows, amount, assert_rows, check, csv, stored_amount, stored_text,
+};
 use super::{synced, synced_with};
 use crate::sandbox::Sandbox;
 use crate::shop::Order;
@@ -66,7 +68,9 @@ pub fn orders_json(sales: &[Sale]) -> String {
 
 fn api_order(sale: &Sale) -> Value {
     let gmt = |moment: DateTime<Utc>| moment.format("%Y-%m-%dT%H:%M:%S").to_string();
-    let local = |moment: DateTime<Utc>| moment.with_timezone(&Berlin).format("%Y-%m-%dT%H:%M:%S").to_string();
+    let local = |moment: DateTime<Utc>| {
+        moment.with_timezone(&Berlin).format("%Y-%m-%dT%H:%M:%S").to_string()
+    };
     let line = |(index, line): (usize, &Line)| {
         json!({
             "id": u64::from(sale.number) * 100 + index as u64, "name": line.name, "product_id": 93, "variation_id": 0,
@@ -123,13 +127,17 @@ pub fn lines_csv(sales: &[Sale]) -> String {
             ("item_price", amount(line.price)),
             ("item_quantity", line.quantity.to_string()),
             ("item_total", amount(line.total())),
-            ("coupon_items", sale.coupon.map(|code| format!("id:7|code:{code}|amount:0.00")).unwrap_or_default()),
+            (
+                "coupon_items",
+                sale.coupon.map(|code| format!("id:7|code:{code}|amount:0.00")).unwrap_or_default(),
+            ),
             ("download_permissions_granted", "1".to_owned()),
         ])
     };
     let header: Vec<&str> = LINES_HEADER.split_whitespace().collect();
-    let rows =
-        sales.iter().flat_map(|sale| sale.lines.iter().enumerate().map(move |(index, line)| row(sale, index, line)));
+    let rows = sales.iter().flat_map(|sale| {
+        sale.lines.iter().enumerate().map(move |(index, line)| row(sale, index, line))
+    });
     csv(&header, &rows.collect::<Vec<_>>(), ',')
 }
 
@@ -182,16 +190,24 @@ fn pages_of_the_api_are_stored_as_the_shop_has_them(sandbox: &Sandbox) {
     synced(sandbox, "berlin/orders-page-2.json", &orders_json(&windows.second));
     check(sandbox, "berlin", orders(&windows.both(), "on-hold"), "after the second page");
     let row = |sale: &Sale| {
-        let texts =
-            [status(sale.state), sale.city, sale.note, sale.coupon.unwrap_or_default()].map(stored_text).join("|");
-        let paid = sale.paid().map_or("-".to_owned(), |paid| paid.format("%Y-%m-%dT%H:%M:%S.000Z").to_string());
+        let texts = [status(sale.state), sale.city, sale.note, sale.coupon.unwrap_or_default()]
+            .map(stored_text)
+            .join("|");
+        let paid = sale
+            .paid()
+            .map_or("-".to_owned(), |paid| paid.format("%Y-%m-%dT%H:%M:%S.000Z").to_string());
         let local = sale.placed.with_timezone(&Berlin).format("%Y-%m-%dT%H:%M:%S");
         let [total, shipping] = [sale.total(), sale.shipping].map(stored_amount);
         format!("{0}|{0}|{total}|{shipping}|{texts}|{paid}|{local}|04103|$", sale.number)
     };
     let columns = "order_id, order_number, order_total, delivery_charge, status, billing_city, customer_note, promo_code, paid_at, \
                    date_created, billing_postcode, currency_sign";
-    assert_rows(sandbox, &format!("SELECT {columns} FROM orders"), windows.both().iter().map(row).collect(), "orders");
+    assert_rows(
+        sandbox,
+        &format!("SELECT {columns} FROM orders"),
+        windows.both().iter().map(row).collect(),
+        "orders",
+    );
     let sales = windows.both();
     let line = |sale: &Sale, line: &Line| {
         let [price, total] = [line.price, line.total()].map(stored_amount);
@@ -206,19 +222,35 @@ fn pages_of_the_api_are_stored_as_the_shop_has_them(sandbox: &Sandbox) {
 scenario!(an_export_with_a_row_per_item_is_stored_as_the_shop_has_it);
 fn an_export_with_a_row_per_item_is_stored_as_the_shop_has_it(sandbox: &Sandbox) {
     let windows = Windows::new(22);
-    synced_with(sandbox, IN_BERLIN, "berlin/orders-2022-04-02-10-15-00.csv", &lines_csv(&windows.first));
+    synced_with(
+        sandbox,
+        IN_BERLIN,
+        "berlin/orders-2022-04-02-10-15-00.csv",
+        &lines_csv(&windows.first),
+    );
     check(sandbox, "berlin", orders(&windows.first, "on-hold"), "after the first export");
-    synced_with(sandbox, IN_BERLIN, "berlin/orders-2022-04-03-10-15-00.csv", &lines_csv(&windows.second));
+    synced_with(
+        sandbox,
+        IN_BERLIN,
+        "berlin/orders-2022-04-03-10-15-00.csv",
+        &lines_csv(&windows.second),
+    );
     check(sandbox, "berlin", orders(&windows.both(), "on-hold"), "after the second export");
     let row = |sale: &Sale| {
-        let texts =
-            [status(sale.state), sale.city, sale.note, sale.coupon.unwrap_or_default()].map(stored_text).join("|");
+        let texts = [status(sale.state), sale.city, sale.note, sale.coupon.unwrap_or_default()]
+            .map(stored_text)
+            .join("|");
         let [total, refunded] = [sale.total(), sale.refunded].map(stored_amount);
         format!("{0}|W-{0}|{total}|{refunded}|{texts}|04103|1", sale.number)
     };
     let columns = "order_id, order_number, order_total, refunded_amount, status, billing_city, customer_note, promo_code, \
                    billing_postcode, download_permissions_granted";
-    assert_rows(sandbox, &format!("SELECT {columns} FROM orders"), windows.both().iter().map(row).collect(), "orders");
+    assert_rows(
+        sandbox,
+        &format!("SELECT {columns} FROM orders"),
+        windows.both().iter().map(row).collect(),
+        "orders",
+    );
 }
 
 scenario!(an_export_with_orders_in_first_rows_is_stored_as_the_shop_has_it);
@@ -235,18 +267,34 @@ fn an_export_with_orders_in_first_rows_is_stored_as_the_shop_has_it(sandbox: &Sa
     synced_with(sandbox, IN_BERLIN, "berlin/orders.tsv", &advanced_csv(&windows.second, '\t'));
     check(sandbox, "berlin", expected(&windows.both()), "after the second export");
     let row = |sale: &Sale| {
-        let texts = [sale.city, sale.note, sale.coupon.unwrap_or_default()].map(stored_text).join("|");
+        let texts =
+            [sale.city, sale.note, sale.coupon.unwrap_or_default()].map(stored_text).join("|");
         format!("{0}|{0}|{1}|{texts}|04103", sale.number, stored_amount(sale.total()))
     };
     let columns = "order_id, order_number, order_total, billing_city, customer_note, promo_code, billing_postcode";
-    assert_rows(sandbox, &format!("SELECT {columns} FROM orders"), windows.both().iter().map(row).collect(), "orders");
+    assert_rows(
+        sandbox,
+        &format!("SELECT {columns} FROM orders"),
+        windows.both().iter().map(row).collect(),
+        "orders",
+    );
 }
 
 scenario!(exports_that_come_in_the_wrong_order_mean_the_same);
 fn exports_that_come_in_the_wrong_order_mean_the_same(sandbox: &Sandbox) {
     let windows = Windows::new(24);
-    synced_with(sandbox, IN_BERLIN, "berlin/orders-2022-04-03-10-15-00.csv", &lines_csv(&windows.second));
-    let late = synced_with(sandbox, IN_BERLIN, "berlin/orders-2022-04-02-10-15-00.csv", &lines_csv(&windows.first));
+    synced_with(
+        sandbox,
+        IN_BERLIN,
+        "berlin/orders-2022-04-03-10-15-00.csv",
+        &lines_csv(&windows.second),
+    );
+    let late = synced_with(
+        sandbox,
+        IN_BERLIN,
+        "berlin/orders-2022-04-02-10-15-00.csv",
+        &lines_csv(&windows.first),
+    );
     assert!(late.counts["stale"] > 0, "{late:?}");
     check(sandbox, "berlin", orders(&windows.both(), "on-hold"), "after the late export");
 }
@@ -256,7 +304,11 @@ scenario!(what_the_page_says_to_write_for_another_site_is_right);
 fn what_the_page_says_to_write_for_another_site_is_right(sandbox: &Sandbox) {
     let windows = Windows::new(25);
     let page = include_str!("../../../docs/platforms/woocommerce.md");
-    let said = page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect::<String>();
+    let said = page
+        .split("```toml\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next())
+        .collect::<String>();
     let configuration = said.replace("[markets.berlin]", "[markets.berlin]\ndecimal = \",\"");
     let german = |sales: &[Sale]| {
         let amounts = regex::Regex::new(r";(\d+)\.(\d\d)\b").expect("a valid pattern");

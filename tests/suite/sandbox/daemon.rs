@@ -21,7 +21,12 @@ impl Daemon {
         use std::io::{Read, Write};
         let mut stream = std::net::TcpStream::connect(&self.address).ok()?;
         stream.set_read_timeout(Some(DEADLINE)).ok()?;
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.address).ok()?;
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
+            self.address
+        )
+        .ok()?;
         let mut response = String::new();
         stream.read_to_string(&mut response).ok()?;
         let status = response.split(' ').nth(1)?.parse().ok()?;
@@ -31,7 +36,9 @@ impl Daemon {
 
     /// Waits until `/readyz` says 200.
     pub fn wait_until_ready(&self) {
-        wait_for("the daemon to be ready", || self.get("/readyz").is_some_and(|(status, _)| status == 200));
+        wait_for("the daemon to be ready", || {
+            self.get("/readyz").is_some_and(|(status, _)| status == 200)
+        });
     }
 
     /// Sends SIGTERM and returns the exit code (-1 for a signal) and how long the end took.
@@ -53,7 +60,9 @@ impl Daemon {
     pub fn wait_for_end(&mut self) -> i32 {
         let started = Instant::now();
         loop {
-            if let Some(status) = self.child.try_wait().expect("the daemon is a child of this process") {
+            if let Some(status) =
+                self.child.try_wait().expect("the daemon is a child of this process")
+            {
                 return status.code().unwrap_or(-1);
             }
             assert!(started.elapsed() < DEADLINE, "waited in vain for the daemon's end");

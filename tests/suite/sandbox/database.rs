@@ -2,8 +2,8 @@
 
 use super::{Engine, Sandbox};
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, QueryResult, Statement,
-    TransactionTrait, TryGetable,
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction,
+    QueryResult, Statement, TransactionTrait, TryGetable,
 };
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -15,13 +15,15 @@ pub struct Lock(Option<DatabaseTransaction>);
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        let rolled_back = self.0.take().map(|transaction| runtime().block_on(transaction.rollback()));
+        let rolled_back =
+            self.0.take().map(|transaction| runtime().block_on(transaction.rollback()));
         assert!(std::thread::panicking() || matches!(rolled_back, Some(Ok(()))), "it was open");
     }
 }
 
 impl Sandbox {
-    /// Rows of a query, each as its cells joined by `|`, NULL as `-`, numbers without zeros at their end.
+    /// Rows of a query, each as its cells joined by `|`, NULL as `-`, numbers without zeros at
+    /// their end.
     pub fn rows(&self, sql: &str) -> Vec<String> {
         self.try_rows(sql).unwrap_or_else(|error| panic!("{sql}: {error}"))
     }
@@ -71,7 +73,8 @@ impl Sandbox {
         runtime().block_on(snapshot.rollback()).expect("the connection lives");
     }
 
-    /// Begins to read on a connection of its own, which sees the database as it is now until it is released.
+    /// Begins to read on a connection of its own, which sees the database as it is now until it is
+    /// released.
     pub fn hold_a_snapshot(&self) -> DatabaseTransaction {
         runtime()
             .block_on(async {
@@ -92,7 +95,8 @@ impl Sandbox {
         Lock(Some(transaction.unwrap_or_else(|error| panic!("{sql}: {error}"))))
     }
 
-    /// Every row of the market tables and the marts, without `_file_id`: what two databases must agree on.
+    /// Every row of the market tables and the marts, without `_file_id`: what two databases must
+    /// agree on.
     pub fn dump(&self) -> BTreeMap<&'static str, Vec<String>> {
         const TABLES: [&str; 10] = [
             "customers",
@@ -116,7 +120,10 @@ impl Sandbox {
                     .iter()
                     .map(|column| match column.as_str() {
                         // Whether, not when.
-                        "_deleted_at" => "CASE WHEN _deleted_at IS NULL THEN 'live' ELSE 'deleted' END".to_owned(),
+                        "_deleted_at" => {
+                            "CASE WHEN _deleted_at IS NULL THEN 'live' ELSE 'deleted' END"
+                                .to_owned()
+                        }
                         column => format!("{quote}{column}{quote}"),
                     })
                     .collect();
@@ -154,7 +161,8 @@ fn runtime() -> &'static tokio::runtime::Runtime {
 }
 
 fn row_text(row: &QueryResult) -> String {
-    let cells: Vec<String> = (0..row.column_names().len()).map(|index| cell_text(row, index)).collect();
+    let cells: Vec<String> =
+        (0..row.column_names().len()).map(|index| cell_text(row, index)).collect();
     cells.join("|")
 }
 
@@ -183,15 +191,21 @@ fn cell_text(row: &QueryResult, index: usize) -> String {
         return text(string);
     }
     if let Some(moment) = read::<sea_orm::prelude::DateTimeUtc>(row, index) {
-        return text(moment.map(|moment| moment.to_rfc3339_opts(chrono::SecondsFormat::Millis, true)));
+        return text(
+            moment.map(|moment| moment.to_rfc3339_opts(chrono::SecondsFormat::Millis, true)),
+        );
     }
     if let Some(moment) = read::<sea_orm::prelude::DateTime>(row, index) {
-        return text(moment.map(|moment| moment.and_utc().to_rfc3339_opts(chrono::SecondsFormat::Millis, true)));
+        return text(
+            moment.map(|moment| {
+                moment.and_utc().to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
+            }),
+        );
     }
     if let Some(day) = read::<sea_orm::prelude::Date>(row, index) {
         return text(day);
     }
-    let bytes =
-        read::<Vec<u8>>(row, index).unwrap_or_else(|| panic!("column {index} is of no type that tidegate stores"));
+    let bytes = read::<Vec<u8>>(row, index)
+        .unwrap_or_else(|| panic!("column {index} is of no type that tidegate stores"));
     text(bytes.map(|bytes| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>()))
 }

@@ -1,4 +1,5 @@
-//! A sandbox: an inbox, a state directory and an empty database, and the built program to work on them.
+//! A sandbox: an inbox, a state directory and an empty database, and the built program to work on
+//! them.
 
 mod daemon;
 mod database;
@@ -113,7 +114,8 @@ impl Sandbox {
     pub fn drop_files_of(&self, directory: &Path) {
         for entry in fs::read_dir(directory).expect("a directory of samples") {
             let path = entry.expect("a readable directory").path();
-            let name = path.file_name().expect("an entry has a name").to_string_lossy().into_owned();
+            let name =
+                path.file_name().expect("an entry has a name").to_string_lossy().into_owned();
             self.drop_file(&name, &fs::read(&path).expect("a readable sample"));
         }
     }
@@ -126,7 +128,8 @@ impl Sandbox {
             .current_dir(self.directory.path())
             .env("TIDEGATE_DATABASE_URL", &self.url)
             .env("TIDEGATE_STATE_DIR", self.state_dir())
-            // Small files have no index by default; here all have one, so that every test shows that nothing depends on it.
+            // Small files have no index by default; here all have one, so that every test shows
+            // that nothing depends on it.
             .env("TIDEGATE_RECORD_INDEX_BYTES_MIN", "0")
             // The tests' own variables, which the program would take for keys of its configuration.
             .env_remove("TIDEGATE_MODEL_SEED")
@@ -174,8 +177,14 @@ impl Sandbox {
     }
 
     /// Starts a command that runs the daemon at this address.
-    pub fn start(&self, mut command: Command, address: &str, environment: &[(&str, &str)]) -> Daemon {
-        let log = fs::File::create(self.path("daemon.log")).expect("a writable temporary directory");
+    pub fn start(
+        &self,
+        mut command: Command,
+        address: &str,
+        environment: &[(&str, &str)],
+    ) -> Daemon {
+        let log =
+            fs::File::create(self.path("daemon.log")).expect("a writable temporary directory");
         command.envs(environment.iter().copied()).stdout(Stdio::null()).stderr(log);
         let child = command.spawn().expect("the built program starts");
         Daemon { child, address: address.to_owned(), log: self.path("daemon.log") }

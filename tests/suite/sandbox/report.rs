@@ -24,7 +24,8 @@ pub struct FileReport {
     pub name: String,
     /// `synced`, `unchanged`, `unmatched`, `quarantined` or `failed`.
     pub outcome: String,
-    /// Its counts by name: `read`, `accepted`, `duplicate`, `rejected`, `repaired`, `new`, `modified`, `unchanged`, `stale`, `deleted`.
+    /// Its counts by name: `read`, `accepted`, `duplicate`, `rejected`, `repaired`, `new`,
+    /// `modified`, `unchanged`, `stale`, `deleted`.
     pub counts: BTreeMap<String, u64>,
     /// Why it is not synced.
     pub error: String,

@@ -1,9 +1,9 @@
 //! A server: a private PostgreSQL or MariaDB on a loopback port, its data in a temporary folder.
 //! Its one job is to give each test an empty database, and to be gone when the test process is.
 //!
-//! What ends a server: its drop, for a private one; `folder::remove_everything`, when the process exits;
-//! the kernel, when the process is killed (`process::die_with_this_process`). A killed process leaves only
-//! its folder, which the next run removes (`folder::sweep_stale_folders`).
+//! What ends a server: its drop, for a private one; `folder::remove_everything`, when the process
+//! exits; the kernel, when the process is killed (`process::die_with_this_process`). A killed
+//! process leaves only its folder, which the next run removes (`folder::sweep_stale_folders`).
 
 mod folder;
 mod process;

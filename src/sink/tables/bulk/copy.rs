@@ -25,7 +25,8 @@ const EPOCH_MS: i64 = EPOCH_DAYS as i64 * 86_400_000;
 /// Encodes rows, their hashes and the file id.
 pub(crate) fn blocks(rows: &TableRows, file_id: i64) -> Arc<[Bytes]> {
     let columns: Vec<Values<'_>> = rows.batch.columns().iter().map(Values::of).collect();
-    let fields = i16::try_from(columns.len() + 2).expect("a table of PostgreSQL has at most 1600 columns");
+    let fields =
+        i16::try_from(columns.len() + 2).expect("a table of PostgreSQL has at most 1600 columns");
     encoder::blocks(HEAD, rows.hashes.len(), TAIL, |block, row| {
         block.extend(fields.to_be_bytes());
         columns.iter().for_each(|&column| push_cell(block, column, row));
@@ -66,7 +67,9 @@ fn push_cell(block: &mut Vec<u8>, column: Values<'_>, row: usize) {
         Values::Double(values) => push_field(block, &values.value(row).to_be_bytes()),
         Values::Decimal(values) => push_numeric(block, values.value(row)),
         Values::Day(values) => push_field(block, &(values.value(row) - EPOCH_DAYS).to_be_bytes()),
-        Values::Moment(values) => push_field(block, &((values.value(row) - EPOCH_MS) * 1000).to_be_bytes()),
+        Values::Moment(values) => {
+            push_field(block, &((values.value(row) - EPOCH_MS) * 1000).to_be_bytes())
+        }
     }
 }
 
@@ -97,7 +100,11 @@ fn push_numeric(block: &mut Vec<u8>, ten_thousandths: i128) {
     let weight = count.cast_signed() - 2;
     let sign = if ten_thousandths < 0 { NEGATIVE } else { 0 };
     block.extend(i32::from(8 + 2 * count).to_be_bytes());
-    block.extend([count, weight.cast_unsigned(), sign, DECIMAL_SCALE as u16].map(u16::to_be_bytes).as_flattened());
+    block.extend(
+        [count, weight.cast_unsigned(), sign, DECIMAL_SCALE as u16]
+            .map(u16::to_be_bytes)
+            .as_flattened(),
+    );
     digits[..usize::from(count)].iter().rev().for_each(|digit| block.extend(digit.to_be_bytes()));
 }
 
@@ -114,9 +121,17 @@ mod tests {
             ("c", Arc::new(TimestampMillisecondArray::from(vec![946_684_800_001]))),
             ("d", Arc::new(Date32Array::from(vec![10_956]))),
         ];
-        let batch = RecordBatch::try_from_iter_with_nullable(columns.map(|(name, values)| (name, values, true)));
+        let batch = RecordBatch::try_from_iter_with_nullable(
+            columns.map(|(name, values)| (name, values, true)),
+        );
         let batch = batch.expect("columns of one length");
-        let rows = TableRows { batch, record: vec![0], hashes: vec![[0xa1; 32]], absent: Vec::new(), encoded: None };
+        let rows = TableRows {
+            batch,
+            record: vec![0],
+            hashes: vec![[0xa1; 32]],
+            absent: Vec::new(),
+            encoded: None,
+        };
         let row = [
             &[0, 6][..],
             b"\0\0\0\x02\xc3\xa9",
@@ -128,7 +143,10 @@ mod tests {
             b"\0\0\0\x08\0\0\0\0\0\0\0\x07",
             b"\xff\xff",
         ];
-        assert_eq!(blocks(&rows, 7).concat(), [b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0", &row.concat()[..]].concat());
+        assert_eq!(
+            blocks(&rows, 7).concat(),
+            [b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0", &row.concat()[..]].concat()
+        );
     }
 
     #[test]
@@ -144,7 +162,8 @@ mod tests {
             push_numeric(&mut block, units);
             let (length, words) = block.split_at(4);
             assert_eq!(length, u32::try_from(words.len()).expect("few").to_be_bytes());
-            let words: Vec<u16> = words.chunks(2).map(|word| u16::from_be_bytes([word[0], word[1]])).collect();
+            let words: Vec<u16> =
+                words.chunks(2).map(|word| u16::from_be_bytes([word[0], word[1]])).collect();
             assert_eq!(words, expected, "{units}");
         }
     }

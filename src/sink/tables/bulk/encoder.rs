@@ -62,7 +62,8 @@ mod tests {
 
     #[test]
     fn blocks_follow_one_another_without_a_gap() {
-        let blocks = blocks(b"head", BLOCK_BYTES + 1, b"tail", |block, row| block.extend([row as u8, 7]));
+        let blocks =
+            blocks(b"head", BLOCK_BYTES + 1, b"tail", |block, row| block.extend([row as u8, 7]));
         assert!(blocks.len() > 1);
         let expected: Vec<u8> = (0..=BLOCK_BYTES).flat_map(|row| [row as u8, 7]).collect();
         assert_eq!(blocks.concat(), [b"head", &expected[..], b"tail"].concat());

@@ -9,7 +9,11 @@ use sea_orm::{DbErr, Value, Values};
 /// Whether the columns store the file's bytes as they are. The check also locks the table's
 /// definition until the transaction ends. In a text column that somebody gave another encoding,
 /// other characters would arrive, and in a bit column other numbers.
-pub(crate) async fn takes_rows(connection: &mut Connection, table: &str, names: &[String]) -> Result<bool, DbErr> {
+pub(crate) async fn takes_rows(
+    connection: &mut Connection,
+    table: &str,
+    names: &[String],
+) -> Result<bool, DbErr> {
     // This waits for a running change of the table, and lets no new one begin.
     let quoted = Dialect::Mysql.quote(table);
     connection.run(&format!("SELECT 1 FROM {quoted} LIMIT 0 FOR UPDATE")).await?;
@@ -19,7 +23,8 @@ pub(crate) async fn takes_rows(connection: &mut Connection, table: &str, names: 
          AND data_type NOT IN ('bit', 'json') AND column_name IN ({})",
         vec!["?"; names.len()].join(", ")
     );
-    let values = [table].into_iter().chain(names.iter().map(String::as_str)).map(Value::from).collect();
+    let values =
+        [table].into_iter().chain(names.iter().map(String::as_str)).map(Value::from).collect();
     let rows = connection.query(&query, Values(values)).await?;
     let fitting: i64 = rows.first().map_or(Ok(0), |row| row.try_get_by_index(0))?;
     Ok(usize::try_from(fitting) == Ok(names.len()))

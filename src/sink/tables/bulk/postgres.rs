@@ -41,7 +41,8 @@ pub(crate) async fn takes_rows(
     let found: Vec<(String, String)> =
         sqlx::query_as(query).bind(table).fetch_all(connection).await.map_err(query_failed)?;
     let found: HashMap<String, String> = found.into_iter().collect();
-    let has_type =
-        |(name, types): (&String, &[&str])| found.get(name).is_some_and(|found| types.contains(&found.as_str()));
+    let has_type = |(name, types): (&String, &[&str])| {
+        found.get(name).is_some_and(|found| types.contains(&found.as_str()))
+    };
     Ok(names.iter().zip(copy::types(rows)).all(has_type))
 }

@@ -52,7 +52,8 @@ pub(crate) async fn stored_hashes(
         let _snapshot = connection.unchecked_transaction()?;
         let mut known = Known::nothing(keys.len());
         let mut records = connection.prepare(&queries.records)?;
-        let mut lines = queries.lines.as_ref().map(|lines| connection.prepare(lines)).transpose()?;
+        let mut lines =
+            queries.lines.as_ref().map(|lines| connection.prepare(lines)).transpose()?;
         records.raw_bind_parameter(1, market)?;
         if let Some(lines) = &mut lines {
             lines.raw_bind_parameter(1, market)?;
@@ -80,15 +81,26 @@ pub(crate) async fn stored_hashes(
 
 /// Binds the parts of a key, which stand behind the market.
 fn bind_key(statement: &mut Statement<'_>, parts: &[Cow<'_, str>]) -> rusqlite::Result<()> {
-    (2..).zip(parts).try_for_each(|(parameter, part)| statement.raw_bind_parameter(parameter, &**part))
+    (2..)
+        .zip(parts)
+        .try_for_each(|(parameter, part)| statement.raw_bind_parameter(parameter, &**part))
 }
 
 /// An invalid hash equals no other, so the row is written again.
 fn hash(row: &Row<'_>, column: usize) -> rusqlite::Result<RowHash> {
-    Ok(row.get_ref(column)?.as_blob().ok().and_then(|bytes| bytes.try_into().ok()).unwrap_or_default())
+    Ok(row
+        .get_ref(column)?
+        .as_blob()
+        .ok()
+        .and_then(|bytes| bytes.try_into().ok())
+        .unwrap_or_default())
 }
 
-fn bind_and_run(statement: &mut Statement<'_>, rows: &TableRows, file_id: i64) -> rusqlite::Result<()> {
+fn bind_and_run(
+    statement: &mut Statement<'_>,
+    rows: &TableRows,
+    file_id: i64,
+) -> rusqlite::Result<()> {
     let columns: Vec<Values<'_>> = rows.batch.columns().iter().map(Values::of).collect();
     let hash_at = columns.len() + 1;
     // Parameters keep their values between runs.
@@ -147,7 +159,9 @@ mod tests {
 
     #[test]
     fn decimals_become_the_nearest_reals() {
-        for units in [0, 1, -1, 23, 10_000, 12_345_678, -999_999_999_999_999, 123_456_789_012_345_678] {
+        for units in
+            [0, 1, -1, 23, 10_000, 12_345_678, -999_999_999_999_999, 123_456_789_012_345_678]
+        {
             let text = Decimal::from_i128_with_scale(units, DECIMAL_SCALE).to_string();
             assert_eq!(Ok(real(units)), text.parse(), "{text}");
         }

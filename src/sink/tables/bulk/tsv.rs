@@ -41,7 +41,9 @@ fn push_cell(block: &mut Vec<u8>, column: Values<'_>, row: usize, scratch: &mut 
     match column {
         Values::Text(values) => push_escaped(block, values.value(row).as_bytes()),
         Values::Integer(values) => push_integer(block, values.value(row)),
-        Values::Double(values) => write!(block, "{}", values.value(row)).expect("a vector takes all text"),
+        Values::Double(values) => {
+            write!(block, "{}", values.value(row)).expect("a vector takes all text")
+        }
         Values::Decimal(values) => push_decimal(block, values.value(row)),
         Values::Day(values) => {
             let day = Date32Type::to_naive_date_opt(values.value(row));
@@ -76,7 +78,9 @@ fn push_escaped(block: &mut Vec<u8>, value: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow_array::{ArrayRef, Decimal128Array, RecordBatch, StringArray, TimestampMillisecondArray};
+    use arrow_array::{
+        ArrayRef, Decimal128Array, RecordBatch, StringArray, TimestampMillisecondArray,
+    };
 
     #[test]
     fn what_would_end_a_cell_is_escaped() {
@@ -93,18 +97,26 @@ mod tests {
             ("c", Arc::new(TimestampMillisecondArray::from(vec![1]))),
             (
                 "d",
-                Arc::new(
-                    Decimal128Array::from(vec![-15_000])
-                        .with_data_type(crate::transform::clean::arrow_type(crate::feed::layout::Kind::Decimal)),
-                ),
+                Arc::new(Decimal128Array::from(vec![-15_000]).with_data_type(
+                    crate::transform::clean::arrow_type(crate::feed::layout::Kind::Decimal),
+                )),
             ),
         ];
-        let batch = RecordBatch::try_from_iter_with_nullable(columns.map(|(name, values)| (name, values, true)));
+        let batch = RecordBatch::try_from_iter_with_nullable(
+            columns.map(|(name, values)| (name, values, true)),
+        );
         let batch = batch.expect("columns of one length");
         let mut hash = [0xa1; 32];
         hash[..4].copy_from_slice(b"\0\\\t\n");
-        let rows = TableRows { batch, record: vec![0], hashes: vec![hash], absent: Vec::new(), encoded: None };
-        let expected = [b"\t\\N\t1970-01-01T00:00:00.001\t-1.5\t\0\\\\\\t\\n", &hash[4..], b"\t7\n"].concat();
+        let rows = TableRows {
+            batch,
+            record: vec![0],
+            hashes: vec![hash],
+            absent: Vec::new(),
+            encoded: None,
+        };
+        let expected =
+            [b"\t\\N\t1970-01-01T00:00:00.001\t-1.5\t\0\\\\\\t\\n", &hash[4..], b"\t7\n"].concat();
         assert_eq!(blocks(&rows, 7).concat(), expected);
     }
 }
