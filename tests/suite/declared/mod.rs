@@ -127,7 +127,7 @@ fn check_batch(seed: u64) -> u64 {
     let report = sandbox.sync_with(&[("TIDEGATE_CONFIG", path.as_str())]);
     assert!(report.exit < 2, "DECLARED_SEED={seed}: {}\n{}", report.stderr, of_mistake(&report, &files));
     let stored = stored(&sandbox, &files);
-    let mut faults = String::new();
+    let (mut lines, mut faults) = (String::new(), String::new());
     let mut count = 0;
     let mut values = 0;
     for file in &files {
@@ -136,12 +136,13 @@ fn check_batch(seed: u64) -> u64 {
         values += file.expected.tables.iter().map(|table| table.columns.len() * table.rows.len()).sum::<usize>();
         if let Some(fault) = fault {
             count += 1;
+            writeln!(lines, "{}: {}", file.file_name, fault.replace('\n', " ")).expect("memory");
             if count <= SHOWN_MAX {
                 writeln!(faults, "{fault}\n--- {} {:?}\n{}\n--- {}", file.file_name, file.table.form, file.text, file.toml).expect("memory");
             }
         }
     }
-    assert!(count == 0, "{count} of {TABLES} tables differ\n{faults}\n{}\nDECLARED_SEED={seed}", surroundings.toml());
+    assert!(count == 0, "{count} of {TABLES} tables differ\n{faults}\n{}\n{lines}DECLARED_SEED={seed}", surroundings.toml());
     u64::try_from(values).expect("few")
 }
 

@@ -163,7 +163,7 @@ impl Zone {
                 let change = if random.bool() { start } else { end };
                 change + self.ahead * 60 + random.i64(-5400..9000)
             }
-            None => days(year, random.i64(1..=12), random.i64(1..=28)) * DAY + random.i64(..DAY),
+            None => days(year, random.i64(1..=12), random.i64(1..=28)) * DAY + random.i64(0..DAY),
         }
     }
 }

@@ -107,7 +107,6 @@ pub struct Table {
     layer: Layer,
     new_columns: Option<&'static str>,
     key_names: Vec<String>,
-    has_market_path: bool,
 }
 
 const PATHS: [&str; 2] = ["billing", "Ship To"];
@@ -150,7 +149,6 @@ impl Table {
             layer,
             new_columns: [None, None, Some("record"), Some("line"), Some("ignore")][random.usize(..5)],
             key_names: Vec::new(),
-            has_market_path: !market.is_empty() || random.bool(),
         };
         if table.form == Form::Csv && random.u8(..8) == 0 {
             // Nothing stands around cells, so none has what stands between them.
@@ -386,10 +384,9 @@ impl Table {
     /// The dataset's part of a configuration.
     pub fn toml(&self, random: &mut Rng) -> String {
         let name = &self.dataset;
-        let path = match (self.has_market_path, self.market) {
-            (true, "") => format!("/(?:(?<market>[^/]+)/)?{name}\\.[a-z.]+$"),
-            (true, _) => format!("/(?<market>[^/]+)/{name}\\.[a-z.]+$"),
-            (false, _) => format!("/{name}\\.[a-z.]+$"),
+        let path = match self.market {
+            "" => format!("/{name}\\.[a-z.]+$"),
+            _ => format!("/(?<market>[^/]+)/{name}\\.[a-z.]+$"),
         };
         let mut toml = format!("[datasets.{name}]\npaths = ['{path}']\n");
         let mut say = |entry: String| writeln!(toml, "{entry}").expect("memory");
