@@ -25,6 +25,13 @@ pub struct Dialect {
     pub padding: usize,
 }
 
+impl Dialect {
+    /// Whether anything stands around cells.
+    pub const fn has_quotes(&self) -> bool {
+        self.quote != NO_QUOTE
+    }
+}
+
 /// What a dataset says stands between cells; `None` where each file says it itself.
 pub(super) fn delimiter(dataset: &str, text: &str) -> Result<Option<u8>, String> {
     match text.as_bytes() {

@@ -9,7 +9,7 @@ use crate::error::SyncError;
 use crate::feed::dataset::{Dataset, Owner};
 use crate::feed::decimals::Observer;
 use crate::feed::json_settings::JsonSettings;
-use crate::feed::layout::{Layout, Role, Shapes, column_name};
+use crate::feed::layout::{Layout, LayoutColumn, Role, Shapes, column_name};
 use crate::source::rows::elements::{ElementMax, Elements};
 use crate::source::rows::json_values::{
     HALF_A_PAIR, Member, Members, OrderedMembers, cell_text, flatten, has_escapes, is_number,
@@ -199,6 +199,18 @@ impl<'a> JsonRows<'a> {
     }
 }
 
+/// A number as a text that its column reads as that number; `None` where it does so anyway.
+fn clear(value: &RawValue, column: &LayoutColumn) -> Option<Box<RawValue>> {
+    let is_clear = |byte: u8| match byte {
+        b'.' => matches!(column.rules.decimals, Decimals::Point | Decimals::PointOnly),
+        byte => !matches!(byte, b'e' | b'E'),
+    };
+    if !column.holds_numbers() || !is_number(value) || value.get().bytes().all(is_clear) {
+        return None;
+    }
+    serde_json::value::to_raw_value(&clear_text(value.get(), column.rules.decimals)?).ok()
+}
+
 fn check_columns(layout: &Layout, columns_max: usize) -> Result<(), SyncError> {
     match layout.columns.len() > columns_max {
         true => Err(SyncError::damaged(format!(
@@ -321,7 +333,7 @@ impl<'a> Names<'a> {
         let has_unclear = members
             .iter()
             .zip(&columns)
-            .any(|((_, value), column)| self.clear(value, *column).is_some());
+            .any(|((_, value), column)| self.is_unclear(value, *column));
         let form = if is_nested || is_respelt || has_unclear || has_escapes(raw) {
             let rewritten = self.rewritten(&members, &columns);
             Form::Rewritten { bytes: rewritten, is_repaired: false }
@@ -383,28 +395,32 @@ impl<'a> Names<'a> {
 
     /// The object with the names that the layout has.
     fn rewritten(&self, members: &[Member<'_>], columns: &[Option<usize>]) -> Vec<u8> {
-        let named: Vec<Member<'_>> = members
-            .iter()
-            .zip(columns)
-            .filter_map(|((_, value), column)| {
-                let value = self.clear(value, *column).map_or_else(|| unescaped(value), Cow::Owned);
-                Some((Cow::Borrowed(self.layout.columns[(*column)?].raw_name.as_str()), value))
-            })
-            .collect();
+        let mut named: Vec<Member<'_>> = Vec::with_capacity(members.len());
+        for ((_, value), column) in members.iter().zip(columns) {
+            let Some(column) = *column else { continue };
+            let own = &self.layout.columns[column];
+            let clear_value = |column: &LayoutColumn| {
+                clear(value, column).map_or_else(|| unescaped(value), Cow::Owned)
+            };
+            let own_value = clear_value(own);
+            // A copy may read numbers in another way, or keep them as the text that they are.
+            for copy in self.layout.copies.iter().filter(|copy| copy.source == column) {
+                let copied = clear_value(&copy.column);
+                if copied.get() != own_value.get() {
+                    named.push((Cow::Owned(copy.member_name(&own.raw_name)), copied));
+                }
+            }
+            named.push((Cow::Borrowed(own.raw_name.as_str()), own_value));
+        }
         serde_json::to_vec(&OrderedMembers(&named)).expect("texts and checked JSON values are JSON")
     }
 
-    /// A number as a text that its column reads as that number; `None` where it does so anyway.
-    fn clear(&self, value: &RawValue, column: Option<usize>) -> Option<Box<RawValue>> {
-        let column = &self.layout.columns[column?];
-        let is_clear = |byte: u8| match byte {
-            b'.' => matches!(column.rules.decimals, Decimals::Point | Decimals::PointOnly),
-            byte => !matches!(byte, b'e' | b'E'),
-        };
-        if !column.holds_numbers() || !is_number(value) || value.get().bytes().all(is_clear) {
-            return None;
-        }
-        serde_json::value::to_raw_value(&clear_text(value.get(), column.rules.decimals)?).ok()
+    /// Whether a number is to be written otherwise for a column that takes it.
+    fn is_unclear(&self, value: &RawValue, column: Option<usize>) -> bool {
+        let Some(column) = column.filter(|_| is_number(value)) else { return false };
+        let copies = self.layout.copies.iter().filter(|copy| copy.source == column);
+        let mut fed = copies.map(|copy| &copy.column).chain([&self.layout.columns[column]]);
+        fed.any(|column| clear(value, column).is_some())
     }
 
     /// The key of an object whose other members cannot be read.

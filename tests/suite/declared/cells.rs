@@ -148,9 +148,8 @@ impl Maker {
         let decimal = layers.decimal().unwrap_or('.');
         let mut style = Style::any(random, decimal, |text| alphabet.has(text));
         // Letters are a currency only where somebody says so.
-        let is_known = |sign: &&str| {
-            !SIGNS.iter().any(|(own, _)| own == sign) || layers.knows(sign)
-        };
+        let is_known =
+            |sign: &&str| !SIGNS.iter().any(|(own, _)| own == sign) || layers.knows(sign);
         style.currency = style.currency.filter(is_known);
         let mut maker = Self {
             kind,
@@ -164,7 +163,8 @@ impl Maker {
             is_key,
             is_json,
         };
-        let may_rewrite = !kind.is_found() && !matches!(kind, Kind::CopiedText | Kind::CopiedMoment);
+        let may_rewrite =
+            !kind.is_found() && !matches!(kind, Kind::CopiedText | Kind::CopiedMoment);
         if may_rewrite && random.u8(..4) == 0 {
             maker.take = Some(random.usize(..TAKES.len()));
         }
@@ -225,7 +225,10 @@ impl Maker {
         );
         match random.u8(..24) {
             0..3 if !self.is_key => {
-                let own: Vec<&str> = self.tokens.iter().copied()
+                let own: Vec<&str> = self
+                    .tokens
+                    .iter()
+                    .copied()
                     .filter(|token| !(self.is_filled && token.is_empty()) && alphabet.has(token))
                     .collect();
                 if !own.is_empty() {
@@ -359,7 +362,9 @@ impl Maker {
             }
             Kind::FoundMoment => loop {
                 let (text, said) = moments::moment(random, Dates::Iso, self.zone);
-                if let Some(stored) = said.stored(self.zone).filter(|_| text.len() > 10 && !text.contains('.')) {
+                if let Some(stored) =
+                    said.stored(self.zone).filter(|_| text.len() > 10 && !text.contains('.'))
+                {
                     return Cell { said: Some(said), ..Cell::of(&text, Value::Text(stored)) };
                 }
             },
@@ -378,7 +383,8 @@ fn identifier(text: &str) -> String {
     if let Some(excel) = excel.filter(|excel| !excel.is_empty()) {
         return excel.to_owned();
     }
-    let digits = text.strip_prefix('\'').filter(|text| text.starts_with(|c: char| c.is_ascii_digit()));
+    let digits =
+        text.strip_prefix('\'').filter(|text| text.starts_with(|c: char| c.is_ascii_digit()));
     digits.unwrap_or(text).to_owned()
 }
 

@@ -41,8 +41,8 @@ impl Dialect {
 
     fn cell(&self, random: &mut Rng, text: &str) -> String {
         let Some(quote) = self.quote else { return text.to_owned() };
-        let needs = text.contains([self.delimiter, '\n', '\r'])
-            || text.trim_start().starts_with(quote);
+        let needs =
+            text.contains([self.delimiter, '\n', '\r']) || text.trim_start().starts_with(quote);
         // A quote within a cell is text; most programs put others around it all the same.
         let may = self.quotes_all || text.contains(quote) && random.bool() || random.u8(..12) == 0;
         if !needs && !may {
@@ -54,7 +54,8 @@ impl Dialect {
     }
 
     fn row<T: AsRef<str>>(&self, random: &mut Rng, cells: &[T]) -> String {
-        let cells: Vec<String> = cells.iter().map(|cell| self.cell(random, cell.as_ref())).collect();
+        let cells: Vec<String> =
+            cells.iter().map(|cell| self.cell(random, cell.as_ref())).collect();
         cells.join(&self.delimiter.to_string())
     }
 }
@@ -64,9 +65,11 @@ pub fn write(random: &mut Rng, table: &mut Table) -> (String, u64) {
     let dialect = Dialect::any(random, table);
     table.header_has = random.u8(..if table.is_keyless() { 2 } else { 6 }) == 0;
     let is_known = !table.is_keyless() || table.header_has;
-    let own: Vec<usize> =
-        (0..table.columns.len()).filter(|&column| table.columns[column].copy_of.is_none()).collect();
-    let header: Vec<String> = own.iter().map(|&column| table.columns[column].in_file.clone()).collect();
+    let own: Vec<usize> = (0..table.columns.len())
+        .filter(|&column| table.columns[column].copy_of.is_none())
+        .collect();
+    let header: Vec<String> =
+        own.iter().map(|&column| table.columns[column].in_file.clone()).collect();
     let mut lines: Vec<String> = Vec::new();
     let hint = random.u8(..8) == 0;
     if hint {
@@ -77,12 +80,21 @@ pub fn write(random: &mut Rng, table: &mut Table) -> (String, u64) {
         // What a file says of itself counts.
         table.dialect.push("delimiter = \"!\"".to_owned());
     } else if !hint && (!is_usual || !is_known || own.len() < 2 || random.bool()) {
-        let name = if dialect.delimiter == '\t' { "tab".to_owned() } else { dialect.delimiter.to_string() };
+        let name = if dialect.delimiter == '\t' {
+            "tab".to_owned()
+        } else {
+            dialect.delimiter.to_string()
+        };
         table.dialect.push(format!("delimiter = {}", quoted(&name)));
     }
     if is_known && random.u8(..5) == 0 {
         let delimiter = dialect.delimiter;
-        let above = ["The report".to_owned(), format!("from{delimiter}2022-01-01"), String::new(), format!("{delimiter}{delimiter}")];
+        let above = [
+            "The report".to_owned(),
+            format!("from{delimiter}2022-01-01"),
+            String::new(),
+            format!("{delimiter}{delimiter}"),
+        ];
         lines.extend(above.into_iter().take(random.usize(1..5)));
     }
     // What an export has behind its columns, in the header or only in its rows.

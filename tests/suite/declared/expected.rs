@@ -26,9 +26,9 @@ impl Expected {
         let rows: Vec<&Row> = table.rows.iter().filter(|row| !row.is_total).collect();
         let mut records: Vec<Vec<&Row>> = Vec::new();
         for &row in &rows {
-            let own = records.iter_mut().find(|record| {
-                record[0].record == row.record && (!table.is_keyless())
-            });
+            let own = records
+                .iter_mut()
+                .find(|record| record[0].record == row.record && (!table.is_keyless()));
             match own {
                 Some(record) => record.push(row),
                 None => records.push(vec![row]),
@@ -67,7 +67,9 @@ fn without_lines(table: &Table, records: &[Vec<&Row>]) -> Stored {
             Some("first") => rows[0],
             _ => rows[rows.len() - 1],
         };
-        let cells = columns.iter().map(|&column| (&table.columns[column], row.cells[column].iter().collect()));
+        let cells = columns
+            .iter()
+            .map(|&column| (&table.columns[column], row.cells[column].iter().collect()));
         let mut values = head(table, row);
         values.extend(values_of(cells));
         values
@@ -99,25 +101,38 @@ fn with_lines(table: &Table, records: &[Vec<&Row>], duplicates: &mut usize) -> V
         for (number, row) in lines.into_iter().enumerate() {
             let mut values = head(table, row);
             values.push(json!(number + 1));
-            values.extend(values_of(of_line.iter().map(|&column| {
-                (&table.columns[column], row.cells[column].iter().collect())
-            })));
+            values.extend(values_of(
+                of_line
+                    .iter()
+                    .map(|&column| (&table.columns[column], row.cells[column].iter().collect())),
+            ));
             line_rows.push(values);
         }
     }
     let lines_table = table.lines_table.clone().expect("it has lines");
     vec![
-        Stored { name: table.table.clone(), columns: names(table, &of_record, &["line_count"]), rows: record_rows },
-        Stored { name: lines_table, columns: names(table, &of_line, &["line_no"]), rows: line_rows },
+        Stored {
+            name: table.table.clone(),
+            columns: names(table, &of_record, &["line_count"]),
+            rows: record_rows,
+        },
+        Stored {
+            name: lines_table,
+            columns: names(table, &of_line, &["line_no"]),
+            rows: line_rows,
+        },
     ]
 }
 
 /// The lines that differ in anything that is stored of them.
 fn distinct_lines<'r>(table: &Table, lines: &[&'r Row]) -> Vec<&'r Row> {
     let is_nested = matches!(table.form, Form::Nested { .. });
-    let compared = stored_columns(table, |column| !is_nested || column.is_of_line || column.is_in_line);
+    let compared =
+        stored_columns(table, |column| !is_nested || column.is_of_line || column.is_in_line);
     let values = |row: &Row| -> Vec<Json> {
-        let cells = compared.iter().map(|&column| (&table.columns[column], row.cells[column].iter().collect()));
+        let cells = compared
+            .iter()
+            .map(|&column| (&table.columns[column], row.cells[column].iter().collect()));
         values_of(cells)
     };
     let mut seen: Vec<Vec<Json>> = Vec::new();
@@ -143,7 +158,8 @@ fn distinct(rows: &mut Vec<Vec<Json>>) {
 
 /// The columns that are stored beside the key.
 fn stored_columns(table: &Table, is_wanted: impl Fn(&Column) -> bool) -> Vec<usize> {
-    let is_own = |column: &Column| column.key_part.is_none() && column.is_stored && is_wanted(column);
+    let is_own =
+        |column: &Column| column.key_part.is_none() && column.is_stored && is_wanted(column);
     (0..table.columns.len()).filter(|&column| is_own(&table.columns[column])).collect()
 }
 
@@ -152,7 +168,13 @@ fn names(table: &Table, columns: &[usize], counted: &[&str]) -> Vec<String> {
     let key = key.iter().map(|&column| table.columns[column].name.clone());
     let own = columns.iter().map(|&column| table.columns[column].name.clone());
     let counted = counted.iter().map(|&name| name.to_owned());
-    [String::from("market")].into_iter().chain(key).chain(counted).chain(own).chain([String::from("_rescued")]).collect()
+    [String::from("market")]
+        .into_iter()
+        .chain(key)
+        .chain(counted)
+        .chain(own)
+        .chain([String::from("_rescued")])
+        .collect()
 }
 
 /// The market and the key.

@@ -19,7 +19,9 @@ impl Node {
             members.push((first.clone(), value));
             return;
         }
-        let found = members.iter().position(|(name, node)| name == first && matches!(node, Self::Object(_)));
+        let found = members
+            .iter()
+            .position(|(name, node)| name == first && matches!(node, Self::Object(_)));
         let at = found.unwrap_or_else(|| {
             members.push((first.clone(), Self::Object(Vec::new())));
             members.len() - 1
@@ -84,7 +86,9 @@ impl Style {
 /// The file.
 pub fn write(random: &mut Rng, table: &Table) -> String {
     let (root, is_document) = match table.form {
-        Form::Objects { root, is_document } | Form::Nested { root, is_document, .. } => (root, is_document),
+        Form::Objects { root, is_document } | Form::Nested { root, is_document, .. } => {
+            (root, is_document)
+        }
         Form::Csv => unreachable!("it has cells"),
     };
     let style = Style {
@@ -117,7 +121,9 @@ pub fn write(random: &mut Rng, table: &Table) -> String {
 fn objects(random: &mut Rng, table: &Table, style: &Style) -> Vec<Node> {
     let Form::Nested { lines, .. } = table.form else {
         let rows = table.rows.iter();
-        return rows.map(|row| Node::Object(members(random, table, row, style, 0, |_| true))).collect();
+        return rows
+            .map(|row| Node::Object(members(random, table, row, style, 0, |_| true)))
+            .collect();
     };
     let lines_path: Vec<String> = lines.split('.').map(str::to_owned).collect();
     // The rows of an object stand together.
@@ -126,7 +132,11 @@ fn objects(random: &mut Rng, table: &Table, style: &Style) -> Vec<Node> {
         let mut of_record = members(random, table, &rows[0], style, 0, |is_in_line| !is_in_line);
         let own = rows.iter().filter(|row| !row.is_bare);
         let own: Vec<Node> = own
-            .map(|row| Node::Object(members(random, table, row, style, lines_path.len(), |is_in_line| is_in_line)))
+            .map(|row| {
+                Node::Object(members(random, table, row, style, lines_path.len(), |is_in_line| {
+                    is_in_line
+                }))
+            })
             .collect();
         // An object without lines says so in several ways.
         match (own.is_empty(), random.u8(..3)) {
@@ -151,7 +161,9 @@ fn members(
 ) -> Vec<(String, Node)> {
     let mut members = Vec::new();
     for (column, cell) in table.columns.iter().zip(&row.cells) {
-        if let Some(cell) = cell.as_ref().filter(|_| column.copy_of.is_none() && is_wanted(column.is_in_line)) {
+        if let Some(cell) =
+            cell.as_ref().filter(|_| column.copy_of.is_none() && is_wanted(column.is_in_line))
+        {
             Node::insert(&mut members, &column.path[depth..], Node::Raw(value(cell, style)));
         }
     }

@@ -54,7 +54,8 @@ impl Declared {
             Form::Csv => csv::write(random, &mut table),
             _ => (json::write(random, &table), 0),
         };
-        let has_mark = table.alphabet.encoding.to_ascii_lowercase().starts_with("utf") && random.u8(..4) == 0;
+        let has_mark =
+            table.alphabet.encoding.to_ascii_lowercase().starts_with("utf") && random.u8(..4) == 0;
         let mut bytes = names::encoded(table.alphabet.encoding, &text, has_mark);
         let mut extension = match &table.form {
             Form::Csv => ["csv", "csv", "txt"][random.usize(..3)],
@@ -125,7 +126,12 @@ fn check_batch(seed: u64) -> u64 {
     fs::write(&path, &toml).expect("a writable temporary directory");
     let path = path.to_string_lossy().into_owned();
     let report = sandbox.sync_with(&[("TIDEGATE_CONFIG", path.as_str())]);
-    assert!(report.exit < 2, "DECLARED_SEED={seed}: {}\n{}", report.stderr, of_mistake(&report, &files));
+    assert!(
+        report.exit < 2,
+        "DECLARED_SEED={seed}: {}\n{}",
+        report.stderr,
+        of_mistake(&report, &files)
+    );
     let stored = stored(&sandbox, &files);
     let (mut lines, mut faults) = (String::new(), String::new());
     let mut count = 0;
@@ -133,22 +139,37 @@ fn check_batch(seed: u64) -> u64 {
     for file in &files {
         let fault = refusal(&report, file)
             .or_else(|| file.expected.tables.iter().find_map(|table| difference(table, &stored)));
-        values += file.expected.tables.iter().map(|table| table.columns.len() * table.rows.len()).sum::<usize>();
+        values += file
+            .expected
+            .tables
+            .iter()
+            .map(|table| table.columns.len() * table.rows.len())
+            .sum::<usize>();
         if let Some(fault) = fault {
             count += 1;
             writeln!(lines, "{}: {}", file.file_name, fault.replace('\n', " ")).expect("memory");
             if count <= SHOWN_MAX {
-                writeln!(faults, "{fault}\n--- {} {:?}\n{}\n--- {}", file.file_name, file.table.form, file.text, file.toml).expect("memory");
+                writeln!(
+                    faults,
+                    "{fault}\n--- {} {:?}\n{}\n--- {}",
+                    file.file_name, file.table.form, file.text, file.toml
+                )
+                .expect("memory");
             }
         }
     }
-    assert!(count == 0, "{count} of {TABLES} tables differ\n{faults}\n{}\n{lines}DECLARED_SEED={seed}", surroundings.toml());
+    assert!(
+        count == 0,
+        "{count} of {TABLES} tables differ\n{faults}\n{}\n{lines}DECLARED_SEED={seed}",
+        surroundings.toml()
+    );
     u64::try_from(values).expect("few")
 }
 
 /// The declaration that a message of the configuration speaks of.
 fn of_mistake<'f>(report: &Report, files: &'f [Declared]) -> &'f str {
-    let names = |file: &&Declared| report.stderr.contains(&format!("datasets.{}.", file.table.dataset));
+    let names =
+        |file: &&Declared| report.stderr.contains(&format!("datasets.{}.", file.table.dataset));
     files.iter().find(names).map_or("", |file| file.toml.as_str())
 }
 
@@ -160,7 +181,8 @@ fn refusal(report: &Report, file: &Declared) -> Option<String> {
     if own.outcome != "synced" {
         return Some(format!("{name} is {}: {}", own.outcome, own.error));
     }
-    let wrong = file.expected.counts.iter().find(|(count, expected)| own.counts[**count] != **expected);
+    let wrong =
+        file.expected.counts.iter().find(|(count, expected)| own.counts[**count] != **expected);
     wrong.map(|(count, expected)| {
         format!("{name}: {count} is {} and not {expected}: {:?}", own.counts[*count], own.counts)
     })
@@ -184,7 +206,8 @@ fn stored(sandbox: &Sandbox, files: &[Declared]) -> Found {
     for expected in files.iter().flat_map(|file| &file.expected.tables) {
         let Some(own) = by_table.get(&expected.name) else { continue };
         let bookkeeping = ["_row_hash", "_file_id", "_deleted_at"];
-        let columns: Vec<String> = own.iter().filter(|name| !bookkeeping.contains(&name.as_str())).cloned().collect();
+        let columns: Vec<String> =
+            own.iter().filter(|name| !bookkeeping.contains(&name.as_str())).cloned().collect();
         let list: Vec<String> = columns.iter().map(|column| format!("\"{column}\"")).collect();
         let name = &expected.name;
         queries.push(format!(
@@ -203,8 +226,12 @@ fn stored(sandbox: &Sandbox, files: &[Declared]) -> Found {
 /// What of a table is not as it is to be.
 fn difference(expected: &Stored, found: &Found) -> Option<String> {
     let name = &expected.name;
-    let Some((columns, rows)) = found.get(name) else { return Some(format!("there is no table {name}")) };
-    if let Some(column) = columns.iter().find(|column| !expected.columns.contains(column) && *column != "line_count" && *column != "line_no") {
+    let Some((columns, rows)) = found.get(name) else {
+        return Some(format!("there is no table {name}"));
+    };
+    if let Some(column) = columns.iter().find(|column| {
+        !expected.columns.contains(column) && *column != "line_count" && *column != "line_no"
+    }) {
         return Some(format!("{name} has a column {column}"));
     }
     // A column that no file has a value for need not be there.
@@ -235,7 +262,8 @@ fn difference(expected: &Stored, found: &Found) -> Option<String> {
         };
         rest.swap_remove(at);
     }
-    rest.first().map(|row| format!("{name} {:?}\nalso has {}", expected.columns, Json::from(row.clone())))
+    rest.first()
+        .map(|row| format!("{name} {:?}\nalso has {}", expected.columns, Json::from(row.clone())))
 }
 
 fn is_same(own: &[Json], expected: &[Json]) -> bool {

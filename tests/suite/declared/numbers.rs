@@ -6,8 +6,7 @@ use crate::written::grouped;
 use fastrand::Rng;
 
 /// Signs of currencies that only a declaration makes known, with the codes that they may be.
-pub const SIGNS: [(&str, &str); 4] =
-    [("KSh", "KES"), ("Rs.", "INR"), ("zł", "PLN"), ("Tk", "BDT")];
+pub const SIGNS: [(&str, &str); 4] = [("KSh", "KES"), ("Rs.", "INR"), ("zł", "PLN"), ("Tk", "BDT")];
 
 /// What holds a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

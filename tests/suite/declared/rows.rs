@@ -87,7 +87,12 @@ fn row(
         let may_lack = table.form != Form::Csv && (record > 0 || is_later) && !is_once;
         (!(may_lack && random.u8(..10) == 0)).then_some(cell)
     };
-    Row { record, cells: table.columns.iter().enumerate().map(cell).collect(), is_bare, is_total: false }
+    Row {
+        record,
+        cells: table.columns.iter().enumerate().map(cell).collect(),
+        is_bare,
+        is_total: false,
+    }
 }
 
 /// Gives a record once more, or one of its lines.
@@ -134,9 +139,9 @@ fn copied(cell: &Cell, column: &Column) -> Cell {
     let is_null = cell.raw.as_deref() == Some("null") || column.maker.tokens.contains(&text);
     let value = match column.maker.kind {
         _ if is_null => Value::Null,
-        Kind::CopiedMoment => cell
-            .said
-            .map_or(Value::Rescued, |said: Said| said.value_in(column.maker.zone)),
+        Kind::CopiedMoment => {
+            cell.said.map_or(Value::Rescued, |said: Said| said.value_in(column.maker.zone))
+        }
         _ => Value::Text(cell.text.clone()),
     };
     Cell { value, ..cell.clone() }

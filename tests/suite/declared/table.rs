@@ -44,9 +44,16 @@ impl Cell {
 pub enum Form {
     Csv,
     /// A row is an object; in a document, or one a line.
-    Objects { root: Option<&'static str>, is_document: bool },
+    Objects {
+        root: Option<&'static str>,
+        is_document: bool,
+    },
     /// The same, where an object has its lines in this member.
-    Nested { root: Option<&'static str>, is_document: bool, lines: &'static str },
+    Nested {
+        root: Option<&'static str>,
+        is_document: bool,
+        lines: &'static str,
+    },
 }
 
 /// A column of a table, with what is declared of it.
@@ -125,16 +132,24 @@ impl Table {
         let of_others = of_market.and_then(|layer| layer.encoding);
         let (encoding, letters) = match random.u8(..3) {
             0 => ENCODINGS[random.usize(..ENCODINGS.len())],
-            _ => (of_others.unwrap_or("utf-8"), if of_others.is_some() { "äöß" } else { "äß名字Дя€😀" }),
+            _ => (
+                of_others.unwrap_or("utf-8"),
+                if of_others.is_some() { "äöß" } else { "äß名字Дя€😀" },
+            ),
         };
         if of_others != Some(encoding) && !(of_others.is_none() && encoding == "utf-8") {
             layer.encoding = Some(encoding);
         }
-        let alphabet = Alphabet { encoding, letters: letters.chars().collect(), forbidden: String::new() };
+        let alphabet =
+            Alphabet { encoding, letters: letters.chars().collect(), forbidden: String::new() };
         let nothing = Layer::default();
         let mut table = Self {
             dataset: format!("t{number}"),
-            table: if random.u8(..3) == 0 { format!("things_{number}") } else { format!("t{number}") },
+            table: if random.u8(..3) == 0 {
+                format!("things_{number}")
+            } else {
+                format!("t{number}")
+            },
             lines_table: has_lines.then(|| format!("lines_{number}")),
             market,
             form,
@@ -147,7 +162,8 @@ impl Table {
             header_has: false,
             dialect: Vec::new(),
             layer,
-            new_columns: [None, None, Some("record"), Some("line"), Some("ignore")][random.usize(..5)],
+            new_columns: [None, None, Some("record"), Some("line"), Some("ignore")]
+                [random.usize(..5)],
             key_names: Vec::new(),
         };
         if table.form == Form::Csv && random.u8(..8) == 0 {
@@ -155,8 +171,8 @@ impl Table {
             table.dialect.push("quote = \"none\"".to_owned());
             table.alphabet.forbidden = "\t|^~\r\n".to_owned();
         }
-        table.repeated_keys = (!has_lines && random.u8(..4) == 0)
-            .then(|| ["first", "last"][random.usize(..2)]);
+        table.repeated_keys =
+            (!has_lines && random.u8(..4) == 0).then(|| ["first", "last"][random.usize(..2)]);
         let layers = [of_market.unwrap_or(&nothing), &surroundings.defaults];
         table.add_columns(random, layers);
         table.choose_totals(random);
@@ -178,7 +194,11 @@ impl Table {
     }
 
     fn add_columns(&mut self, random: &mut Rng, layers: [&Layer; 2]) {
-        let keys = if self.lines_table.is_none() && random.u8(..10) == 0 { 0 } else { random.usize(1..=3) };
+        let keys = if self.lines_table.is_none() && random.u8(..10) == 0 {
+            0
+        } else {
+            random.usize(1..=3)
+        };
         let mut in_files = IN_FILES;
         random.shuffle(&mut in_files);
         let has = |text: &str| self.alphabet.has(text);
@@ -188,7 +208,8 @@ impl Table {
         random.shuffle(&mut in_tables);
         let mut in_tables = in_tables.to_vec();
         // Names that a declaration may give a file's column, and that the file does not have.
-        let absent: Vec<&str> = in_files.split_off(in_files.len() - 4).into_iter().map(|(name, _)| name).collect();
+        let absent: Vec<&str> =
+            in_files.split_off(in_files.len() - 4).into_iter().map(|(name, _)| name).collect();
         let count = keys + random.usize(1..7);
         for number in 0..count.min(in_files.len()) {
             let key_part = (number < keys).then_some(number);
@@ -234,11 +255,12 @@ impl Table {
         let owner = (is_declared && self.lines_table.is_some() && !is_key && random.bool())
             .then(|| random.bool());
         let is_stored = is_key || is_declared || self.new_columns != Some("ignore");
-        let is_of_line = self.lines_table.is_some() && match (&self.form, owner) {
-            (_, Some(is_of_line)) => is_of_line,
-            (Form::Nested { .. }, None) => is_in_line,
-            _ => self.new_columns != Some("record"),
-        };
+        let is_of_line = self.lines_table.is_some()
+            && match (&self.form, owner) {
+                (_, Some(is_of_line)) => is_of_line,
+                (Form::Nested { .. }, None) => is_in_line,
+                _ => self.new_columns != Some("record"),
+            };
         let mut layer = if is_declared { Layer::any(random, 6) } else { Layer::default() };
         let all = [&self.layer, layers[0], layers[1]];
         let kind = fitting_kind(kind, &mut layer, all, random);
@@ -246,7 +268,8 @@ impl Table {
         let of_layers = Layers([&layer, all[0], all[1], all[2]]);
         let is_filled = is_filled && (is_key || of_layers.tokens() != [""]);
         let is_json = self.form != Form::Csv;
-        let maker = Maker::new(random, kind, &of_layers, &self.alphabet, [is_filled, is_key, is_json]);
+        let maker =
+            Maker::new(random, kind, &of_layers, &self.alphabet, [is_filled, is_key, is_json]);
         // Nothing can be declared without a place for it.
         let mut maker = maker;
         if !is_declared {
@@ -297,14 +320,21 @@ impl Table {
     }
 
     /// Where a member stands, and its path in snake case.
-    fn placed(&self, random: &mut Rng, spelling: &str, snake: &str, is_in_line: bool) -> (Vec<String>, String) {
+    fn placed(
+        &self,
+        random: &mut Rng,
+        spelling: &str,
+        snake: &str,
+        is_in_line: bool,
+    ) -> (Vec<String>, String) {
         let mut path: Vec<String> = Vec::new();
         if let (Form::Nested { lines, .. }, true) = (&self.form, is_in_line) {
             path.extend(lines.split('.').map(str::to_owned));
         } else if self.form != Form::Csv && random.u8(..4) == 0 {
             path.push(PATHS[random.usize(..PATHS.len())].to_owned());
         }
-        let above: String = path.iter().map(|part| part.to_lowercase().replace(' ', "_") + "_").collect();
+        let above: String =
+            path.iter().map(|part| part.to_lowercase().replace(' ', "_") + "_").collect();
         path.push(spelling.to_owned());
         (path, format!("{above}{snake}"))
     }
@@ -313,12 +343,16 @@ impl Table {
     fn add_copies(&mut self, random: &mut Rng, layers: [&Layer; 2], in_tables: &mut Vec<&str>) {
         for source in 0..self.columns.len() {
             let column = self.columns[source].clone();
-            let has_from = column.declared.as_ref().is_some_and(|(_, entries)| entries.iter().any(|entry| entry.starts_with("from")));
+            let has_from = column
+                .declared
+                .as_ref()
+                .is_some_and(|(_, entries)| entries.iter().any(|entry| entry.starts_with("from")));
             if !has_from || random.u8(..4) > 0 {
                 continue;
             }
             let is_moment = column.maker.kind == Kind::Timestamp && !column.maker.rewrites();
-            let kind = if is_moment && random.bool() { Kind::CopiedMoment } else { Kind::CopiedText };
+            let kind =
+                if is_moment && random.bool() { Kind::CopiedMoment } else { Kind::CopiedText };
             let mut layer = Layer::default();
             if kind == Kind::CopiedMoment {
                 layer.zone = Some(ZONES[random.usize(..ZONES.len())]);
@@ -327,7 +361,10 @@ impl Table {
             let of_layers = Layers([&layer, &self.layer, layers[0], layers[1]]);
             let maker = Maker::new(random, kind, &of_layers, &self.alphabet, [false; 3]);
             let name = in_tables.pop().expect("there are more");
-            let mut entries = vec![format!("from = {}", quoted(&column.in_file)), format!("type = \"{}\"", kind.types()[0])];
+            let mut entries = vec![
+                format!("from = {}", quoted(&column.in_file)),
+                format!("type = \"{}\"", kind.types()[0]),
+            ];
             entries.extend(layer.entries());
             let is_of_line = self.lines_table.is_some() && random.bool();
             if self.lines_table.is_some() {
@@ -351,7 +388,9 @@ impl Table {
         let own: Vec<usize> = (0..self.columns.len())
             .filter(|&column| {
                 let Column { copy_of, is_in_line, maker, .. } = &self.columns[column];
-                copy_of.is_none() && !is_in_line && matches!(maker.kind, Kind::Text | Kind::Identifier | Kind::FoundText)
+                copy_of.is_none()
+                    && !is_in_line
+                    && matches!(maker.kind, Kind::Text | Kind::Identifier | Kind::FoundText)
             })
             .collect();
         if !own.is_empty() && random.u8(..3) == 0 {
@@ -370,7 +409,11 @@ impl Table {
 
     /// A name in a file is one, too, where rows are spoken of.
     fn row_name(&self, random: &mut Rng, column: usize) -> String {
-        if random.bool() { self.columns[column].in_file.clone() } else { self.other_name(random, column) }
+        if random.bool() {
+            self.columns[column].in_file.clone()
+        } else {
+            self.other_name(random, column)
+        }
     }
 
     /// The name of the file, below the inbox.
@@ -417,9 +460,11 @@ impl Table {
             let name = self.row_name(random, column);
             say(format!(r"no_rows = {{ {} = '^(Total|Summe)\b' }}", quoted(&name)));
         }
-        let filled: Vec<usize> = (0..self.columns.len()).filter(|&column| self.columns[column].is_filled).collect();
+        let filled: Vec<usize> =
+            (0..self.columns.len()).filter(|&column| self.columns[column].is_filled).collect();
         if !filled.is_empty() {
-            let names: Vec<String> = filled.into_iter().map(|column| self.row_name(random, column)).collect();
+            let names: Vec<String> =
+                filled.into_iter().map(|column| self.row_name(random, column)).collect();
             say(format!("fill_down = {}", list(&names)));
         }
         match &self.form {
@@ -427,7 +472,9 @@ impl Table {
                 let root = root.map(|root| format!("root = \"{root}\", ")).unwrap_or_default();
                 say(format!("json = {{ {root}lines = \"{lines}\" }}"));
             }
-            Form::Objects { root: Some(root), .. } => say(format!("json = {{ root = \"{root}\" }}")),
+            Form::Objects { root: Some(root), .. } => {
+                say(format!("json = {{ root = \"{root}\" }}"))
+            }
             _ => {}
         }
         for entry in self.layer.entries().into_iter().chain(self.dialect.iter().cloned()) {
@@ -448,9 +495,11 @@ fn form(random: &mut Rng, has_lines: bool) -> Form {
     let root = root.filter(|_| is_document);
     match random.u8(..10) {
         0..5 => Form::Csv,
-        5..8 if has_lines => {
-            Form::Nested { root, is_document, lines: ["line_items", "cart.items"][random.usize(..2)] }
-        }
+        5..8 if has_lines => Form::Nested {
+            root,
+            is_document,
+            lines: ["line_items", "cart.items"][random.usize(..2)],
+        },
         _ => Form::Objects { root, is_document },
     }
 }
