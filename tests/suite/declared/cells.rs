@@ -234,7 +234,8 @@ impl Maker {
                 if !own.is_empty() {
                     let token = own[random.usize(..own.len())];
                     let raw = (token.is_empty() && random.bool()).then(|| "null".to_owned());
-                    let is_padded = raw.is_none() && !token.is_empty() && random.u8(..6) == 0;
+                    let may_be_padded = raw.is_none() && !token.is_empty() && !self.is_filled;
+                    let is_padded = may_be_padded && random.u8(..6) == 0;
                     let text = if is_padded { format!(" {token} ") } else { token.to_owned() };
                     return Cell { raw, ..Cell::of(&text, Value::Null) };
                 }
@@ -293,7 +294,8 @@ impl Maker {
     /// A value as its type has it, in JSON perhaps as something else than a text.
     fn core(&self, random: &mut Rng, alphabet: &Alphabet, may_be_raw: bool) -> Cell {
         let Cell { text, raw, value, said } = self.any_core(random, alphabet);
-        let raw = raw.filter(|_| may_be_raw && random.bool());
+        // The text of a number of JSON that does not fit is kept with the column's own signs.
+        let raw = raw.filter(|_| may_be_raw && value != Value::Rescued && random.bool());
         let mut text = raw.clone().unwrap_or(text);
         // The parts of a pattern reach no further than a line, and no cell has one within another.
         if self.take.is_some() {

@@ -402,7 +402,7 @@ impl Table {
     fn other_name(&self, random: &mut Rng, column: usize) -> String {
         let Column { name, .. } = &self.columns[column];
         match random.u8(..3) {
-            0 => name.to_uppercase().replace('_', " "),
+            0 => name.to_ascii_uppercase().replace('_', " "),
             _ => name.clone(),
         }
     }
