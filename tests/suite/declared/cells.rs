@@ -134,7 +134,7 @@ pub struct Maker {
     map: Vec<(&'static str, Cell)>,
     is_filled: bool,
     is_key: bool,
-    is_json: bool,
+    pub is_json: bool,
 }
 
 impl Maker {
@@ -233,7 +233,9 @@ impl Maker {
                     .collect();
                 if !own.is_empty() {
                     let token = own[random.usize(..own.len())];
-                    let raw = (token.is_empty() && random.bool()).then(|| "null".to_owned());
+                    let is_null = self.is_json && random.u8(..4) == 0;
+                    let token = if is_null { "" } else { token };
+                    let raw = is_null.then(|| "null".to_owned());
                     let may_be_padded = raw.is_none() && !token.is_empty() && !self.is_filled;
                     let is_padded = may_be_padded && random.u8(..6) == 0;
                     let text = if is_padded { format!(" {token} ") } else { token.to_owned() };

@@ -34,6 +34,10 @@ impl Expected {
                 None => records.push(vec![row]),
             }
         }
+        let (records, broken): (Vec<_>, Vec<_>) =
+            records.into_iter().partition(|rows| keeps_rules(table, rows));
+        let rejected: usize = broken.iter().map(Vec::len).sum();
+        let rows: Vec<&Row> = records.concat();
         let mut duplicates = 0;
         let tables = match table.lines_table {
             None => {
@@ -48,12 +52,12 @@ impl Expected {
             }
             Some(_) => with_lines(table, &records, &mut duplicates),
         };
-        let totals = table.rows.len() - rows.len();
+        let totals = table.rows.iter().filter(|row| row.is_total).count();
         let count = |count: usize| u64::try_from(count).expect("few");
         let counts = [
             ("read", count(table.rows.len()) + headers_again),
             ("skipped", count(totals) + headers_again),
-            ("rejected", 0),
+            ("rejected", count(rejected)),
         ];
         let mut counts: BTreeMap<&str, u64> = counts.into();
         // Without a key, rows that are written differently and mean the same may be met in
@@ -63,6 +67,24 @@ impl Expected {
         }
         Self { tables, counts }
     }
+}
+
+/// Whether a record as a whole, and each of its lines, is as the declaration says.
+fn keeps_rules(table: &Table, rows: &[&Row]) -> bool {
+    let with_rules = table.columns.iter().enumerate();
+    let mut with_rules = with_rules.filter_map(|(index, column)| Some((index, column, column.rule?)));
+    with_rules.all(|(index, column, rule)| {
+        let mut values = rows
+            .iter()
+            .filter(|row| !column.is_of_line || !row.is_bare)
+            .map(|row| row.cells[index].as_ref().map(|cell| &cell.value));
+        if column.is_of_line {
+            return values.all(|value| rule.holds(value));
+        }
+        let is_value =
+            |value: &Option<&Value>| !matches!(value, None | Some(Value::Null | Value::Rescued));
+        rule.holds(values.rfind(is_value).flatten())
+    })
 }
 
 fn without_lines(table: &Table, records: &[Vec<&Row>]) -> Stored {

@@ -9,8 +9,14 @@ use std::fmt::Write as _;
 /// Cells that mean "no value" where nothing is said of them.
 const USUAL_TOKENS: [&str; 8] = ["", "-", "null", "NULL", "N/A", "n/a", "NaN", "None"];
 
-const OTHER_TOKENS: [&[&str]; 5] =
-    [&["", "n.a."], &["", "?", "--"], &["", "k. A.", "0"], &["", "NULL", "none given"], &[""]];
+const OTHER_TOKENS: [&[&str]; 6] = [
+    &["", "n.a."],
+    &["", "?", "--"],
+    &["", "k. A.", "0"],
+    &["", "NULL", "none given"],
+    &[""],
+    &["n.a.", "-"],
+];
 
 /// What is said at one place.
 #[derive(Clone, Debug, Default)]
@@ -21,6 +27,8 @@ pub struct Layer {
     pub tokens: Option<&'static [&'static str]>,
     pub signs: Vec<usize>,
     pub encoding: Option<&'static str>,
+    /// Whether UTF-8 is to be tried before it.
+    pub tries_utf8: bool,
 }
 
 impl Layer {
@@ -35,6 +43,7 @@ impl Layer {
             tokens: tokens.then(|| OTHER_TOKENS[random.usize(..OTHER_TOKENS.len())]),
             signs: if signs { vec![random.usize(..SIGNS.len())] } else { Vec::new() },
             encoding: None,
+            tries_utf8: false,
         }
     }
 
@@ -54,7 +63,9 @@ impl Layer {
             entries.push(format!("null_tokens = {}", list(tokens)));
         }
         if let Some(encoding) = self.encoding {
-            entries.push(format!("encoding = {}", quoted(encoding)));
+            let all = ["utf-8", encoding];
+            let all = if self.tries_utf8 { &all[..] } else { &all[1..] };
+            entries.push(format!("encoding = {}", one_or_several(all)));
         }
         if !self.signs.is_empty() {
             let signs = self.signs.iter().map(|&sign| SIGNS[sign]);

@@ -5,6 +5,7 @@
 
 mod cells;
 mod csv;
+mod declaration;
 mod expected;
 mod json;
 mod layers;
@@ -12,6 +13,7 @@ mod moments;
 mod names;
 mod numbers;
 mod rows;
+mod rules;
 mod table;
 
 use crate::sandbox::{Report, Sandbox};
@@ -57,6 +59,8 @@ impl Declared {
         let has_mark =
             table.alphabet.encoding.to_ascii_lowercase().starts_with("utf") && random.u8(..4) == 0;
         let mut bytes = names::encoded(table.alphabet.encoding, &text, has_mark);
+        let is_utf8 = std::str::from_utf8(&bytes).is_ok() && !bytes.is_ascii();
+        table.layer.tries_utf8 = !is_utf8 && !bytes.contains(&0) && random.u8(..3) == 0;
         let mut extension = match &table.form {
             Form::Csv => ["csv", "csv", "txt"][random.usize(..3)],
             Form::Objects { is_document, .. } | Form::Nested { is_document, .. } => {

@@ -77,6 +77,13 @@ impl Style {
             Holder::Double => Value::Real(plain.clone()),
         };
         let text = self.written(random, &whole, &fraction, is_negative);
+        let digits = format!("{whole}{fraction}");
+        let digits = digits.trim_start_matches('0');
+        let plain = match random.u8(..6) {
+            0 if !digits.is_empty() => format!("{sign}{digits}e-{}", fraction.len()),
+            1 if !digits.is_empty() => format!("{sign}{digits}0E-{}", fraction.len() + 1),
+            _ => plain,
+        };
         Cell { raw: Some(plain), ..Cell::of(&text, value) }
     }
 

@@ -136,7 +136,9 @@ fn copy(table: &Table, rows: &mut [Row]) {
 fn copied(cell: &Cell, column: &Column) -> Cell {
     let text = cell.text.trim();
     // `null` of JSON is an empty cell.
-    let is_null = cell.raw.as_deref() == Some("null") || column.maker.tokens.contains(&text);
+    let is_null = cell.raw.as_deref() == Some("null")
+        || text.is_empty() && !column.maker.is_json
+        || column.maker.tokens.contains(&text);
     let value = match column.maker.kind {
         _ if is_null => Value::Null,
         Kind::CopiedMoment => {

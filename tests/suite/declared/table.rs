@@ -2,12 +2,12 @@
 //! declaration says of them.
 
 use super::cells::{Alphabet, Kind, Maker};
-use super::layers::{Layer, Layers, Surroundings, list, one_or_several, quoted};
+use super::layers::{Layer, Layers, Surroundings, one_or_several, quoted};
 use super::moments::{Dates, Said, ZONES};
 use super::names::{ENCODINGS, IN_FILES, IN_TABLES, respelt, stored_name};
 use super::numbers::Holder;
+use super::rules::Rule;
 use fastrand::Rng;
-use std::fmt::Write as _;
 
 /// What a column has of a cell.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -75,8 +75,19 @@ pub struct Column {
     /// The column whose cells it has.
     pub copy_of: Option<usize>,
     pub is_filled: bool,
+    /// Whether it is called as the table calls another one.
+    is_namesake: bool,
+    pub rule: Option<Rule>,
     /// Its part of the declaration.
-    declared: Option<(String, Vec<String>)>,
+    pub declared: Option<(String, Vec<String>)>,
+}
+
+impl Column {
+    /// Whether the declaration says what a file calls it.
+    fn has_from(&self) -> bool {
+        let mut entries = self.declared.iter().flat_map(|(_, entries)| entries);
+        entries.any(|entry| entry.starts_with("from"))
+    }
 }
 
 /// A row: the record that it belongs to, and a cell of each column; no cell where a JSON object
@@ -111,9 +122,9 @@ pub struct Table {
     pub header_has: bool,
     /// What the declaration says of the dialect.
     pub dialect: Vec<String>,
-    layer: Layer,
-    new_columns: Option<&'static str>,
-    key_names: Vec<String>,
+    pub layer: Layer,
+    pub new_columns: Option<&'static str>,
+    pub key_names: Vec<String>,
 }
 
 const PATHS: [&str; 2] = ["billing", "Ship To"];
@@ -226,6 +237,7 @@ impl Table {
             random.shuffle(&mut self.columns);
         }
         self.add_copies(random, layers, &mut in_tables);
+        self.add_namesake(random, layers);
         let names = self.key().into_iter().map(|column| self.other_name(random, column));
         self.key_names = names.collect();
     }
@@ -275,6 +287,8 @@ impl Table {
         if !is_declared {
             maker.forget_rewriting();
         }
+        let has_rule = is_declared && !is_key && self.repeated_keys.is_none();
+        let rule = if has_rule && random.u8(..6) == 0 { Rule::any(random, kind) } else { None };
         let declared = is_declared.then(|| {
             let mut entries = Vec::new();
             if has_from {
@@ -294,6 +308,7 @@ impl Table {
             }
             entries.extend(maker.entries());
             entries.extend(layer.entries());
+            entries.extend(rule.map(Rule::entry));
             if kind == Kind::Text && random.u8(..6) == 0 {
                 entries.push("swallows = true".to_owned());
             }
@@ -315,6 +330,8 @@ impl Table {
             key_part,
             copy_of: None,
             is_filled,
+            is_namesake: false,
+            rule,
             declared,
         });
     }
@@ -339,15 +356,48 @@ impl Table {
         (path, format!("{above}{snake}"))
     }
 
+    /// A column of the file that is called as the table calls another one.
+    fn add_namesake(&mut self, random: &mut Rng, layers: [&Layer; 2]) {
+        let mut own = self.columns.iter();
+        let Some(other) = own.find(|column| column.has_from()).filter(|_| random.u8(..4) == 0) else {
+            return;
+        };
+        let in_file = match random.bool() {
+            true => other.name.clone(),
+            false => other.name.to_uppercase().replace('_', " "),
+        };
+        let nothing = Layer::default();
+        let of_layers = Layers([&nothing, &self.layer, layers[0], layers[1]]);
+        let is_json = self.form != Form::Csv;
+        let kind = Kind::FoundText;
+        let mut maker =
+            Maker::new(random, kind, &of_layers, &self.alphabet, [false, false, is_json]);
+        maker.forget_rewriting();
+        let is_nested = matches!(self.form, Form::Nested { .. });
+        self.columns.push(Column {
+            name: format!("{}_2", other.name),
+            path: vec![in_file.clone()],
+            in_file,
+            maker,
+            is_of_line: self.lines_table.is_some()
+                && !is_nested
+                && self.new_columns != Some("record"),
+            is_in_line: false,
+            is_stored: self.new_columns != Some("ignore"),
+            key_part: None,
+            copy_of: None,
+            is_filled: false,
+            is_namesake: true,
+            rule: None,
+            declared: None,
+        });
+    }
+
     /// Columns that have the cells of others.
     fn add_copies(&mut self, random: &mut Rng, layers: [&Layer; 2], in_tables: &mut Vec<&str>) {
         for source in 0..self.columns.len() {
             let column = self.columns[source].clone();
-            let has_from = column
-                .declared
-                .as_ref()
-                .is_some_and(|(_, entries)| entries.iter().any(|entry| entry.starts_with("from")));
-            if !has_from || random.u8(..4) > 0 {
+            if !column.has_from() || random.u8(..4) > 0 {
                 continue;
             }
             let is_moment = column.maker.kind == Kind::Timestamp && !column.maker.rewrites();
@@ -378,6 +428,7 @@ impl Table {
                 key_part: None,
                 copy_of: Some(source),
                 is_filled: false,
+                rule: None,
                 declared: Some((name.to_owned(), entries)),
                 ..column
             });
@@ -387,8 +438,9 @@ impl Table {
     fn choose_totals(&mut self, random: &mut Rng) {
         let own: Vec<usize> = (0..self.columns.len())
             .filter(|&column| {
-                let Column { copy_of, is_in_line, maker, .. } = &self.columns[column];
+                let Column { copy_of, is_in_line, is_namesake, maker, .. } = &self.columns[column];
                 copy_of.is_none()
+                    && !is_namesake
                     && !is_in_line
                     && matches!(maker.kind, Kind::Text | Kind::Identifier | Kind::FoundText)
             })
@@ -396,95 +448,6 @@ impl Table {
         if !own.is_empty() && random.u8(..3) == 0 {
             self.totals = Some(own[random.usize(..own.len())]);
         }
-    }
-
-    /// Another name of a column that the configuration may have for it.
-    fn other_name(&self, random: &mut Rng, column: usize) -> String {
-        let Column { name, .. } = &self.columns[column];
-        match random.u8(..3) {
-            0 => name.to_ascii_uppercase().replace('_', " "),
-            _ => name.clone(),
-        }
-    }
-
-    /// A name in a file is one, too, where rows are spoken of.
-    fn row_name(&self, random: &mut Rng, column: usize) -> String {
-        if random.bool() {
-            self.columns[column].in_file.clone()
-        } else {
-            self.other_name(random, column)
-        }
-    }
-
-    /// The name of the file, below the inbox.
-    pub fn file_name(&self, extension: &str) -> String {
-        match self.market {
-            "" => format!("{}.{extension}", self.dataset),
-            market => format!("{market}/{}.{extension}", self.dataset),
-        }
-    }
-
-    /// The dataset's part of a configuration.
-    pub fn toml(&self, random: &mut Rng) -> String {
-        let name = &self.dataset;
-        let path = match self.market {
-            "" => format!("/{name}\\.[a-z.]+$"),
-            _ => format!("/(?<market>[^/]+)/{name}\\.[a-z.]+$"),
-        };
-        let mut toml = format!("[datasets.{name}]\npaths = ['{path}']\n");
-        let mut say = |entry: String| writeln!(toml, "{entry}").expect("memory");
-        if self.table != *name {
-            say(format!("table = \"{}\"", self.table));
-        }
-        if let Some(table) = &self.lines_table {
-            say(format!("lines_table = \"{table}\""));
-        }
-        if !self.key_names.is_empty() {
-            say(format!("key = {}", one_or_several(&self.key_names)));
-        }
-        if self.header_has {
-            let names = self.columns.iter().filter(|column| column.copy_of.is_none());
-            let names: Vec<&str> = names.map(|column| column.in_file.as_str()).collect();
-            say(format!("header_has = {}", list(&names[..names.len().min(3)])));
-        }
-        if let Some(new_columns) = self.new_columns {
-            say(format!("new_columns = \"{new_columns}\""));
-        }
-        if self.drops_duplicates {
-            say("duplicate_lines = \"drop\"".to_owned());
-        }
-        if let Some(repeated_keys) = self.repeated_keys {
-            say(format!("repeated_keys = \"{repeated_keys}\""));
-        }
-        if let Some(column) = self.totals {
-            let name = self.row_name(random, column);
-            say(format!(r"no_rows = {{ {} = '^(Total|Summe)\b' }}", quoted(&name)));
-        }
-        let filled: Vec<usize> =
-            (0..self.columns.len()).filter(|&column| self.columns[column].is_filled).collect();
-        if !filled.is_empty() {
-            let names: Vec<String> =
-                filled.into_iter().map(|column| self.row_name(random, column)).collect();
-            say(format!("fill_down = {}", list(&names)));
-        }
-        match &self.form {
-            Form::Nested { root, lines, .. } => {
-                let root = root.map(|root| format!("root = \"{root}\", ")).unwrap_or_default();
-                say(format!("json = {{ {root}lines = \"{lines}\" }}"));
-            }
-            Form::Objects { root: Some(root), .. } => {
-                say(format!("json = {{ root = \"{root}\" }}"))
-            }
-            _ => {}
-        }
-        for entry in self.layer.entries().into_iter().chain(self.dialect.iter().cloned()) {
-            say(entry);
-        }
-        say(format!("[datasets.{name}.columns]"));
-        for (key, entries) in self.columns.iter().filter_map(|column| column.declared.as_ref()) {
-            say(format!("{} = {{ {} }}", quoted(key), entries.join(", ")));
-        }
-        toml
     }
 }
 
