@@ -208,7 +208,8 @@ impl Source<'_> {
             let absent = (0..rows.len()).filter(|&row| self.is_absent(rows[row], index));
             table.push_column(index, take_rows(values, &indices), absent.collect());
         }
-        let rescued = self.rescued_texts(rows.iter().map(|&row| row..row + 1), goes_to(Owner::Record));
+        let rescued =
+            self.rescued_texts(rows.iter().map(|&row| row..row + 1), goes_to(Owner::Record));
         table.finish(rescued, (0..).take(rows.len()).collect())
     }
 
@@ -256,7 +257,8 @@ impl Source<'_> {
             let absent = (0..rows.len()).filter(|&row| self.is_absent(rows[row], index));
             table.push_column(index, take_rows(values, &indices), absent.collect());
         }
-        let rescued = self.rescued_texts(rows.iter().map(|&row| row..row + 1), goes_to(Owner::Line));
+        let rescued =
+            self.rescued_texts(rows.iter().map(|&row| row..row + 1), goes_to(Owner::Line));
         table.finish(rescued, record)
     }
 

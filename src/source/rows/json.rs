@@ -12,8 +12,8 @@ use crate::feed::json_settings::JsonSettings;
 use crate::feed::layout::{Layout, LayoutColumn, Role, Shapes, column_name};
 use crate::source::rows::elements::{ElementMax, Elements};
 use crate::source::rows::json_values::{
-    HALF_A_PAIR, Member, Members, OrderedMembers, cell_text, flatten, has_escapes, is_number,
-    undecodable, unescaped,
+    HALF_A_PAIR, Member, Members, OrderedMembers, cell_text, flatten, has_escapes, is_null,
+    is_number, undecodable, unescaped,
 };
 use crate::source::rows::object_lines::{OpenObject, repeated};
 use crate::source::rows::{Fault, Form, Part, RowRef, joined_key, key_part, text_key};
@@ -345,7 +345,8 @@ impl<'a> Names<'a> {
 
     /// The first value that does not fit the type of a column that takes nothing else.
     fn misfit(&self, members: &[Member<'_>], columns: &[Option<usize>]) -> Option<Fault> {
-        members.iter().zip(columns).find_map(|((_, value), column)| {
+        let values = members.iter().zip(columns).filter(|((_, value), _)| !is_null(value));
+        values.into_iter().find_map(|((_, value), column)| {
             let column = &self.layout.columns[(*column)?];
             let text = match is_number(value) {
                 true => clear_text(value.get(), column.rules.decimals).map(Cow::Owned),
@@ -495,7 +496,8 @@ impl<'a> Names<'a> {
             return;
         }
         for (name, value) in members {
-            let Some(index) = self.column_of(name) else { continue };
+            // `null` is no value, whatever words a dataset has for none.
+            let Some(index) = self.column_of(name).filter(|_| !is_null(value)) else { continue };
             let Some(cell) = cell_text(value) else { continue };
             let copies = self.layout.copies.iter().zip(&mut self.copy_observers);
             let copies = copies.filter(|(copy, _)| copy.source == index);

@@ -33,6 +33,11 @@ pub(in crate::source) fn is_number(value: &RawValue) -> bool {
     value.get().starts_with(|c: char| c == '-' || c.is_ascii_digit())
 }
 
+/// Whether a value is none.
+pub(super) fn is_null(value: &RawValue) -> bool {
+    value.get() == "null"
+}
+
 /// Whether characters are written by their numbers. arrow-json 60.1 reads those beyond U+FFFF
 /// wrongly (its tape decoder joins the halves of a pair by OR where it must add, so that every
 /// second plane becomes another one: U+20BB7 is read as U+10BB7), so it sees none of them.

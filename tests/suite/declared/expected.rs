@@ -72,7 +72,8 @@ impl Expected {
 /// Whether a record as a whole, and each of its lines, is as the declaration says.
 fn keeps_rules(table: &Table, rows: &[&Row]) -> bool {
     let with_rules = table.columns.iter().enumerate();
-    let mut with_rules = with_rules.filter_map(|(index, column)| Some((index, column, column.rule?)));
+    let mut with_rules =
+        with_rules.filter_map(|(index, column)| Some((index, column, column.rule?)));
     with_rules.all(|(index, column, rule)| {
         let mut values = rows
             .iter()

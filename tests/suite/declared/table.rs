@@ -359,7 +359,8 @@ impl Table {
     /// A column of the file that is called as the table calls another one.
     fn add_namesake(&mut self, random: &mut Rng, layers: [&Layer; 2]) {
         let mut own = self.columns.iter();
-        let Some(other) = own.find(|column| column.has_from()).filter(|_| random.u8(..4) == 0) else {
+        let Some(other) = own.find(|column| column.has_from()).filter(|_| random.u8(..4) == 0)
+        else {
             return;
         };
         let in_file = match random.bool() {
