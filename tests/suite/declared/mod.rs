@@ -6,6 +6,7 @@
 mod cells;
 mod csv;
 mod declaration;
+mod described;
 mod expected;
 mod json;
 mod layers;

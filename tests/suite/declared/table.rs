@@ -410,7 +410,9 @@ impl Table {
                 layer.dates = Some(column.maker.dates());
             }
             let of_layers = Layers([&layer, &self.layer, layers[0], layers[1]]);
-            let maker = Maker::new(random, kind, &of_layers, &self.alphabet, [false; 3]);
+            let is_json = self.form != Form::Csv;
+            let maker =
+                Maker::new(random, kind, &of_layers, &self.alphabet, [false, false, is_json]);
             let name = in_tables.pop().expect("there are more");
             let mut entries = vec![
                 format!("from = {}", quoted(&column.in_file)),
