@@ -146,6 +146,15 @@ fn a_columns_own_name_is_another_only_where_a_file_writes_it_so(sandbox: &Sandbo
     assert_eq!(sandbox.rows(people)[3], "5|cy|-|-|-");
 }
 
+scenario!(a_member_before_that_of_the_key_is_not_taken_for_it: sqlite);
+fn a_member_before_that_of_the_key_is_not_taken_for_it(sandbox: &Sandbox) {
+    let feed = PEOPLE.replace("key = \"id\"", "key = \"customer_id\"");
+    let objects = r#"[{"customer_id": "x", "Email": "ann"}, {"customer_id": "x", "Email": "bo"}]"#;
+    synced(sandbox, &feed, "people.json", objects);
+    let people = "SELECT customer_id, customer_id_2 FROM people ORDER BY 1";
+    assert_eq!(sandbox.rows(people), ["ann|x", "bo|x"]);
+}
+
 scenario!(what_a_row_above_would_say_is_not_guessed);
 fn what_a_row_above_would_say_is_not_guessed(sandbox: &Sandbox) {
     let rows = [
