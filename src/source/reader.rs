@@ -101,8 +101,16 @@ impl<'a> Reader<'a> {
         position: Position,
     ) -> Result<Self, SyncError> {
         let format = survey.format;
-        let rows =
-            rows_at(content, format.rows, layout, dataset, limits, position.offset, position.row)?;
+        let (offset, row) = match position {
+            Position::InOrder { offset, row } => (offset, row),
+            // A gathering pass reads the file itself.
+            Position::Gathering { .. } | Position::Done => (0, 0),
+        };
+        let gather_passes = match position {
+            Position::Gathering { passes, .. } => passes,
+            Position::InOrder { .. } | Position::Done => survey.gather_passes,
+        };
+        let rows = rows_at(content, format.rows, layout, dataset, limits, offset, row)?;
         Ok(Self {
             content,
             format,
@@ -110,7 +118,7 @@ impl<'a> Reader<'a> {
             dataset,
             limits,
             scattered: survey.scattered(),
-            gather_passes: if position.pass > 0 { position.passes } else { survey.gather_passes },
+            gather_passes,
             position,
             rows,
             run: None,
@@ -145,11 +153,11 @@ impl<'a> Reader<'a> {
     ///
     /// When the file cannot be read, or is not the surveyed one any more.
     pub fn next_chunk(&mut self) -> Result<Option<Chunk>, SyncError> {
-        if self.position.done {
-            return Ok(None);
-        }
-        let mut chunk =
-            if self.position.pass == 0 { self.read_in_order()? } else { self.gather()? };
+        let mut chunk = match self.position {
+            Position::InOrder { .. } => self.read_in_order()?,
+            Position::Gathering { pass, records, .. } => self.gather(pass, records)?,
+            Position::Done => return Ok(None),
+        };
         // What is in memory, or a text of its own, is one version, whatever becomes of the file
         // meanwhile.
         if !self.content.is_own() {
@@ -171,24 +179,14 @@ impl<'a> Reader<'a> {
             if self.skip(&mut chunk)? {
                 if self.is_full(&chunk) {
                     let offset = self.rows.offset().expect("only CSV rows are skipped");
-                    chunk.next = Position {
-                        pass: 0,
-                        offset,
-                        row: self.rows.number(),
-                        ..Position::default()
-                    };
+                    chunk.next = Position::InOrder { offset, row: self.rows.number() };
                     return Ok(chunk);
                 }
                 continue;
             }
             let Some(row) = self.rows.next_row()? else { break };
             let Some(key) = &row.key else {
-                let next = Position {
-                    pass: 0,
-                    offset: row.next_offset,
-                    row: row.number,
-                    ..Position::default()
-                };
+                let next = Position::InOrder { offset: row.next_offset, row: row.number };
                 chunk.rows_skipped += u64::from(matches!(row.form, Form::Skipped));
                 let may_end = row.part.ends_object();
                 if let Some(reject) = keyless_reject(row, self.format.encoding) {
@@ -207,12 +205,7 @@ impl<'a> Reader<'a> {
                 run.push(row);
                 continue;
             }
-            let next = Position {
-                pass: 0,
-                offset: row.offset,
-                row: row.number - 1,
-                ..Position::default()
-            };
+            let next = Position::InOrder { offset: row.offset, row: row.number - 1 };
             let record =
                 (!self.scattered.contains(key_hash(key))).then(|| Record::new(row, self.digests));
             if let Some(ended) = std::mem::replace(&mut self.run, record) {
@@ -248,22 +241,18 @@ impl<'a> Reader<'a> {
         Ok(true)
     }
 
-    fn gather(&mut self) -> Result<Chunk, SyncError> {
-        let pass = self.position.pass;
+    /// The next records of a gathering pass, of which `done` are committed.
+    fn gather(&mut self, pass: u32, mut done: u64) -> Result<Chunk, SyncError> {
         let mut records = match self.gathered.take() {
             Some(records) => records,
             None => {
                 let mut records = self.gathered_records(pass)?.into_iter();
                 // Records that were committed before a restart.
-                records
-                    .by_ref()
-                    .take(usize::try_from(self.position.records).unwrap_or(usize::MAX))
-                    .for_each(drop);
+                records.by_ref().take(usize::try_from(done).unwrap_or(usize::MAX)).for_each(drop);
                 records
             }
         };
         let mut chunk = Chunk::default();
-        let mut done = self.position.records;
         while !self.is_full(&chunk) {
             let Some(record) = records.next() else {
                 chunk.next = self.start_of_pass(pass + 1);
@@ -272,8 +261,7 @@ impl<'a> Reader<'a> {
             done += 1;
             record.end(&mut chunk, self.ending());
         }
-        chunk.next =
-            Position { pass, records: done, passes: self.gather_passes, ..Position::default() };
+        chunk.next = Position::Gathering { pass, passes: self.gather_passes, records: done };
         self.gathered = Some(records);
         Ok(chunk)
     }
@@ -317,12 +305,11 @@ impl<'a> Reader<'a> {
         Ending { format: *format, columns, joined: *joined, repeated_keys, keeps_originals }
     }
 
-    fn start_of_pass(&self, pass: u32) -> Position {
-        Position {
-            pass,
-            passes: self.gather_passes,
-            done: pass > self.gather_passes,
-            ..Position::default()
+    /// Where a gathering pass begins, or the end after the last one.
+    const fn start_of_pass(&self, pass: u32) -> Position {
+        match self.gather_passes {
+            passes if pass > passes => Position::Done,
+            passes => Position::Gathering { pass, passes, records: 0 },
         }
     }
 }
