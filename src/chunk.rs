@@ -152,6 +152,8 @@ pub struct Chunk {
     pub later_lines: Vec<usize>,
     /// Accepted rows that are records without lines.
     pub without_line: Vec<usize>,
+    /// Those of them whose JSON object lacks the member of lines, which says nothing of its lines.
+    pub lines_absent: Vec<usize>,
     /// Rows of objects whose key another object of the file has, which counts instead.
     pub rows_repeated: u64,
     /// In a corrected copy: accepted rows that come from the file that it corrects.
@@ -300,6 +302,15 @@ impl Chunk {
         self.joined.binary_search(&row).is_ok()
     }
 
+    /// Records whose JSON object lacks the member of lines, in order.
+    pub fn records_without_word_of_lines(&self) -> impl Iterator<Item = usize> {
+        let begins_at =
+            |row: &usize| self.records.binary_search_by_key(row, |rows| rows.start).ok();
+        // Several objects of one key are whole only together.
+        let is_alone = |record: &usize| self.records[*record].len() == 1;
+        self.lines_absent.iter().filter_map(begins_at).filter(is_alone)
+    }
+
     /// Takes records out of an already decoded chunk, and returns which rows remain.
     pub fn leave_out(&mut self, is_left_out: &[bool]) -> Vec<usize> {
         let kept = |record: &usize| !is_left_out[*record];
@@ -310,7 +321,12 @@ impl Chunk {
         let place = |row: &usize| rows.binary_search(row).ok();
         self.absent =
             self.absent.iter().filter_map(|(row, column)| Some((place(row)?, *column))).collect();
-        for of_rows in [&mut self.later_lines, &mut self.without_line, &mut self.joined] {
+        for of_rows in [
+            &mut self.later_lines,
+            &mut self.without_line,
+            &mut self.lines_absent,
+            &mut self.joined,
+        ] {
             *of_rows = of_rows.iter().filter_map(place).collect();
         }
         let repaired =

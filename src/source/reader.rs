@@ -486,7 +486,10 @@ impl Record {
         chunk.absent.extend(row.absent.iter().map(|&column| (index, column)));
         match row.part {
             Part::LaterLine { .. } => chunk.later_lines.push(index),
-            Part::NoLine => chunk.without_line.push(index),
+            Part::NoLine { is_absent } => {
+                chunk.without_line.push(index);
+                chunk.lines_absent.extend(is_absent.then_some(index));
+            }
             Part::Row | Part::FirstLine { .. } => {}
         }
     }

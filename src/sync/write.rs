@@ -247,7 +247,9 @@ impl<'a> Writer<'a> {
             &known,
             |record| self.adds_unknown(&keys[record]),
             |record, file_id| self.wins(&keys[record], file_id),
-            |record| self.keeps(&keys[record]),
+            |record| {
+                self.keeps(&keys[record]) || projected.lines_absent.binary_search(&record).is_ok()
+            },
         );
         let skipped = skipped(&projected);
         self.records_disagreeing += projected.records_disagreeing + skipped.disagreeing;

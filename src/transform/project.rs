@@ -55,6 +55,8 @@ pub struct Projected {
     pub corrected_rows: Vec<CorrectedRow>,
     /// Values that break a rule, or do not fit their column.
     pub faults: Faults,
+    /// Records of which the file says nothing of lines, in order: the stored ones stay.
+    pub lines_absent: Vec<usize>,
     /// Where reading goes on after this chunk.
     pub next: Position,
 }
@@ -89,6 +91,7 @@ pub fn project(
     // What a row of another file repeats, or is repeated by, is none of this one's business.
     let joined_kept = kept.iter().filter(is_joined).count();
     let joined_left_out = chunk.joined.len() - joined_kept;
+    let lines_absent = chunk.records_without_word_of_lines().collect();
     let entries = entries(&chunk, cleaned, lines.as_ref(), &disagreeing);
     let rows_rescued = rows_rescued(cleaned, 0..rows).filter(|row| !is_joined(&row)).count() as u64;
     let (records, keys) = match dataset.is_keyless() {
@@ -112,6 +115,7 @@ pub fn project(
         rows_rescued,
         corrected_rows: Vec::new(),
         faults: Faults::default(),
+        lines_absent,
         next: chunk.next,
     }
 }
@@ -234,6 +238,10 @@ impl Source<'_> {
             table.push_column(index, take_rows(values, &indices), absent.collect());
         }
         let line_counts: Int64Array = line_rows.iter().map(|rows| rows.len() as i64).collect();
+        // Where nothing is said of lines, the stored ones stay, and so does their number.
+        let line_count = table.columns.len();
+        let unsaid = self.chunk.records_without_word_of_lines();
+        table.absent.extend(unsaid.map(|record| (record, line_count)));
         table.push("line_count", Arc::new(line_counts));
         let rescued = self.rescued_texts(records.iter().cloned(), Some(Owner::Record));
         table.finish(rescued, (0..).take(records.len()).collect())

@@ -64,13 +64,16 @@ pub enum Part {
         is_last: bool,
     },
     /// An object without lines.
-    NoLine,
+    NoLine {
+        /// Whether it lacks the member of lines.
+        is_absent: bool,
+    },
 }
 
 impl Part {
     /// Whether an object begins with it that is a whole record.
     pub const fn begins_object(self) -> bool {
-        matches!(self, Self::FirstLine { .. } | Self::NoLine)
+        matches!(self, Self::FirstLine { .. } | Self::NoLine { .. })
     }
 
     /// Whether reading may go on behind it after a restart.

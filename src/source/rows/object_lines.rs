@@ -61,7 +61,9 @@ impl OpenObject {
         let lines = self.lines.as_ref().map_or(0, ObjectLines::lines);
         let is_last = self.rows_read + 1 >= lines;
         match self.rows_read {
-            0 if lines == 0 => Part::NoLine,
+            0 if lines == 0 => Part::NoLine {
+                is_absent: self.lines.as_ref().is_ok_and(|lines| lines.array.is_empty()),
+            },
             0 => Part::FirstLine { is_last },
             _ => Part::LaterLine { is_last },
         }
