@@ -561,3 +561,6 @@ impl Record {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -377,3 +377,6 @@ fn check_layout(
         "no column is `{lacking}`, {is} of {dataset}; the columns are {names}{hint}"
     )))
 }
+
+#[cfg(test)]
+mod tests;
