@@ -508,6 +508,9 @@ pub fn lacking_tables(dataset: &Dataset, shapes: &Shapes) -> Vec<TableShape> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::feed::dataset::DatasetSettings;
+    use crate::values::cell::NullTokens;
+    use std::sync::Arc;
 
     #[test]
     fn long_names_are_cut_and_stay_apart() {
@@ -538,5 +541,30 @@ mod tests {
             ["かき", "がき", "край", "краи"].map(&mut free_name),
             ["かき", "がき", "край", "краи"]
         );
+    }
+
+    #[test]
+    fn what_the_tables_lack_is_added_and_what_they_cannot_hold_is_widened() {
+        let settings =
+            DatasetSettings { key: vec!["sku".to_owned()], ..DatasetSettings::default() };
+        let null_tokens = Arc::new(NullTokens::new([]));
+        let dataset = Dataset::new("stock", &settings, &null_tokens).expect("valid settings");
+        let mut shape = TableShape::found("stock", vec!["market".to_owned(), "sku".to_owned()]);
+        for (name, kind) in [("held", Kind::Decimal), ("narrow", Kind::Integer)] {
+            shape.columns.push(ColumnShape::found(name.to_owned(), kind));
+        }
+        let shapes = Shapes::from([("stock".to_owned(), shape)]);
+        let header = ["SKU", "held", "narrow", "added"].map(str::to_owned);
+        let mut layout = Layout::of_header(&header, &dataset, &shapes);
+        for column in &mut layout.columns[1..] {
+            column.kind = Some(if column.name == "held" { Kind::Integer } else { Kind::Decimal });
+        }
+        let changes = layout.reconcile(&dataset, &shapes).into_iter();
+        let changes: Vec<(String, Kind, Option<Kind>)> = changes
+            .map(|change| (change.column.name, change.column.kind, change.widened_from))
+            .collect();
+        let expected = [("narrow", Some(Kind::Integer)), ("added", None)]
+            .map(|(name, from)| (name.to_owned(), Kind::Decimal, from));
+        assert_eq!(changes, expected);
     }
 }

@@ -122,3 +122,6 @@ fn apply_rules(
     faults.count_rescued(chunk, cleaned, layout, |_| true);
     faults
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,3 +1,5 @@
+//! Tests of the reader: whole records, in any number of chunks, from any position.
+
 use super::*;
 use crate::config::{Config, Overrides};
 use crate::feed::layout::Shapes;

@@ -1,3 +1,5 @@
+//! Tests of the survey: what is counted, and what columns hold.
+
 use super::*;
 use crate::config::{Config, Overrides};
 use crate::source::seen_keys::key_hash;
