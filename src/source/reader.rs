@@ -1,8 +1,8 @@
 //! Reader: a file as bounded chunks of whole records.
 //!
-//! Records whose rows follow one another come in file order; those whose rows stand apart are
-//! gathered afterwards. The sequence of chunks depends on nothing but the content, the survey and
-//! the limits, so that a position in it means the same after a restart.
+//! Records with consecutive rows come in file order; records with scattered rows are gathered
+//! afterwards. The sequence of chunks depends on nothing but the content, the survey and the
+//! limits, so that a position in it means the same after a restart.
 
 use crate::chunk::{Chunk, JoinedRow, JoinedRows, OriginalRow, Position, Reject, SeenRecord, Skip};
 use crate::config::Limits;
@@ -50,7 +50,7 @@ pub struct Reader<'a> {
     skips: std::iter::Peekable<std::slice::Iter<'a, Skip>>,
     /// Whether records get digests for an index.
     digests: bool,
-    /// Of a corrected copy: what its records have beside its own rows.
+    /// For a corrected copy: the rows that its records have in addition to its own rows.
     joined: Option<&'a JoinedRows>,
 }
 
@@ -230,7 +230,7 @@ impl<'a> Reader<'a> {
             return Ok(false);
         }
         let Some(offset) = self.rows.offset() else { return Ok(false) };
-        // Blank rows may have hidden where one began; then its rows were read.
+        // Blank rows may have hidden the beginning of a run; then its rows were read.
         while self.skips.next_if(|skip| skip.start < offset).is_some() {}
         let Some(skip) = self.skips.next_if(|skip| skip.start == offset) else { return Ok(false) };
         if let Some(ended) = self.run.take() {
@@ -332,7 +332,7 @@ pub(crate) fn rows_at<'a>(
             number,
         )),
         RowFormat::Csv(dialect) => {
-            // What an empty cell means stands in a row above, wherever that is.
+            // The value of an empty cell is in a row above, at any distance.
             let reads_all = offset > 0 && !dataset.fill_down.is_empty();
             let (start, first) = if reads_all { (0, 0) } else { (offset, number) };
             let mut window = Window::at(content, start)?;
@@ -367,7 +367,7 @@ fn keyless_reject(row: RowRef<'_>, encoding: Encoding) -> Option<Reject> {
     Some(Reject {
         row_number: row.number,
         corrects_row: None,
-        // The header belongs to no record, which is no reason to keep the lines of others.
+        // The header belongs to no record, so it is no reason to keep lines of other records.
         record_key: fault.is_header.then(String::new),
         column: fault.column,
         reason: fault.reason,
@@ -435,8 +435,8 @@ impl Record {
         }
     }
 
-    /// Of several objects that are this record, keeps the one that counts; how many rows the others
-    /// had. Where all of them must hold the same, the survey has seen that they do.
+    /// Keeps the object that counts, if several objects are this record; returns the number of rows
+    /// of the others. If all of them must be equal, the survey has checked that.
     fn keep_one_object(&mut self, repeated_keys: RepeatedKeys) -> u64 {
         let begins = |row: &RecordRow| row.part.begins_object();
         let (first_end, last) =

@@ -1,9 +1,9 @@
-//! RecordIndex: which records the last full export of a dataset and market had, by digests of their
-//! rows as they stand in the file. A record that stands in the next export as it stood there is
-//! known to be unchanged without being parsed, cleaned, or looked up.
+//! RecordIndex: the records of the last full export of a dataset and market, by digests of their
+//! rows as they are in the file. If the next export has a record with the same digest, the record
+//! is unchanged, and need not be parsed, cleaned, or looked up.
 //!
 //! It is a cache in a local file: it names the generation of the stored rows, and everything else
-//! that decides what becomes of a row. If anything of that differs, it is not believed, and every
+//! that decides how a row is stored. If any of this differs, the index is not used, and every
 //! record takes the long way.
 //!
 //! | bytes | what |
@@ -25,10 +25,10 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-/// Grows when the meaning of the file changes.
+/// Incremented when the meaning of the file changes.
 const FORMAT_VERSION: u32 = 3;
 
-/// Bytes of what stands before the entries; it is written last, when the generation is known.
+/// Bytes of the header before the entries. It is written last, when the generation is known.
 const HEAD_BYTES: usize = 512;
 
 /// Bytes of an entry.
@@ -76,7 +76,7 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// With the digest of anything that prints all it is.
+    /// With the digest of the `Debug` text of the shapes, which must be complete.
     pub fn new(rules_digest: &str, shapes: &impl std::fmt::Debug, generation: &str) -> Self {
         Self {
             format_version: FORMAT_VERSION,
@@ -241,7 +241,7 @@ impl<'a> Lookup<'a> {
             return Some(entry);
         }
         let entry = *self.blocks[1].get(digest)?;
-        // Half of the later block is passed: what is behind it may soon be asked for.
+        // Half of the later block is passed, so the next block may be needed soon.
         if entry % BLOCK_ENTRIES >= BLOCK_ENTRIES / 2
             && self.next_block * BLOCK_ENTRIES < self.index.entries
         {
@@ -250,7 +250,7 @@ impl<'a> Lookup<'a> {
         Some(entry)
     }
 
-    /// An index that cannot be read finds nothing.
+    /// If an index cannot be read, nothing is found.
     fn go_on(&mut self) {
         let start = self.next_block.saturating_mul(BLOCK_ENTRIES).min(self.index.entries);
         let end = start.saturating_add(BLOCK_ENTRIES).min(self.index.entries);
@@ -318,7 +318,7 @@ impl RecordIndexWriter {
         Ok(())
     }
 
-    /// The writer, unless what was last done to it failed: then the file leaves no index.
+    /// The writer, unless its last operation failed; then the file leaves no index.
     pub fn unless_failed(self, done: Result<(), SyncError>) -> Option<Self> {
         self.episode.forgive(done).map(|()| self)
     }
