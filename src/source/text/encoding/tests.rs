@@ -1,3 +1,5 @@
+//! Tests of encodings: what is guessed, and what text it makes.
+
 use super::*;
 
 fn guess(bytes: &[u8]) -> Guessed {
