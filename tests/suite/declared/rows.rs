@@ -116,7 +116,7 @@ fn repeat(random: &mut Rng, table: &Table, rows: &mut Vec<Row>, key: &[(usize, C
 }
 
 /// Puts the rows in the order of the file: those of a record one behind the other, or apart.
-fn arrange(random: &mut Rng, table: &Table, rows: &mut Vec<Row>) {
+fn arrange(random: &mut Rng, table: &Table, rows: &mut [Row]) {
     if matches!(table.form, Form::Nested { .. }) || random.u8(..3) > 0 {
         return;
     }

@@ -222,9 +222,8 @@ impl Table {
         let absent: Vec<&str> =
             in_files.split_off(in_files.len() - 4).into_iter().map(|(name, _)| name).collect();
         let count = keys + random.usize(1..7);
-        for number in 0..count.min(in_files.len()) {
+        for (number, file_name) in in_files.into_iter().take(count).enumerate() {
             let key_part = (number < keys).then_some(number);
-            let file_name = in_files[number];
             let table_name = in_tables.pop().expect("there are more");
             self.add_column(random, layers, key_part, file_name, table_name, &absent);
         }
