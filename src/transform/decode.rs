@@ -29,7 +29,7 @@ pub(crate) fn decode(chunk: &Chunk, format: RowFormat, layout: &Layout) -> Recor
     let schema = Arc::new(Schema::new(fields));
     let rows = chunk.rows();
     if rows == 0 {
-        return with_copies(&RecordBatch::new_empty(schema), layout);
+        return with_copies(RecordBatch::new_empty(schema), layout);
     }
     let batch = match format {
         RowFormat::Csv(dialect) => {
@@ -63,11 +63,14 @@ pub(crate) fn decode(chunk: &Chunk, format: RowFormat, layout: &Layout) -> Recor
     };
     let batch = batch.expect("there is at least one row");
     assert_eq!(batch.num_rows(), rows, "arrow must see the rows that the reader saw");
-    with_copies(&batch, layout)
+    with_copies(batch, layout)
 }
 
 /// A batch in which each copy has its own value where the reader wrote one, and else its source's.
-fn with_copies(batch: &RecordBatch, layout: &Layout) -> RecordBatch {
+fn with_copies(batch: RecordBatch, layout: &Layout) -> RecordBatch {
+    if layout.copies.is_empty() {
+        return batch;
+    }
     let own = layout.columns.len();
     let mut fields: Vec<FieldRef> = batch.schema().fields()[..own].to_vec();
     let mut columns: Vec<ArrayRef> = batch.columns()[..own].to_vec();

@@ -12,14 +12,14 @@ use crate::feed::json_settings::JsonSettings;
 use crate::feed::layout::{Layout, LayoutColumn, Role, Shapes, column_name};
 use crate::source::rows::elements::{ElementMax, Elements};
 use crate::source::rows::json_values::{
-    HALF_A_PAIR, Member, Members, OrderedMembers, cell_text, flatten, has_escapes, is_null,
+    HALF_A_PAIR, Member, Members, OrderedMembers, cell_text, clear, flatten, has_escapes, is_null,
     is_number, undecodable, unescaped,
 };
 use crate::source::rows::object_lines::{OpenObject, repeated};
 use crate::source::rows::{Fault, Form, Part, RowRef, joined_key, key_part, text_key};
 use crate::source::text::content::Window;
 use crate::transform::clean::misfit;
-use crate::values::number::{Decimals, clear_text};
+use crate::values::number::clear_text;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -197,18 +197,6 @@ impl<'a> JsonRows<'a> {
         let raw = self.row.as_slice();
         Ok(Some(RowRef { number, offset, next_offset, raw, whole: raw, key, form, absent, part }))
     }
-}
-
-/// A number as a text that its column reads as that number; `None` where it does so anyway.
-fn clear(value: &RawValue, column: &LayoutColumn) -> Option<Box<RawValue>> {
-    let is_clear = |byte: u8| match byte {
-        b'.' => matches!(column.rules.decimals, Decimals::Point | Decimals::PointOnly),
-        byte => !matches!(byte, b'e' | b'E'),
-    };
-    if !column.holds_numbers() || !is_number(value) || value.get().bytes().all(is_clear) {
-        return None;
-    }
-    serde_json::value::to_raw_value(&clear_text(value.get(), column.rules.decimals)?).ok()
 }
 
 fn check_columns(layout: &Layout, columns_max: usize) -> Result<(), SyncError> {
