@@ -129,3 +129,4 @@ mod whole_file;
 mod widening;
 mod widths;
 mod written;
+mod written_letters;
