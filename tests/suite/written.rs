@@ -315,8 +315,18 @@ impl Locale {
         let mut rows: Vec<Vec<Written>> = (0..random.usize(1..8))
             .map(|_| contents.iter().map(|&content| self.cell(random, content)).collect())
             .collect();
+        let keys: Vec<(String, Option<String>)> =
+            (0..rows.len()).map(|number| self.key(random, number)).collect();
+        let quoting = match random.u8(..6) {
+            0 | 1 => Quoting::All,
+            2 if self.is_hostile => Quoting::None,
+            _ => Quoting::Needed,
+        };
+        // What a row says that cannot be loaded, nobody knows.
+        let is_whole = |number: usize| keys[number].1.is_some() && quoting != Quoting::None;
         for column in 0..names.len() {
-            let has = |currency: &str| rows.iter().any(|row| row[column].text.contains(currency));
+            let cells = || rows.iter().enumerate().filter(|(number, _)| is_whole(*number));
+            let has = |currency: &str| cells().any(|(_, row)| row[column].text.contains(currency));
             if ["₦", "KSh"].into_iter().filter(|currency| has(currency)).count() == 2 {
                 // Which of the two an amount is in, no number says.
                 let cells = rows.iter_mut().map(|row| &mut row[column]);
@@ -326,8 +336,6 @@ impl Locale {
             }
         }
         let columns: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
-        let keys: Vec<(String, Option<String>)> =
-            (0..rows.len()).map(|number| self.key(random, number)).collect();
         // A letter may be composed in one file and not in the next.
         let header: Vec<String> = columns
             .iter()
@@ -339,7 +347,7 @@ impl Locale {
         let text = if self.is_json {
             json(key, &header, &keys, &rows)
         } else {
-            self.csv(random, key, &header, &keys, &rows)
+            self.csv(quoting, key, &header, &keys, &rows)
         };
         WrittenTable {
             extension: if self.is_json { "json" } else { "csv" },
@@ -369,20 +377,17 @@ impl Locale {
 
     fn csv(
         &self,
-        random: &mut Rng,
+        quoting: Quoting,
         key: &str,
         columns: &[String],
         keys: &[(String, Option<String>)],
         rows: &[Vec<Written>],
     ) -> String {
-        let quoting = match random.u8(..6) {
-            0 | 1 => Quoting::All,
-            2 if self.is_hostile => Quoting::None,
-            _ => Quoting::Needed,
-        };
         let line = |cells: Vec<&str>| {
-            // A row that ends in an empty cell is one with padding, if a cell before it was cut.
-            let is_open = cells.last().is_some_and(|cell| !cell.trim().is_empty());
+            // A row that ends in a delimiter is one with padding, if a cell before it was cut.
+            let is_open = cells
+                .last()
+                .is_some_and(|cell| !cell.trim().is_empty() && !cell.ends_with(self.delimiter));
             let quoted = cells.into_iter().map(|cell| {
                 let is_needed = cell.starts_with('"') || cell.contains(self.delimiter);
                 match quoting {
@@ -406,7 +411,7 @@ impl Locale {
     }
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Quoting {
     All,
     Needed,

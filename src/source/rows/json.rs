@@ -4,6 +4,8 @@
 //! Arrays are kept as their JSON text, but for the one that holds an object's lines, which makes a
 //! row of each line.
 
+mod form;
+
 use crate::config::Limits;
 use crate::error::SyncError;
 use crate::feed::dataset::{Dataset, Owner};
@@ -11,15 +13,14 @@ use crate::feed::decimals::Observer;
 use crate::feed::json_settings::JsonSettings;
 use crate::feed::layout::{Layout, Role, Shapes, column_name};
 use crate::source::rows::elements::{ElementMax, Elements};
+use crate::source::rows::fits::Fits;
+use crate::source::rows::json_fits::JsonFits;
 use crate::source::rows::json_values::{
-    HALF_A_PAIR, Member, Members, OrderedMembers, cell_text, flatten, has_escapes, is_number,
-    undecodable, unescaped,
+    HALF_A_PAIR, Member, Members, cell_text, flatten, has_escapes, is_number,
 };
 use crate::source::rows::object_lines::{OpenObject, repeated};
 use crate::source::rows::{Fault, Form, Part, RowRef, joined_key, key_part, text_key};
 use crate::source::text::content::Window;
-use crate::transform::clean::misfit;
-use crate::values::number::{Decimals, clear_text};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -56,6 +57,8 @@ struct Names<'a> {
     observers: Vec<Option<Observer>>,
     /// The same of the layout's copies.
     copy_observers: Vec<Option<Observer>>,
+    /// How well values fit their columns, where that is asked.
+    fits: Option<JsonFits>,
     /// The first column of each name, as tables would have it, of the record (`false`) and of its
     /// lines.
     by_name: HashMap<(bool, String), usize>,
@@ -126,6 +129,17 @@ impl<'a> JsonRows<'a> {
         }
     }
 
+    /// Also counts the values that do not fit columns whose kind a declaration says.
+    pub fn counting_fits(mut self) -> Self {
+        self.names.fits = Some(JsonFits::of(&self.names.layout));
+        self
+    }
+
+    /// What was counted.
+    pub fn take_fits(&mut self) -> Option<Fits> {
+        self.names.fits.take().map(JsonFits::finish)
+    }
+
     /// The columns that the objects had, and what is to be known of them.
     pub fn into_layout(self) -> (Layout, Vec<Observer>) {
         let Names { layout, observers, copy_observers, .. } = *self.names;
@@ -160,7 +174,7 @@ impl<'a> JsonRows<'a> {
         self.number += 1;
         let next_offset = self.elements.offset();
         let raw = self.elements.last(length);
-        let (key, form, absent) = self.names.read(raw, self.dataset, Part::Row);
+        let (key, form, absent) = self.names.read(raw, self.number, self.dataset, Part::Row);
         check_columns(&self.names.layout, self.columns_max)?;
         let (number, offset, part) = (self.number, next_offset - length as u64, Part::Row);
         Ok(Some(RowRef { number, offset, next_offset, raw, whole: raw, key, form, absent, part }))
@@ -182,7 +196,7 @@ impl<'a> JsonRows<'a> {
         self.number += 1;
         let part = object.next_part();
         object.write_row(self.elements.last(object.length), &mut self.row);
-        let (key, form, absent) = self.names.read(&self.row, self.dataset, part);
+        let (key, form, absent) = self.names.read(&self.row, self.number, self.dataset, part);
         check_columns(&self.names.layout, self.columns_max)?;
         let form = object.checked(key, form, self.elements.last(object.length), path);
         if part == (Part::FirstLine { is_last: false }) {
@@ -236,6 +250,7 @@ impl<'a> Names<'a> {
             key,
             observers: Vec::new(),
             copy_observers: Vec::new(),
+            fits: None,
             by_name,
             json,
             field_bytes_max,
@@ -246,6 +261,7 @@ impl<'a> Names<'a> {
     fn read(
         &mut self,
         raw: &[u8],
+        number: u64,
         dataset: &Dataset,
         part: Part,
     ) -> (Option<String>, Form, Vec<usize>) {
@@ -315,6 +331,9 @@ impl<'a> Names<'a> {
         if let Some(fault) = self.misfit(&members, &columns) {
             return broken(Some(key), fault);
         }
+        if let Some(fits) = &mut self.fits {
+            fits.observe(&members, &columns, number, &self.layout);
+        }
         let is_respelt = members.iter().zip(&columns).any(|((name, _), column)| {
             column.is_some_and(|column| self.layout.columns[column].raw_name != *name)
         });
@@ -329,30 +348,6 @@ impl<'a> Names<'a> {
             Form::Fits
         };
         (Some(key), form, self.absent(&columns, part))
-    }
-
-    /// The first value that does not fit the type of a column that takes nothing else.
-    fn misfit(&self, members: &[Member<'_>], columns: &[Option<usize>]) -> Option<Fault> {
-        members.iter().zip(columns).find_map(|((_, value), column)| {
-            let column = &self.layout.columns[(*column)?];
-            let text = match is_number(value) {
-                true => clear_text(value.get(), column.rules.decimals).map(Cow::Owned),
-                false => None,
-            };
-            let reason = misfit(&text.or_else(|| cell_text(value))?, column)?;
-            Some(Fault::cell(Some(column.name.clone()), &reason))
-        })
-    }
-
-    /// Why a value cannot be stored.
-    fn unstorable(&self, value: &RawValue, was_array: bool) -> Option<String> {
-        if value.get().len() > self.field_bytes_max {
-            return Some(format!(
-                "the value is longer than field_bytes_max allows ({} bytes)",
-                self.field_bytes_max
-            ));
-        }
-        undecodable(value, was_array)
     }
 
     /// The column of each member; the name of a column that two members with different names mean.
@@ -379,32 +374,6 @@ impl<'a> Names<'a> {
             columns.push(column);
         }
         Ok(columns)
-    }
-
-    /// The object with the names that the layout has.
-    fn rewritten(&self, members: &[Member<'_>], columns: &[Option<usize>]) -> Vec<u8> {
-        let named: Vec<Member<'_>> = members
-            .iter()
-            .zip(columns)
-            .filter_map(|((_, value), column)| {
-                let value = self.clear(value, *column).map_or_else(|| unescaped(value), Cow::Owned);
-                Some((Cow::Borrowed(self.layout.columns[(*column)?].raw_name.as_str()), value))
-            })
-            .collect();
-        serde_json::to_vec(&OrderedMembers(&named)).expect("texts and checked JSON values are JSON")
-    }
-
-    /// A number as a text that its column reads as that number; `None` where it does so anyway.
-    fn clear(&self, value: &RawValue, column: Option<usize>) -> Option<Box<RawValue>> {
-        let column = &self.layout.columns[column?];
-        let is_clear = |byte: u8| match byte {
-            b'.' => matches!(column.rules.decimals, Decimals::Point | Decimals::PointOnly),
-            byte => !matches!(byte, b'e' | b'E'),
-        };
-        if !column.holds_numbers() || !is_number(value) || value.get().bytes().all(is_clear) {
-            return None;
-        }
-        serde_json::value::to_raw_value(&clear_text(value.get(), column.rules.decimals)?).ok()
     }
 
     /// The key of an object whose other members cannot be read.
@@ -521,6 +490,9 @@ impl<'a> Names<'a> {
         self.observers.extend(columns.map(|(index, column)| Observer::of(index, column)));
         let copies = self.layout.copies.iter().enumerate().skip(first_copy);
         self.copy_observers.extend(copies.map(|(copy, own)| Observer::of(copy, &own.column)));
+        if let Some(fits) = &mut self.fits {
+            fits.extend(&self.layout);
+        }
     }
 
     fn key_of(&self, members: &[Member<'_>], dataset: &Dataset) -> Result<String, Fault> {

@@ -1,15 +1,20 @@
 //! Encoding: finds out how a text's characters are written as bytes, and makes UTF-8 of them.
 //!
 //! Nothing is guessed that could be wrong. A text that is neither UTF-8 nor UTF-16 is read only
-//! where the usual encodings of Latin letters all make the same of it. What cannot be decoded stays
+//! where all encodings of Latin letters make the same of it, and its words are Latin. What cannot be decoded stays
 //! a sequence that is no UTF-8 either, so that its row is rejected, and [`written`] gives the bytes
 //! back that the file had there.
 
 use crate::error::SyncError;
 use crate::feed::encoding::Encoding;
+use crate::source::text::latin_words::LatinWords;
 use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
 use encoding_rs::mem::{convert_utf16_to_utf8, utf16_valid_up_to};
-use encoding_rs::{Decoder, DecoderResult, ISO_8859_15, WINDOWS_1250, WINDOWS_1252, WINDOWS_1254};
+use encoding_rs::{
+    Decoder, DecoderResult, ISO_8859_2, ISO_8859_3, ISO_8859_4, ISO_8859_10, ISO_8859_13,
+    ISO_8859_14, ISO_8859_15, ISO_8859_16, WINDOWS_1250, WINDOWS_1252, WINDOWS_1254, WINDOWS_1257,
+    WINDOWS_1258,
+};
 use memchr::memchr;
 use std::sync::LazyLock;
 
@@ -20,9 +25,23 @@ const SAMPLE_BYTES: usize = 1024;
 /// Of 100 characters at the beginning of UTF-16 text, those that must be ASCII.
 const ASCII_PERCENT_MIN: usize = 60;
 
-/// The encodings that exports in Latin letters are written in. What all of them read alike needs no
-/// declaration.
-const USUAL: [&encoding_rs::Encoding; 4] = [WINDOWS_1250, WINDOWS_1252, WINDOWS_1254, ISO_8859_15];
+/// The encodings of Latin letters in the standard. What all of them read alike needs no declaration:
+/// the four that most exports use would alone read `māja` of the Baltic one as `mâja`.
+const LATIN: [&encoding_rs::Encoding; 13] = [
+    WINDOWS_1252,
+    WINDOWS_1250,
+    WINDOWS_1254,
+    WINDOWS_1257,
+    WINDOWS_1258,
+    ISO_8859_2,
+    ISO_8859_3,
+    ISO_8859_4,
+    ISO_8859_10,
+    ISO_8859_13,
+    ISO_8859_14,
+    ISO_8859_15,
+    ISO_8859_16,
+];
 
 /// Stands before a byte that could not be decoded, so that such bytes never make a character of
 /// UTF-8 together.
@@ -31,9 +50,9 @@ const UNDECODED: u8 = 0xff;
 /// What a single-byte encoding makes of each byte.
 type Table = [Option<char>; 256];
 
-/// The table of the first of [`USUAL`], without what another one reads otherwise.
+/// The table of the first of [`LATIN`], without what another one reads otherwise.
 static SHARED: LazyLock<Table> = LazyLock::new(|| {
-    let tables = USUAL.map(table);
+    let tables = LATIN.map(table);
     let mut shared = tables[0];
     for (byte, shared) in shared.iter_mut().enumerate() {
         if tables.iter().any(|table| table[byte] != *shared) {
@@ -53,7 +72,7 @@ pub struct Guess {
     characters: u64,
     /// Places that are no UTF-8.
     errors: u64,
-    /// Whether every byte above ASCII is the same character in all usual encodings.
+    /// Whether every byte above ASCII is the same character in all encodings of Latin letters.
     is_shared: bool,
     /// The beginning of a character that the next block may end.
     tail: Vec<u8>,
@@ -78,7 +97,7 @@ impl Default for Guess {
 pub enum Guessed {
     /// This.
     Is(Encoding),
-    /// Neither UTF-8 nor UTF-16, and whether it is the same text in all usual encodings.
+    /// Neither UTF-8 nor UTF-16, and whether it is the same text in all encodings of Latin letters.
     Other {
         /// Whether it is.
         is_shared: bool,
@@ -173,7 +192,10 @@ fn is_shared(byte: &u8) -> bool {
 
 /// The encoding that a text in neither UTF-8 nor UTF-16 looks like, of which the blocks are given
 /// one by one.
-pub struct Look(EncodingDetector);
+pub struct Look {
+    detector: EncodingDetector,
+    words: LatinWords,
+}
 
 impl std::fmt::Debug for Look {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -183,23 +205,26 @@ impl std::fmt::Debug for Look {
 
 impl Default for Look {
     fn default() -> Self {
-        Self(EncodingDetector::new(Iso2022JpDetection::Allow))
+        let detector = EncodingDetector::new(Iso2022JpDetection::Allow);
+        Self { detector, words: LatinWords::default() }
     }
 }
 
 impl Look {
     /// Takes the next bytes into account.
     pub fn observe(&mut self, block: &[u8]) {
-        self.0.feed(block, false);
+        self.detector.feed(block, false);
+        self.words.observe(block);
     }
 
-    /// What it looks like, and whether that is one of the usual ones.
+    /// What it looks like, and whether it looks like Latin letters, as that encoding's and by the
+    /// words that they stand in.
     pub fn finish(mut self) -> (Encoding, bool) {
-        self.0.feed(&[], true);
-        let encoding = self.0.guess(None, Utf8Detection::Deny);
+        self.detector.feed(&[], true);
+        let encoding = self.detector.guess(None, Utf8Detection::Deny);
         (
             Encoding::of_label(encoding.name()).unwrap_or(Encoding::Legacy(WINDOWS_1252)),
-            USUAL.contains(&encoding),
+            LATIN.contains(&encoding) && self.words.are_they(),
         )
     }
 }
