@@ -30,6 +30,9 @@ impl Row for Line {
     fn swallows(&self, column: usize) -> bool {
         self.columns[column].1
     }
+    fn may_swallow(&self, _: usize) -> bool {
+        false
+    }
     fn conforms(&self, column: usize, cell: usize) -> bool {
         self.columns[column].0.contains(self.cells[cell])
     }
@@ -41,6 +44,9 @@ impl Row for Line {
     }
     fn is_cut_amount(&self, _: usize, _: usize, _: usize) -> bool {
         false
+    }
+    fn is_clear_amount(&self, _: usize, _: usize) -> bool {
+        true
     }
 }
 

@@ -131,6 +131,20 @@ fn rows_of_a_new_feed_are_judged_by_the_types_that_its_other_rows_show(sandbox: 
     assert_eq!(again.rows("SELECT COUNT(*) FROM stock WHERE late + 1 = 6"), ["1"]);
 }
 
+scenario!(half_an_amount_may_be_a_number_beside_a_text);
+fn half_an_amount_may_be_a_number_beside_a_text(sandbox: &Sandbox) {
+    let header = "sku,place,count";
+    // `shelf 7, 8` and 3, or `shelf 7` and 8,3; an amount with both signs can only be one.
+    let rows = ["a,shelf 7, 8,3", "b,shelf 7,1,250.50"];
+    sandbox.drop_file("stock.csv", &content(header, &rows, "#,shelf,\"1,100.50\""));
+    let report = sync(sandbox, STOCK);
+    let counts = &report.file("stock.csv").counts;
+    assert_eq!((counts["rejected"], counts["repaired"]), (1, 1), "{report:?}");
+    let stored = sandbox.rows("SELECT sku, place, count FROM stock WHERE sku < 'f' ORDER BY sku");
+    assert_eq!(stored, ["b|shelf 7|1250.5"]);
+    assert!(rejects(sandbox)[0].contains("more than one way"), "{:?}", rejects(sandbox));
+}
+
 scenario!(a_quote_may_stand_behind_spaces);
 fn a_quote_may_stand_behind_spaces(sandbox: &Sandbox) {
     let header = "\"Order ID\", \"SKU\", \"Description\", \"Order Total\"";

@@ -105,6 +105,12 @@ enum Content {
     Notation,
 }
 
+impl Content {
+    const fn is_amount(self) -> bool {
+        matches!(self, Self::Money | Self::Mixed | Self::TwoCurrencies)
+    }
+}
+
 impl Locale {
     /// Any.
     pub fn any(random: &mut Rng) -> Self {
@@ -256,8 +262,9 @@ impl Locale {
             Content::DayOtherwise => other(day(random)[1].clone()),
             Content::Name => other(self.writing.word(random)),
             Content::Phrase => {
-                let phrase =
-                    ["red, large", "Nairobi, Kenya", "12,30pm", "a,,b", "x,"][random.usize(..5)];
+                const PHRASES: [&str; 7] =
+                    ["red, large", "Nairobi, Kenya", "12,30pm", "a,,b", "x,", "shelf 7, 8", "5,x"];
+                let phrase = PHRASES[random.usize(..PHRASES.len())];
                 other(phrase.replace(',', &self.delimiter.to_string()))
             }
             // The exponent is all that is left of many digits.
@@ -311,7 +318,12 @@ impl Locale {
             true => HOSTILE[random.usize(..HOSTILE.len())],
             false => CONTENTS[random.usize(..CONTENTS.len())],
         };
-        let contents: Vec<Content> = names.iter().map(|_| content(random)).collect();
+        let contents = names.iter().map(|name| match content(random) {
+            // No shop has amounts for identifiers.
+            content if name.ends_with("_id") && content.is_amount() => Content::Id,
+            content => content,
+        });
+        let contents: Vec<Content> = contents.collect();
         let mut rows: Vec<Vec<Written>> = (0..random.usize(1..8))
             .map(|_| contents.iter().map(|&content| self.cell(random, content)).collect())
             .collect();

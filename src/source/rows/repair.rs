@@ -33,8 +33,10 @@ pub trait Row {
     fn cells(&self) -> usize;
     /// Whether a cell is empty.
     fn is_empty(&self, cell: usize) -> bool;
-    /// Whether the column may have swallowed delimiters.
+    /// Whether the column may have swallowed delimiters, as somebody says.
     fn swallows(&self, column: usize) -> bool;
+    /// Whether it may although nobody says so: it holds text, and nobody said anything of it.
+    fn may_swallow(&self, column: usize) -> bool;
     /// Whether one cell could stand in the column.
     fn conforms(&self, column: usize, cell: usize) -> bool;
     /// Whether the row has as many cells as rows of the file have, and nothing beyond the columns.
@@ -44,6 +46,19 @@ pub trait Row {
     /// Whether the column holds numbers, and so many cells from `cell` on are one that delimiters
     /// cut.
     fn is_cut_amount(&self, column: usize, cell: usize, width: usize) -> bool;
+    /// Whether those cells are an amount by themselves: `1,100.00` is, `12,5` may be two numbers.
+    fn is_clear_amount(&self, cell: usize, width: usize) -> bool;
+}
+
+/// Columns that may have swallowed delimiters, in a search.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Swallowing {
+    /// None: amounts were cut.
+    Amounts,
+    /// Those of which somebody says so.
+    Named,
+    /// Those of which nobody says anything, too.
+    Any,
 }
 
 /// Finds out what the cells of a row are to its columns.
@@ -62,12 +77,12 @@ pub fn repair(row: &impl Row) -> Repair {
     let filled = (0..cells).rev().find(|&cell| !row.is_empty(cell)).map_or(0, |last| last + 1);
     let fewest = filled.saturating_sub(columns);
     for swallowed in fewest..=surplus.min(SWALLOWED_MAX) {
-        let mut found = ways(row, swallowed, false);
+        let mut found = ways(row, swallowed, Swallowing::Named);
         if swallowed == 0 && found.len() == 1 {
             // `1,034.00` for 1034 also reads as 1 and a text; padding hides that there is a cell
             // too many.
             match (1..=surplus.min(SWALLOWED_MAX))
-                .find_map(|swallowed| ways(row, swallowed, true).pop())
+                .find_map(|swallowed| ways(row, swallowed, Swallowing::Amounts).pop())
             {
                 None => return Repair::Fits,
                 Some(cut) => found.push(cut),
@@ -75,6 +90,13 @@ pub fn repair(row: &impl Row) -> Repair {
         }
         match found.len() {
             0 => {}
+            // `red, 5,3` may be a text and a number as well as a word and half of an amount.
+            1 if has_doubtful_amount(row, &found[0]) => {
+                return match ways(row, swallowed, Swallowing::Any) {
+                    found if found.len() > 1 => Repair::Ambiguous(found),
+                    _ => Repair::Shifted(found.remove(0)),
+                };
+            }
             1 => return Repair::Shifted(found.remove(0)),
             _ => return Repair::Ambiguous(found),
         }
@@ -83,11 +105,21 @@ pub fn repair(row: &impl Row) -> Repair {
 }
 
 /// The ways in which columns swallowed so many delimiters, at most [`CANDIDATES_MAX`].
-fn ways(row: &impl Row, swallowed: usize, only_amounts: bool) -> Vec<Vec<usize>> {
+fn ways(row: &impl Row, swallowed: usize, swallowing: Swallowing) -> Vec<Vec<usize>> {
     let widths = Vec::with_capacity(row.columns());
-    let mut search = Search { row, only_amounts, widths, found: Vec::new(), dead: HashSet::new() };
+    let mut search = Search { row, swallowing, widths, found: Vec::new(), dead: HashSet::new() };
     search.extend(0, swallowed);
     search.found
+}
+
+/// Whether a way puts an amount together of cells that could be two.
+fn has_doubtful_amount(row: &impl Row, widths: &[usize]) -> bool {
+    let mut first = 0;
+    widths.iter().enumerate().any(|(column, &width)| {
+        let cell = first;
+        first += width;
+        width > 1 && !row.swallows(column) && !row.is_clear_amount(cell, width)
+    })
 }
 
 /// Whether a text reads as one amount that has the delimiter as a sign between its digits: groups
@@ -128,8 +160,7 @@ pub fn is_cut_amount(text: &str, delimiter: u8) -> bool {
 
 struct Search<'a, R> {
     row: &'a R,
-    /// Whether text columns swallow nothing.
-    only_amounts: bool,
+    swallowing: Swallowing,
     widths: Vec<usize>,
     found: Vec<Vec<usize>>,
     /// Columns, with delimiters left to swallow, from which no way leads on: without it, hostile
@@ -151,7 +182,11 @@ impl<R: Row> Search<'_, R> {
             return;
         }
         let found_before = self.found.len();
-        let swallows = !self.only_amounts && self.row.swallows(column);
+        let swallows = match self.swallowing {
+            Swallowing::Amounts => false,
+            Swallowing::Named => self.row.swallows(column),
+            Swallowing::Any => self.row.swallows(column) || self.row.may_swallow(column),
+        };
         for extra in 0..=swallowed {
             if self.found.len() == CANDIDATES_MAX {
                 return;
@@ -195,6 +230,9 @@ mod tests {
         fn swallows(&self, column: usize) -> bool {
             column == 1 || column == 4
         }
+        fn may_swallow(&self, _: usize) -> bool {
+            false
+        }
         fn conforms(&self, column: usize, cell: usize) -> bool {
             let text = self.0[cell];
             match column {
@@ -213,6 +251,9 @@ mod tests {
         }
         fn is_cut_amount(&self, column: usize, cell: usize, width: usize) -> bool {
             column == 7 && is_cut_amount(&self.0[cell..cell + width].join(","), b',')
+        }
+        fn is_clear_amount(&self, cell: usize, width: usize) -> bool {
+            self.0[cell..cell + width].concat().contains('.')
         }
     }
 
@@ -274,6 +315,9 @@ mod tests {
             fn swallows(&self, _: usize) -> bool {
                 false
             }
+            fn may_swallow(&self, column: usize) -> bool {
+                column == 2
+            }
             fn conforms(&self, column: usize, cell: usize) -> bool {
                 column != 1 || self.0[cell].bytes().all(|byte| byte.is_ascii_digit())
             }
@@ -286,6 +330,9 @@ mod tests {
             fn is_cut_amount(&self, column: usize, cell: usize, width: usize) -> bool {
                 column == 1 && is_cut_amount(&self.0[cell..cell + width].join(","), b',')
             }
+            fn is_clear_amount(&self, cell: usize, width: usize) -> bool {
+                self.0[cell..cell + width].concat().contains('.')
+            }
         }
         let repaired = |line: &str| repair(&Short(line.split(',').collect()));
         assert_eq!(repaired("a,1,034.00,"), Repair::Ambiguous(vec![vec![1, 1, 1], vec![1, 2, 1]]));
@@ -293,6 +340,9 @@ mod tests {
         assert_eq!(repaired("a,x,b,"), Repair::Impossible);
         assert_eq!(repaired("a,5"), Repair::Fits);
         assert_eq!(repaired("a,x"), Repair::Impossible);
+        // The text behind a number may have had the comma.
+        assert_eq!(repaired("a,1,034.00,b"), Repair::Shifted(vec![1, 2, 1]));
+        assert_eq!(repaired("a,12,5,b"), Repair::Ambiguous(vec![vec![1, 1, 2], vec![1, 2, 1]]));
     }
 
     #[test]

@@ -160,6 +160,18 @@ impl repair::Row for TextRow<'_, '_> {
         self.rows.layout.columns[column].swallows
     }
 
+    fn may_swallow(&self, column: usize) -> bool {
+        let column = &self.rows.layout.columns[column];
+        matches!(column.role, Role::Column(_))
+            && !column.rules.is_declared
+            && matches!(column.kind, None | Some(Kind::Text | Kind::Identifier))
+    }
+
+    fn is_clear_amount(&self, cell: usize, width: usize) -> bool {
+        let span = self.rows.span(self.text, cell, width);
+        span.contains('.') && span.contains(',')
+    }
+
     fn conforms(&self, column: usize, cell: usize) -> bool {
         let cell = self.rows.cells[cell];
         let text = self.rows.dialect.unquoted(&self.text[cell.start..cell.end], cell);
