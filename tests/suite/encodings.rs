@@ -37,7 +37,7 @@ fn the_same_rows_come_out_of_every_encoding(sandbox: &Sandbox) {
     // What the usual encodings read alike.
     let western = csv.replace('€', "ö").replace('😀', "o").replace('ï', "i");
     let json = r#"[{"Customer ID": "é1", "Language": "größer"}, {"Customer ID": "2", "Language": "ñandú"}]"#;
-    for (text, json) in [(csv, json), (&western, &json.replace('ñ', "n"))] {
+    for (text, json) in [(csv, json), (&western, &json.replace('ñ', "n").replace('ú', "u"))] {
         let plain = sandbox.sibling();
         assert_eq!(sync(&plain, ORDERS, text.as_bytes()).outcome, "synced");
         assert_eq!(sync(&plain, CUSTOMERS, json.as_bytes()).outcome, "synced");

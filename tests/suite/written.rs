@@ -395,11 +395,17 @@ impl Locale {
         keys: &[(String, Option<String>)],
         rows: &[Vec<Written>],
     ) -> String {
-        let line = |cells: Vec<&str>| {
-            // A row that ends in a delimiter is one with padding, if a cell before it was cut.
-            let is_open = cells
-                .last()
-                .is_some_and(|cell| !cell.trim().is_empty() && !cell.ends_with(self.delimiter));
+        // A row that ends in a delimiter is one with padding if a text before it was cut; if an
+        // amount was, it may be either.
+        let is_open = |row: &[Written]| {
+            let ends = row.last().is_some_and(|cell| {
+                cell.text.trim().is_empty() || cell.text.ends_with(self.delimiter)
+            });
+            let is_cut = |cell: &&Written| cell.text.contains(self.delimiter);
+            let is_amount = |cell: &Written| matches!(cell.meaning, Meaning::Number(_));
+            !ends || row.iter().filter(is_cut).all(is_amount)
+        };
+        let line = |cells: Vec<&str>, is_open: bool| {
             let quoted = cells.into_iter().map(|cell| {
                 let is_needed = cell.starts_with('"') || cell.contains(self.delimiter);
                 match quoting {
@@ -413,11 +419,11 @@ impl Locale {
             quoted.collect::<Vec<_>>().join(&self.delimiter.to_string())
         };
         let mut lines =
-            vec![line(std::iter::once(key).chain(columns.iter().map(String::as_str)).collect())];
+            vec![line(std::iter::once(key).chain(columns.iter().map(String::as_str)).collect(), true)];
         for ((own_key, _), row) in keys.iter().zip(rows) {
             let cells =
                 std::iter::once(own_key.as_str()).chain(row.iter().map(|cell| cell.text.as_str()));
-            lines.push(line(cells.collect()));
+            lines.push(line(cells.collect(), is_open(row)));
         }
         lines.join("\n") + "\n"
     }

@@ -263,10 +263,12 @@ pub struct Window<'a> {
     is_at_end: bool,
 }
 
-/// Length of a file's last bytes without the mark by which DOS ends a text (`\x1a`), which tools
-/// from its days still write: it is no part of the text, and would be a row of its own.
+/// The mark by which DOS ends a text. Tools from its days still write it; it is no part of the text,
+/// and would be a row of its own.
+const END_MARK: u8 = 0x1a;
+
+/// Length of a file's last bytes without such marks behind them.
 fn without_end_mark(bytes: &[u8]) -> usize {
-    const END_MARK: u8 = 0x1a;
     bytes.iter().rposition(|&byte| byte != END_MARK).map_or(0, |last| last + 1)
 }
 
@@ -337,11 +339,17 @@ impl<'a> Window<'a> {
         self.bytes.drain(..self.parsed);
         self.base += self.parsed as u64;
         self.parsed = 0;
-        self.is_at_end = !self.content.read_block(self.next_block, &mut self.bytes)?;
+        loop {
+            self.is_at_end = !self.content.read_block(self.next_block, &mut self.bytes)?;
+            self.next_block += 1;
+            // Only what comes next tells whether a mark ends the file.
+            if self.is_at_end || self.bytes.last() != Some(&END_MARK) {
+                break;
+            }
+        }
         if self.is_at_end {
             self.bytes.truncate(without_end_mark(&self.bytes));
         }
-        self.next_block += 1;
         Ok(())
     }
 }

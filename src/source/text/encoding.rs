@@ -72,6 +72,13 @@ pub struct Guess {
     characters: u64,
     /// Places that are no UTF-8.
     errors: u64,
+    /// Those of them that may be part of a word in another encoding.
+    halves: u64,
+    /// The byte before what comes next.
+    last: u8,
+    /// A byte that is no UTF-8 and of which the next one tells whether it may be half of a
+    /// character.
+    open: Option<u8>,
     /// Whether every byte above ASCII is the same character in all encodings of Latin letters.
     is_shared: bool,
     /// The beginning of a character that the next block may end.
@@ -86,6 +93,9 @@ impl Default for Guess {
             settled: None,
             characters: 0,
             errors: 0,
+            halves: 0,
+            last: 0,
+            open: None,
             is_shared: true,
             tail: Vec::new(),
         }
@@ -116,7 +126,15 @@ impl Guess {
         if self.settled.is_none() && memchr(0, block).is_some() {
             self.settled = Some(Encoding::Utf8);
         }
-        if self.settled.is_some() || (self.tail.is_empty() && block.is_ascii()) {
+        if self.settled.is_some() {
+            return;
+        }
+        if let (Some(byte), Some(&next)) = (self.open, block.first()) {
+            self.open = None;
+            self.halves += u64::from(is_half(byte, next));
+        }
+        if self.tail.is_empty() && block.is_ascii() {
+            self.last = block.last().copied().unwrap_or(self.last);
             return;
         }
         match self.tail.is_empty() {
@@ -144,10 +162,14 @@ impl Guess {
     }
 
     /// What the text is, once all of it was observed. Text in UTF-8 that was damaged here and there
-    /// is UTF-8, in which the wrong bytes show.
+    /// is UTF-8, in which the wrong bytes show. Where there is little of it, its characters may be
+    /// some of another encoding's, if the wrong bytes are, too: `木` of GBK is `ľ` of UTF-8.
     pub fn guessed(mut self) -> Guessed {
         self.errors += u64::from(!self.tail.is_empty());
-        let is_utf8 = self.errors <= self.characters;
+        self.halves += u64::from(self.tail.len() > 1);
+        let is_utf8 = self.errors == 0
+            || self.is_damaged_utf8()
+            || (self.errors <= self.characters && self.halves == 0);
         match self.settled {
             Some(encoding) => Guessed::Is(encoding),
             None if is_utf8 => Guessed::Is(Encoding::Utf8),
@@ -159,15 +181,25 @@ impl Guess {
         let mut rest = bytes;
         loop {
             match std::str::from_utf8(rest) {
-                Ok(text) => return self.count_characters(text.as_bytes()),
+                Ok(text) => {
+                    self.last = text.bytes().last().unwrap_or(self.last);
+                    return self.count_characters(text.as_bytes());
+                }
                 Err(error) => {
                     let (valid, invalid) = rest.split_at(error.valid_up_to());
                     self.count_characters(valid);
+                    self.last = valid.last().copied().unwrap_or(self.last);
                     let Some(length) = error.error_len() else {
                         self.tail = invalid.to_vec();
                         return;
                     };
                     self.errors += 1;
+                    match invalid.get(length) {
+                        _ if length > 1 || !self.last.is_ascii() => self.halves += 1,
+                        Some(&next) => self.halves += u64::from(is_half(invalid[0], next)),
+                        None => self.open = Some(invalid[0]),
+                    }
+                    self.last = invalid[length - 1];
                     self.is_shared &= invalid[..length].iter().all(is_shared);
                     rest = &invalid[length..];
                 }
@@ -184,6 +216,12 @@ impl Guess {
         // one.
         self.is_shared = self.is_shared && text.iter().all(is_shared);
     }
+}
+
+/// Whether a byte may be a character of another encoding together with the next one: the second one
+/// is another such byte, or ASCII from `@` on (Shift_JIS, GBK, Big5).
+const fn is_half(byte: u8, next: u8) -> bool {
+    !next.is_ascii() || matches!((byte, next), (0x81..=0xfe, b'@'..=b'~'))
 }
 
 fn is_shared(byte: &u8) -> bool {

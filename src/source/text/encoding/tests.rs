@@ -1,3 +1,5 @@
+//! EncodingTests: what a text is taken for, and what is made of it.
+
 use super::*;
 
 fn guess(bytes: &[u8]) -> Guessed {
@@ -68,6 +70,14 @@ fn text_in_utf_8_that_was_damaged_is_utf_8() {
         assert_eq!(guess(bytes), Guessed::Is(Encoding::Utf8), "{}", bytes.escape_ascii());
     }
     assert_eq!(guess(b"caf\xe9, caf\xe9 and caf\xc3\xa9"), Guessed::Other { is_shared: false });
+    // Chinese of GBK, of which some is UTF-8 by chance; a word of a single-byte encoding beside it.
+    for bytes in [
+        b"\xc4\xbe, \xc4\xbe, \xb6\xaf".as_slice(),
+        b"caf\xc3\xa9 \xe9s",
+        b"caf\xc3\xa9 \xe9\xe8",
+    ] {
+        assert!(matches!(guess(bytes), Guessed::Other { .. }), "{}", bytes.escape_ascii());
+    }
 }
 
 #[test]
