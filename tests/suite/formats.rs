@@ -40,7 +40,11 @@ fn the_mark_by_which_dos_ends_a_text_is_no_row(sandbox: &Sandbox) {
         fresh.rows("SELECT order_id, description FROM orders ORDER BY order_id")
     };
     for end in ["\x1a", "\n\x1a", "\r\n\x1a\x1a\x1a"] {
-        assert_eq!(stored("Market 1 Orders.csv", &format!("{csv}{end}")), ["11|x", "12|y"], "{end:?}");
+        assert_eq!(
+            stored("Market 1 Orders.csv", &format!("{csv}{end}")),
+            ["11|x", "12|y"],
+            "{end:?}"
+        );
     }
     let json = "[{\"Order ID\": \"11\", \"SKU\": \"A\", \"Description\": \"x\"}]\n\x1a";
     assert_eq!(stored("Market 1 Orders.json", json), ["11|x"]);

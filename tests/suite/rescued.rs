@@ -98,8 +98,9 @@ fn json_counts_as_csv_does(sandbox: &Sandbox) {
     const NAME: &str = "Market 1 Orders";
     let objects = |misfits: usize, misfit: &str| -> Vec<String> {
         let total = |row: usize| if row < misfits { misfit } else { "5.5" };
-        let object =
-            |row: usize| format!(r#"{{"Order ID": "{row}", "SKU": "A", "Order Total": {}}}"#, total(row));
+        let object = |row: usize| {
+            format!(r#"{{"Order ID": "{row}", "SKU": "A", "Order Total": {}}}"#, total(row))
+        };
         (0..60).map(object).collect()
     };
     let outcome = |extension: &str, text: &str, settings: &str| {

@@ -323,17 +323,21 @@ impl Locale {
             content if name.ends_with("_id") && content.is_amount() => Content::Id,
             content => content,
         });
-        let contents: Vec<Content> = contents.collect();
+        let mut contents: Vec<Content> = contents.collect();
+        let quoting = match random.u8(..8) {
+            0 | 1 => Quoting::All,
+            2 | 3 if self.is_hostile => Quoting::None,
+            _ => Quoting::Needed,
+        };
+        // What shifts cells into an empty last one looks like padding.
+        if quoting == Quoting::None && random.bool() {
+            *contents.last_mut().expect("a table has columns") = Content::Empty;
+        }
         let mut rows: Vec<Vec<Written>> = (0..random.usize(1..8))
             .map(|_| contents.iter().map(|&content| self.cell(random, content)).collect())
             .collect();
         let keys: Vec<(String, Option<String>)> =
             (0..rows.len()).map(|number| self.key(random, number)).collect();
-        let quoting = match random.u8(..6) {
-            0 | 1 => Quoting::All,
-            2 if self.is_hostile => Quoting::None,
-            _ => Quoting::Needed,
-        };
         // What a row says that cannot be loaded, nobody knows.
         let is_whole = |number: usize| keys[number].1.is_some() && quoting != Quoting::None;
         for column in 0..names.len() {
@@ -397,13 +401,13 @@ impl Locale {
     ) -> String {
         // A row that ends in a delimiter is one with padding if a text before it was cut; if an
         // amount was, it may be either.
-        let is_open = |row: &[Written]| {
+        let is_open = |own_key: &str, row: &[Written]| {
             let ends = row.last().is_some_and(|cell| {
                 cell.text.trim().is_empty() || cell.text.ends_with(self.delimiter)
             });
             let is_cut = |cell: &&Written| cell.text.contains(self.delimiter);
             let is_amount = |cell: &Written| matches!(cell.meaning, Meaning::Number(_));
-            !ends || row.iter().filter(is_cut).all(is_amount)
+            !ends || (!own_key.contains(self.delimiter) && row.iter().filter(is_cut).all(is_amount))
         };
         let line = |cells: Vec<&str>, is_open: bool| {
             let quoted = cells.into_iter().map(|cell| {
@@ -418,12 +422,14 @@ impl Locale {
             });
             quoted.collect::<Vec<_>>().join(&self.delimiter.to_string())
         };
-        let mut lines =
-            vec![line(std::iter::once(key).chain(columns.iter().map(String::as_str)).collect(), true)];
+        let mut lines = vec![line(
+            std::iter::once(key).chain(columns.iter().map(String::as_str)).collect(),
+            true,
+        )];
         for ((own_key, _), row) in keys.iter().zip(rows) {
             let cells =
                 std::iter::once(own_key.as_str()).chain(row.iter().map(|cell| cell.text.as_str()));
-            lines.push(line(cells.collect(), is_open(row)));
+            lines.push(line(cells.collect(), is_open(own_key, row)));
         }
         lines.join("\n") + "\n"
     }

@@ -37,7 +37,11 @@ const ANY: (&[&str], &str) =
 /// Encodings of one or two bytes a character, with words and letters.
 const NAMED: [(&str, &[&str], &str); 27] = [
     ("windows-1250", &["Łódź", "żółty", "Škoda", "gyűrű", "Köln", "á"], "ąćęłńóśźżčřšžőű"),
-    ("windows-1252", &["crème", "Straße", "señor", "São Paulo", "5 °C", "Lego®", "“x”"], "éèüöäßñçø"),
+    (
+        "windows-1252",
+        &["crème", "Straße", "señor", "São Paulo", "5 °C", "Lego®", "“x”"],
+        "éèüöäßñçø",
+    ),
     ("windows-1254", &["İstanbul", "Iğdır", "şeker", "çiçek", "güneş", "kağıt"], "ışğçöüİŞĞ"),
     ("iso-8859-2", &["Łódź", "Škoda", "őszi", "příliš", "Köln"], "ąćęłńóśźżčřšžőű"),
     ("iso-8859-3", &["Ħamrun", "ġurnata", "ĉielo"], "ħġżċĉŝŭ"),
@@ -48,7 +52,7 @@ const NAMED: [(&str, &[&str], &str); 27] = [
     ("iso-8859-8", &["ספר", "שלום"], "אבגדהוזחטיכל"),
     ("iso-8859-10", &["Þór", "māja", "ģimene"], "ðþāēīūģķļ"),
     ("iso-8859-13", &["Rīga", "Šiauliai", "ēst", "mâ"], "āēīūčšžķļņąęįų"),
-    ("iso-8859-15", &["œuvre", "5 €", "Žižek", "Straße"], "œžšéèüöß"),
+    ("iso-8859-15", &["œuvre", "à 5 €", "Žižek", "Straße"], "œžšéèüöß"),
     ("iso-8859-16", &["Ștefan", "țară", "Łódź"], "șțăâîłź"),
     ("windows-1251", &["книга", "Чай", "в", "USBкабель", "Ч5"], "абвгдежзийклмнопрстуЧ"),
     ("windows-1253", &["Αθήνα", "βιβλίο", "Χ"], "αβγδεζηθικλμνξοΑΒΓΧΩ"),
@@ -57,7 +61,11 @@ const NAMED: [(&str, &[&str], &str); 27] = [
     ("koi8-r", &["книга", "мама", "так", "и", "в", "USBкабель"], "абвгдежзийклмнопрсту"),
     ("ibm866", &["книга", "Чай"], "абвгдежзийклмнопрсту"),
     ("macintosh", &["crème", "Straße", "señor", "naïve", "„x“"], "éèüöäßñçø"),
-    ("shift_jis", &["日本語", "ﾃｽﾄ", "表示", "ソフト", "瓠", "能力"], "あいうえカキク日本表示能ﾃｽﾄﾁﾉ"),
+    (
+        "shift_jis",
+        &["日本語", "ﾃｽﾄ", "表示", "ソフト", "瓠", "能力"],
+        "あいうえカキク日本表示能ﾃｽﾄﾁﾉ",
+    ),
     ("gbk", &["中文", "的", "北京", "木", "漏斗", "母亲"], "的北木母模墨啊动多吨"),
     ("big5", &["中文", "功能", "許蓋"], "的北木母模墨功能許蓋"),
     ("euc-jp", &["日本語", "表示"], "あいうえカキク日本表示能"),
@@ -134,7 +142,8 @@ impl Writing {
     fn legacy(&self, text: &str) -> Option<Option<Vec<u8>>> {
         match self.form {
             Form::Named(name) => {
-                let encoding = Encoding::for_label(name.as_bytes()).expect("a name of the standard");
+                let encoding =
+                    Encoding::for_label(name.as_bytes()).expect("a name of the standard");
                 let (bytes, _, has_others) = encoding.encode(text);
                 Some((!has_others).then(|| bytes.into_owned()))
             }
