@@ -45,6 +45,9 @@ impl Row for Line {
     fn is_cut_amount(&self, _: usize, _: usize, _: usize) -> bool {
         false
     }
+    fn may_be_amount(&self, _: usize, _: usize) -> bool {
+        false
+    }
     fn is_clear_amount(&self, _: usize, _: usize) -> bool {
         true
     }

@@ -4,6 +4,7 @@
 //! cut (`1,100.00`). Of all ways to undo that, the ones with the fewest swallowed delimiters count,
 //! and only if typed columns leave exactly one.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 /// Swallowed delimiters a row may have; beyond that it is damage, not text.
@@ -46,14 +47,17 @@ pub trait Row {
     /// Whether the column holds numbers, and so many cells from `cell` on are one that delimiters
     /// cut.
     fn is_cut_amount(&self, column: usize, cell: usize, width: usize) -> bool;
-    /// Whether those cells are an amount by themselves: `1,100.00` is, `12,5` may be two numbers.
+    /// Whether so many cells from `cell` on may be an amount that delimiters cut, whatever its
+    /// column holds.
+    fn may_be_amount(&self, cell: usize, width: usize) -> bool;
+    /// Whether they can be nothing else: `₦ 1,100.00` is one, `12,5` may be two numbers.
     fn is_clear_amount(&self, cell: usize, width: usize) -> bool;
 }
 
 /// Columns that may have swallowed delimiters, in a search.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Swallowing {
-    /// None: amounts were cut.
+    /// None: amounts were cut, also in columns that cut amounts made text.
     Amounts,
     /// Those of which somebody says so.
     Named,
@@ -130,6 +134,7 @@ pub fn is_cut_amount(text: &str, delimiter: u8) -> bool {
         return false;
     }
     let (delimiter, other) = (char::from(delimiter), if delimiter == b',' { '.' } else { ',' });
+    let text = &without_other_groups(text);
     // A currency, a sign or parentheses may stand around the digits.
     let is_beside = |c: char| !c.is_ascii_digit() && c != '"' && c != delimiter && c != other;
     let text = text
@@ -156,6 +161,34 @@ pub fn is_cut_amount(text: &str, delimiter: u8) -> bool {
         && pieces[1..].iter().all(|piece| is_group(piece))
         && is_group(whole)
         && is_digits(decimals)
+}
+
+/// Whether such an amount can be nothing else: a currency before its groups, and decimals behind
+/// them.
+pub fn is_clear_amount(text: &str, delimiter: u8) -> bool {
+    let other = if delimiter == b',' { '.' } else { ',' };
+    let begins_with_currency = !text.trim_start().starts_with(|c: char| c.is_ascii_digit());
+    let decimals = text.rfind(char::from(delimiter)).and_then(|last| text[last..].find(other));
+    begins_with_currency && decimals.is_some()
+}
+
+/// A text without what else stands between groups of thousands.
+fn without_other_groups(text: &str) -> Cow<'_, str> {
+    let is_group_sign =
+        |c: char| matches!(c, ' ' | '\'' | '’' | '\u{a0}' | '\u{2009}' | '\u{202f}');
+    if !text.trim().contains(is_group_sign) {
+        return Cow::Borrowed(text);
+    }
+    let chars: Vec<char> = text.chars().collect();
+    let is_among_digits = |at: usize| {
+        let is_digit = |at: Option<usize>| {
+            at.and_then(|at| chars.get(at)).is_some_and(char::is_ascii_digit)
+        };
+        is_digit(at.checked_sub(1)) && is_digit(Some(at + 1))
+    };
+    let kept = chars.iter().enumerate();
+    let kept = kept.filter(|&(at, &c)| !(is_group_sign(c) && is_among_digits(at)));
+    Cow::Owned(kept.map(|(_, c)| c).collect())
 }
 
 struct Search<'a, R> {
@@ -194,7 +227,13 @@ impl<R: Row> Search<'_, R> {
             // Several cells make a text with delimiters in it, or an amount.
             let is_possible = match extra {
                 0 => self.row.conforms(column, cell),
-                _ => swallows || self.row.is_cut_amount(column, cell, 1 + extra),
+                _ => {
+                    swallows
+                        || self.row.is_cut_amount(column, cell, 1 + extra)
+                        || (self.swallowing == Swallowing::Amounts
+                            && self.row.may_swallow(column)
+                            && self.row.may_be_amount(cell, 1 + extra))
+                }
             };
             if !is_possible {
                 continue;
@@ -252,8 +291,11 @@ mod tests {
         fn is_cut_amount(&self, column: usize, cell: usize, width: usize) -> bool {
             column == 7 && is_cut_amount(&self.0[cell..cell + width].join(","), b',')
         }
+        fn may_be_amount(&self, cell: usize, width: usize) -> bool {
+            is_cut_amount(&self.0[cell..cell + width].join(","), b',')
+        }
         fn is_clear_amount(&self, cell: usize, width: usize) -> bool {
-            self.0[cell..cell + width].concat().contains('.')
+            is_clear_amount(&self.0[cell..cell + width].join(","), b',')
         }
     }
 
@@ -330,8 +372,11 @@ mod tests {
             fn is_cut_amount(&self, column: usize, cell: usize, width: usize) -> bool {
                 column == 1 && is_cut_amount(&self.0[cell..cell + width].join(","), b',')
             }
+            fn may_be_amount(&self, cell: usize, width: usize) -> bool {
+                is_cut_amount(&self.0[cell..cell + width].join(","), b',')
+            }
             fn is_clear_amount(&self, cell: usize, width: usize) -> bool {
-                self.0[cell..cell + width].concat().contains('.')
+                is_clear_amount(&self.0[cell..cell + width].join(","), b',')
             }
         }
         let repaired = |line: &str| repair(&Short(line.split(',').collect()));
@@ -341,7 +386,7 @@ mod tests {
         assert_eq!(repaired("a,5"), Repair::Fits);
         assert_eq!(repaired("a,x"), Repair::Impossible);
         // The text behind a number may have had the comma.
-        assert_eq!(repaired("a,1,034.00,b"), Repair::Shifted(vec![1, 2, 1]));
+        assert_eq!(repaired("a,₦ 1,034.00,b"), Repair::Shifted(vec![1, 2, 1]));
         assert_eq!(repaired("a,12,5,b"), Repair::Ambiguous(vec![vec![1, 1, 2], vec![1, 2, 1]]));
     }
 
@@ -368,6 +413,8 @@ mod tests {
             "₦ 1,100.00",
             "(1,250)",
             "5,00 KSh",
+            "736 250,659",
+            "5’234’499,94",
         ] {
             assert!(is_cut_amount(text, b','), "{text}");
         }

@@ -167,9 +167,14 @@ impl repair::Row for TextRow<'_, '_> {
             && matches!(column.kind, None | Some(Kind::Text | Kind::Identifier))
     }
 
+    fn may_be_amount(&self, cell: usize, width: usize) -> bool {
+        let span = self.rows.span(self.text, cell, width);
+        repair::is_cut_amount(span, self.rows.dialect.delimiter)
+    }
+
     fn is_clear_amount(&self, cell: usize, width: usize) -> bool {
         let span = self.rows.span(self.text, cell, width);
-        span.contains('.') && span.contains(',')
+        repair::is_clear_amount(span, self.rows.dialect.delimiter)
     }
 
     fn conforms(&self, column: usize, cell: usize) -> bool {
