@@ -36,6 +36,9 @@ impl Row for Line {
     fn conforms(&self, column: usize, cell: usize) -> bool {
         self.columns[column].0.contains(self.cells[cell])
     }
+    fn may_stand(&self, column: usize, cell: usize) -> bool {
+        self.conforms(column, cell)
+    }
     fn has_usual_count(&self) -> bool {
         self.cells.len() == self.columns.len()
     }

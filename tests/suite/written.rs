@@ -106,8 +106,18 @@ enum Content {
 }
 
 impl Content {
-    const fn is_amount(self) -> bool {
-        matches!(self, Self::Money | Self::Mixed | Self::TwoCurrencies)
+    const fn is_number(self) -> bool {
+        matches!(
+            self,
+            Self::Whole
+                | Self::Money
+                | Self::Weight
+                | Self::Measure
+                | Self::Long
+                | Self::Magnitude
+                | Self::Mixed
+                | Self::TwoCurrencies
+        )
     }
 }
 
@@ -319,23 +329,26 @@ impl Locale {
             false => CONTENTS[random.usize(..CONTENTS.len())],
         };
         let contents = names.iter().map(|name| match content(random) {
-            // No shop has amounts for identifiers.
-            content if name.ends_with("_id") && content.is_amount() => Content::Id,
+            // No shop has numbers for identifiers or times.
+            content if name.ends_with("_id") && content.is_number() => Content::Id,
+            content if name.ends_with("_time") && content.is_number() => Content::Day,
             content => content,
         });
-        let mut contents: Vec<Content> = contents.collect();
+        let contents: Vec<Content> = contents.collect();
         let quoting = match random.u8(..8) {
             0 | 1 => Quoting::All,
             2 | 3 if self.is_hostile => Quoting::None,
             _ => Quoting::Needed,
         };
-        // What shifts cells into an empty last one looks like padding.
-        if quoting == Quoting::None && random.bool() {
-            *contents.last_mut().expect("a table has columns") = Content::Empty;
-        }
         let mut rows: Vec<Vec<Written>> = (0..random.usize(1..8))
             .map(|_| contents.iter().map(|&content| self.cell(random, content)).collect())
             .collect();
+        // A row whose cells were shifted into an empty last one looks padded.
+        if quoting == Quoting::None
+            && let Some(last) = rows.get_mut(2).and_then(|row| row.last_mut())
+        {
+            *last = Written::text(String::new(), Meaning::Nothing);
+        }
         let keys: Vec<(String, Option<String>)> =
             (0..rows.len()).map(|number| self.key(random, number)).collect();
         // What a row says that cannot be loaded, nobody knows.
@@ -401,13 +414,21 @@ impl Locale {
     ) -> String {
         // A row that ends in a delimiter is one with padding if a text before it was cut; if an
         // amount was, it may be either.
-        let is_open = |own_key: &str, row: &[Written]| {
-            let ends = row.last().is_some_and(|cell| {
+        let ends_open = |row: &[Written]| {
+            row.last().is_some_and(|cell| {
                 cell.text.trim().is_empty() || cell.text.ends_with(self.delimiter)
-            });
+            })
+        };
+        // Where most rows end so, padding is what the file has.
+        let is_padded = 2 * rows.iter().filter(|row| ends_open(row)).count() >= rows.len();
+        let is_open = |own_key: &str, row: &[Written]| {
+            let ends = ends_open(row);
             let is_cut = |cell: &&Written| cell.text.contains(self.delimiter);
             let is_amount = |cell: &Written| matches!(cell.meaning, Meaning::Number(_));
-            !ends || (!own_key.contains(self.delimiter) && row.iter().filter(is_cut).all(is_amount))
+            !ends
+                || (!is_padded
+                    && !own_key.contains(self.delimiter)
+                    && row.iter().filter(is_cut).all(is_amount))
         };
         let line = |cells: Vec<&str>, is_open: bool| {
             let quoted = cells.into_iter().map(|cell| {

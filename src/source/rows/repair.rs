@@ -40,6 +40,9 @@ pub trait Row {
     fn may_swallow(&self, column: usize) -> bool;
     /// Whether one cell could stand in the column.
     fn conforms(&self, column: usize, cell: usize) -> bool;
+    /// Whether one cell could stand in the column if nothing is taken for granted: what a column
+    /// that nobody declared holds, and how its numbers are read, other rows have only suggested.
+    fn may_stand(&self, column: usize, cell: usize) -> bool;
     /// Whether the row has as many cells as rows of the file have, and nothing beyond the columns.
     fn has_usual_count(&self) -> bool;
     /// Whether a row cannot do without the column.
@@ -82,13 +85,14 @@ pub fn repair(row: &impl Row) -> Repair {
     let fewest = filled.saturating_sub(columns);
     for swallowed in fewest..=surplus.min(SWALLOWED_MAX) {
         let mut found = ways(row, swallowed, Swallowing::Named);
-        if swallowed == 0 && found.len() == 1 {
+        if found.len() == 1 {
             // `1,034.00` for 1034 also reads as 1 and a text; padding hides that there is a cell
             // too many.
-            match (1..=surplus.min(SWALLOWED_MAX))
-                .find_map(|swallowed| ways(row, swallowed, Swallowing::Amounts).pop())
-            {
-                None => return Repair::Fits,
+            let cut = (swallowed + 1..=surplus.min(SWALLOWED_MAX))
+                .find_map(|swallowed| ways(row, swallowed, Swallowing::Amounts).pop());
+            match cut {
+                None if swallowed == 0 => return Repair::Fits,
+                None => {}
                 Some(cut) => found.push(cut),
             }
         }
@@ -181,9 +185,8 @@ fn without_other_groups(text: &str) -> Cow<'_, str> {
     }
     let chars: Vec<char> = text.chars().collect();
     let is_among_digits = |at: usize| {
-        let is_digit = |at: Option<usize>| {
-            at.and_then(|at| chars.get(at)).is_some_and(char::is_ascii_digit)
-        };
+        let is_digit =
+            |at: Option<usize>| at.and_then(|at| chars.get(at)).is_some_and(char::is_ascii_digit);
         is_digit(at.checked_sub(1)) && is_digit(Some(at + 1))
     };
     let kept = chars.iter().enumerate();
@@ -226,7 +229,8 @@ impl<R: Row> Search<'_, R> {
             }
             // Several cells make a text with delimiters in it, or an amount.
             let is_possible = match extra {
-                0 => self.row.conforms(column, cell),
+                0 if self.swallowing == Swallowing::Named => self.row.conforms(column, cell),
+                0 => self.row.may_stand(column, cell),
                 _ => {
                     swallows
                         || self.row.is_cut_amount(column, cell, 1 + extra)
@@ -281,6 +285,9 @@ mod tests {
                 7 => text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.'),
                 _ => true,
             }
+        }
+        fn may_stand(&self, column: usize, cell: usize) -> bool {
+            self.conforms(column, cell)
         }
         fn has_usual_count(&self) -> bool {
             self.0.len() == 8
@@ -362,6 +369,9 @@ mod tests {
             }
             fn conforms(&self, column: usize, cell: usize) -> bool {
                 column != 1 || self.0[cell].bytes().all(|byte| byte.is_ascii_digit())
+            }
+            fn may_stand(&self, column: usize, cell: usize) -> bool {
+                self.conforms(column, cell)
             }
             fn has_usual_count(&self) -> bool {
                 false

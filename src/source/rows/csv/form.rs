@@ -5,6 +5,7 @@ use crate::source::rows::csv::CsvRows;
 use crate::source::rows::repair::Repair;
 use crate::source::rows::{Fault, Form, repair};
 use crate::transform::clean::{clean_key, conforms, fits_kind};
+use crate::values::number::Spelling;
 use entity::Kind;
 
 impl CsvRows<'_> {
@@ -184,6 +185,22 @@ impl repair::Row for TextRow<'_, '_> {
         match column.role {
             Role::Key(_) => matches!(clean_key(&text, column), Some(Ok(_))),
             _ => conforms(&text, column),
+        }
+    }
+
+    fn may_stand(&self, column: usize, cell: usize) -> bool {
+        if self.conforms(column, cell) {
+            return true;
+        }
+        let cell = self.rows.cells[cell];
+        let text = self.rows.dialect.unquoted(&self.text[cell.start..cell.end], cell);
+        let column = &self.rows.layout.columns[column];
+        let is_number = || {
+            Spelling::of(&text, &column.rules).is_some_and(|number| number.is_number_of_either())
+        };
+        match column.role {
+            Role::Key(_) => false,
+            _ => !column.rules.is_declared || (column.holds_numbers() && is_number()),
         }
     }
 }

@@ -12,7 +12,11 @@ use std::borrow::Cow;
 
 impl Names<'_> {
     /// The first value that does not fit the type of a column that takes nothing else.
-    pub(super) fn misfit(&self, members: &[Member<'_>], columns: &[Option<usize>]) -> Option<Fault> {
+    pub(super) fn misfit(
+        &self,
+        members: &[Member<'_>],
+        columns: &[Option<usize>],
+    ) -> Option<Fault> {
         members.iter().zip(columns).find_map(|((_, value), column)| {
             let column = &self.layout.columns[(*column)?];
             let text = match is_number(value) {

@@ -29,12 +29,9 @@ fn transcoded(bytes: &[u8], encoding: Encoding, block: usize) -> Vec<u8> {
 
 #[test]
 fn text_that_all_encodings_of_latin_letters_read_alike_is_that() {
-    for text in [
-        "caf\u{e9}",
-        "Stra\u{df}e, K\u{f6}ln, \u{c4}rger",
-        "Jos\u{e9} M\u{fc}ller",
-        "\u{e9}",
-    ] {
+    for text in
+        ["caf\u{e9}", "Stra\u{df}e, K\u{f6}ln, \u{c4}rger", "Jos\u{e9} M\u{fc}ller", "\u{e9}"]
+    {
         let (bytes, _, is_lossy) = WINDOWS_1252.encode(text);
         assert!(!is_lossy);
         assert_eq!(guess(&bytes), Guessed::Other { is_shared: true }, "{text}");
@@ -71,11 +68,9 @@ fn text_in_utf_8_that_was_damaged_is_utf_8() {
     }
     assert_eq!(guess(b"caf\xe9, caf\xe9 and caf\xc3\xa9"), Guessed::Other { is_shared: false });
     // Chinese of GBK, of which some is UTF-8 by chance; a word of a single-byte encoding beside it.
-    for bytes in [
-        b"\xc4\xbe, \xc4\xbe, \xb6\xaf".as_slice(),
-        b"caf\xc3\xa9 \xe9s",
-        b"caf\xc3\xa9 \xe9\xe8",
-    ] {
+    for bytes in
+        [b"\xc4\xbe, \xc4\xbe, \xb6\xaf".as_slice(), b"caf\xc3\xa9 \xe9s", b"caf\xc3\xa9 \xe9\xe8"]
+    {
         assert!(matches!(guess(bytes), Guessed::Other { .. }), "{}", bytes.escape_ascii());
     }
 }
