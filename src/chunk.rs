@@ -7,30 +7,83 @@ use std::ops::Range;
 
 /// Where reading continues; everything before it is committed.
 ///
-/// Pass 0 reads records with consecutive rows, in file order. Records with scattered rows are
-/// gathered afterwards, in as many passes over the file as the memory limit requires.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Position {
-    /// 0 is the pass in file order; 1 and above are gathering passes.
-    pub pass: u32,
-    /// Pass 0: byte offset of the next row.
-    pub offset: u64,
-    /// Pass 0: number of rows before it.
-    pub row: u64,
-    /// Gathering passes: records of this pass that are done.
-    pub records: u64,
-    /// Number of gathering passes. The memory limit decided it when the first one began.
-    pub passes: u32,
-    /// Whether the whole file is read.
-    pub done: bool,
+/// First, records with consecutive rows are read in the order of the file. Records with scattered
+/// rows are gathered afterwards, in as many passes over the file as the memory limit requires.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "StoredPosition", into = "StoredPosition")]
+pub enum Position {
+    /// In the order of the file.
+    InOrder {
+        /// Byte offset of the next row.
+        offset: u64,
+        /// Number of rows before it.
+        row: u64,
+    },
+    /// In a pass that gathers records.
+    Gathering {
+        /// The first pass is 1.
+        pass: u32,
+        /// Number of passes. The memory limit decided it when the first one began.
+        passes: u32,
+        /// Records of this pass that are done.
+        records: u64,
+    },
+    /// The whole file is read.
+    Done,
 }
 
 impl Position {
+    /// The beginning of the file.
+    pub const START: Self = Self::InOrder { offset: 0, row: 0 };
+
     /// Whether this position is further than the other one.
     pub fn is_after(self, other: Self) -> bool {
-        let place =
-            |position: Self| (position.done, position.pass, position.offset, position.records);
+        let place = |position: Self| match position {
+            Self::InOrder { offset, .. } => (0, 0, offset),
+            Self::Gathering { pass, records, .. } => (1, pass, records),
+            Self::Done => (2, 0, 0),
+        };
         place(self) > place(other)
+    }
+}
+
+impl Default for Position {
+    fn default() -> Self {
+        Self::START
+    }
+}
+
+/// A position as the ledger and checkpoints keep it. Pass 0 is the one in the order of the file.
+#[derive(Default, Serialize, Deserialize)]
+struct StoredPosition {
+    pass: u32,
+    offset: u64,
+    row: u64,
+    records: u64,
+    passes: u32,
+    done: bool,
+}
+
+impl From<StoredPosition> for Position {
+    fn from(stored: StoredPosition) -> Self {
+        let StoredPosition { pass, offset, row, records, passes, done } = stored;
+        match pass {
+            _ if done => Self::Done,
+            0 => Self::InOrder { offset, row },
+            _ => Self::Gathering { pass, passes, records },
+        }
+    }
+}
+
+impl From<Position> for StoredPosition {
+    fn from(position: Position) -> Self {
+        match position {
+            Position::InOrder { offset, row } => Self { offset, row, ..Self::default() },
+            Position::Gathering { pass, passes, records } => {
+                Self { pass, passes, records, ..Self::default() }
+            }
+            Position::Done => Self { done: true, ..Self::default() },
+        }
     }
 }
 
@@ -99,6 +152,8 @@ pub struct Chunk {
     pub later_lines: Vec<usize>,
     /// Accepted rows that are records without lines.
     pub without_line: Vec<usize>,
+    /// Those of them whose JSON object lacks the member of lines, which says nothing of its lines.
+    pub lines_absent: Vec<usize>,
     /// Rows of objects whose key another object of the file has, which counts instead.
     pub rows_repeated: u64,
     /// In a corrected copy: accepted rows that come from the file that it corrects.
@@ -247,6 +302,15 @@ impl Chunk {
         self.joined.binary_search(&row).is_ok()
     }
 
+    /// Records whose JSON object lacks the member of lines, in order.
+    pub fn records_without_word_of_lines(&self) -> impl Iterator<Item = usize> {
+        let begins_at =
+            |row: &usize| self.records.binary_search_by_key(row, |rows| rows.start).ok();
+        // Several objects of one key are whole only together.
+        let is_alone = |record: &usize| self.records[*record].len() == 1;
+        self.lines_absent.iter().filter_map(begins_at).filter(is_alone)
+    }
+
     /// Takes records out of an already decoded chunk, and returns which rows remain.
     pub fn leave_out(&mut self, is_left_out: &[bool]) -> Vec<usize> {
         let kept = |record: &usize| !is_left_out[*record];
@@ -257,7 +321,12 @@ impl Chunk {
         let place = |row: &usize| rows.binary_search(row).ok();
         self.absent =
             self.absent.iter().filter_map(|(row, column)| Some((place(row)?, *column))).collect();
-        for of_rows in [&mut self.later_lines, &mut self.without_line, &mut self.joined] {
+        for of_rows in [
+            &mut self.later_lines,
+            &mut self.without_line,
+            &mut self.lines_absent,
+            &mut self.joined,
+        ] {
             *of_rows = of_rows.iter().filter_map(place).collect();
         }
         let repaired =
@@ -316,26 +385,113 @@ pub struct Counts {
     pub deleted: u64,
 }
 
+impl Counts {
+    /// What each is called in the ledger, reports and metrics, in the order of [`Self::all`].
+    pub const NAMES: [&str; 12] = [
+        "read",
+        "accepted",
+        "duplicate",
+        "rejected",
+        "skipped",
+        "repaired",
+        "rescued",
+        "new",
+        "modified",
+        "unchanged",
+        "stale",
+        "deleted",
+    ];
+
+    /// Every count, in the order of [`Self::NAMES`].
+    pub const fn all(&self) -> [u64; 12] {
+        let Self { read, accepted, duplicate, rejected, skipped, repaired, rescued, .. } = *self;
+        let Self { new, modified, unchanged, stale, deleted, .. } = *self;
+        [
+            read, accepted, duplicate, rejected, skipped, repaired, rescued, new, modified,
+            unchanged, stale, deleted,
+        ]
+    }
+
+    /// The counts that [`Self::all`] gives.
+    pub const fn of(all: [u64; 12]) -> Self {
+        let [
+            read,
+            accepted,
+            duplicate,
+            rejected,
+            skipped,
+            repaired,
+            rescued,
+            new,
+            modified,
+            unchanged,
+            stale,
+            deleted,
+        ] = all;
+        Self {
+            read,
+            accepted,
+            duplicate,
+            rejected,
+            skipped,
+            repaired,
+            rescued,
+            new,
+            modified,
+            unchanged,
+            stale,
+            deleted,
+        }
+    }
+}
+
 impl std::ops::AddAssign for Counts {
     fn add_assign(&mut self, other: Self) {
-        self.read += other.read;
-        self.accepted += other.accepted;
-        self.duplicate += other.duplicate;
-        self.rejected += other.rejected;
-        self.skipped += other.skipped;
-        self.repaired += other.repaired;
-        self.rescued += other.rescued;
-        self.new += other.new;
-        self.modified += other.modified;
-        self.unchanged += other.unchanged;
-        self.stale += other.stale;
-        self.deleted += other.deleted;
+        let mut sums = self.all();
+        sums.iter_mut().zip(other.all()).for_each(|(sum, count)| *sum += count);
+        *self = Self::of(sums);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_position_is_kept_as_it_always_was() {
+        for (position, stored) in [
+            (
+                Position::InOrder { offset: 9, row: 1 },
+                r#"{"pass":0,"offset":9,"row":1,"records":0,"passes":0,"done":false}"#,
+            ),
+            (
+                Position::Gathering { pass: 2, passes: 3, records: 7 },
+                r#"{"pass":2,"offset":0,"row":0,"records":7,"passes":3,"done":false}"#,
+            ),
+            (Position::Done, r#"{"pass":0,"offset":0,"row":0,"records":0,"passes":0,"done":true}"#),
+        ] {
+            assert_eq!(serde_json::to_string(&position).expect("plain data"), stored);
+            assert_eq!(
+                serde_json::from_str::<Position>(stored).expect("it is what was written"),
+                position
+            );
+        }
+        // As the end was kept once, with the pass after the last one.
+        let end = r#"{"pass":1,"offset":0,"row":0,"records":0,"passes":0,"done":true}"#;
+        assert_eq!(
+            serde_json::from_str::<Position>(end).expect("it is what was written"),
+            Position::Done
+        );
+    }
+
+    #[test]
+    fn every_count_has_its_name() {
+        let numbered = Counts::of(std::array::from_fn(|index| index as u64));
+        let json = serde_json::to_value(numbered).expect("counts are plain numbers");
+        for (name, count) in Counts::NAMES.iter().zip(numbered.all()) {
+            assert_eq!(json[name], count, "{name}");
+        }
+    }
 
     #[test]
     fn records_that_are_left_out_take_their_rows_with_them() {

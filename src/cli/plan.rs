@@ -2,7 +2,7 @@
 
 use crate::cli::find::find;
 use crate::cli::logging::{OF_COMMAND, start_logging};
-use crate::cli::print::{counted, grouped, print_report};
+use crate::cli::print::{ROW_1_IS, counted, grouped, print_report};
 use crate::cli::signals::{Hangup, cancel_on_signal};
 use crate::cli::{
     CommandError, Exit, Shared, THREADS_GRACE, runtime, say, say_json, say_whose, with_whose,
@@ -43,7 +43,9 @@ pub(super) fn execute(shared: &Shared, own: &PlanArguments) -> Result<Exit, Comm
     runtime.shutdown_timeout(THREADS_GRACE);
     let planned = Plan { unread, ..planned? };
     if shared.json {
-        say_json(&with_whose(&config, serde_json::json!(planned)));
+        let mut json = serde_json::json!(planned);
+        json["row_1_is"] = ROW_1_IS.into();
+        say_json(&with_whose(&config, json));
     } else {
         say_whose(&config);
         print(&planned);
@@ -61,7 +63,7 @@ pub(super) fn execute(shared: &Shared, own: &PlanArguments) -> Result<Exit, Comm
 fn print(plan: &Plan) {
     plan.files.iter().for_each(print_file);
     if plan.files.iter().any(|file| !file.rejects.is_empty() || !file.repairs.is_empty()) {
-        say(format_args!("\nrow 1 is the first after the header"));
+        say(format_args!("\nrow 1 is {ROW_1_IS}"));
     }
     if plan.totals.is_empty() {
         say(format_args!("\nno total of a mart would change"));

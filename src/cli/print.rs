@@ -5,6 +5,9 @@ use crate::sink::marts::summary::Revenue;
 use crate::sync::report::{FileReport, Outcome};
 use rust_decimal::Decimal;
 
+/// What numbers of rows count from.
+pub(super) const ROW_1_IS: &str = "the first after the header";
+
 /// A number with a comma between groups of three digits.
 pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();

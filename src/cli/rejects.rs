@@ -2,7 +2,7 @@
 //! them to CSV files for correction.
 
 use crate::cli::logging::{OF_COMMAND, start_logging};
-use crate::cli::print::{counted, grouped, plural};
+use crate::cli::print::{ROW_1_IS, counted, grouped, plural};
 use crate::cli::rejects_csv::{ColumnsInUse, RejectsCsv};
 use crate::cli::{CommandError, Exit, Shared, runtime, say, say_whose, whose};
 use crate::config::Config;
@@ -263,7 +263,7 @@ struct Teller {
 impl Teller {
     fn new(is_json: bool, is_export: bool) -> Self {
         if is_json {
-            print_part("{\"files\":[");
+            print_part(&format!("{{\"row_1_is\":\"{ROW_1_IS}\",\"files\":["));
         }
         Self {
             is_json,
@@ -373,7 +373,7 @@ impl Teller {
                  that can be loaded then are no longer listed here."
             )),
             (false, false) if self.files > 0 => say(format_args!(
-                "Row 1 is the first after the header. Write them with `tidegate rejects --export DIR`, correct them, and drop the \
+                "Row 1 is {ROW_1_IS}. Write them with `tidegate rejects --export DIR`, correct them, and drop the \
                  files into the inbox; or drop a correct export of the same dataset and market."
             )),
             (false, _) => say(format_args!("no open rejects")),

@@ -161,3 +161,59 @@ fn log(report: &FileReport) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, Overrides};
+    use std::fs::{self, File};
+    use std::path::Path;
+    use std::sync::Arc;
+    use std::time::{Duration, SystemTime};
+
+    #[test]
+    fn each_feed_of_a_market_is_a_lane_in_the_order_of_versions() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let config = Config::load(&Overrides::default()).expect("the shipped configuration");
+        let root: Arc<Path> = Arc::from(directory.path());
+        let newest = SystemTime::now() - Duration::from_secs(3600);
+        let files = [
+            ("Market 1 Orders.csv", 0),
+            ("market-1/orders.csv", 50),
+            ("market-1/orders-2020-01-02.csv", 0),
+            ("market-2/orders.csv", 0),
+            ("market-1/customers.csv", 0),
+        ]
+        .map(|(name, seconds_older)| {
+            let path = directory.path().join(name);
+            fs::create_dir_all(path.parent().expect("it is below")).expect("it can be made");
+            fs::write(&path, "Order ID\n").expect("it can be written");
+            let modified = newest - Duration::from_secs(seconds_older);
+            let file = File::options().append(true).open(&path).expect("it is there");
+            file.set_modified(modified).expect("it is ours");
+            SourceFile::at(&root, &path, &config.datasets).expect("it may be taken")
+        });
+        let lanes = lanes_of(files.into());
+        let lanes: Vec<(String, Vec<String>)> = lanes
+            .into_iter()
+            .map(|(lane, files)| {
+                let (table, market) = lane.expect("a dataset matches");
+                let names = files.iter().map(|file| file.path.strip_prefix(&root)).flatten();
+                let names = names.map(|name| name.to_string_lossy().into_owned()).collect();
+                (format!("{table} of {market}"), names)
+            })
+            .collect();
+        let expected: [(&str, &[&str]); 3] = [
+            ("customers of 1", &["market-1/customers.csv"]),
+            (
+                "orders of 1",
+                &["market-1/orders-2020-01-02.csv", "market-1/orders.csv", "Market 1 Orders.csv"],
+            ),
+            ("orders of 2", &["market-2/orders.csv"]),
+        ];
+        let expected = expected.map(|(lane, names)| {
+            (lane.to_owned(), names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())
+        });
+        assert_eq!(lanes, expected);
+    }
+}

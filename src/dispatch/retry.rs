@@ -406,3 +406,57 @@ pub async fn wait_for_database(config: &Config) -> Result<(), SyncError> {
     let patience = Patience::Limited(config.database_wait);
     patiently(patience, &CancellationToken::new(), async || crate::sink::check(config).await).await
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Error;
+    use std::path::PathBuf;
+
+    fn full_disk() -> SyncError {
+        SyncError::Spool { path: PathBuf::from("spool"), source: Error::from_raw_os_error(28) }
+    }
+
+    async fn after(patience: Patience, error: SyncError) -> Result<(), SyncError> {
+        Pauses::new(patience).after(error, None, &CancellationToken::new()).await
+    }
+
+    #[tokio::test]
+    async fn what_waiting_does_not_help_is_given_back_at_once() {
+        let damaged = SyncError::Damaged { reason: "no key".to_owned() };
+        let given = after(Patience::Endless, damaged).await;
+        assert!(matches!(given, Err(SyncError::Damaged { .. })), "{given:?}");
+    }
+
+    #[tokio::test]
+    async fn what_passes_is_given_back_once_the_patience_ends() {
+        let given = after(Patience::Limited(Duration::ZERO), full_disk()).await;
+        assert!(matches!(given, Err(SyncError::Spool { .. })), "{given:?}");
+        let mut pauses = Pauses::new(Patience::Limited(Duration::from_millis(300)));
+        let started = Instant::now();
+        let shutdown = CancellationToken::new();
+        while pauses.after(full_disk(), None, &shutdown).await.is_ok() {}
+        assert!(started.elapsed() >= Duration::from_millis(300));
+    }
+
+    #[tokio::test]
+    async fn a_success_in_between_begins_the_patience_anew() {
+        let mut pauses = Pauses::new(Patience::Limited(Duration::from_millis(150)));
+        let shutdown = CancellationToken::new();
+        for _ in 0..4 {
+            // Longer than the patience, if it were all one outage.
+            let success = Some(Instant::now());
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            let waited = pauses.after(full_disk(), success, &shutdown).await;
+            assert!(waited.is_ok(), "{waited:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stop_ends_the_wait() {
+        let shutdown = CancellationToken::new();
+        shutdown.cancel();
+        let stopped = Pauses::new(Patience::Endless).after(full_disk(), None, &shutdown).await;
+        assert!(matches!(stopped, Err(SyncError::Stopped)), "{stopped:?}");
+    }
+}

@@ -1,4 +1,4 @@
-//! Declared column: what a dataset says of one column, checked.
+//! Declared column: the checked declaration of one column of a dataset.
 
 use crate::feed::declaration::{ColumnSettings, ColumnType, DatasetSettings, OnViolation, Owner};
 use crate::feed::layout::{column_name, declared_name};
@@ -19,27 +19,27 @@ use std::sync::Arc;
 pub struct DeclaredColumn {
     /// Its name in the table.
     pub name: String,
-    /// Its names in files, as columns would be called; the first that a file has.
+    /// Its names in files, in the form of column names; the first one that a file has counts.
     pub from: Vec<String>,
-    /// What a file's column is called, letter by letter, that feeds it where the file has none of
-    /// those: its own name, unless another column takes its values from there.
+    /// Its own name, letter by letter: a file's column of this name feeds it if the file has none
+    /// of `from`. `None` if another column takes its values from there.
     pub written_as: Option<String>,
-    /// What it holds; `None`: what the table says, or else the files.
+    /// Its type; `None`: the table decides, or else the files.
     pub column_type: Option<ColumnType>,
     /// Which table it goes to; `None`: where undeclared columns go.
     pub owner: Option<Owner>,
-    /// Pattern whose first group is the value, where it matches.
+    /// Pattern; where it matches, its first group is the value.
     pub take: Option<Regex>,
-    /// What values are in files, and what they mean.
+    /// From values in files to their meaning.
     pub map: BTreeMap<String, String>,
     /// What stands before its decimals; `None`: as the dataset says. The inner `None`: as files
     /// prove.
     pub decimal: Option<Option<DecimalSign>>,
-    /// Its currencies, where it says more than the dataset.
+    /// Its currencies, if it declares more than the dataset.
     pub currencies: Option<Arc<Currencies>>,
-    /// How its days and moments are written, where it says other than the dataset.
+    /// How its days and moments are written, if it differs from the dataset.
     pub moments: Option<Arc<MomentRules>>,
-    /// Its cells that mean "no value", where they are others than the dataset's.
+    /// Its cells that mean "no value", if they differ from the dataset's.
     pub null_tokens: Option<Arc<NullTokens>>,
     /// Whether its delimiters may stand unquoted.
     pub swallows: bool,
@@ -50,7 +50,7 @@ pub struct DeclaredColumn {
 }
 
 impl DeclaredColumn {
-    /// Checks what is said of each column of a dataset.
+    /// Checks the declarations of a dataset's columns.
     ///
     /// # Errors
     ///
@@ -139,8 +139,8 @@ impl DeclaredColumn {
         })
     }
 
-    /// Whether a file's column of that name feeds it, in a file that has these names, as columns
-    /// would be called.
+    /// Whether a file's column of this name feeds it, if the file has these names (in the form of
+    /// column names).
     pub fn takes_from(&self, raw_name: &str, own_name: &str, has: impl Fn(&str) -> bool) -> bool {
         match self.from.iter().find(|from| *from == own_name || has(from)) {
             Some(from) => from == own_name,
@@ -149,22 +149,22 @@ impl DeclaredColumn {
         }
     }
 
-    /// The kind of the table's column, where it is declared.
+    /// The kind of the table's column, if it is declared.
     pub fn kind(&self) -> Option<Kind> {
         self.column_type.map(ColumnType::kind)
     }
 
-    /// Whether a broken rule is only told.
+    /// Whether a broken rule only warns.
     pub fn only_warns(&self) -> bool {
         self.rules.on_violation == OnViolation::Warn
     }
 
-    /// Whether values mean something else than they say.
+    /// Whether the meaning of a value may differ from its text.
     pub fn rewrites(&self) -> bool {
         self.take.is_some() || !self.map.is_empty()
     }
 
-    /// What a value means: the part that is taken, and what that is mapped to.
+    /// The meaning of a value: the part that is taken, after `map`.
     pub fn meaning<'c>(&'c self, value: &'c str) -> &'c str {
         let taken = self.take.as_ref().and_then(|take| take.captures(value)?.get(1));
         let value = taken.map_or(value, |group| group.as_str());

@@ -1,5 +1,5 @@
-//! Correction: the names and notes by which a corrected copy of rejected rows is known, and what it
-//! says of them.
+//! Correction: the names and notes that identify a corrected copy of rejected rows, and what it
+//! says about them.
 
 use crate::chunk::{Chunk, CorrectedRow, Reject};
 use crate::feed::layout::{Layout, NOTES, Role};
@@ -26,7 +26,7 @@ const COMPRESSIONS: [&str; 2] = [".gz", ".zst"];
 pub struct Header {
     /// Their names.
     pub columns: Vec<String>,
-    /// What stands between the cells of a row; `None` where rows are JSON objects.
+    /// Delimiter of cells; `None` if rows are JSON objects.
     pub delimiter: Option<char>,
     /// What stands around cells.
     pub quote: char,
@@ -122,7 +122,8 @@ fn cells_of(chunk: &Chunk, batch: &RecordBatch, layout: &Layout, row: usize) -> 
     serde_json::to_string(&cells).expect("a map of texts is JSON")
 }
 
-/// Notes of the rejects of a corrected copy which rows they were, where that can be read.
+/// Adds to the rejects of a corrected copy the numbers of the rows that they correct, if they can
+/// be read.
 pub fn note_corrected_rows(rejects: &mut [Reject], layout: &Layout, delimiter: char, quote: char) {
     let Some(index) = row_note(layout) else { return };
     for reject in rejects {
@@ -139,8 +140,8 @@ pub fn row_note(layout: &Layout) -> Option<usize> {
         .position(|column| column.role == Role::Note && column.raw_name == NOTES[0])
 }
 
-/// The cells of a row, without their quotes; `false` when a quote in it does not close, and
-/// delimiters alone count.
+/// The cells of a row, without their quotes; `false` if a quote in it does not close. Then only
+/// delimiters count.
 pub fn split_cells(row: &str, delimiter: char, quote: char) -> (Vec<String>, bool) {
     let mut cells = Vec::new();
     let mut rest = row;

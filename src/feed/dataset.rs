@@ -49,7 +49,7 @@ pub struct Dataset {
     pub key: KeyColumns,
     /// The table of lines, if records have lines.
     pub lines: Option<Lines>,
-    /// What becomes of records that a newer full export does not mention.
+    /// What happens to records that a newer full export does not mention.
     pub deletes: Deletes,
     /// Share of a market's records above which their deletion waits for approval, in percent.
     pub deletes_max_percent: Option<f64>,
@@ -89,16 +89,16 @@ pub struct Dataset {
     currencies: Arc<Currencies>,
     moments: Arc<MomentRules>,
     number_forms: Arc<NumberForms>,
-    /// What it is in markets of which something else is said.
+    /// The dataset in markets with settings of their own.
     in_markets: BTreeMap<String, Arc<Self>>,
     template: Option<Template>,
-    /// Columns that the configuration itself names, and not only a shipped profile.
+    /// Columns that the configuration itself names, not only a shipped profile.
     pub own_columns: BTreeSet<String>,
     /// Whether it was made for a file; then the file and the ledger decide its key and table.
     pub is_made: bool,
 }
 
-/// What files without a dataset become datasets by, each by its own name.
+/// The template of datasets for files without one. Each gets the name of its file.
 #[derive(Clone, Debug)]
 struct Template {
     /// The column that is the key of a file that has it.
@@ -115,7 +115,7 @@ struct Template {
 pub struct Lines {
     /// Its name.
     pub table: String,
-    /// What becomes of exact duplicate rows.
+    /// What happens to exact duplicate rows.
     pub duplicates: DuplicateLines,
 }
 
@@ -255,8 +255,8 @@ impl Dataset {
         })
     }
 
-    /// What becomes a dataset for every file of a known format that no other one matches. `key` is
-    /// the column that identifies a record in a file that has it.
+    /// The template of a dataset for every file of a known format that no other dataset matches.
+    /// `key` is the column that identifies a record in a file that has it.
     ///
     /// # Errors
     ///
@@ -264,7 +264,7 @@ impl Dataset {
     ///
     /// # Panics
     ///
-    /// When the pattern below is none.
+    /// When the pattern below is not valid.
     pub fn template(
         key: &str,
         others: &[Arc<Self>],
@@ -287,7 +287,7 @@ impl Dataset {
         Ok(Self { template: Some(template), ..Self::new("", settings, null_tokens)? })
     }
 
-    /// The same, where something else is said of some markets.
+    /// The same, with settings of single markets.
     #[must_use]
     pub fn with_markets(self, in_markets: BTreeMap<String, Arc<Self>>) -> Self {
         Self { in_markets, ..self }
@@ -486,7 +486,7 @@ impl Dataset {
         self.key.names().iter().any(names)
     }
 
-    /// Whether each distinct row is a record, for want of a key.
+    /// Whether there is no key, so that each distinct row is a record.
     pub fn is_keyless(&self) -> bool {
         self.key.is_row_hash()
     }
@@ -517,7 +517,7 @@ impl Dataset {
         }
     }
 
-    /// What becomes of a value that does not fit the type that a column is declared to have.
+    /// What happens to a value that does not fit the declared type of a column.
     pub fn on_misfit(&self) -> OnTypeChange {
         match self.on_type_change {
             Some(OnTypeChange::Reject) => OnTypeChange::Reject,
@@ -530,7 +530,7 @@ impl Dataset {
     pub fn on_type_change(&self, column: &ColumnShape) -> OnTypeChange {
         let default = if column.is_declared { OnTypeChange::Rescue } else { OnTypeChange::Widen };
         if column.is_empty && !column.is_pinned {
-            // Its first values decide what it holds, whatever later ones may do.
+            // The first values decide the kind, whatever later values are.
             return OnTypeChange::Widen;
         }
         match self.on_type_change.unwrap_or(default) {

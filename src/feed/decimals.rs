@@ -1,5 +1,6 @@
-//! Decimals: which sign stands before the decimals of each column of a file. A declaration says so,
-//! or what earlier files proved, or the file's own values; where nothing does, nothing is guessed.
+//! Decimals: which sign stands before the decimals of each column of a file. A declaration decides,
+//! or the proofs of earlier files, or the file's own values. Without any of these, nothing is
+//! guessed.
 
 use crate::feed::dataset::Dataset;
 use crate::feed::inference::{Evidence, Inference};
@@ -13,12 +14,12 @@ use serde::{Deserialize, Serialize};
 pub struct Observer {
     /// Its index among all columns of the layout.
     pub column: usize,
-    /// What it holds, where the data decides that.
+    /// Its kind, if the data decides it.
     pub inference: Option<Inference>,
     /// How its numbers are written.
     pub evidence: Evidence,
-    /// Numbers of JSON with decimals. A file full of them is no other export because one text among
-    /// them has a comma.
+    /// Number of JSON numbers with decimals. In a file full of them, one text with a comma is no
+    /// sign of another export.
     json_decimals: u64,
 }
 
@@ -41,8 +42,8 @@ impl Observer {
         Self { column, ..self }
     }
 
-    /// Takes a value that is not a null token into account; only a row that fits as it stands
-    /// proves anything.
+    /// Takes a value into account that is not a null token. Only a row that fits as it is proves
+    /// anything.
     pub fn observe(
         &mut self,
         value: &str,
@@ -50,7 +51,7 @@ impl Observer {
         is_proof: bool,
         column: &LayoutColumn,
     ) {
-        // They prove nothing of how texts are written, and are clear in themselves.
+        // JSON numbers are clear by themselves, and prove nothing about texts.
         self.json_decimals += u64::from(is_json_number && value.contains('.'));
         if is_proof && !is_json_number && self.inference.as_ref().is_none_or(Inference::is_numeric)
         {
@@ -61,8 +62,7 @@ impl Observer {
         }
     }
 
-    /// Whether its values count as numbers: one word makes a column that nobody declared no
-    /// witness.
+    /// Whether its values count as numbers. An undeclared column with a single word proves nothing.
     fn is_witness(&self) -> bool {
         self.inference.as_ref().is_none_or(Inference::has_numbers)
     }
@@ -103,7 +103,7 @@ impl Proof {
 pub struct NumberReadings {
     /// Of each column how `.` and `,` are read.
     pub decimals: Vec<Decimals>,
-    /// Columns with two currencies, none of whose amounts are believed.
+    /// Columns with two currencies; all of their amounts are rescued.
     pub two_currencies: Vec<usize>,
     /// Whether only this file says how some of its values are read: the same text may mean
     /// something else in the next one.
@@ -111,15 +111,15 @@ pub struct NumberReadings {
     /// What the file is the first to prove, by column.
     #[serde(skip)]
     pub proved: Vec<(String, NumberForm)>,
-    /// Why its numbers are not what they are said to be.
+    /// The contradiction to the expected sign, if there is one.
     #[serde(skip)]
     pub contradiction: Option<Contradiction>,
 }
 
-/// Values that prove the other sign than the one that their columns are read by.
+/// Values that prove another sign than the one by which their columns are read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Contradiction {
-    /// How many prove the sign that is expected, and how many the other.
+    /// Number of values that prove the expected sign, and of those that prove the other.
     pub counts: [u64; 2],
     /// The sign that is expected of most of them.
     pub expected: DecimalSign,
@@ -178,7 +178,7 @@ pub fn settle(
             Proof::Nothing => Decimals::Open,
         };
     }
-    // A column without values is read as the others are, should rows of other files bring it some.
+    // A column without values is read as the others are, in case rows of other files have some.
     for decimals in readings.decimals.iter_mut().filter(|decimals| **decimals == Decimals::Either) {
         *decimals = Decimals::Open;
     }
@@ -201,7 +201,7 @@ pub fn settle(
         unknown.iter().filter(is_undecided).any(|observer| observer.evidence.has_separators);
     let symbol = layout.all().any(LayoutColumn::is_currency_symbol);
     if symbol {
-        // Each row says itself which of them is right.
+        // Each row itself says which currency is right.
         readings.two_currencies.clear();
     }
     readings.is_of_file |= !readings.two_currencies.is_empty();
@@ -233,7 +233,7 @@ fn newly_proved(
         .then(|| (column.name.clone(), NumberForm { decimal, currency, file_id: 0 }))
 }
 
-/// Whether more values prove the other sign than the one that their columns are read by.
+/// Whether more values prove another sign than the one by which their columns are read.
 fn contradiction(known: &[&Observer], layout: &Layout, dataset: &Dataset) -> Option<Contradiction> {
     let mut counts = [0, 0];
     let mut worst: Option<(u64, Contradiction)> = None;

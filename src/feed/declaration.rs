@@ -1,5 +1,5 @@
-//! Declaration: what the configuration says of a dataset and its columns, as it is written there.
-//! Nothing is needed: what is not declared is found. [`crate::feed::dataset`] checks it.
+//! Declaration: the settings of a dataset and its columns, as the configuration has them. All are
+//! optional: what is not declared is found in files. [`crate::feed::dataset`] checks it.
 
 use crate::feed::encoding::one_or_several;
 use crate::feed::json_settings::JsonSettings;
@@ -31,7 +31,7 @@ pub enum Owner {
     Line,
 }
 
-/// What becomes of a file's columns that nothing declares.
+/// What happens to undeclared columns of a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum NewColumns {
@@ -44,7 +44,7 @@ pub enum NewColumns {
     Ignore,
 }
 
-/// What becomes of a value that does not fit its column's type.
+/// What happens to a value that does not fit its column's type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnTypeChange {
@@ -56,7 +56,7 @@ pub enum OnTypeChange {
     Reject,
 }
 
-/// What becomes of the exact duplicate rows of a record.
+/// What happens to exact duplicate rows of a record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DuplicateLines {
@@ -71,7 +71,7 @@ pub enum DuplicateLines {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RepeatedKeys {
-    /// None of them: the key is none, so the file is refused.
+    /// None of them: the column is not a key, so the file is refused.
     #[default]
     Quarantine,
     /// The first one.
@@ -80,7 +80,7 @@ pub enum RepeatedKeys {
     Last,
 }
 
-/// What becomes of stored records that the newest full export does not mention.
+/// What happens to stored records that the newest full export does not mention.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Deletes {
@@ -89,7 +89,7 @@ pub enum Deletes {
     Keep,
     /// Their `_deleted_at` is set, and they leave marts and enriched views.
     Mark,
-    /// They go, with all their lines.
+    /// They are deleted with all their lines.
     Remove,
 }
 
@@ -97,7 +97,7 @@ pub enum Deletes {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ColumnType {
-    /// Text of at most 191 characters, of which nothing is read as a number.
+    /// Text of at most 191 characters, never read as a number.
     Identifier,
     /// Text.
     Text,
@@ -147,7 +147,7 @@ impl ColumnType {
     }
 }
 
-/// What becomes of a row that breaks a rule.
+/// What happens to a row that breaks a rule.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnViolation {
@@ -177,8 +177,8 @@ impl OnViolation {
 pub struct DatasetSettings {
     /// Patterns of its paths, with the groups `market` and, optionally, `date`.
     pub paths: Vec<String>,
-    /// Names that all stand in the header of its files: they tell such a file where no path does,
-    /// and the header from what stands above it.
+    /// Names that are all in the header of its files. They identify a file that no path matches,
+    /// and the header below other rows.
     pub header_has: Vec<String>,
     /// Whether files are whole exports.
     #[serde(deserialize_with = "one_of")]
@@ -210,21 +210,19 @@ pub struct DatasetSettings {
     /// Share of a column's values above which a file is refused for those that do not fit it; else
     /// the configuration's.
     pub rescued_max_percent: Option<f64>,
-    /// What becomes of values that do not fit their column; unset, declared columns rescue and
+    /// What happens to values that do not fit their column; if not set, declared columns rescue and
     /// found ones widen.
     #[serde(deserialize_with = "one_of_or_none")]
     pub on_type_change: Option<OnTypeChange>,
-    /// Column to the pattern of what stands in it where a row is no data, such as a total.
+    /// From a column to a pattern: rows that match are not data, for example totals.
     pub no_rows: BTreeMap<String, String>,
-    /// Columns in which an empty cell means what the row above has.
+    /// Columns in which an empty cell means the value of the row above.
     pub fill_down: Vec<String>,
-    /// What stands between the cells of a CSV file; `auto` or nothing: each file says so itself.
+    /// Delimiter of a CSV file; `auto` or nothing: found in each file.
     pub delimiter: String,
-    /// What stands around a cell that holds a delimiter; `none`: nothing does; `auto` or nothing:
-    /// each file says so itself.
+    /// Quote of a CSV file; `none`: there is none; `auto` or nothing: found in each file.
     pub quote: String,
-    /// How characters are written as bytes, one or several that are tried in turn; `auto` or
-    /// nothing: each file says so itself.
+    /// Encoding, or several that are tried in turn; `auto` or nothing: found in each file.
     #[serde(deserialize_with = "one_or_several")]
     pub encoding: Vec<String>,
     /// What stands before decimals, `.` or `,`; `auto` or nothing: each file proves it.
@@ -238,14 +236,14 @@ pub struct DatasetSettings {
     pub currencies: CurrencyCodes,
     /// Cells that mean "no value".
     pub null_tokens: Option<Vec<String>>,
-    /// Where a JSON document has its records, and they their lines.
+    /// Where a JSON document has its records, and records their lines.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub json: Option<JsonSettings>,
-    /// What is said of single columns, by their names in the table.
+    /// Declarations of single columns, by their names in the table.
     pub columns: BTreeMap<String, ColumnSettings>,
 }
 
-/// What may be said for all datasets, or for those of one market.
+/// Settings for all datasets, or for those of one market.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DefaultSettings {
@@ -269,10 +267,10 @@ pub struct DefaultSettings {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ColumnSettings {
-    /// Its names in files; the first that a file has. Nothing: its own.
+    /// Its names in files; the first one that a file has counts. Nothing: its own name.
     #[serde(deserialize_with = "one_or_several")]
     pub from: Vec<String>,
-    /// What it holds; nothing: what the table says, or else the files.
+    /// Its type; nothing: the table decides, or else the files.
     #[serde(rename = "type", deserialize_with = "one_of_or_none")]
     pub of_type: Option<ColumnType>,
     /// Which table it goes to.
@@ -280,7 +278,7 @@ pub struct ColumnSettings {
     pub of: Option<Owner>,
     /// Pattern whose first group is the value, where it matches.
     pub take: Option<String>,
-    /// What values are in the file, and what they mean.
+    /// From values in files to their meaning.
     #[serde(deserialize_with = "scalars")]
     pub map: BTreeMap<String, String>,
     /// As the dataset's.
@@ -312,9 +310,9 @@ pub struct ColumnSettings {
     pub max: Option<String>,
     /// Rule: no two records of a market have the same.
     pub unique: bool,
-    /// Rule: `table.column` of the same market in which its values stand.
+    /// Rule: `table.column` of the same market that has its values.
     pub references: Option<String>,
-    /// What becomes of a row that breaks one of its rules.
+    /// What happens to a row that breaks one of its rules.
     #[serde(deserialize_with = "one_of")]
     pub on_violation: OnViolation,
 }

@@ -1,9 +1,9 @@
 //! Inference: what the values of a column have in common, so that it gets the narrowest kind that
 //! holds all of them, or a wider one than it has.
 //!
-//! A kind is only taken when it holds all that the values say: what looks like a number and may be
-//! a name, such as `007`, `L7` or `+254700000000`, is text. Which number a text is may only show at
-//! the end of the file: until then every reading of `.` and `,` is kept count of.
+//! A kind is chosen only if it holds everything in the values: a text that looks like a number but
+//! may be a name, such as `007`, `L7` or `+254700000000`, stays text. Which number a text is may
+//! show only at the end of the file; until then every reading of `.` and `,` is counted.
 
 use crate::feed::layout::LayoutColumn;
 use crate::values::currency::may_have_currency;
@@ -32,10 +32,9 @@ pub struct Inference {
     stored: Option<Kind>,
     rules: NumberRules,
     moments: Arc<MomentRules>,
-    /// What they would be as numbers, by each reading; only by the first if the reading is known.
+    /// Their kinds as numbers under each reading; only under the first if the reading is known.
     views: [View; READINGS.len()],
-    /// Whether each can be read as a number one way or the other, be it not as the column's are to
-    /// be read.
+    /// Whether each can be read as a number in some way, even if not in the way of the column.
     is_numeric: bool,
     may_be_day: bool,
     may_be_time: bool,
@@ -55,7 +54,7 @@ struct View {
 impl View {
     const NOTHING: Self = Self { integer: false, decimal: false, double: false };
 
-    /// What holds a number, without a currency beside it unless that is `an_amount`.
+    /// The kinds that hold a number with this beside it.
     fn of(number: &Number, currency: Beside) -> Self {
         let is_bare = currency == Beside::Nothing;
         Self {
@@ -117,8 +116,8 @@ impl Inference {
             is_numeric: !is_identifier && view.is_open(),
             may_be_day: may_be(&[Kind::Day]),
             may_be_time: may_be(&[Kind::Day, Kind::Time]),
-            // An amount with letters beside plain numbers is text, and stored whole numbers had
-            // none.
+            // An amount with letters beside plain numbers is text, and stored whole numbers had no
+            // letters.
             has_values: stored.is_some_and(|stored| stored != Kind::Decimal),
             currency,
         }
@@ -306,7 +305,7 @@ impl Evidence {
     }
 }
 
-/// What a value proves; most are digits with one point among them, and need no longer look.
+/// What a value proves. Most values are digits with one point among them, and are decided fast.
 fn proof(value: &str, rules: &NumberRules) -> Option<DecimalSign> {
     let digits = value.strip_prefix('-').unwrap_or(value);
     if let Some((whole, fraction)) = digits.split_once('.')
@@ -356,7 +355,7 @@ pub fn is_kept_by(kind: Kind, value: &str, column: &LayoutColumn) -> bool {
     }
 }
 
-/// Whether it is what most numbers are, which spares the longer look.
+/// Whether it has the form of most numbers, as a fast check.
 fn is_short_integer(value: &str) -> bool {
     let digits = value.strip_prefix('-').unwrap_or(value).as_bytes();
     let begins_well = digits.first().is_some_and(|&first| first != b'0' || digits.len() == 1);
@@ -493,7 +492,7 @@ mod tests {
         assert_eq!(kind(Kind::Time, &["17/02/2022"]), Some(Kind::Text));
     }
 
-    /// What the data needs is what joining the kinds says.
+    /// The kind that the data needs is the join of the kinds.
     #[test]
     fn kinds_join_as_their_values_do() {
         let values = [

@@ -38,14 +38,14 @@ pub struct Layout {
     names: Names,
 }
 
-/// What names the columns of a file.
+/// How the columns of a file are named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Names {
     /// The cells of a header.
     Cells,
     /// The paths of members of JSON objects.
     Members,
-    /// A header that tidegate wrote, of rows of either kind.
+    /// A header that tidegate wrote, for rows of either format.
     Correction,
 }
 
@@ -105,7 +105,7 @@ pub struct ColumnCopy {
     pub column: LayoutColumn,
 }
 
-/// A column that a table needs, or needs otherwise, before a file's rows can be written.
+/// A column that a table must get, or must change, before a file's rows can be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SchemaChange {
     /// The table.
@@ -119,7 +119,7 @@ pub struct SchemaChange {
 }
 
 impl Layout {
-    /// A layout without columns: JSON files name theirs as they go.
+    /// A layout without columns: JSON files add them while they are read.
     pub fn empty() -> Self {
         Self {
             columns: Vec::new(),
@@ -181,7 +181,7 @@ impl Layout {
     /// says that of no column.
     pub fn of_declaration(dataset: &Dataset, shapes: &Shapes) -> Self {
         let mut layout = Self { names: Names::Cells, ..Self::empty() };
-        // In objects with lines, only the place of a member says which table it goes to.
+        // In objects with lines, only the place of a member decides its table.
         let is_placed =
             |column: &DeclaredColumn| column.owner.is_some() || dataset.json.lines.is_none();
         let typed = dataset.columns().filter(|column| column.kind().is_some() && is_placed(column));
@@ -207,7 +207,7 @@ impl Layout {
             .any(|(column, declared)| !declared.takes_from(&column.raw_name, &column.own_name, has))
     }
 
-    /// Whether it is of a corrected copy of rejected rows.
+    /// Whether it belongs to a corrected copy of rejected rows.
     pub fn is_correction(&self) -> bool {
         self.columns.iter().any(|column| column.role == Role::Note)
     }
@@ -271,7 +271,7 @@ impl Layout {
         }
     }
 
-    /// A column that nothing is said of. The names of declared ones are theirs.
+    /// An undeclared column. It may not have the name of a declared one.
     fn undeclared(
         &mut self,
         raw_name: &str,
@@ -378,7 +378,7 @@ impl Layout {
         parts.into_iter().map(|(_, index)| index).collect()
     }
 
-    /// Whether a row of a chunk does not have a column, which says nothing of its value.
+    /// Whether a row of a chunk lacks a column. This says nothing about its value.
     pub fn is_absent(&self, chunk: &Chunk, row: usize, column: usize, json: &JsonSettings) -> bool {
         // Of CSV files, and of most objects, every row has every column.
         if chunk.absent.is_empty() && chunk.later_lines.is_empty() {
@@ -395,7 +395,7 @@ impl Layout {
         self.columns.iter().filter(|column| column.role != Role::Padding).count()
     }
 
-    /// What the tables lack or cannot hold, once every kind is known.
+    /// Changes that the tables need, once every kind is known.
     pub fn reconcile(&self, dataset: &Dataset, shapes: &Shapes) -> Vec<SchemaChange> {
         let mut changes = Vec::new();
         for column in self.all() {
@@ -508,6 +508,9 @@ pub fn lacking_tables(dataset: &Dataset, shapes: &Shapes) -> Vec<TableShape> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::feed::dataset::DatasetSettings;
+    use crate::values::cell::NullTokens;
+    use std::sync::Arc;
 
     #[test]
     fn long_names_are_cut_and_stay_apart() {
@@ -538,5 +541,30 @@ mod tests {
             ["かき", "がき", "край", "краи"].map(&mut free_name),
             ["かき", "がき", "край", "краи"]
         );
+    }
+
+    #[test]
+    fn what_the_tables_lack_is_added_and_what_they_cannot_hold_is_widened() {
+        let settings =
+            DatasetSettings { key: vec!["sku".to_owned()], ..DatasetSettings::default() };
+        let null_tokens = Arc::new(NullTokens::new([]));
+        let dataset = Dataset::new("stock", &settings, &null_tokens).expect("valid settings");
+        let mut shape = TableShape::found("stock", vec!["market".to_owned(), "sku".to_owned()]);
+        for (name, kind) in [("held", Kind::Decimal), ("narrow", Kind::Integer)] {
+            shape.columns.push(ColumnShape::found(name.to_owned(), kind));
+        }
+        let shapes = Shapes::from([("stock".to_owned(), shape)]);
+        let header = ["SKU", "held", "narrow", "added"].map(str::to_owned);
+        let mut layout = Layout::of_header(&header, &dataset, &shapes);
+        for column in &mut layout.columns[1..] {
+            column.kind = Some(if column.name == "held" { Kind::Integer } else { Kind::Decimal });
+        }
+        let changes = layout.reconcile(&dataset, &shapes).into_iter();
+        let changes: Vec<(String, Kind, Option<Kind>)> = changes
+            .map(|change| (change.column.name, change.column.kind, change.widened_from))
+            .collect();
+        let expected = [("narrow", Some(Kind::Integer)), ("added", None)]
+            .map(|(name, from)| (name.to_owned(), Kind::Decimal, from));
+        assert_eq!(changes, expected);
     }
 }

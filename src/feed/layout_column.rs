@@ -1,4 +1,4 @@
-//! Layout column: one column of a file, and what it is to its table.
+//! Layout column: one column of a file, and its meaning for its table.
 
 use crate::feed::column::DeclaredColumn;
 use crate::feed::dataset::{Dataset, OnTypeChange, Owner};
@@ -25,9 +25,9 @@ pub enum Role {
     Column(Owner),
     /// An unnamed trailing column: padding.
     Padding,
-    /// What tidegate wrote beside rejected rows: no data.
+    /// A note that tidegate wrote beside rejected rows; not data.
     Note,
-    /// It has a name, and is not stored.
+    /// It has a name, but is not stored.
     Ignored,
 }
 
@@ -38,20 +38,20 @@ pub struct LayoutColumn {
     pub raw_name: String,
     /// Name in the table.
     pub name: String,
-    /// Name in the file, as columns are called.
+    /// Name in the file, in the form of column names.
     pub own_name: String,
     /// Where it goes.
     pub role: Role,
-    /// What it holds; `None` until the data has said so.
+    /// Its kind; `None` until the data shows it.
     pub kind: Option<Kind>,
     /// How its numbers are written.
     pub rules: NumberRules,
-    /// Whether the file has two currencies in it that contradict each other, and nothing says which
-    /// one is right.
+    /// Whether the file has two contradicting currencies in it, and nothing says which one is
+    /// right.
     pub has_two_currencies: bool,
-    /// What stood beside its amounts so far, where it was found in files.
+    /// The currency beside its amounts so far, if the column was found in files.
     pub currency: Option<String>,
-    /// What becomes of a value that does not fit; `None` while no table has the column.
+    /// What happens to a value that does not fit; `None` while no table has the column.
     pub on_type_change: Option<OnTypeChange>,
     /// How its days and moments are written.
     pub moments: Arc<MomentRules>,
@@ -66,7 +66,7 @@ pub struct LayoutColumn {
 }
 
 impl LayoutColumn {
-    /// Collects what the values have in common, where they decide what the column holds.
+    /// Collects what the values have in common, if they decide the kind of the column.
     pub fn inference(&self) -> Option<Inference> {
         let Role::Column(_) = self.role else { return None };
         let is_open = self.on_type_change.is_none_or(|wanted| wanted == OnTypeChange::Widen);
@@ -83,8 +83,8 @@ impl LayoutColumn {
         self.declared.as_ref().is_some_and(|declared| declared.rules.required)
     }
 
-    /// Whether its cells are read as those of most columns: nothing makes something else of them,
-    /// and moments are ISO and UTC.
+    /// Whether its cells are read without special rules: no declaration changes them, and moments
+    /// are ISO and UTC.
     pub fn is_plain(&self) -> bool {
         let rewrites = self.declared.as_ref().is_some_and(|declared| declared.rewrites());
         !rewrites && !self.is_boolean() && self.moments.is_iso_utc()
@@ -97,7 +97,7 @@ impl LayoutColumn {
             .is_some_and(|declared| declared.column_type == Some(ColumnType::Boolean))
     }
 
-    /// What a cell says: a part of it, or what that is mapped to; `None` for "no value".
+    /// The meaning of a cell: the part that is taken, after `map`; `None` for "no value".
     pub fn meaning<'c>(&'c self, cell: &'c str) -> Option<&'c str> {
         if self.null_tokens.matches(cell) {
             return None;
@@ -115,8 +115,8 @@ impl LayoutColumn {
         (!meaning.is_empty() && !self.null_tokens.matches(meaning)).then_some(meaning)
     }
 
-    /// Whether of an object with lines only the first row has it: it belongs to the record, and is
-    /// no member of lines.
+    /// Whether only the first row of an object with lines has it: it belongs to the record, and is
+    /// not a member of lines.
     pub fn is_of_first_row(&self, json: &JsonSettings) -> bool {
         self.role == Role::Column(Owner::Record) && !json.is_of_lines(&self.raw_name)
     }
@@ -139,15 +139,15 @@ impl LayoutColumn {
 
     /// Takes over what the table says of the column.
     pub(super) fn adopt(&mut self, stored: &ColumnShape, dataset: &Dataset) {
-        // One that has had no value yet takes its kind from the first ones.
+        // A column without any value yet takes its kind from the first values.
         self.kind = (!stored.is_empty).then_some(stored.kind);
         self.rules.is_declared = stored.is_declared;
         self.on_type_change = Some(dataset.on_type_change(stored));
         self.adopt_declaration(dataset);
     }
 
-    /// Takes over the type that is declared: what does not fit it is rescued, unless something else
-    /// is said.
+    /// Takes over the declared type. Values that do not fit it are rescued, unless something else
+    /// is declared.
     pub(super) fn adopt_declaration(&mut self, dataset: &Dataset) {
         let Some(kind) = self.declared.as_ref().and_then(|declared| declared.kind()) else {
             return;

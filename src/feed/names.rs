@@ -1,4 +1,4 @@
-//! Names: how columns are called, and which names databases or tidegate keep for themselves.
+//! Names: the names of columns, and the names that databases or tidegate reserve.
 
 use entity::TableShape;
 use std::borrow::Cow;
@@ -8,12 +8,12 @@ use unicode_normalization::UnicodeNormalization;
 /// Longest column name, in bytes: what PostgreSQL keeps of an identifier.
 pub const NAME_BYTES_MAX: usize = 63;
 
-/// Columns every table has for itself; a file's column of that name gets a suffix.
+/// Columns that every table has; a file's column of such a name gets a suffix.
 pub(super) const RESERVED: [&str; 3] = ["market", "line_no", "line_count"];
 
-/// Names that one of the databases keeps for itself, so that a file's column gets a suffix on all
-/// of them: PostgreSQL's system columns (its manual, section 5.5), the number of a row on SQLite,
-/// and InnoDB's own columns.
+/// Names that one of the databases reserves; a file's column gets a suffix on all of them:
+/// PostgreSQL's system columns (its manual, section 5.5), the number of a row on SQLite, and
+/// InnoDB's own columns.
 pub(super) const KEPT_BY_DATABASES: [&str; 11] = [
     "cmax",
     "cmin",
@@ -78,7 +78,7 @@ pub(super) fn has_same_to_database(shape: &TableShape, name: &str) -> bool {
     others.into_iter().any(|column| folded(&column.name) == own)
 }
 
-/// A name without what MariaDB does not tell apart in names (its collation utf8mb3_general_ci,
+/// A name without the differences that MariaDB ignores in names (its collation utf8mb3_general_ci,
 /// compared letter by letter): accents of Latin, Greek and Cyrillic letters, and other forms of a
 /// few of them.
 pub(super) fn folded(name: &str) -> Cow<'_, str> {

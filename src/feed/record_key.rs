@@ -1,8 +1,8 @@
-//! Record key: what tells a record from the others of its market, in one column or several.
+//! Record key: the column or columns that identify a record within its market.
 //!
-//! A table has each part of a key in a column of its own. Wherever a key is one text (in a chunk,
-//! in the ledger, in messages), a key of one column is that column's text, and a key of several is
-//! a JSON array of theirs. Only this file puts such texts together and takes them apart.
+//! A table has each part of a key in a column of its own. Elsewhere (in a chunk, in the ledger, in
+//! messages) a key is one text: the text of its only column, or a JSON array of the texts of
+//! several columns. Only this file makes and splits such texts.
 
 use crate::feed::layout::declared_name;
 use entity::{ROW_HASH, TableShape};
@@ -14,8 +14,8 @@ use std::fmt::{Display, Formatter};
 /// number. The first of them is the market, and the number is that of a line.
 pub const KEY_COLUMNS_MAX: usize = 3;
 
-/// Longest text of a key. PostgreSQL takes 2704 bytes into an index, of which the market may need
-/// 764, and the frame and the number of a line 51. One or two columns of usual signs never get
+/// Longest text of a key. An index of PostgreSQL has room for 2704 bytes, of which the market may
+/// need 764, and the frame and the number of a line 51. One or two columns of usual signs never get
 /// there.
 pub const KEY_BYTES_MAX: usize = 1800;
 
@@ -24,7 +24,7 @@ pub const KEY_BYTES_MAX: usize = 1800;
 pub struct KeyColumns(Vec<String>);
 
 impl KeyColumns {
-    /// The columns that a dataset declares; none make each distinct row a record.
+    /// The columns that a dataset declares; without any, each distinct row is a record.
     ///
     /// # Errors
     ///
@@ -63,12 +63,12 @@ impl KeyColumns {
         Self(vec![column.to_owned()])
     }
 
-    /// That of a table with a row per record.
+    /// The key of a table with a row per record.
     pub fn of_table(shape: &TableShape) -> Self {
         Self(shape.key.iter().filter(|column| *column != "market").cloned().collect())
     }
 
-    /// Whether each distinct row is a record, for want of a key.
+    /// Whether there is no key, so that each distinct row is a record.
     pub fn is_row_hash(&self) -> bool {
         self.0 == [ROW_HASH]
     }
@@ -122,7 +122,7 @@ pub fn join<E>(parts: impl IntoIterator<Item = Result<String, E>>) -> Result<Str
     Ok(serde_json::to_string(&all).expect("texts are JSON"))
 }
 
-/// The parts of a key of so many columns.
+/// The parts of a key of this many columns.
 pub fn split(key: &str, columns: usize) -> Vec<Cow<'_, str>> {
     if columns == 1 {
         return vec![Cow::Borrowed(key)];

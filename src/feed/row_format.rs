@@ -21,11 +21,11 @@ pub struct Dialect {
     pub quote: u8,
     /// Longest row.
     pub row_bytes_max: usize,
-    /// Cells that most rows have beyond the header's, all empty; 0 where they have none.
+    /// Number of empty cells that most rows have after the last column of the header.
     pub padding: usize,
 }
 
-/// What a dataset says stands between cells; `None` where each file says it itself.
+/// The delimiter that a dataset declares; `None` if it is found in each file.
 pub(super) fn delimiter(dataset: &str, text: &str) -> Result<Option<u8>, String> {
     match text.as_bytes() {
         b"" | b"auto" => Ok(None),
@@ -41,10 +41,10 @@ pub(super) fn delimiter(dataset: &str, text: &str) -> Result<Option<u8>, String>
     }
 }
 
-/// A byte that no row of text has: nothing stands around cells, and a quote sign is text.
+/// A byte that no row of text has: cells have no quotes, and a quote character is text.
 const NO_QUOTE: u8 = 0;
 
-/// What a dataset says stands around cells; `None` where each file says it itself.
+/// The quote that a dataset declares; `None` if it is found in each file.
 pub(super) fn quote(dataset: &str, text: &str) -> Result<Option<u8>, String> {
     match text.as_bytes() {
         b"" | b"auto" => Ok(None),

@@ -15,7 +15,7 @@ use std::sync::Arc;
 pub enum Rule {
     /// There is a value.
     Required,
-    /// It is among some.
+    /// It is one of several.
     OneOf,
     /// It matches a pattern.
     Pattern,
@@ -25,7 +25,7 @@ pub enum Rule {
     Max,
     /// No two records of a market have the same.
     Unique,
-    /// It stands in another table.
+    /// Another table has it.
     References,
 }
 
@@ -104,7 +104,7 @@ pub struct Rules {
 pub struct Bound {
     /// As the configuration writes it.
     pub text: String,
-    /// What it is to the column.
+    /// Its value for the column.
     pub value: BoundValue,
 }
 
@@ -182,7 +182,7 @@ impl Rules {
         if rule == Rule::References { OnViolation::Warn } else { self.on_violation }
     }
 
-    /// Whether a file's own rows can break a rule in a way that is more than told.
+    /// Whether a file's own rows can break a rule that does more than warn.
     pub fn may_refuse(&self) -> bool {
         (self.any() || self.unique) && self.on_violation != OnViolation::Warn
     }
@@ -213,7 +213,7 @@ impl Dataset {
         self.columns().any(|column| column.rules.may_refuse())
     }
 
-    /// Whether a value that another record of the file has may reject rows, or refuse the file.
+    /// Whether a value that several records of the file have may reject rows, or refuse the file.
     pub fn has_refusing_unique(&self) -> bool {
         self.columns().any(|column| column.rules.unique && column.rules.may_refuse())
     }

@@ -1,9 +1,9 @@
-//! Stamp: what the file system says of a file, by which a change of it is noticed.
+//! Stamp: the properties of a file that reveal a change of it.
 
 use rustix::fs::Stat;
 use serde::{Deserialize, Serialize};
 
-/// What tells one version of a file from another without reading it.
+/// Distinguishes one version of a file from another without reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stamp {
     /// Size in bytes.
@@ -17,7 +17,7 @@ pub struct Stamp {
 }
 
 impl Stamp {
-    /// The stamp of what the system says of a file.
+    /// The stamp from the file's metadata.
     pub fn of(stat: &Stat) -> Self {
         let nanoseconds = |seconds: i64, rest: u64| {
             seconds.saturating_mul(1_000_000_000).saturating_add(i64::try_from(rest).unwrap_or(0))

@@ -5,7 +5,7 @@ use chrono::NaiveDate;
 
 const DAY_MS: i64 = 86_400_000;
 
-/// The version of a file: by time, and of two at the same time by path.
+/// The version of a file: ordered by time, then by path.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Version {
     /// Milliseconds since 1970.
@@ -14,7 +14,7 @@ pub struct Version {
     pub path: String,
 }
 
-/// The time of a file that its path was never taken with: the modification time, within the day
+/// The time of a file at a path without earlier content: the modification time, kept within the day
 /// (UTC) that the name gives, and never later than now. Milliseconds since 1970.
 pub fn own_ms(modified_ns: i64, day: Option<NaiveDate>, now_ms: i64) -> i64 {
     let modified_ms = modified_ns.div_euclid(1_000_000);

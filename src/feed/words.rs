@@ -1,4 +1,5 @@
-//! Words: settings that take one of a few values. A wrong one is told with those that are allowed.
+//! Words: settings that take one of a few values. The error about a wrong one lists those that are
+//! allowed.
 
 use serde::de::value::StrDeserializer;
 use serde::de::{DeserializeOwned, Error, IntoDeserializer};
@@ -24,7 +25,7 @@ pub fn one_of<'de, D: Deserializer<'de>, T: DeserializeOwned>(
     })
 }
 
-/// The same where nothing may be said.
+/// The same for an optional setting.
 ///
 /// # Errors
 ///

@@ -65,7 +65,7 @@ pub async fn exposition(config: &Config, health: &Health) -> Result<String, Sync
             files,
         );
         let rows = Family::<Labels, Counter>::default();
-        for (kind, number) in rows_by_kind(&totals.counts) {
+        for (kind, number) in Counts::NAMES.into_iter().zip(totals.counts.all()) {
             rows.get_or_create(&[("kind", kind)]).inc_by(number);
         }
         registry.register("rows", "Rows of files, and table rows, by what became of them", rows);
@@ -101,24 +101,6 @@ pub async fn exposition(config: &Config, health: &Health) -> Result<String, Sync
     let mut text = String::new();
     encode(&mut text, &registry).expect("writing to a string does not fail");
     Ok(text)
-}
-
-/// The counts with their names in the ledger.
-fn rows_by_kind(counts: &Counts) -> [(&'static str, u64); 12] {
-    [
-        ("read", counts.read),
-        ("accepted", counts.accepted),
-        ("duplicate", counts.duplicate),
-        ("rejected", counts.rejected),
-        ("skipped", counts.skipped),
-        ("repaired", counts.repaired),
-        ("rescued", counts.rescued),
-        ("new", counts.new),
-        ("modified", counts.modified),
-        ("unchanged", counts.unchanged),
-        ("stale", counts.stale),
-        ("deleted", counts.deleted),
-    ]
 }
 
 fn gauge(registry: &mut Registry, name: &str, help: &str, value: i64) {

@@ -13,6 +13,7 @@ use crate::sink::db::wal::PageMover;
 use crate::sink::db::write::WriteTransaction;
 use crate::sink::ledger::Ledger;
 use crate::sink::ledger::attempts::Attempts;
+use crate::sink::ledger::files::COUNT_COLUMNS;
 use crate::sink::ledger::rejects::Corrected;
 use crate::sink::tables::by_key::is_one_of;
 use crate::sink::tables::upsert::{Rows, statements};
@@ -263,25 +264,12 @@ impl Ledger {
     ) -> Result<(), SyncError> {
         use files::Column as C;
         let position = serde_json::to_string(&next).expect("a position is plain numbers");
-        let attempts = (!next.done).then(|| Attempts::MOVED.to_ledger());
+        let attempts = (next != Position::Done).then(|| Attempts::MOVED.to_ledger());
         let mut update = files::Entity::update_many()
             .filter(C::Id.eq(file_id))
             .col_expr(C::Position, Expr::value(position))
             .col_expr(C::Attempts, Expr::value(attempts));
-        for (column, count) in [
-            (C::RowsRead, counts.read),
-            (C::RowsAccepted, counts.accepted),
-            (C::RowsDuplicate, counts.duplicate),
-            (C::RowsRejected, counts.rejected),
-            (C::RowsSkipped, counts.skipped),
-            (C::RowsRepaired, counts.repaired),
-            (C::RowsRescued, counts.rescued),
-            (C::RowsNew, counts.new),
-            (C::RowsModified, counts.modified),
-            (C::RowsUnchanged, counts.unchanged),
-            (C::RowsStale, counts.stale),
-            (C::RowsDeleted, counts.deleted),
-        ] {
+        for (column, count) in COUNT_COLUMNS.into_iter().zip(counts.all()) {
             update = update.col_expr(column, Expr::value(i64::try_from(count).unwrap_or(i64::MAX)));
         }
         update.exec(connection).await?;

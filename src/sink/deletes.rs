@@ -1,7 +1,7 @@
 //! Deletes: marks or removes stored records that the newest full export does not mention, in
 //! bounded transactions. Also ends a file whose deletion was made, held, or superseded.
 
-use crate::chunk::Counts;
+use crate::chunk::{Counts, Position};
 use crate::error::SyncError;
 use crate::feed::dataset::{Dataset, Deletes};
 use crate::feed::layout::{SchemaChange, Shapes};
@@ -231,7 +231,7 @@ impl Sink {
         let mut counts = file.counts;
         counts.deleted += deleted;
         self.ledger
-            .write_position(transaction, file.id, counts, file.position.unwrap_or_default())
+            .write_position(transaction, file.id, counts, file.position.unwrap_or(Position::START))
             .await?;
         fail::fail_point!("before_delete", |_| std::process::abort());
         write.commit().await?;

@@ -12,7 +12,7 @@ use crate::sink::marts::views::Dropped;
 use crate::sink::tables::DELETED_AT;
 use crate::sink::tables::upsert::statements;
 use chrono::{DateTime, NaiveDate, Utc};
-use entity::{Kind, TableShape, rejects, schema_changes};
+use entity::{Kind, ROW_HASH, TableShape, rejects, schema_changes};
 use futures_util::TryStreamExt;
 use rust_decimal::Decimal;
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, Query};
@@ -35,7 +35,7 @@ const OWN_TABLES: [&str; 4] =
     ["tidegate_lease", "tidegate_definitions", "tidegate_dirty_groups", "tidegate_obstacles"];
 
 /// Columns that every change touches; they are not reported.
-const BOOKKEEPING: [&str; 2] = ["_row_hash", "_file_id"];
+const BOOKKEEPING: [&str; 2] = [ROW_HASH, "_file_id"];
 
 const EXAMPLES: &str = "tidegate_examples";
 

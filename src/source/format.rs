@@ -95,10 +95,11 @@ fn extension(path: &Path) -> String {
     path.extension().map(|extension| extension.to_string_lossy().to_lowercase()).unwrap_or_default()
 }
 
-/// The dialect in which the first rows say most; the usual one where they say nothing.
+/// The dialect under which most of the first rows make sense; the usual one if the rows show
+/// nothing.
 ///
 /// Rejects go out with commas, whatever the dataset says, and may come back from another program.
-/// Apostrophes are no quotes there: they stand before what a spreadsheet would take for a formula.
+/// Apostrophes are not quotes there: they guard cells that a spreadsheet would take for formulas.
 fn find_dialect(
     window: &Window<'_>,
     usual: u8,
@@ -111,7 +112,7 @@ fn find_dialect(
         false => (dataset.delimiter, dataset.quote),
     };
     let text = window.rest();
-    // What the file says of itself wins, as a byte order mark does.
+    // What the file itself says wins, like a byte order mark.
     let delimiters = match hint(text).map(|(delimiter, _)| delimiter).or(set_delimiter) {
         Some(delimiter) => vec![delimiter],
         None => {
@@ -235,7 +236,7 @@ struct Header<'a> {
 }
 
 impl<'a> Header<'a> {
-    /// The row that the dataset knows for the header, or the first one.
+    /// The row that the dataset recognises as the header, or the first one.
     fn find(text: &'a [u8], is_whole: bool, dialect: Dialect, dataset: &Dataset) -> Option<Self> {
         let text = text.strip_prefix(MARK).unwrap_or(text);
         let text = hint(text).map_or(text, |(_, hint_bytes)| &text[hint_bytes..]);

@@ -10,8 +10,8 @@ use crate::source::reader::rows_at;
 use crate::source::text::content::Content;
 use xxhash_rust::xxh3::xxh3_128;
 
-/// The mentioned keys whose hashes lie in a range. What memory does not hold is for another pass
-/// over the file.
+/// The mentioned keys whose hashes lie in a range. Keys that do not fit in memory are left to
+/// another pass over the file.
 #[derive(Debug)]
 pub struct Mentions {
     /// First hash of the range.
@@ -20,7 +20,7 @@ pub struct Mentions {
     last: u128,
     hashes: Vec<u128>,
     hashes_max: usize,
-    /// Rows that cannot be loaded and do not say which record they are of.
+    /// Rows that cannot be loaded and do not say to which record they belong.
     pub rows_without_key: u64,
 }
 
@@ -85,7 +85,8 @@ impl Mentions {
             return;
         }
         self.sort();
-        // Many different keys rather than few that come again: the upper half is for a later pass.
+        // These are many different keys, not few repeated ones: leave the upper half to a later
+        // pass.
         let half = self.hashes_max / 2;
         if self.hashes.len() > half && half > 0 {
             self.hashes.truncate(half);

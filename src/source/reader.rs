@@ -1,8 +1,8 @@
 //! Reader: a file as bounded chunks of whole records.
 //!
-//! Records whose rows follow one another come in file order; those whose rows stand apart are
-//! gathered afterwards. The sequence of chunks depends on nothing but the content, the survey and
-//! the limits, so that a position in it means the same after a restart.
+//! Records with consecutive rows come in file order; records with scattered rows are gathered
+//! afterwards. The sequence of chunks depends on nothing but the content, the survey and the
+//! limits, so that a position in it means the same after a restart.
 
 use crate::chunk::{Chunk, JoinedRow, JoinedRows, OriginalRow, Position, Reject, SeenRecord, Skip};
 use crate::config::Limits;
@@ -50,7 +50,7 @@ pub struct Reader<'a> {
     skips: std::iter::Peekable<std::slice::Iter<'a, Skip>>,
     /// Whether records get digests for an index.
     digests: bool,
-    /// Of a corrected copy: what its records have beside its own rows.
+    /// For a corrected copy: the rows that its records have in addition to its own rows.
     joined: Option<&'a JoinedRows>,
 }
 
@@ -101,8 +101,16 @@ impl<'a> Reader<'a> {
         position: Position,
     ) -> Result<Self, SyncError> {
         let format = survey.format;
-        let rows =
-            rows_at(content, format.rows, layout, dataset, limits, position.offset, position.row)?;
+        let (offset, row) = match position {
+            Position::InOrder { offset, row } => (offset, row),
+            // A gathering pass reads the file itself.
+            Position::Gathering { .. } | Position::Done => (0, 0),
+        };
+        let gather_passes = match position {
+            Position::Gathering { passes, .. } => passes,
+            Position::InOrder { .. } | Position::Done => survey.gather_passes,
+        };
+        let rows = rows_at(content, format.rows, layout, dataset, limits, offset, row)?;
         Ok(Self {
             content,
             format,
@@ -110,7 +118,7 @@ impl<'a> Reader<'a> {
             dataset,
             limits,
             scattered: survey.scattered(),
-            gather_passes: if position.pass > 0 { position.passes } else { survey.gather_passes },
+            gather_passes,
             position,
             rows,
             run: None,
@@ -145,11 +153,11 @@ impl<'a> Reader<'a> {
     ///
     /// When the file cannot be read, or is not the surveyed one any more.
     pub fn next_chunk(&mut self) -> Result<Option<Chunk>, SyncError> {
-        if self.position.done {
-            return Ok(None);
-        }
-        let mut chunk =
-            if self.position.pass == 0 { self.read_in_order()? } else { self.gather()? };
+        let mut chunk = match self.position {
+            Position::InOrder { .. } => self.read_in_order()?,
+            Position::Gathering { pass, records, .. } => self.gather(pass, records)?,
+            Position::Done => return Ok(None),
+        };
         // What is in memory, or a text of its own, is one version, whatever becomes of the file
         // meanwhile.
         if !self.content.is_own() {
@@ -171,24 +179,14 @@ impl<'a> Reader<'a> {
             if self.skip(&mut chunk)? {
                 if self.is_full(&chunk) {
                     let offset = self.rows.offset().expect("only CSV rows are skipped");
-                    chunk.next = Position {
-                        pass: 0,
-                        offset,
-                        row: self.rows.number(),
-                        ..Position::default()
-                    };
+                    chunk.next = Position::InOrder { offset, row: self.rows.number() };
                     return Ok(chunk);
                 }
                 continue;
             }
             let Some(row) = self.rows.next_row()? else { break };
             let Some(key) = &row.key else {
-                let next = Position {
-                    pass: 0,
-                    offset: row.next_offset,
-                    row: row.number,
-                    ..Position::default()
-                };
+                let next = Position::InOrder { offset: row.next_offset, row: row.number };
                 chunk.rows_skipped += u64::from(matches!(row.form, Form::Skipped));
                 let may_end = row.part.ends_object();
                 if let Some(reject) = keyless_reject(row, self.format.encoding) {
@@ -207,12 +205,7 @@ impl<'a> Reader<'a> {
                 run.push(row);
                 continue;
             }
-            let next = Position {
-                pass: 0,
-                offset: row.offset,
-                row: row.number - 1,
-                ..Position::default()
-            };
+            let next = Position::InOrder { offset: row.offset, row: row.number - 1 };
             let record =
                 (!self.scattered.contains(key_hash(key))).then(|| Record::new(row, self.digests));
             if let Some(ended) = std::mem::replace(&mut self.run, record) {
@@ -237,7 +230,7 @@ impl<'a> Reader<'a> {
             return Ok(false);
         }
         let Some(offset) = self.rows.offset() else { return Ok(false) };
-        // Blank rows may have hidden where one began; then its rows were read.
+        // Blank rows may have hidden the beginning of a run; then its rows were read.
         while self.skips.next_if(|skip| skip.start < offset).is_some() {}
         let Some(skip) = self.skips.next_if(|skip| skip.start == offset) else { return Ok(false) };
         if let Some(ended) = self.run.take() {
@@ -248,22 +241,18 @@ impl<'a> Reader<'a> {
         Ok(true)
     }
 
-    fn gather(&mut self) -> Result<Chunk, SyncError> {
-        let pass = self.position.pass;
+    /// The next records of a gathering pass, of which `done` are committed.
+    fn gather(&mut self, pass: u32, mut done: u64) -> Result<Chunk, SyncError> {
         let mut records = match self.gathered.take() {
             Some(records) => records,
             None => {
                 let mut records = self.gathered_records(pass)?.into_iter();
                 // Records that were committed before a restart.
-                records
-                    .by_ref()
-                    .take(usize::try_from(self.position.records).unwrap_or(usize::MAX))
-                    .for_each(drop);
+                records.by_ref().take(usize::try_from(done).unwrap_or(usize::MAX)).for_each(drop);
                 records
             }
         };
         let mut chunk = Chunk::default();
-        let mut done = self.position.records;
         while !self.is_full(&chunk) {
             let Some(record) = records.next() else {
                 chunk.next = self.start_of_pass(pass + 1);
@@ -272,8 +261,7 @@ impl<'a> Reader<'a> {
             done += 1;
             record.end(&mut chunk, self.ending());
         }
-        chunk.next =
-            Position { pass, records: done, passes: self.gather_passes, ..Position::default() };
+        chunk.next = Position::Gathering { pass, passes: self.gather_passes, records: done };
         self.gathered = Some(records);
         Ok(chunk)
     }
@@ -317,12 +305,11 @@ impl<'a> Reader<'a> {
         Ending { format: *format, columns, joined: *joined, repeated_keys, keeps_originals }
     }
 
-    fn start_of_pass(&self, pass: u32) -> Position {
-        Position {
-            pass,
-            passes: self.gather_passes,
-            done: pass > self.gather_passes,
-            ..Position::default()
+    /// Where a gathering pass begins, or the end after the last one.
+    const fn start_of_pass(&self, pass: u32) -> Position {
+        match self.gather_passes {
+            passes if pass > passes => Position::Done,
+            passes => Position::Gathering { pass, passes, records: 0 },
         }
     }
 }
@@ -345,7 +332,7 @@ pub(crate) fn rows_at<'a>(
             number,
         )),
         RowFormat::Csv(dialect) => {
-            // What an empty cell means stands in a row above, wherever that is.
+            // The value of an empty cell is in a row above, at any distance.
             let reads_all = offset > 0 && !dataset.fill_down.is_empty();
             let (start, first) = if reads_all { (0, 0) } else { (offset, number) };
             let mut window = Window::at(content, start)?;
@@ -380,7 +367,7 @@ fn keyless_reject(row: RowRef<'_>, encoding: Encoding) -> Option<Reject> {
     Some(Reject {
         row_number: row.number,
         corrects_row: None,
-        // The header belongs to no record, which is no reason to keep the lines of others.
+        // The header belongs to no record, so it is no reason to keep lines of other records.
         record_key: fault.is_header.then(String::new),
         column: fault.column,
         reason: fault.reason,
@@ -448,8 +435,8 @@ impl Record {
         }
     }
 
-    /// Of several objects that are this record, keeps the one that counts; how many rows the others
-    /// had. Where all of them must hold the same, the survey has seen that they do.
+    /// Keeps the object that counts, if several objects are this record; returns the number of rows
+    /// of the others. If all of them must be equal, the survey has checked that.
     fn keep_one_object(&mut self, repeated_keys: RepeatedKeys) -> u64 {
         let begins = |row: &RecordRow| row.part.begins_object();
         let (first_end, last) =
@@ -499,7 +486,10 @@ impl Record {
         chunk.absent.extend(row.absent.iter().map(|&column| (index, column)));
         match row.part {
             Part::LaterLine { .. } => chunk.later_lines.push(index),
-            Part::NoLine => chunk.without_line.push(index),
+            Part::NoLine { is_absent } => {
+                chunk.without_line.push(index);
+                chunk.lines_absent.extend(is_absent.then_some(index));
+            }
             Part::Row | Part::FirstLine { .. } => {}
         }
     }
@@ -574,3 +564,6 @@ impl Record {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -28,7 +28,7 @@ impl RecordSize {
     }
 }
 
-/// A record is in memory as a whole, and what it becomes there is many times its text.
+/// A record is in memory as a whole, and takes many times its text there.
 ///
 /// # Errors
 ///
@@ -53,7 +53,7 @@ pub fn check_record(
     Ok(())
 }
 
-/// Adds up the rows of some records, wherever they stand.
+/// Adds up the rows of some records, anywhere in the file.
 ///
 /// # Errors
 ///

@@ -13,7 +13,7 @@ use entity::Kind;
 use std::collections::HashMap;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
-/// Refuses a file in which a key that is to be one stands in rows that differ.
+/// Refuses a file in which rows with the same key differ, although a key must identify one record.
 ///
 /// # Errors
 ///
@@ -62,7 +62,7 @@ struct Held {
     is_broken: bool,
 }
 
-/// What each record held first: its row, and the digest of that.
+/// The first row of each record, and its digest.
 struct Firsts<'a> {
     seen: &'a SeenKeys,
     /// Of each record whose rows stand apart.
@@ -116,7 +116,7 @@ fn content_hash(row: &RowRef<'_>, format: RowFormat, layout: &Layout) -> u64 {
         _ => row.raw,
     };
     let RowFormat::Csv(dialect) = format else {
-        // Without the white space between members.
+        // Parsed, so that white space between members does not count.
         let object: Option<serde_json::Value> = serde_json::from_slice(bytes).ok();
         return object
             .map_or_else(|| xxh3_64(bytes), |object| xxh3_64(object.to_string().as_bytes()));

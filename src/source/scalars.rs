@@ -1,4 +1,4 @@
-//! Scalars: how a visitor that looks for objects and arrays in JSON takes what is neither.
+//! Scalars: how a visitor that looks for objects and arrays in JSON handles all other values.
 
 /// The visits of values without anything in them, each of which gives the same.
 macro_rules! scalars_are {

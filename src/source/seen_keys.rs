@@ -1,7 +1,7 @@
 //! SeenKeys: which records' rows stand apart in a file, in bounded memory.
 //!
-//! A Bloom filter of the keys seen so far. It may take a new key for a seen one; then that record
-//! is gathered like one whose rows stand apart, which costs a little time and changes nothing else.
+//! A Bloom filter of the keys seen so far. It may take a new key for a seen one. That record is
+//! then gathered like one with scattered rows, which costs a little time and changes nothing else.
 
 use std::collections::HashSet;
 use xxhash_rust::xxh3::xxh3_64;
@@ -10,12 +10,14 @@ use xxhash_rust::xxh3::xxh3_64;
 const FILE_BYTES_PER_FILTER_BYTE: u64 = 32;
 const FILTER_BYTES_MIN: u64 = 1 << 12;
 const FILTER_BYTES_MAX: u64 = 1 << 24;
-/// With some 40 bits a key, as orders of several lines leave, enough that a large file has no false
-/// alarm in most cases: a single one costs another pass over it. Which records stand apart is part
-/// of what a stored position means: other probes ask for another `dataset::TRANSFORM_VERSION`.
+/// Probes for each key. Orders of several lines leave some 40 bits for a key; then a large file
+/// usually has no false alarm, of which a single one costs another pass over the file. A stored
+/// position depends on which records are scattered, so a change needs a new
+/// `dataset::TRANSFORM_VERSION`.
 const PROBES: u32 = 8;
 
-/// Beyond this many, every record of the file is gathered: a set of more would outgrow memory.
+/// With more scattered records than this, every record of the file is gathered, because a larger
+/// set would need too much memory.
 const SCATTERED_MAX: usize = 1 << 20;
 
 /// Stable 64-bit hash of a record's key.
@@ -28,7 +30,7 @@ pub const fn short_key_hash(hash: u64) -> u32 {
     hash as u32
 }
 
-/// Collects the keys of runs of rows, and tells which come again.
+/// Collects the keys of runs of rows, and finds those that come again.
 #[derive(Debug)]
 pub struct SeenKeys {
     filter: Vec<u64>,

@@ -39,7 +39,7 @@ pub struct Survey {
     pub rows_read: u64,
     /// Rows that cannot be loaded, with the other rows of their records.
     pub rows_rejected: u64,
-    /// Those of them that may belong to any record, because their key cannot be read.
+    /// The rejects that may belong to any record, because their key cannot be read.
     pub rows_of_unknown_records: u64,
     /// Hashes of the keys whose rows stand apart; `None` when there are too many to list.
     pub scattered: Option<Vec<u64>>,
@@ -47,7 +47,7 @@ pub struct Survey {
     pub gather_passes: u32,
     /// How its numbers are read.
     pub numbers: NumberReadings,
-    /// The first rows at fault, for who refuses the file.
+    /// The first rows at fault, for the reason of a refusal.
     #[serde(skip)]
     pub first_faults: Vec<FaultyRow>,
     /// How well values fit their columns, for the same.
@@ -115,8 +115,8 @@ pub fn survey_with(
     };
     let has_strict = layout.all().any(LayoutColumn::is_strict);
     let has_new_readings = !layout.all().all(is_settled);
-    // What the shape of a row and the kinds of columns say of each other: the rows that fit by
-    // their count say the kinds, and those say what the others are.
+    // Rows and kinds of columns explain each other: rows with the right number of cells show the
+    // kinds, and the kinds decide about the other rows.
     let has_new_kinds = layout.all().any(|column| is_new(column, dataset, shapes));
     let is_too_early = match survey.has_odd_rows {
         true => has_new_readings || has_new_kinds,
@@ -132,7 +132,7 @@ pub fn survey_with(
         if !has_counted_anew {
             return Ok(first);
         }
-        // How many values fit was told by readings that turned out to be others.
+        // The values that fit were counted under readings that turned out to be wrong.
         let (mut survey, layout, skips) = first;
         survey.fits = count_fits(&text.content, survey.format.rows, &layout, dataset, limits)?;
         return Ok((survey, layout, skips));
@@ -238,7 +238,7 @@ fn look(
                 found.apply(&mut layout);
             }
             check_layout(&layout, dataset, limits, format.rows)?;
-            // Where a row takes values from those above, its own bytes do not say what it is.
+            // If a row takes values from rows above, its own bytes do not identify it.
             let place = place.filter(|_| dataset.fill_down.is_empty());
             let known = place.and_then(|place| place.load(dataset, shapes, &header, format.rows));
             let rows = CsvRows::new(window, dialect, &layout, dataset, limits.field_bytes_max, 0);
@@ -247,8 +247,8 @@ fn look(
                 Some(Found { asks_odd_rows: true, .. }) => rows.observing_odd_rows(),
                 Some(_) => rows,
             };
-            // What an index knows was counted when it was made; counting it again would cost more
-            // than the rest of the look.
+            // The values of records in an index were counted when it was made; counting them again
+            // would cost more than the rest of the look.
             let rows = if known.is_none() { rows.counting_fits() } else { rows };
             let mut rows = Rows::Csv(rows);
             let mut candidates = known.as_ref().map(|(_, index)| Candidates::new(index));
@@ -268,7 +268,7 @@ fn look(
             survey.fits = fits.unwrap_or_default();
             let runs = match (candidates, &known) {
                 _ if survey.numbers.is_of_file => Vec::new(),
-                // What cannot be read is read the long way.
+                // If the index cannot be read, its records are read the long way.
                 (Some(candidates), Some((_, index))) => {
                     candidates.runs(index, &survey.scattered()).unwrap_or_default()
                 }
@@ -397,3 +397,6 @@ fn check_layout(
         "no column is `{lacking}`, {is} of {dataset}; the columns are {names}{hint}"
     )))
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,10 +6,10 @@ use crate::feed::dataset::Dataset;
 use crate::source::text::content::{Content, Window};
 use serde_json::Value;
 
-/// Longest document that is looked into: its one row is no longer either.
+/// Longest document that is looked into. A document that is read as one row is not longer either.
 const DOCUMENT_BYTES_MAX: u64 = 64 << 20;
 
-/// Refuses such a document where its dataset was made for it.
+/// Refuses such a document if its dataset was made for it.
 ///
 /// # Errors
 ///

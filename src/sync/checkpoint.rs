@@ -20,13 +20,11 @@ use crate::process::modes::{make_folders, make_own_folder};
 use crate::source::survey::Survey;
 use crate::source::unchanged::episode::Episode;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
-
-/// Format version. Increase it when the meaning of the file changes; other versions are not read.
-const FORMAT_VERSION: u32 = 5;
 
 /// With more scattered records than this, writing the survey after every chunk costs more than
 /// repeating it.
@@ -35,7 +33,6 @@ const SCATTERED_MAX: usize = 10_000;
 /// What a restart needs in addition to the ledger.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkpoint {
-    format_version: u32,
     /// The ledger's file.
     pub file_id: i64,
     /// Stamp of the file, to recognise a changed one.
@@ -46,6 +43,14 @@ pub struct Checkpoint {
     pub survey: Survey,
     /// Position up to which everything was committed.
     pub position: Position,
+}
+
+/// A checkpoint's file. When its meaning changes, another version takes the place of this one, and
+/// files of the old one are not read.
+#[derive(Serialize, Deserialize)]
+enum Versioned<'a> {
+    #[serde(rename = "version 6")]
+    V6(Cow<'a, Checkpoint>),
 }
 
 /// The directory of checkpoints.
@@ -64,7 +69,7 @@ impl Checkpoint {
         survey: Survey,
         position: Position,
     ) -> Self {
-        Self { format_version: FORMAT_VERSION, file_id, stamp, digests, survey, position }
+        Self { file_id, stamp, digests, survey, position }
     }
 }
 
@@ -89,11 +94,11 @@ impl Checkpoints {
     /// The checkpoint of a file, if there is a usable one.
     pub fn load(&self, file_id: i64, committed: Option<Position>) -> Option<Checkpoint> {
         let bytes = std::fs::read(self.path(file_id)).ok()?;
-        let checkpoint: Checkpoint = serde_json::from_slice(&bytes).ok()?;
+        let Versioned::V6(checkpoint) = serde_json::from_slice(&bytes).ok()?;
+        let checkpoint = checkpoint.into_owned();
         let leads = committed.is_none_or(|committed| checkpoint.position.is_after(committed));
-        let is_believed = checkpoint.format_version == FORMAT_VERSION
-            && checkpoint.file_id == file_id
-            && (!leads || checkpoint.position == Position::default());
+        let is_believed =
+            checkpoint.file_id == file_id && (!leads || checkpoint.position == Position::START);
         is_believed.then_some(checkpoint)
     }
 
@@ -141,7 +146,7 @@ impl Checkpoints {
         // The directory may have been removed.
         make_own_folder(&self.directory)?;
         let mut file = tempfile::NamedTempFile::new_in(&self.directory)?;
-        file.write_all(&serde_json::to_vec(checkpoint)?)?;
+        file.write_all(&serde_json::to_vec(&Versioned::V6(Cow::Borrowed(checkpoint)))?)?;
         // Without this the rename could reach the disk before the content.
         file.as_file().sync_data()?;
         file.persist(path)?;
@@ -206,12 +211,12 @@ mod tests {
     fn a_checkpoint_that_leads_the_ledger_is_not_believed() {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let checkpoints = Checkpoints::open(directory.path()).expect("it can be written");
-        let position = Position { offset: 100, row: 3, ..Position::default() };
+        let position = Position::InOrder { offset: 100, row: 3 };
         checkpoints.advance(&checkpoint(position));
-        let later = Position { offset: 200, row: 5, ..Position::default() };
+        let later = Position::InOrder { offset: 200, row: 5 };
         assert_eq!(checkpoints.load(4, Some(position)), Some(checkpoint(position)));
         assert_eq!(checkpoints.load(4, Some(later)), Some(checkpoint(position)));
-        assert_eq!(checkpoints.load(4, Some(Position::default())), None);
+        assert_eq!(checkpoints.load(4, Some(Position::START)), None);
         assert_eq!(checkpoints.load(4, None), None);
         assert_eq!(checkpoints.load(5, Some(position)), None);
     }
@@ -220,7 +225,7 @@ mod tests {
     fn a_directory_that_was_removed_is_made_again_and_one_that_cannot_be_is_gone_without() {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let checkpoints = Checkpoints::open(directory.path()).expect("it can be written");
-        let position = Position::default();
+        let position = Position::START;
         checkpoints.advance(&checkpoint(position));
         std::fs::remove_dir_all(directory.path().join("checkpoints")).expect("it is there");
         checkpoints.retain(&HashSet::new());
@@ -240,8 +245,12 @@ mod tests {
 
     #[test]
     fn a_checkpoint_is_these_literal_bytes() {
-        let json = r#"{"format_version":5,"file_id":4,"stamp":{"size_bytes":10,"modified_ns":20,"inode":30,"changed_ns":40},"digests":[5],"survey":{"format":{"compression":"gzip","encoding":"windows-1252","rows":{"csv":{"delimiter":59,"quote":34,"row_bytes_max":100,"padding":0}}},"header":["Order ID"],"rows_read":3,"rows_rejected":0,"rows_of_unknown_records":2,"scattered":[7],"gather_passes":1,"numbers":{"decimals":["point"],"two_currencies":[3],"is_of_file":true}},"position":{"pass":0,"offset":9,"row":1,"records":0,"passes":0,"done":false}}"#;
-        let position = Position { offset: 9, row: 1, ..Position::default() };
-        assert_eq!(serde_json::to_string(&checkpoint(position)).expect("plain data"), json);
+        let json = r#"{"version 6":{"file_id":4,"stamp":{"size_bytes":10,"modified_ns":20,"inode":30,"changed_ns":40},"digests":[5],"survey":{"format":{"compression":"gzip","encoding":"windows-1252","rows":{"csv":{"delimiter":59,"quote":34,"row_bytes_max":100,"padding":0}}},"header":["Order ID"],"rows_read":3,"rows_rejected":0,"rows_of_unknown_records":2,"scattered":[7],"gather_passes":1,"numbers":{"decimals":["point"],"two_currencies":[3],"is_of_file":true}},"position":{"pass":0,"offset":9,"row":1,"records":0,"passes":0,"done":false}}}"#;
+        let position = Position::InOrder { offset: 9, row: 1 };
+        assert_eq!(
+            serde_json::to_string(&Versioned::V6(Cow::Owned(checkpoint(position))))
+                .expect("plain data"),
+            json
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! Pipeline: reads a file on one thread, transforms its chunks on rayon, and returns them in file
 //! order.
 
-use crate::chunk::{Chunk, JoinedRows};
+use crate::chunk::{Chunk, JoinedRows, Position};
 use crate::config::Config;
 use crate::error::SyncError;
 use crate::feed::dataset::Dataset;
@@ -50,7 +50,7 @@ pub(crate) fn start_reading(
     let (content, layout, survey) =
         (Arc::clone(&surveyed.content), Arc::clone(&surveyed.layout), surveyed.survey.clone());
     let (format, position) =
-        (surveyed.survey.format.rows, surveyed.file.position.unwrap_or_default());
+        (surveyed.survey.format.rows, surveyed.file.position.unwrap_or(Position::START));
     let market = surveyed.file.market.clone().unwrap_or_default();
     let (config, dataset) = (Arc::clone(config), Arc::clone(dataset));
     let own_layout = Arc::clone(&surveyed.own_layout);

@@ -142,8 +142,7 @@ impl SurveyedFile<'_> {
         mut observe: impl FnMut(Source<'_>, &mut Repeats) -> Result<(), SyncError>,
     ) -> Result<(), SyncError> {
         let Self { content, layout, survey, dataset, limits } = self;
-        let mut reader =
-            Reader::new(content, layout, dataset, limits, survey, Position::default())?;
+        let mut reader = Reader::new(content, layout, dataset, limits, survey, Position::START)?;
         while let Some(chunk) = reader.next_chunk()? {
             let mut observed = Ok(());
             *faults += find_faults(

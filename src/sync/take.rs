@@ -156,7 +156,7 @@ async fn resume(
         return Ok(None);
     }
     let Some(checkpoint) =
-        session.checkpoints.load(file.id, file.position.or(Some(Position::default())))
+        session.checkpoints.load(file.id, file.position.or(Some(Position::START)))
     else {
         return Ok(None);
     };

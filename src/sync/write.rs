@@ -129,7 +129,7 @@ impl<'a> Writer<'a> {
         kinds_stay: &'a KindsStay,
     ) -> Result<Self, SyncError> {
         let file = surveyed.file.clone();
-        let position = file.position.unwrap_or_default();
+        let position = file.position.unwrap_or(Position::START);
         let precedence = match &correction {
             None => Precedence::of(session, &file, dataset).await?,
             Some(correction) => Precedence::Correction(Box::new(match &correction.files.newest {
@@ -143,7 +143,7 @@ impl<'a> Writer<'a> {
         };
         // Without a key, a row may equal a stored row of an earlier file.
         let may_be_known = dataset.is_keyless()
-            || position != Position::default()
+            || position != Position::START
             || session
                 .sink
                 .tables
@@ -153,7 +153,7 @@ impl<'a> Writer<'a> {
         let generation = session.sink.ledger.generation(&dataset.table, &market).await?;
         // The index describes all records, so only the newest export, read from its start, may use
         // or leave one.
-        let is_whole = matches!(precedence, Precedence::Newest) && position == Position::default();
+        let is_whole = matches!(precedence, Precedence::Newest) && position == Position::START;
         let is_believed = is_whole
             && skips.known.as_ref().is_some_and(|(known, _)| {
                 generation.as_ref().is_some_and(|generation| {
@@ -208,7 +208,7 @@ impl<'a> Writer<'a> {
     }
 
     fn is_done(&self) -> bool {
-        self.file.position.is_some_and(|position| position.done)
+        self.file.position == Some(Position::Done)
     }
 
     async fn write_all(
@@ -247,7 +247,9 @@ impl<'a> Writer<'a> {
             &known,
             |record| self.adds_unknown(&keys[record]),
             |record, file_id| self.wins(&keys[record], file_id),
-            |record| self.keeps(&keys[record]),
+            |record| {
+                self.keeps(&keys[record]) || projected.lines_absent.binary_search(&record).is_ok()
+            },
         );
         let skipped = skipped(&projected);
         self.records_disagreeing += projected.records_disagreeing + skipped.disagreeing;

@@ -1,5 +1,5 @@
-//! From text to typed columns, by one set of rules for every format: null tokens, money, times,
-//! identifiers. What does not fit its type becomes NULL and is rescued as the text it was.
+//! Clean: makes typed columns of text, by one set of rules for every format: null tokens, money,
+//! times, identifiers. A value that does not fit its type becomes NULL, and its text is rescued.
 
 use crate::feed::dataset::OnTypeChange;
 use crate::feed::inference::is_kept_by;
@@ -33,7 +33,7 @@ const DECIMAL_PRECISION: u8 = 19;
 pub struct Rescued {
     /// Row of the batch.
     pub row: usize,
-    /// One of the layout's columns, copies included.
+    /// Index of a column of the layout, including copies.
     pub column: usize,
     /// The text as it was.
     pub raw: String,
@@ -42,15 +42,15 @@ pub struct Rescued {
 /// A batch's columns, typed.
 #[derive(Debug)]
 pub struct Cleaned {
-    /// One per column of the layout and copy of one; `None` for the key, which the chunk has, and
-    /// for what is not stored.
+    /// One for each column of the layout, including copies. `None` for the key, which the chunk
+    /// has, and for columns that are not stored.
     pub columns: Vec<Option<ArrayRef>>,
     /// What did not fit, in the order of rows, then columns.
     pub rescued: Vec<Rescued>,
 }
 
 impl Cleaned {
-    /// Keeps only these rows, which ascend.
+    /// Keeps only these rows, given in ascending order.
     pub fn keep(&mut self, rows: &[usize]) {
         let indices: UInt32Array = rows
             .iter()
@@ -75,8 +75,8 @@ pub fn clean(batch: &RecordBatch, layout: &Layout) -> Cleaned {
         .map(|(index, column)| (index, column, batch.column(layout.source(index))))
         .map(|(index, column, values)| match column.role {
             Role::Column(_) => {
-                // Values that would widen the column are there only if it could not be widened:
-                // then it loses nothing of them.
+                // Values that would widen the column exist here only if it could not be widened.
+                // They are rescued whole.
                 let is_open = column.on_type_change == Some(OnTypeChange::Widen);
                 let exact = column.kind.filter(|_| is_open);
                 // A column found in files has one currency, or is text.
@@ -117,8 +117,8 @@ pub fn clean_key<'a>(cell: &'a str, column: &'a LayoutColumn) -> Option<Result<&
 /// Whether a cell could stand in this column: it means "no value", or fits the column's type and
 /// form.
 pub fn conforms(cell: &str, column: &LayoutColumn) -> bool {
-    // A column that widens may bring values of any type; what it holds so far still tells cells
-    // apart.
+    // A column that may be widened accepts values of any type. Its current kind still helps to tell
+    // cells apart.
     let has_form = || column.form().is_none_or(|form| form.is_match(cell.trim()));
     column.meaning(cell).is_none_or(|meaning| fits_kind(meaning, column) && has_form())
 }
@@ -134,7 +134,7 @@ pub fn misfit(cell: &str, column: &LayoutColumn) -> Option<String> {
     ))
 }
 
-/// As much of a cell as a reason shows.
+/// The beginning of a cell, as a reason shows it.
 fn excerpt(cell: &str) -> String {
     const CHARS_MAX: usize = 100;
     let mut shown: String = cell.chars().take(CHARS_MAX).collect();
@@ -144,7 +144,7 @@ fn excerpt(cell: &str) -> String {
     shown
 }
 
-/// Whether what a cell means fits the column's kind.
+/// Whether the meaning of a cell fits the column's kind.
 pub fn fits_kind(meaning: &str, column: &LayoutColumn) -> bool {
     match column.kind {
         _ if column.is_boolean() => parse_boolean(meaning).is_some(),
@@ -158,7 +158,7 @@ pub fn fits_kind(meaning: &str, column: &LayoutColumn) -> bool {
     }
 }
 
-/// 1 for yes and 0 for no, by the words that files have for them.
+/// 1 for yes and 0 for no, in any of the words that files use.
 fn parse_boolean(text: &str) -> Option<i64> {
     const YES: [&str; 6] = ["1", "true", "yes", "y", "t", "on"];
     const NO: [&str; 6] = ["0", "false", "no", "n", "f", "off"];
@@ -171,18 +171,18 @@ fn parse_boolean(text: &str) -> Option<i64> {
     }
 }
 
-/// Whether an identifier has all of its digits, and no more characters than a column takes.
+/// Whether an identifier has lost no digits, and is short enough for a column.
 fn is_whole_identifier(identifier: &str) -> bool {
     has_identifier_length(identifier) && !is_spreadsheet_notation(identifier)
 }
 
-/// What an identifier's cell says: without the white space and the invisible characters around it,
-/// and without what Excel writes to keep it text.
+/// The identifier in a cell: without the white space and the invisible characters around it, and
+/// without Excel's marks for text.
 fn identifier(text: &str) -> &str {
     without_excel(visible(text))
 }
 
-/// A character has at least a byte, so nearly no identifier's need to be counted.
+/// A character has at least one byte, so almost no identifier has to be counted by characters.
 fn has_identifier_length(identifier: &str) -> bool {
     identifier.len() <= IDENTIFIER_CHARS_MAX || identifier.chars().count() <= IDENTIFIER_CHARS_MAX
 }
@@ -190,9 +190,9 @@ fn has_identifier_length(identifier: &str) -> bool {
 struct ColumnCleaner<'a> {
     index: usize,
     column: &'a LayoutColumn,
-    /// The kind that must hold all of a number's or moment's text but its spelling.
+    /// The kind that must hold a number or moment without loss, except for its spelling.
     exact: Option<Kind>,
-    /// The currency of each row, where the file says it.
+    /// The currency of each row, if the file has it.
     symbols: Option<&'a StringArray>,
     rescued: Vec<Rescued>,
 }
@@ -229,8 +229,7 @@ impl ColumnCleaner<'_> {
         }
     }
 
-    /// Where every value stands in its cell as it is, the cells' own bytes are kept, and only what
-    /// is NULL changes.
+    /// If every value equals its cell, the bytes of the cells are kept, and only the NULLs change.
     fn texts(
         &mut self,
         cells: &StringArray,
@@ -265,7 +264,7 @@ impl ColumnCleaner<'_> {
         Arc::new(texts.finish())
     }
 
-    /// Numbers, each of which is rescued if it is in another currency than it is said to be.
+    /// Numbers. A number is rescued if its currency is not the declared one.
     fn amounts<T: ArrowPrimitiveType>(
         &mut self,
         cells: &StringArray,
@@ -281,7 +280,7 @@ impl ColumnCleaner<'_> {
             return numbers;
         };
         let mut amounts = PrimitiveBuilder::<T>::with_capacity(cells.len());
-        // Here too, most cells and symbols repeat those above them.
+        // Here too, most cells and symbols repeat the ones above.
         let (mut above, mut contradicts_above) = ((None, ""), false);
         for (row, (cell, number)) in cells.iter().zip(&numbers).enumerate() {
             let symbol = if symbols.is_valid(row) { symbols.value(row) } else { "" };
@@ -299,8 +298,8 @@ impl ColumnCleaner<'_> {
         amounts.finish()
     }
 
-    /// Cells often repeat the one above them, as what belongs to an order does on each of its
-    /// lines: then what it meant is known.
+    /// Cells often repeat the cell above, for example the order's own columns on each of its lines.
+    /// The meaning is then known already.
     fn numbers<T: ArrowPrimitiveType>(
         &mut self,
         cells: &StringArray,

@@ -1,5 +1,5 @@
 //! Diff: which rows of a projected chunk are new, modified, unchanged or stale, by comparing their
-//! hashes with the stored ones. Rows that did not change go no further than this.
+//! hashes with the stored ones. Unchanged rows go no further.
 
 use crate::transform::project::Projected;
 use crate::transform::row_hash::RowHash;
@@ -8,12 +8,12 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use std::ops::Range;
 
-/// What the tables hold of the records in a chunk.
+/// What the tables have of a chunk's records.
 #[derive(Clone, Debug, Default)]
 pub struct Known {
-    /// Of each record of the chunk, by its index there, what is stored.
+    /// The stored record of each record of the chunk, by its index there.
     records: Vec<Option<KnownRecord>>,
-    /// Number and hash of each stored line, those of one record together and in order.
+    /// Number and hash of each stored line, grouped by record, in order.
     lines: Vec<(i64, RowHash)>,
 }
 
@@ -24,17 +24,17 @@ pub struct KnownRecord {
     pub hash: RowHash,
     /// The file that last wrote it.
     pub file_id: i64,
-    /// Its lines among those of the chunk.
+    /// Range of its lines in the lines of the chunk.
     lines: Range<usize>,
 }
 
 impl Known {
-    /// Of so many records, none is stored.
+    /// For this many records, of which none is stored.
     pub fn nothing(records: usize) -> Self {
         Self { records: vec![None; records], lines: Vec::new() }
     }
 
-    /// A record is stored; its lines have yet to be added.
+    /// Adds a stored record. Its lines are added later.
     pub fn add_record(&mut self, record: usize, hash: RowHash, file_id: i64) {
         self.records[record] = Some(KnownRecord { hash, file_id, lines: 0..0 });
     }
@@ -49,7 +49,7 @@ impl Known {
         }
     }
 
-    /// What is stored of a record of the chunk.
+    /// The stored state of a record of the chunk.
     pub fn record(&self, record: usize) -> Option<&KnownRecord> {
         self.records[record].as_ref()
     }
@@ -76,35 +76,35 @@ impl Known {
     }
 }
 
-/// Rows of one table by what is to become of them.
+/// Rows of one table, by what has to be done with them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RowSets {
     /// Not in the table.
     pub new: Vec<usize>,
     /// In the table with another hash.
     pub changed: Vec<usize>,
-    /// Number of rows that are in the table as they are.
+    /// Number of rows that the table has unchanged.
     pub unchanged: u64,
 }
 
 /// What a chunk changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Diff {
-    /// Of the table of records.
+    /// For the table of records.
     pub records: RowSets,
-    /// Of the table of lines.
+    /// For the table of lines.
     pub lines: RowSets,
-    /// Lines that the record has no more: key and line number.
+    /// Lines that the record no longer has: key and line number.
     pub removed_lines: Vec<(String, i64)>,
     /// Table rows that lost to a newer file.
     pub stale: u64,
-    /// Records that won over what was stored, or are new, in order.
+    /// Records that are new or replaced the stored ones, in order.
     pub winners: Vec<usize>,
 }
 
-/// Compares a chunk with what is stored. Of a record of the chunk, by its index, `adds_unknown`
-/// says whether it is added if it is not stored, `wins` whether it replaces one that the given file
-/// wrote, and `keeps_lines` whether stored lines that it lacks stay.
+/// Compares a chunk with what is stored. Three functions decide about a record, by its index in the
+/// chunk: `adds_unknown` whether it is added if it is not stored, `wins` whether it replaces a
+/// record that the given file wrote, and `keeps_lines` whether stored lines that it lacks stay.
 pub fn diff(
     projected: &Projected,
     known: &Known,

@@ -1,5 +1,5 @@
-//! Faults: values of accepted rows that break a rule or do not fit their column, counted, with the
-//! first of each.
+//! Faults: counts values of accepted rows that break a rule or do not fit their column, and keeps
+//! the first ones.
 
 use crate::chunk::Chunk;
 use crate::feed::dataset::Dataset;
@@ -8,7 +8,7 @@ use crate::feed::rules::{BrokenRule, FirstRow, Rule};
 use crate::transform::clean::Cleaned;
 use std::collections::BTreeMap;
 
-/// Rows that are kept of each fault: enough to see whether all look alike.
+/// Number of rows that are kept of each fault: enough to see whether all look alike.
 pub const FIRST_ROWS_MAX: usize = 3;
 
 /// Characters of a value that a reason, an alarm or a plan shows.
@@ -105,7 +105,7 @@ impl Faults {
     }
 }
 
-/// As much of a value as is shown.
+/// The beginning of a value, as it is shown.
 pub fn excerpt(value: &str) -> String {
     match value.char_indices().nth(VALUE_CHARS_MAX) {
         Some((end, _)) => format!("{}…", &value[..end]),

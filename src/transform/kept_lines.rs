@@ -1,12 +1,13 @@
-//! KeptLines: how the rows of a record that may not be whole in its file meet the lines that are
-//! stored of it.
+//! KeptLines: matches the rows of a record that may be incomplete in its file with the record's
+//! stored lines.
 //!
-//! A row whose key cannot be read may be a line of any record, so while a file has one, a line that
-//! it lacks is not gone. Line numbers say nothing then: of the lines A, B, C with B unreadable, C
-//! comes second. So lines are told by what they hold: the same is the same line, one with the same
-//! identifiers is that line changed, and any other is new. Where all stored lines have their rows,
-//! they are numbered as in any file. Else those that no row takes stay where they are, with new
-//! ones behind them. So do values of the record that only the missing row may have.
+//! A row whose key cannot be read may be a line of any record. So while a file has such a row, a
+//! line that is missing in the file is not deleted. Line numbers mean nothing then: if B of the
+//! lines A, B, C cannot be read, C comes second. So lines are matched by content: an equal row is
+//! the same line, a row with the same identifiers is that line, changed, and any other row is new.
+//! If all stored lines have their rows, they are numbered as in any file. Otherwise stored lines
+//! without a row stay where they are, and new lines come after them. Values of the record that only
+//! the missing row may have stay too.
 
 use crate::transform::diff::Known;
 use crate::transform::project::Projected;
@@ -22,14 +23,14 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Stored lines with the same identifiers that a row is compared with: a record may have thousands,
-/// and each row would be compared with all of them.
+/// Maximum number of stored lines with the same identifiers that a row is compared with. A record
+/// may have thousands, and every row would be compared with all of them.
 const ALIKE_MAX: usize = 64;
 
-/// Columns of a line that say where it stands, or nothing of their own.
+/// Columns of a line that are its place, or have no content of their own.
 const NOT_COMPARED: [&str; 3] = ["market", "line_no", "_rescued"];
 
-/// The stored lines of some records of a chunk, those of one record together and by number.
+/// The stored lines of some records of a chunk, grouped by record, in the order of their numbers.
 #[derive(Debug)]
 pub struct StoredLines {
     /// The record of each line.
@@ -40,7 +41,7 @@ pub struct StoredLines {
     pub columns: Vec<ArrayRef>,
 }
 
-/// The records among `kept` ones whose lines are not those that are stored.
+/// The records in `kept` whose lines differ from the stored ones.
 pub fn differing(projected: &Projected, known: &Known, kept: &[usize]) -> Vec<usize> {
     let Some(lines) = &projected.lines else { return Vec::new() };
     let of_records = rows_of_records(lines, projected.keys.len());
@@ -51,8 +52,8 @@ pub fn differing(projected: &Projected, known: &Known, kept: &[usize]) -> Vec<us
     kept.iter().copied().filter(|&record| !is_stored(record)).collect()
 }
 
-/// Gives the lines of `kept` records, which are stored, the numbers of the stored lines that they
-/// are, and leaves what the records hold where the chunk has no value.
+/// Gives the lines of the stored records in `kept` the numbers of the stored lines that they match,
+/// and keeps the stored values of these records where the chunk has none.
 pub fn keep(
     projected: &mut Projected,
     kept: &[usize],
@@ -69,7 +70,7 @@ pub fn keep(
         let first = stored.record.partition_point(|&other| other < record);
         let rows = of_records[record].clone();
         let taken = cells.taken(rows.clone(), first..first + of_record.len());
-        // Nothing is missing: the lines stand as they do in the file.
+        // Nothing is missing: the lines have the order of the file.
         if taken.iter().flatten().count() == of_record.len() {
             continue;
         }
@@ -90,8 +91,8 @@ pub fn keep(
     keep_values(&mut projected.records, kept, &line_counts);
 }
 
-/// Values that the rows of a record lack may stand in the row that cannot be read: such a cell is
-/// none, rather than NULL.
+/// A value that the rows of a record lack may be in the row that cannot be read. So such a cell
+/// counts as absent, not as NULL.
 fn keep_values(records: &mut TableRows, kept: &[usize], line_counts: &BTreeMap<usize, i64>) {
     let schema = records.batch.schema();
     let index_of = |name: &str| schema.index_of(name).expect("every table of records has it");
@@ -138,7 +139,7 @@ fn numbers_of(batch: &RecordBatch) -> &Int64Array {
     batch.column_by_name("line_no").expect("lines are numbered").as_primitive::<Int64Type>()
 }
 
-/// The rows of each record, which follow one another.
+/// The consecutive rows of each record.
 fn rows_of_records(lines: &TableRows, records: usize) -> Vec<Range<usize>> {
     let end_of = |record: usize| lines.record.partition_point(|&other| other as usize <= record);
     let mut start = 0;
@@ -151,15 +152,15 @@ fn rows_of_records(lines: &TableRows, records: usize) -> Vec<Range<usize>> {
         .collect()
 }
 
-/// The cells of a chunk's lines, and behind them those of the stored ones.
+/// The cells of a chunk's lines, followed by those of the stored lines.
 struct Cells {
     columns: Vec<ArrayRef>,
-    /// Of each line, what it holds.
+    /// The content of each line.
     contents: Vec<RowHash>,
-    /// Of each line, its identifiers.
+    /// The identifiers of each line.
     identities: Vec<RowHash>,
     has_identity: Vec<bool>,
-    /// Where stored lines begin.
+    /// Index of the first stored line.
     stored_at: usize,
 }
 
@@ -194,7 +195,7 @@ impl Cells {
         }
     }
 
-    /// Of each row of a record the stored line that it is, by its index.
+    /// For each row of a record, the index of the stored line that it matches.
     fn taken(&self, rows: Range<usize>, stored: Range<usize>) -> Vec<Option<usize>> {
         let mut same: HashMap<RowHash, VecDeque<usize>> = HashMap::new();
         for line in stored.clone() {
@@ -215,8 +216,8 @@ impl Cells {
         taken
     }
 
-    /// Takes the line out of those with a row's identifiers that the row is most like: the first of
-    /// them, and without identifiers only one that it shares half of its cells with.
+    /// Takes the most similar line from those with the row's identifiers; of equally similar ones,
+    /// the first. Without identifiers, the line must share half of its cells with the row.
     fn most_alike(&self, row: usize, lines: &mut VecDeque<usize>) -> Option<usize> {
         let shared = |line: usize| {
             let line = self.stored_at + line;

@@ -22,7 +22,7 @@ use crate::transform::project::{Projected, project};
 use crate::transform::rules::{Repeats, Source, Verdict, ask, rejects};
 use std::collections::HashSet;
 
-/// A step of [`transform`], for who measures them.
+/// A step of [`transform`], for measurements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// The bytes are columns of text.
@@ -45,8 +45,8 @@ pub fn transform(
     transform_by_steps(chunk, format, layout, dataset, market, &Repeats::default(), |_| ())
 }
 
-/// As [`transform`], with the values of unique columns that several records of the file have;
-/// `done` hears of each step when it is done.
+/// As [`transform`], with the values of unique columns that several records of the file have. Calls
+/// `done` after each step.
 pub fn transform_by_steps(
     mut chunk: Chunk,
     format: RowFormat,
@@ -122,3 +122,6 @@ fn apply_rules(
     faults.count_rescued(chunk, cleaned, layout, |_| true);
     faults
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,4 @@
-//! From cleaned rows to table rows: what belongs to a record once, and its lines, numbered.
+//! Project: makes table rows of cleaned rows: each record once, and its numbered lines.
 //!
 //! A pure function of the chunk, its layout and the dataset, so that any worker can run it.
 
@@ -20,8 +20,9 @@ use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Rows of a record up to which each is compared with each other one: few columns tell most of them
-/// apart, where making all of them comparable as bytes reads every column of every row.
+/// Up to this many rows of a record, each row is compared with every other one. A few columns
+/// usually show the difference; making rows comparable as bytes would read every column of every
+/// row.
 const COMPARED_ROWS_MAX: usize = 32;
 
 /// A chunk as table rows.
@@ -37,9 +38,9 @@ pub struct Projected {
     pub rejects: Vec<Reject>,
     /// Rows of the file that this chunk accounts for.
     pub rows_read: u64,
-    /// Rows that repeat another one, or lost to a later one.
+    /// Rows that repeat another row, or were replaced by a later one.
     pub rows_duplicate: u64,
-    /// Rows that are no data.
+    /// Rows that are not data.
     pub rows_skipped: u64,
     /// Rows whose shifted cells were put back.
     pub rows_repaired: u64,
@@ -47,15 +48,17 @@ pub struct Projected {
     pub rows_rescued: u64,
     /// Records whose rows disagree on what belongs to the record.
     pub records_disagreeing: u64,
-    /// Of each record what an index keeps, where one is made.
+    /// The entry of each record for the record index, if one is made.
     pub entries: Vec<Entry>,
-    /// Unchanged records that were passed by, each run with the number of records before it.
+    /// Unchanged records that were skipped: each run, with the number of records before it.
     pub skips: Vec<(usize, Skip)>,
-    /// Of a corrected copy: the rows of the file it corrects that are in here.
+    /// For a corrected copy: the rows of the corrected file that this chunk has.
     pub corrected_rows: Vec<CorrectedRow>,
     /// Values that break a rule, or do not fit their column.
     pub faults: Faults,
-    /// Where reading goes on after this chunk.
+    /// Records of which the file says nothing of lines, in order: the stored ones stay.
+    pub lines_absent: Vec<usize>,
+    /// Where reading continues after this chunk.
     pub next: Position,
 }
 
@@ -86,13 +89,14 @@ pub fn project(
         }
     };
     let is_joined = |row: &&usize| chunk.joined.binary_search(row).is_ok();
-    // What a row of another file repeats, or is repeated by, is none of this one's business.
+    // A repetition that involves a row of another file does not count for this file.
     let joined_kept = kept.iter().filter(is_joined).count();
     let joined_left_out = chunk.joined.len() - joined_kept;
+    let lines_absent = chunk.records_without_word_of_lines().collect();
     let entries = entries(&chunk, cleaned, lines.as_ref(), &disagreeing);
     let rows_rescued = rows_rescued(cleaned, 0..rows).filter(|row| !is_joined(&row)).count() as u64;
     let (records, keys) = match dataset.is_keyless() {
-        // Texts that differ may be cleaned to the same row.
+        // Different texts may become the same row after cleaning.
         true => distinct_rows(records),
         false => (records, chunk.keys),
     };
@@ -112,11 +116,12 @@ pub fn project(
         rows_rescued,
         corrected_rows: Vec::new(),
         faults: Faults::default(),
+        lines_absent,
         next: chunk.next,
     }
 }
 
-/// Those of a run of rows that have a value which does not fit its column.
+/// The rows of this range with a value that does not fit its column.
 fn rows_rescued(cleaned: &Cleaned, rows: Range<usize>) -> impl Iterator<Item = usize> {
     let start = cleaned.rescued.partition_point(|cell| cell.row < rows.start);
     let of_rows =
@@ -141,8 +146,8 @@ fn entries(
     seen.map(|(((seen, rows), table_rows), &disagrees)| Entry {
         digest: seen.digest,
         key_hash: seen.key_hash,
-        // A record has at most record_rows_max rows of row_bytes_max; what does not fit is not
-        // found again.
+        // A record has at most record_rows_max rows of row_bytes_max. If a number does not fit
+        // here, the index does not find the record again.
         bytes: u32::try_from(seen.bytes).unwrap_or(0),
         rows: u32::try_from(rows.len()).unwrap_or(0),
         table_rows,
@@ -182,7 +187,7 @@ fn distinct_rows(rows: TableRows) -> (TableRows, Vec<String>) {
 fn kept_rows(chunk: &Chunk, dataset: &Dataset) -> Vec<usize> {
     let kept = |record: &Range<usize>| match dataset.repeated_keys {
         RepeatedKeys::First => record.start,
-        // Of rows that all hold the same, any one is the last one.
+        // If all rows are equal, any row may count as the last one.
         RepeatedKeys::Last | RepeatedKeys::Quarantine => record.end - 1,
     };
     chunk.records.iter().map(kept).collect()
@@ -197,7 +202,7 @@ struct Source<'a> {
 }
 
 impl Source<'_> {
-    /// Without lines one row of those with the same key is the record as a whole.
+    /// Without lines, one of the rows with the same key is the whole record.
     fn kept_rows(&self, rows: &[usize]) -> TableRows {
         let mut table = TableBuilder::new(
             self,
@@ -212,7 +217,7 @@ impl Source<'_> {
         table.finish(rescued, (0..).take(rows.len()).collect())
     }
 
-    /// What belongs to the record: of each column the last value that is not NULL.
+    /// The record's own columns: the last value of each that is not NULL.
     fn merged_rows(&self, line_rows: &[Vec<usize>]) -> TableRows {
         let records = &self.chunk.records;
         let mut table = TableBuilder::new(
@@ -234,6 +239,10 @@ impl Source<'_> {
             table.push_column(index, take_rows(values, &indices), absent.collect());
         }
         let line_counts: Int64Array = line_rows.iter().map(|rows| rows.len() as i64).collect();
+        // Where nothing is said of lines, the stored ones stay, and so does their number.
+        let line_count = table.columns.len();
+        let unsaid = self.chunk.records_without_word_of_lines();
+        table.absent.extend(unsaid.map(|record| (record, line_count)));
         table.push("line_count", Arc::new(line_counts));
         let rescued = self.rescued_texts(records.iter().cloned(), Some(Owner::Record));
         table.finish(rescued, (0..).take(records.len()).collect())
@@ -269,13 +278,13 @@ impl Source<'_> {
                 |record: &Range<usize>| record.clone().filter(|_| has_line(record)).collect();
             return records.iter().map(rows).collect();
         }
-        // Only the first row of an object has what belongs to the record.
+        // Only the first row of an object has the record's own columns.
         let json = &self.dataset.json;
         let are_objects = !self.chunk.later_lines.is_empty()
             || (json.lines.is_some() && self.layout.is_correction());
         let is_compared =
             |index: usize| !are_objects || !self.layout.at(index).is_of_first_row(json);
-        // Lines of an order differ in what belongs to lines, mostly in its first columns.
+        // Lines of an order differ in line columns, mostly in the first ones.
         let of_lines = self.columns(Owner::Line).chain(self.columns(Owner::Record));
         let of_lines = of_lines.filter(|&(index, _)| is_compared(index));
         let rescued_of = are_objects.then_some(Owner::Line);
@@ -291,7 +300,7 @@ impl Source<'_> {
             if !has_line(record) {
                 return Vec::new();
             }
-            // Of a large record, comparing each row with each other one would take too long.
+            // In a large record, comparing every pair of rows would take too long.
             if record.len() > COMPARED_ROWS_MAX {
                 return distinct_by_bytes(&columns, record);
             }
@@ -306,7 +315,7 @@ impl Source<'_> {
         records.iter().map(distinct).collect()
     }
 
-    /// Of each record whether its rows disagree on what belongs to the record.
+    /// For each record, whether its rows disagree on the record's own columns.
     fn disagreeing(&self) -> Vec<bool> {
         let mut is_disagreeing = vec![false; self.chunk.records.len()];
         for (_, values) in self.columns(Owner::Record) {
@@ -329,8 +338,8 @@ impl Source<'_> {
         self.layout.is_absent(self.chunk, row, column, &self.dataset.json)
     }
 
-    /// Whether a row, if it is all there is of its record, is no line. A corrected copy of an
-    /// object without lines shows that by having no value in any column of lines.
+    /// Whether the only row of a record is not a line. In a corrected copy, an object without lines
+    /// has no value in any line column.
     fn has_no_line(&self, row: usize) -> bool {
         if self.dataset.json.lines.is_some() && self.layout.is_correction() {
             return self.columns(Owner::Line).all(|(_, values)| values.is_null(row));
@@ -338,7 +347,7 @@ impl Source<'_> {
         self.chunk.without_line.binary_search(&row).is_ok()
     }
 
-    /// Of each of these runs of rows, what [`Source::rescued`] says.
+    /// [`Source::rescued`] of each of these ranges of rows.
     fn rescued_texts(
         &self,
         runs: impl ExactSizeIterator<Item = Range<usize>>,
@@ -350,8 +359,8 @@ impl Source<'_> {
         }
     }
 
-    /// JSON of what was rescued in these rows, the last text of each column; `None` when nothing
-    /// was.
+    /// JSON of the texts that were rescued in these rows, the last one of each column; `None` if
+    /// there are none.
     fn rescued(&self, rows: Range<usize>, owner: Option<Owner>) -> Option<String> {
         let rescued = &self.cleaned.rescued;
         let start = rescued.partition_point(|cell| cell.row < rows.start);
@@ -410,7 +419,7 @@ fn key_parts(keys: &[&str], columns: usize) -> Vec<StringArray> {
         return vec![StringArray::from_iter_values(keys); columns];
     }
     let mut parts: Vec<StringBuilder> = (0..columns).map(|_| StringBuilder::new()).collect();
-    // The lines of a record stand together.
+    // The lines of a record are consecutive.
     for lines in keys.chunk_by(|one, other| one == other) {
         for (part, column) in split(lines[0], columns).iter().zip(&mut parts) {
             lines.iter().for_each(|_| column.append_value(part));
@@ -423,7 +432,7 @@ fn indices(rows: impl Iterator<Item = usize>) -> UInt32Array {
     rows.map(|row| u32::try_from(row).expect("a chunk has fewer than 2^32 rows")).collect()
 }
 
-/// The first of these rows that hold the same values in every column.
+/// The first row of each group of rows with equal values in every column.
 fn distinct_by_bytes(columns: &[ArrayRef], rows: &Range<usize>) -> Vec<usize> {
     let fields = columns.iter().map(|column| SortField::new(column.data_type().clone())).collect();
     let columns: Vec<ArrayRef> =

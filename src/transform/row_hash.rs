@@ -1,10 +1,10 @@
-//! RowHash: the SHA-256 of one stored row, by which new and modified rows are told from unchanged
+//! RowHash: the SHA-256 of one stored row, which distinguishes new and modified rows from unchanged
 //! ones.
 //!
 //! The hashed bytes are a version byte, then for every column that is not NULL, in the order of the
 //! names' bytes: the name's length (u16) and bytes, the length (u32) and bytes of the value's
 //! canonical text; all integers big-endian. NULLs are left out, so a new column changes only the
-//! rows that have a value in it. The kind of the column does not count, so a column that is widened
+//! rows that have a value in it. The kind of the column does not count, so widening a column
 //! changes no row.
 
 use crate::values::canonical::Values;
@@ -15,13 +15,13 @@ use sha2::{Digest, Sha256};
 /// SHA-256 of one stored row.
 pub type RowHash = [u8; 32];
 
-/// Grows when the hashed bytes change their meaning; then every stored hash is outdated.
+/// Incremented when the meaning of the hashed bytes changes; then every stored hash is outdated.
 const HASH_VERSION: u8 = 2;
 
 /// Rows that one rayon task hashes.
 const ROWS_PER_TASK: usize = 2048;
 
-/// A column ready to be hashed: what stands before each of its values.
+/// A column prepared for hashing, with the bytes that go in front of each value.
 struct HashColumn<'a> {
     prefix: Vec<u8>,
     values: Values<'a>,

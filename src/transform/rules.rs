@@ -1,7 +1,7 @@
-//! Rules: asks the cleaned values of a chunk what a dataset says of its columns.
+//! Rules: checks the cleaned values of a chunk against the rules of the dataset's columns.
 //!
-//! A rule of a record's column is asked of the merged record, one of a line's column of each line.
-//! A record that breaks a rule which does not only warn becomes rejects, with all of its rows.
+//! A rule of a record's column applies to the merged record, a rule of a line's column to each
+//! line. If a record breaks a rule that does more than warn, all of its rows become rejects.
 
 use crate::chunk::{Chunk, Reject};
 use crate::feed::column::DeclaredColumn;
@@ -23,11 +23,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Values that a reason lists of those that `one_of` allows.
+/// Maximum number of the values of `one_of` that a reason lists.
 const ALLOWED_SHOWN_MAX: usize = 8;
 
-/// Values of unique columns that several records of a file have: by column, the record that has
-/// each first.
+/// Values of unique columns that several records of a file have, each with the first record that
+/// has it.
 #[derive(Clone, Debug, Default)]
 pub struct Repeats {
     /// By column.
@@ -48,11 +48,11 @@ pub struct FirstRecord {
 pub struct Asked {
     /// What is broken.
     pub faults: Faults,
-    /// Of each record, what becomes of it.
+    /// The verdict on each record.
     pub verdicts: Vec<Verdict>,
 }
 
-/// What becomes of a record.
+/// The verdict on a record.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Verdict {
     /// It breaks no rule.
@@ -60,7 +60,7 @@ pub enum Verdict {
     Accepted,
     /// It breaks rules that only warn.
     Warned,
-    /// It breaks one that does not, in this row.
+    /// It breaks a rule that does more than warn, in this row.
     Rejected {
         /// Row of the chunk.
         row: usize,
@@ -80,18 +80,18 @@ pub struct Source<'a> {
     pub cleaned: &'a Cleaned,
     /// Its columns.
     pub layout: &'a Layout,
-    /// What is declared of them.
+    /// The declarations of its columns.
     pub dataset: &'a Dataset,
 }
 
-/// Asks every rule that rows of a file can break by themselves.
+/// Checks every rule that a file can break by its own rows.
 pub fn ask(source: Source<'_>, repeats: &Repeats) -> Asked {
     let records = source.chunk.records.len();
     let mut asked = Asked { verdicts: vec![Verdict::Accepted; records], ..Asked::default() };
     if !source.dataset.has_rules() {
         return asked;
     }
-    // Rules that only warn count what is stored, so what is rejected must be known first.
+    // Rules that only warn count stored rows, so the rejected rows must be known first.
     for only_warns in [false, true] {
         for (index, column) in source.layout.all().enumerate() {
             let is_asked = |column: &&Arc<DeclaredColumn>| {
@@ -133,7 +133,7 @@ pub fn unique_values(source: Source<'_>, mut found: impl FnMut(&str, usize, usiz
     }
 }
 
-/// The rejects of the records that rules reject, and which records those are.
+/// The rejects of all rejected records, and for each record whether it is one of these.
 pub fn rejects(chunk: &Chunk, verdicts: &[Verdict]) -> (Vec<Reject>, Vec<bool>) {
     let mut rejects = Vec::new();
     for ((verdict, rows), key) in verdicts.iter().zip(&chunk.records).zip(&chunk.keys) {
@@ -157,7 +157,7 @@ pub fn rejects(chunk: &Chunk, verdicts: &[Verdict]) -> (Vec<Reject>, Vec<bool>) 
 }
 
 impl Source<'_> {
-    /// The values of a column of a table: those of its cells, or its part of the keys.
+    /// The values of a column of a table: its cells, or its part of the keys.
     fn values(&self, index: usize, column: &LayoutColumn) -> Option<ArrayRef> {
         match column.role {
             Role::Column(_) => self.cleaned.columns[index].clone(),
@@ -175,8 +175,8 @@ impl Source<'_> {
         }
     }
 
-    /// Where a column's rules are asked: each record once, in the row that has its value, or each
-    /// line.
+    /// Where a column's rules are checked: once for each record, in the row that has its value, or
+    /// for each line.
     fn places<'s>(
         &'s self,
         column: &'s LayoutColumn,
@@ -196,7 +196,8 @@ impl Source<'_> {
         })
     }
 
-    /// The row that has what a record holds in a column: the last with a value, or the first one.
+    /// The row that decides a record's value in a column: the last one with a value, else the first
+    /// one.
     fn row_of_record(&self, rows: &Range<usize>, values: Values<'_>) -> usize {
         if self.dataset.lines.is_some() {
             return rows.clone().rev().find(|&row| !values.is_null(row)).unwrap_or(rows.start);
@@ -223,8 +224,8 @@ impl Source<'_> {
         self.chunk.without_line.binary_search(&rows.start).is_ok()
     }
 
-    /// Whether an absent column says that there is no value: what a delta or a corrected copy does
-    /// not mention stays as it is stored.
+    /// Whether an absent column means that there is no value. In a delta or a corrected copy it
+    /// does not: stored values stay.
     fn absent_is_none(&self) -> bool {
         self.dataset.kind == FeedKind::Full && !self.layout.is_correction()
     }
@@ -280,7 +281,7 @@ impl Asked {
         if warns && matches!(self.verdicts[record], Verdict::Rejected { .. }) {
             return;
         }
-        // A row of another file is none of this one's rows.
+        // Rows of another file do not count here.
         let row = match chunk.is_joined(row) {
             true => chunk.records[record].clone().find(|&row| !chunk.is_joined(row)).unwrap_or(row),
             false => row,
@@ -293,8 +294,8 @@ impl Asked {
         let verdict = &mut self.verdicts[record];
         match verdict {
             Verdict::Rejected { .. } => {}
-            // A file with a rule that refuses it is not written. What a corrected copy has of it is
-            // a reject.
+            // A file that a rule refuses is not written. In a corrected copy, such a row is a
+            // reject.
             _ if !warns => {
                 *verdict =
                     Verdict::Rejected { row, column: declared.name.clone(), reason: reason() };
@@ -351,7 +352,7 @@ impl Asking<'_> {
         );
     }
 
-    /// Whether the file does not mention the column here, which leaves it as it is stored.
+    /// Whether the file does not mention the column here, so that the stored value stays.
     fn is_unsaid(&self, rows: &Range<usize>, row: usize) -> bool {
         let Source { chunk, layout, dataset, .. } = self.source;
         let is_absent = |row: usize| layout.is_absent(chunk, row, self.index, &dataset.json);
@@ -423,7 +424,7 @@ impl Asking<'_> {
         }
     }
 
-    /// Another record of the file that has the value first.
+    /// The earlier record of the file that has the same value.
     fn first_with(&self, text: &str, record: usize) -> Option<&FirstRecord> {
         let first = self.repeats.by_column.get(&self.declared.name)?.get(text)?;
         (first.key != self.source.chunk.keys[record]).then_some(first)
@@ -438,7 +439,7 @@ impl Asking<'_> {
             || (is_number && units().is_some_and(|units| self.number(row) == Some(units)))
     }
 
-    /// How a value stands to a bound; `None` if it is of another kind.
+    /// Compares a value with a bound; `None` if it is of another kind.
     fn compared(&self, bound: &Bound, row: usize) -> Option<Ordering> {
         match (bound.value, self.values) {
             (BoundValue::Number(bound), Values::Double(values)) => {

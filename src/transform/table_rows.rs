@@ -18,14 +18,14 @@ pub struct TableRows {
     pub hashes: Vec<RowHash>,
     /// Cells whose column the row's JSON object did not have: (row, column of the batch).
     pub absent: Vec<(usize, usize)>,
-    /// The rows as the database's bulk path takes them, where a worker has made that of them.
+    /// The rows, encoded for the database's bulk path, if a worker has encoded them.
     pub encoded: Option<Arc<[Bytes]>>,
 }
 
-/// The rows of these indices, which ascend.
+/// The rows at these ascending indices.
 pub fn take_rows(rows: &TableRows, indices: &[usize]) -> TableRows {
     if indices.len() == rows.hashes.len() {
-        // All of them, as in a first load: the columns are shared, not copied.
+        // All rows, as in a first load: share the columns instead of copying them.
         return rows.clone();
     }
     let taken: UInt32Array = indices

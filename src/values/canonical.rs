@@ -1,6 +1,5 @@
-//! Canonical: the one text of a value, whatever the kind of its column. Rows are hashed by it, and
-//! a column that becomes text holds it, so that a row whose column was widened still has the hash
-//! it had.
+//! Canonical: the one text of a value, whatever the kind of its column. Row hashes use it, and a
+//! column that becomes text holds it, so a row keeps its hash when a column is widened.
 //!
 //! | kind | text |
 //! |---|---|
@@ -46,7 +45,7 @@ impl<'a> Values<'a> {
     ///
     /// # Panics
     ///
-    /// When the column has a type that `clean` makes none of.
+    /// When the column has a type that `clean` never makes.
     pub fn of(column: &'a ArrayRef) -> Self {
         match column.data_type() {
             DataType::Utf8 => Self::Text(column.as_string()),
@@ -82,7 +81,7 @@ impl<'a> Values<'a> {
             Self::Text(values) => values.value(one) == values.value(other),
             Self::Integer(values) => values.value(one) == values.value(other),
             Self::Decimal(values) => values.value(one) == values.value(other),
-            // As bits would be compared, so that what is no number is itself.
+            // Compared like bits, so that NaN equals itself.
             Self::Double(values) => values.value(one).total_cmp(&values.value(other)).is_eq(),
             Self::Moment(values) => values.value(one) == values.value(other),
             Self::Day(values) => values.value(one) == values.value(other),

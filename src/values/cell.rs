@@ -1,10 +1,9 @@
-//! Cell: a text as a file has it: what is around it, and whether it means "no value".
+//! Cell: a text as a file has it, the white space around it, and whether it means "no value".
 
 /// Cells that mean "no value".
 #[derive(Debug)]
 pub struct NullTokens {
-    /// By their length: a few short ones are told from a cell faster by comparing than by hashing
-    /// it.
+    /// Grouped by length: to compare a cell with a few short tokens is faster than to hash it.
     by_length: Vec<Vec<String>>,
 }
 
@@ -35,7 +34,7 @@ impl NullTokens {
     }
 }
 
-/// A cell without the white space around it. Nearly no cell has any, and its first and last byte
+/// A cell without the white space around it. Almost no cell has any, and the first and last byte
 /// show that.
 pub fn trimmed(cell: &str) -> &str {
     match cell.as_bytes() {

@@ -1,8 +1,8 @@
-//! Currency: the sign or code beside an amount, and when two of them cannot mean the same.
+//! Currency: the sign or code beside an amount, and whether two of them can mean the same currency.
 //!
-//! A sign of Unicode's category Sc is one wherever it stands. Letters are one only if somebody says
-//! so: `currencies` names them (`KSh`, `Rs.`), and in declared columns ISO 4217 does. Other letters
-//! make a text no number.
+//! A sign of Unicode's category Sc is always a currency. Letters are one only if they are declared:
+//! `currencies` names them (`KSh`, `Rs.`), and declared columns also allow ISO 4217 codes. With
+//! other letters, a text is not a number.
 
 use std::collections::BTreeMap;
 
@@ -35,14 +35,14 @@ const CODE_CHARS: usize = 3;
 pub struct Currencies {
     /// Longest sign first, so that `Rs.` is met before `Rs`.
     signs: Vec<(String, Vec<String>)>,
-    /// First bytes of those signs, as bits: nearly no cell begins with one.
+    /// First bytes of those signs, as bits, for a fast check: almost no cell begins with one.
     starts: [u64; 4],
     /// Last bytes of them.
     ends: [u64; 4],
 }
 
 impl Currencies {
-    /// The signs that somebody declared.
+    /// The declared signs.
     pub fn new(codes: &CurrencyCodes) -> Self {
         let mut currencies = Self::default();
         for (sign, codes) in codes {
@@ -117,8 +117,8 @@ impl Currencies {
         self.split_front(text, true).is_some_and(|(_, rest)| rest.is_empty())
     }
 
-    /// Whether two currencies have no code in common. A sign of which nobody says what it may be is
-    /// only itself.
+    /// Whether two currencies have no code in common. A sign without declared codes equals only
+    /// itself.
     pub fn contradict(&self, one: &str, other: &str) -> bool {
         if one == other {
             return false;
@@ -138,8 +138,8 @@ impl Currencies {
     }
 }
 
-/// Whether anything but digits and signs of numbers stands at an end of a text, as a currency does.
-/// Nearly nothing does, and its first and last byte show that.
+/// Whether a text begins or ends with anything but digits and signs of numbers, as with a currency.
+/// Almost no text does, and the first and last byte show that.
 pub fn may_have_currency(text: &str) -> bool {
     let inner = text.trim_matches(['-', '+', '(', ')', '\u{2212}', ' ']).as_bytes();
     let is_other = |byte: &u8| !byte.is_ascii_digit() && *byte != b'.';

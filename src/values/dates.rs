@@ -1,5 +1,5 @@
-//! Dates: how days and moments are written where they are not ISO, and the zone of moments that
-//! name none.
+//! Dates: how days and moments are written if they are not ISO, and the zone of moments that name
+//! none.
 
 use crate::values::cell::trimmed;
 use crate::values::moment::{parse_clock, parse_day, parse_moment_with, parse_zone, within_bounds};
@@ -44,7 +44,7 @@ impl Dates {
     ///
     /// # Errors
     ///
-    /// When a pattern is none.
+    /// When a pattern is not valid.
     pub fn of(words: &[String]) -> Result<Option<Self>, String> {
         match words {
             [] => Ok(None),
@@ -62,13 +62,13 @@ impl Dates {
 }
 
 impl MomentRules {
-    /// Whether they are what holds where nothing is declared.
+    /// Whether these are the rules without any declaration.
     pub fn is_iso_utc(&self) -> bool {
         self.dates == Dates::Iso && self.zone == Tz::UTC
     }
 
-    /// A moment, in milliseconds since 1970, UTC. A local time that a clock change leaves out is
-    /// none; of one that it repeats the first is meant.
+    /// A moment, in milliseconds since 1970, UTC. A local time that a clock change skips is `None`;
+    /// of a time that it repeats, the first one is meant.
     pub fn moment(&self, text: &str) -> Option<i64> {
         let text = trimmed(text);
         let local = |moment: NaiveDateTime| self.in_utc(moment);
@@ -134,8 +134,8 @@ impl MomentRules {
         }
     }
 
-    /// The day at the front of a text, by this order, and what follows it. A year of four digits in
-    /// front is no such day, whatever the order.
+    /// The day at the front of a text, by this order, and what follows it. A text that begins with
+    /// a four-digit year is no such day, whatever the order.
     fn leading_day<'t>(&self, text: &'t str) -> Option<(NaiveDate, &'t str)> {
         let (first, rest) = leading_number(text, 2)?;
         let separator = rest.chars().next().filter(|sign| matches!(sign, '/' | '.' | '-'))?;
@@ -198,7 +198,7 @@ fn padded(clock: &str) -> String {
     }
 }
 
-/// The number of at most so many digits at the front of a text, and what follows it.
+/// The number at the front of a text, of at most this many digits, and what follows it.
 fn leading_number(text: &str, digits_max: usize) -> Option<(u32, &str)> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let number = text[..digits].parse().ok().filter(|_| digits <= digits_max)?;
@@ -218,7 +218,7 @@ fn leading_year(text: &str) -> Option<(i32, &str)> {
     Some((year, &text[digits..]))
 }
 
-/// A pattern of strftime as what chrono parses by.
+/// A pattern of strftime as chrono's items.
 fn items(pattern: &str) -> Result<Vec<Item<'static>>, String> {
     let items = StrftimeItems::new(pattern).parse_to_owned();
     let has_field = |items: &Vec<Item<'_>>| {
@@ -229,7 +229,7 @@ fn items(pattern: &str) -> Result<Vec<Item<'static>>, String> {
     })
 }
 
-/// What a text says by a pattern, and its day.
+/// Parses a text by a pattern, and returns the fields with the day.
 fn parsed_day(pattern: &[Item<'static>], text: &str) -> Option<(Parsed, NaiveDate)> {
     let mut parsed = Parsed::new();
     parse(&mut parsed, text, pattern.iter()).ok()?;
@@ -246,7 +246,7 @@ fn parsed_day(pattern: &[Item<'static>], text: &str) -> Option<(Parsed, NaiveDat
         }
         None => parsed.to_naive_date().ok()?,
     };
-    // Two-digit years are a matter of the contract, and chrono ends its century a year later.
+    // The rule for two-digit years is our own: chrono ends its century a year later.
     let is_short = parsed.year().is_none() && parsed.year_div_100().is_none();
     let year = day.year();
     let day = match is_short && year == 2000 + LAST_SHORT_YEAR + 1 {

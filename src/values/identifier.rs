@@ -1,10 +1,11 @@
-//! Identifier: what the text of an identifier is, and what it lost in a spreadsheet.
+//! Identifier: the text of an identifier without what stands around it, and whether a spreadsheet
+//! damaged it.
 
 use crate::values::cell::trimmed;
 
-/// A text without the white space and the invisible characters around it: copies from web pages and
-/// files that were put one behind the other have them, and the same identifier without them would
-/// be another one.
+/// A text without the white space and the invisible characters around it. Copies from web pages and
+/// concatenated files have such characters; with them, the same identifier would be a different
+/// one.
 pub fn visible(text: &str) -> &str {
     match text.as_bytes() {
         [first, .., last] if first.is_ascii_graphic() && last.is_ascii_graphic() => text,
@@ -18,7 +19,7 @@ const fn is_invisible(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}' | '\u{feff}')
 }
 
-/// What Excel was to keep as text: `="00123"` and `'00123` are 00123.
+/// Removes what makes Excel keep a cell as text: `="00123"` and `'00123` are 00123.
 pub fn without_excel(text: &str) -> &str {
     match text.as_bytes() {
         [b'=', b'"', .., b'"'] if text.len() > 2 => visible(&text[2..text.len() - 1]),
@@ -27,12 +28,12 @@ pub fn without_excel(text: &str) -> &str {
     }
 }
 
-/// Whether a spreadsheet made a number of an identifier, so that digits are lost: `3.68E+29`,
-/// `4,01235E+12`, `1.23e12`, `1E+5`. An exponent without a sign and without decimals may be an
-/// identifier's own letter: `12e45678` and `1e5` are text.
+/// Whether a spreadsheet turned an identifier into a number, so that digits are lost: `3.68E+29`,
+/// `4,01235E+12`, `1.23e12`, `1E+5`. With no sign and no decimals, the `e` may be a letter of the
+/// identifier itself: `12e45678` and `1e5` are text.
 pub fn is_spreadsheet_notation(text: &str) -> bool {
     let bytes = text.as_bytes();
-    // Most identifiers end the look here.
+    // Most identifiers are decided here.
     let [b'0'..=b'9', b'.' | b',' | b'e' | b'E', ..] = bytes else { return false };
     let Some(exponent_at) = bytes.iter().position(|byte| matches!(byte, b'e' | b'E')) else {
         return false;

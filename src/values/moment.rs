@@ -6,7 +6,7 @@ use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta}
 /// Milliseconds of a day.
 pub const DAY_MS: i64 = 86_400_000;
 
-/// Parses `2022-02-17T16:36:27.123456+03:00` and its kin into milliseconds since 1970, UTC.
+/// Parses `2022-02-17T16:36:27.123456+03:00` and similar forms into milliseconds since 1970, UTC.
 ///
 /// `T` or a space stands between day and time; seconds, fraction and zone may be missing; no zone
 /// means UTC; digits under the millisecond are cut; a day alone is its midnight. `None` for
@@ -37,13 +37,14 @@ pub fn parse_moment_with(text: &str, local: impl Fn(NaiveDateTime) -> Option<i64
     })
 }
 
-/// The moment, if databases hold it: another zone may carry it over the edge.
+/// The moment, if databases can store it: the shift to UTC may move it out of the range.
 pub fn within_bounds(millis: i64) -> Option<i64> {
     let year = DateTime::from_timestamp_millis(millis)?.year();
     (1..=9999).contains(&year).then_some(millis)
 }
 
-/// What nearly every moment is: `2022-02-17T16:36:27.123Z`. `None` says nothing about other texts.
+/// Fast path for nearly every moment: `2022-02-17T16:36:27.123Z`. `None` says nothing about other
+/// texts.
 fn plain_moment(text: &[u8]) -> Option<i64> {
     let &[
         y1,
@@ -101,10 +102,10 @@ pub fn parse_day(text: &str) -> Option<NaiveDate> {
     NaiveDate::from_ymd_opt(year, number(month)?, number(day)?)
 }
 
-/// Older days in names are numbers of something else.
+/// Earlier "days" in names are other numbers.
 const FIRST_YEAR: i32 = 1990;
 
-/// The last `2022-02-17` or `20220217` of a name that touches no other digit.
+/// The last `2022-02-17` or `20220217` in a name that has no further digit beside it.
 pub fn last_day(name: &str) -> Option<NaiveDate> {
     let bytes = name.as_bytes();
     let digits = |start: usize, count: usize| -> Option<u32> {
@@ -143,8 +144,7 @@ pub const fn civil(day: i64) -> (i64, u64, u64) {
     (year, month.unsigned_abs(), day.unsigned_abs())
 }
 
-/// Days since 1970 of a day of the Gregorian calendar, the other way round; `None` where there is
-/// no such day.
+/// The inverse: days since 1970 of a day of the Gregorian calendar; `None` if there is no such day.
 const fn days_of_civil(year: i64, month: i64, day: i64) -> Option<i64> {
     let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     let days_in_month = match month {

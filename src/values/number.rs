@@ -1,9 +1,9 @@
-//! Numbers as exports write them: signs, currencies, groups of thousands. Decimal all the way,
-//! never through binary floating point.
+//! Numbers as exports write them: signs, currencies, groups of thousands. They stay decimal, and
+//! never become binary floating point on the way.
 //!
-//! A text is a number only if it can mean nothing else. Whether `,` or `.` stands before the
-//! decimals is not the text's to say: `1.250` is read by [`Decimals`], which a declaration or the
-//! file's other values decide.
+//! A text is a number only if it can mean nothing else. The text alone does not say whether `,` or
+//! `.` stands before the decimals: [`Decimals`] says how to read `1.250`, from a declaration or
+//! from the file's other values.
 
 use crate::values::cell::trimmed;
 use crate::values::currency::Currencies;
@@ -19,23 +19,23 @@ const SIGNIFICANT_DIGITS_MAX: u32 = 15;
 /// Ten-thousandths that a decimal column holds: 15 digits before the point and 4 after it.
 const DECIMAL_UNITS_MAX: i128 = 10_i128.pow(19) - 1;
 
-/// Size up to which measures are kept: what is larger would overflow the sums of the marts.
+/// Largest measure that is kept. A larger one would overflow the sums of the marts.
 const DOUBLE_MAX: f64 = 1e15;
 
-/// Significant digits that a binary floating point number of 64 bits gives back.
+/// Significant digits that a 64-bit binary floating point number keeps.
 const DOUBLE_DIGITS_MAX: usize = 17;
 
 /// Largest exponent accepted in JSON's `1.5E3`; anything beyond could not be stored anyway.
 const EXPONENT_MAX: i32 = 40;
 
-/// Digits of which every number fits 64 bits.
+/// Every number of this many digits fits 64 bits.
 const PLAIN_DIGITS_MAX: usize = 18;
 
-/// Signs among the digits of one number; with groups of three that is more digits than any column
-/// keeps.
+/// Maximum number of separators in one number. With groups of three digits, that is more digits
+/// than any column keeps.
 const SEPARATORS_MAX: usize = 16;
 
-/// The hyphen, and the minus that typography asks for.
+/// The hyphen, and the typographic minus sign.
 const MINUS: [char; 2] = ['-', '\u{2212}'];
 
 /// What stands before the decimals of a number.
@@ -58,7 +58,7 @@ impl DecimalSign {
         }
     }
 
-    /// The sign that a text is.
+    /// The sign that this text is.
     pub fn of(text: &str) -> Option<Self> {
         match text {
             "." => Some(Self::Point),
@@ -67,7 +67,7 @@ impl DecimalSign {
         }
     }
 
-    /// The one that it is not.
+    /// The other sign.
     #[must_use]
     pub const fn other(self) -> Self {
         match self {
@@ -84,15 +84,15 @@ pub enum Decimals {
     /// A point stands before decimals: declared, or proved by the column.
     #[default]
     Point,
-    /// A comma does.
+    /// A comma stands before decimals: declared, or proved by the column.
     Comma,
-    /// A point does, as other columns prove; but a comma may be anything, and is no group.
+    /// Other columns prove a point. A comma may be anything, and does not separate groups.
     PointOnly,
-    /// Nothing proves either: only what can be read one way is a number.
+    /// Nothing proves either sign: a text is a number only if it can be read in just one way.
     Open,
-    /// The column proves both: what has either sign is no number.
+    /// The column proves both signs: a text with either sign is not a number.
     Neither,
-    /// It is not known yet: what can be read either way is a number.
+    /// Not known yet: a text is a number if it can be read in either way.
     Either,
 }
 
@@ -105,14 +105,14 @@ impl From<DecimalSign> for Decimals {
     }
 }
 
-/// By which rules the texts of a column are numbers.
+/// The rules by which the texts of a column are numbers.
 #[derive(Clone, Debug, Default)]
 pub struct NumberRules {
     /// How `.` and `,` are read.
     pub decimals: Decimals,
     /// What may stand beside a number.
     pub currencies: Arc<Currencies>,
-    /// Whether the column is declared: then codes of ISO 4217 may, too.
+    /// Whether the column is declared. If so, ISO 4217 codes may stand beside a number too.
     pub is_declared: bool,
 }
 
@@ -140,7 +140,7 @@ pub fn parse_decimal(text: &str, rules: &NumberRules) -> Option<i128> {
     spelling.number(rules.decimals)?.ten_thousandths()
 }
 
-/// Parses a whole number: `1,250` and `12.0` are, `1.5` is not.
+/// Parses a whole number: `1,250` and `12.0` are whole numbers, `1.5` is not.
 pub fn parse_integer(text: &str, rules: &NumberRules) -> Option<i64> {
     let text = trimmed(text);
     if (1..=PLAIN_DIGITS_MAX).contains(&text.len())
@@ -160,7 +160,7 @@ pub fn parse_double(text: &str, rules: &NumberRules) -> Option<f64> {
     Spelling::of(text, rules)?.number(rules.decimals)?.measure()
 }
 
-/// Ten-thousandths of what nearly every number is: ASCII digits, at most one point among them and
+/// Fast path for nearly every number, in ten-thousandths: ASCII digits with at most one point and
 /// at most four digits after it, few enough for any database. `None` says nothing about other
 /// texts.
 fn plain_units(text: &str, decimals: Decimals) -> Option<i64> {
@@ -189,14 +189,14 @@ fn plain_units(text: &str, decimals: Decimals) -> Option<i64> {
         Some(places @ 1..=DECIMAL_SCALE) if digits[0] != b'.' => DECIMAL_SCALE - places,
         Some(_) => return None,
     };
-    // 15 digits with four zeros behind them have 19: below the largest of 64 bits only up to 9.2 of
-    // the first.
+    // 15 digits with four zeros behind them have 19 digits, and such a number fits 64 bits only
+    // below 9.2e18.
     let units = units.checked_mul(10_i64.pow(missing))?;
     Some(if is_negative { -units } else { units })
 }
 
-/// Whether it is digits with at most one point between them, which the standard library reads as
-/// this policy does.
+/// Whether the text is only digits with at most one point between them. The standard library reads
+/// such a text as this policy does.
 fn is_plain_measure(text: &str, decimals: Decimals) -> bool {
     let digits = text.strip_prefix('-').unwrap_or(text).as_bytes();
     let (Some(first), Some(last)) = (digits.first(), digits.last()) else { return false };
@@ -214,7 +214,7 @@ fn is_plain_measure(text: &str, decimals: Decimals) -> bool {
         && (points == 0 || points == 1 && may_have_point)
 }
 
-/// A text taken apart into what may be a number and what stands around it.
+/// A text, split into what may be a number and what stands around it.
 #[derive(Clone, Copy, Debug)]
 pub struct Spelling<'t> {
     is_negative: bool,
@@ -241,8 +241,8 @@ struct Separators {
 }
 
 impl<'t> Spelling<'t> {
-    /// Takes a text apart: at most one sign and one currency around digits. `None` when anything
-    /// else is in it.
+    /// Splits a text: at most one sign and one currency around digits. `None` if it has anything
+    /// else.
     pub fn of(text: &'t str, rules: &NumberRules) -> Option<Self> {
         Self::taken_apart(trimmed(text), &rules.currencies, rules.is_declared)
     }
@@ -282,7 +282,7 @@ impl<'t> Spelling<'t> {
             }
             let (found, rest) =
                 currencies.split_front(body, is_declared).filter(|_| currency.is_none())?;
-            // `Tsh.5` may be half of one, or five; so may `Rs.5`, if `Rs` is a currency, too.
+            // `Tsh.5` may mean 0.5 or 5. The same holds for `Rs.5`, if `Rs` is a currency too.
             let is_short =
                 found.strip_suffix('.').is_some_and(|short| currencies.is_currency(short));
             if found.ends_with(char::is_alphabetic) && rest.starts_with(['.', ','])
@@ -311,8 +311,8 @@ impl<'t> Spelling<'t> {
         Some(Self { is_negative, body, currency, has_plus: sign == Some('+'), separators })
     }
 
-    /// Whether it is written as numbers are and codes are not: digits behind a zero or a plus may
-    /// be a name.
+    /// Whether it is written like a number and not like a code. Digits after a zero or a plus may
+    /// be a code.
     pub fn is_code(&self) -> bool {
         self.has_plus || matches!(self.body.as_bytes(), [b'0', b'0'..=b'9', ..])
     }
@@ -333,12 +333,12 @@ impl<'t> Spelling<'t> {
         }
     }
 
-    /// Whether it is a number one way or the other.
+    /// Whether it is a number under at least one reading.
     pub fn is_number_of_either(&self) -> bool {
         self.is_number('.') || self.is_number(',')
     }
 
-    /// The number that it is to such a column.
+    /// The number that a column with this reading has for it.
     pub fn number(&self, decimals: Decimals) -> Option<Number> {
         let has = |sign: char| self.separators.signs().contains(&sign);
         let sign = match decimals {
@@ -367,8 +367,8 @@ impl<'t> Spelling<'t> {
         })
     }
 
-    /// Whether it is a number if this sign stands before decimals: once at most, as the last one,
-    /// and the others are alike and leave groups of three.
+    /// Whether it is a number if this sign stands before decimals: it occurs at most once, as the
+    /// last sign, and all other signs are equal and separate groups of three.
     fn is_number(&self, sign: char) -> bool {
         let Separators { count, first_digits, last_digits, are_groups, .. } = self.separators;
         let signs = self.separators.signs();
@@ -427,13 +427,12 @@ impl Separators {
     }
 }
 
-/// What may stand between groups of thousands, and around a currency: a space, also one that keeps
-/// a line together.
+/// What may stand between groups of thousands, and around a currency: a space, also a no-break one.
 const fn is_space(c: char) -> bool {
     matches!(c, ' ' | '\u{a0}' | '\u{2009}' | '\u{202f}')
 }
 
-/// A number taken apart: its digits without separators, and where the point stands among them.
+/// A parsed number: its digits without separators, and the place of the point among them.
 #[derive(Clone, Debug)]
 pub struct Number {
     is_negative: bool,
@@ -469,7 +468,7 @@ impl Number {
         if self.is_negative { Some(value) } else { value.checked_neg() }
     }
 
-    /// The nearest measure, if it is not too large for one.
+    /// The nearest measure; `None` if the number is too large for one.
     pub fn measure(&self) -> Option<f64> {
         let sign = if self.is_negative { "-" } else { "" };
         let digits = std::str::from_utf8(&self.digits).ok()?;
@@ -488,8 +487,9 @@ impl Number {
         self.places() <= DECIMAL_SCALE && self.ten_thousandths().is_some()
     }
 
-    /// Whether a measure holds it: the digits that tell the measure from every other one, 17 at
-    /// most, are those of the number, so that it has them wherever it is written.
+    /// Whether a measure holds it exactly: the shortest digits that identify the measure (at most
+    /// 17) are the digits of the number. Then every place that writes the measure writes these
+    /// digits.
     pub fn is_exact_measure(&self) -> bool {
         let start = self.digits.iter().take_while(|&&digit| digit == b'0').count();
         let significant = &self.digits[start..];
@@ -499,7 +499,7 @@ impl Number {
             return false;
         }
         let Some(measure) = self.measure() else { return false };
-        // So few are given back by every measure.
+        // Every measure keeps this few digits.
         if significant.len() <= SIGNIFICANT_DIGITS_MAX as usize {
             return true;
         }
@@ -513,8 +513,9 @@ impl Number {
     }
 }
 
-/// A number of JSON, which is clear whatever the other values of its column are, as a text that
-/// such a column reads so. `None` when it is no number, or too long to be one.
+/// A number of JSON as a text that a column with this reading reads as the same number: JSON
+/// numbers are clear, whatever the other values of the column are. `None` if it is not a number, or
+/// too long.
 pub fn clear_text(json: &str, decimals: Decimals) -> Option<String> {
     let (mantissa, exponent) = match json.find(['e', 'E']) {
         Some(at) => (&json[..at], parse_exponent(&json[at + 1..])?),
@@ -571,7 +572,8 @@ fn round_to_scale(number: &Number) -> Option<i128> {
     let dropped = usize::try_from(-shift).ok()?;
     let kept = number.digits.len().saturating_sub(dropped);
     let value = digits_value(&number.digits[..kept])?;
-    // With more digits dropped than there are, the first dropped one is a zero before them.
+    // If more digits are dropped than there are, the first dropped digit is a zero in front of
+    // them.
     let is_rounded_up = dropped <= number.digits.len()
         && number.digits.get(kept).is_some_and(|&digit| digit >= b'5');
     Some(value + i128::from(is_rounded_up))

@@ -1,19 +1,19 @@
-//! Spreadsheet: what keeps a cell that goes out as CSV from being taken for a formula.
+//! Spreadsheet: protects exported CSV cells from being taken for formulas.
 //!
-//! Whoever corrects rejected rows does so with a spreadsheet, which takes a cell that begins with
-//! `=` for a formula, and runs it. Such cells go out behind an apostrophe, and lose it on their way
-//! back.
+//! Operators correct rejected rows with a spreadsheet, which runs a cell that begins with `=` as a
+//! formula. The export puts an apostrophe in front of such cells, and the import removes it.
 
 use std::borrow::Cow;
 
 /// What stands before a cell that a spreadsheet would take for a formula.
 const GUARD: char = '\'';
 
-/// What formulas begin with, and, so that what comes back is what went out, the guard itself.
+/// Characters that formulas begin with, and the guard itself, so that every cell comes back as it
+/// went out.
 const FORMULA_STARTS: [char; 7] = ['=', '+', '-', '@', '\t', '\r', GUARD];
 
-/// A cell as it goes out to a spreadsheet: one that begins like a formula and is no number stands
-/// behind a guard.
+/// A cell for a spreadsheet: with the guard in front, if it begins like a formula and is not a
+/// number.
 pub fn guarded(cell: &str) -> Cow<'_, str> {
     if !cell.starts_with(FORMULA_STARTS) || is_signed_number(cell) {
         return Cow::Borrowed(cell);
@@ -21,7 +21,7 @@ pub fn guarded(cell: &str) -> Cow<'_, str> {
     Cow::Owned(format!("{GUARD}{cell}"))
 }
 
-/// A cell as it was before it went out.
+/// A cell as it was before the export.
 pub fn unguarded(cell: &str) -> &str {
     if is_guarded(cell.as_bytes()) { &cell[1..] } else { cell }
 }
@@ -33,8 +33,8 @@ pub fn is_guarded(cell: &[u8]) -> bool {
         && cell.get(1).is_some_and(starts_formula)
 }
 
-/// Digits behind a sign, with a decimal point or with groups, as people write numbers. `-1+1` is
-/// none, and `-` alone is none.
+/// Whether it is a number as people write it: digits after a sign, with a decimal point or groups.
+/// `-1+1` and `-` alone are not.
 fn is_signed_number(cell: &str) -> bool {
     let Some(number) = cell.strip_prefix(['+', '-']) else { return false };
     number.starts_with(|c: char| c.is_ascii_digit())

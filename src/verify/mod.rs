@@ -13,6 +13,7 @@ pub(crate) mod writers;
 use crate::error::SyncError;
 use crate::feed::dataset::Dataset;
 use crate::sink::Sink;
+use entity::ROW_HASH;
 use serde::Serialize;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -117,7 +118,7 @@ impl Sink {
             checks.extend(of_mart.next().map(|check| check.since(started)));
             checks.extend(of_mart);
         }
-        for shape in shapes.values().filter(|shape| shape.column("_row_hash").is_some()) {
+        for shape in shapes.values().filter(|shape| shape.column(ROW_HASH).is_some()) {
             let started = Instant::now();
             let hashes = self.verify_rows(&snapshot, shape).await?.since(started);
             let started = Instant::now();

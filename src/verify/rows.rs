@@ -9,7 +9,7 @@ use crate::transform::row_hash::hash_rows;
 use crate::values::cell::hex;
 use crate::verify::{Check, Difference};
 use arrow_array::RecordBatch;
-use entity::{ColumnShape, TableShape};
+use entity::{ColumnShape, ROW_HASH, TableShape};
 use futures_util::TryStreamExt;
 use sea_orm::sea_query::{Alias, Query};
 use sea_orm::{DatabaseTransaction, DbErr, QueryResult, StreamTrait};
@@ -139,12 +139,12 @@ impl RowCheck {
         let batch = RecordBatch::try_from_iter_with_nullable(columns)
             .expect("every column has a value for each row");
         for (row, hash) in rows.iter().zip(hash_rows(&batch)) {
-            let stored: Option<Vec<u8>> = row.try_get("", "_row_hash")?;
+            let stored: Option<Vec<u8>> = row.try_get("", ROW_HASH)?;
             if stored.as_deref() != Some(hash.as_slice()) {
                 findings.differences.push(Difference {
                     kind: "row hash",
                     key: self.key_text(row),
-                    column: Some("_row_hash".to_owned()),
+                    column: Some(ROW_HASH.to_owned()),
                     stored: stored.map(|stored| hex(&stored)),
                     expected: Some(hex(&hash)),
                 });

@@ -108,9 +108,12 @@ fn a_checkpoint_that_is_lost_damaged_or_ahead_is_not_needed(sandbox: &Sandbox) {
             bytes.truncate(bytes.len() / 2);
             fs::write(path, bytes).expect("it can be written");
         }),
-        ("newer", |path| change(path, |checkpoint| checkpoint["format_version"] = 99.into())),
+        ("newer", |path| {
+            change(path, |file| *file = serde_json::json!({ "version 99": file["version 6"] }));
+        }),
         ("ahead", |path| {
-            change(path, |checkpoint| {
+            change(path, |file| {
+                let checkpoint = &mut file["version 6"];
                 let offset =
                     checkpoint["position"]["offset"].as_u64().expect("a number") + 1_000_000;
                 checkpoint["position"]["offset"] = offset.into();

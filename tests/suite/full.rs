@@ -93,6 +93,31 @@ fn a_full_disk_under_what_is_unpacked_is_waited_for_and_said() {
     assert_eq!(sandbox.rows("SELECT COUNT(*) FROM orders"), ["9000"]);
 }
 
+scenario!(a_state_directory_that_is_full_costs_nothing_and_is_said_once);
+fn a_state_directory_that_is_full_costs_nothing_and_is_said_once(sandbox: &Sandbox) {
+    let place = sandbox.path("small");
+    let Some(disk) = SmallDisk::mount(&place, 1) else {
+        eprintln!("not tested: only root may mount a small file system");
+        return;
+    };
+    let market = Market::new("1");
+    let state_dir = place.join("state").display().to_string();
+    let environment = [SMALL_CHUNKS, SETTLED_SOON, ("TIDEGATE_STATE_DIR", state_dir.as_str())];
+    let mut daemon = sandbox.start_daemon(&environment);
+    daemon.wait_until_ready();
+    let ballast = disk.fill();
+    market.drop_version(sandbox, Version::First);
+    wait_for_synced(sandbox, 3);
+    let log = daemon.log();
+    assert_eq!(log.matches("going on without checkpoints").count(), 1, "{log}");
+    fs::remove_file(ballast).expect("it is there");
+    market.drop_version(sandbox, Version::Second);
+    wait_for_synced(sandbox, 6);
+    assert!(daemon.log().contains("checkpoints are kept again"), "{}", daemon.log());
+    assert_eq!(daemon.terminate().0, 0);
+    is_as_after_a_clean_run(sandbox, &market, &[Version::First, Version::Second]);
+}
+
 scenario!(a_state_directory_that_is_gone_costs_nothing_and_is_said_once);
 fn a_state_directory_that_is_gone_costs_nothing_and_is_said_once(sandbox: &Sandbox) {
     let market = Market::new("1");

@@ -264,7 +264,7 @@ fn root_sees_the_services_database_and_leaves_nothing_that_blocks_it() {
         assert!(text(&checked).contains(said), "{said}: {}", text(&checked));
     }
     assert!(text(&checked).contains("tidegate.db: it is not there yet"), "{}", text(&checked));
-    for command in ["status", "verify", "rejects"] {
+    for command in ["status", "verify", "rejects", "alarms"] {
         let looked = machine.run(&[command]);
         assert_eq!(looked.status.code(), Some(3), "{command}: {}", text(&looked));
         assert!(
@@ -279,7 +279,7 @@ fn root_sees_the_services_database_and_leaves_nothing_that_blocks_it() {
     machine.drop_file(&orders(&[1, 2]));
     assert!(machine.sync_as_service().status.success());
     let before = machine.tree();
-    for command in ["check", "status", "verify", "rejects"] {
+    for command in ["check", "status", "verify", "rejects", "alarms"] {
         let looked = machine.run(&[command]);
         assert_eq!(looked.status.code(), Some(0), "{command}: {}", text(&looked));
         assert!(text(&looked).contains("state /var/lib/tidegate"), "{command}: {}", text(&looked));

@@ -114,12 +114,16 @@ fn records_of_a_document_are_stored_with_their_lines(sandbox: &Sandbox) {
     assert_eq!(synced(sandbox, &by_root(), "sales.json", next), (1, 4, 0, 2));
     assert_eq!(sandbox.rows(RECORDS), ["o1|Ann|Oslo|1", "o2|Bo|-|0", "o3|Cy|-|1"]);
     assert_eq!(sandbox.rows(LINES), ["o1|1|B|2.5", "o3|1|C|-"]);
-    // What an object lacks is not blanked, but its lines are all there are.
-    assert_eq!(
-        synced(sandbox, &by_root(), "sales.json", r#"{"orders": [{"id": "o1"}]}"#),
-        (0, 1, 0, 1)
-    );
-    assert_eq!(sandbox.rows(RECORDS)[0], "o1|Ann|Oslo|0");
+    // What an object lacks is not blanked, its lines neither; those that it has are all there are.
+    let of_one = |members: &str| format!(r#"{{"orders": [{{"id": "o1"{members}}}]}}"#);
+    assert_eq!(synced(sandbox, &by_root(), "sales.json", &of_one("")), (0, 0, 1, 0));
+    let renamed = of_one(r#", "name": "Ann B""#);
+    assert_eq!(synced(sandbox, &by_root(), "sales.json", &renamed), (0, 1, 0, 0));
+    assert_eq!(sandbox.rows(RECORDS)[0], "o1|Ann B|Oslo|1");
+    assert_eq!(sandbox.rows(LINES)[0], "o1|1|B|2.5");
+    let emptied = of_one(r#", "line_items": []"#);
+    assert_eq!(synced(sandbox, &by_root(), "sales.json", &emptied), (0, 1, 0, 1));
+    assert_eq!(sandbox.rows(RECORDS)[0], "o1|Ann B|Oslo|0");
     assert_verified(sandbox);
 }
 

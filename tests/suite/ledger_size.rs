@@ -78,6 +78,7 @@ fn commands_and_the_daemon_keep_nothing_of_a_large_ledger() {
         &["rejects", "Market 1 Orders.csv"],
         &["plan", "inbox"],
         &["verify"],
+        &["alarms", "--all"],
     ] {
         let mut command = sandbox.command(arguments);
         command.env("TIDEGATE_INBOX", &inbox);

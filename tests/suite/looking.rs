@@ -17,13 +17,16 @@ fn orders() -> String {
 /// Runs each of the looking commands and compares what is there; returns their exit codes.
 fn look_around(sandbox: &Sandbox) -> Vec<i32> {
     let before = tree(&sandbox.path(""));
-    let commands: [&[&str]; 6] = [
+    let commands: [&[&str]; 9] = [
         &["check"],
         &["status"],
         &["verify"],
         &["rejects"],
         &["approve", "nothing.csv"],
         &["plan", "inbox"],
+        &["alarms"],
+        &["alarms", "--all"],
+        &["describe", "inbox/Market 1 Orders.csv"],
     ];
     let look = |arguments: &&[&str]| {
         let output = sandbox.command(arguments).output().expect("the built program starts");
@@ -42,7 +45,7 @@ fn look_around(sandbox: &Sandbox) -> Vec<i32> {
 fn before_the_first_sync_nothing_is_made() {
     let sandbox = Sandbox::new(Engine::Sqlite);
     sandbox.drop_file(ORDERS, &orders());
-    assert_eq!(look_around(&sandbox), [0, 3, 3, 3, 3, 0]);
+    assert_eq!(look_around(&sandbox), [0, 3, 3, 3, 3, 0, 3, 3, 0]);
 }
 
 #[test]
@@ -50,7 +53,7 @@ fn after_a_sync_nothing_is_changed() {
     let sandbox = Sandbox::new(Engine::Sqlite);
     sandbox.drop_file(ORDERS, &orders());
     assert_eq!(sandbox.sync().exit, 0);
-    assert_eq!(look_around(&sandbox), [0, 0, 0, 0, 2, 0]);
+    assert_eq!(look_around(&sandbox), [0, 0, 0, 0, 2, 0, 0, 0, 0]);
 }
 
 #[test]
@@ -64,7 +67,7 @@ fn the_log_that_a_killed_daemon_left_stays_for_the_next_one() {
     daemon.kill();
     // Its checkpoint or a lock may be of the last moment; the log is what counts.
     assert!(fs::metadata(sandbox.path("database.sqlite-wal")).is_ok_and(|log| log.len() > 0));
-    assert_eq!(look_around(&sandbox), [0, 0, 0, 0, 2, 0]);
+    assert_eq!(look_around(&sandbox), [0, 0, 0, 0, 2, 0, 0, 0, 0]);
     assert_eq!(sandbox.sync().exit, 0);
 }
 

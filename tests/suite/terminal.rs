@@ -83,6 +83,11 @@ fn no_command_has_a_terminal_obey_a_file() {
         &[HOSTILE],
         &["check", &format!("--{HOSTILE}")],
         &["sync", "inbox"],
+        &["alarms"],
+        &["alarms", "--all"],
+        &["alarms", "--ack", HOSTILE],
+        &["describe", "inbox"],
+        &["describe", HOSTILE],
     ] {
         assert_harmless(&format!("{arguments:?}"), &run(arguments));
     }

@@ -275,6 +275,57 @@ fn every_file_says_what_it_is_and_keeps_to_one_job() {
 }
 
 #[test]
+fn comments_wrap_at_100() {
+    // Code is the formatter's, which leaves long texts alone.
+    for source in sources(&["src", "entity", "migration", "tests", "examples"]) {
+        let comments = (1..).zip(source.text.lines()).filter(|(_, line)| {
+            line.trim_start().starts_with("//") && !line.trim_start().starts_with("//! |")
+        });
+        for (number, line) in comments {
+            assert!(line.chars().count() <= 100, "{}:{number}: {line}", source.path);
+        }
+    }
+}
+
+#[test]
+fn every_name_in_the_architecture_exists() {
+    let page = read("ARCHITECTURE.md");
+    let floors = floors();
+    let name = Regex::new("`([a-z_]+(?:::[A-Za-z_]+)+)`").expect("a valid pattern");
+    let all = sources(&["src"]);
+    let names = name.captures_iter(&page).map(|name| name[1].to_owned());
+    let is_ours = |name: &String| floors.contains_key(name.split("::").next().unwrap_or_default());
+    let names: Vec<String> = names.filter(is_ours).collect();
+    assert!(names.len() > 50, "{names:?}");
+    for name in names {
+        let parts: Vec<&str> = name.split("::").collect();
+        // The longest beginning that is a module; what is behind it must stand in its file.
+        let is_there = (1..=parts.len()).rev().any(|end| {
+            let module = format!("src/{}", parts[..end].join("/"));
+            let files = [format!("{module}.rs"), format!("{module}/mod.rs")];
+            let has = |source: &Source, part: &str| {
+                let word = Regex::new(&format!(r"\b{part}\b")).expect("a valid pattern");
+                word.is_match(&source.text)
+            };
+            let source = all.iter().find(|source| files.contains(&source.path));
+            source.is_some_and(|source| parts[end..].iter().all(|part| has(source, part)))
+        });
+        assert!(is_there, "ARCHITECTURE.md names `{name}`, which is not there");
+    }
+}
+
+#[test]
+fn steps_of_migrations_have_shapes_of_their_own() {
+    let steps = sources(&["migration/src"]);
+    for step in steps.iter().filter(|source| source.path.contains("/m20")) {
+        for (number, line) in step.code().filter(|(_, line)| line.contains("entity::")) {
+            let is_kind = line.starts_with("use entity::Kind");
+            assert!(is_kind, "{}:{number}: today's entities may change: {line}", step.path);
+        }
+    }
+}
+
+#[test]
 fn no_file_is_unwrapped_without_a_reason() {
     forbid(
         "unwrap() without a reason",

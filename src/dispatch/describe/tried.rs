@@ -163,7 +163,7 @@ impl Tried {
             shape.columns.push(change.column);
         }
         layout.adopt_kinds(dataset, &shapes);
-        let start = crate::chunk::Position::default();
+        let start = crate::chunk::Position::START;
         let mut reader = Reader::new(&text.content, &layout, dataset, limits, &survey, start)?;
         while let Some(chunk) = reader.next_chunk()? {
             let projected = transform(chunk, survey.format.rows, &layout, dataset, "");

@@ -26,7 +26,7 @@ pub struct FoundColumn {
     pub sign: Option<DecimalSign>,
     /// Whether an earlier column of the file has the same name.
     pub is_named_by_another: bool,
-    /// Where it goes, where records have lines.
+    /// Its table, if records have lines.
     pub owner: Option<Owner>,
     /// Whether it is part of the key.
     pub is_key: bool,

@@ -7,7 +7,7 @@ use crate::values::dates::{Dates, MomentRules};
 use chrono_tz::Tz;
 use std::sync::LazyLock;
 
-/// Moments of earlier years are no moments, but a short year that was read as a long one.
+/// Moments before this year are not moments, but short years read as long ones.
 const YEAR_MIN_MS: i64 = -30_610_224_000_000;
 
 /// What comes first.
@@ -70,7 +70,7 @@ const CLOCKS: [&str; 9] = [
     "T%H:%M:%S",
 ];
 
-/// Patterns that are no day with a clock behind it.
+/// Patterns other than a day with a clock after it.
 const OTHERS: [(&str, Order); 3] = [
     ("%Y-%m-%d %I:%M %p", Order::Year),
     ("%Y-%m-%d %I:%M:%S %p", Order::Year),
@@ -169,7 +169,7 @@ impl DateFacts {
         if self.alive.as_ref().is_some_and(Vec::is_empty) {
             return;
         }
-        // Most texts are no days, and most of these show it by having too few digits or being too
+        // Most texts are not days, and most of them show it: they have too few digits or are too
         // long.
         let digits = text.bytes().filter(u8::is_ascii_digit).count();
         let may_be = (2..=24).contains(&digits) && (6..=48).contains(&text.len());
@@ -197,7 +197,7 @@ impl DateFacts {
         let alive = self.alive.as_deref().unwrap_or_default();
         let Some(first) = alive.first() else { return DatesProof::None };
         let mut orders: Vec<AliveWay> = Vec::new();
-        // The other orders read ISO, too, where it stands among their own.
+        // The other orders also read ISO days among their own.
         let alive = if WAYS[first.way].word == "iso" { &alive[..1] } else { alive };
         for own in alive {
             if !orders.iter().any(|other| WAYS[other.way].order == WAYS[own.way].order) {

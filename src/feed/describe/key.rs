@@ -17,7 +17,8 @@ const VALUES_MAX: usize = 4 << 20;
 /// A record's column says the same in so many records of several rows before it is taken for one.
 const REPEATS_MIN: u64 = 2;
 
-/// Columns among which the key of records with lines stands, because exports begin with it.
+/// Number of first columns that may be the key of records with lines, because exports begin with
+/// it.
 const LEADING_COLUMNS: usize = 3;
 
 /// Rows from which on a first column without a name for it may be the key.
@@ -159,7 +160,7 @@ impl KeyFacts {
         self.candidates.push(Candidate { column, rank, unique, chars_max: 0, runs });
     }
 
-    /// Another file begins, whose records may be the same.
+    /// Begins another file; its records may be the same.
     pub(super) fn begin_file(&mut self) {
         self.values = 0;
         let pairs = self.pairs.iter_mut().map(|pair| &mut pair.unique);
@@ -192,7 +193,7 @@ impl KeyFacts {
         }
     }
 
-    /// What identifies a record, as far as names and rows say it.
+    /// The columns that identify a record, as far as names and rows show it.
     pub fn found(&self) -> FoundKey {
         let is_key = |own: &&Candidate| own.is_key(self.rows) && !self.is_of_line_of_another(own);
         let single = self.candidates.iter().filter(is_key).min_by_key(|own| own.order());
@@ -231,12 +232,12 @@ impl KeyFacts {
         says_line && self.candidates.iter().any(is_other)
     }
 
-    /// What a column would say as the key of records with lines, whatever else may be the key.
+    /// The result if a column is the key of records with lines, whatever else may be the key.
     pub fn alternative(&self) -> Option<FoundKey> {
         self.candidates.iter().find_map(|own| self.with_lines(own))
     }
 
-    /// Columns that would be the key if no value were missing or came again, for a comment.
+    /// Columns that would be the key if no value were missing or repeated, for a comment.
     pub fn nearest(&self) -> Option<usize> {
         self.candidates
             .iter()

@@ -2,8 +2,8 @@
 //!
 //! [`facts`] takes every row into account, [`key`] among them what may identify a record, [`dates`]
 //! how days are written. [`name`] says what the file's later siblings are called. [`columns`] and
-//! [`draft`] make the declaration of it, and [`mod@print`] its text. What nothing proves stays
-//! open: it is text, and a comment says how to say what it is.
+//! [`draft`] make the declaration of it, and [`mod@print`] its text. A column that nothing proves
+//! stays open: it is text, and a comment says how to declare what it is.
 
 pub mod columns;
 pub mod dates;

@@ -1,6 +1,7 @@
 //! Print: a draft as TOML that can be put into a configuration as it is.
 //!
-//! Names and values of files are anybody's: in it they are only ever escaped strings, in one line.
+//! Names and values of files are not trusted: the TOML has them only as escaped strings, on one
+//! line.
 
 use crate::feed::declaration::Owner;
 use crate::feed::describe::draft::{Draft, DraftColumn};
@@ -42,7 +43,8 @@ impl Text {
         self.0.push('\n');
     }
 
-    /// A comment. What is not to be seen in it is written by its number, or it might end.
+    /// A comment. Invisible characters are written as numbers, because a line end would end the
+    /// comment.
     fn note(&mut self, note: &str) {
         self.line(&format!("# {}", printable(note)));
     }
@@ -157,7 +159,7 @@ fn toml_key(name: &str) -> String {
     if is_bare { name.to_owned() } else { toml_string(name) }
 }
 
-/// A text in quotes; what is not to be seen is written by its number.
+/// A text in quotes; invisible characters are written as numbers.
 pub fn toml_string(text: &str) -> String {
     let mut quoted = "\"".to_owned();
     for c in text.chars() {
@@ -179,7 +181,7 @@ pub fn toml_string(text: &str) -> String {
     quoted
 }
 
-/// A pattern, in which a backslash is better left alone.
+/// A pattern as a literal string, if possible, so that backslashes need no escape.
 fn pattern_text(pattern: &str) -> String {
     let is_literal = pattern.chars().all(|c| c != '\'' && is_seen(c));
     if is_literal { format!("'{pattern}'") } else { toml_string(pattern) }

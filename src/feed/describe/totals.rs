@@ -1,4 +1,4 @@
-//! Totals: rows at the end of a file that sum up the others, or end the report, and are no data.
+//! Totals: rows at the end of a file that sum up the others, or end the report, and are not data.
 
 use regex::Regex;
 use std::sync::LazyLock;

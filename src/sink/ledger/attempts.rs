@@ -18,6 +18,7 @@
 //! alone until its next commit, so that another death is clearly its own. Work after the last chunk
 //! (indexes, marts) belongs to no file, and is not counted.
 
+use crate::chunk::Position;
 use crate::error::SyncError;
 use crate::process::waiting::aloud;
 use crate::sink::ledger::Ledger;
@@ -128,7 +129,7 @@ impl Ledger {
     /// [`SyncError::Damaged`] when too many processes died while working on it.
     pub async fn take_up(self: &Arc<Self>, file: &FileRecord) -> Result<Company, SyncError> {
         // Once all rows of a file are committed, the rest is not work on the file.
-        let is_done = file.position.is_some_and(|position| position.done);
+        let is_done = file.position == Some(Position::Done);
         let is_new = self.at_work.lock().unwrap_or_else(PoisonError::into_inner).contains(&file.id);
         let before = if is_done || is_new { Attempts::default() } else { file.attempts };
         if before.are_enough() {

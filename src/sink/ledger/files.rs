@@ -14,8 +14,8 @@ use crate::values::cell::hex;
 use entity::files;
 use sea_orm::sea_query::{Condition, Expr, ExprTrait, InsertStatement, Query};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder,
-    QuerySelect, Value,
+    ColumnTrait, ConnectionTrait, EntityTrait, ModelTrait, QueryFilter, QueryOrder, QuerySelect,
+    Value,
 };
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -127,23 +127,28 @@ impl From<files::Model> for FileRecord {
     }
 }
 
+/// Where the ledger keeps each count, in the order of [`Counts::NAMES`].
+pub(crate) const COUNT_COLUMNS: [files::Column; 12] = [
+    files::Column::RowsRead,
+    files::Column::RowsAccepted,
+    files::Column::RowsDuplicate,
+    files::Column::RowsRejected,
+    files::Column::RowsSkipped,
+    files::Column::RowsRepaired,
+    files::Column::RowsRescued,
+    files::Column::RowsNew,
+    files::Column::RowsModified,
+    files::Column::RowsUnchanged,
+    files::Column::RowsStale,
+    files::Column::RowsDeleted,
+];
+
 /// The counts of one version of a file.
 pub(crate) fn counts_of(file: &files::Model) -> Counts {
-    let count = |number: i64| count(Some(number));
-    Counts {
-        read: count(file.rows_read),
-        accepted: count(file.rows_accepted),
-        duplicate: count(file.rows_duplicate),
-        rejected: count(file.rows_rejected),
-        skipped: count(file.rows_skipped),
-        repaired: count(file.rows_repaired),
-        rescued: count(file.rows_rescued),
-        new: count(file.rows_new),
-        modified: count(file.rows_modified),
-        unchanged: count(file.rows_unchanged),
-        stale: count(file.rows_stale),
-        deleted: count(file.rows_deleted),
-    }
+    Counts::of(COUNT_COLUMNS.map(|column| match file.get(column) {
+        Value::BigInt(number) => count(number),
+        other => unreachable!("a count is an integer, not {other:?}"),
+    }))
 }
 
 /// Totals for metrics and status.
@@ -160,22 +165,6 @@ pub struct LedgerTotals {
     pub dirty_groups: u64,
     /// When the last file was synced; milliseconds since 1970.
     pub last_synced_ms: Option<i64>,
-}
-
-#[derive(FromQueryResult)]
-struct RowTotals {
-    read: Option<i64>,
-    accepted: Option<i64>,
-    duplicate: Option<i64>,
-    rejected: Option<i64>,
-    skipped: Option<i64>,
-    repaired: Option<i64>,
-    rescued: Option<i64>,
-    new: Option<i64>,
-    modified: Option<i64>,
-    unchanged: Option<i64>,
-    stale: Option<i64>,
-    deleted: Option<i64>,
 }
 
 impl Ledger {
@@ -391,8 +380,7 @@ impl Ledger {
     fn values_of(&self, file: &NewFile, now_ms: i64) -> Vec<(files::Column, Value)> {
         use files::Column as C;
         let is_final = !matches!(file.state, FileState::Pending | FileState::Syncing);
-        let zero = || Value::BigInt(Some(0));
-        vec![
+        let mut values = vec![
             (C::Path, file.path.as_str().into()),
             (C::PathKey, path_key(&file.path).into()),
             (C::Dataset, file.dataset.clone().into()),
@@ -401,18 +389,6 @@ impl Ledger {
             (C::SizeBytes, file.stamp.ledger_size().into()),
             (C::Version, self.db.dialect.time(Some(file.version_ms))),
             (C::State, file.state.name().into()),
-            (C::RowsRead, zero()),
-            (C::RowsAccepted, zero()),
-            (C::RowsDuplicate, zero()),
-            (C::RowsRejected, zero()),
-            (C::RowsSkipped, zero()),
-            (C::RowsRepaired, zero()),
-            (C::RowsRescued, zero()),
-            (C::RowsNew, zero()),
-            (C::RowsModified, zero()),
-            (C::RowsUnchanged, zero()),
-            (C::RowsStale, zero()),
-            (C::RowsDeleted, zero()),
             (C::StartedAt, self.db.dialect.time(Some(now_ms))),
             (C::FinishedAt, self.db.dialect.time(is_final.then_some(now_ms))),
             (C::Error, file.error.clone().into()),
@@ -425,7 +401,9 @@ impl Ledger {
                 C::Attempts,
                 (file.state == FileState::Syncing).then(|| Attempts::FIRST.to_ledger()).into(),
             ),
-        ]
+        ];
+        values.extend(COUNT_COLUMNS.map(|column| (column, Value::BigInt(Some(0)))));
+        values
     }
 
     /// Sets the state and rules digest of a file.
@@ -494,43 +472,19 @@ impl Ledger {
             "BIGINT"
         };
         let sum = |column: C| Expr::expr(Expr::col(column).sum()).cast_as(integer);
-        let rows = files::Entity::find()
-            .select_only()
-            .column_as(sum(C::RowsRead), "read")
-            .column_as(sum(C::RowsAccepted), "accepted")
-            .column_as(sum(C::RowsDuplicate), "duplicate")
-            .column_as(sum(C::RowsRejected), "rejected")
-            .column_as(sum(C::RowsSkipped), "skipped")
-            .column_as(sum(C::RowsRepaired), "repaired")
-            .column_as(sum(C::RowsRescued), "rescued")
-            .column_as(sum(C::RowsNew), "new")
-            .column_as(sum(C::RowsModified), "modified")
-            .column_as(sum(C::RowsUnchanged), "unchanged")
-            .column_as(sum(C::RowsStale), "stale")
-            .column_as(sum(C::RowsDeleted), "deleted")
-            .into_model::<RowTotals>()
-            .all(&self.db.connection)
-            .await?;
+        let mut sums = Query::select();
+        sums.from(files::Entity).exprs(COUNT_COLUMNS.map(sum));
+        let sums = self.db.connection.query_one(&sums).await?;
+        let mut all = [0; Counts::NAMES.len()];
+        for (index, total) in all.iter_mut().enumerate() {
+            let sum = sums.as_ref().map(|sums| sums.try_get_by_index(index)).transpose()?;
+            *total = count(sum.flatten());
+        }
         let mut totals = LedgerTotals {
             files: FileState::ALL.map(|state| (state.name(), 0)).into(),
+            counts: Counts::of(all),
             ..LedgerTotals::default()
         };
-        for of_state in rows {
-            totals.counts += Counts {
-                read: count(of_state.read),
-                accepted: count(of_state.accepted),
-                duplicate: count(of_state.duplicate),
-                rejected: count(of_state.rejected),
-                skipped: count(of_state.skipped),
-                repaired: count(of_state.repaired),
-                rescued: count(of_state.rescued),
-                new: count(of_state.new),
-                modified: count(of_state.modified),
-                unchanged: count(of_state.unchanged),
-                stale: count(of_state.stale),
-                deleted: count(of_state.deleted),
-            };
-        }
         self.add_files_by_state(&mut totals, datasets).await?;
         self.add_open_totals(&mut totals).await?;
         Ok(totals)
@@ -588,4 +542,17 @@ pub(crate) fn is_at(path: &str) -> Condition {
 
 pub(crate) fn path_key(path: &str) -> String {
     hex(&Sha256::digest(path.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sea_orm::Iden;
+
+    #[test]
+    fn every_count_has_its_column() {
+        for (column, name) in COUNT_COLUMNS.iter().zip(Counts::NAMES) {
+            assert_eq!(column.to_string(), format!("rows_{name}"));
+        }
+    }
 }

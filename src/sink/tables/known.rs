@@ -34,7 +34,7 @@ use std::sync::Arc;
 pub(crate) const KEYS_PER_QUERY: usize = 500;
 
 /// Columns of a row that are not data; they are never hashed and never absent.
-pub(crate) const BOOKKEEPING: [&str; 3] = ["_row_hash", "_file_id", DELETED_AT];
+pub(crate) const BOOKKEEPING: [&str; 3] = [ROW_HASH, "_file_id", DELETED_AT];
 
 /// Key of a record or line: record key, and line number if there is one.
 type RowKey = (String, Option<i64>);
@@ -148,7 +148,7 @@ impl Tables {
         let mut known = Known::nothing(keys.len());
         for keys in keys.chunks(KEYS_PER_QUERY) {
             let query =
-                self.select(&dataset.table, &dataset.key, market, keys, &["_row_hash", "_file_id"]);
+                self.select(&dataset.table, &dataset.key, market, keys, &[ROW_HASH, "_file_id"]);
             for row in self.db.connection.query_all(&query).await? {
                 let key = key_at(&row, 0, &dataset.key)?;
                 let Some(&record) = records.get(key.as_str()) else { continue };
@@ -161,7 +161,7 @@ impl Tables {
         for stored in stored.chunks(KEYS_PER_QUERY) {
             let keys: Vec<String> = stored.iter().map(|&record| keys[record].clone()).collect();
             let query =
-                self.select(&lines.table, &dataset.key, market, &keys, &["line_no", "_row_hash"]);
+                self.select(&lines.table, &dataset.key, market, &keys, &["line_no", ROW_HASH]);
             let mut of_records: HashMap<usize, Vec<(i64, RowHash)>> = HashMap::new();
             for row in self.db.connection.query_all(&query).await? {
                 let key = key_at(&row, 0, &dataset.key)?;
@@ -212,7 +212,10 @@ impl Tables {
         HashQueries {
             key: dataset.key.clone(),
             records: query("_row_hash, _file_id", &dataset.table),
-            lines: dataset.lines.as_ref().map(|lines| query("line_no, _row_hash", &lines.table)),
+            lines: dataset
+                .lines
+                .as_ref()
+                .map(|lines| query(&format!("line_no, {ROW_HASH}"), &lines.table)),
         }
     }
 

@@ -12,7 +12,7 @@ use crate::sink::tables::by_key::is_line_of;
 use crate::transform::table_rows::TableRows;
 use arrow_array::cast::AsArray;
 use arrow_array::{RecordBatch, StringArray};
-use entity::TableShape;
+use entity::{ROW_HASH, TableShape};
 use sea_orm::sea_query::{Alias, Expr, OnConflict, Query};
 use sea_orm::sqlx::{AssertSqlSafe, PgConnection};
 use sea_orm::{ConnectionTrait, DbErr, SqlErr, sqlx};
@@ -310,7 +310,7 @@ fn with_advice(error: SyncError, table: &str) -> SyncError {
 fn column_names(rows: &TableRows) -> Vec<String> {
     let schema = rows.batch.schema();
     let own = schema.fields().iter().map(|field| field.name().clone());
-    own.chain(["_row_hash".to_owned(), "_file_id".to_owned()]).collect()
+    own.chain([ROW_HASH.to_owned(), "_file_id".to_owned()]).collect()
 }
 
 async fn run(postgres: &mut PgConnection, sql: &str) -> Result<(), DbErr> {

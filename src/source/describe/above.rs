@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, HashSet};
 /// What may stand between cells.
 const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
 
-/// Rows that are asked for the usual count of cells.
+/// Number of rows that show the usual count of cells.
 const SAMPLE_ROWS: usize = 200;
 
 /// Of 100 of them, those that must have it.

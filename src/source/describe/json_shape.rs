@@ -69,7 +69,7 @@ impl<'de> DeserializeSeed<'de> for Node<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        // Whatever lies deeper is passed by, numbers of any size among it.
+        // Deeper values are skipped, including numbers of any size.
         if self.depth > DEPTH_MAX {
             return serde::Deserialize::deserialize(deserializer).map(|IgnoredAny| ());
         }
@@ -97,7 +97,7 @@ impl<'de> Visitor<'de> for Node<'_> {
         while let Some(is_object) = elements.next_element_seed(Element)? {
             *(if is_object { &mut objects } else { &mut others }) += 1;
         }
-        // The document itself is no member of anything.
+        // The document itself is not a member.
         if self.depth > 0 && objects > 0 && others == 0 && self.arrays.len() < ARRAYS_MAX {
             self.arrays.push((self.path, objects));
         }

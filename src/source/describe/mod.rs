@@ -1,4 +1,4 @@
-//! Describe: reads a file of which nothing is known, as far as its declaration must say how.
+//! Describe: reads an unknown file, and finds how its declaration must say to read it.
 
 pub mod above;
 pub mod json_shape;

@@ -18,7 +18,7 @@ use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 
-/// By which rules texts are numbers, as long as nothing is known.
+/// The rules for numbers while nothing is known.
 fn open_rules(dataset: &Dataset) -> NumberRules {
     dataset.number_rules("").reading(Decimals::Either)
 }
@@ -65,7 +65,7 @@ pub fn observe_csv(
     let mut found = Vec::new();
     for LastRow { cells, total, is_said_elsewhere, .. } in totals {
         let cells: Vec<&str> = cells.iter().map(String::as_str).collect();
-        // Only the first column of a name can be asked.
+        // If a name repeats, only its first column can be used.
         let own_name = facts.columns.get(total.column).map(|column| column_name(&column.raw_name));
         let is_named = own_name.is_some_and(|name| facts.index_of(&name) == Some(total.column));
         if is_named && !is_said_elsewhere && is_no_data(&cells, named, facts, dataset) {
@@ -87,7 +87,7 @@ struct LastRow {
     is_said_elsewhere: bool,
 }
 
-/// The rows at the end that may be no data, the last one first.
+/// The rows at the end that may not be data, the last one first.
 fn last_rows(
     text: &Text,
     dialect: Dialect,
@@ -108,8 +108,8 @@ fn last_rows(
     Ok(last.into_iter().map_while(may_be_total).collect())
 }
 
-/// Whether a last row is none of the others' kind: it has another count of cells, hardly any
-/// values, or none where all others have one.
+/// Whether a last row differs from the others: it has another number of cells, hardly any values,
+/// or none where all others have one.
 fn is_no_data(cells: &[&str], named: usize, facts: &FileFacts, dataset: &Dataset) -> bool {
     let is_empty = |cell: &str| dataset.null_tokens.matches(cell);
     let values = cells.iter().filter(|cell| !is_empty(cell)).count();
@@ -119,7 +119,7 @@ fn is_no_data(cells: &[&str], named: usize, facts: &FileFacts, dataset: &Dataset
     cells.len() < named || 2 * values <= named || facts.columns.iter().enumerate().any(is_lacking)
 }
 
-/// Takes a row into account that fits by its count of cells.
+/// Takes a row with the right number of cells into account.
 fn observe_cells(
     cells: &[&str],
     header: &[String],
@@ -259,7 +259,7 @@ fn cells<'m>(members: &'m [(String, Cow<'_, RawValue>)], facts: &mut FileFacts) 
     members.iter().filter_map(cell).collect()
 }
 
-/// The elements of an array, which is kept as a text of JSON.
+/// The elements of an array that is kept as JSON text.
 fn array(value: &RawValue) -> Option<Vec<Box<RawValue>>> {
     let text = cell_text(value).filter(|text| text.starts_with('['))?;
     serde_json::from_str(&text).ok()

@@ -1,6 +1,6 @@
-//! Beneath: opens what lies below a directory, and follows no link on the way, whenever it was put
-//! there. A folder that is swapped for a link after a scan has found it leads nowhere. Everything
-//! else is asked of what was opened.
+//! Beneath: opens files and folders below a directory, and follows no link on the way, no matter
+//! when the link was made. A folder that is swapped for a link after a scan has found it leads
+//! nowhere. Everything else is asked of what was opened.
 
 use rustix::fs::{
     AtFlags, Mode, OFlags, ResolveFlags, Stat, chmodat, mkdirat, openat, openat2, statat,
@@ -12,7 +12,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Component, Path};
 
-/// How a folder on the way is opened: it is passed through, and needs not be readable.
+/// How a folder on the way is opened: only to pass through, so it need not be readable.
 const PASSED: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 /// A folder that was opened, and the name of something in it.
@@ -30,7 +30,7 @@ impl<'a> Entry<'a> {
     ///
     /// # Errors
     ///
-    /// When the path is not below the directory, or a folder on the way is none or is gone.
+    /// When the path is not below the directory, or a folder on the way is not a folder or is gone.
     pub fn of(root: &Path, path: &'a Path) -> io::Result<Self> {
         let name = path.file_name().ok_or(Errno::INVAL)?;
         let folder = path.parent().ok_or(Errno::INVAL)?;
@@ -51,13 +51,14 @@ impl<'a> Entry<'a> {
 ///
 /// # Errors
 ///
-/// When it is gone, may not be read, or a link is on the way; [`is_astray`] tells that one.
+/// When it is gone, cannot be read, or a link is on the way; [`is_astray`] recognises the last
+/// case.
 pub fn open_file(root: &Path, path: &Path) -> io::Result<File> {
     let (root, below) = open_root(root, path)?;
     Ok(open_at(root.as_fd(), below, OFlags::RDONLY | OFlags::NONBLOCK)?.into())
 }
 
-/// Opens a folder, to work with what is in it. It needs not be readable.
+/// Opens a folder, to work with its entries. It need not be readable.
 ///
 /// # Errors
 ///

@@ -6,8 +6,8 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Places of each kind that are told with their reasons: enough to see what they have in common,
-/// however many there are.
+/// Number of places of each kind that are reported with their reasons: enough to see what they have
+/// in common, however many there are.
 const TOLD_MAX: usize = 100;
 
 /// What a scan could not look at.
@@ -15,7 +15,7 @@ const TOLD_MAX: usize = 100;
 pub struct BlindSpots {
     /// Folders that cannot be read, or only in part: nothing in them is taken.
     pub unread: Places,
-    /// Folders whose events cannot be heard: what comes there is found by scans alone.
+    /// Folders that cannot be watched: only scans find files there.
     pub unwatched: Places,
 }
 
@@ -52,7 +52,7 @@ impl Places {
 }
 
 impl BlindSpots {
-    /// Logs what was not there before, each once, and what is there no more.
+    /// Logs each new place once, and each place that is no longer blind.
     pub fn log_changes(&self, before: &Self) {
         for (path, reason) in self.unread.news(&before.unread) {
             tracing::warn!(path, reason, "passed by: cannot be read");

@@ -1,5 +1,5 @@
-//! By header: which dataset a file belongs to that no path says it of. All names of `header_has`
-//! stand in its header.
+//! By header: finds the dataset of a file that no path matches. All names of `header_has` stand in
+//! its header.
 
 use crate::feed::correction::{corrected_paths, stem};
 use crate::feed::dataset::{Dataset, Route};
@@ -22,7 +22,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Bytes of a file that are looked at: more than any header has, and what stands above it.
+/// Bytes of a file that are looked at: more than any header and the rows above it have.
 const LOOKED_BYTES: u64 = 64 << 10;
 
 /// The same of a JSON file of whose first object these are only a part, or that they do not tell:
@@ -39,7 +39,7 @@ const EXTENSIONS: [&str; 6] = ["csv", "tsv", "txt", "json", "ndjson", "jsonl"];
 /// What a header says.
 #[derive(Clone, Debug)]
 pub enum ByHeader {
-    /// The file is of no dataset that its header tells.
+    /// The header identifies no dataset.
     None,
     /// It is of this one.
     Of(Arc<Dataset>, Route),
@@ -75,7 +75,7 @@ pub fn by_header(root: &Path, path: &Path, stamp: Stamp, datasets: &[Arc<Dataset
             headers.names.iter().filter(of_dataset).any(|header| dataset.has_header(&header.names))
         };
         matching = datasets.iter().filter(has).collect::<Vec<&Arc<Dataset>>>();
-        // Of an object that is cut off, others may ask for what stands behind.
+        // The object is cut off, and another dataset may ask for names after the cut.
         if headers.is_whole || !matching.is_empty() && headers.has_whole_object {
             break;
         }
@@ -123,7 +123,7 @@ struct Headers {
     bytes_max: u64,
     /// Whether that is all of it.
     is_whole: bool,
-    /// Whether of a JSON file at least one object is there as a whole, where a shape finds any.
+    /// Whether at least one object of a JSON file is complete, if a shape finds any.
     has_whole_object: bool,
 }
 
@@ -219,7 +219,7 @@ fn beginning(
         }
         Compression::Zstd => zstd::Decoder::new(file)?.take(bytes_max).read_to_end(&mut bytes),
     };
-    // What could be read of a damaged file may be enough.
+    // The readable part of a damaged file may be enough.
     if bytes.is_empty() { read.map(|_| bytes) } else { Ok(bytes) }
 }
 

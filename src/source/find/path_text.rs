@@ -1,6 +1,7 @@
-//! Path text: a path as the ledger has it. Paths are bytes, and the ledger's columns are text: what
-//! is no text is written as `\xNN`, and so is a backslash before something that would read as such.
-//! So two paths stay two, whatever is in their names, and ordinary names are spelt as they are.
+//! Path text: a path as the ledger has it. Paths are bytes, and the ledger's columns are text. So
+//! bytes that are not text are written as `\xNN`, and so is a backslash that would otherwise read
+//! as such an escape. Two different paths always have different texts, and ordinary names stay as
+//! they are.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};

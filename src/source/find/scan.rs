@@ -1,4 +1,4 @@
-//! Scan: which files there are. Events only wake a scan; a scan decides.
+//! Scan: finds the files. Events only start a scan; the scan decides.
 
 use crate::feed::correction::{corrected_paths, stem};
 use crate::feed::dataset::{Dataset, Route};
@@ -28,7 +28,7 @@ pub struct SourceFile {
     pub stamp: Stamp,
     /// Its dataset, and what the path says; `None` when no dataset matches.
     pub route: Option<(Arc<Dataset>, Route)>,
-    /// Why none does, where that is not the usual reason.
+    /// Why no dataset matches, if not for the usual reason.
     pub unmatched_reason: Option<String>,
 }
 
@@ -64,7 +64,7 @@ impl SourceFile {
         self.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
     }
 
-    /// The name as the ledger has it at the end of the path, which patterns are asked of.
+    /// The name as it ends the path in the ledger; patterns are matched against it.
     pub fn name_text(&self) -> String {
         self.path.file_name().map(|name| path_text(Path::new(name))).unwrap_or_default()
     }
@@ -114,7 +114,7 @@ pub fn route(path: &Path, datasets: &[Arc<Dataset>]) -> Option<(Arc<Dataset>, Ro
     let (dataset, route) = datasets
         .iter()
         .find_map(|dataset| corrected.iter().find_map(|path| dataset.for_path(path)))?;
-    // A day in the name is that of the export: what an operator corrects afterwards is newer.
+    // A day in the name is the day of the export; a later correction by an operator is newer.
     Some((dataset, Route { date: None, corrects: Some(stem(&text).to_owned()), ..route }))
 }
 

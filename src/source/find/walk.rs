@@ -22,7 +22,7 @@ pub(in crate::source) struct Walk<'a> {
     /// Hears of every folder before it is looked into, so that nothing that comes meanwhile is
     /// missed.
     pub watcher: Option<&'a Watcher>,
-    /// Whether a file or folder is none of its business.
+    /// Whether a file or folder is left out.
     pub is_excluded: &'a dyn Fn(&Path) -> bool,
     /// Takes the files; whether to go on.
     pub take: &'a mut dyn FnMut(PathBuf, &Stat) -> bool,
@@ -72,7 +72,7 @@ impl Walk<'_> {
         goes_on
     }
 
-    /// Takes the files of a folder and returns its folders; `None` when nobody wants more.
+    /// Takes the files of a folder and returns its folders; `None` if the taker wants no more.
     fn look_at_entries(
         &mut self,
         folder: &OwnedFd,
@@ -136,7 +136,7 @@ impl Walk<'_> {
         }
     }
 
-    /// What vanished, or became a link, since its name was read is not there.
+    /// An entry that vanished or became a link since its name was read counts as absent.
     fn pass_by(&mut self, path: &Path, error: &io::Error) {
         if error.kind() != io::ErrorKind::NotFound && !is_astray(error) {
             self.blind_spots.unread.add(path, error.to_string());

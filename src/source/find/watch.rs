@@ -1,8 +1,8 @@
 //! Watch: the file system's events as hints. They wake a scan, and say which files were closed.
 //!
-//! A scan has each folder watched before it looks into it. A folder that cannot be watched is
-//! scanned all the same, so nothing here stops anything; the library's recursive watch would fail
-//! as a whole for one such folder.
+//! A scan has each folder watched before it looks into it. A folder that cannot be watched is still
+//! scanned, so a failure here stops nothing; the library's recursive watch would fail as a whole
+//! for one such folder.
 //!
 //! The handler only passes an event on: a slow one would make the kernel drop events. What does not
 //! fit into the queue is not lost either, because a full scan is asked for instead.
@@ -50,7 +50,7 @@ struct Queue {
     is_overflown: Arc<AtomicBool>,
 }
 
-/// Has folders watched; scans have one. `None` where the kernel gives no more event queues.
+/// Watches folders for scans. `None` if the kernel gives no more event queues.
 #[derive(Clone, Debug)]
 pub struct Watcher(Arc<Mutex<Option<RecommendedWatcher>>>);
 
@@ -112,7 +112,7 @@ impl Watch {
 
 impl Queue {
     fn put(&self, event: notify::Result<Event>) {
-        // Every file that is read sends such an event; none of them says anything.
+        // Every read of a file sends such an event, and it means nothing.
         let is_reading = event.as_ref().is_ok_and(|event| is_about_reading(event.kind));
         if !is_reading && self.sender.try_send(event).is_err() {
             self.is_overflown.store(true, Ordering::Release);
@@ -156,7 +156,7 @@ impl Watcher {
     }
 }
 
-/// As the system called it: the library has names of its own for some.
+/// The system's own error text: the library has names of its own for some errors.
 fn io_error(error: notify::Error) -> io::Error {
     match error.kind {
         ErrorKind::Io(error) => error,

@@ -31,7 +31,7 @@ pub struct CsvRows<'a> {
     window: Window<'a>,
     dialect: Dialect,
     layout: &'a Layout,
-    /// Columns, and the patterns of what stands in them where a row is no data.
+    /// From columns to patterns: rows that match are not data.
     no_rows: Vec<(usize, &'a Regex)>,
     /// What rows leave to those below.
     fill: Fill,
@@ -45,14 +45,14 @@ pub struct CsvRows<'a> {
     long: Vec<u8>,
     /// Rows so far.
     number: u64,
-    /// What is to be found out of columns that hold numbers, or whose kind the data decides.
+    /// Observers of columns that hold numbers, or whose kind the data decides.
     observers: Vec<Observer>,
     /// Whether rows that do not fit by their count say something of these columns too.
     asks_odd_rows: bool,
     /// Whether any row did not fit by its count, so that the kinds of columns decide what becomes
     /// of it.
     has_odd_rows: bool,
-    /// How well values fit their columns, where that is asked.
+    /// How well values fit their columns, if that is counted.
     fits: Option<Fits>,
 }
 
@@ -107,7 +107,7 @@ impl<'a> CsvRows<'a> {
         self.window.skip(bytes)
     }
 
-    /// Also finds out what columns hold whose kind the data decides, and how numbers are written.
+    /// Also observes the columns whose kind the data decides, and how numbers are written.
     pub fn observing(mut self) -> Self {
         let columns = self.layout.all().enumerate();
         self.observers =
@@ -189,7 +189,7 @@ impl<'a> CsvRows<'a> {
             dialect: self.dialect,
             columns: self.layout.columns.len(),
             named: self.layout.named(),
-            // Where rows have no key, their first cells must do.
+            // If rows have no key, their first cells are used.
             key: self.key.first().copied().unwrap_or(0),
         };
         runaway_end(&self.window.rest()[..row_end], &self.cells, &shape)
@@ -281,7 +281,7 @@ impl<'a> CsvRows<'a> {
         if !self.observers.is_empty() && is_usual != self.asks_odd_rows {
             let (layout, dialect) = (self.layout, self.dialect);
             match &form {
-                // The cells are those of the row as it stands.
+                // The cells of the row as it is.
                 Form::Fits => {
                     observe(&mut self.observers, raw, &self.cells, dialect, layout, is_usual)
                 }
@@ -337,7 +337,7 @@ impl<'a> CsvRows<'a> {
                 && self.cells[named..].iter().all(is_blank))
     }
 
-    /// The key of a row, as far as it can be read, and what the row is to its columns.
+    /// The key of a row, as far as it can be read, and how the row fits its columns.
     fn read(&self, raw: &[u8], is_spaced: bool) -> (Option<String>, Form) {
         let Ok(text) = std::str::from_utf8(raw) else {
             let fault = self.cell_fault(
@@ -404,7 +404,7 @@ impl<'a> CsvRows<'a> {
     fn is_header(&self, text: &str) -> bool {
         let is_name = |(cell, column): (&Cell, &LayoutColumn)| {
             let cell_text = self.dialect.unquoted(&text[cell.start..cell.end], *cell);
-            // Behind a byte order mark a quote opens no cell.
+            // After a byte order mark, a quote does not open a cell.
             let name = visible(&cell_text).trim_matches(char::from(self.dialect.quote));
             is_same_name(visible(name), visible(&column.raw_name))
         };

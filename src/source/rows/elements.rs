@@ -11,7 +11,7 @@ use crate::source::text::content::Window;
 use serde::de::IgnoredAny;
 use std::io::{self, Read};
 
-/// Deepest nesting of what is passed by: each level takes memory, and no export has so many.
+/// Deepest nesting of skipped members: each level takes memory, and no export has so many.
 const PASSED_DEPTH_MAX: usize = 1 << 12;
 
 /// Members that an error names: enough to find the right one among them.
@@ -63,7 +63,7 @@ pub struct Elements<'a> {
 struct Document<'a> {
     dataset: &'a str,
     root: &'a str,
-    /// Of each open object, what is looked for in it: the rest of `root`.
+    /// For each open object, the rest of `root` to look for in it.
     open: Vec<&'a str>,
     is_found: bool,
     /// Paths of the members met so far, as far as an error names them.
@@ -244,7 +244,7 @@ impl<'a> Elements<'a> {
     }
 }
 
-/// What stands around the array of records in a document.
+/// The document around the array of records.
 impl<'a> Elements<'a> {
     fn open_document(&mut self) {
         if let Some(document) = &mut self.document {
@@ -304,7 +304,7 @@ impl<'a> Elements<'a> {
     /// Passes by a member, or steps into it where it is on the way to the records.
     fn pass_member(&mut self) -> Result<Met, SyncError> {
         let length = self.value_length("the name of a member", "the name of a member")?;
-        // A name that is no text is not the one that is looked for.
+        // A name that is not text is not the name to look for.
         let name: String =
             serde_json::from_slice(&self.window.rest()[..length]).unwrap_or_default();
         self.window.advance(length);

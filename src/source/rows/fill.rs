@@ -1,4 +1,4 @@
-//! Fill: columns in which an empty cell means what the row above has.
+//! Fill: columns in which an empty cell means the value of the row above.
 
 use crate::feed::dataset::Dataset;
 use crate::feed::layout::Layout;
@@ -34,7 +34,7 @@ enum Above {
 impl Fill {
     /// The columns of a file that a dataset names.
     pub fn of(layout: &Layout, dataset: &Dataset) -> Self {
-        // The rows of a corrected copy do not stand where they stood.
+        // The rows of a corrected copy are not in their old places.
         let names = dataset.fill_down.iter().filter(|_| !layout.is_correction());
         let columns = names.filter_map(|name| {
             let index = layout.index_of(name)?;
@@ -52,7 +52,7 @@ impl Fill {
         self.columns.is_empty()
     }
 
-    /// The row with what those above say in its empty cells; `None` when it needs nothing.
+    /// The row with the values of the rows above in its empty cells; `None` if it needs none.
     ///
     /// # Errors
     ///
@@ -98,7 +98,7 @@ impl Fill {
         Ok(Some(bytes))
     }
 
-    /// Keeps what a row says for those below. What is no data says nothing.
+    /// Keeps the values of a row for the rows below. A row that is not data has none.
     pub fn note_row(
         &mut self,
         raw: &[u8],
@@ -121,7 +121,7 @@ impl Fill {
         self.note(text.map(|text| (text, cells)), dialect);
     }
 
-    /// Keeps what a row says; `None` for one that cannot be read.
+    /// Keeps the values of a row; `None` for a row that cannot be read.
     fn note(&mut self, row: Option<(&str, &[Cell])>, dialect: Dialect) {
         for column in &mut self.columns {
             let Some((row, cells)) = row else {

@@ -1,4 +1,4 @@
-//! Fits: how many values of a file fit the columns whose kinds a declaration says.
+//! Fits: counts the values of a file that fit the columns with declared kinds.
 //!
 //! A file most of whose values in a column do not fit is another export, not dirt. That is to be
 //! known before its first commit, so each value is looked at in the survey too: nearly all show by
@@ -9,13 +9,13 @@ use crate::feed::layout::{Layout, LayoutColumn, Role};
 use crate::transform::clean::fits_kind;
 use entity::Kind;
 
-/// Misfits that a refusal names: enough to see what the column holds instead.
+/// Number of misfits that a refusal names: enough to see what the column has instead.
 const FIRST_MISFITS_MAX: usize = 3;
 
 /// Fewer misfits are dirt, whatever their share.
 const MISFITS_MIN: u64 = 20;
 
-/// Misfits in fewer than one row of so many are dirt in a column that is mostly empty.
+/// Misfits in fewer than one row of this many are dirt in a column that is mostly empty.
 const ROWS_PER_MISFIT_MAX: u64 = 100;
 
 /// What was counted of a file.
@@ -31,7 +31,7 @@ pub struct ColumnFits {
     /// One of the layout's columns, copies included.
     pub index: usize,
     kind: Kind,
-    /// Whether a cell shows by its signs that it fits: nothing makes something else of it.
+    /// Whether the characters of a cell show that it fits, and no declaration changes its meaning.
     is_by_signs: bool,
     /// Values that are not NULL.
     pub values: u64,
@@ -42,14 +42,14 @@ pub struct ColumnFits {
 }
 
 impl Fits {
-    /// The columns of a layout whose values are rescued where they do not fit.
+    /// The columns of a layout whose values are rescued if they do not fit.
     pub fn of(layout: &Layout) -> Self {
         let columns = layout.all().enumerate();
         let columns = columns.filter_map(|(index, column)| ColumnFits::of(index, column));
         Self { columns: columns.collect() }
     }
 
-    /// The first column of which more than so many percent do not fit.
+    /// The first column in which more than this percentage of the values does not fit.
     pub fn worst(&self, percent_max: f64, rows_read: u64) -> Option<&ColumnFits> {
         self.columns.iter().find(|column| {
             column.misfits >= MISFITS_MIN

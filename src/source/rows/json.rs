@@ -284,7 +284,7 @@ impl<'a> Names<'a> {
         let has_key = self.key.len() == dataset.key.names().len();
         let unnamed = if has_key { Vec::new() } else { members.clone() };
         let members = match flatten(members) {
-            // What is no line there is none, or a fault of its own.
+            // A value there that is not a line is absent, or has a fault of its own.
             Ok(members) => members
                 .into_iter()
                 .filter(|(name, _)| !self.json.is_lines(name))
@@ -361,7 +361,7 @@ impl<'a> Names<'a> {
             HashMap::with_capacity(members.len().min(self.columns_max));
         for (name, _) in members {
             let column = self.index(name, &in_object, dataset);
-            // What more there is makes the file no better.
+            // Further members cannot make the file acceptable.
             if self.layout.columns.len() > self.columns_max {
                 return Err(name.to_string());
             }
@@ -421,14 +421,14 @@ impl<'a> Names<'a> {
             Some(index) => index,
             None => {
                 let copies = self.layout.copies.len();
-                // Every object was seen: a column of its own would be there.
+                // Every object was seen, so a column of its own would exist.
                 let Some(shapes) = self.shapes else { return spelt_otherwise };
                 let index = self.layout.push(raw_name, dataset, shapes);
                 self.observe_columns(index, copies);
                 if let Role::Key(_) = self.layout.columns[index].role {
                     self.key = self.layout.key();
                 }
-                // The first one of that name is what another spelling of it means.
+                // Another spelling of a name means the first column of that name.
                 self.by_name
                     .entry((name.0, self.layout.columns[index].own_name.clone()))
                     .or_insert(index);
@@ -442,7 +442,7 @@ impl<'a> Names<'a> {
         Some(index)
     }
 
-    /// Notes what the values of columns look like whose kind the data decides.
+    /// Observes the values of columns whose kind the data decides.
     fn observe(&mut self, members: &[Member<'_>]) {
         if self.shapes.is_none() {
             return;
@@ -465,7 +465,7 @@ impl<'a> Names<'a> {
         }
     }
 
-    /// Whether an object is no data, as the dataset says.
+    /// Whether the dataset says that an object is not data.
     fn is_no_row(
         &self,
         members: &[Member<'_>],
@@ -544,7 +544,7 @@ impl<'a> Names<'a> {
         let columns = &self.layout.columns;
         let mut is_present = vec![false; columns.len()];
         present.iter().flatten().for_each(|&column| is_present[column] = true);
-        // Of a further line it goes without saying, and there may be many of them.
+        // For further lines this is implied, and there may be many of them.
         let is_said = |column: usize| {
             !matches!(part, Part::LaterLine { .. })
                 || !columns[column].is_of_first_row(self.json)

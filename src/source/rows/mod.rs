@@ -51,7 +51,7 @@ pub struct RowRef<'a> {
 /// What a row holds of its record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// What belongs to the record, and a line of it if it has lines. Other rows of the record may
+    /// The record's own columns, and a line of it if it has lines. Other rows of the record may
     /// stand anywhere.
     Row,
     /// The same, as the first row of an object that is a whole record.
@@ -65,13 +65,16 @@ pub enum Part {
         is_last: bool,
     },
     /// An object without lines.
-    NoLine,
+    NoLine {
+        /// Whether it lacks the member of lines.
+        is_absent: bool,
+    },
 }
 
 impl Part {
     /// Whether an object begins with it that is a whole record.
     pub const fn begins_object(self) -> bool {
-        matches!(self, Self::FirstLine { .. } | Self::NoLine)
+        matches!(self, Self::FirstLine { .. } | Self::NoLine { .. })
     }
 
     /// Whether reading may go on behind it after a restart.
@@ -105,7 +108,7 @@ pub struct Fault {
     pub column: Option<String>,
     /// Why, and what to do.
     pub reason: String,
-    /// Whether the row is the header once more, which no record misses.
+    /// Whether the row is the header again, which belongs to no record.
     pub is_header: bool,
 }
 
@@ -144,7 +147,7 @@ pub enum Rows<'a> {
 }
 
 impl Rows<'_> {
-    /// Offset in the file of what is read next; `None` where only the rows themselves tell.
+    /// Offset in the file of the next row; `None` if only the rows themselves show it.
     pub const fn offset(&self) -> Option<u64> {
         match self {
             Self::Csv(rows) => Some(rows.offset()),

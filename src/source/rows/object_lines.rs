@@ -1,4 +1,4 @@
-//! ObjectLines: a JSON object whose lines are an array in it, taken apart into a row per line.
+//! ObjectLines: splits a JSON object with an array of lines into a row for each line.
 //!
 //! The first row is the object with its first line in the place of the array. Each further one is
 //! the line, under the array's path, with those members of the record that every row needs: so the
@@ -31,7 +31,7 @@ pub struct OpenObject {
 }
 
 impl OpenObject {
-    /// Takes an object apart. One that is no text, or no object, is one row, which says so.
+    /// Splits an object. If it is not text or not an object, it is one row, which says so.
     ///
     /// # Errors
     ///
@@ -61,7 +61,9 @@ impl OpenObject {
         let lines = self.lines.as_ref().map_or(0, ObjectLines::lines);
         let is_last = self.rows_read + 1 >= lines;
         match self.rows_read {
-            0 if lines == 0 => Part::NoLine,
+            0 if lines == 0 => Part::NoLine {
+                is_absent: self.lines.as_ref().is_ok_and(|lines| lines.array.is_empty()),
+            },
             0 => Part::FirstLine { is_last },
             _ => Part::LaterLine { is_last },
         }
@@ -79,7 +81,8 @@ impl OpenObject {
         }
     }
 
-    /// What a row is in its object: all rows have one key, and what is no line is a fault.
+    /// The part of a row in its object: all rows have one key, and a value that is not a line is a
+    /// fault.
     pub fn checked(&mut self, key: Option<String>, form: Form, raw: &[u8], path: &str) -> Form {
         if self.rows_read == 0 {
             self.key = key;
@@ -113,7 +116,7 @@ struct ObjectLines {
 }
 
 impl ObjectLines {
-    /// Takes an object apart; of more than `lines_max` lines, one more is kept.
+    /// Splits an object; of more than `lines_max` lines, one more is kept.
     ///
     /// # Errors
     ///

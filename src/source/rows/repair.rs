@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-/// Swallowed delimiters a row may have; beyond that it is damage, not text.
+/// Maximum number of swallowed delimiters in a row; with more, the row is damaged.
 const SWALLOWED_MAX: usize = 64;
 
 /// Candidates that an ambiguous row is reported with.
@@ -40,10 +40,11 @@ pub trait Row {
     fn may_swallow(&self, column: usize) -> bool;
     /// Whether one cell could stand in the column.
     fn conforms(&self, column: usize, cell: usize) -> bool;
-    /// Whether one cell could stand in the column if nothing is taken for granted: what a column
-    /// that nobody declared holds, and how its numbers are read, other rows have only suggested.
+    /// Whether one cell could stand in the column if nothing is taken for granted: other rows have
+    /// only suggested what an undeclared column holds, and how its numbers are read.
     fn may_stand(&self, column: usize, cell: usize) -> bool;
-    /// Whether the row has as many cells as rows of the file have, and nothing beyond the columns.
+    /// Whether the row has the usual number of cells of the file, and nothing after the last
+    /// column.
     fn has_usual_count(&self) -> bool;
     /// Whether a row cannot do without the column.
     fn is_required(&self, column: usize) -> bool;
@@ -68,7 +69,7 @@ enum Swallowing {
     Any,
 }
 
-/// Finds out what the cells of a row are to its columns.
+/// Finds out how the cells of a row fit its columns.
 pub fn repair(row: &impl Row) -> Repair {
     if row.has_usual_count() {
         return Repair::Fits;
@@ -80,7 +81,7 @@ pub fn repair(row: &impl Row) -> Repair {
         return if is_whole { Repair::Fits } else { Repair::Impossible };
     }
     let surplus = cells - columns;
-    // What stands beyond the columns after the repair must be padding, so empty.
+    // Cells after the last column must be padding after the repair, so empty.
     let filled = (0..cells).rev().find(|&cell| !row.is_empty(cell)).map_or(0, |last| last + 1);
     let fewest = filled.saturating_sub(columns);
     for swallowed in fewest..=surplus.min(SWALLOWED_MAX) {

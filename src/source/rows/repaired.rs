@@ -1,4 +1,4 @@
-//! Repaired rows: the first rows of a file whose shifted cells are put back, for who wants to see
+//! Repaired rows: the first rows of a file whose shifted cells are put back, for commands that show
 //! them.
 
 use crate::error::SyncError;

@@ -61,7 +61,7 @@ pub fn runaway_end(row: &[u8], row_cells: &[Cell], shape: &Shape) -> Option<usiz
     is_runaway.then_some(first.len())
 }
 
-/// Which kinds of signs a key is made of: digits, letters, white space, others. Two keys of a file
+/// Which kinds of characters a key has: digits, letters, white space, others. Two keys of a file
 /// have the same.
 fn signs(key: &[u8], dialect: Dialect) -> [bool; 4] {
     let mut signs = [false; 4];

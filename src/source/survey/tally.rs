@@ -1,4 +1,4 @@
-//! Tally: what a look at every row of a file counts, record by record.
+//! Tally: counts over every row of a file, record by record.
 
 use crate::config::Limits;
 use crate::error::SyncError;
@@ -29,7 +29,7 @@ pub(super) struct Tally {
     first_faults: Vec<FaultyRow>,
     pub(super) has_odd_rows: bool,
     pub(super) numbers: NumberReadings,
-    /// Of records whose rows stand apart, what came after their first run.
+    /// For records with scattered rows, what came after their first run.
     later_runs: HashMap<u64, RecordSize>,
     /// The largest run there was.
     largest_run: RecordSize,
@@ -44,7 +44,7 @@ struct Run {
     objects: u64,
     rows: u64,
     faults: u64,
-    /// Where it stands, and what its bytes are, where an index may know it.
+    /// Its place and the digest of its bytes, if an index may know it.
     start: u64,
     end: u64,
     bytes: u64,
@@ -159,7 +159,7 @@ impl Tally {
         }
     }
 
-    /// The records that may have too much although none of their runs has.
+    /// The records that may be too large although none of their runs is.
     fn suspects(&self, limits: &Limits) -> HashSet<u64> {
         let is_suspect = |later: &RecordSize| !later.plus(self.largest_run).is_within(limits);
         self.later_runs
@@ -200,7 +200,7 @@ impl Tally {
         self.faulty_keys.iter().any(|&hash| self.seen.is_scattered(hash))
     }
 
-    /// Looks again where the first look came too early to tell.
+    /// Looks again at what the first look could not decide yet.
     pub(super) fn look_again<'a>(
         &mut self,
         rows: impl Fn() -> Result<Rows<'a>, SyncError>,
@@ -221,7 +221,7 @@ impl Tally {
         self.has_repeated_runs || self.seen.has_scattered()
     }
 
-    /// Counts the rows of faulty records wherever they stand, once every fault is known.
+    /// Counts all rows of faulty records, anywhere in the file, once every fault is known.
     fn count_rejected_again(&mut self, rows: &mut Rows<'_>) -> Result<(), SyncError> {
         self.rows_rejected = 0;
         while let Some(row) = rows.next_row()? {

@@ -1,4 +1,4 @@
-//! Compression: a file's bytes as they were before somebody packed them.
+//! Compression: unpacks a file's bytes.
 
 use crate::error::SyncError;
 use crate::source::text::content::Content;

@@ -1,8 +1,8 @@
 //! Content: the bytes of one version of a file, read in blocks, never mixed with another version's.
 //!
-//! The first reading hashes it and notes a digest of every block; a later reading must meet the
-//! same ones. A file that fits in its share of memory is read once and kept. What a file is
-//! unpacked or decoded to takes its place (`text`), under the path and stamp of the file.
+//! The first reading hashes it and keeps a digest of every block; a later reading must find the
+//! same digests. A file that fits in its share of memory is read once and kept. The unpacked or
+//! decoded text of a file takes its place (`text`), with the path and stamp of the file.
 
 use crate::config::Limits;
 use crate::error::SyncError;
@@ -103,7 +103,7 @@ impl Content {
         self.size_bytes
     }
 
-    /// Whether what is read stays the same, whatever becomes of the file.
+    /// Whether the bytes stay the same, whatever happens to the file.
     pub const fn is_own(&self) -> bool {
         !matches!(self.store, Store::Inbox)
     }
@@ -132,7 +132,7 @@ impl Content {
         Ok(Self { store, size_bytes, digests, guess, ..self })
     }
 
-    /// From now on every block must have the digest it had.
+    /// From now on, every block must have the same digest as before.
     ///
     /// # Errors
     ///
@@ -190,7 +190,7 @@ impl Content {
             }
             Store::Own(file) => file,
             Store::Inbox => {
-                // One that is appended to all the time would have no end.
+                // A file that is appended to all the time would have no end.
                 let is_beyond = offset as u64 > self.stamp.size_bytes;
                 if is_beyond || index % BLOCKS_PER_LOOK == BLOCKS_PER_LOOK - 1 {
                     self.check_unchanged()?;
@@ -239,7 +239,7 @@ impl Content {
     }
 }
 
-/// Refuses a file that is too large to be even hashed, however little of it lies on the disk.
+/// Refuses a file that is too large to be hashed, even if it takes little room on the disk.
 fn check_size(size_bytes: u64, limits: &Limits) -> Result<(), SyncError> {
     match size_bytes > limits.file_bytes_max {
         true => Err(SyncError::damaged(format!(

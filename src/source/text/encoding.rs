@@ -1,9 +1,9 @@
-//! Encoding: finds out how a text's characters are written as bytes, and makes UTF-8 of them.
+//! Encoding: finds the encoding of a text, and converts it to UTF-8.
 //!
-//! Nothing is guessed that could be wrong. A text that is neither UTF-8 nor UTF-16 is read only
-//! where all encodings of Latin letters make the same of it, and its words are Latin. What cannot be decoded stays
-//! a sequence that is no UTF-8 either, so that its row is rejected, and [`written`] gives the bytes
-//! back that the file had there.
+//! It never guesses if the guess could be wrong. A text that is neither UTF-8 nor UTF-16 is read
+//! only if all encodings of Latin letters make the same text of it, and its words are Latin. Bytes
+//! that cannot be decoded become a sequence that is not UTF-8, so that their row is rejected;
+//! [`written`] returns the bytes that the file had there.
 
 use crate::error::SyncError;
 use crate::feed::encoding::Encoding;
@@ -22,7 +22,7 @@ use std::sync::LazyLock;
 /// is mostly ASCII.
 const SAMPLE_BYTES: usize = 1024;
 
-/// Of 100 characters at the beginning of UTF-16 text, those that must be ASCII.
+/// Minimum percentage of ASCII characters at the beginning of UTF-16 text.
 const ASCII_PERCENT_MIN: usize = 60;
 
 /// The encodings of Latin letters in the standard. What all of them read alike needs no declaration:
@@ -50,7 +50,7 @@ const UNDECODED: u8 = 0xff;
 /// What a single-byte encoding makes of each byte.
 type Table = [Option<char>; 256];
 
-/// The table of the first of [`LATIN`], without what another one reads otherwise.
+/// The table of the first of [`LATIN`], without the bytes that another one reads differently.
 static SHARED: LazyLock<Table> = LazyLock::new(|| {
     let tables = LATIN.map(table);
     let mut shared = tables[0];
@@ -62,7 +62,7 @@ static SHARED: LazyLock<Table> = LazyLock::new(|| {
     shared
 });
 
-/// What a text's bytes, met block by block, say about its encoding.
+/// What the bytes of a text, given block by block, show about its encoding.
 #[derive(Debug)]
 pub struct Guess {
     is_begun: bool,
@@ -122,7 +122,7 @@ impl Guess {
             self.mark = marked(block);
             self.settled = self.mark.or_else(|| by_zero_bytes(block));
         }
-        // Text that somebody damaged proves nothing.
+        // Damaged text proves nothing.
         if self.settled.is_none() && memchr(0, block).is_some() {
             self.settled = Some(Encoding::Utf8);
         }
@@ -154,7 +154,7 @@ impl Guess {
 
     /// Whether a text is UTF-8 but for a few places, as one that somebody damaged is.
     pub const fn is_damaged_utf8(&self) -> bool {
-        /// Text in another encoding has nearly no characters of UTF-8 among its errors.
+        /// Text in another encoding has almost no UTF-8 characters among its errors.
         const CHARACTERS_PER_ERROR_MIN: u64 = 10;
         self.settled.is_none()
             && self.errors > 0

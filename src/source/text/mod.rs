@@ -1,7 +1,7 @@
-//! Text: a file's content unpacked and in UTF-8, which is what everything after it reads.
+//! Text: a file's content, unpacked and in UTF-8. All later steps read it.
 //!
-//! Most files are that already and stay where they are. Others are made into a text of their own
-//! once, whatever their size in little memory; a restart makes the same one again.
+//! Most files are such a text already and stay where they are. Others are converted once, in little
+//! memory whatever their size; a restart converts them to the same text again.
 
 pub mod compression;
 pub mod content;
@@ -47,8 +47,8 @@ pub fn read_text(
     text_by(content, choose, limits, state_dir)
 }
 
-/// The same for somebody who is told of it: what could be several encodings is read as the one that
-/// it looks like. The flag says whether it is only that.
+/// The same for a command that reports it: a text that may be in several encodings is read as the
+/// most likely one. The flag says whether this is only a guess.
 ///
 /// # Errors
 ///

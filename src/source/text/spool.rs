@@ -1,5 +1,5 @@
-//! Spool: a text that was made from a file, kept in memory, or in an unnamed file of the state
-//! directory when it is large. A crash leaves nothing of it behind.
+//! Spool: a text that was made from a file. It is kept in memory, or, if it is large, in an unnamed
+//! file of the state directory, of which a crash leaves nothing.
 
 use crate::error::SyncError;
 use crate::source::text::content::BLOCK_BYTES;

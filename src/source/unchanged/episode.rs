@@ -1,5 +1,5 @@
-//! Episode: a time in which a local file that only saves work cannot be kept. The work goes on
-//! without it, and the log says so once, however many chunks and files the episode lasts.
+//! Episode: a time in which a local cache file cannot be kept. The work goes on without it, and the
+//! log says so once, however many chunks and files the episode lasts.
 
 use crate::error::SyncError;
 use std::sync::Arc;
@@ -13,12 +13,12 @@ pub struct Episode {
 }
 
 impl Episode {
-    /// None yet, of what is called so in the log.
+    /// No episode yet, of files with this name in the log.
     pub fn of(what: &'static str) -> Self {
         Self { what, is_failing: Arc::default() }
     }
 
-    /// What was kept or read, or `None`, and a warning if this failure begins an episode.
+    /// The kept or read value; `None` on failure, with a warning if it begins an episode.
     pub fn forgive<T>(&self, tried: Result<T, SyncError>) -> Option<T> {
         tried
             .map_err(|error| {

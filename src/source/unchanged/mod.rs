@@ -1,4 +1,4 @@
-//! Unchanged: records that stand as they stood in the last export.
+//! Unchanged: records that did not change since the last export.
 
 pub(crate) mod episode;
 pub mod record_index;

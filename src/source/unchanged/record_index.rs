@@ -1,14 +1,14 @@
-//! RecordIndex: which records the last full export of a dataset and market had, by digests of their
-//! rows as they stand in the file. A record that stands in the next export as it stood there is
-//! known to be unchanged without being parsed, cleaned, or looked up.
+//! RecordIndex: the records of the last full export of a dataset and market, by digests of their
+//! rows as they are in the file. If the next export has a record with the same digest, the record
+//! is unchanged, and need not be parsed, cleaned, or looked up.
 //!
 //! It is a cache in a local file: it names the generation of the stored rows, and everything else
-//! that decides what becomes of a row. If anything of that differs, it is not believed, and every
+//! that decides how a row is stored. If any of this differs, the index is not used, and every
 //! record takes the long way.
 //!
 //! | bytes | what |
 //! |---|---|
-//! | 512 | [`Origin`], as JSON, and spaces |
+//! | 512 | [`Origin`] under its version, as JSON, and spaces |
 //! | 40 each | [`Entry`], in the order of the file: digest (16), hash of its key, bytes, rows, table rows, repaired rows with the mark of a disagreeing record as the highest bit, and rows with a rescued value (4 each, little-endian) |
 
 use crate::chunk::{Entry, RecordDigest};
@@ -18,6 +18,7 @@ use crate::source::unchanged::episode::Episode;
 use crate::values::cell::hex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufWriter, ErrorKind, Write};
@@ -25,10 +26,7 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-/// Grows when the meaning of the file changes.
-const FORMAT_VERSION: u32 = 3;
-
-/// Bytes of what stands before the entries; it is written last, when the generation is known.
+/// Bytes of the header before the entries. It is written last, when the generation is known.
 const HEAD_BYTES: usize = 512;
 
 /// Bytes of an entry.
@@ -66,7 +64,6 @@ impl RecordHasher {
 /// What decides what a row of a file becomes, and which stored rows it became.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {
-    format_version: u32,
     /// Dataset and transform version.
     pub rules_digest: String,
     /// Digest of the shapes of the tables, and of the file's columns and dialect.
@@ -75,11 +72,18 @@ pub struct Origin {
     pub generation: String,
 }
 
+/// The head of an index. When the meaning of the file changes, another version takes the place of
+/// this one, and files of the old one are not read.
+#[derive(Serialize, Deserialize)]
+enum Versioned<'a> {
+    #[serde(rename = "version 4")]
+    V4(Cow<'a, Origin>),
+}
+
 impl Origin {
-    /// With the digest of anything that prints all it is.
+    /// With the digest of the `Debug` text of the shapes, which must be complete.
     pub fn new(rules_digest: &str, shapes: &impl std::fmt::Debug, generation: &str) -> Self {
         Self {
-            format_version: FORMAT_VERSION,
             rules_digest: rules_digest.to_owned(),
             shapes: hex(&Sha256::digest(format!("{shapes:?}"))),
             generation: generation.to_owned(),
@@ -139,9 +143,9 @@ impl RecordIndexes {
         let file = File::open(self.path(table, market)).ok()?;
         let mut head = [0; HEAD_BYTES];
         file.read_exact_at(&mut head, 0).ok()?;
-        let found: Origin = serde_json::from_slice(&head).ok()?;
+        let Versioned::V4(found) = serde_json::from_slice(&head).ok()?;
         let entries = (file.metadata().ok()?.len() - HEAD_BYTES as u64) / ENTRY_BYTES as u64;
-        (found == *origin)
+        (found.as_ref() == origin)
             .then(|| RecordIndex { file, entries: u32::try_from(entries).unwrap_or(u32::MAX) })
     }
 
@@ -241,7 +245,7 @@ impl<'a> Lookup<'a> {
             return Some(entry);
         }
         let entry = *self.blocks[1].get(digest)?;
-        // Half of the later block is passed: what is behind it may soon be asked for.
+        // Half of the later block is passed, so the next block may be needed soon.
         if entry % BLOCK_ENTRIES >= BLOCK_ENTRIES / 2
             && self.next_block * BLOCK_ENTRIES < self.index.entries
         {
@@ -250,7 +254,7 @@ impl<'a> Lookup<'a> {
         Some(entry)
     }
 
-    /// An index that cannot be read finds nothing.
+    /// If an index cannot be read, nothing is found.
     fn go_on(&mut self) {
         let start = self.next_block.saturating_mul(BLOCK_ENTRIES).min(self.index.entries);
         let end = start.saturating_add(BLOCK_ENTRIES).min(self.index.entries);
@@ -309,7 +313,8 @@ impl RecordIndexWriter {
         let Self { path, file, .. } = self;
         let failed = |error| SyncError::state(&path, error);
         let file = file.into_inner().map_err(|error| failed(error.into_error()))?;
-        let head = serde_json::to_vec(origin).expect("an origin is plain text");
+        let head = serde_json::to_vec(&Versioned::V4(Cow::Borrowed(origin)))
+            .expect("an origin is plain text");
         assert!(head.len() <= HEAD_BYTES, "two digests and a generation are shorter");
         file.as_file().write_all_at(&head, 0).map_err(failed)?;
         // Without this the rename could reach the disk before the bytes do.
@@ -318,7 +323,7 @@ impl RecordIndexWriter {
         Ok(())
     }
 
-    /// The writer, unless what was last done to it failed: then the file leaves no index.
+    /// The writer, unless its last operation failed; then the file leaves no index.
     pub fn unless_failed(self, done: Result<(), SyncError>) -> Option<Self> {
         self.episode.forgive(done).map(|()| self)
     }

@@ -1,4 +1,4 @@
-//! Skips: the runs of a file that hold nothing but records that stand there as they stood in the
+//! Skips: the runs of a file with only unchanged records, which are in the file as they were in the
 //! last export. They count, and are passed by.
 
 use crate::chunk::{Entry, RecordDigest, Skip, SkipCounts};
@@ -43,7 +43,7 @@ impl IndexPlace {
     }
 }
 
-/// Everything that what becomes of a file's rows rests on.
+/// Digest of all inputs that decide how a row is stored.
 pub fn origin(
     dataset: &Dataset,
     shapes: &Shapes,
@@ -68,7 +68,7 @@ pub fn origin(
 pub struct Skips {
     /// In the order of the file.
     pub runs: Vec<Skip>,
-    /// Where their records are, and what it rests on.
+    /// Where their records are, and the inputs of the index.
     pub known: Option<(Origin, RecordIndex)>,
 }
 
@@ -88,7 +88,7 @@ pub struct Candidates<'a> {
 }
 
 impl<'a> Candidates<'a> {
-    /// Of a file that an index may know records of.
+    /// For a file of which an index may know records.
     pub fn new(index: &'a RecordIndex) -> Self {
         Self { lookup: Lookup::new(index), found: Vec::new() }
     }

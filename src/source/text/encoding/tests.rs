@@ -1,4 +1,4 @@
-//! EncodingTests: what a text is taken for, and what is made of it.
+//! Tests of encodings: what is guessed, and what text it makes.
 
 use super::*;
 

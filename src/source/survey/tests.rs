@@ -1,0 +1,53 @@
+//! Tests of the survey: what is counted, and what columns hold.
+
+use super::*;
+use crate::config::{Config, Overrides};
+use crate::source::seen_keys::key_hash;
+use crate::source::text::read_text;
+use std::sync::Arc;
+
+fn surveyed(text: &str) -> Result<(Survey, Layout), SyncError> {
+    let config = Config::load(&Overrides::default()).expect("the shipped configuration");
+    let orders = |dataset: &&Arc<Dataset>| dataset.name == "orders";
+    let dataset = config.datasets.iter().find(orders).expect("it is shipped");
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().join("orders.csv");
+    std::fs::write(&path, text).expect("it can be written");
+    let mut content = Content::open(directory.path(), &path, &config.limits)?;
+    content.hash()?;
+    let text = read_text(content, dataset, None, &config.limits, directory.path())?;
+    survey(&text, dataset, &Shapes::new(), &config.limits)
+}
+
+fn kind_of(layout: &Layout, name: &str) -> Option<Kind> {
+    layout.all().find(|column| column.name == name).expect("the file has it").kind
+}
+
+#[test]
+fn a_fault_counts_every_row_of_its_record_wherever_it_stands() {
+    let rows = "1,a,1\n2,b,1\n1,c,1,too,many\n3,d,1\n1,e,1\n,f,1\n";
+    let (survey, _) = surveyed(&format!("Order ID,SKU,Quantity\n{rows}")).expect("a sound file");
+    assert_eq!((survey.rows_read, survey.rows_rejected), (6, 4));
+    assert_eq!(survey.rows_of_unknown_records, 1);
+    assert_eq!(survey.first_faults.iter().map(|fault| fault.number).collect::<Vec<_>>(), [3, 6]);
+    let scattered = survey.scattered();
+    let is_scattered = ["1", "2", "3"].map(|key| scattered.contains(key_hash(key)));
+    assert_eq!(is_scattered, [true, false, false]);
+}
+
+#[test]
+fn rows_that_fit_say_what_a_column_holds_and_that_says_whether_the_others_do() {
+    // `note` is no column of the profile: its kind is found.
+    let (survey, layout) = surveyed(
+        "Order ID,Address,note\n1,Main Street 1,5\n2,\"Hill Road 2, left\",6\n3,Lake Lane 3, right,7\n",
+    )
+    .expect("a sound file");
+    assert_eq!(kind_of(&layout, "note"), Some(Kind::Integer));
+    assert!(survey.has_odd_rows);
+}
+
+#[test]
+fn a_file_without_its_key_is_refused_with_the_columns_that_it_has() {
+    let refused = surveyed("Bestellnummer,SKU\n1,a\n").expect_err("it has no key").to_string();
+    assert!(refused.contains("Bestellnummer, SKU"), "{refused}");
+}
