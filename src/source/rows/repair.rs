@@ -86,7 +86,7 @@ pub fn repair(row: &impl Row) -> Repair {
     let fewest = filled.saturating_sub(columns);
     for swallowed in fewest..=surplus.min(SWALLOWED_MAX) {
         let mut found = ways(row, swallowed, Swallowing::Named);
-        if found.len() == 1 {
+        if found.len() == 1 && (swallowed == 0 || has_doubtful_amount(row, &found[0])) {
             // `1,034.00` for 1034 also reads as 1 and a text; padding hides that there is a cell
             // too many.
             let cut = (swallowed + 1..=surplus.min(SWALLOWED_MAX))
@@ -145,7 +145,7 @@ pub fn is_cut_amount(text: &str, delimiter: u8) -> bool {
     let text = text
         .trim()
         .trim_start_matches(|c: char| is_beside(c) || c == '.')
-        .trim_end_matches(is_beside);
+        .trim_end_matches(|c: char| is_beside(c) || c == '.');
     let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let is_group = |text: &str| text.len() == 3 && is_digits(text);
     let begins = |text: &str| text.len() <= 3 && is_digits(text);
@@ -424,6 +424,7 @@ mod tests {
             "₦ 1,100.00",
             "(1,250)",
             "5,00 KSh",
+            "825,76 Rs.",
             "736 250,659",
             "5’234’499,94",
         ] {

@@ -263,8 +263,8 @@ pub struct Window<'a> {
     is_at_end: bool,
 }
 
-/// The mark by which DOS ends a text. Tools from its days still write it; it is no part of the text,
-/// and would be a row of its own.
+/// The mark by which DOS ends a text. Tools from its days still write it; it is no part of the
+/// text, and would be a row of its own.
 const END_MARK: u8 = 0x1a;
 
 /// Length of a file's last bytes without such marks behind them.
