@@ -30,8 +30,14 @@ impl Row for Line {
     fn swallows(&self, column: usize) -> bool {
         self.columns[column].1
     }
+    fn may_swallow(&self, _: usize) -> bool {
+        false
+    }
     fn conforms(&self, column: usize, cell: usize) -> bool {
         self.columns[column].0.contains(self.cells[cell])
+    }
+    fn may_stand(&self, column: usize, cell: usize) -> bool {
+        self.conforms(column, cell)
     }
     fn has_usual_count(&self) -> bool {
         self.cells.len() == self.columns.len()
@@ -41,6 +47,12 @@ impl Row for Line {
     }
     fn is_cut_amount(&self, _: usize, _: usize, _: usize) -> bool {
         false
+    }
+    fn may_be_amount(&self, _: usize, _: usize) -> bool {
+        false
+    }
+    fn is_clear_amount(&self, _: usize, _: usize) -> bool {
+        true
     }
 }
 

@@ -125,18 +125,13 @@ pub fn survey_with(
                 && !is_settled(column)
         };
         let has_counted_anew = layout.all().any(is_counted_anew);
-        return match survey.format.rows {
-            RowFormat::Csv(dialect) if has_counted_anew => {
-                // The values that fit were counted under readings that turned out to be wrong.
-                let (mut survey, layout, skips) = first;
-                let mut rows =
-                    csv_rows(&text.content, dialect, &layout, dataset, limits)?.counting_fits();
-                while rows.next_row()?.is_some() {}
-                survey.fits = rows.take_fits().unwrap_or_default();
-                Ok((survey, layout, skips))
-            }
-            _ => Ok(first),
-        };
+        if !has_counted_anew {
+            return Ok(first);
+        }
+        // The values that fit were counted under readings that turned out to be wrong.
+        let (mut survey, layout, skips) = first;
+        survey.fits = count_fits(&text.content, survey.format.rows, &layout, dataset, limits)?;
+        return Ok((survey, layout, skips));
     }
     let found =
         Found { numbers: survey.numbers.clone(), kinds: kinds(layout), asks_odd_rows: true };
@@ -203,14 +198,16 @@ fn look(
             if let Some(found) = found {
                 found.numbers.apply(&mut layout);
             }
-            let mut rows = Rows::Json(JsonRows::surveying(window, dataset, layout, shapes, limits));
+            let rows = JsonRows::surveying(window, dataset, layout, shapes, limits);
+            let mut rows = Rows::Json(rows.counting_fits());
             let mut tally = Tally::of(&mut rows, content, limits, None)?;
-            let Rows::Json(rows) = rows else { unreachable!("made as JSON above") };
+            let Rows::Json(mut rows) = rows else { unreachable!("made as JSON above") };
             if rows.is_blank() && is_document(content.path()) {
                 return Err(SyncError::damaged(
                     "it is empty, which is no JSON; an export without rows is []",
                 ));
             }
+            let fits = rows.take_fits();
             let (mut layout, observers) = rows.into_layout();
             // Members come as they come. What was taken for the key, or for another declared
             // column, before all names were known says nothing of the file.
@@ -230,7 +227,9 @@ fn look(
             if tally.may_have_repeated_keys() {
                 check_repeated(&mut again()?, &tally.seen, format.rows, dataset, &layout)?;
             }
-            Ok((tally.finish(format, &layout, content, limits), layout, Skips::default()))
+            let mut survey = tally.finish(format, &layout, content, limits);
+            survey.fits = fits.unwrap_or_default();
+            Ok((survey, layout, Skips::default()))
         }
         RowFormat::Csv(dialect) => {
             let header = read_header(&mut window, dialect, dataset)?;
@@ -278,10 +277,7 @@ fn look(
             };
             let rows_known: u64 = runs.iter().map(|run| run.counts.rows).sum();
             if known.is_some() && 2 * rows_known < survey.rows_read {
-                let mut rows =
-                    csv_rows(content, dialect, &layout, dataset, limits)?.counting_fits();
-                while rows.next_row()?.is_some() {}
-                survey.fits = rows.take_fits().unwrap_or_default();
+                survey.fits = count_fits(content, format.rows, &layout, dataset, limits)?;
             }
             Ok((survey, layout, Skips { runs, known }))
         }
@@ -324,6 +320,30 @@ fn csv_rows<'a>(
     let mut window = Window::at(content, 0)?;
     read_header(&mut window, dialect, dataset)?;
     Ok(CsvRows::new(window, dialect, layout, dataset, limits.field_bytes_max, 0))
+}
+
+/// How many values of a file fit the columns of a layout.
+fn count_fits(
+    content: &Content,
+    format: RowFormat,
+    layout: &Layout,
+    dataset: &Dataset,
+    limits: &Limits,
+) -> Result<Fits, SyncError> {
+    let fits = match format {
+        RowFormat::Csv(dialect) => {
+            let mut rows = csv_rows(content, dialect, layout, dataset, limits)?.counting_fits();
+            while rows.next_row()?.is_some() {}
+            rows.take_fits()
+        }
+        RowFormat::Json => {
+            let rows = JsonRows::resuming(Window::at(content, 0)?, dataset, layout, limits, 0);
+            let mut rows = rows.counting_fits();
+            while rows.next_row()?.is_some() {}
+            rows.take_fits()
+        }
+    };
+    Ok(fits.unwrap_or_default())
 }
 
 /// How the file's numbers are read, and what its columns hold.

@@ -456,7 +456,7 @@ fn whatever_is_described_is_stored_as_it_is_or_as_its_text() {
             .unwrap_or_else(|| panic!("DESCRIBE_SEED={seed}: refused\n{}\n{}", table.text, toml()));
         let is_rescued =
             stored.iter().flat_map(|row| row.values()).any(|(_, rescued)| rescued.is_some());
-        let wrong = difference(&table, &stored, &mut numbers)
+        let wrong = difference(&table, &stored, 0, &mut numbers)
             .or_else(|| is_rescued.then(|| "rescued".to_owned()));
         if let Some(wrong) = wrong {
             panic!("{wrong}\nDESCRIBE_SEED={seed}\n{}\n{}", table.text, toml());

@@ -131,6 +131,30 @@ fn rows_of_a_new_feed_are_judged_by_the_types_that_its_other_rows_show(sandbox: 
     assert_eq!(again.rows("SELECT COUNT(*) FROM stock WHERE late + 1 = 6"), ["1"]);
 }
 
+scenario!(half_an_amount_may_be_a_number_beside_a_text);
+fn half_an_amount_may_be_a_number_beside_a_text(sandbox: &Sandbox) {
+    let header = "sku,place,total,note";
+    let rows = [
+        // `shelf 7, 8` and 3, or `shelf 7` and 8,3.
+        "a,shelf 7, 8,3,x",
+        // An amount with a currency, groups and decimals can only be one.
+        "b,shelf 7,₦ 1,250.50,x",
+        // The note is empty, or 60 with padding behind it.
+        "c,shelf,1 250,60,",
+        "d,7,25,,",
+    ];
+    sandbox.drop_file("stock.csv", &content(header, &rows, "#,shelf,\"₦ 1,100.50\",x"));
+    let report = sync(sandbox, STOCK);
+    let counts = &report.file("stock.csv").counts;
+    assert_eq!((counts["rejected"], counts["repaired"]), (3, 1), "{report:?}");
+    let stored = sandbox.rows("SELECT sku, place, total FROM stock WHERE sku < 'f' ORDER BY sku");
+    assert_eq!(stored, ["b|shelf 7|1250.5"]);
+    for (reject, number) in rejects(sandbox).iter().zip([1, 3, 4]) {
+        let told = reject.starts_with(&format!("{number}|"));
+        assert!(told && reject.contains("more than one way"), "{reject}");
+    }
+}
+
 scenario!(a_quote_may_stand_behind_spaces);
 fn a_quote_may_stand_behind_spaces(sandbox: &Sandbox) {
     let header = "\"Order ID\", \"SKU\", \"Description\", \"Order Total\"";

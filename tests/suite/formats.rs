@@ -28,6 +28,31 @@ fn with_filler(lines: &[&[u8]]) -> Vec<u8> {
 const NOT_FILLER: &str =
     "SELECT order_id, description FROM orders WHERE order_id NOT LIKE 'filler%' ORDER BY order_id";
 
+scenario!(the_mark_by_which_dos_ends_a_text_is_no_row);
+fn the_mark_by_which_dos_ends_a_text_is_no_row(sandbox: &Sandbox) {
+    let csv = "Order ID,SKU,Description\n11,A,x\n12,B,y";
+    let stored = |name: &str, text: &str| {
+        let fresh = sandbox.sibling();
+        fresh.drop_file(name, text);
+        let report = fresh.sync();
+        let file = report.file(name);
+        assert_eq!((file.outcome.as_str(), file.counts["rejected"]), ("synced", 0), "{text:?}");
+        fresh.rows("SELECT order_id, description FROM orders ORDER BY order_id")
+    };
+    for end in ["\x1a", "\n\x1a", "\r\n\x1a\x1a\x1a"] {
+        assert_eq!(
+            stored("Market 1 Orders.csv", &format!("{csv}{end}")),
+            ["11|x", "12|y"],
+            "{end:?}"
+        );
+    }
+    let json = "[{\"Order ID\": \"11\", \"SKU\": \"A\", \"Description\": \"x\"}]\n\x1a";
+    assert_eq!(stored("Market 1 Orders.json", json), ["11|x"]);
+    // Anywhere else it is a character like others.
+    let inside = csv.replace("x\n", "x\x1a\n");
+    assert_eq!(stored("Market 1 Orders.csv", &inside), ["11|x\x1a", "12|y"]);
+}
+
 scenario!(quoted_cells_may_hold_anything);
 fn quoted_cells_may_hold_anything(sandbox: &Sandbox) {
     let content = "Order ID,SKU,Description,Reviews\n\

@@ -130,3 +130,4 @@ mod whole_file;
 mod widening;
 mod widths;
 mod written;
+mod written_letters;

@@ -105,3 +105,47 @@ fn lines_that_differ_in_what_is_rescued_of_them_are_two(sandbox: &Sandbox) {
     assert_eq!(report.file("sales.json").counts["duplicate"], 1, "{report:?}");
     assert_eq!(sandbox.rows("SELECT line_count, _rescued FROM sales"), ["2|{\"rate\":\"soon\"}"]);
 }
+
+scenario!(json_counts_as_csv_does);
+/// Values of objects and of their lines, texts and what is no number at all, in columns of one
+/// name and in copies; numbers of JSON fit.
+fn json_counts_as_csv_does(sandbox: &Sandbox) {
+    const NAME: &str = "Market 1 Orders";
+    let objects = |misfits: usize, misfit: &str| -> Vec<String> {
+        let total = |row: usize| if row < misfits { misfit } else { "5.5" };
+        let object = |row: usize| {
+            format!(r#"{{"Order ID": "{row}", "SKU": "A", "Order Total": {}}}"#, total(row))
+        };
+        (0..60).map(object).collect()
+    };
+    let outcome = |extension: &str, text: &str, settings: &str| {
+        let fresh = sandbox.sibling();
+        let path = fresh.path("tidegate.toml");
+        fs::write(&path, settings).expect("a writable temporary directory");
+        let name = format!("{NAME}.{extension}");
+        fresh.drop_file(&name, text);
+        let report = fresh.sync_with(&[("TIDEGATE_CONFIG", &path.to_string_lossy())]);
+        let file = report.file(&name).clone();
+        let stored = fresh.rows("SELECT COUNT(*) FROM orders");
+        assert_eq!(stored, [if file.outcome == "synced" { "60" } else { "0" }], "{text}");
+        file
+    };
+    for misfit in [r#""about 5""#, "true", "[5]"] {
+        let array = format!("[{}]", objects(31, misfit).join(", "));
+        for (extension, text) in [("json", &array), ("ndjson", &objects(31, misfit).join("\n"))] {
+            let file = outcome(extension, text, "");
+            assert_eq!(file.outcome, "quarantined", "{extension} {misfit}");
+            for part in ["31 of 60", "order_total", "51.7 %", "row 1 has"] {
+                assert!(file.error.contains(part), "{part}: {}", file.error);
+            }
+            let file = outcome(extension, text, "rescued_max_percent = 60\n");
+            assert_eq!((file.outcome.as_str(), file.counts["rescued"]), ("synced", 31));
+        }
+    }
+    // Half of them are dirt; a comma before decimals is told by the whole file.
+    assert_eq!(outcome("json", &objects(30, r#""about 5""#).join("\n"), "").outcome, "synced");
+    let open = "[datasets.orders]\ndecimal = \"auto\"\n";
+    let german = objects(60, r#""1.250""#).join("\n").replace("\"59\"", "\"59\", \"Tip\": \"7,5\"");
+    assert_eq!(outcome("json", &german, open).outcome, "synced");
+    assert_eq!(outcome("json", &objects(60, r#""1.250""#).join("\n"), open).outcome, "quarantined");
+}

@@ -1,6 +1,7 @@
 //! Tables as shops would write them: in some dialect, locale and style of currencies, with what
 //! each cell means.
 
+use crate::written_letters::Writing;
 use fastrand::Rng;
 
 /// What a cell means.
@@ -10,6 +11,12 @@ pub enum Meaning {
     Nothing,
     /// A number, as digits with a point before decimals and no zeros at its ends.
     Number(String),
+    /// A moment, as its canonical text.
+    Moment(String),
+    /// What an identifier is without what a spreadsheet or a web page put around it.
+    Id(String),
+    /// An identifier that a spreadsheet made a number of: nobody knows it any more.
+    Lost,
     /// Something that is no number, such as a list of ids.
     Other,
 }
@@ -25,6 +32,12 @@ pub struct Written {
     pub is_json_number: bool,
 }
 
+impl Written {
+    const fn text(text: String, meaning: Meaning) -> Self {
+        Self { text, meaning, is_json_number: false }
+    }
+}
+
 /// A file, and what its cells mean.
 #[derive(Clone, Debug)]
 pub struct WrittenTable {
@@ -32,8 +45,14 @@ pub struct WrittenTable {
     pub extension: &'static str,
     /// The file.
     pub text: String,
+    /// The same as it is written to disk.
+    pub bytes: Vec<u8>,
+    /// Name of the key.
+    pub key: String,
     /// Names of the columns after the key.
     pub columns: Vec<String>,
+    /// Of each row its key, as it must be stored; `None` where it is lost.
+    pub keys: Vec<Option<String>>,
     /// Of each row its cells after the key.
     pub rows: Vec<Vec<Written>>,
 }
@@ -49,6 +68,10 @@ pub struct Locale {
     is_currency_behind: bool,
     minus: Minus,
     is_json: bool,
+    writing: Writing,
+    /// Whether tables are damaged as exports are: shifted cells, lost identifiers, invisible
+    /// characters; and hold days, and words in letters of their encoding.
+    is_hostile: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -75,6 +98,27 @@ enum Content {
     Empty,
     Mixed,
     TwoCurrencies,
+    Day,
+    DayOtherwise,
+    Name,
+    Phrase,
+    Notation,
+}
+
+impl Content {
+    const fn is_number(self) -> bool {
+        matches!(
+            self,
+            Self::Whole
+                | Self::Money
+                | Self::Weight
+                | Self::Measure
+                | Self::Long
+                | Self::Magnitude
+                | Self::Mixed
+                | Self::TwoCurrencies
+        )
+    }
 }
 
 impl Locale {
@@ -111,6 +155,21 @@ impl Locale {
             minus: [Minus::Before, Minus::Behind, Minus::Parentheses, Minus::Typographic]
                 [random.usize(..4)],
             is_json: random.u8(..4) == 0,
+            writing: Writing::UTF_8,
+            is_hostile: false,
+        }
+    }
+
+    /// Any, in any encoding and with what exports do to tables.
+    pub fn hostile(random: &mut Rng) -> Self {
+        let locale = Self { is_hostile: true, writing: Writing::any(random), ..Self::any(random) };
+        // Whoever has no letter for a sign does without.
+        let has = |text: &str| locale.writing.has(text);
+        Self {
+            group: locale.group.filter(|group| has(&group.to_string())),
+            currency: locale.currency.filter(|currency| has(currency)),
+            minus: if has("\u{2212}") { locale.minus } else { Minus::Behind },
+            ..locale
         }
     }
 
@@ -163,10 +222,10 @@ impl Locale {
     }
 
     fn cell(&self, random: &mut Rng, content: Content) -> Written {
-        let other = |text: String| Written { text, meaning: Meaning::Other, is_json_number: false };
+        let other = |text: String| Written::text(text, Meaning::Other);
         if content == Content::Empty || random.u8(..12) == 0 {
             let text = ["", "-", "null", "N/A"][random.usize(..4)].to_owned();
-            return Written { text, meaning: Meaning::Nothing, is_json_number: false };
+            return Written::text(text, Meaning::Nothing);
         }
         match content {
             Content::Empty => unreachable!("handled above"),
@@ -189,18 +248,39 @@ impl Locale {
                 let (digits, places) = (random.usize(12..19), random.usize(..7));
                 self.number(random, digits, places)
             }
-            Content::Id => other(format!("{:05}", random.u32(..1000))),
+            Content::Id => {
+                let id = format!("{:05}", random.u32(..1000));
+                let text = if self.is_hostile { around(random, &id) } else { id.clone() };
+                Written::text(text, Meaning::Id(id))
+            }
             Content::Phone => other(format!("+2547{:08}", random.u32(..100_000_000))),
             Content::Version => {
                 other(format!("{}.{}.{}", random.u8(..9), random.u8(..20), random.u8(..9)))
             }
             Content::Magnitude => {
                 let (number, letters) =
-                    (self.number(random, 2, 1).text, ["M", "k", " CR", " kg", "%", "E5"]);
+                    (self.number(random, 2, 1).text, ["M", "k", " CR", " DR", " kg", "%", "E5"]);
                 other(format!("{number}{}", letters[random.usize(..letters.len())]))
             }
             Content::Word => {
                 other(["no 5", "TOP 10", "soon", "12 - 15", "1/2"][random.usize(..5)].to_owned())
+            }
+            Content::Day => {
+                let [day, _] = day(random);
+                Written::text(day.clone(), Meaning::Moment(day))
+            }
+            Content::DayOtherwise => other(day(random)[1].clone()),
+            Content::Name => other(self.writing.word(random)),
+            Content::Phrase => {
+                const PHRASES: [&str; 7] =
+                    ["red, large", "Nairobi, Kenya", "12,30pm", "a,,b", "x,", "shelf 7, 8", "5,x"];
+                let phrase = PHRASES[random.usize(..PHRASES.len())];
+                other(phrase.replace(',', &self.delimiter.to_string()))
+            }
+            // The exponent is all that is left of many digits.
+            Content::Notation => {
+                let sign = if self.decimal == '.' { '.' } else { ',' };
+                Written::text(format!("1{sign}23E+{}", random.u8(12..16)), Meaning::Lost)
             }
             Content::Mixed => {
                 let contents =
@@ -213,6 +293,17 @@ impl Locale {
 
     /// A table of numbers and of what looks like some.
     pub fn table(&self, random: &mut Rng, key: &str, names: &[&str]) -> WrittenTable {
+        const HOSTILE: [Content; 9] = [
+            Content::Day,
+            Content::DayOtherwise,
+            Content::DayOtherwise,
+            Content::Name,
+            Content::Name,
+            Content::Name,
+            Content::Phrase,
+            Content::Notation,
+            Content::Id,
+        ];
         const CONTENTS: [Content; 18] = [
             Content::Whole,
             Content::Whole,
@@ -233,13 +324,38 @@ impl Locale {
             Content::Mixed,
             Content::TwoCurrencies,
         ];
-        let contents: Vec<Content> =
-            names.iter().map(|_| CONTENTS[random.usize(..CONTENTS.len())]).collect();
+        let content = |random: &mut Rng| match self.is_hostile && random.u8(..3) == 0 {
+            true => HOSTILE[random.usize(..HOSTILE.len())],
+            false => CONTENTS[random.usize(..CONTENTS.len())],
+        };
+        let contents = names.iter().map(|name| match content(random) {
+            // No shop has numbers for identifiers or times.
+            content if name.ends_with("_id") && content.is_number() => Content::Id,
+            content if name.ends_with("_time") && content.is_number() => Content::Day,
+            content => content,
+        });
+        let contents: Vec<Content> = contents.collect();
+        let quoting = match random.u8(..8) {
+            0 | 1 => Quoting::All,
+            2 | 3 if self.is_hostile => Quoting::None,
+            _ => Quoting::Needed,
+        };
         let mut rows: Vec<Vec<Written>> = (0..random.usize(1..8))
             .map(|_| contents.iter().map(|&content| self.cell(random, content)).collect())
             .collect();
+        // A row whose cells were shifted into an empty last one looks padded.
+        if quoting == Quoting::None
+            && let Some(last) = rows.get_mut(2).and_then(|row| row.last_mut())
+        {
+            *last = Written::text(String::new(), Meaning::Nothing);
+        }
+        let keys: Vec<(String, Option<String>)> =
+            (0..rows.len()).map(|number| self.key(random, number)).collect();
+        // What a row says that cannot be loaded, nobody knows.
+        let is_whole = |number: usize| keys[number].1.is_some() && quoting != Quoting::None;
         for column in 0..names.len() {
-            let has = |currency: &str| rows.iter().any(|row| row[column].text.contains(currency));
+            let cells = || rows.iter().enumerate().filter(|(number, _)| is_whole(*number));
+            let has = |currency: &str| cells().any(|(_, row)| row[column].text.contains(currency));
             if ["₦", "KSh"].into_iter().filter(|currency| has(currency)).count() == 2 {
                 // Which of the two an amount is in, no number says.
                 let cells = rows.iter_mut().map(|row| &mut row[column]);
@@ -249,50 +365,137 @@ impl Locale {
             }
         }
         let columns: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+        // A letter may be composed in one file and not in the next.
+        let header: Vec<String> = columns
+            .iter()
+            .map(|name| match self.is_hostile && random.bool() {
+                true => name.replace('ö', "o\u{308}"),
+                false => name.clone(),
+            })
+            .collect();
         let text = if self.is_json {
-            json(key, &columns, &rows)
+            json(key, &header, &keys, &rows)
         } else {
-            self.csv(random, key, &columns, &rows)
+            self.csv(quoting, key, &header, &keys, &rows)
         };
-        WrittenTable { extension: if self.is_json { "json" } else { "csv" }, text, columns, rows }
+        WrittenTable {
+            extension: if self.is_json { "json" } else { "csv" },
+            bytes: self.writing.bytes(&text),
+            text,
+            key: key.to_owned(),
+            columns,
+            keys: keys.into_iter().map(|(_, kept)| kept).collect(),
+            rows,
+        }
+    }
+
+    /// The key of a row, as it is written and as it must be stored.
+    fn key(&self, random: &mut Rng, number: usize) -> (String, Option<String>) {
+        let plain = format!("k{number}");
+        match random.u8(..16) {
+            _ if !self.is_hostile => (plain.clone(), Some(plain)),
+            0 => {
+                let key = format!("00{number}7");
+                (around(random, &key), Some(key))
+            }
+            1 => (format!("{}E+15", ["1.23", "1,23"][random.usize(..2)]), None),
+            2 => (format!("\u{200b}{plain}\u{a0}"), Some(plain)),
+            _ => (plain.clone(), Some(plain)),
+        }
     }
 
     fn csv(
         &self,
-        random: &mut Rng,
+        quoting: Quoting,
         key: &str,
         columns: &[String],
+        keys: &[(String, Option<String>)],
         rows: &[Vec<Written>],
     ) -> String {
-        let quotes_all = random.u8(..3) == 0;
-        let line = |cells: Vec<&str>| {
-            let quoted =
-                cells.into_iter().map(|cell| match quotes_all || cell.contains(self.delimiter) {
-                    true => format!("\"{cell}\""),
-                    false => cell.to_owned(),
-                });
+        // A row that ends in a delimiter is one with padding if a text before it was cut; if an
+        // amount was, it may be either.
+        let ends_open = |row: &[Written]| {
+            row.last().is_some_and(|cell| {
+                cell.text.trim().is_empty() || cell.text.ends_with(self.delimiter)
+            })
+        };
+        // Where most rows end so, padding is what the file has.
+        let is_padded = 2 * rows.iter().filter(|row| ends_open(row)).count() >= rows.len();
+        let is_open = |own_key: &str, row: &[Written]| {
+            let ends = ends_open(row);
+            let is_cut = |cell: &&Written| cell.text.contains(self.delimiter);
+            let is_amount = |cell: &Written| matches!(cell.meaning, Meaning::Number(_));
+            !ends
+                || (!is_padded
+                    && !own_key.contains(self.delimiter)
+                    && row.iter().filter(is_cut).all(is_amount))
+        };
+        let line = |cells: Vec<&str>, is_open: bool| {
+            let quoted = cells.into_iter().map(|cell| {
+                let is_needed = cell.starts_with('"') || cell.contains(self.delimiter);
+                match quoting {
+                    Quoting::All => true,
+                    Quoting::None => is_needed && !is_open,
+                    Quoting::Needed => is_needed,
+                }
+                .then(|| format!("\"{}\"", cell.replace('"', "\"\"")))
+                .unwrap_or_else(|| cell.to_owned())
+            });
             quoted.collect::<Vec<_>>().join(&self.delimiter.to_string())
         };
-        let mut lines =
-            vec![line(std::iter::once(key).chain(columns.iter().map(String::as_str)).collect())];
-        for (number, row) in rows.iter().enumerate() {
-            let own_key = format!("k{number}");
+        let mut lines = vec![line(
+            std::iter::once(key).chain(columns.iter().map(String::as_str)).collect(),
+            true,
+        )];
+        for ((own_key, _), row) in keys.iter().zip(rows) {
             let cells =
                 std::iter::once(own_key.as_str()).chain(row.iter().map(|cell| cell.text.as_str()));
-            lines.push(line(cells.collect()));
+            lines.push(line(cells.collect(), is_open(own_key, row)));
         }
         lines.join("\n") + "\n"
     }
 }
 
-fn json(key: &str, columns: &[String], rows: &[Vec<Written>]) -> String {
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Quoting {
+    All,
+    Needed,
+    /// As whoever joins cells and thinks of nothing else.
+    None,
+}
+
+/// A day of which nobody can tell whether it begins with the month, as ISO writes it and otherwise.
+fn day(random: &mut Rng) -> [String; 2] {
+    let (year, month, day) = (random.u16(1990..2030), random.u8(1..=12), random.u8(1..=12));
+    let sign = ['/', '.', '-'][random.usize(..3)];
+    [format!("{year}-{month:02}-{day:02}"), format!("{day:02}{sign}{month:02}{sign}{year}")]
+}
+
+/// An identifier as spreadsheets and web pages leave it.
+fn around(random: &mut Rng, id: &str) -> String {
+    match random.u8(..8) {
+        0 => format!("=\"{id}\""),
+        1 => format!("'{id}"),
+        2 => format!("\u{200b}{id}"),
+        3 => format!("{id}\u{a0}"),
+        4 => format!(" {id} "),
+        _ => id.to_owned(),
+    }
+}
+
+fn json(
+    key: &str,
+    columns: &[String],
+    keys: &[(String, Option<String>)],
+    rows: &[Vec<Written>],
+) -> String {
     let text = |text: &str| serde_json::Value::from(text).to_string();
-    let objects = rows.iter().enumerate().map(|(number, row)| {
+    let objects = keys.iter().zip(rows).map(|((own_key, _), row)| {
         let cells = columns.iter().zip(row).map(|(column, cell)| match cell.is_json_number {
             true => format!("{}: {}", text(column), cell.text),
             false => format!("{}: {}", text(column), text(&cell.text)),
         });
-        let key = format!("{}: {}", text(key), text(&format!("k{number}")));
+        let key = format!("{}: {}", text(key), text(own_key));
         format!("{{{}}}", std::iter::once(key).chain(cells).collect::<Vec<_>>().join(", "))
     });
     format!("[{}]", objects.collect::<Vec<_>>().join(",\n"))

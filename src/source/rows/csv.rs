@@ -273,7 +273,7 @@ impl<'a> CsvRows<'a> {
                 let cell = self.cells[self.layout.source(column.index)];
                 if let Ok(text) = std::str::from_utf8(cell.bytes(raw)) {
                     let text = self.dialect.unquoted(text, cell);
-                    column.observe(&text, self.number, self.layout);
+                    column.observe(&text, self.number, self.layout.at(column.index));
                 }
             }
         }

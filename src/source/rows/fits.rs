@@ -5,7 +5,7 @@
 //! their signs that they fit.
 
 use crate::feed::dataset::OnTypeChange;
-use crate::feed::layout::{Layout, Role};
+use crate::feed::layout::{Layout, LayoutColumn, Role};
 use crate::transform::clean::fits_kind;
 use entity::Kind;
 
@@ -44,19 +44,8 @@ pub struct ColumnFits {
 impl Fits {
     /// The columns of a layout whose values are rescued if they do not fit.
     pub fn of(layout: &Layout) -> Self {
-        let columns = layout.all().enumerate().filter_map(|(index, column)| {
-            let is_rescuing = column.on_type_change == Some(OnTypeChange::Rescue);
-            let kind = column.kind.filter(|&kind| kind != Kind::Text && is_rescuing)?;
-            let Role::Column(_) = column.role else { return None };
-            Some(ColumnFits {
-                index,
-                kind,
-                is_by_signs: column.is_plain(),
-                values: 0,
-                misfits: 0,
-                first: Vec::new(),
-            })
-        });
+        let columns = layout.all().enumerate();
+        let columns = columns.filter_map(|(index, column)| ColumnFits::of(index, column));
         Self { columns: columns.collect() }
     }
 
@@ -71,14 +60,22 @@ impl Fits {
 }
 
 impl ColumnFits {
+    /// Of a column whose values are rescued where they do not fit.
+    pub fn of(index: usize, column: &LayoutColumn) -> Option<Self> {
+        let is_rescuing = column.on_type_change == Some(OnTypeChange::Rescue);
+        let kind = column.kind.filter(|&kind| kind != Kind::Text && is_rescuing)?;
+        let Role::Column(_) = column.role else { return None };
+        let is_by_signs = column.is_plain();
+        Some(Self { index, kind, is_by_signs, values: 0, misfits: 0, first: Vec::new() })
+    }
+
     /// Share of its values that do not fit.
     pub fn percent(&self) -> f64 {
         100.0 * self.misfits as f64 / self.values.max(1) as f64
     }
 
     /// Takes a cell into account.
-    pub fn observe(&mut self, cell: &str, row: u64, layout: &Layout) {
-        let column = layout.at(self.index);
+    pub fn observe(&mut self, cell: &str, row: u64, column: &LayoutColumn) {
         if self.is_by_signs && is_plain(self.kind, cell.as_bytes()) {
             self.values += 1;
         } else if let Some(meaning) = column.meaning(cell) {

@@ -4,22 +4,23 @@
 //! Arrays are kept as their JSON text, but for the one that holds an object's lines, which makes a
 //! row of each line.
 
+mod form;
+
 use crate::config::Limits;
 use crate::error::SyncError;
 use crate::feed::dataset::{Dataset, Owner};
 use crate::feed::decimals::Observer;
 use crate::feed::json_settings::JsonSettings;
-use crate::feed::layout::{Layout, LayoutColumn, Role, Shapes, column_name};
+use crate::feed::layout::{Layout, Role, Shapes, column_name};
 use crate::source::rows::elements::{ElementMax, Elements};
+use crate::source::rows::fits::Fits;
+use crate::source::rows::json_fits::JsonFits;
 use crate::source::rows::json_values::{
-    HALF_A_PAIR, Member, Members, OrderedMembers, cell_text, clear, flatten, has_escapes, is_null,
-    is_number, undecodable, unescaped,
+    HALF_A_PAIR, Member, Members, cell_text, flatten, has_escapes, is_null, is_number,
 };
 use crate::source::rows::object_lines::{OpenObject, repeated};
 use crate::source::rows::{Fault, Form, Part, RowRef, joined_key, key_part, text_key};
 use crate::source::text::content::Window;
-use crate::transform::clean::misfit;
-use crate::values::number::clear_text;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -56,6 +57,8 @@ struct Names<'a> {
     observers: Vec<Option<Observer>>,
     /// The same of the layout's copies.
     copy_observers: Vec<Option<Observer>>,
+    /// How well values fit their columns, where that is asked.
+    fits: Option<JsonFits>,
     /// The first column of each name, as tables would have it, of the record (`false`) and of its
     /// lines.
     by_name: HashMap<(bool, String), usize>,
@@ -126,6 +129,17 @@ impl<'a> JsonRows<'a> {
         }
     }
 
+    /// Also counts the values that do not fit columns whose kind a declaration says.
+    pub fn counting_fits(mut self) -> Self {
+        self.names.fits = Some(JsonFits::of(&self.names.layout));
+        self
+    }
+
+    /// What was counted.
+    pub fn take_fits(&mut self) -> Option<Fits> {
+        self.names.fits.take().map(JsonFits::finish)
+    }
+
     /// The columns that the objects had, and what is to be known of them.
     pub fn into_layout(self) -> (Layout, Vec<Observer>) {
         let Names { layout, observers, copy_observers, .. } = *self.names;
@@ -160,7 +174,7 @@ impl<'a> JsonRows<'a> {
         self.number += 1;
         let next_offset = self.elements.offset();
         let raw = self.elements.last(length);
-        let (key, form, absent) = self.names.read(raw, self.dataset, Part::Row);
+        let (key, form, absent) = self.names.read(raw, self.number, self.dataset, Part::Row);
         check_columns(&self.names.layout, self.columns_max)?;
         let (number, offset, part) = (self.number, next_offset - length as u64, Part::Row);
         Ok(Some(RowRef { number, offset, next_offset, raw, whole: raw, key, form, absent, part }))
@@ -182,7 +196,7 @@ impl<'a> JsonRows<'a> {
         self.number += 1;
         let part = object.next_part();
         object.write_row(self.elements.last(object.length), &mut self.row);
-        let (key, form, absent) = self.names.read(&self.row, self.dataset, part);
+        let (key, form, absent) = self.names.read(&self.row, self.number, self.dataset, part);
         check_columns(&self.names.layout, self.columns_max)?;
         let form = object.checked(key, form, self.elements.last(object.length), path);
         if part == (Part::FirstLine { is_last: false }) {
@@ -236,6 +250,7 @@ impl<'a> Names<'a> {
             key,
             observers: Vec::new(),
             copy_observers: Vec::new(),
+            fits: None,
             by_name,
             json,
             field_bytes_max,
@@ -246,6 +261,7 @@ impl<'a> Names<'a> {
     fn read(
         &mut self,
         raw: &[u8],
+        number: u64,
         dataset: &Dataset,
         part: Part,
     ) -> (Option<String>, Form, Vec<usize>) {
@@ -315,6 +331,9 @@ impl<'a> Names<'a> {
         if let Some(fault) = self.misfit(&members, &columns) {
             return broken(Some(key), fault);
         }
+        if let Some(fits) = &mut self.fits {
+            fits.observe(&members, &columns, number, &self.layout);
+        }
         let is_respelt = members.iter().zip(&columns).any(|((name, _), column)| {
             column.is_some_and(|column| self.layout.columns[column].raw_name != *name)
         });
@@ -329,31 +348,6 @@ impl<'a> Names<'a> {
             Form::Fits
         };
         (Some(key), form, self.absent(&columns, part))
-    }
-
-    /// The first value that does not fit the type of a column that takes nothing else.
-    fn misfit(&self, members: &[Member<'_>], columns: &[Option<usize>]) -> Option<Fault> {
-        let values = members.iter().zip(columns).filter(|((_, value), _)| !is_null(value));
-        values.into_iter().find_map(|((_, value), column)| {
-            let column = &self.layout.columns[(*column)?];
-            let text = match is_number(value) {
-                true => clear_text(value.get(), column.rules.decimals).map(Cow::Owned),
-                false => None,
-            };
-            let reason = misfit(&text.or_else(|| cell_text(value))?, column)?;
-            Some(Fault::cell(Some(column.name.clone()), &reason))
-        })
-    }
-
-    /// Why a value cannot be stored.
-    fn unstorable(&self, value: &RawValue, was_array: bool) -> Option<String> {
-        if value.get().len() > self.field_bytes_max {
-            return Some(format!(
-                "the value is longer than field_bytes_max allows ({} bytes)",
-                self.field_bytes_max
-            ));
-        }
-        undecodable(value, was_array)
     }
 
     /// The column of each member; the name of a column that two members with different names mean.
@@ -380,36 +374,6 @@ impl<'a> Names<'a> {
             columns.push(column);
         }
         Ok(columns)
-    }
-
-    /// The object with the names that the layout has.
-    fn rewritten(&self, members: &[Member<'_>], columns: &[Option<usize>]) -> Vec<u8> {
-        let mut named: Vec<Member<'_>> = Vec::with_capacity(members.len());
-        for ((_, value), column) in members.iter().zip(columns) {
-            let Some(column) = *column else { continue };
-            let own = &self.layout.columns[column];
-            let clear_value = |column: &LayoutColumn| {
-                clear(value, column).map_or_else(|| unescaped(value), Cow::Owned)
-            };
-            let own_value = clear_value(own);
-            // A copy may read numbers in another way, or keep them as the text that they are.
-            for copy in self.layout.copies.iter().filter(|copy| copy.source == column) {
-                let copied = clear_value(&copy.column);
-                if copied.get() != own_value.get() {
-                    named.push((Cow::Owned(copy.member_name(&own.raw_name)), copied));
-                }
-            }
-            named.push((Cow::Borrowed(own.raw_name.as_str()), own_value));
-        }
-        serde_json::to_vec(&OrderedMembers(&named)).expect("texts and checked JSON values are JSON")
-    }
-
-    /// Whether a number is to be written otherwise for a column that takes it.
-    fn is_unclear(&self, value: &RawValue, column: Option<usize>) -> bool {
-        let Some(column) = column.filter(|_| is_number(value)) else { return false };
-        let copies = self.layout.copies.iter().filter(|copy| copy.source == column);
-        let mut fed = copies.map(|copy| &copy.column).chain([&self.layout.columns[column]]);
-        fed.any(|column| clear(value, column).is_some())
     }
 
     /// The key of an object whose other members cannot be read.
@@ -527,6 +491,9 @@ impl<'a> Names<'a> {
         self.observers.extend(columns.map(|(index, column)| Observer::of(index, column)));
         let copies = self.layout.copies.iter().enumerate().skip(first_copy);
         self.copy_observers.extend(copies.map(|(copy, own)| Observer::of(copy, &own.column)));
+        if let Some(fits) = &mut self.fits {
+            fits.extend(&self.layout);
+        }
     }
 
     fn key_of(&self, members: &[Member<'_>], dataset: &Dataset) -> Result<String, Fault> {

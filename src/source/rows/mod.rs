@@ -7,6 +7,7 @@ pub mod fill;
 pub mod fits;
 pub mod header;
 pub mod json;
+mod json_fits;
 pub(in crate::source) mod json_values;
 pub mod object_lines;
 pub mod repair;

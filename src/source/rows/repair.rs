@@ -4,6 +4,7 @@
 //! cut (`1,100.00`). Of all ways to undo that, the ones with the fewest swallowed delimiters count,
 //! and only if typed columns leave exactly one.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 /// Maximum number of swallowed delimiters in a row; with more, the row is damaged.
@@ -33,10 +34,15 @@ pub trait Row {
     fn cells(&self) -> usize;
     /// Whether a cell is empty.
     fn is_empty(&self, cell: usize) -> bool;
-    /// Whether the column may have swallowed delimiters.
+    /// Whether the column may have swallowed delimiters, as somebody says.
     fn swallows(&self, column: usize) -> bool;
+    /// Whether it may although nobody says so: it holds text, and nobody said anything of it.
+    fn may_swallow(&self, column: usize) -> bool;
     /// Whether one cell could stand in the column.
     fn conforms(&self, column: usize, cell: usize) -> bool;
+    /// Whether one cell could stand in the column if nothing is taken for granted: other rows have
+    /// only suggested what an undeclared column holds, and how its numbers are read.
+    fn may_stand(&self, column: usize, cell: usize) -> bool;
     /// Whether the row has the usual number of cells of the file, and nothing after the last
     /// column.
     fn has_usual_count(&self) -> bool;
@@ -45,6 +51,22 @@ pub trait Row {
     /// Whether the column holds numbers, and so many cells from `cell` on are one that delimiters
     /// cut.
     fn is_cut_amount(&self, column: usize, cell: usize, width: usize) -> bool;
+    /// Whether so many cells from `cell` on may be an amount that delimiters cut, whatever its
+    /// column holds.
+    fn may_be_amount(&self, cell: usize, width: usize) -> bool;
+    /// Whether they can be nothing else: `₦ 1,100.00` is one, `12,5` may be two numbers.
+    fn is_clear_amount(&self, cell: usize, width: usize) -> bool;
+}
+
+/// Columns that may have swallowed delimiters, in a search.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Swallowing {
+    /// None: amounts were cut, also in columns that cut amounts made text.
+    Amounts,
+    /// Those of which somebody says so.
+    Named,
+    /// Those of which nobody says anything, too.
+    Any,
 }
 
 /// Finds out how the cells of a row fit its columns.
@@ -63,19 +85,27 @@ pub fn repair(row: &impl Row) -> Repair {
     let filled = (0..cells).rev().find(|&cell| !row.is_empty(cell)).map_or(0, |last| last + 1);
     let fewest = filled.saturating_sub(columns);
     for swallowed in fewest..=surplus.min(SWALLOWED_MAX) {
-        let mut found = ways(row, swallowed, false);
-        if swallowed == 0 && found.len() == 1 {
+        let mut found = ways(row, swallowed, Swallowing::Named);
+        if found.len() == 1 && (swallowed == 0 || has_doubtful_amount(row, &found[0])) {
             // `1,034.00` for 1034 also reads as 1 and a text; padding hides that there is a cell
             // too many.
-            match (1..=surplus.min(SWALLOWED_MAX))
-                .find_map(|swallowed| ways(row, swallowed, true).pop())
-            {
-                None => return Repair::Fits,
+            let cut = (swallowed + 1..=surplus.min(SWALLOWED_MAX))
+                .find_map(|swallowed| ways(row, swallowed, Swallowing::Amounts).pop());
+            match cut {
+                None if swallowed == 0 => return Repair::Fits,
+                None => {}
                 Some(cut) => found.push(cut),
             }
         }
         match found.len() {
             0 => {}
+            // `red, 5,3` may be a text and a number as well as a word and half of an amount.
+            1 if has_doubtful_amount(row, &found[0]) => {
+                return match ways(row, swallowed, Swallowing::Any) {
+                    found if found.len() > 1 => Repair::Ambiguous(found),
+                    _ => Repair::Shifted(found.remove(0)),
+                };
+            }
             1 => return Repair::Shifted(found.remove(0)),
             _ => return Repair::Ambiguous(found),
         }
@@ -84,11 +114,21 @@ pub fn repair(row: &impl Row) -> Repair {
 }
 
 /// The ways in which columns swallowed so many delimiters, at most [`CANDIDATES_MAX`].
-fn ways(row: &impl Row, swallowed: usize, only_amounts: bool) -> Vec<Vec<usize>> {
+fn ways(row: &impl Row, swallowed: usize, swallowing: Swallowing) -> Vec<Vec<usize>> {
     let widths = Vec::with_capacity(row.columns());
-    let mut search = Search { row, only_amounts, widths, found: Vec::new(), dead: HashSet::new() };
+    let mut search = Search { row, swallowing, widths, found: Vec::new(), dead: HashSet::new() };
     search.extend(0, swallowed);
     search.found
+}
+
+/// Whether a way puts an amount together of cells that could be two.
+fn has_doubtful_amount(row: &impl Row, widths: &[usize]) -> bool {
+    let mut first = 0;
+    widths.iter().enumerate().any(|(column, &width)| {
+        let cell = first;
+        first += width;
+        width > 1 && !row.swallows(column) && !row.is_clear_amount(cell, width)
+    })
 }
 
 /// Whether a text reads as one amount that has the delimiter as a sign between its digits: groups
@@ -99,12 +139,13 @@ pub fn is_cut_amount(text: &str, delimiter: u8) -> bool {
         return false;
     }
     let (delimiter, other) = (char::from(delimiter), if delimiter == b',' { '.' } else { ',' });
+    let text = &without_other_groups(text);
     // A currency, a sign or parentheses may stand around the digits.
     let is_beside = |c: char| !c.is_ascii_digit() && c != '"' && c != delimiter && c != other;
     let text = text
         .trim()
         .trim_start_matches(|c: char| is_beside(c) || c == '.')
-        .trim_end_matches(is_beside);
+        .trim_end_matches(|c: char| is_beside(c) || c == '.');
     let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let is_group = |text: &str| text.len() == 3 && is_digits(text);
     let begins = |text: &str| text.len() <= 3 && is_digits(text);
@@ -127,10 +168,36 @@ pub fn is_cut_amount(text: &str, delimiter: u8) -> bool {
         && is_digits(decimals)
 }
 
+/// Whether such an amount can be nothing else: a currency before its groups, and decimals behind
+/// them.
+pub fn is_clear_amount(text: &str, delimiter: u8) -> bool {
+    let other = if delimiter == b',' { '.' } else { ',' };
+    let begins_with_currency = !text.trim_start().starts_with(|c: char| c.is_ascii_digit());
+    let decimals = text.rfind(char::from(delimiter)).and_then(|last| text[last..].find(other));
+    begins_with_currency && decimals.is_some()
+}
+
+/// A text without what else stands between groups of thousands.
+fn without_other_groups(text: &str) -> Cow<'_, str> {
+    let is_group_sign =
+        |c: char| matches!(c, ' ' | '\'' | '’' | '\u{a0}' | '\u{2009}' | '\u{202f}');
+    if !text.trim().contains(is_group_sign) {
+        return Cow::Borrowed(text);
+    }
+    let chars: Vec<char> = text.chars().collect();
+    let is_among_digits = |at: usize| {
+        let is_digit =
+            |at: Option<usize>| at.and_then(|at| chars.get(at)).is_some_and(char::is_ascii_digit);
+        is_digit(at.checked_sub(1)) && is_digit(Some(at + 1))
+    };
+    let kept = chars.iter().enumerate();
+    let kept = kept.filter(|&(at, &c)| !(is_group_sign(c) && is_among_digits(at)));
+    Cow::Owned(kept.map(|(_, c)| c).collect())
+}
+
 struct Search<'a, R> {
     row: &'a R,
-    /// Whether text columns swallow nothing.
-    only_amounts: bool,
+    swallowing: Swallowing,
     widths: Vec<usize>,
     found: Vec<Vec<usize>>,
     /// Columns, with delimiters left to swallow, from which no way leads on: without it, hostile
@@ -152,15 +219,26 @@ impl<R: Row> Search<'_, R> {
             return;
         }
         let found_before = self.found.len();
-        let swallows = !self.only_amounts && self.row.swallows(column);
+        let swallows = match self.swallowing {
+            Swallowing::Amounts => false,
+            Swallowing::Named => self.row.swallows(column),
+            Swallowing::Any => self.row.swallows(column) || self.row.may_swallow(column),
+        };
         for extra in 0..=swallowed {
             if self.found.len() == CANDIDATES_MAX {
                 return;
             }
             // Several cells make a text with delimiters in it, or an amount.
             let is_possible = match extra {
-                0 => self.row.conforms(column, cell),
-                _ => swallows || self.row.is_cut_amount(column, cell, 1 + extra),
+                0 if self.swallowing == Swallowing::Named => self.row.conforms(column, cell),
+                0 => self.row.may_stand(column, cell),
+                _ => {
+                    swallows
+                        || self.row.is_cut_amount(column, cell, 1 + extra)
+                        || (self.swallowing == Swallowing::Amounts
+                            && self.row.may_swallow(column)
+                            && self.row.may_be_amount(cell, 1 + extra))
+                }
             };
             if !is_possible {
                 continue;
@@ -196,6 +274,9 @@ mod tests {
         fn swallows(&self, column: usize) -> bool {
             column == 1 || column == 4
         }
+        fn may_swallow(&self, _: usize) -> bool {
+            false
+        }
         fn conforms(&self, column: usize, cell: usize) -> bool {
             let text = self.0[cell];
             match column {
@@ -206,6 +287,9 @@ mod tests {
                 _ => true,
             }
         }
+        fn may_stand(&self, column: usize, cell: usize) -> bool {
+            self.conforms(column, cell)
+        }
         fn has_usual_count(&self) -> bool {
             self.0.len() == 8
         }
@@ -214,6 +298,12 @@ mod tests {
         }
         fn is_cut_amount(&self, column: usize, cell: usize, width: usize) -> bool {
             column == 7 && is_cut_amount(&self.0[cell..cell + width].join(","), b',')
+        }
+        fn may_be_amount(&self, cell: usize, width: usize) -> bool {
+            is_cut_amount(&self.0[cell..cell + width].join(","), b',')
+        }
+        fn is_clear_amount(&self, cell: usize, width: usize) -> bool {
+            is_clear_amount(&self.0[cell..cell + width].join(","), b',')
         }
     }
 
@@ -275,8 +365,14 @@ mod tests {
             fn swallows(&self, _: usize) -> bool {
                 false
             }
+            fn may_swallow(&self, column: usize) -> bool {
+                column == 2
+            }
             fn conforms(&self, column: usize, cell: usize) -> bool {
                 column != 1 || self.0[cell].bytes().all(|byte| byte.is_ascii_digit())
+            }
+            fn may_stand(&self, column: usize, cell: usize) -> bool {
+                self.conforms(column, cell)
             }
             fn has_usual_count(&self) -> bool {
                 false
@@ -287,6 +383,12 @@ mod tests {
             fn is_cut_amount(&self, column: usize, cell: usize, width: usize) -> bool {
                 column == 1 && is_cut_amount(&self.0[cell..cell + width].join(","), b',')
             }
+            fn may_be_amount(&self, cell: usize, width: usize) -> bool {
+                is_cut_amount(&self.0[cell..cell + width].join(","), b',')
+            }
+            fn is_clear_amount(&self, cell: usize, width: usize) -> bool {
+                is_clear_amount(&self.0[cell..cell + width].join(","), b',')
+            }
         }
         let repaired = |line: &str| repair(&Short(line.split(',').collect()));
         assert_eq!(repaired("a,1,034.00,"), Repair::Ambiguous(vec![vec![1, 1, 1], vec![1, 2, 1]]));
@@ -294,6 +396,9 @@ mod tests {
         assert_eq!(repaired("a,x,b,"), Repair::Impossible);
         assert_eq!(repaired("a,5"), Repair::Fits);
         assert_eq!(repaired("a,x"), Repair::Impossible);
+        // The text behind a number may have had the comma.
+        assert_eq!(repaired("a,₦ 1,034.00,b"), Repair::Shifted(vec![1, 2, 1]));
+        assert_eq!(repaired("a,12,5,b"), Repair::Ambiguous(vec![vec![1, 1, 2], vec![1, 2, 1]]));
     }
 
     #[test]
@@ -319,6 +424,9 @@ mod tests {
             "₦ 1,100.00",
             "(1,250)",
             "5,00 KSh",
+            "825,76 Rs.",
+            "736 250,659",
+            "5’234’499,94",
         ] {
             assert!(is_cut_amount(text, b','), "{text}");
         }

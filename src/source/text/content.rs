@@ -263,6 +263,15 @@ pub struct Window<'a> {
     is_at_end: bool,
 }
 
+/// The mark by which DOS ends a text. Tools from its days still write it; it is no part of the
+/// text, and would be a row of its own.
+const END_MARK: u8 = 0x1a;
+
+/// Length of a file's last bytes without such marks behind them.
+fn without_end_mark(bytes: &[u8]) -> usize {
+    bytes.iter().rposition(|&byte| byte != END_MARK).map_or(0, |last| last + 1)
+}
+
 impl<'a> Window<'a> {
     /// A window that starts at `offset`.
     ///
@@ -330,8 +339,17 @@ impl<'a> Window<'a> {
         self.bytes.drain(..self.parsed);
         self.base += self.parsed as u64;
         self.parsed = 0;
-        self.is_at_end = !self.content.read_block(self.next_block, &mut self.bytes)?;
-        self.next_block += 1;
+        loop {
+            self.is_at_end = !self.content.read_block(self.next_block, &mut self.bytes)?;
+            self.next_block += 1;
+            // Only what comes next tells whether a mark ends the file.
+            if self.is_at_end || self.bytes.last() != Some(&END_MARK) {
+                break;
+            }
+        }
+        if self.is_at_end {
+            self.bytes.truncate(without_end_mark(&self.bytes));
+        }
         Ok(())
     }
 }

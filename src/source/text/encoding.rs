@@ -1,15 +1,20 @@
 //! Encoding: finds the encoding of a text, and converts it to UTF-8.
 //!
 //! It never guesses if the guess could be wrong. A text that is neither UTF-8 nor UTF-16 is read
-//! only if the usual encodings of Latin letters all make the same text of it. Bytes that cannot be
-//! decoded become a sequence that is not UTF-8, so that their row is rejected; [`written`] returns
-//! the bytes that the file had there.
+//! only if all encodings of Latin letters make the same text of it, and its words are Latin. Bytes
+//! that cannot be decoded become a sequence that is not UTF-8, so that their row is rejected;
+//! [`written`] returns the bytes that the file had there.
 
 use crate::error::SyncError;
 use crate::feed::encoding::Encoding;
+use crate::source::text::latin_words::LatinWords;
 use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
 use encoding_rs::mem::{convert_utf16_to_utf8, utf16_valid_up_to};
-use encoding_rs::{Decoder, DecoderResult, ISO_8859_15, WINDOWS_1250, WINDOWS_1252, WINDOWS_1254};
+use encoding_rs::{
+    Decoder, DecoderResult, ISO_8859_2, ISO_8859_3, ISO_8859_4, ISO_8859_10, ISO_8859_13,
+    ISO_8859_14, ISO_8859_15, ISO_8859_16, WINDOWS_1250, WINDOWS_1252, WINDOWS_1254, WINDOWS_1257,
+    WINDOWS_1258,
+};
 use memchr::memchr;
 use std::sync::LazyLock;
 
@@ -20,9 +25,23 @@ const SAMPLE_BYTES: usize = 1024;
 /// Minimum percentage of ASCII characters at the beginning of UTF-16 text.
 const ASCII_PERCENT_MIN: usize = 60;
 
-/// The encodings that exports in Latin letters are written in. What all of them read alike needs no
-/// declaration.
-const USUAL: [&encoding_rs::Encoding; 4] = [WINDOWS_1250, WINDOWS_1252, WINDOWS_1254, ISO_8859_15];
+/// The encodings of Latin letters in the standard. What all of them read alike needs no declaration:
+/// the four that most exports use would alone read `māja` of the Baltic one as `mâja`.
+const LATIN: [&encoding_rs::Encoding; 13] = [
+    WINDOWS_1252,
+    WINDOWS_1250,
+    WINDOWS_1254,
+    WINDOWS_1257,
+    WINDOWS_1258,
+    ISO_8859_2,
+    ISO_8859_3,
+    ISO_8859_4,
+    ISO_8859_10,
+    ISO_8859_13,
+    ISO_8859_14,
+    ISO_8859_15,
+    ISO_8859_16,
+];
 
 /// Stands before a byte that could not be decoded, so that such bytes never make a character of
 /// UTF-8 together.
@@ -31,9 +50,9 @@ const UNDECODED: u8 = 0xff;
 /// What a single-byte encoding makes of each byte.
 type Table = [Option<char>; 256];
 
-/// The table of the first of [`USUAL`], without the bytes that another one reads differently.
+/// The table of the first of [`LATIN`], without the bytes that another one reads differently.
 static SHARED: LazyLock<Table> = LazyLock::new(|| {
-    let tables = USUAL.map(table);
+    let tables = LATIN.map(table);
     let mut shared = tables[0];
     for (byte, shared) in shared.iter_mut().enumerate() {
         if tables.iter().any(|table| table[byte] != *shared) {
@@ -53,7 +72,14 @@ pub struct Guess {
     characters: u64,
     /// Places that are no UTF-8.
     errors: u64,
-    /// Whether every byte above ASCII is the same character in all usual encodings.
+    /// Those of them that may be part of a word in another encoding.
+    halves: u64,
+    /// The byte before what comes next.
+    last: u8,
+    /// A byte that is no UTF-8 and of which the next one tells whether it may be half of a
+    /// character.
+    open: Option<u8>,
+    /// Whether every byte above ASCII is the same character in all encodings of Latin letters.
     is_shared: bool,
     /// The beginning of a character that the next block may end.
     tail: Vec<u8>,
@@ -67,6 +93,9 @@ impl Default for Guess {
             settled: None,
             characters: 0,
             errors: 0,
+            halves: 0,
+            last: 0,
+            open: None,
             is_shared: true,
             tail: Vec::new(),
         }
@@ -78,7 +107,7 @@ impl Default for Guess {
 pub enum Guessed {
     /// This.
     Is(Encoding),
-    /// Neither UTF-8 nor UTF-16, and whether it is the same text in all usual encodings.
+    /// Neither UTF-8 nor UTF-16, and whether it is the same text in all encodings of Latin letters.
     Other {
         /// Whether it is.
         is_shared: bool,
@@ -97,7 +126,15 @@ impl Guess {
         if self.settled.is_none() && memchr(0, block).is_some() {
             self.settled = Some(Encoding::Utf8);
         }
-        if self.settled.is_some() || (self.tail.is_empty() && block.is_ascii()) {
+        if self.settled.is_some() {
+            return;
+        }
+        if let (Some(byte), Some(&next)) = (self.open, block.first()) {
+            self.open = None;
+            self.halves += u64::from(is_half(byte, next));
+        }
+        if self.tail.is_empty() && block.is_ascii() {
+            self.last = block.last().copied().unwrap_or(self.last);
             return;
         }
         match self.tail.is_empty() {
@@ -125,10 +162,14 @@ impl Guess {
     }
 
     /// What the text is, once all of it was observed. Text in UTF-8 that was damaged here and there
-    /// is UTF-8, in which the wrong bytes show.
+    /// is UTF-8, in which the wrong bytes show. Where there is little of it, its characters may be
+    /// some of another encoding's, if the wrong bytes are, too: `木` of GBK is `ľ` of UTF-8.
     pub fn guessed(mut self) -> Guessed {
         self.errors += u64::from(!self.tail.is_empty());
-        let is_utf8 = self.errors <= self.characters;
+        self.halves += u64::from(self.tail.len() > 1);
+        let is_utf8 = self.errors == 0
+            || self.is_damaged_utf8()
+            || (self.errors <= self.characters && self.halves == 0);
         match self.settled {
             Some(encoding) => Guessed::Is(encoding),
             None if is_utf8 => Guessed::Is(Encoding::Utf8),
@@ -140,15 +181,25 @@ impl Guess {
         let mut rest = bytes;
         loop {
             match std::str::from_utf8(rest) {
-                Ok(text) => return self.count_characters(text.as_bytes()),
+                Ok(text) => {
+                    self.last = text.bytes().last().unwrap_or(self.last);
+                    return self.count_characters(text.as_bytes());
+                }
                 Err(error) => {
                     let (valid, invalid) = rest.split_at(error.valid_up_to());
                     self.count_characters(valid);
+                    self.last = valid.last().copied().unwrap_or(self.last);
                     let Some(length) = error.error_len() else {
                         self.tail = invalid.to_vec();
                         return;
                     };
                     self.errors += 1;
+                    match invalid.get(length) {
+                        _ if length > 1 || !self.last.is_ascii() => self.halves += 1,
+                        Some(&next) => self.halves += u64::from(is_half(invalid[0], next)),
+                        None => self.open = Some(invalid[0]),
+                    }
+                    self.last = invalid[length - 1];
                     self.is_shared &= invalid[..length].iter().all(is_shared);
                     rest = &invalid[length..];
                 }
@@ -167,13 +218,22 @@ impl Guess {
     }
 }
 
+/// Whether a byte may be a character of another encoding together with the next one: the second one
+/// is another such byte, or ASCII from `@` on (Shift_JIS, GBK, Big5).
+const fn is_half(byte: u8, next: u8) -> bool {
+    !next.is_ascii() || matches!((byte, next), (0x81..=0xfe, b'@'..=b'~'))
+}
+
 fn is_shared(byte: &u8) -> bool {
     SHARED[usize::from(*byte)].is_some()
 }
 
 /// The encoding that a text in neither UTF-8 nor UTF-16 looks like, of which the blocks are given
 /// one by one.
-pub struct Look(EncodingDetector);
+pub struct Look {
+    detector: EncodingDetector,
+    words: LatinWords,
+}
 
 impl std::fmt::Debug for Look {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -183,23 +243,26 @@ impl std::fmt::Debug for Look {
 
 impl Default for Look {
     fn default() -> Self {
-        Self(EncodingDetector::new(Iso2022JpDetection::Allow))
+        let detector = EncodingDetector::new(Iso2022JpDetection::Allow);
+        Self { detector, words: LatinWords::default() }
     }
 }
 
 impl Look {
     /// Takes the next bytes into account.
     pub fn observe(&mut self, block: &[u8]) {
-        self.0.feed(block, false);
+        self.detector.feed(block, false);
+        self.words.observe(block);
     }
 
-    /// What it looks like, and whether that is one of the usual ones.
+    /// What it looks like, and whether it looks like Latin letters, as that encoding's and by the
+    /// words that they stand in.
     pub fn finish(mut self) -> (Encoding, bool) {
-        self.0.feed(&[], true);
-        let encoding = self.0.guess(None, Utf8Detection::Deny);
+        self.detector.feed(&[], true);
+        let encoding = self.detector.guess(None, Utf8Detection::Deny);
         (
             Encoding::of_label(encoding.name()).unwrap_or(Encoding::Legacy(WINDOWS_1252)),
-            USUAL.contains(&encoding),
+            LATIN.contains(&encoding) && self.words.are_they(),
         )
     }
 }

@@ -5,6 +5,7 @@ use crate::source::rows::csv::CsvRows;
 use crate::source::rows::repair::Repair;
 use crate::source::rows::{Fault, Form, repair};
 use crate::transform::clean::{clean_key, conforms, fits_kind};
+use crate::values::number::Spelling;
 use entity::Kind;
 
 impl CsvRows<'_> {
@@ -160,6 +161,23 @@ impl repair::Row for TextRow<'_, '_> {
         self.rows.layout.columns[column].swallows
     }
 
+    fn may_swallow(&self, column: usize) -> bool {
+        let column = &self.rows.layout.columns[column];
+        matches!(column.role, Role::Column(_))
+            && !column.rules.is_declared
+            && matches!(column.kind, None | Some(Kind::Text | Kind::Identifier))
+    }
+
+    fn may_be_amount(&self, cell: usize, width: usize) -> bool {
+        let span = self.rows.span(self.text, cell, width);
+        repair::is_cut_amount(span, self.rows.dialect.delimiter)
+    }
+
+    fn is_clear_amount(&self, cell: usize, width: usize) -> bool {
+        let span = self.rows.span(self.text, cell, width);
+        repair::is_clear_amount(span, self.rows.dialect.delimiter)
+    }
+
     fn conforms(&self, column: usize, cell: usize) -> bool {
         let cell = self.rows.cells[cell];
         let text = self.rows.dialect.unquoted(&self.text[cell.start..cell.end], cell);
@@ -167,6 +185,22 @@ impl repair::Row for TextRow<'_, '_> {
         match column.role {
             Role::Key(_) => matches!(clean_key(&text, column), Some(Ok(_))),
             _ => conforms(&text, column),
+        }
+    }
+
+    fn may_stand(&self, column: usize, cell: usize) -> bool {
+        if self.conforms(column, cell) {
+            return true;
+        }
+        let cell = self.rows.cells[cell];
+        let text = self.rows.dialect.unquoted(&self.text[cell.start..cell.end], cell);
+        let column = &self.rows.layout.columns[column];
+        let is_number = || {
+            Spelling::of(&text, &column.rules).is_some_and(|number| number.is_number_of_either())
+        };
+        match column.role {
+            Role::Key(_) => false,
+            _ => !column.rules.is_declared || (column.holds_numbers() && is_number()),
         }
     }
 }

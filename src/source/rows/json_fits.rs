@@ -1,0 +1,71 @@
+//! JsonFits: how many values of JSON objects fit the columns whose kinds a declaration says, while
+//! objects may still bring new columns.
+
+use crate::feed::layout::Layout;
+use crate::source::rows::fits::{ColumnFits, Fits};
+use crate::source::rows::json_values::{Member, cell_text, is_null, is_number};
+use crate::values::number::clear_text;
+use std::borrow::Cow;
+
+/// What was counted so far.
+#[derive(Debug, Default)]
+pub struct JsonFits {
+    columns: Vec<Option<ColumnFits>>,
+    /// The same of the layout's copies, which stand behind columns that are still to come.
+    copies: Vec<Option<ColumnFits>>,
+}
+
+impl JsonFits {
+    /// Of the columns that a layout has so far.
+    pub fn of(layout: &Layout) -> Self {
+        let mut fits = Self::default();
+        fits.extend(layout);
+        fits
+    }
+
+    /// Adds the columns that came since.
+    pub fn extend(&mut self, layout: &Layout) {
+        let columns = layout.columns.iter().enumerate().skip(self.columns.len());
+        self.columns.extend(columns.map(|(index, column)| ColumnFits::of(index, column)));
+        let copies = layout.copies.iter().enumerate().skip(self.copies.len());
+        self.copies.extend(copies.map(|(copy, own)| ColumnFits::of(copy, &own.column)));
+    }
+
+    /// Takes an object that can be loaded into account: its members, and the column of each.
+    pub fn observe(
+        &mut self,
+        members: &[Member<'_>],
+        columns: &[Option<usize>],
+        row: u64,
+        layout: &Layout,
+    ) {
+        for ((_, value), index) in members.iter().zip(columns) {
+            let Some(index) = index.filter(|_| !is_null(value)) else { continue };
+            let copies = layout.copies.iter().zip(&mut self.copies);
+            let copies = copies.filter(|(copy, _)| copy.source == index);
+            let copies = copies.map(|(copy, fits)| (&copy.column, fits));
+            let own = (&layout.columns[index], &mut self.columns[index]);
+            for (column, fits) in std::iter::once(own).chain(copies) {
+                let Some(fits) = fits else { continue };
+                // A number of JSON is clear, whatever its column takes for one.
+                let number = (is_number(value) && column.holds_numbers())
+                    .then(|| clear_text(value.get(), column.rules.decimals))
+                    .flatten();
+                if let Some(text) = number.map(Cow::Owned).or_else(|| cell_text(value)) {
+                    fits.observe(&text, row, column);
+                }
+            }
+        }
+    }
+
+    /// What was counted of all objects.
+    pub fn finish(self) -> Fits {
+        let first_copy = self.columns.len();
+        let copies = self.copies.into_iter().flatten();
+        let copies = copies.map(|mut fits| {
+            fits.index += first_copy;
+            fits
+        });
+        Fits { columns: self.columns.into_iter().flatten().chain(copies).collect() }
+    }
+}
