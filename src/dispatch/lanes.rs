@@ -147,17 +147,17 @@ fn log(report: &FileReport) {
         ),
         Outcome::Unchanged => tracing::info!(path = report.path, "file unchanged"),
         Outcome::Unmatched => {
-            tracing::warn!(path = report.path, reason = report.error, "file unmatched")
+            tracing::warn!(path = report.path, reason = report.error, "file unmatched");
         }
         Outcome::Quarantined => {
-            tracing::error!(path = report.path, reason = report.error, "file quarantined")
+            tracing::error!(path = report.path, reason = report.error, "file quarantined");
         }
         Outcome::Held => tracing::error!(path = report.path, reason = report.error, "file held"),
         Outcome::Failed if report.is_old_news => {
-            tracing::debug!(path = report.path, "file failed again")
+            tracing::debug!(path = report.path, "file failed again");
         }
         Outcome::Failed => {
-            tracing::error!(path = report.path, reason = report.error, "file failed")
+            tracing::error!(path = report.path, reason = report.error, "file failed");
         }
     }
 }
@@ -198,7 +198,7 @@ mod tests {
             .into_iter()
             .map(|(lane, files)| {
                 let (table, market) = lane.expect("a dataset matches");
-                let names = files.iter().map(|file| file.path.strip_prefix(&root)).flatten();
+                let names = files.iter().flat_map(|file| file.path.strip_prefix(&root));
                 let names = names.map(|name| name.to_string_lossy().into_owned()).collect();
                 (format!("{table} of {market}"), names)
             })

@@ -500,7 +500,7 @@ fn a_mart_over_such_a_table_follows_its_rows(sandbox: &Sandbox) {
     sync(sandbox, &stock("deletes = \"remove\""));
     fs::create_dir_all(&directory).expect("a writable temporary directory");
     let write = |text: &str| {
-        fs::write(directory.join("own.sql"), text).expect("a writable temporary directory")
+        fs::write(directory.join("own.sql"), text).expect("a writable temporary directory");
     };
     write(&MART.replace(", 's.bin'", ""));
     let report = sync_with(sandbox, &configuration, &[]);

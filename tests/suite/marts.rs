@@ -85,17 +85,17 @@ type Change = (&'static str, fn(&mut Shop));
 
 const CHANGES: [Change; 17] = [
     ("after an order moved to another customer", |shop| {
-        shop.order("7").customer = "new".to_owned()
+        shop.order("7").customer = "new".to_owned();
     }),
     ("after an order lost its customer", |shop| shop.order("8").customer.clear()),
     ("after an order moved to another currency", |shop| shop.order("9").currency = "$"),
     ("after an order lost its currency", |shop| shop.order("10").currency = ""),
     ("after an order moved to another day", |shop| {
-        shop.order("11").time = "2022-04-01T00:00:00.000Z".to_owned()
+        shop.order("11").time = "2022-04-01T00:00:00.000Z".to_owned();
     }),
     ("after an order lost its time", |shop| shop.order("12").time.clear()),
     ("after an order moved to another merchant", |shop| {
-        shop.order("13").merchant = "m9".to_owned()
+        shop.order("13").merchant = "m9".to_owned();
     }),
     ("after orders were cancelled", |shop| {
         shop.orders.iter_mut().take(20).for_each(|order| order.status = "CANCELLED");
@@ -115,7 +115,7 @@ const CHANGES: [Change; 17] = [
     }),
     ("after a delivery moved to another order", |shop| shop.tasks[3].order = "20".to_owned()),
     ("after a delivery moved to an unknown order", |shop| {
-        shop.tasks[4].order = "nobody's".to_owned()
+        shop.tasks[4].order = "nobody's".to_owned();
     }),
     ("after tasks changed hands and were completed", |shop| {
         shop.tasks[5].agent = "9".to_owned();
@@ -135,7 +135,7 @@ const CHANGES: [Change; 17] = [
         });
     }),
     ("after the only order of a group moved away", |shop| {
-        shop.order("nobody's").customer = "c1".to_owned()
+        shop.order("nobody's").customer = "c1".to_owned();
     }),
     ("after everything changed", |shop| {
         shop.orders.iter_mut().for_each(|order| order.total += 1);
@@ -319,15 +319,15 @@ fn metrics_follow_extremes_that_go_and_sums_that_no_real_holds(sandbox: &Sandbox
     };
     let changes: [Change; 6] = [
         ("after the first order moved on", |shop| {
-            shop.order("1").time = "2022-03-15T00:00:00.000Z".to_owned()
+            shop.order("1").time = "2022-03-15T00:00:00.000Z".to_owned();
         }),
         ("after the last order was cancelled", |shop| shop.order("28").status = "CANCELLED"),
         ("after it was taken back", |shop| shop.order("28").status = "COMPLETED"),
         ("after the last order became another product", |shop| {
-            shop.order("28").items[0].sku = "B".to_owned()
+            shop.order("28").items[0].sku = "B".to_owned();
         }),
         ("after that product's only order was another again", |shop| {
-            shop.order("28").items[0].sku = "A".to_owned()
+            shop.order("28").items[0].sku = "A".to_owned();
         }),
         ("after an order lost its customer", |shop| shop.order("2").customer.clear()),
     ];

@@ -360,7 +360,7 @@ fn a_mart_is_made_anew_once_nobody_stands_on_it(sandbox: &Sandbox) {
     let marts = sandbox.path("marts");
     fs::create_dir(&marts).expect("a writable temporary directory");
     let write = |mart: &str| {
-        fs::write(marts.join("tiers.sql"), mart).expect("a writable temporary directory")
+        fs::write(marts.join("tiers.sql"), mart).expect("a writable temporary directory");
     };
     write(MART);
     fs::write(marts.join("view.sql"), VIEW).expect("a writable temporary directory");

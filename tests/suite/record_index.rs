@@ -92,7 +92,7 @@ fn nothing_comes_out_otherwise_however_the_export_changed(sandbox: &Sandbox) {
         ("a blank line between the lines of an order", |lines| lines.insert(2, String::new())),
         ("a blank line before an order", |lines| lines.insert(3, String::new())),
         ("a line of an order far from the others", |lines| {
-            lines.push("11,Z,1,1,30,by noon,KSh,7".to_owned())
+            lines.push("11,Z,1,1,30,by noon,KSh,7".to_owned());
         }),
         ("an order's line moved to the end", |lines| {
             let line = lines.remove(1);

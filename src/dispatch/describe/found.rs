@@ -299,7 +299,9 @@ fn say_key(draft: &mut Draft, facts: &FileFacts, key: &FoundKey, columns: &[Foun
                 .push(format!("no column identifies a row, so each distinct row is a record; say key = \"…\"{hint}"));
         }
         own if rows == 1 => {
-            draft.key_notes.push(format!("a guess by its name: {} identifies a record", names(own)))
+            draft
+                .key_notes
+                .push(format!("a guess by its name: {} identifies a record", names(own)));
         }
         own if key.is_guess => {
             draft.key_notes.push(format!(

@@ -101,7 +101,7 @@ fn say_type(
         Some(Kind::Integer) => say_integer(draft, facts),
         Some(Kind::Decimal) => say_decimal(draft, found, sign),
         Some(Kind::Double) => {
-            prove(draft, ColumnType::Double, "all values are numbers with many decimals")
+            prove(draft, ColumnType::Double, "all values are numbers with many decimals");
         }
         Some(Kind::Day) => prove(draft, ColumnType::Date, "all values are ISO days"),
         Some(Kind::Time) => {
@@ -167,7 +167,7 @@ fn say_text(draft: &mut DraftColumn, facts: &ColumnFacts) {
     draft.of_type = Some(ColumnType::Text);
     match facts.dates.proof() {
         DatesProof::Way { word, are_days } if word != "iso" => {
-            say_dates(draft, facts, word, are_days)
+            say_dates(draft, facts, word, are_days);
         }
         DatesProof::Open { words, example, are_days } => {
             let readings: Vec<String> =

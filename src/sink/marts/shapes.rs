@@ -40,7 +40,7 @@ impl Marts {
                 Some(column) if change.change_kind == WIDEN_COLUMN => column.widen(kind),
                 Some(_) => {}
                 None if is_empty => {
-                    shape.columns.push(ColumnShape::found_empty(change.column_name))
+                    shape.columns.push(ColumnShape::found_empty(change.column_name));
                 }
                 None => shape.columns.push(ColumnShape::found(change.column_name, kind)),
             }

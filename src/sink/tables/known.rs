@@ -389,7 +389,7 @@ impl AbsentCells {
             let values = stored_values(&rows, name, kind, dialect)?;
             match columns.iter_mut().find(|(column, _)| column == name) {
                 Some((_, given)) if name == "_rescued" => {
-                    *given = self.merge_rescued(given, &values)
+                    *given = self.merge_rescued(given, &values);
                 }
                 Some((_, given)) => *given = choose(given, &values, absent),
                 None => columns.push((name.clone(), values)),

@@ -81,7 +81,7 @@ impl Table {
                 say(format!("json = {{ {root}lines = \"{lines}\" }}"));
             }
             Form::Objects { root: Some(root), .. } => {
-                say(format!("json = {{ root = \"{root}\" }}"))
+                say(format!("json = {{ root = \"{root}\" }}"));
             }
             _ => {}
         }

@@ -352,7 +352,7 @@ impl Lane {
         let is_in_part = export.is_none() || left.contains(&None);
         let mut records: BTreeMap<String, Vec<&Row>> = BTreeMap::new();
         rows.iter().for_each(|row| {
-            records.entry(row.key.clone().expect("it was typed in")).or_default().push(row)
+            records.entry(row.key.clone().expect("it was typed in")).or_default().push(row);
         });
         for (key, own) in &records {
             let reject =

@@ -68,7 +68,7 @@ fn push_cell(block: &mut Vec<u8>, column: Values<'_>, row: usize) {
         Values::Decimal(values) => push_numeric(block, values.value(row)),
         Values::Day(values) => push_field(block, &(values.value(row) - EPOCH_DAYS).to_be_bytes()),
         Values::Moment(values) => {
-            push_field(block, &((values.value(row) - EPOCH_MS) * 1000).to_be_bytes())
+            push_field(block, &((values.value(row) - EPOCH_MS) * 1000).to_be_bytes());
         }
     }
 }

@@ -42,7 +42,7 @@ fn push_cell(block: &mut Vec<u8>, column: Values<'_>, row: usize, scratch: &mut 
         Values::Text(values) => push_escaped(block, values.value(row).as_bytes()),
         Values::Integer(values) => push_integer(block, values.value(row)),
         Values::Double(values) => {
-            write!(block, "{}", values.value(row)).expect("a vector takes all text")
+            write!(block, "{}", values.value(row)).expect("a vector takes all text");
         }
         Values::Decimal(values) => push_decimal(block, values.value(row)),
         Values::Day(values) => {
