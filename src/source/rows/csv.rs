@@ -283,7 +283,7 @@ impl<'a> CsvRows<'a> {
             match &form {
                 // The cells of the row as it is.
                 Form::Fits => {
-                    observe(&mut self.observers, raw, &self.cells, dialect, layout, is_usual)
+                    observe(&mut self.observers, raw, &self.cells, dialect, layout, is_usual);
                 }
                 Form::Rewritten { bytes, .. } => {
                     let mut cells = Vec::new();

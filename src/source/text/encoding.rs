@@ -361,7 +361,7 @@ impl Transcoder {
             Kind::Utf16 { decode, carry, .. } => transcode_utf16(carry, bytes, *decode, text),
             Kind::Bytes(table) => self.is_broken |= transcode_bytes(table, bytes, text),
             Kind::Stream { decoder, read } => {
-                self.is_broken |= transcode_stream(decoder, read, bytes, false, text)
+                self.is_broken |= transcode_stream(decoder, read, bytes, false, text);
             }
         }
     }
