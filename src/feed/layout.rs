@@ -105,6 +105,15 @@ pub struct ColumnCopy {
     pub column: LayoutColumn,
 }
 
+impl ColumnCopy {
+    /// The member of a rewritten JSON object that has the copy's value, where that is written
+    /// otherwise than its source's: numbers of JSON are clear, and two columns may read `.` and `,`
+    /// in different ways. Names of exports have no NUL in them.
+    pub fn member_name(&self, raw_name: &str) -> String {
+        format!("{raw_name}\0{}", self.column.name)
+    }
+}
+
 /// A column that a table must get, or must change, before a file's rows can be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SchemaChange {

@@ -25,6 +25,13 @@ pub struct Dialect {
     pub padding: usize,
 }
 
+impl Dialect {
+    /// Whether anything stands around cells.
+    pub const fn has_quotes(&self) -> bool {
+        self.quote != NO_QUOTE
+    }
+}
+
 /// The delimiter that a dataset declares; `None` if it is found in each file.
 pub(super) fn delimiter(dataset: &str, text: &str) -> Result<Option<u8>, String> {
     match text.as_bytes() {

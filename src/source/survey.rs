@@ -104,11 +104,7 @@ pub fn survey_with(
     limits: &Limits,
     place: Option<&IndexPlace>,
 ) -> Result<(Survey, Layout, Skips), SyncError> {
-    let mut first = look(text, dataset, shapes, limits, place, None, None)?;
-    if first.1.came_too_early(dataset) {
-        let names = first.1;
-        first = look(text, dataset, shapes, limits, place, Some(&names), None)?;
-    }
+    let first = look(text, dataset, shapes, limits, place, None, None)?;
     let (survey, layout, _) = &first;
     let is_settled = |column: &LayoutColumn| {
         dataset.number_rules(&column.name).decimals == column.rules.decimals
@@ -213,6 +209,11 @@ fn look(
             }
             let fits = rows.take_fits();
             let (mut layout, observers) = rows.into_layout();
+            // Members come as they come. What was taken for the key, or for another declared
+            // column, before all names were known says nothing of the file.
+            if known.is_none() && layout.came_too_early(dataset) {
+                return look(text, dataset, shapes, limits, place, Some(&layout), found);
+            }
             tally.numbers = settled(&mut layout, &observers, None, dataset, found);
             check_wrapper(content, dataset, tally.rows_read)?;
             if tally.rows_read > 0 {

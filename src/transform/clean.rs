@@ -64,7 +64,8 @@ impl Cleaned {
     }
 }
 
-/// Cleans every column of a batch that holds a text column per column of the layout.
+/// Cleans every column of a batch that holds a text column per column of the layout, copies
+/// included.
 pub fn clean(batch: &RecordBatch, layout: &Layout) -> Cleaned {
     let symbols = layout.all().position(LayoutColumn::is_currency_symbol);
     let symbols = symbols.and_then(|column| batch.columns().get(layout.source(column)));
@@ -72,7 +73,7 @@ pub fn clean(batch: &RecordBatch, layout: &Layout) -> Cleaned {
     let columns: Vec<(usize, &LayoutColumn)> = layout.all().enumerate().collect();
     let cleaned: Vec<(Option<ArrayRef>, Vec<Rescued>)> = columns
         .into_par_iter()
-        .map(|(index, column)| (index, column, batch.column(layout.source(index))))
+        .map(|(index, column)| (index, column, batch.column(index)))
         .map(|(index, column, values)| match column.role {
             Role::Column(_) => {
                 // Values that would widen the column exist here only if it could not be widened.

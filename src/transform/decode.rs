@@ -3,13 +3,14 @@
 use crate::chunk::Chunk;
 use crate::feed::layout::Layout;
 use crate::feed::row_format::RowFormat;
-use arrow_array::RecordBatch;
-use arrow_schema::{DataType, Field, Schema};
+use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch};
+use arrow_schema::{DataType, Field, FieldRef, Schema};
+use arrow_select::zip::zip;
 use std::sync::Arc;
 
-/// Decodes a chunk into a text column per column of the layout.
+/// Decodes a chunk into a text column per column of the layout, copies included.
 pub(crate) fn decode(chunk: &Chunk, format: RowFormat, layout: &Layout) -> RecordBatch {
-    let fields: Vec<Field> = layout
+    let mut fields: Vec<Field> = layout
         .columns
         .iter()
         .enumerate()
@@ -20,10 +21,15 @@ pub(crate) fn decode(chunk: &Chunk, format: RowFormat, layout: &Layout) -> Recor
             RowFormat::Json => Field::new(&column.raw_name, DataType::Utf8, true),
         })
         .collect();
+    if format == RowFormat::Json {
+        let copies = layout.copies.iter();
+        let names = copies.map(|copy| copy.member_name(&layout.columns[copy.source].raw_name));
+        fields.extend(names.map(|name| Field::new(name, DataType::Utf8, true)));
+    }
     let schema = Arc::new(Schema::new(fields));
     let rows = chunk.rows();
     if rows == 0 {
-        return RecordBatch::new_empty(schema);
+        return with_copies(RecordBatch::new_empty(schema), layout);
     }
     let batch = match format {
         RowFormat::Csv(dialect) => {
@@ -57,5 +63,32 @@ pub(crate) fn decode(chunk: &Chunk, format: RowFormat, layout: &Layout) -> Recor
     };
     let batch = batch.expect("there is at least one row");
     assert_eq!(batch.num_rows(), rows, "arrow must see the rows that the reader saw");
-    batch
+    with_copies(batch, layout)
+}
+
+/// A batch in which each copy has its own value where the reader wrote one, and else its source's.
+fn with_copies(batch: RecordBatch, layout: &Layout) -> RecordBatch {
+    if layout.copies.is_empty() {
+        return batch;
+    }
+    let own = layout.columns.len();
+    let mut fields: Vec<FieldRef> = batch.schema().fields()[..own].to_vec();
+    let mut columns: Vec<ArrayRef> = batch.columns()[..own].to_vec();
+    for (number, copy) in layout.copies.iter().enumerate() {
+        let source = batch.column(copy.source);
+        let written = batch.columns().get(own + number);
+        let written = written.filter(|written| written.null_count() < written.len());
+        fields.push(Arc::new(Field::new(format!("copy {number}"), DataType::Utf8, true)));
+        columns.push(written.map_or_else(
+            || Arc::clone(source),
+            |written| {
+                let is_written = BooleanArray::from_iter(
+                    (0..written.len()).map(|row| Some(written.is_valid(row))),
+                );
+                zip(&is_written, written, source).expect("both are text columns of one batch")
+            },
+        ));
+    }
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
+        .expect("every column is text and has all rows")
 }

@@ -4,7 +4,7 @@
 
 use crate::chunk::{Chunk, CorrectedRow, Entry, Position, Reject, Skip};
 use crate::feed::dataset::{Dataset, DuplicateLines, Owner, RepeatedKeys};
-use crate::feed::layout::{Layout, Role};
+use crate::feed::layout::{Layout, LayoutColumn, Role};
 use crate::feed::record_key::split;
 use crate::transform::clean::Cleaned;
 use crate::transform::faults::Faults;
@@ -213,7 +213,8 @@ impl Source<'_> {
             let absent = (0..rows.len()).filter(|&row| self.is_absent(rows[row], index));
             table.push_column(index, take_rows(values, &indices), absent.collect());
         }
-        let rescued = self.rescued_texts(rows.iter().map(|&row| row..row + 1), Some(Owner::Record));
+        let rescued =
+            self.rescued_texts(rows.iter().map(|&row| row..row + 1), goes_to(Owner::Record));
         table.finish(rescued, (0..).take(rows.len()).collect())
     }
 
@@ -244,7 +245,7 @@ impl Source<'_> {
         let unsaid = self.chunk.records_without_word_of_lines();
         table.absent.extend(unsaid.map(|record| (record, line_count)));
         table.push("line_count", Arc::new(line_counts));
-        let rescued = self.rescued_texts(records.iter().cloned(), Some(Owner::Record));
+        let rescued = self.rescued_texts(records.iter().cloned(), goes_to(Owner::Record));
         table.finish(rescued, (0..).take(records.len()).collect())
     }
 
@@ -265,7 +266,8 @@ impl Source<'_> {
             let absent = (0..rows.len()).filter(|&row| self.is_absent(rows[row], index));
             table.push_column(index, take_rows(values, &indices), absent.collect());
         }
-        let rescued = self.rescued_texts(rows.iter().map(|&row| row..row + 1), Some(Owner::Line));
+        let rescued =
+            self.rescued_texts(rows.iter().map(|&row| row..row + 1), goes_to(Owner::Line));
         table.finish(rescued, record)
     }
 
@@ -287,10 +289,10 @@ impl Source<'_> {
         // Lines of an order differ in line columns, mostly in the first ones.
         let of_lines = self.columns(Owner::Line).chain(self.columns(Owner::Record));
         let of_lines = of_lines.filter(|&(index, _)| is_compared(index));
-        let rescued_of = are_objects.then_some(Owner::Line);
-        let rescued: ArrayRef = Arc::new(
-            self.rescued_texts((0..self.chunk.rows()).map(|row| row..row + 1), rescued_of),
-        );
+        // What is rescued of a line's member tells lines apart, whichever table it goes to.
+        let is_kept = |column: &LayoutColumn| !are_objects || !column.is_of_first_row(json);
+        let rows = (0..self.chunk.rows()).map(|row| row..row + 1);
+        let rescued: ArrayRef = Arc::new(self.rescued_texts(rows, is_kept));
         let columns: Vec<ArrayRef> =
             of_lines.map(|(_, values)| values).chain([&rescued]).cloned().collect();
         let values: Vec<Values<'_>> = columns.iter().map(Values::of).collect();
@@ -351,28 +353,36 @@ impl Source<'_> {
     fn rescued_texts(
         &self,
         runs: impl ExactSizeIterator<Item = Range<usize>>,
-        owner: Option<Owner>,
+        is_wanted: impl Fn(&LayoutColumn) -> bool,
     ) -> StringArray {
         match self.cleaned.rescued.is_empty() {
             true => StringArray::new_null(runs.len()),
-            false => runs.map(|rows| self.rescued(rows, owner)).collect(),
+            false => runs.map(|rows| self.rescued(rows, &is_wanted)).collect(),
         }
     }
 
     /// JSON of the texts that were rescued in these rows, the last one of each column; `None` if
     /// there are none.
-    fn rescued(&self, rows: Range<usize>, owner: Option<Owner>) -> Option<String> {
+    fn rescued(
+        &self,
+        rows: Range<usize>,
+        is_wanted: impl Fn(&LayoutColumn) -> bool,
+    ) -> Option<String> {
         let rescued = &self.cleaned.rescued;
         let start = rescued.partition_point(|cell| cell.row < rows.start);
         let end = rescued.partition_point(|cell| cell.row < rows.end);
         let texts: BTreeMap<&str, &str> = rescued[start..end]
             .iter()
             .map(|cell| (self.layout.at(cell.column), cell))
-            .filter(|(column, _)| owner.is_none_or(|owner| column.role == Role::Column(owner)))
+            .filter(|(column, _)| is_wanted(column))
             .map(|(column, cell)| (column.name.as_str(), cell.raw.as_str()))
             .collect();
         (!texts.is_empty()).then(|| serde_json::to_string(&texts).expect("a map of texts is JSON"))
     }
+}
+
+fn goes_to(owner: Owner) -> impl Fn(&LayoutColumn) -> bool {
+    move |column| column.role == Role::Column(owner)
 }
 
 /// Collects the columns of one table.

@@ -8,7 +8,7 @@ use crate::feed::column::DeclaredColumn;
 use crate::feed::correction::OF_SAME_RECORD;
 use crate::feed::dataset::{Dataset, FeedKind, Owner, RepeatedKeys};
 use crate::feed::declaration::OnViolation;
-use crate::feed::layout::{Layout, LayoutColumn, Role};
+use crate::feed::layout::{Layout, LayoutColumn, Role, column_name};
 use crate::feed::record_key::split;
 use crate::feed::rules::{Bound, BoundValue, Rule};
 use crate::transform::clean::Cleaned;
@@ -248,7 +248,12 @@ impl Source<'_> {
                     self.what_to_do(&declared.name)
                 )
             };
+            let is_of_lines = self.would_be_of_lines(declared);
             for (record, rows) in self.chunk.records.iter().enumerate() {
+                // Where no object has a line, none has a member of one.
+                if is_of_lines && self.has_no_line(rows) {
+                    continue;
+                }
                 asked.break_rule(
                     self.chunk,
                     declared,
@@ -257,6 +262,17 @@ impl Source<'_> {
                     None,
                     reason,
                 );
+            }
+        }
+    }
+
+    /// Whether a column that the file lacks would go to the lines.
+    fn would_be_of_lines(&self, declared: &DeclaredColumn) -> bool {
+        match (&self.dataset.json.lines, declared.owner) {
+            (None, _) | (_, Some(_)) => self.dataset.owner(&declared.name) == Owner::Line,
+            (Some(lines), None) => {
+                let above = format!("{}_", column_name(lines));
+                declared.from.iter().any(|from| from.starts_with(&above))
             }
         }
     }

@@ -11,7 +11,8 @@ use arrow_array::types::{Decimal128Type, Int64Type};
 use entity::market_tables;
 use std::sync::Arc;
 
-/// Projects records of a shipped dataset: of each its key, and the cells of its rows behind the key.
+/// Projects records of a shipped dataset: of each its key, and the cells of its rows behind the
+/// key.
 fn projected(dataset: &str, header: &str, records: &[(&str, &[&str])]) -> Projected {
     let config = Config::load(&Overrides::default()).expect("the shipped configuration");
     let is_meant = |found: &&Arc<Dataset>| found.name == dataset;

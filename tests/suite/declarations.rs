@@ -146,6 +146,15 @@ fn a_columns_own_name_is_another_only_where_a_file_writes_it_so(sandbox: &Sandbo
     assert_eq!(sandbox.rows(people)[3], "5|cy|-|-|-");
 }
 
+scenario!(a_member_before_that_of_the_key_is_not_taken_for_it: sqlite);
+fn a_member_before_that_of_the_key_is_not_taken_for_it(sandbox: &Sandbox) {
+    let feed = PEOPLE.replace("key = \"id\"", "key = \"customer_id\"");
+    let objects = r#"[{"customer_id": "x", "Email": "ann"}, {"customer_id": "x", "Email": "bo"}]"#;
+    synced(sandbox, &feed, "people.json", objects);
+    let people = "SELECT customer_id, customer_id_2 FROM people ORDER BY 1";
+    assert_eq!(sandbox.rows(people), ["ann|x", "bo|x"]);
+}
+
 scenario!(what_a_row_above_would_say_is_not_guessed);
 fn what_a_row_above_would_say_is_not_guessed(sandbox: &Sandbox) {
     let rows = [
@@ -191,6 +200,59 @@ fn a_file_is_filled_down_the_same_after_a_crash(sandbox: &Sandbox) {
     expected.sort();
     assert_eq!(own, expected);
     assert_eq!(own.len(), 8);
+}
+
+scenario!(cells_with_nothing_around_them_are_filled_down);
+fn cells_with_nothing_around_them_are_filled_down(sandbox: &Sandbox) {
+    let rows = ["Belegnummer;Kunde;Artikel;Menge", "A1;6\" pipe;1;1", ";;2;2"];
+    let configuration = SALES.replace("decimal = \",\"", "decimal = \",\"\nquote = \"none\"");
+    let report = synced(sandbox, &configuration, "berlin sales.csv", &table(&rows));
+    assert_eq!(report.file("berlin sales.csv").counts["rejected"], 0, "{report:?}");
+    assert_eq!(sandbox.rows("SELECT order_id, customer FROM sales"), ["A1|6\" pipe"]);
+    assert_eq!(
+        sandbox.rows("SELECT order_id, item, quantity FROM sale_lines ORDER BY line_no"),
+        ["A1|1|1", "A1|2|2"]
+    );
+}
+
+scenario!(a_number_of_json_is_clear_to_every_column_that_takes_it);
+fn a_number_of_json_is_clear_to_every_column_that_takes_it(sandbox: &Sandbox) {
+    const FEED: &str = r#"
+[datasets.prices]
+paths = ['/prices\.json$']
+key = "id"
+decimal = ","
+[datasets.prices.columns]
+as_text = { from = "price", type = "text" }
+by_comma = { from = "price", type = "money" }
+by_point = { from = "price", type = "money", decimal = "." }
+found = { from = "price" }
+"#;
+    let objects = r#"[{"id": "a", "price": 1.250}, {"id": "b", "price": "1.250"}, {"id": "c", "price": 15e-1}]"#;
+    synced(sandbox, FEED, "prices.json", objects);
+    assert_eq!(
+        sandbox.rows("SELECT as_text, by_comma, by_point, found FROM prices ORDER BY id"),
+        ["1.250|1.25|1.25|1.25", "1.250|1250|1.25|1250", "15e-1|1.5|1.5|1.5"]
+    );
+}
+
+scenario!(null_of_json_is_no_value_whatever_the_words_for_none_are);
+fn null_of_json_is_no_value_whatever_the_words_for_none_are(sandbox: &Sandbox) {
+    const FEED: &str = r#"
+[datasets.prices]
+paths = ['/prices\.json$']
+key = "id"
+null_tokens = ["n.a."]
+on_type_change = "reject"
+[datasets.prices.columns]
+price = { type = "money" }
+"#;
+    let objects = r#"[{"id": 1, "price": null, "found": null}, {"id": 2, "price": 5, "found": 7}]"#;
+    let report = synced(sandbox, FEED, "prices.json", objects);
+    assert_eq!(report.file("prices.json").counts["rejected"], 0, "{report:?}");
+    assert_eq!(sandbox.rows("SELECT price, found FROM prices ORDER BY id"), ["-|-", "5|7"]);
+    let changes = "SELECT new_type FROM tidegate_schema_changes WHERE column_name = 'found'";
+    assert_eq!(sandbox.rows(changes), ["bigint"]);
 }
 
 scenario!(columns_of_a_file_may_be_left_out);

@@ -270,7 +270,7 @@ fn is_same_code(text: &str, code: &str) -> bool {
 }
 
 /// A number to four places, half away from zero.
-fn rounded(number: &str) -> String {
+pub fn rounded(number: &str) -> String {
     let (sign, digits) = number.strip_prefix('-').map_or(("", number), |digits| ("-", digits));
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
     let mut units: u128 =

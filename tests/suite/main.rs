@@ -52,6 +52,7 @@ mod daemon;
 mod deaths;
 mod decimals;
 mod declarations;
+mod declared;
 mod definitions;
 mod deletes;
 mod deltas;

@@ -91,6 +91,21 @@ fn a_column_of_which_most_values_do_not_fit_refuses_the_file(sandbox: &Sandbox) 
     assert_eq!(synced(sandbox, &orders(60, 1), "rescued_max_percent = 101\n").exit, 2);
 }
 
+scenario!(lines_that_differ_in_what_is_rescued_of_them_are_two);
+fn lines_that_differ_in_what_is_rescued_of_them_are_two(sandbox: &Sandbox) {
+    const SALES: &str = "[datasets.sales]\npaths = ['/sales\\.json$']\nkey = \"id\"\n\
+        lines_table = \"sale_lines\"\nduplicate_lines = \"drop\"\njson = { lines = \"lines\" }\n\
+        columns.rate = { from = \"lines.rate\", type = \"integer\", of = \"record\" }\n";
+    let path = sandbox.path("tidegate.toml");
+    fs::write(&path, SALES).expect("a writable temporary directory");
+    let lines =
+        r#"{"sku": "A", "rate": "-"}, {"sku": "A", "rate": "soon"}, {"sku": "A", "rate": "soon"}"#;
+    sandbox.drop_file("sales.json", &format!(r#"[{{"id": 1, "lines": [{lines}]}}]"#));
+    let report = sandbox.sync_with(&[("TIDEGATE_CONFIG", &path.to_string_lossy())]);
+    assert_eq!(report.file("sales.json").counts["duplicate"], 1, "{report:?}");
+    assert_eq!(sandbox.rows("SELECT line_count, _rescued FROM sales"), ["2|{\"rate\":\"soon\"}"]);
+}
+
 scenario!(json_counts_as_csv_does);
 /// Values of objects and of their lines, texts and what is no number at all, in columns of one
 /// name and in copies; numbers of JSON fit.

@@ -543,3 +543,19 @@ fn what_an_index_knows_breaks_no_rule_and_what_breaks_one_is_counted_again(sandb
         assert!(raised.len() == 1 && raised[0].contains(times), "{more}: {raised:?}");
     }
 }
+
+scenario!(an_object_without_lines_lacks_nothing_of_them);
+fn an_object_without_lines_lacks_nothing_of_them(sandbox: &Sandbox) {
+    let settings = "[datasets.sales]\npaths = ['/sales\\.json$']\nkey = \"id\"\n\
+        lines_table = \"sale_lines\"\njson = { lines = \"lines\" }\n\
+        columns.item = { from = \"lines.sku\", required = true }\n\
+        columns.buyer = { from = \"name\", required = true }\n";
+    sandbox.drop_file(
+        "sales.json",
+        r#"[{"id": 1, "lines": [], "name": "Ann"}, {"id": 2, "name": "-"}]"#,
+    );
+    let lenient = format!("rejects_max_percent = 100\n{settings}");
+    let report = sync_with(sandbox, &lenient, &[]);
+    assert_eq!(report.file("sales.json").counts["rejected"], 1, "{report:?}");
+    assert_eq!(sandbox.rows("SELECT id, line_count FROM sales"), ["1|0"]);
+}

@@ -504,7 +504,7 @@ fn json(
 }
 
 /// Digits in groups of three.
-fn grouped(digits: &str, group: char) -> String {
+pub fn grouped(digits: &str, group: char) -> String {
     let first = digits.len() % 3;
     let (head, tail) = digits.split_at(first);
     let groups = tail.as_bytes().chunks(3).map(|three| String::from_utf8_lossy(three).into_owned());

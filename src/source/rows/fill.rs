@@ -90,6 +90,8 @@ impl Fill {
                 bytes.push(dialect.delimiter);
             }
             match (fills.iter().find(|(filled, _)| *filled == index), cells.get(index)) {
+                // Where nothing stands around cells, nothing in them needs it: the text was a cell.
+                (Some((_, text)), _) if !dialect.has_quotes() => bytes.extend(text.bytes()),
                 (Some((_, text)), _) => bytes.extend(dialect.quoted(text).bytes()),
                 (None, Some(cell)) => bytes.extend(row[cell.start..cell.end].bytes()),
                 (None, None) => {}

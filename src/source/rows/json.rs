@@ -16,7 +16,7 @@ use crate::source::rows::elements::{ElementMax, Elements};
 use crate::source::rows::fits::Fits;
 use crate::source::rows::json_fits::JsonFits;
 use crate::source::rows::json_values::{
-    HALF_A_PAIR, Member, Members, cell_text, flatten, has_escapes, is_number,
+    HALF_A_PAIR, Member, Members, cell_text, flatten, has_escapes, is_null, is_number,
 };
 use crate::source::rows::object_lines::{OpenObject, repeated};
 use crate::source::rows::{Fault, Form, Part, RowRef, joined_key, key_part, text_key};
@@ -340,7 +340,7 @@ impl<'a> Names<'a> {
         let has_unclear = members
             .iter()
             .zip(&columns)
-            .any(|((_, value), column)| self.clear(value, *column).is_some());
+            .any(|((_, value), column)| self.is_unclear(value, *column));
         let form = if is_nested || is_respelt || has_unclear || has_escapes(raw) {
             let rewritten = self.rewritten(&members, &columns);
             Form::Rewritten { bytes: rewritten, is_repaired: false }
@@ -448,7 +448,8 @@ impl<'a> Names<'a> {
             return;
         }
         for (name, value) in members {
-            let Some(index) = self.column_of(name) else { continue };
+            // `null` is no value, whatever words a dataset has for none.
+            let Some(index) = self.column_of(name).filter(|_| !is_null(value)) else { continue };
             let Some(cell) = cell_text(value) else { continue };
             let copies = self.layout.copies.iter().zip(&mut self.copy_observers);
             let copies = copies.filter(|(copy, _)| copy.source == index);

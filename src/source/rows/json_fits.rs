@@ -3,7 +3,7 @@
 
 use crate::feed::layout::Layout;
 use crate::source::rows::fits::{ColumnFits, Fits};
-use crate::source::rows::json_values::{Member, cell_text, is_number};
+use crate::source::rows::json_values::{Member, cell_text, is_null, is_number};
 use crate::values::number::clear_text;
 use std::borrow::Cow;
 
@@ -40,7 +40,7 @@ impl JsonFits {
         layout: &Layout,
     ) {
         for ((_, value), index) in members.iter().zip(columns) {
-            let Some(index) = *index else { continue };
+            let Some(index) = index.filter(|_| !is_null(value)) else { continue };
             let copies = layout.copies.iter().zip(&mut self.copies);
             let copies = copies.filter(|(copy, _)| copy.source == index);
             let copies = copies.map(|(copy, fits)| (&copy.column, fits));

@@ -1,5 +1,7 @@
 //! JSON values: the members of an object by their paths, and their values as cells.
 
+use crate::feed::layout::LayoutColumn;
+use crate::values::number::{Decimals, clear_text};
 use memchr::memmem;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -31,6 +33,23 @@ pub fn cell_text(value: &RawValue) -> Option<Cow<'_, str>> {
 /// Whether a value is a number, and no text that looks like one.
 pub(in crate::source) fn is_number(value: &RawValue) -> bool {
     value.get().starts_with(|c: char| c == '-' || c.is_ascii_digit())
+}
+
+/// A number as a text that its column reads as that number; `None` where it does so anyway.
+pub(super) fn clear(value: &RawValue, column: &LayoutColumn) -> Option<Box<RawValue>> {
+    let is_clear = |byte: u8| match byte {
+        b'.' => matches!(column.rules.decimals, Decimals::Point | Decimals::PointOnly),
+        byte => !matches!(byte, b'e' | b'E'),
+    };
+    if !column.holds_numbers() || !is_number(value) || value.get().bytes().all(is_clear) {
+        return None;
+    }
+    serde_json::value::to_raw_value(&clear_text(value.get(), column.rules.decimals)?).ok()
+}
+
+/// Whether a value is none.
+pub(super) fn is_null(value: &RawValue) -> bool {
+    value.get() == "null"
 }
 
 /// Whether characters are written by their numbers. arrow-json 60.1 reads those beyond U+FFFF

@@ -1,12 +1,13 @@
-//! Form: an object's values as its columns read them, and why they cannot be loaded.
+//! Form: the values of an object as its columns read them, and why they cannot be loaded.
 
+use crate::feed::layout::LayoutColumn;
 use crate::source::rows::Fault;
 use crate::source::rows::json::Names;
 use crate::source::rows::json_values::{
-    Member, OrderedMembers, cell_text, is_number, undecodable, unescaped,
+    Member, OrderedMembers, cell_text, clear, is_null, is_number, undecodable, unescaped,
 };
 use crate::transform::clean::misfit;
-use crate::values::number::{Decimals, clear_text};
+use crate::values::number::clear_text;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 
@@ -17,7 +18,8 @@ impl Names<'_> {
         members: &[Member<'_>],
         columns: &[Option<usize>],
     ) -> Option<Fault> {
-        members.iter().zip(columns).find_map(|((_, value), column)| {
+        let values = members.iter().zip(columns).filter(|((_, value), _)| !is_null(value));
+        values.into_iter().find_map(|((_, value), column)| {
             let column = &self.layout.columns[(*column)?];
             let text = match is_number(value) {
                 true => clear_text(value.get(), column.rules.decimals).map(Cow::Owned),
@@ -41,27 +43,31 @@ impl Names<'_> {
 
     /// The object with the names that the layout has.
     pub(super) fn rewritten(&self, members: &[Member<'_>], columns: &[Option<usize>]) -> Vec<u8> {
-        let named: Vec<Member<'_>> = members
-            .iter()
-            .zip(columns)
-            .filter_map(|((_, value), column)| {
-                let value = self.clear(value, *column).map_or_else(|| unescaped(value), Cow::Owned);
-                Some((Cow::Borrowed(self.layout.columns[(*column)?].raw_name.as_str()), value))
-            })
-            .collect();
+        let mut named: Vec<Member<'_>> = Vec::with_capacity(members.len());
+        for ((_, value), column) in members.iter().zip(columns) {
+            let Some(column) = *column else { continue };
+            let own = &self.layout.columns[column];
+            let clear_value = |column: &LayoutColumn| {
+                clear(value, column).map_or_else(|| unescaped(value), Cow::Owned)
+            };
+            let own_value = clear_value(own);
+            // A copy may read numbers in another way, or keep them as the text that they are.
+            for copy in self.layout.copies.iter().filter(|copy| copy.source == column) {
+                let copied = clear_value(&copy.column);
+                if copied.get() != own_value.get() {
+                    named.push((Cow::Owned(copy.member_name(&own.raw_name)), copied));
+                }
+            }
+            named.push((Cow::Borrowed(own.raw_name.as_str()), own_value));
+        }
         serde_json::to_vec(&OrderedMembers(&named)).expect("texts and checked JSON values are JSON")
     }
 
-    /// A number as a text that its column reads as that number; `None` where it does so anyway.
-    pub(super) fn clear(&self, value: &RawValue, column: Option<usize>) -> Option<Box<RawValue>> {
-        let column = &self.layout.columns[column?];
-        let is_clear = |byte: u8| match byte {
-            b'.' => matches!(column.rules.decimals, Decimals::Point | Decimals::PointOnly),
-            byte => !matches!(byte, b'e' | b'E'),
-        };
-        if !column.holds_numbers() || !is_number(value) || value.get().bytes().all(is_clear) {
-            return None;
-        }
-        serde_json::value::to_raw_value(&clear_text(value.get(), column.rules.decimals)?).ok()
+    /// Whether a number is to be written otherwise for a column that takes it.
+    pub(super) fn is_unclear(&self, value: &RawValue, column: Option<usize>) -> bool {
+        let Some(column) = column.filter(|_| is_number(value)) else { return false };
+        let copies = self.layout.copies.iter().filter(|copy| copy.source == column);
+        let mut fed = copies.map(|copy| &copy.column).chain([&self.layout.columns[column]]);
+        fed.any(|column| clear(value, column).is_some())
     }
 }
