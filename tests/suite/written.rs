@@ -433,13 +433,15 @@ impl Locale {
         let line = |cells: Vec<&str>, is_open: bool| {
             let quoted = cells.into_iter().map(|cell| {
                 let is_needed = cell.starts_with('"') || cell.contains(self.delimiter);
-                match quoting {
+                let is_quoted = match quoting {
                     Quoting::All => true,
                     Quoting::None => is_needed && !is_open,
                     Quoting::Needed => is_needed,
+                };
+                match is_quoted {
+                    true => format!("\"{}\"", cell.replace('"', "\"\"")),
+                    false => cell.to_owned(),
                 }
-                .then(|| format!("\"{}\"", cell.replace('"', "\"\"")))
-                .unwrap_or_else(|| cell.to_owned())
             });
             quoted.collect::<Vec<_>>().join(&self.delimiter.to_string())
         };

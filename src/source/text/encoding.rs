@@ -25,8 +25,9 @@ const SAMPLE_BYTES: usize = 1024;
 /// Minimum percentage of ASCII characters at the beginning of UTF-16 text.
 const ASCII_PERCENT_MIN: usize = 60;
 
-/// The encodings of Latin letters in the standard. What all of them read alike needs no declaration:
-/// the four that most exports use would alone read `māja` of the Baltic one as `mâja`.
+/// The encodings of Latin letters in the standard. What all of them read alike needs no
+/// declaration. The four that most exports use are not enough: they would read `māja` of the Baltic
+/// one as `mâja`.
 const LATIN: [&encoding_rs::Encoding; 13] = [
     WINDOWS_1252,
     WINDOWS_1250,
