@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use tidegate::chunk::{Chunk, Position};
 use tidegate::config::{Config, Limits, Overrides};
-use tidegate::feed::dataset::{ColumnSettings, Dataset, DatasetSettings, Owner, DuplicateLines, RepeatedKeys};
+use tidegate::feed::dataset::{
+    ColumnSettings, Dataset, DatasetSettings, DuplicateLines, Owner, RepeatedKeys,
+};
 use tidegate::feed::json_settings::JsonSettings;
 use tidegate::feed::layout::{Layout, Shapes};
 use tidegate::sink::tables::declared_shapes;
@@ -58,13 +60,22 @@ fn bench() -> &'static Bench {
             let settings = DatasetSettings {
                 key: vec!["id".to_owned()],
                 lines_table: Some("object_lines".to_owned()),
-                columns: [("c".to_owned(), ColumnSettings { of: Some(Owner::Line), ..ColumnSettings::default() })].into(),
-                json: Some(JsonSettings { root: root.map(str::to_owned), lines: Some("l".to_owned()) }),
+                columns: [(
+                    "c".to_owned(),
+                    ColumnSettings { of: Some(Owner::Line), ..ColumnSettings::default() },
+                )]
+                .into(),
+                json: Some(JsonSettings {
+                    root: root.map(str::to_owned),
+                    lines: Some("l".to_owned()),
+                }),
                 repeated_keys,
                 duplicate_lines,
                 ..DatasetSettings::default()
             };
-            Arc::new(Dataset::new("objects", &settings, &null_tokens).expect("the settings are valid"))
+            Arc::new(
+                Dataset::new("objects", &settings, &null_tokens).expect("the settings are valid"),
+            )
         });
         Bench { config, shapes: declared_shapes(), of_objects: of_objects.to_vec() }
     })
@@ -111,9 +122,14 @@ fn scratch_directory() -> PathBuf {
 }
 
 /// `None` when the file is refused as a whole.
-fn look_and_read(path: &std::path::Path, dataset: &Arc<Dataset>, limits: &Limits, resume: bool) -> Option<Reading> {
-    let mut content =
-        Content::open(path.parent().expect("it is in a folder"), path, limits).expect("nobody else knows the file");
+fn look_and_read(
+    path: &std::path::Path,
+    dataset: &Arc<Dataset>,
+    limits: &Limits,
+    resume: bool,
+) -> Option<Reading> {
+    let mut content = Content::open(path.parent().expect("it is in a folder"), path, limits)
+        .expect("nobody else knows the file");
     content.hash().expect("nobody else knows the file");
     let text = read_text(content, dataset, None, limits, &scratch_directory()).ok()?;
     let (survey, layout) = survey(&text, dataset, &bench().shapes, limits).ok()?;
@@ -152,7 +168,14 @@ impl File<'_> {
     }
 
     fn reader(&self, position: Position) -> Reader<'_> {
-        let reader = Reader::new(self.content, self.layout, self.dataset, self.limits, self.survey, position);
+        let reader = Reader::new(
+            self.content,
+            self.layout,
+            self.dataset,
+            self.limits,
+            self.survey,
+            position,
+        );
         reader.expect("what was surveyed can be read")
     }
 
@@ -168,8 +191,14 @@ impl Reading {
         self.rows_duplicate += projected.rows_duplicate;
         self.rows_repaired += projected.rows_repaired;
         for reject in projected.rejects {
-            assert!(self.rejects.insert((reject.row_number, reject.column)), "a row is rejected once");
-            assert!(!reject.reason.is_empty() && !reject.raw.contains('\0'), "a reject can be shown");
+            assert!(
+                self.rejects.insert((reject.row_number, reject.column)),
+                "a row is rejected once"
+            );
+            assert!(
+                !reject.reason.is_empty() && !reject.raw.contains('\0'),
+                "a reject can be shown"
+            );
         }
         let mut lines = vec![Vec::new(); projected.keys.len()];
         let of_lines = |rows: &TableRows, lines: &mut Vec<Vec<Vec<u8>>>| {
@@ -178,7 +207,9 @@ impl Reading {
             }
         };
         projected.lines.iter().for_each(|rows| of_lines(rows, &mut lines));
-        for ((key, hash), lines) in projected.keys.into_iter().zip(&projected.records.hashes).zip(lines) {
+        for ((key, hash), lines) in
+            projected.keys.into_iter().zip(&projected.records.hashes).zip(lines)
+        {
             let twice = self.records.insert(key, (hash.to_vec(), lines));
             assert!(twice.is_none(), "a record comes whole, once");
         }

@@ -4,16 +4,18 @@
 
 #![no_main]
 
+use regex::Regex;
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
-use regex::Regex;
 use tidegate::values::currency::Currencies;
 use tidegate::values::number::{
-    DecimalSign, Decimals, NumberRules, Spelling, clear_text, parse_decimal, parse_double, parse_integer,
+    DecimalSign, Decimals, NumberRules, Spelling, clear_text, parse_decimal, parse_double,
+    parse_integer,
 };
 use tidegate_fuzz::spelt;
 
-const LETTERS: &str = "0123456789012345678900000.,.,-+eE()' \u{2019}\u{a0}\u{2009}\u{202f}\u{2212}₦$KShRs.NGNMx";
+const LETTERS: &str =
+    "0123456789012345678900000.,.,-+eE()' \u{2019}\u{a0}\u{2009}\u{202f}\u{2212}₦$KShRs.NGNMx";
 
 static CURRENCIES: LazyLock<Arc<Currencies>> = LazyLock::new(|| {
     let codes = [("KSh", "KES"), ("Rs.", "INR")];
@@ -34,15 +36,20 @@ static FORMS: LazyLock<[Vec<Regex>; 2]> = LazyLock::new(|| {
     })
 });
 
-static FRONT: LazyLock<Regex> = LazyLock::new(|| Regex::new("^(KSh|Rs\\.|[₦$]|[A-Z]{3})").expect("a constant"));
-static BACK: LazyLock<Regex> = LazyLock::new(|| Regex::new("(KSh|Rs\\.|[₦$]|[A-Z]{3})$").expect("a constant"));
+static FRONT: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new("^(KSh|Rs\\.|[₦$]|[A-Z]{3})").expect("a constant"));
+static BACK: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new("(KSh|Rs\\.|[₦$]|[A-Z]{3})$").expect("a constant"));
 
 libfuzzer_sys::fuzz_target!(|input: &[u8]| {
     let text = spelt(input, LETTERS);
-    let rules = |decimals| NumberRules { decimals, currencies: Arc::clone(&CURRENCIES), is_declared: true };
+    let rules =
+        |decimals| NumberRules { decimals, currencies: Arc::clone(&CURRENCIES), is_declared: true };
     let value = |decimals| parse_decimal(&text, &rules(decimals));
     let [point, comma] = [Decimals::Point, Decimals::Comma].map(value);
-    for decimals in [Decimals::Point, Decimals::Comma, Decimals::PointOnly, Decimals::Open, Decimals::Neither] {
+    for decimals in
+        [Decimals::Point, Decimals::Comma, Decimals::PointOnly, Decimals::Open, Decimals::Neither]
+    {
         let read = value(decimals);
         // No reading makes another number of it than one of the two signs does.
         assert!(read.is_none() || read == point || read == comma, "{text:?} {decimals:?}");
@@ -51,7 +58,10 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
         }
         if let (Some(measure), Some(units)) = (parse_double(&text, &rules(decimals)), read) {
             let difference = (measure * 10_000.0 - units as f64).abs();
-            assert!(difference <= 0.5 + measure.abs() * 1e-11, "{text:?} {decimals:?}: {measure} {units}");
+            assert!(
+                difference <= 0.5 + measure.abs() * 1e-11,
+                "{text:?} {decimals:?}: {measure} {units}"
+            );
         }
     }
     let [open, point_only] = [Decimals::Open, Decimals::PointOnly].map(value);
@@ -79,8 +89,12 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
     }
     // A number of JSON is the same to every column.
     if let Ok(serde_json::Value::Number(number)) = serde_json::from_str(&text) {
-        let clear = |decimals| clear_text(text.trim(), decimals).and_then(|text| parse_decimal(&text, &rules(decimals)));
-        let texts = [Decimals::Point, Decimals::Comma, Decimals::PointOnly, Decimals::Open].map(clear);
+        let clear = |decimals| {
+            clear_text(text.trim(), decimals)
+                .and_then(|text| parse_decimal(&text, &rules(decimals)))
+        };
+        let texts =
+            [Decimals::Point, Decimals::Comma, Decimals::PointOnly, Decimals::Open].map(clear);
         assert!(texts.iter().all(|other| *other == texts[0]), "{number}: {texts:?}");
     }
 });
@@ -90,7 +104,8 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
 fn slow(text: &str, sign: char) -> Option<i128> {
     let (is_negative, body) = without_ends(text)?;
     let patterns = if sign == '.' { &FORMS[0] } else { &FORMS[1] };
-    let is_number = body.ends_with(|c: char| c.is_ascii_digit()) && patterns.iter().any(|form| form.is_match(&body));
+    let is_number = body.ends_with(|c: char| c.is_ascii_digit())
+        && patterns.iter().any(|form| form.is_match(&body));
     if !is_number {
         return None;
     }
@@ -115,7 +130,8 @@ fn slow(text: &str, sign: char) -> Option<i128> {
 /// Takes sign, parentheses and currency off, each at most once.
 fn without_ends(text: &str) -> Option<(bool, String)> {
     let space = |c: char| matches!(c, ' ' | '\u{a0}' | '\u{2009}' | '\u{202f}');
-    let (mut body, mut is_negative, mut has_sign, mut has_currency) = (text.to_owned(), false, false, false);
+    let (mut body, mut is_negative, mut has_sign, mut has_currency) =
+        (text.to_owned(), false, false, false);
     let (front, back) = (&*FRONT, &*BACK);
     loop {
         let first = body.chars().next()?;
@@ -144,7 +160,9 @@ fn without_ends(text: &str) -> Option<(bool, String)> {
     }
     while !body.ends_with(|c: char| c.is_ascii_digit()) {
         let minus = ['-', '\u{2212}'].into_iter().find(|&minus| body.ends_with(minus));
-        if let Some(minus) = minus.filter(|minus| !has_sign && !body[..body.len() - minus.len_utf8()].ends_with(space)) {
+        if let Some(minus) = minus
+            .filter(|minus| !has_sign && !body[..body.len() - minus.len_utf8()].ends_with(space))
+        {
             (has_sign, is_negative) = (true, true);
             body.truncate(body.len() - minus.len_utf8());
         } else {

@@ -62,7 +62,11 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
     let Some((columns, cells)) = rest.split_at_checked(count) else { return };
     let line = Line {
         columns: columns.iter().map(|&byte| TAKES[usize::from(byte) % TAKES.len()]).collect(),
-        cells: cells.iter().take(CELLS_MAX).map(|&byte| ['1', 'a', 's', '.', 'b'][usize::from(byte) % 5]).collect(),
+        cells: cells
+            .iter()
+            .take(CELLS_MAX)
+            .map(|&byte| ['1', 'a', 's', '.', 'b'][usize::from(byte) % 5])
+            .collect(),
     };
     let found = repair(&line);
     if let Repair::Shifted(widths) = &found {
@@ -75,7 +79,10 @@ fn put_together_they_are_the_row(line: &Line, widths: &[usize]) {
     assert_eq!(widths.len(), line.columns.len(), "every column gets its cells");
     assert!(widths.iter().all(|&width| width > 0), "at least one each");
     let used: usize = widths.iter().sum();
-    assert!(used <= line.cells.len() && line.cells[used..].iter().all(|&cell| cell == '.'), "no text is left over");
+    assert!(
+        used <= line.cells.len() && line.cells[used..].iter().all(|&cell| cell == '.'),
+        "no text is left over"
+    );
 }
 
 #[derive(Debug, PartialEq, Eq)]

@@ -12,7 +12,10 @@ const MOMENT_MAX: i64 = 253_402_300_799_999;
 libfuzzer_sys::fuzz_target!(|input: &[u8]| {
     let text = spelt(input, "0123456789-:.,TtZz +/UTCGMéx");
     if let Some(moment) = parse_moment(&text) {
-        assert!((MOMENT_MIN..=MOMENT_MAX).contains(&moment), "{text} is {moment}, which no database holds");
+        assert!(
+            (MOMENT_MIN..=MOMENT_MAX).contains(&moment),
+            "{text} is {moment}, which no database holds"
+        );
         round_trip(moment);
     }
     if let Some(day) = parse_day(&text) {
@@ -22,7 +25,12 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
         let number = i64::from_le_bytes(bytes[..8].try_into().expect("eight bytes"));
         let moment = MOMENT_MIN + number.rem_euclid(MOMENT_MAX - MOMENT_MIN + 1);
         round_trip(moment);
-        in_another_zone(moment, i64::from(bytes[8]) % 16, i64::from(bytes[9]) % 60, bytes[9] & 64 == 0);
+        in_another_zone(
+            moment,
+            i64::from(bytes[8]) % 16,
+            i64::from(bytes[9]) % 60,
+            bytes[9] & 64 == 0,
+        );
     }
 });
 
@@ -45,7 +53,8 @@ fn in_another_zone(moment: i64, hours: i64, minutes: i64, is_east: bool) {
         return;
     }
     let sign = if is_east { '+' } else { '-' };
-    for zone in [format!("{sign}{hours:02}:{minutes:02}"), format!(" {sign}{hours:02}{minutes:02}")] {
+    for zone in [format!("{sign}{hours:02}:{minutes:02}"), format!(" {sign}{hours:02}{minutes:02}")]
+    {
         let text = format_moment(shown).replace('Z', &zone);
         assert_eq!(parse_moment(&text), Some(moment), "{text}");
     }
