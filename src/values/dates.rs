@@ -3,9 +3,9 @@
 
 use crate::values::cell::trimmed;
 use crate::values::moment::{parse_clock, parse_day, parse_moment_with, parse_zone, within_bounds};
-use chrono::format::{Item, Parsed, StrftimeItems, parse};
+use chrono::format::{Fixed, Item, Parsed, StrftimeItems, parse, parse_and_remainder};
 use chrono::{Datelike, LocalResult, NaiveDate, NaiveDateTime, TimeZone, Utc};
-use chrono_tz::Tz;
+use chrono_tz::{OffsetName, Tz};
 
 /// Two-digit years up to this one are of the century that began in 2000, later ones of the one
 /// before (POSIX, `strptime`, `%y`).
@@ -80,7 +80,7 @@ impl MomentRules {
                 None => parse_moment_with(text, local),
             },
             Dates::Patterns(patterns) => patterns.iter().find_map(|pattern| {
-                let (parsed, day) = parsed_day(pattern, text)?;
+                let (parsed, day, zone_name) = parsed_day(pattern, text)?;
                 let time = parsed.to_naive_time();
                 let time = match (
                     time,
@@ -91,11 +91,12 @@ impl MomentRules {
                     (Err(_), false) => chrono::NaiveTime::MIN,
                 };
                 let moment = day.and_time(time);
-                let millis = match parsed.offset() {
-                    Some(seconds) => {
+                let millis = match (parsed.offset(), zone_name) {
+                    (Some(seconds), _) => {
                         moment.and_utc().timestamp_millis() - i64::from(seconds) * 1000
                     }
-                    None => local(moment)?,
+                    (None, Some(name)) => self.in_named(moment, name)?,
+                    (None, None) => local(moment)?,
                 };
                 within_bounds(millis)
             }),
@@ -113,7 +114,7 @@ impl MomentRules {
                 None => parse_day(text),
             },
             Dates::Patterns(patterns) => patterns.iter().find_map(|pattern| {
-                let (parsed, day) = parsed_day(pattern, text)?;
+                let (parsed, day, _) = parsed_day(pattern, text)?;
                 let has_time = parsed.hour_mod_12().is_some()
                     || parsed.minute().is_some()
                     || parsed.second().is_some();
@@ -132,6 +133,24 @@ impl MomentRules {
             }
             LocalResult::None => None,
         }
+    }
+
+    /// A moment in a zone that is named: by its distance from UTC, or by what the declared zone is
+    /// called then, which also says which of two equal local times is meant. Other names are many
+    /// zones each: `CST` is one of America, of China and of Cuba.
+    fn in_named(&self, moment: NaiveDateTime, name: &str) -> Option<i64> {
+        if let Some(offset) = parse_zone(name).filter(|_| !name.is_empty()) {
+            return Some(moment.and_utc().timestamp_millis() - offset);
+        }
+        let (first, second) = match self.zone.from_local_datetime(&moment) {
+            LocalResult::Single(moment) => (moment, None),
+            LocalResult::Ambiguous(first, second) => (first, Some(second)),
+            LocalResult::None => return None,
+        };
+        let mut all = std::iter::once(first).chain(second);
+        let is_called =
+            |moment: &chrono::DateTime<Tz>| moment.offset().abbreviation() == Some(name);
+        all.find(is_called).map(|moment| moment.timestamp_millis())
     }
 
     /// The day at the front of a text, by this order, and what follows it. A text that begins with
@@ -229,10 +248,26 @@ fn items(pattern: &str) -> Result<Vec<Item<'static>>, String> {
     })
 }
 
-/// Parses a text by a pattern, and returns the fields with the day.
-fn parsed_day(pattern: &[Item<'static>], text: &str) -> Option<(Parsed, NaiveDate)> {
+/// Parses a text by a pattern, and returns the fields with the day, and the name of a zone where
+/// the pattern has one (`%Z`), which the library passes by.
+fn parsed_day<'t>(
+    pattern: &[Item<'static>],
+    text: &'t str,
+) -> Option<(Parsed, NaiveDate, Option<&'t str>)> {
     let mut parsed = Parsed::new();
-    parse(&mut parsed, text, pattern.iter()).ok()?;
+    let zone = pattern.iter().position(|item| *item == Item::Fixed(Fixed::TimezoneName));
+    let zone_name = match zone {
+        Some(at) => {
+            let rest = parse_and_remainder(&mut parsed, text, pattern[..at].iter()).ok()?;
+            let (name, rest) = rest.split_at(rest.find(char::is_whitespace).unwrap_or(rest.len()));
+            parse(&mut parsed, rest, pattern[at + 1..].iter()).ok()?;
+            Some(name)
+        }
+        None => {
+            parse(&mut parsed, text, pattern.iter()).ok()?;
+            None
+        }
+    };
     let day = match parsed.timestamp() {
         // Seconds since 1970 are a day and a time of UTC.
         Some(_) => {
@@ -242,7 +277,7 @@ fn parsed_day(pattern: &[Item<'static>], text: &str) -> Option<(Parsed, NaiveDat
             whole.set_hour(i64::from(chrono::Timelike::hour(&moment))).ok()?;
             whole.set_minute(i64::from(chrono::Timelike::minute(&moment))).ok()?;
             whole.set_second(i64::from(chrono::Timelike::second(&moment))).ok()?;
-            return Some((whole, moment.date_naive()));
+            return Some((whole, moment.date_naive(), None));
         }
         None => parsed.to_naive_date().ok()?,
     };
@@ -253,7 +288,7 @@ fn parsed_day(pattern: &[Item<'static>], text: &str) -> Option<(Parsed, NaiveDat
         true => day.with_year(year - 100)?,
         false => day,
     };
-    (1..=9999).contains(&day.year()).then_some((parsed, day))
+    (1..=9999).contains(&day.year()).then_some((parsed, day, zone_name))
 }
 
 #[cfg(test)]
@@ -307,6 +342,15 @@ mod tests {
         is(&patterns, "2022-02-17", None);
         let zoned = rules(&["%d/%b/%Y:%H:%M:%S %z"], "Africa/Lagos");
         is(&zoned, "17/Feb/2022:16:36:27 -0500", Some("2022-02-17T21:36:27.000Z"));
+        let named = rules(&["%d.%m.%Y %H:%M %Z"], "Europe/Berlin");
+        is(&named, "17.02.2024 10:00 CET", Some("2024-02-17T09:00:00.000Z"));
+        is(&named, "17.07.2024 10:00 CEST", Some("2024-07-17T08:00:00.000Z"));
+        is(&named, "17.07.2024 10:00 CET", None);
+        is(&named, "27.10.2024 02:30 CET", Some("2024-10-27T01:30:00.000Z"));
+        is(&named, "17.02.2024 10:00 UTC", Some("2024-02-17T10:00:00.000Z"));
+        is(&named, "17.02.2024 10:00 +0300", Some("2024-02-17T07:00:00.000Z"));
+        is(&named, "17.02.2024 10:00 PST", None);
+        is(&named, "17.02.2024 10:00", None);
         assert!(Dates::of(&["%Q".to_owned()]).is_err());
         assert!(Dates::of(&["yyyy-mm-dd".to_owned()]).is_err(), "no field at all");
     }
