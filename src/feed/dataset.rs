@@ -146,7 +146,10 @@ impl Dataset {
             .iter()
             .map(|path| pattern(name, "paths", path))
             .collect::<Result<Vec<_>, _>>()?;
-        let key = KeyColumns::declared(name, &settings.key)?;
+        let columns = DeclaredColumn::all(name, settings)?;
+        let key: Vec<String> =
+            settings.key.iter().map(|named| column_meant(&columns, named)).collect();
+        let key = KeyColumns::declared(name, &key)?;
         if key.is_row_hash() && settings.lines_table.is_some() {
             return Err(format!(
                 "datasets.{name}.lines_table needs a `key`: lines belong to a record"
@@ -166,7 +169,6 @@ impl Dataset {
             .lines_table
             .as_ref()
             .map(|table| Lines { table: table.clone(), duplicates: settings.duplicate_lines });
-        let columns = DeclaredColumn::all(name, settings)?;
         let is_of_key = |column: &&Arc<DeclaredColumn>| key.contains(&column.name);
         let is_identifier = |column: &&Arc<DeclaredColumn>| {
             column.kind().is_none_or(|kind| kind == Kind::Identifier)
@@ -346,12 +348,7 @@ impl Dataset {
     /// The table's column that a name of the configuration means, which may be one of its names in
     /// files.
     pub fn column_meant(&self, name: &str) -> String {
-        let (own, in_files) = (declared_name(name), column_name(name));
-        let is_fed = |column: &&Arc<DeclaredColumn>| column.from.contains(&in_files);
-        match self.columns.values().find(is_fed).filter(|_| !self.columns.contains_key(&own)) {
-            Some(column) => column.name.clone(),
-            None => own,
-        }
+        column_meant(&self.columns, name)
     }
 
     /// How the days and moments of a column are written.
@@ -564,6 +561,15 @@ impl Template {
             suffix += 1;
         }
         free
+    }
+}
+
+fn column_meant(columns: &BTreeMap<String, Arc<DeclaredColumn>>, name: &str) -> String {
+    let (own, in_files) = (declared_name(name), column_name(name));
+    let is_fed = |column: &&Arc<DeclaredColumn>| column.from.contains(&in_files);
+    match columns.values().find(is_fed).filter(|_| !columns.contains_key(&own)) {
+        Some(column) => column.name.clone(),
+        None => own,
     }
 }
 
