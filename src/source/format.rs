@@ -8,7 +8,7 @@ use crate::feed::dataset::Dataset;
 use crate::feed::encoding::Encoding;
 use crate::feed::layout::declared_name;
 use crate::feed::row_format::{Dialect, RowFormat};
-use crate::source::rows::cells::{Cell, Split, split_row};
+use crate::source::rows::cells::{Cell, Split, is_blank, split_row};
 use crate::source::rows::header::{HEADER_ROWS_MAX, MARK, hint};
 use crate::source::text::compression::Compression;
 use crate::source::text::content::{BLOCK_BYTES, Content, Window};
@@ -296,7 +296,7 @@ impl<'a> Sample<'a> {
                 };
             let (row, rest) = self.text.split_at(next);
             self.text = rest;
-            if is_broken || cells.iter().any(|cell| cell.start < cell.end) {
+            if is_broken || !is_blank(row, cells) {
                 return Some(Row { bytes: &row[..end], is_broken });
             }
         }

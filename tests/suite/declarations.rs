@@ -499,6 +499,15 @@ quote = "none"
     assert_eq!(stored, ["A|\"open|1", "B|6\" pipe|2", "C|\"both\"|3"]);
 }
 
+scenario!(a_key_may_be_named_as_files_spell_it);
+fn a_key_may_be_named_as_files_spell_it(sandbox: &Sandbox) {
+    const FEED: &str = "[datasets.stock]\npaths = ['/stock']\nkey = 'Artikel-Nr.'\n\
+        columns.sku = { from = 'Artikel-Nr.' }\n";
+    synced(sandbox, FEED, "stock.csv", &table(&["Artikel-Nr.,name", "A,old"]));
+    synced(sandbox, FEED, "stock.csv", &table(&["Artikel-Nr.,name", "A,new"]));
+    assert_eq!(sandbox.rows("SELECT sku, name FROM stock"), ["A|new"]);
+}
+
 scenario!(a_day_in_a_name_counts_whatever_the_pattern_captures);
 fn a_day_in_a_name_counts_whatever_the_pattern_captures(sandbox: &Sandbox) {
     const FEED: &str = "[datasets.stock]\npaths = ['/stock_']\nkey = 'sku'\n";

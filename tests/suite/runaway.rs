@@ -94,7 +94,7 @@ scenario!(blank_and_repeated_lines_are_no_rows);
 fn blank_and_repeated_lines_are_no_rows(sandbox: &Sandbox) {
     let report = sync(
         sandbox,
-        "11,A,x,1\n\n,,,\n\r\nOrder ID,SKU,Description,Order Total\n,,,,,\n12,B,y,1\n",
+        "  \t\n11,A,x,1\n\n,,,\n\r\n  \n , ,,\nOrder ID,SKU,Description,Order Total\n,,,,,\n12,B,y,1\n",
     );
     assert_eq!(
         (report.counts["read"], report.counts["rejected"], report.counts["skipped"]),
@@ -105,13 +105,13 @@ fn blank_and_repeated_lines_are_no_rows(sandbox: &Sandbox) {
 
 scenario!(a_file_of_nothing_but_a_mark_or_blank_lines_is_refused);
 fn a_file_of_nothing_but_a_mark_or_blank_lines_is_refused(sandbox: &Sandbox) {
-    for content in ["", "\u{feff}", "\n\n", "\u{feff}\r\n", ",,,\n"] {
+    for content in ["", "\u{feff}", "\n\n", "\u{feff}\r\n", ",,,\n", "   \n"] {
         sandbox.drop_file(ORDERS, content);
         let report = sandbox.sync();
         assert_eq!(report.file(ORDERS).outcome, "quarantined", "{content:?}");
         assert!(report.file(ORDERS).error.contains("no header"), "{}", report.file(ORDERS).error);
     }
-    sandbox.drop_file(ORDERS, "\u{feff}\n\n,,\nOrder ID,SKU\n11,A\n");
+    sandbox.drop_file(ORDERS, "\u{feff}\n  \n,,\nOrder ID,SKU\n11,A\n");
     assert_eq!(sandbox.sync().file(ORDERS).outcome, "synced");
     assert_eq!(sandbox.rows("SELECT order_id FROM orders"), ["11"]);
 }

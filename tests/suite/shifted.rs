@@ -67,6 +67,24 @@ fn a_repaired_row_is_the_row_that_was_meant(sandbox: &Sandbox) {
     assert_eq!((report.changes(), report.counts["repaired"]), ((0, 0, 4, 0), 0));
 }
 
+scenario!(an_identifier_that_lost_its_quotes_keeps_its_comma);
+fn an_identifier_that_lost_its_quotes_keeps_its_comma(sandbox: &Sandbox) {
+    let unquoted = |row: String| row.replace("\"YR-1,0\"", "YR-1,0");
+    let rows = [
+        row("10", "ring", "wait"),
+        unquoted(row("11", "ring", "wait")),
+        unquoted(row("12", "by 12,30pm", "-")),
+        unquoted(row("13", "0,leave at door", "a,b")),
+        row("14", "ring", "wait").replace("\"YR-1,0\"", "1"),
+    ];
+    let report = synced(sandbox, &rows);
+    assert_eq!((report.counts["repaired"], report.counts["rejected"]), (3, 0));
+    assert_eq!(
+        sandbox.rows("SELECT task_id, order_id, notes FROM deliveries ORDER BY task_id"),
+        ["10|1|ring", "11|1|ring", "12|1|by 12,30pm", "13|1|0,leave at door", "14|1|ring"]
+    );
+}
+
 scenario!(a_row_that_can_be_read_in_two_ways_or_none_is_a_reject);
 fn a_row_that_can_be_read_in_two_ways_or_none_is_a_reject(sandbox: &Sandbox) {
     let mut rows: Vec<String> =

@@ -124,7 +124,8 @@ impl Writing {
     }
 
     /// The bytes of a text. One that it has no letters for is written in UTF-8, as is one whose
-    /// bytes would be those of another text in UTF-8: whoever wrote them, that is what they say.
+    /// bytes would be those of another text in UTF-8, or in each of the usual encodings of Latin
+    /// letters: whoever wrote them, that is what they say.
     pub fn bytes(&self, text: &str) -> Vec<u8> {
         match (self.form, self.legacy(text)) {
             (Form::Utf8 { is_marked: true }, _) => format!("\u{feff}{text}").into_bytes(),
@@ -133,7 +134,12 @@ impl Writing {
                 let to_bytes = if is_little { u16::to_le_bytes } else { u16::to_be_bytes };
                 mark.encode_utf16().chain(text.encode_utf16()).flat_map(to_bytes).collect()
             }
-            (_, Some(Some(bytes))) if bytes.is_ascii() || str::from_utf8(&bytes).is_err() => bytes,
+            (_, Some(Some(bytes)))
+                if bytes.is_ascii()
+                    || (str::from_utf8(&bytes).is_err() && !is_usual(&bytes, text)) =>
+            {
+                bytes
+            }
             _ => text.as_bytes().to_vec(),
         }
     }
@@ -151,6 +157,17 @@ impl Writing {
             Form::Utf8 { .. } | Form::Utf16 { .. } => None,
         }
     }
+}
+
+/// Whether the encodings of which one need not be declared all make one text of the bytes, and
+/// another one than they are.
+fn is_usual(bytes: &[u8], text: &str) -> bool {
+    let usual = ["windows-1250", "windows-1252", "windows-1254", "iso-8859-15"];
+    let read = usual.map(|name| {
+        let encoding = Encoding::for_label(name.as_bytes()).expect("a name of the standard");
+        encoding.decode_without_bom_handling(bytes).0
+    });
+    read.iter().all(|one| *one == read[0]) && read[0] != text
 }
 
 fn dos_byte(c: char) -> Option<u8> {

@@ -29,6 +29,15 @@ impl Cell {
     }
 }
 
+/// Whether a row has nothing but delimiters and white space.
+pub fn is_blank(row: &[u8], cells: &[Cell]) -> bool {
+    let is_empty = |cell: &Cell| {
+        cell.start == cell.end
+            || (!cell.is_quoted && cell.bytes(row).iter().all(u8::is_ascii_whitespace))
+    };
+    cells.iter().all(is_empty)
+}
+
 /// How a row ends.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Split {

@@ -10,7 +10,7 @@ use crate::feed::dataset::Dataset;
 use crate::feed::decimals::Observer;
 use crate::feed::layout::{Layout, LayoutColumn, column_name};
 use crate::feed::row_format::Dialect;
-use crate::source::rows::cells::{Cell, Split, split_row};
+use crate::source::rows::cells::{Cell, Split, is_blank, split_row};
 use crate::source::rows::csv::form::TextRow;
 use crate::source::rows::fill::Fill;
 use crate::source::rows::fits::Fits;
@@ -176,7 +176,7 @@ impl<'a> CsvRows<'a> {
                 },
                 Split::Broken { end, next, reason } => (end, next, false, Some(reason)),
             };
-            let is_blank = broken.is_none() && self.cells.iter().all(|cell| cell.start == cell.end);
+            let is_blank = broken.is_none() && is_blank(self.window.rest(), &self.cells);
             if !is_blank {
                 return Ok(Some(self.row(end, next, is_spaced, broken)));
             }

@@ -4,7 +4,7 @@ use crate::error::SyncError;
 use crate::feed::dataset::Dataset;
 use crate::feed::layout::declared_name;
 use crate::feed::row_format::Dialect;
-use crate::source::rows::cells::{Cell, Split, split_row};
+use crate::source::rows::cells::{Cell, Split, is_blank, split_row};
 use crate::source::text::content::Window;
 use memchr::memchr2;
 
@@ -70,7 +70,7 @@ pub fn read_header(
             Split::Row { next, .. } => {
                 ahead += next;
                 // Blank lines may stand in front of it.
-                if cells.iter().all(|cell| cell.start == cell.end) {
+                if is_blank(rest, &cells) {
                     continue;
                 }
                 names(rest, &cells, dialect).map(|names| (names, ahead))

@@ -1,20 +1,15 @@
 //! Encoding: finds the encoding of a text, and converts it to UTF-8.
 //!
 //! It never guesses if the guess could be wrong. A text that is neither UTF-8 nor UTF-16 is read
-//! only if all encodings of Latin letters make the same text of it, and its words are Latin. Bytes
-//! that cannot be decoded become a sequence that is not UTF-8, so that their row is rejected;
-//! [`written`] returns the bytes that the file had there.
+//! only if the usual encodings of Latin letters all make the same text of it. Bytes that cannot be
+//! decoded become a sequence that is not UTF-8, so that their row is rejected; [`written`] returns
+//! the bytes that the file had there.
 
 use crate::error::SyncError;
 use crate::feed::encoding::Encoding;
-use crate::source::text::latin_words::LatinWords;
 use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
 use encoding_rs::mem::{convert_utf16_to_utf8, utf16_valid_up_to};
-use encoding_rs::{
-    Decoder, DecoderResult, ISO_8859_2, ISO_8859_3, ISO_8859_4, ISO_8859_10, ISO_8859_13,
-    ISO_8859_14, ISO_8859_15, ISO_8859_16, WINDOWS_1250, WINDOWS_1252, WINDOWS_1254, WINDOWS_1257,
-    WINDOWS_1258,
-};
+use encoding_rs::{Decoder, DecoderResult, ISO_8859_15, WINDOWS_1250, WINDOWS_1252, WINDOWS_1254};
 use memchr::memchr;
 use std::sync::LazyLock;
 
@@ -25,24 +20,9 @@ const SAMPLE_BYTES: usize = 1024;
 /// Minimum percentage of ASCII characters at the beginning of UTF-16 text.
 const ASCII_PERCENT_MIN: usize = 60;
 
-/// The encodings of Latin letters in the standard. What all of them read alike needs no
-/// declaration. The four that most exports use are not enough: they would read `māja` of the Baltic
-/// one as `mâja`.
-const LATIN: [&encoding_rs::Encoding; 13] = [
-    WINDOWS_1252,
-    WINDOWS_1250,
-    WINDOWS_1254,
-    WINDOWS_1257,
-    WINDOWS_1258,
-    ISO_8859_2,
-    ISO_8859_3,
-    ISO_8859_4,
-    ISO_8859_10,
-    ISO_8859_13,
-    ISO_8859_14,
-    ISO_8859_15,
-    ISO_8859_16,
-];
+/// The encodings that exports in Latin letters are written in. What all of them read alike needs no
+/// declaration.
+const USUAL: [&encoding_rs::Encoding; 4] = [WINDOWS_1250, WINDOWS_1252, WINDOWS_1254, ISO_8859_15];
 
 /// Stands before a byte that could not be decoded, so that such bytes never make a character of
 /// UTF-8 together.
@@ -51,9 +31,9 @@ const UNDECODED: u8 = 0xff;
 /// What a single-byte encoding makes of each byte.
 type Table = [Option<char>; 256];
 
-/// The table of the first of [`LATIN`], without the bytes that another one reads differently.
+/// The table of the first of [`USUAL`], without the bytes that another one reads differently.
 static SHARED: LazyLock<Table> = LazyLock::new(|| {
-    let tables = LATIN.map(table);
+    let tables = USUAL.map(table);
     let mut shared = tables[0];
     for (byte, shared) in shared.iter_mut().enumerate() {
         if tables.iter().any(|table| table[byte] != *shared) {
@@ -80,7 +60,7 @@ pub struct Guess {
     /// A byte that is no UTF-8 and of which the next one tells whether it may be half of a
     /// character.
     open: Option<u8>,
-    /// Whether every byte above ASCII is the same character in all encodings of Latin letters.
+    /// Whether every byte above ASCII is the same character in all usual encodings.
     is_shared: bool,
     /// The beginning of a character that the next block may end.
     tail: Vec<u8>,
@@ -108,7 +88,7 @@ impl Default for Guess {
 pub enum Guessed {
     /// This.
     Is(Encoding),
-    /// Neither UTF-8 nor UTF-16, and whether it is the same text in all encodings of Latin letters.
+    /// Neither UTF-8 nor UTF-16, and whether it is the same text in all usual encodings.
     Other {
         /// Whether it is.
         is_shared: bool,
@@ -231,10 +211,7 @@ fn is_shared(byte: &u8) -> bool {
 
 /// The encoding that a text in neither UTF-8 nor UTF-16 looks like, of which the blocks are given
 /// one by one.
-pub struct Look {
-    detector: EncodingDetector,
-    words: LatinWords,
-}
+pub struct Look(EncodingDetector);
 
 impl std::fmt::Debug for Look {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -244,26 +221,23 @@ impl std::fmt::Debug for Look {
 
 impl Default for Look {
     fn default() -> Self {
-        let detector = EncodingDetector::new(Iso2022JpDetection::Allow);
-        Self { detector, words: LatinWords::default() }
+        Self(EncodingDetector::new(Iso2022JpDetection::Allow))
     }
 }
 
 impl Look {
     /// Takes the next bytes into account.
     pub fn observe(&mut self, block: &[u8]) {
-        self.detector.feed(block, false);
-        self.words.observe(block);
+        self.0.feed(block, false);
     }
 
-    /// What it looks like, and whether it looks like Latin letters, as that encoding's and by the
-    /// words that they stand in.
+    /// What it looks like, and whether that is one of the usual ones.
     pub fn finish(mut self) -> (Encoding, bool) {
-        self.detector.feed(&[], true);
-        let encoding = self.detector.guess(None, Utf8Detection::Deny);
+        self.0.feed(&[], true);
+        let encoding = self.0.guess(None, Utf8Detection::Deny);
         (
             Encoding::of_label(encoding.name()).unwrap_or(Encoding::Legacy(WINDOWS_1252)),
-            LATIN.contains(&encoding) && self.words.are_they(),
+            USUAL.contains(&encoding),
         )
     }
 }

@@ -6,7 +6,6 @@
 pub mod compression;
 pub mod content;
 pub mod encoding;
-mod latin_words;
 pub mod spool;
 
 use crate::config::Limits;
@@ -161,8 +160,8 @@ fn look_of(content: &Content, guess: Guess) -> Result<(Encoding, bool), SyncErro
         block.clear();
         blocks += 1;
     }
-    let (encoding, is_latin) = look.finish();
-    Ok((encoding, is_shared && is_latin))
+    let (encoding, is_usual) = look.finish();
+    Ok((encoding, is_shared && is_usual))
 }
 
 /// The first of several encodings that has a character for everything in the text; if none has, the

@@ -28,14 +28,17 @@ fn transcoded(bytes: &[u8], encoding: Encoding, block: usize) -> Vec<u8> {
 }
 
 #[test]
-fn text_that_all_encodings_of_latin_letters_read_alike_is_that() {
-    for text in
-        ["caf\u{e9}", "Stra\u{df}e, K\u{f6}ln, \u{c4}rger", "Jos\u{e9} M\u{fc}ller", "\u{e9}"]
-    {
+fn text_that_the_usual_encodings_read_alike_is_that() {
+    for text in [
+        "caf\u{e9}",
+        "Stra\u{df}e, K\u{f6}ln, \u{c4}rger",
+        "Jos\u{e9} \u{c1}lvarez, M\u{fc}ller",
+        "\u{e9}",
+    ] {
         let (bytes, _, is_lossy) = WINDOWS_1252.encode(text);
         assert!(!is_lossy);
         assert_eq!(guess(&bytes), Guessed::Other { is_shared: true }, "{text}");
-        for encoding in LATIN {
+        for encoding in USUAL {
             assert_eq!(transcoded(&bytes, Encoding::Legacy(encoding), 1), text.as_bytes());
         }
     }
@@ -43,8 +46,6 @@ fn text_that_all_encodings_of_latin_letters_read_alike_is_that() {
     for bytes in [
         b"cr\xe8me".as_slice(),
         b"Gda\xf1sk",
-        b"m\xe2ja",
-        b"M\xe1laga",
         b"5 \x80",
         b"\x93caf\xe9\x94",
         b"caf\xe9 \x81",
