@@ -30,6 +30,9 @@ impl Row for Line {
     fn swallows(&self, column: usize) -> bool {
         self.columns[column].1
     }
+    fn has_form(&self, _: usize, _: usize, _: usize) -> bool {
+        true
+    }
     fn may_swallow(&self, _: usize) -> bool {
         false
     }

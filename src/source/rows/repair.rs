@@ -36,6 +36,8 @@ pub trait Row {
     fn is_empty(&self, cell: usize) -> bool;
     /// Whether the column may have swallowed delimiters, as somebody says.
     fn swallows(&self, column: usize) -> bool;
+    /// Whether so many cells from `cell` on, put together, have the form of the column's values.
+    fn has_form(&self, column: usize, cell: usize, width: usize) -> bool;
     /// Whether it may although nobody says so: it holds text, and nobody said anything of it.
     fn may_swallow(&self, column: usize) -> bool;
     /// Whether one cell could stand in the column.
@@ -233,7 +235,7 @@ impl<R: Row> Search<'_, R> {
                 0 if self.swallowing == Swallowing::Named => self.row.conforms(column, cell),
                 0 => self.row.may_stand(column, cell),
                 _ => {
-                    swallows
+                    (swallows && self.row.has_form(column, cell, 1 + extra))
                         || self.row.is_cut_amount(column, cell, 1 + extra)
                         || (self.swallowing == Swallowing::Amounts
                             && self.row.may_swallow(column)
@@ -273,6 +275,9 @@ mod tests {
         }
         fn swallows(&self, column: usize) -> bool {
             column == 1 || column == 4
+        }
+        fn has_form(&self, _: usize, _: usize, _: usize) -> bool {
+            true
         }
         fn may_swallow(&self, _: usize) -> bool {
             false
@@ -364,6 +369,9 @@ mod tests {
             }
             fn swallows(&self, _: usize) -> bool {
                 false
+            }
+            fn has_form(&self, _: usize, _: usize, _: usize) -> bool {
+                true
             }
             fn may_swallow(&self, column: usize) -> bool {
                 column == 2

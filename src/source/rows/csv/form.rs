@@ -161,6 +161,11 @@ impl repair::Row for TextRow<'_, '_> {
         self.rows.layout.columns[column].swallows
     }
 
+    fn has_form(&self, column: usize, cell: usize, width: usize) -> bool {
+        let form = self.rows.layout.columns[column].form();
+        form.is_none_or(|form| form.is_match(self.rows.span(self.text, cell, width).trim()))
+    }
+
     fn may_swallow(&self, column: usize) -> bool {
         let column = &self.rows.layout.columns[column];
         matches!(column.role, Role::Column(_))
