@@ -32,12 +32,29 @@ pub(super) fn execute(shared: &Shared, own: RunArguments) -> Result<Exit, Comman
     // `database_wait` is for commands that end; the daemon waits without a limit.
     let config = Config { database_wait: Duration::MAX, ..config };
     start_logging(&config, OF_DAEMON)?;
+    check_reach(&config)?;
     let runtime = runtime(&config)?;
     let result = runtime.block_on(run(config));
     // Do not wait for a thread in the middle of a huge file: the next process reads that part
     // again.
     runtime.shutdown_timeout(THREADS_GRACE);
     result
+}
+
+/// Refuses to answer other machines unless somebody meant it: there is no login.
+fn check_reach(config: &Config) -> Result<(), CommandError> {
+    let address = config.listen;
+    if address.ip().is_loopback() {
+        return Ok(());
+    }
+    if !config.open {
+        return Err(CommandError::Usage(format!(
+            "listen: other machines reach {address}, and there is no login: listen on 127.0.0.1, or set `open = true` if \
+             they may read what the page shows"
+        )));
+    }
+    tracing::warn!(%address, "whoever reaches this address may read what the page shows");
+    Ok(())
 }
 
 async fn run(config: Config) -> Result<Exit, CommandError> {

@@ -137,6 +137,8 @@ pub struct Config {
     pub marts_dir: Option<PathBuf>,
     /// Address of the HTTP server.
     pub listen: SocketAddr,
+    /// Whether that may be an address that other machines reach.
+    pub open: bool,
     /// More host names that HTTP requests may use, besides the address.
     pub allowed_hosts: Vec<AllowedHost>,
     /// Format of log lines.
@@ -223,6 +225,7 @@ struct Settings {
     record_index_bytes_min: u64,
     marts_dir: PathBuf,
     listen: String,
+    open: bool,
     #[serde(deserialize_with = "texts")]
     allowed_hosts: Vec<String>,
     #[serde(deserialize_with = "one_of")]
@@ -386,6 +389,7 @@ impl Config {
                     "listen: `{listen}` is not an address such as 127.0.0.1:9464"
                 ))
             })?,
+            open: settings.open,
             allowed_hosts: (settings
                 .allowed_hosts
                 .iter()

@@ -1,6 +1,6 @@
 //! The daemon answers only under its own names, and its answers do nothing but say what they say.
 
-use crate::sandbox::{DEADLINE, Daemon, Engine, Sandbox};
+use crate::sandbox::{DEADLINE, Daemon, Engine, Sandbox, free_port, wait_for};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
@@ -18,6 +18,25 @@ fn ask(daemon: &Daemon, request: &str) -> (u16, String, String) {
         .and_then(|status| status.parse().ok())
         .unwrap_or_else(|| panic!("{answer}"));
     (status, head.to_ascii_lowercase(), body.to_owned())
+}
+
+#[test]
+fn an_address_that_other_machines_reach_must_be_meant() {
+    let sandbox = Sandbox::new(Engine::Sqlite);
+    let port = free_port();
+    let start = |environment: &[(&str, &str)]| {
+        let address = format!("0.0.0.0:{port}");
+        let inbox = sandbox.inbox().to_string_lossy().into_owned();
+        let command = sandbox.command(&["run", &inbox, "--listen", &address]);
+        sandbox.start(command, &address, environment)
+    };
+    let mut refused = start(&[]);
+    assert_eq!(refused.wait_for_end(), 2);
+    assert!(refused.log().contains("set `open = true`"), "{}", refused.log());
+    let mut meant = start(&[("TIDEGATE_OPEN", "true")]);
+    wait_for("the daemon", || meant.log().contains("may read what the page shows"));
+    wait_for("its server", || TcpStream::connect(("127.0.0.1", port)).is_ok());
+    assert_eq!(meant.terminate().0, 0);
 }
 
 #[test]
