@@ -43,6 +43,8 @@ pub struct CsvRows<'a> {
     cells: Vec<Cell>,
     /// The beginning of the last row that was too long.
     long: Vec<u8>,
+    /// The last row with what the rows above it say, if they say anything of it.
+    filled: Vec<u8>,
     /// Rows so far.
     number: u64,
     /// Observers of columns that hold numbers, or whose kind the data decides.
@@ -79,6 +81,7 @@ impl<'a> CsvRows<'a> {
             field_bytes_max,
             cells: Vec::new(),
             long: Vec::new(),
+            filled: Vec::new(),
             number,
             observers: Vec::new(),
             asks_odd_rows: false,
@@ -251,7 +254,11 @@ impl<'a> CsvRows<'a> {
             None if self.is_correction => Ok(without_guards(raw, &self.cells)),
             None => self.filled(raw),
         };
-        let (key, form) = match own {
+        // As a reject, a row must say itself what the rows above it said: it goes out for correction
+        // without them.
+        let is_filled = !self.is_correction && matches!(own, Ok(Some(_)));
+        let mut filled = None;
+        let (key, mut form) = match own {
             Err(fault) => (self.leading_key(raw), Form::Broken(fault)),
             Ok(None) => self.read(raw, is_spaced),
             Ok(Some(bytes)) => {
@@ -260,7 +267,10 @@ impl<'a> CsvRows<'a> {
                 split_row(raw, true, self.dialect, &mut self.cells);
                 match read {
                     (key, Form::Fits) => (key, Form::Rewritten { bytes, is_repaired: false }),
-                    read => read,
+                    read => {
+                        filled = is_filled.then_some(bytes);
+                        read
+                    }
                 }
             }
         };
@@ -295,6 +305,17 @@ impl<'a> CsvRows<'a> {
         }
         let next_offset = offset + next as u64;
         let (absent, part) = (Vec::new(), Part::Row);
+        if let (true, None, Form::Rewritten { bytes, .. }) = (is_filled, &filled, &mut form) {
+            filled = Some(std::mem::take(bytes));
+            form = Form::Fits;
+        }
+        let raw = match filled {
+            Some(bytes) => {
+                self.filled = bytes;
+                &self.filled
+            }
+            None => raw,
+        };
         RowRef { number: self.number, offset, next_offset, raw, whole, key, form, absent, part }
     }
 
@@ -306,10 +327,10 @@ impl<'a> CsvRows<'a> {
         }
         let surplus = self.cells.get(self.layout.columns.len()..).unwrap_or_default();
         let is_in_place = surplus.iter().all(|cell| cell.bytes(raw).trim_ascii().is_empty());
-        match std::str::from_utf8(raw) {
-            Ok(text) if is_in_place => self.fill.filled(text, &self.cells, self.dialect),
-            _ => Ok(None),
+        if !is_in_place {
+            return Ok(None);
         }
+        self.fill.filled(raw, &self.cells, self.dialect)
     }
 
     /// Whether a row is no data, as the dataset says.

@@ -1,0 +1,78 @@
+//! Rejects back: a corrected copy means what the rejected rows of its file meant, whatever the
+//! declaration of the dataset and the format of the file.
+
+use crate::rules::{run, sync};
+use crate::sandbox::{Sandbox, table};
+use std::fs;
+
+const LENIENT: &str = "rejects_max_percent = 100\n";
+
+/// Exports all rejects, and returns the text of one file of them.
+fn exported(sandbox: &Sandbox, name: &str) -> String {
+    let (exit, said) = run(sandbox, &["rejects", "--export", "out"]);
+    assert_eq!(exit, 0, "{said}");
+    let path = sandbox.path("out").join(name);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The rejects that are not closed.
+fn open(sandbox: &Sandbox) -> Vec<String> {
+    let open = "SELECT row_number, reason FROM tidegate_rejects WHERE closed_at IS NULL";
+    sandbox.rows(&format!("{open} ORDER BY id"))
+}
+
+scenario!(a_corrected_row_says_itself_what_the_rows_above_it_said);
+fn a_corrected_row_says_itself_what_the_rows_above_it_said(sandbox: &Sandbox) {
+    let feed = format!(
+        "{LENIENT}[datasets.sales]\npaths = ['/sales[^/]*$']\nkey = 'ref'\nlines_table = 'sale_lines'\n\
+         fill_down = ['ref', 'customer']\n[datasets.sales.columns]\n\
+         customer = {{ of = 'record', required = true }}\n\
+         size = {{ type = 'integer', min = 0 }}\n"
+    );
+    let rows = ["ref,customer,size,item", "S1,c,5,a", ",,6,b", ",,-7,c", "S2,d,8,e", ",,9,f"];
+    sandbox.drop_file("sales.csv", &table(&rows));
+    sync(sandbox, &feed);
+    assert_eq!(sandbox.rows("SELECT ref, line_count FROM sales"), ["S2|2"]);
+    let text = exported(sandbox, "sales.rejects.csv");
+    let rows: Vec<&str> = text.lines().skip(1).collect();
+    assert!(rows[1].starts_with("S1,c,6,b,2,"), "{text}");
+    assert!(rows[2].starts_with("S1,c,-7,c,3,size,"), "{text}");
+    sandbox.drop_file("sales.rejects.csv", &text.replace(",-7,", ",7,"));
+    let report = sync(sandbox, &feed);
+    assert_eq!(report.file("sales.rejects.csv").counts["rejected"], 0, "{report:?}");
+    assert_eq!(open(sandbox), [] as [String; 0]);
+    assert_eq!(
+        sandbox.rows("SELECT ref, customer, line_count FROM sales ORDER BY ref"),
+        ["S1|c|3", "S2|d|2"]
+    );
+    let lines = "SELECT ref, line_no, size, item FROM sale_lines ORDER BY ref, line_no";
+    assert_eq!(sandbox.rows(lines), ["S1|1|5|a", "S1|2|6|b", "S1|3|7|c", "S2|1|8|e", "S2|2|9|f"]);
+}
+
+scenario!(a_row_of_foreign_bytes_belongs_to_the_record_above_it);
+fn a_row_of_foreign_bytes_belongs_to_the_record_above_it(sandbox: &Sandbox) {
+    let feed = format!(
+        "{LENIENT}[datasets.sales]\npaths = ['/sales[^/]*$']\nkey = 'ref'\nlines_table = 'sale_lines'\n\
+         fill_down = ['ref']\nencoding = 'utf-8'\n"
+    );
+    let mut bytes = table(&["ref,item", "S1,a", ",b?", "S2,c", ",d"]).into_bytes();
+    let odd = bytes.iter().position(|&byte| byte == b'?').expect("it is there");
+    bytes[odd] = 0xE9;
+    sandbox.drop_file("sales.csv", &bytes);
+    sync(sandbox, &feed);
+    assert_eq!(sandbox.rows("SELECT ref, line_count FROM sales"), ["S2|2"]);
+    run(sandbox, &["rejects", "--export", "out"]);
+    let text = fs::read(sandbox.path("out/sales.rejects.csv")).expect("it was exported");
+    let text = String::from_utf8_lossy(&text).replace('\u{fffd}', "é");
+    assert!(text.contains("\nS1,bé,2,"), "{text}");
+    let lines: Vec<String> =
+        text.lines().map(|line| line.trim_end_matches(",S1,bé").to_owned()).collect();
+    sandbox.drop_file(
+        "sales.rejects.csv",
+        &table(&lines.iter().map(String::as_str).collect::<Vec<_>>()),
+    );
+    sync(sandbox, &feed);
+    assert_eq!(open(sandbox), [] as [String; 0]);
+    let lines = "SELECT ref, line_no, item FROM sale_lines ORDER BY ref, line_no";
+    assert_eq!(sandbox.rows(lines), ["S1|1|a", "S1|2|bé", "S2|1|c", "S2|2|d"]);
+}
