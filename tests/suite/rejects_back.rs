@@ -76,3 +76,43 @@ fn a_row_of_foreign_bytes_belongs_to_the_record_above_it(sandbox: &Sandbox) {
     let lines = "SELECT ref, line_no, item FROM sale_lines ORDER BY ref, line_no";
     assert_eq!(sandbox.rows(lines), ["S1|1|a", "S1|2|bé", "S2|1|c", "S2|2|d"]);
 }
+
+/// One order of a shop, as WooCommerce's API has it.
+fn shop_order(id: u32, total: &str, lines: &str) -> String {
+    format!(
+        r#"{{"id":{id},"number":"{id}","order_key":"k{id}","status":"processing","currency":"EUR",
+        "currency_symbol":"€","date_created_gmt":"2024-03-31T01:30:00","total":"{total}",
+        "total_tax":"0.35","customer_id":5,"line_items":[{lines}]}}"#
+    )
+}
+
+scenario!(a_corrected_copy_is_of_the_dataset_of_the_json_file_that_it_corrects);
+fn a_corrected_copy_is_of_the_dataset_of_the_json_file_that_it_corrects(sandbox: &Sandbox) {
+    let feed =
+        format!("{LENIENT}[datasets.woocommerce_orders.columns]\norder_total = {{ max = 100 }}\n");
+    let line = r#"{"id":31,"name":"Tee","quantity":2,"total":"6.00","sku":"a","price":3.125}"#;
+    let lines = format!("{line},{}", line.replace("31", "32"));
+    let orders =
+        [shop_order(1, "20.00", line), shop_order(2, "2900", &lines), shop_order(3, "3100", "")];
+    for file in ["kept/a.json", "gone/b.json", "bare/c.json"] {
+        let of_file = if file.starts_with("bare") { &orders[2..] } else { &orders[..2] };
+        sandbox.drop_file(file, &format!("[{}]", of_file.join(",")));
+    }
+    sync(sandbox, &feed);
+    assert_eq!(open(sandbox).len(), 5, "{:?}", open(sandbox));
+    exported(sandbox, "kept/a.rejects.csv");
+    fs::remove_file(sandbox.inbox().join("gone/b.json")).expect("it is there");
+    for copy in ["kept/a.rejects.csv", "gone/b.rejects.csv", "bare/c.rejects.csv"] {
+        let text = exported(sandbox, copy).replace(",2900,", ",29,").replace(",3100,", ",31,");
+        sandbox.drop_file(copy, &text);
+        let report = sync(sandbox, &feed);
+        let name = copy.rsplit_once('/').expect("a folder").1;
+        assert_eq!(report.file(name).outcome, "synced", "{report:?}");
+    }
+    assert_eq!(open(sandbox), [] as [String; 0]);
+    let orders = "SELECT market, order_id, order_total, line_count FROM orders ORDER BY 1, 2";
+    assert_eq!(
+        sandbox.rows(orders),
+        ["bare|3|31|0", "gone|1|20|1", "gone|2|29|2", "kept|1|20|1", "kept|2|29|2"]
+    );
+}
