@@ -116,3 +116,64 @@ fn a_corrected_copy_is_of_the_dataset_of_the_json_file_that_it_corrects(sandbox:
         ["bare|3|31|0", "gone|1|20|1", "gone|2|29|2", "kept|1|20|1", "kept|2|29|2"]
     );
 }
+
+scenario!(numbers_of_json_come_back_as_the_numbers_that_they_were);
+fn numbers_of_json_come_back_as_the_numbers_that_they_were(sandbox: &Sandbox) {
+    let feed = format!(
+        "{LENIENT}[datasets.parts]\npaths = ['/(?<market>\\w+)/parts[^/]*$']\nkey = 'id'\n\
+         [datasets.parts.columns]\nfee = {{ type = 'money' }}\ntext = {{ type = 'text' }}\n\
+         euro = {{ type = 'money', decimal = ',' }}\nsize = {{ type = 'integer', max = 5 }}\n"
+    );
+    let part = |id: u32, number: &str, size: u32| {
+        format!(
+            r#"{{"id":"{id}","fee":{number},"found":{number},"euro":{number},"text":{number},"size":{size}}}"#
+        )
+    };
+    // The second object's fee is a text, which may be a thousand.
+    let doubtful = part(5, "\"1.250\"", 9).replacen(
+        "\"1.250\",\"found\":\"1.250\"",
+        "\"1.250\",\"found\":3.5",
+        1,
+    );
+    let parts = |size: u32| {
+        [
+            part(1, "1.250", size),
+            part(2, "12.5e1", size),
+            part(3, "-0.125", size),
+            part(4, "7", size),
+            doubtful.replace(":9}", &format!(":{size}}}")),
+        ]
+    };
+    sandbox.drop_file("clean/parts.json", &format!("[{}]", parts(4).join(",")));
+    let others = format!("[{},{}]", part(9, "2.5", 1), parts(9).join(","));
+    sandbox.drop_file("faulty/parts.json", &others);
+    sync(sandbox, &feed);
+    assert_eq!(open(sandbox).len(), 5, "{:?}", open(sandbox));
+    let text = exported(sandbox, "faulty/parts.rejects.csv");
+    assert!(text.contains("\n1,'1.250,'1.250,'1.250,'1.250,9,"), "{text}");
+    assert!(text.contains("\n5,1.250,'3.5,1.250,1.250,9,"), "{text}");
+    // As it is, it comes back as it went out.
+    sandbox.drop_file("faulty/parts.rejects.csv", &text);
+    sync(sandbox, &feed);
+    assert_eq!(exported(sandbox, "faulty/parts.rejects.csv"), text);
+    let corrected: String = text
+        .lines()
+        .map(|line| match line.split_once(",9,") {
+            Some((cells, notes)) => {
+                format!("{cells},4,{},,\n", notes.split(',').next().unwrap_or(""))
+            }
+            None => format!("{line}\n"),
+        })
+        .collect();
+    sandbox.drop_file("faulty/parts.rejects.csv", &corrected);
+    sync(sandbox, &feed);
+    assert_eq!(open(sandbox), [] as [String; 0]);
+    let of_market = |market: &str| {
+        let columns = "id, fee, found, euro, text, size, _rescued";
+        let stored = format!("SELECT {columns} FROM parts WHERE market = '{market}' AND id <> '9'");
+        sandbox.rows(&format!("{stored} ORDER BY id"))
+    };
+    assert_eq!(of_market("faulty"), of_market("clean"));
+    let widened = "SELECT COUNT(*) FROM tidegate_schema_changes WHERE change_kind = 'widen_column'";
+    assert_eq!(sandbox.rows(widened), ["0"]);
+}
