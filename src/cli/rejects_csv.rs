@@ -228,7 +228,7 @@ mod tests {
 
     fn csv(columns: &[&str], delimiter: Option<char>, rejects: &[OpenReject]) -> String {
         let columns = columns.iter().map(|&column| column.to_owned()).collect();
-        let header = Header { columns, delimiter, quote: '"' };
+        let header = Header { columns, delimiter, quote: '"', folder: None };
         let mut in_use = ColumnsInUse::default();
         rejects.iter().for_each(|reject| in_use.observe(reject, &header));
         let csv = RejectsCsv::new(&header, &in_use);

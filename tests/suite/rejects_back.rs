@@ -2,7 +2,7 @@
 //! declaration of the dataset and the format of the file.
 
 use crate::rules::{run, sync};
-use crate::sandbox::{Sandbox, table};
+use crate::sandbox::{Report, Sandbox, table};
 use std::fs;
 
 const LENIENT: &str = "rejects_max_percent = 100\n";
@@ -19,6 +19,12 @@ fn exported(sandbox: &Sandbox, name: &str) -> String {
 fn open(sandbox: &Sandbox) -> Vec<String> {
     let open = "SELECT row_number, reason FROM tidegate_rejects WHERE closed_at IS NULL";
     sandbox.rows(&format!("{open} ORDER BY id"))
+}
+
+/// What an operator is warned of.
+fn warnings(report: &Report) -> Vec<String> {
+    let files = report.json["files"].as_array().expect("files");
+    files.iter().filter_map(|file| Some(file["warning"].as_str()?.to_owned())).collect()
 }
 
 scenario!(a_corrected_row_says_itself_what_the_rows_above_it_said);
@@ -115,6 +121,39 @@ fn a_corrected_copy_is_of_the_dataset_of_the_json_file_that_it_corrects(sandbox:
         sandbox.rows(orders),
         ["bare|3|31|0", "gone|1|20|1", "gone|2|29|2", "kept|1|20|1", "kept|2|29|2"]
     );
+}
+
+scenario!(copies_go_out_in_the_folders_below_what_was_given_to_sync);
+fn copies_go_out_in_the_folders_below_what_was_given_to_sync(sandbox: &Sandbox) {
+    let feed = format!(
+        "{LENIENT}[datasets.stock]\nheader_has = ['Part No', 'Amount']\nkey = 'Part No'\n\
+         [datasets.stock.columns]\namount = {{ type = 'integer', max = 9 }}\n"
+    );
+    for (market, amount) in [("east", 10), ("west", 11)] {
+        let rows = ["Part No,Amount", &format!("1,{amount}"), "2,2"];
+        sandbox.drop_file(&format!("{market}/report.csv"), &table(&rows));
+    }
+    sync(sandbox, &feed);
+    let east = exported(sandbox, "east/report.rejects.csv").replace("1,10,", "1,5,");
+    let west = exported(sandbox, "west/report.rejects.csv").replace("1,11,", "1,6,");
+    sandbox.drop_file("east/report.rejects.csv", &east);
+    // A copy of no market corrects nothing, and says so.
+    sandbox.drop_file("report.rejects.csv", &west);
+    let report = sync(sandbox, &feed);
+    let [said] = warnings(&report).try_into().expect("one warning");
+    assert!(said.contains("closes no reject") && said.contains("`report` of stock"), "{said}");
+    assert_eq!(open(sandbox).len(), 1, "{:?}", open(sandbox));
+    fs::remove_file(sandbox.inbox().join("report.rejects.csv")).expect("it is there");
+    sandbox.drop_file("west/report.rejects.csv", &west);
+    sync(sandbox, &feed);
+    assert_eq!(open(sandbox), [] as [String; 0]);
+    let stored = "SELECT market, part_no, amount FROM stock WHERE market <> '' ORDER BY 1, 2";
+    assert_eq!(sandbox.rows(stored), ["east|1|5", "east|2|2", "west|1|6", "west|2|2"]);
+    // Once corrected, there is nothing left to close.
+    sandbox.drop_file("west/report.rejects.csv", &west.replace("1,6,", "1,7,"));
+    let report = sync(sandbox, &feed);
+    let [said] = warnings(&report).try_into().expect("one warning");
+    assert!(said.contains("closes no reject") && said.contains("west/report.csv"), "{said}");
 }
 
 scenario!(numbers_of_json_come_back_as_the_numbers_that_they_were);
