@@ -8,7 +8,7 @@ use crate::cli::{CommandError, Exit, Shared, runtime, say, say_whose, whose};
 use crate::config::Config;
 use crate::dispatch::retry::open_to_look;
 use crate::error::SyncError;
-use crate::feed::correction::{OpenReject, REJECTS_END, stem};
+use crate::feed::correction::{Header, OpenReject, REJECTS_END, stem};
 use crate::process::modes::{give_to_person, make_persons_folders, persons_folder_mode};
 use crate::process::terminal::printable_json;
 use crate::sink::Sink;
@@ -164,7 +164,7 @@ impl<'a> Export<'a> {
         file: &FileRecord,
     ) -> Result<Option<PathBuf>, CommandError> {
         let Some(header) = &file.header else { return Ok(None) };
-        let below = self.place_of(file);
+        let below = self.place_of(file, header);
         let target = self.directory.join(&below);
         let failed =
             |error| CommandError::Usage(format!("cannot write {}: {error}", target.display()));
@@ -189,15 +189,16 @@ impl<'a> Export<'a> {
         Ok(Some(target))
     }
 
-    fn place_of(&mut self, file: &FileRecord) -> PathBuf {
+    fn place_of(&mut self, file: &FileRecord, header: &Header) -> PathBuf {
         let path = path_of(&file.path);
-        // Keep the folder below the inbox: it may be all that distinguishes files of the same name,
-        // or names their market.
-        let folder = path
-            .strip_prefix(&self.inbox)
-            .ok()
-            .and_then(Path::parent)
-            .unwrap_or_else(|| Path::new(""));
+        // Keep the folder below the inbox, or below what was given to sync: it may be all that
+        // distinguishes files of the same name, or names their market.
+        let below_inbox = path.strip_prefix(&self.inbox).ok().and_then(Path::parent);
+        let folder = match (below_inbox, &header.folder) {
+            (Some(folder), _) => folder.to_owned(),
+            (None, Some(folder)) => path_of(folder),
+            (None, None) => PathBuf::new(),
+        };
         let name = path_of(&format!("{}{REJECTS_END}", stem(&file.path)));
         let mut below = folder.join(&name);
         if !self.taken.insert(PathKey::of(&path_text(&below))) {

@@ -7,8 +7,9 @@
 
 use crate::feed::correction::{Header, OF_SAME_RECORD, OpenReject, split_cells};
 use crate::feed::layout::{NOTES, column_name};
-use crate::values::spreadsheet::{guarded, unguarded};
+use crate::values::spreadsheet::{clear_number, guarded, marked_number, unguarded};
 use serde_json::value::RawValue;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Deepest nesting of a JSON object that is flattened; it bounds the recursion.
@@ -56,7 +57,7 @@ impl<'a> RejectsCsv<'a> {
             name if self.is_correction => unguarded(name),
             name => name,
         });
-        write_row(&mut csv, names.chain(NOTES));
+        write_row(&mut csv, names.chain(NOTES).map(guarded));
         csv
     }
 
@@ -72,7 +73,8 @@ impl<'a> RejectsCsv<'a> {
         let notes = [number.as_str(), reject.column.as_deref().unwrap_or_default(), &reject.reason];
         let cells =
             self.columns.iter().map(|&column| row.cells[column].as_deref().unwrap_or_default());
-        write_row(&mut csv, cells.chain(notes).chain(row.surplus.iter().map(String::as_str)));
+        let cells = cells.map(Cow::Borrowed).chain(notes.into_iter().map(guarded));
+        write_row(&mut csv, cells.chain(row.surplus.iter().map(|cell| guarded(cell))));
         csv
     }
 }
@@ -88,6 +90,7 @@ fn named(header: &Header) -> usize {
 
 /// The cells of a rejected row, by the columns of its file.
 struct Row {
+    /// As they are written: guarded, or marked as a number of JSON.
     cells: Vec<Option<String>>,
     /// Cells that fit into no column.
     surplus: Vec<String>,
@@ -99,9 +102,17 @@ impl Row {
             Some(delimiter) => Self::of_csv(&reject.raw, delimiter, header.quote, named(header)),
             None => Self::of_json(&reject.raw, header),
         };
-        if is_correction(header) {
-            let cells = row.cells.iter_mut().flatten().chain(&mut row.surplus);
-            cells.for_each(|cell| *cell = unguarded(cell).to_owned());
+        let is_correction = is_correction(header);
+        if is_correction {
+            row.surplus.iter_mut().for_each(|cell| *cell = unguarded(cell).to_owned());
+        }
+        if header.delimiter.is_some() {
+            let is_marked = |cell: &str| is_correction && clear_number(cell).is_some();
+            let cells = row.cells.iter_mut().flatten().filter(|cell| !is_marked(cell));
+            cells.for_each(|cell| {
+                let original = if is_correction { unguarded(cell) } else { cell.as_str() };
+                *cell = guarded(original).into_owned();
+            });
         }
         // No cell shows an error of the row as a whole. Without its raw text at the end, the row
         // would look correct.
@@ -136,7 +147,8 @@ impl Row {
     }
 }
 
-/// Collects the members of an object by the names of their columns; `None` if it cannot be parsed.
+/// Collects the members of an object by the names of their columns, as they are written; `None` if
+/// it cannot be parsed.
 fn flatten(
     object: &str,
     prefix: &str,
@@ -149,20 +161,25 @@ fn flatten(
         let (name, raw) = (format!("{prefix}{name}"), value.get());
         match raw.as_bytes().first()? {
             b'{' => flatten(raw, &format!("{name}_"), depth + 1, members)?,
-            b'"' => drop(members.insert(column_name(&name), serde_json::from_str(raw).ok()?)),
+            b'"' => {
+                let text: String = serde_json::from_str(raw).ok()?;
+                drop(members.insert(column_name(&name), guarded(&text).into_owned()));
+            }
+            b'-' | b'0'..=b'9' => {
+                drop(members.insert(column_name(&name), marked_number(raw).into_owned()));
+            }
             b'n' => drop(members.insert(column_name(&name), String::new())),
-            _ => drop(members.insert(column_name(&name), raw.to_owned())),
+            _ => drop(members.insert(column_name(&name), guarded(raw).into_owned())),
         }
     }
     Some(())
 }
 
-fn write_row<'a>(csv: &mut Vec<u8>, cells: impl Iterator<Item = &'a str>) {
+fn write_row<'a>(csv: &mut Vec<u8>, cells: impl Iterator<Item = Cow<'a, str>>) {
     for (index, cell) in cells.enumerate() {
         if index > 0 {
             csv.push(b',');
         }
-        let cell = guarded(cell);
         if cell.contains(['"', ',', '\n', '\r']) {
             csv.push(b'"');
             csv.extend(restored(&cell.replace('"', "\"\"")));
@@ -211,7 +228,7 @@ mod tests {
 
     fn csv(columns: &[&str], delimiter: Option<char>, rejects: &[OpenReject]) -> String {
         let columns = columns.iter().map(|&column| column.to_owned()).collect();
-        let header = Header { columns, delimiter, quote: '"' };
+        let header = Header { columns, delimiter, quote: '"', folder: None };
         let mut in_use = ColumnsInUse::default();
         rejects.iter().for_each(|reject| in_use.observe(reject, &header));
         let csv = RejectsCsv::new(&header, &in_use);
@@ -256,6 +273,21 @@ mod tests {
         ];
         let expected = "Id,a_b,N,_row,_column,_reason\n12345678901234567890,\"x,\",,1,id,no key\n,,,2,,not an object,[1]\n";
         assert_eq!(csv(&["Id", "a_b", "N", "other"], None, &rejects), expected);
+    }
+
+    #[test]
+    fn numbers_of_json_stay_numbers_in_a_copy_of_a_copy() {
+        let raw = r#"{"id":1,"p":1.250,"t":"1.250","e":-12.5e1,"f":"-12.5e1"}"#;
+        let columns = ["id", "p", "t", "e", "f"];
+        let text = csv(&columns, None, &[reject(1, Some("id"), "bad", raw)]);
+        assert_eq!(
+            text,
+            "id,p,t,e,f,_row,_column,_reason\n1,'1.250,1.250,-125,'-12.5e1,1,id,bad\n"
+        );
+        let mut again = reject(1, Some("id"), "bad", text.lines().nth(1).expect("a row"));
+        again.corrects_row = Some(1);
+        let columns = [&columns[..], &NOTES].concat();
+        assert_eq!(csv(&columns, Some(','), &[again]), text);
     }
 
     #[test]

@@ -124,7 +124,10 @@ pub async fn sync_lane(
 fn log(report: &FileReport) {
     let counts = &report.counts;
     if let Some(warning) = &report.warning {
-        tracing::warn!(path = report.path, stale = counts.stale, reason = warning, "file is stale");
+        match counts.stale {
+            0 => tracing::warn!(path = report.path, reason = warning, "file corrects nothing"),
+            stale => tracing::warn!(path = report.path, stale, reason = warning, "file is stale"),
+        }
     }
     match report.outcome {
         Outcome::Synced => tracing::info!(

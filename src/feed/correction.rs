@@ -30,6 +30,11 @@ pub struct Header {
     pub delimiter: Option<char>,
     /// What stands around cells.
     pub quote: char,
+    /// The file's folder below the directory that was given to sync. It may name the market, so a
+    /// corrected copy must lie in a folder of this name. `None` if an earlier version, which did
+    /// not keep it, has read the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder: Option<String>,
 }
 
 /// A rejected row as it is written for correction.

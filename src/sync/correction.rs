@@ -45,6 +45,8 @@ pub struct Correction {
     pub is_in_part: bool,
     /// Warning for the operator.
     pub note: Option<String>,
+    /// Warning for the operator, if the copy closes no reject.
+    pub closes_none: Option<String>,
 }
 
 /// Finds the rows that complete a corrected copy, and adds columns that only other files have to
@@ -76,8 +78,18 @@ pub(crate) async fn correction(
     let Some(export) = correction.files.newest.clone() else {
         // It is unknown which records its rows belonged to.
         correction.is_in_part = true;
+        correction.closes_none = Some(nothing_to_close(&surveyed.file, dataset));
         return Ok(Some(correction));
     };
+    // After a restart, the copy may have closed some itself.
+    let is_begun = surveyed.file.position.is_some();
+    if !is_begun && !rejected.iter().any(|row| row.is_open && own.has_number_of(row)) {
+        correction.closes_none = Some(format!(
+            "it closes no reject, because none of its rows is an open one of {} by its number in _row; `tidegate rejects` \
+             lists those that are open",
+            export.path
+        ));
+    }
     if correction.joined.is_empty() {
         return Ok(Some(correction));
     }
@@ -100,9 +112,26 @@ pub(crate) async fn correction(
     Ok(Some(correction))
 }
 
+/// A copy that lies in another folder than the file that it corrects may be of another market: it
+/// must not look like a success that its rows are stored there.
+fn nothing_to_close(file: &FileRecord, dataset: &Dataset) -> String {
+    let market = match file.market.as_deref().unwrap_or_default() {
+        "" => "without a market".to_owned(),
+        market => format!("of market {market}"),
+    };
+    format!(
+        "it closes no reject, because no file `{}` of {} {market} has any, so its rows were loaded {market}; drop it into the \
+         folder of the file that it corrects, which `tidegate rejects` names",
+        file.corrects.as_deref().unwrap_or_default(),
+        dataset.name
+    )
+}
+
 /// The loadable rows of the copy.
 #[derive(Default)]
 struct OwnRows {
+    /// Row numbers in the export of all rows, also of those that cannot be loaded.
+    numbers: HashSet<u64>,
     /// From row number in the export to the record that the row is in now.
     by_number: HashMap<u64, String>,
     /// Records with unnumbered rows.
@@ -113,6 +142,10 @@ struct OwnRows {
 impl OwnRows {
     fn contains(&self, row: &RejectedRow) -> bool {
         row.number.is_some_and(|number| self.by_number.contains_key(&number))
+    }
+
+    fn has_number_of(&self, row: &RejectedRow) -> bool {
+        row.number.is_some_and(|number| self.numbers.contains(&number))
     }
 }
 
@@ -131,12 +164,14 @@ async fn own_rows(
         };
         let mut rows = rows_at(&content, format, &layout, &dataset, &config.limits, 0, 0)?;
         while let Some(row) = rows.next_row()? {
+            let number = dialect.number_in(row.raw, column);
+            own.numbers.extend(number);
             let Some(key) = row.key else { continue };
             if matches!(row.form, Form::Broken(_)) {
                 broken.insert(key);
                 continue;
             }
-            match dialect.number_in(row.raw, column) {
+            match number {
                 Some(number) => drop(own.by_number.insert(number, key.clone())),
                 None => drop(own.unnumbered.insert(key.clone())),
             }

@@ -11,6 +11,8 @@ use crate::process::clock::now_ms;
 use crate::sink::ledger::attempts;
 use crate::sink::ledger::attempts::Company;
 use crate::sink::ledger::files::FileRecord;
+use crate::source::find::path_text::path_text;
+use crate::source::find::scan::SourceFile;
 use crate::source::survey::{Survey, survey_with};
 use crate::source::text::content::Content;
 use crate::source::text::read_text;
@@ -21,6 +23,7 @@ use crate::sync::quarantine;
 use crate::sync::rule_pass::{RulePass, SurveyedFile};
 use crate::sync::session::{Session, blocking};
 use crate::sync::take::TakenFile;
+use std::path::Path;
 use std::sync::Arc;
 
 /// A file after its survey.
@@ -226,11 +229,13 @@ fn die_in_survey(market: Option<&str>) {
     }
 }
 
-/// Column names and CSV dialect, which the ledger keeps for the export of rejects.
-pub(crate) fn header_of(surveyed: &Surveyed) -> Header {
+/// Column names, CSV dialect and folder, which the ledger keeps for the export of rejects.
+pub(crate) fn header_of(surveyed: &Surveyed, source_file: &SourceFile) -> Header {
     let (delimiter, quote) = match surveyed.survey.format.rows {
         RowFormat::Csv(dialect) => (Some(char::from(dialect.delimiter)), char::from(dialect.quote)),
         RowFormat::Json => (None, '"'),
     };
-    Header { columns: surveyed.survey.header.clone(), delimiter, quote }
+    let below = source_file.path.strip_prefix(&source_file.root).ok();
+    let folder = below.and_then(Path::parent).map(path_text);
+    Header { columns: surveyed.survey.header.clone(), delimiter, quote, folder }
 }

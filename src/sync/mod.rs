@@ -113,7 +113,8 @@ pub async fn sync_file(
     Arc::make_mut(&mut surveyed.layout).adopt_kinds(dataset, &session.sink.tables.shapes());
     let may_have_rejects = surveyed.survey.rows_rejected > 0 || dataset.has_refusing_rules();
     if may_have_rejects && surveyed.file.header.is_none() {
-        session.sink.ledger.set_header(surveyed.file.id, &header_of(&surveyed)).await?;
+        let header = header_of(&surveyed, source_file);
+        session.sink.ledger.set_header(surveyed.file.id, &header).await?;
     }
     step("writing its rows");
     let Written { mut file, records_disagreeing, is_newest, index, faults } = write_chunks(
@@ -147,7 +148,10 @@ pub async fn sync_file(
     };
     let unknown =
         note_of_unknown(&session.sink.ledger.unknown_records_of(file.id, FIRST_ROWS_MAX).await?);
-    let note = correction.and_then(|correction| correction.note.clone());
+    let (note, closes_none) = match &correction {
+        Some(correction) => (correction.note.clone(), correction.closes_none.clone()),
+        None => (None, None),
+    };
     let error = [held, unknown, note].into_iter().flatten().collect::<Vec<_>>().join("; ");
     file.error = (!error.is_empty()).then_some(error);
     if let Some(index) = index {
@@ -169,7 +173,10 @@ pub async fn sync_file(
     if outcome == Outcome::Synced {
         put_away(&session.config, source_file);
     }
-    let warning = warning_of_stale(session, &file).await?;
+    let warning = match closes_none {
+        None => warning_of_stale(session, &file).await?,
+        warning => warning,
+    };
     Ok(FileReport {
         records_disagreeing,
         marts_ms,

@@ -2,7 +2,12 @@
 //!
 //! Operators correct rejected rows with a spreadsheet, which runs a cell that begins with `=` as a
 //! formula. The export puts an apostrophe in front of such cells, and the import removes it.
+//!
+//! The same apostrophe marks numbers of JSON with decimals, as `'1.250`: JSON says that a point
+//! stands before decimals, which a text in a CSV file does not. It also keeps a spreadsheet from
+//! reading them its own way.
 
+use crate::values::number::{Decimals, clear_text};
 use std::borrow::Cow;
 
 /// What stands before a cell that a spreadsheet would take for a formula.
@@ -19,6 +24,29 @@ pub fn guarded(cell: &str) -> Cow<'_, str> {
         return Cow::Borrowed(cell);
     }
     Cow::Owned(format!("{GUARD}{cell}"))
+}
+
+/// A number of JSON for a spreadsheet: marked, if its text could be read in another way.
+pub fn marked_number(json: &str) -> Cow<'_, str> {
+    let has_exponent = json.contains(['e', 'E']);
+    // A text that looks like this is guarded as a formula.
+    let number = match json.starts_with('-') && has_exponent {
+        true => clear_text(json, Decimals::Point).map(Cow::Owned),
+        false => Some(Cow::Borrowed(json)),
+    };
+    match number {
+        Some(number) if number.contains(['.', 'e', 'E']) => Cow::Owned(format!("{GUARD}{number}")),
+        Some(number) => number,
+        None => guarded(json),
+    }
+}
+
+/// The number of JSON in a marked cell; `None` in any other one.
+pub fn clear_number(cell: &str) -> Option<&str> {
+    let number = cell.strip_prefix(GUARD)?;
+    let is_formula = number.starts_with('-') && number.contains(['e', 'E']);
+    let is_marked = number.contains(['.', 'e', 'E']) && !is_formula;
+    (is_marked && clear_text(number, Decimals::Point).is_some()).then_some(number)
 }
 
 /// A cell as it was before the export.
@@ -69,5 +97,28 @@ mod tests {
             assert_eq!((guarded(cell).as_ref(), unguarded(&guarded(cell))), (out, cell));
         }
         assert_eq!(unguarded("'plain"), "'plain", "what somebody typed is his");
+    }
+
+    #[test]
+    fn a_number_of_json_is_marked_where_a_text_could_be_another_one() {
+        for (json, out) in [
+            ("1.250", "'1.250"),
+            ("-0.5", "'-0.5"),
+            ("12.5e1", "'12.5e1"),
+            ("-12.5e-1", "'-1.25"),
+            ("-5E2", "-500"),
+            ("12", "12"),
+            ("-12", "-12"),
+        ] {
+            assert_eq!(marked_number(json), out);
+            let number = out.strip_prefix('\'');
+            assert_eq!(clear_number(out), number);
+        }
+        for text in ["1.250", "'1.250", "-12.5e1", "+1.5", "'", "=1.5", "'-1.5"] {
+            assert_eq!(clear_number(&guarded(text)), None, "{text}");
+        }
+        for typed in ["'12", "'1,5", "'x", "'1.5.0", "1.5"] {
+            assert_eq!(clear_number(typed), None, "{typed}");
+        }
     }
 }

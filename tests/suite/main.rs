@@ -101,6 +101,7 @@ mod platforms;
 mod proxy;
 mod record_index;
 mod rejects;
+mod rejects_back;
 mod rescued;
 mod rows;
 mod rules;

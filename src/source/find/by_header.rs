@@ -8,9 +8,9 @@ use crate::feed::json_settings::JsonSettings;
 use crate::feed::layout::declared_name;
 use crate::feed::row_format::Dialect;
 use crate::feed::stamp::Stamp;
-use crate::source::find::beneath::open_file;
+use crate::source::find::beneath::{Entry, open_file};
 use crate::source::find::members::{Members, members};
-use crate::source::find::path_text::path_text;
+use crate::source::find::path_text::{path_of, path_text};
 use crate::source::rows::cells::{Split, split_row};
 use crate::source::rows::header::HEADER_ROWS_MAX;
 use crate::source::text::compression::Compression;
@@ -47,8 +47,30 @@ pub enum ByHeader {
     Tie(String),
 }
 
-/// What the header of a file says, if any dataset asks for one.
+/// What the header of a file says, if any dataset asks for one. A corrected copy is of the dataset
+/// of the file that it corrects: it has only the columns of the rows that were rejected.
 pub fn by_header(root: &Path, path: &Path, stamp: Stamp, datasets: &[Arc<Dataset>]) -> ByHeader {
+    let Some(corrected) = corrected_paths(&path_text(path)) else {
+        return by_own_header(root, path, stamp, datasets);
+    };
+    let of_corrected = corrected.iter().filter_map(|path| {
+        let path = path_of(path);
+        let stat = Entry::of(root, &path).and_then(|entry| entry.stat()).ok()?;
+        match by_own_header(root, &path, Stamp::of(&stat), datasets) {
+            ByHeader::Of(dataset, _) => Some(dataset),
+            ByHeader::None | ByHeader::Tie(_) => None,
+        }
+    });
+    let mut of_corrected: Vec<Arc<Dataset>> = of_corrected.collect();
+    of_corrected.dedup_by(|one, other| one.name == other.name);
+    match of_corrected.as_slice() {
+        [dataset] => ByHeader::Of(Arc::clone(dataset), route(root, path)),
+        // The file is gone, or there are several of its name.
+        _ => by_own_header(root, path, stamp, datasets),
+    }
+}
+
+fn by_own_header(root: &Path, path: &Path, stamp: Stamp, datasets: &[Arc<Dataset>]) -> ByHeader {
     let (compression, plain) = Compression::of(path);
     let extension = plain
         .extension()
@@ -185,7 +207,9 @@ fn headers(
             vec![Header { json: Some(json.clone()), names: names.into_iter().collect() }]
         }
         None => {
-            rows(text.as_bytes()).into_iter().map(|names| Header { json: None, names }).collect()
+            let is_correction = corrected_paths(&path_text(path)).is_some();
+            let rows = rows(text.as_bytes(), is_correction);
+            rows.into_iter().map(|names| Header { json: None, names }).collect()
         }
     };
     let names = shapes.iter().flat_map(of_shape).collect();
@@ -238,8 +262,10 @@ fn decoded(bytes: &[u8]) -> String {
     String::from_utf8_lossy(&text).trim_start_matches('\u{feff}').to_owned()
 }
 
-/// The first rows by each delimiter.
-fn rows(text: &[u8]) -> Vec<Vec<String>> {
+/// The first rows by each delimiter. The columns of a corrected copy may be members of objects or
+/// of lines, as `items.price`: then it has `items` too, which the JSON file that it corrects may
+/// be known by.
+fn rows(text: &[u8], is_correction: bool) -> Vec<Vec<String>> {
     let mut headers = Vec::new();
     for delimiter in [b',', b';', b'\t', b'|'] {
         let dialect = Dialect { delimiter, quote: b'"', row_bytes_max: text.len(), padding: 0 };
@@ -252,11 +278,15 @@ fn rows(text: &[u8]) -> Vec<Vec<String>> {
                 Split::Broken { next, .. } => (next, false),
             };
             if is_row && cells.len() > 1 {
-                let name = |cell: &crate::source::rows::cells::Cell| {
+                let mut names = Vec::new();
+                for cell in &cells {
                     let text = String::from_utf8_lossy(cell.bytes(rest));
-                    declared_name(&dialect.unquoted(&text, *cell))
-                };
-                headers.push(cells.iter().map(name).collect());
+                    let text = dialect.unquoted(&text, *cell);
+                    let outer = text.match_indices('.').filter(|_| is_correction);
+                    names.extend(outer.map(|(dot, _)| declared_name(&text[..dot])));
+                    names.push(declared_name(&text));
+                }
+                headers.push(names);
             }
             rows += u32::from(cells.iter().any(|cell| cell.start < cell.end)) as usize;
             rest = &rest[next..];
@@ -277,9 +307,12 @@ mod tests {
                 .any(|header| names.iter().all(|name| header.iter().any(|other| other == name)))
         };
         assert!(has(
-            rows(b"Orders of May\n\nOrder ID;Total (net)\n1;2\n"),
+            rows(b"Orders of May\n\nOrder ID;Total (net)\n1;2\n", false),
             &["order_id", "total_net"]
         ));
-        assert!(!has(rows(b"Order ID\nTotal\n"), &["order_id", "total"]));
+        assert!(!has(rows(b"Order ID\nTotal\n", false), &["order_id", "total"]));
+        let of_copy = b"id,items.tax.rate\n1,2\n";
+        assert!(has(rows(of_copy, true), &["id", "items", "items_tax", "items_tax_rate"]));
+        assert!(!has(rows(of_copy, false), &["items"]));
     }
 }

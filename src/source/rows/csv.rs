@@ -14,13 +14,13 @@ use crate::source::rows::cells::{Cell, Split, is_blank, split_row};
 use crate::source::rows::csv::form::TextRow;
 use crate::source::rows::fill::Fill;
 use crate::source::rows::fits::Fits;
+use crate::source::rows::guards::{ClearNumber, clear_numbers, without_guards};
 use crate::source::rows::repair::Repair;
 use crate::source::rows::runaway::{Shape, runaway_end};
 use crate::source::rows::{Fault, Form, Part, RowRef, joined_key, key_part, repair, text_key};
 use crate::source::text::content::Window;
 use crate::transform::clean::misfit;
 use crate::values::identifier::visible;
-use crate::values::spreadsheet::is_guarded;
 use memchr::memchr;
 use regex::Regex;
 use std::borrow::Cow;
@@ -43,6 +43,8 @@ pub struct CsvRows<'a> {
     cells: Vec<Cell>,
     /// The beginning of the last row that was too long.
     long: Vec<u8>,
+    /// The last row with what the rows above it say, if they say anything of it.
+    filled: Vec<u8>,
     /// Rows so far.
     number: u64,
     /// Observers of columns that hold numbers, or whose kind the data decides.
@@ -79,6 +81,7 @@ impl<'a> CsvRows<'a> {
             field_bytes_max,
             cells: Vec::new(),
             long: Vec::new(),
+            filled: Vec::new(),
             number,
             observers: Vec::new(),
             asks_odd_rows: false,
@@ -246,12 +249,23 @@ impl<'a> CsvRows<'a> {
         let whole = self.window.passed(next);
         let raw = &whole[..end];
         let is_usual = self.has_usual_count(raw);
+        let (dialect, layout) = (self.dialect, self.layout);
+        let clear = match self.is_correction {
+            true => clear_numbers(raw, &self.cells, dialect),
+            false => Vec::new(),
+        };
         let own = match broken {
             Some(reason) => Err(Fault::row(reason)),
-            None if self.is_correction => Ok(without_guards(raw, &self.cells)),
+            None if self.is_correction => {
+                Ok(without_guards(raw, &self.cells, &clear, dialect, layout))
+            }
             None => self.filled(raw),
         };
-        let (key, form) = match own {
+        // As a reject, a row must say itself what the rows above it said: it goes out for correction
+        // without them.
+        let is_filled = !self.is_correction && matches!(own, Ok(Some(_)));
+        let mut filled = None;
+        let (key, mut form) = match own {
             Err(fault) => (self.leading_key(raw), Form::Broken(fault)),
             Ok(None) => self.read(raw, is_spaced),
             Ok(Some(bytes)) => {
@@ -260,7 +274,10 @@ impl<'a> CsvRows<'a> {
                 split_row(raw, true, self.dialect, &mut self.cells);
                 match read {
                     (key, Form::Fits) => (key, Form::Rewritten { bytes, is_repaired: false }),
-                    read => read,
+                    read => {
+                        filled = is_filled.then_some(bytes);
+                        read
+                    }
                 }
             }
         };
@@ -279,22 +296,34 @@ impl<'a> CsvRows<'a> {
         }
         self.has_odd_rows |= !is_usual && broken.is_none();
         if !self.observers.is_empty() && is_usual != self.asks_odd_rows {
-            let (layout, dialect) = (self.layout, self.dialect);
+            let observed = |bytes: &[u8], cells: &[Cell], observers: &mut [Observer]| {
+                let row = Observed { bytes, cells, clear: &clear, is_usual };
+                observe(observers, &row, dialect, layout);
+            };
             match &form {
                 // The cells of the row as it is.
-                Form::Fits => {
-                    observe(&mut self.observers, raw, &self.cells, dialect, layout, is_usual);
-                }
+                Form::Fits => observed(raw, &self.cells, &mut self.observers),
                 Form::Rewritten { bytes, .. } => {
                     let mut cells = Vec::new();
                     split_row(bytes, true, dialect, &mut cells);
-                    observe(&mut self.observers, bytes, &cells, dialect, layout, is_usual);
+                    observed(bytes, &cells, &mut self.observers);
                 }
                 Form::Broken(_) | Form::Skipped => {}
             }
         }
         let next_offset = offset + next as u64;
         let (absent, part) = (Vec::new(), Part::Row);
+        if let (true, None, Form::Rewritten { bytes, .. }) = (is_filled, &filled, &mut form) {
+            filled = Some(std::mem::take(bytes));
+            form = Form::Fits;
+        }
+        let raw = match filled {
+            Some(bytes) => {
+                self.filled = bytes;
+                &self.filled
+            }
+            None => raw,
+        };
         RowRef { number: self.number, offset, next_offset, raw, whole, key, form, absent, part }
     }
 
@@ -306,10 +335,10 @@ impl<'a> CsvRows<'a> {
         }
         let surplus = self.cells.get(self.layout.columns.len()..).unwrap_or_default();
         let is_in_place = surplus.iter().all(|cell| cell.bytes(raw).trim_ascii().is_empty());
-        match std::str::from_utf8(raw) {
-            Ok(text) if is_in_place => self.fill.filled(text, &self.cells, self.dialect),
-            _ => Ok(None),
+        if !is_in_place {
+            return Ok(None);
         }
+        self.fill.filled(raw, &self.cells, self.dialect)
     }
 
     /// Whether a row is no data, as the dataset says.
@@ -474,37 +503,29 @@ impl<'a> CsvRows<'a> {
     }
 }
 
-/// A row of a corrected copy as it was before its cells were guarded against spreadsheets; `None`
-/// where none is.
-fn without_guards(row: &[u8], cells: &[Cell]) -> Option<Vec<u8>> {
-    let guards = cells.iter().map(|cell| cell.start + usize::from(cell.is_quoted));
-    let guards: Vec<usize> = guards
-        .zip(cells)
-        .filter(|&(at, cell)| is_guarded(&row[at..cell.end]))
-        .map(|(at, _)| at)
-        .collect();
-    let is_kept = |at: &usize| guards.binary_search(at).is_err();
-    (!guards.is_empty()).then(|| (0..row.len()).filter(is_kept).map(|at| row[at]).collect())
+/// A row whose cells are observed.
+struct Observed<'r> {
+    bytes: &'r [u8],
+    cells: &'r [Cell],
+    /// Those of its cells that are numbers of JSON.
+    clear: &'r [ClearNumber],
+    /// Whether it fits as it stands: only then is it a proof.
+    is_usual: bool,
 }
 
 /// Notes what the cells of columns look like that hold numbers, or whose kind the data decides.
-/// Only a row that fits as it stands is a proof.
-fn observe(
-    observers: &mut [Observer],
-    row: &[u8],
-    cells: &[Cell],
-    dialect: Dialect,
-    layout: &Layout,
-    is_proof: bool,
-) {
+fn observe(observers: &mut [Observer], row: &Observed<'_>, dialect: Dialect, layout: &Layout) {
     for observer in observers {
-        let cell = cells.get(layout.source(observer.column)).filter(|cell| cell.start < cell.end);
+        let source = layout.source(observer.column);
+        let cell = row.cells.get(source).filter(|cell| cell.start < cell.end);
         let Some(&cell) = cell else { continue };
-        let Ok(text) = std::str::from_utf8(cell.bytes(row)) else { continue };
-        let text = dialect.unquoted(text, cell);
+        let Ok(text) = std::str::from_utf8(cell.bytes(row.bytes)) else { continue };
+        let number = row.clear.iter().find(|number| number.cell == source);
+        let text = number
+            .map_or_else(|| dialect.unquoted(text, cell), |number| Cow::Borrowed(&*number.json));
         let column = layout.at(observer.column);
         if let Some(meaning) = column.meaning(&text) {
-            observer.observe(meaning, false, is_proof, column);
+            observer.observe(meaning, number.is_some(), row.is_usual, column);
         }
     }
 }

@@ -59,7 +59,7 @@ impl Fill {
     /// When a row above that cannot be read may say it.
     pub fn filled(
         &self,
-        row: &str,
+        row: &[u8],
         cells: &[Cell],
         dialect: Dialect,
     ) -> Result<Option<Vec<u8>>, Fault> {
@@ -93,7 +93,7 @@ impl Fill {
                 // Where nothing stands around cells, nothing in them needs it: the text was a cell.
                 (Some((_, text)), _) if !dialect.has_quotes() => bytes.extend(text.bytes()),
                 (Some((_, text)), _) => bytes.extend(dialect.quoted(text).bytes()),
-                (None, Some(cell)) => bytes.extend(row[cell.start..cell.end].bytes()),
+                (None, Some(cell)) => bytes.extend(&row[cell.start..cell.end]),
                 (None, None) => {}
             }
         }
@@ -119,12 +119,12 @@ impl Fill {
             Form::Fits => (raw, cells, true),
             Form::Broken(_) => (raw, cells, is_usual),
         };
-        let text = std::str::from_utf8(bytes).ok().filter(|_| is_read);
-        self.note(text.map(|text| (text, cells)), dialect);
+        let is_text = is_read && std::str::from_utf8(bytes).is_ok();
+        self.note(is_text.then_some((bytes, cells)), dialect);
     }
 
     /// Keeps the values of a row; `None` for a row that cannot be read.
-    fn note(&mut self, row: Option<(&str, &[Cell])>, dialect: Dialect) {
+    fn note(&mut self, row: Option<(&[u8], &[Cell])>, dialect: Dialect) {
         for column in &mut self.columns {
             let Some((row, cells)) = row else {
                 column.above = Above::Unknown;
@@ -141,7 +141,7 @@ impl Fill {
     }
 }
 
-fn text_of(row: &str, cell: Cell, dialect: Dialect) -> String {
-    let text = &row[cell.start..cell.end];
-    dialect.unquoted(text, cell).trim().to_owned()
+fn text_of(row: &[u8], cell: Cell, dialect: Dialect) -> String {
+    let text = String::from_utf8_lossy(&row[cell.start..cell.end]);
+    dialect.unquoted(&text, cell).trim().to_owned()
 }

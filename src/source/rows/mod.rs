@@ -5,6 +5,7 @@ pub mod csv;
 pub mod elements;
 pub mod fill;
 pub mod fits;
+pub mod guards;
 pub mod header;
 pub mod json;
 mod json_fits;
