@@ -16,7 +16,9 @@ use crate::source::rows::fill::Fill;
 use crate::source::rows::fits::Fits;
 use crate::source::rows::repair::Repair;
 use crate::source::rows::runaway::{Shape, runaway_end};
-use crate::source::rows::{Fault, Form, Part, RowRef, joined_key, key_part, repair, text_key};
+use crate::source::rows::{
+    Fault, Form, Part, RowRef, SkippedLines, joined_key, key_part, repair, text_key,
+};
 use crate::source::text::content::Window;
 use crate::transform::clean::misfit;
 use crate::values::identifier::visible;
@@ -230,6 +232,7 @@ impl<'a> CsvRows<'a> {
             form,
             absent,
             part,
+            skipped: SkippedLines::default(),
         })
     }
 
@@ -294,8 +297,9 @@ impl<'a> CsvRows<'a> {
             }
         }
         let next_offset = offset + next as u64;
-        let (absent, part) = (Vec::new(), Part::Row);
-        RowRef { number: self.number, offset, next_offset, raw, whole, key, form, absent, part }
+        let (absent, part, skipped) = (Vec::new(), Part::Row, SkippedLines::default());
+        let number = self.number;
+        RowRef { number, offset, next_offset, raw, whole, key, form, absent, part, skipped }
     }
 
     /// The row with what those above say in its empty cells. A row with more cells that are not
