@@ -72,6 +72,8 @@ struct Record {
     key: String,
     bytes: Vec<u8>,
     rows: Vec<RecordRow>,
+    /// Lines of its objects that are no data.
+    rows_skipped: u64,
     hasher: Option<RecordHasher>,
     /// Bytes of its rows with what ends them.
     whole_bytes: u64,
@@ -186,8 +188,8 @@ impl<'a> Reader<'a> {
             }
             let Some(row) = self.rows.next_row()? else { break };
             let Some(key) = &row.key else {
-                let next = Position::InOrder { offset: row.next_offset, row: row.number };
-                chunk.rows_skipped += u64::from(matches!(row.form, Form::Skipped));
+                let next = Position::InOrder { offset: row.next_offset, row: row.last_number() };
+                chunk.rows_skipped += row.rows_skipped();
                 let may_end = row.part.ends_object();
                 if let Some(reject) = keyless_reject(row, self.format.encoding) {
                     push_reject(&mut chunk, reject);
@@ -205,7 +207,7 @@ impl<'a> Reader<'a> {
                 run.push(row);
                 continue;
             }
-            let next = Position::InOrder { offset: row.offset, row: row.number - 1 };
+            let next = Position::InOrder { offset: row.offset, row: row.rows_before() };
             let record =
                 (!self.scattered.contains(key_hash(key))).then(|| Record::new(row, self.digests));
             if let Some(ended) = std::mem::replace(&mut self.run, record) {
@@ -381,6 +383,7 @@ impl Record {
             key: row.key.clone().unwrap_or_default(),
             bytes: Vec::new(),
             rows: Vec::new(),
+            rows_skipped: 0,
             hasher: digests.then(RecordHasher::default),
             whole_bytes: 0,
         };
@@ -393,6 +396,7 @@ impl Record {
             hasher.update(row.whole);
             self.whole_bytes += row.whole.len() as u64;
         }
+        self.rows_skipped += row.rows_skipped();
         let start = self.bytes.len();
         self.bytes.extend(row.raw);
         self.rows.push(RecordRow {
@@ -420,6 +424,7 @@ impl Record {
     /// Adds the record to the chunk: all of its rows, or, if one cannot be loaded, all as rejects.
     fn end(mut self, chunk: &mut Chunk, ending: Ending<'_>) {
         let Ending { format, .. } = ending;
+        chunk.rows_skipped += self.rows_skipped;
         let faulty =
             self.rows.iter().find(|row| matches!(row.form, Form::Broken(_))).map(|row| row.number);
         let whole_fault = faulty.map(|number| format!("row {number} {OF_SAME_RECORD}"));

@@ -116,6 +116,7 @@ mod shifted;
 mod shop;
 mod signals;
 mod silence;
+mod skipped_lines;
 mod smoke;
 mod soak;
 mod status;

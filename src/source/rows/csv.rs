@@ -17,7 +17,9 @@ use crate::source::rows::fits::Fits;
 use crate::source::rows::guards::{ClearNumber, clear_numbers, without_guards};
 use crate::source::rows::repair::Repair;
 use crate::source::rows::runaway::{Shape, runaway_end};
-use crate::source::rows::{Fault, Form, Part, RowRef, joined_key, key_part, repair, text_key};
+use crate::source::rows::{
+    Fault, Form, Part, RowRef, SkippedLines, joined_key, key_part, repair, text_key,
+};
 use crate::source::text::content::Window;
 use crate::transform::clean::misfit;
 use crate::values::identifier::visible;
@@ -233,6 +235,7 @@ impl<'a> CsvRows<'a> {
             form,
             absent,
             part,
+            skipped: SkippedLines::default(),
         })
     }
 
@@ -312,7 +315,7 @@ impl<'a> CsvRows<'a> {
             }
         }
         let next_offset = offset + next as u64;
-        let (absent, part) = (Vec::new(), Part::Row);
+        let (absent, part, skipped) = (Vec::new(), Part::Row, SkippedLines::default());
         if let (true, None, Form::Rewritten { bytes, .. }) = (is_filled, &filled, &mut form) {
             filled = Some(std::mem::take(bytes));
             form = Form::Fits;
@@ -324,7 +327,8 @@ impl<'a> CsvRows<'a> {
             }
             None => raw,
         };
-        RowRef { number: self.number, offset, next_offset, raw, whole, key, form, absent, part }
+        let number = self.number;
+        RowRef { number, offset, next_offset, raw, whole, key, form, absent, part, skipped }
     }
 
     /// The row with what those above say in its empty cells. A row with more cells that are not

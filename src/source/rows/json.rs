@@ -5,6 +5,7 @@
 //! row of each line.
 
 mod form;
+mod no_rows;
 
 use crate::config::Limits;
 use crate::error::SyncError;
@@ -19,7 +20,9 @@ use crate::source::rows::json_values::{
     HALF_A_PAIR, Member, Members, cell_text, flatten, has_escapes, is_null, is_number,
 };
 use crate::source::rows::object_lines::{OpenObject, repeated};
-use crate::source::rows::{Fault, Form, Part, RowRef, joined_key, key_part, text_key};
+use crate::source::rows::{
+    Fault, Form, Part, RowRef, SkippedLines, joined_key, key_part, text_key,
+};
 use crate::source::text::content::Window;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -177,39 +180,85 @@ impl<'a> JsonRows<'a> {
         let (key, form, absent) = self.names.read(raw, self.number, self.dataset, Part::Row);
         check_columns(&self.names.layout, self.columns_max)?;
         let (number, offset, part) = (self.number, next_offset - length as u64, Part::Row);
-        Ok(Some(RowRef { number, offset, next_offset, raw, whole: raw, key, form, absent, part }))
+        let (whole, skipped) = (raw, SkippedLines::default());
+        Ok(Some(RowRef {
+            number,
+            offset,
+            next_offset,
+            raw,
+            whole,
+            key,
+            form,
+            absent,
+            part,
+            skipped,
+        }))
     }
 
     /// The next line of the object that is open, or the first one of the next object.
     fn next_line(&mut self, path: &str) -> Result<Option<RowRef<'_>>, SyncError> {
         let mut object = match self.object.take() {
             Some(object) => object,
-            None => match self.elements.next_length()? {
-                Some(length) => Box::new(OpenObject::of(
-                    self.elements.last(length),
-                    path,
-                    self.record_rows_max,
-                )?),
-                None => return Ok(None),
-            },
+            None => {
+                let Some(length) = self.elements.next_length()? else { return Ok(None) };
+                let raw = self.elements.last(length);
+                let mut object = Box::new(OpenObject::of(raw, path, self.record_rows_max)?);
+                if self.names.is_no_record(&mut object, raw, path, self.dataset, &mut self.row) {
+                    return Ok(Some(self.skipped_object(&object)));
+                }
+                object
+            }
         };
-        self.number += 1;
-        let part = object.next_part();
+        let (part, skipped) = (object.next_part(), object.skipped());
+        let number = self.number + skipped.before + 1;
+        self.number = number + skipped.after;
         object.write_row(self.elements.last(object.length), &mut self.row);
-        let (key, form, absent) = self.names.read(&self.row, self.number, self.dataset, part);
+        let (key, form, absent) = self.names.read(&self.row, number, self.dataset, part);
         check_columns(&self.names.layout, self.columns_max)?;
         let form = object.checked(key, form, self.elements.last(object.length), path);
         if part == (Part::FirstLine { is_last: false }) {
             object.repeated = repeated(&self.row, path, |name| self.names.is_repeated(name));
         }
         object.rows_read += 1;
-        let (number, next_offset, key) = (self.number, self.elements.offset(), object.key.clone());
+        let (next_offset, key) = (self.elements.offset(), object.key.clone());
         let offset = next_offset - object.length as u64;
         if !part.ends_object() {
             self.object = Some(object);
         }
-        let raw = self.row.as_slice();
-        Ok(Some(RowRef { number, offset, next_offset, raw, whole: raw, key, form, absent, part }))
+        let (raw, whole) = (self.row.as_slice(), self.row.as_slice());
+        Ok(Some(RowRef {
+            number,
+            offset,
+            next_offset,
+            raw,
+            whole,
+            key,
+            form,
+            absent,
+            part,
+            skipped,
+        }))
+    }
+
+    /// An object that is no data, with all of its lines. Without lines it counts as one row, as
+    /// ever.
+    fn skipped_object(&mut self, object: &OpenObject) -> RowRef<'_> {
+        let rows = object.lines().max(1) as u64;
+        self.number += rows;
+        let next_offset = self.elements.offset();
+        let raw = self.elements.last(object.length);
+        RowRef {
+            number: self.number,
+            offset: next_offset - object.length as u64,
+            next_offset,
+            raw,
+            whole: raw,
+            key: None,
+            form: Form::Skipped,
+            absent: Vec::new(),
+            part: Part::Row,
+            skipped: SkippedLines { before: rows - 1, after: 0 },
+        }
     }
 }
 
@@ -304,7 +353,8 @@ impl<'a> Names<'a> {
                 );
             }
         };
-        if self.is_no_row(&members, &columns, dataset) {
+        // Of an object with lines it was asked before, of each line by itself.
+        if part == Part::Row && self.is_no_row(&members, &columns, dataset, |_| true) {
             return (None, Form::Skipped, Vec::new());
         }
         self.observe(&members);
@@ -464,25 +514,6 @@ impl<'a> Names<'a> {
                 }
             }
         }
-    }
-
-    /// Whether the dataset says that an object is not data.
-    fn is_no_row(
-        &self,
-        members: &[Member<'_>],
-        columns: &[Option<usize>],
-        dataset: &Dataset,
-    ) -> bool {
-        dataset.no_rows.iter().any(|(column, pattern)| {
-            let index = self.layout.index_of(column);
-            let cells = members
-                .iter()
-                .zip(columns)
-                .filter(|(_, column)| index.is_some() && **column == index);
-            cells
-                .filter_map(|((_, value), _)| cell_text(value))
-                .any(|cell| pattern.is_match(cell.trim()))
-        })
     }
 
     /// Makes observers of the columns and copies from these on.

@@ -47,6 +47,18 @@ pub struct RowRef<'a> {
     pub absent: Vec<usize>,
     /// What of its record it holds.
     pub part: Part,
+    /// Lines of its object beside it that are no data.
+    pub skipped: SkippedLines,
+}
+
+/// Lines of an object that are no data. They are told with a line that is, and count as rows: so
+/// the rows of an object stay one run, and what is counted of it is counted with its record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SkippedLines {
+    /// Directly in front of the row.
+    pub before: u64,
+    /// Behind it, if it is the last row of its object.
+    pub after: u64,
 }
 
 /// What a row holds of its record.
@@ -65,7 +77,7 @@ pub enum Part {
         /// Whether it is the last one.
         is_last: bool,
     },
-    /// An object without lines.
+    /// An object without lines, or without any that is data.
     NoLine {
         /// Whether it lacks the member of lines.
         is_absent: bool,
@@ -98,7 +110,7 @@ pub enum Form {
     },
     /// It cannot be loaded.
     Broken(Fault),
-    /// It is no data: the header once more.
+    /// It is no data: the header once more, or what a dataset says is none.
     Skipped,
 }
 
@@ -131,6 +143,27 @@ impl Fault {
 }
 
 impl RowRef<'_> {
+    /// Rows in the file before it, and before the lines in front of it that are skipped.
+    pub const fn rows_before(&self) -> u64 {
+        self.number - self.skipped.before - 1
+    }
+
+    /// Number of the last row that it tells of.
+    pub const fn last_number(&self) -> u64 {
+        self.number + self.skipped.after
+    }
+
+    /// Rows of the file that it tells of.
+    pub const fn rows(&self) -> u64 {
+        self.last_number() - self.rows_before()
+    }
+
+    /// Those of them that are no data.
+    pub fn rows_skipped(&self) -> u64 {
+        let own = u64::from(matches!(self.form, Form::Skipped));
+        self.skipped.before + self.skipped.after + own
+    }
+
     /// Whether it cannot be loaded and may belong to any record: what the file lacks of a record
     /// may be in it.
     pub fn is_of_unknown_record(&self) -> bool {

@@ -3,11 +3,11 @@
 //! The first row is the object with its first line in the place of the array. Each further one is
 //! the line, under the array's path, with those members of the record that every row needs: so the
 //! rows of a large object are together hardly longer than the object. An object without lines is
-//! one row.
+//! one row. Lines that are no data are no rows: the first row has the first line that is.
 
 use crate::error::SyncError;
 use crate::source::rows::json_values::{Members, flatten_record};
-use crate::source::rows::{Fault, Form, Part};
+use crate::source::rows::{Fault, Form, Part, SkippedLines};
 use serde::Deserializer;
 use serde::de::{SeqAccess, Visitor};
 use serde_json::value::RawValue;
@@ -20,6 +20,8 @@ pub struct OpenObject {
     pub length: usize,
     /// Its lines, or why they cannot be read.
     lines: Result<ObjectLines, String>,
+    /// Those of its lines that are data, by their places.
+    kept: Vec<usize>,
     /// Rows that were read.
     pub rows_read: usize,
     /// The key of all of its rows.
@@ -46,9 +48,11 @@ impl OpenObject {
                 "an object has more lines in `{path}` than record_rows_max allows ({lines_max})"
             )));
         }
+        let kept = (0..lines.as_ref().map_or(0, ObjectLines::lines)).collect();
         Ok(Self {
             length: raw.len(),
             lines,
+            kept,
             rows_read: 0,
             key: None,
             fault: None,
@@ -56,12 +60,33 @@ impl OpenObject {
         })
     }
 
+    /// Number of its lines, whether they are data or not.
+    pub fn lines(&self) -> usize {
+        self.lines.as_ref().map_or(0, ObjectLines::lines)
+    }
+
+    /// Keeps the lines of these places only.
+    pub fn keep(&mut self, lines: Vec<usize>) {
+        self.kept = lines;
+    }
+
+    /// The lines beside the next row that are no data. The row of an object without any line that
+    /// is data stands behind all of them.
+    pub fn skipped(&self) -> SkippedLines {
+        let end = self.lines();
+        let place = |row: usize| self.kept.get(row).copied();
+        let begin = self.rows_read.checked_sub(1).and_then(place).map_or(0, |line| line + 1);
+        let own = place(self.rows_read).unwrap_or(end);
+        let is_last = self.rows_read + 1 == self.kept.len();
+        let after = if is_last { end - own - 1 } else { 0 };
+        SkippedLines { before: (own - begin) as u64, after: after as u64 }
+    }
+
     /// What the next row is.
     pub fn next_part(&self) -> Part {
-        let lines = self.lines.as_ref().map_or(0, ObjectLines::lines);
-        let is_last = self.rows_read + 1 >= lines;
+        let is_last = self.rows_read + 1 >= self.kept.len();
         match self.rows_read {
-            0 if lines == 0 => Part::NoLine {
+            0 if self.kept.is_empty() => Part::NoLine {
                 is_absent: self.lines.as_ref().is_ok_and(|lines| lines.array.is_empty()),
             },
             0 => Part::FirstLine { is_last },
@@ -72,13 +97,21 @@ impl OpenObject {
     /// Writes the next row.
     pub fn write_row(&self, raw: &[u8], row: &mut Vec<u8>) {
         match (&self.lines, std::str::from_utf8(raw)) {
-            (Ok(lines), Ok(text)) if self.rows_read == 0 => lines.first_row(text, row),
-            (Ok(lines), Ok(text)) => lines.later_row(text, self.rows_read, &self.repeated, row),
+            (Ok(lines), Ok(text)) => match (self.rows_read, self.kept.get(self.rows_read)) {
+                (1.., Some(&line)) => lines.later_row(text, line, &self.repeated, row),
+                (_, first) => lines.first_row(text, first.copied(), row),
+            },
             _ => {
                 row.clear();
                 row.extend(raw);
             }
         }
+    }
+
+    /// Writes a line by itself, below the lines' name.
+    pub fn write_line(&self, raw: &[u8], path: &str, line: usize, row: &mut Vec<u8>) {
+        let (Ok(lines), Ok(text)) = (&self.lines, std::str::from_utf8(raw)) else { return };
+        lines.later_row(text, line, &repeated(b"{}", path, |_| false), row);
     }
 
     /// The part of a row in its object: all rows have one key, and a value that is not a line is a
@@ -96,11 +129,15 @@ impl OpenObject {
             (_, _, Some(fault)) => Form::Broken(fault.clone()),
             (_, Err(reason), _) => Form::Broken(Fault::row(reason)),
             (form, Ok(lines), _) => match std::str::from_utf8(raw) {
-                Ok(text) if !lines.is_object(text, self.rows_read) => {
-                    let number = self.rows_read + 1;
-                    Form::Broken(Fault::row(&format!("element {number} of `{path}` is no object")))
-                }
-                _ => form,
+                Ok(text) => match self.kept.get(self.rows_read) {
+                    Some(&line) if !lines.is_object(text, line) => {
+                        let number = line + 1;
+                        let reason = format!("element {number} of `{path}` is no object");
+                        Form::Broken(Fault::row(&reason))
+                    }
+                    _ => form,
+                },
+                Err(_) => form,
             },
         }
     }
@@ -152,12 +189,12 @@ impl ObjectLines {
 
     /// Whether a line is an object.
     pub fn is_object(&self, object: &str, line: usize) -> bool {
-        self.lines.get(line).is_none_or(|line| object[line.clone()].starts_with('{'))
+        object[self.lines[line].clone()].starts_with('{')
     }
 
-    /// The first row: the object with its first line instead of the array.
-    pub fn first_row(&self, object: &str, row: &mut Vec<u8>) {
-        let line = self.lines.first().map_or("null", |line| &object[line.clone()]);
+    /// The first row: the object with the first line that is data instead of the array.
+    pub fn first_row(&self, object: &str, line: Option<usize>, row: &mut Vec<u8>) {
+        let line = line.map_or("null", |line| &object[self.lines[line].clone()]);
         let line = if self.array.is_empty() { "" } else { line };
         row.clear();
         for part in [&object[..self.array.start], line, &object[self.array.end..]] {
@@ -245,7 +282,8 @@ mod tests {
     fn rows(object: &str, path: &str) -> Result<Vec<String>, String> {
         let lines = ObjectLines::of(object, path, 10)?;
         let mut row = Vec::new();
-        lines.first_row(object, &mut row);
+        let first = (lines.lines() > 0).then_some(0);
+        lines.first_row(object, first, &mut row);
         let again = repeated(&row, path, |name| name == "id");
         let mut rows = vec![String::from_utf8_lossy(&row).into_owned()];
         for line in 1..lines.lines() {

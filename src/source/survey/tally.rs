@@ -114,7 +114,7 @@ impl Tally {
         };
         let mut run: Option<Run> = None;
         while let Some(row) = rows.next_row()? {
-            tally.rows_read += 1;
+            tally.rows_read += row.rows();
             tally.has_odd_rows |= !matches!(row.form, Form::Fits);
             tally.note_fault(&row);
             let is_faulty = matches!(row.form, Form::Broken(_));
