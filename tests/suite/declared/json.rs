@@ -127,7 +127,7 @@ fn objects(random: &mut Rng, table: &Table, style: &Style) -> Vec<Node> {
     };
     let lines_path: Vec<String> = lines.split('.').map(str::to_owned).collect();
     // The rows of an object stand together.
-    let records = table.rows.chunk_by(|one, other| one.record == other.record && !one.is_total);
+    let records = table.rows.chunk_by(|one, other| one.record == other.record);
     let object = |rows: &[Row]| {
         let mut of_record = members(random, table, &rows[0], style, 0, |is_in_line| !is_in_line);
         let own = rows.iter().filter(|row| !row.is_bare);

@@ -152,20 +152,55 @@ fn copied(cell: &Cell, column: &Column) -> Cell {
 /// Rows that are no data.
 fn add_totals(random: &mut Rng, table: &Table, rows: &mut Vec<Row>) {
     let Some(totals) = table.totals else { return };
-    for _ in 0..random.usize(1..3) {
+    let is_nested = matches!(table.form, Form::Nested { .. });
+    for number in 0..random.usize(1..3) {
         let word = ["Total", "Summe", "Total of all"][random.usize(..3)];
+        if table.columns[totals].is_in_line {
+            add_total_line(random, table, rows, (totals, word));
+            continue;
+        }
         let cells = table.columns.iter().enumerate().map(|(index, column)| match index {
             _ if column.is_in_line => None,
             _ if index == totals => Some(Cell::of(word, Value::Null)),
             _ if column.is_filled || random.bool() => Some(Cell::of("", Value::Null)),
             _ => Some(column.maker.cell(random, &table.alphabet)),
         });
-        let row = Row { record: usize::MAX, cells: cells.collect(), is_bare: true, is_total: true };
+        let record = usize::MAX - number;
+        let row = Row { record, cells: cells.collect(), is_bare: true, is_total: true };
         // Lines of an object stay together.
-        let at = match table.form {
-            Form::Nested { .. } => rows.len(),
-            _ => random.usize(..=rows.len()),
-        };
-        rows.insert(at, row);
+        let at = if is_nested { rows.len() } else { random.usize(..=rows.len()) };
+        // An object that is no data takes its lines along, of which each counts.
+        let lines = if is_nested { random.usize(..4) } else { 0 };
+        for _ in 0..lines {
+            rows.push(Row { is_bare: false, ..with_line(random, table, &row) });
+        }
+        if lines == 0 {
+            rows.insert(at, row);
+        }
     }
+}
+
+/// A line that is no data, in front of any row of an object, or behind it.
+fn add_total_line(
+    random: &mut Rng,
+    table: &Table,
+    rows: &mut Vec<Row>,
+    (totals, word): (usize, &str),
+) {
+    let beside = random.usize(..rows.len());
+    let mut row = with_line(random, table, &rows[beside]);
+    row.cells[totals] = Some(Cell::of(word, Value::Null));
+    let row = Row { is_bare: false, is_total: true, ..row };
+    rows.insert(beside + random.usize(..2), row);
+}
+
+/// A row with other cells of a line.
+fn with_line(random: &mut Rng, table: &Table, row: &Row) -> Row {
+    let cells = row.cells.iter().zip(&table.columns).map(|(cell, column)| {
+        match column.is_in_line && column.copy_of.is_none() {
+            true => random.bool().then(|| column.maker.cell(random, &table.alphabet)),
+            false => cell.clone(),
+        }
+    });
+    Row { cells: cells.collect(), ..row.clone() }
 }

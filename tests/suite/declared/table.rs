@@ -440,10 +440,9 @@ impl Table {
     fn choose_totals(&mut self, random: &mut Rng) {
         let own: Vec<usize> = (0..self.columns.len())
             .filter(|&column| {
-                let Column { copy_of, is_in_line, is_namesake, maker, .. } = &self.columns[column];
+                let Column { copy_of, is_namesake, maker, .. } = &self.columns[column];
                 copy_of.is_none()
                     && !is_namesake
-                    && !is_in_line
                     && matches!(maker.kind, Kind::Text | Kind::Identifier | Kind::FoundText)
             })
             .collect();
