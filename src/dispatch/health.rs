@@ -103,7 +103,11 @@ impl Health {
         match self.sink() {
             None => obstacles.push("the database was not reached yet".to_owned()),
             Some(sink) => match tokio::time::timeout(PING_TIMEOUT, sink.db.ask()).await {
-                Ok(Ok(())) => obstacles.extend(sink.db.beat_fault()),
+                Ok(Ok(())) => {
+                    obstacles.extend(sink.db.beat_fault());
+                    obstacles.extend(sink.db.write_fault());
+                    obstacles.dedup();
+                }
                 Ok(Err(error)) => obstacles.push(error.to_string()),
                 Err(_) => obstacles
                     .push(format!("the database did not answer in {} s", PING_TIMEOUT.as_secs())),

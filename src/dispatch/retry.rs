@@ -25,6 +25,10 @@ use tokio_util::sync::CancellationToken;
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(3);
 
+/// How long a file waits for the database until the health check says so. Shorter waits are
+/// ordinary: a deadlock is over at the next attempt.
+const WAIT_UNSAID_MAX: Duration = Duration::from_secs(2);
+
 /// How long to wait for a database that is away.
 #[derive(Clone, Copy, Debug)]
 pub enum Patience {
@@ -107,6 +111,17 @@ pub async fn sync_patiently(
     source_file: &SourceFile,
     patience: Patience,
 ) -> Result<Tried, SyncError> {
+    let tried = sync_until_done(session, turn, source_file, patience).await;
+    session.sink.db.set_write_fault(None);
+    tried
+}
+
+async fn sync_until_done(
+    session: &Session,
+    turn: &Arc<Turn>,
+    source_file: &SourceFile,
+    patience: Patience,
+) -> Result<Tried, SyncError> {
     let started = Instant::now();
     let mut pauses = Pauses::new(patience);
     loop {
@@ -116,7 +131,7 @@ pub async fn sync_patiently(
         };
         match error.verdict() {
             Verdict::Retry => {
-                match pauses.after(error, session.sink.db.last_commit(), &session.shutdown).await {
+                match pauses.after_failed_write(error, session).await {
                     Ok(()) => {}
                     // Only this file fails: another one may need less disk space.
                     Err(error @ (SyncError::Spool { .. } | SyncError::Read { .. })) => {
@@ -137,9 +152,7 @@ pub async fn sync_patiently(
                 match give_up(session, source_file, &error, started).await {
                     Ok(report) => return Ok(Tried::Ended(Box::new(report))),
                     Err(away) if matches!(away.verdict(), Verdict::Retry | Verdict::Fatal) => {
-                        pauses
-                            .after(away, session.sink.db.last_commit(), &session.shutdown)
-                            .await?;
+                        pauses.after_failed_write(away, session).await?;
                     }
                     // The ledger refused the state, but an error of one file is no reason to stop.
                     Err(refused) => {
@@ -321,6 +334,24 @@ impl Pauses {
             .with_jitter()
             .build();
         Self { patience, away_since: None, pauses }
+    }
+
+    /// Pauses after a passing error in the work on a file, and tells the health check if the
+    /// database has been unusable for long.
+    async fn after_failed_write(
+        &mut self,
+        error: SyncError,
+        session: &Session,
+    ) -> Result<(), SyncError> {
+        let db = &session.sink.db;
+        let last_commit = db.last_commit();
+        let is_long = self.away_since.is_some_and(|since| {
+            since.elapsed() >= WAIT_UNSAID_MAX && last_commit.is_none_or(|commit| commit <= since)
+        });
+        if is_long && matches!(error, SyncError::Database(_) | SyncError::Unreached { .. }) {
+            db.set_write_fault(Some(error.to_string()));
+        }
+        self.after(error, last_commit, &session.shutdown).await
     }
 
     /// Pauses after a passing error. Returns any other error, and also a passing one when the

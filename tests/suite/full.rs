@@ -1,7 +1,9 @@
 //! Full: a disk that is full, and a state directory that is gone, cost time or nothing, and are
 //! said.
 
-use crate::exports::{Market, SMALL_CHUNKS, Version, is_as_after_a_clean_run, wait_for_synced};
+use crate::exports::{
+    Market, SMALL_CHUNKS, Version, assert_same, is_as_after_a_clean_run, wait_for_synced,
+};
 use crate::sandbox::{Daemon, Engine, Sandbox, wait_for};
 use std::fs::{self, File};
 use std::io::Write;
@@ -15,12 +17,19 @@ struct SmallDisk(PathBuf);
 
 impl SmallDisk {
     /// `None` where this process may not mount one; the test that asks then says so.
-    fn mount(at: &Path, mebibytes: u32) -> Option<Self> {
+    fn mount(at: &Path, kibibytes: u32) -> Option<Self> {
         fs::create_dir(at).expect("a writable temporary directory");
-        let size = format!("size={mebibytes}m");
+        let size = format!("size={kibibytes}k");
         let mounted =
             Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(at).output();
         mounted.is_ok_and(|output| output.status.success()).then(|| Self(at.to_owned()))
+    }
+
+    /// Makes room for everything.
+    fn grow(&self) {
+        let remount = ["-o", "remount,size=256m"];
+        let grown = Command::new("mount").args(remount).arg(&self.0).status();
+        assert!(grown.is_ok_and(|status| status.success()), "who mounted it can mount it again");
     }
 
     /// Fills it to the last byte.
@@ -45,7 +54,7 @@ impl Drop for SmallDisk {
 fn a_full_disk_under_sqlite_is_waited_for_and_said() {
     let mut sandbox = Sandbox::new(Engine::Sqlite);
     let place = sandbox.path("small");
-    let Some(disk) = SmallDisk::mount(&place, 24) else {
+    let Some(disk) = SmallDisk::mount(&place, 24 << 10) else {
         eprintln!("not tested: only root may mount a small file system");
         return;
     };
@@ -69,11 +78,115 @@ fn a_full_disk_under_sqlite_is_waited_for_and_said() {
     is_as_after_a_clean_run(&sandbox, &market, &[Version::First]);
 }
 
+/// Sizes of a disk that a database of [`orders`] outgrows: early in the first chunk, later in it,
+/// and afterwards.
+const OUTGROWN_KIB: [u32; 3] = [1_200, 5_500, 9_000];
+
+const ROWS: usize = 20_000;
+
+/// The table of a file is made as the file has it.
+const MAKE_TABLES: [(&str, &str); 2] =
+    [("TIDEGATE_UNMATCHED", "create"), ("TIDEGATE_UNMATCHED_KEY", "id")];
+
+/// An export with marts.
+fn orders() -> String {
+    let rows = (0..ROWS).map(|number| {
+        let (customer, merchant, day) = (number % 3_000, number % 40, number % 28 + 1);
+        format!(
+            "{number},COMPLETED,S{merchant},1,5,5,5,KSh,{customer},2022-02-{day:02}T16:36:27.000Z,1\n"
+        )
+    });
+    "Order ID,Order Status,SKU,Quantity,Unit Price,Total Price,Order Total,Currency Symbol,Customer ID,Order Time,Distance (in km)\n"
+        .to_owned()
+        + &rows.collect::<String>()
+}
+
+/// An export that nothing is declared about; it is taken with [`MAKE_TABLES`].
+fn stock() -> String {
+    let rows = (0..ROWS).map(|number| format!("k{number},{}{number}\n", "x".repeat(60)));
+    "id,v\n".to_owned() + &rows.collect::<String>()
+}
+
+/// A sandbox whose database alone is on a disk of this size.
+fn on_a_small_disk(kibibytes: u32) -> Option<(SmallDisk, Sandbox)> {
+    let mut sandbox = Sandbox::new(Engine::Sqlite);
+    let place = sandbox.path("small");
+    let disk = SmallDisk::mount(&place, kibibytes)?;
+    sandbox.url = format!("sqlite://{}", place.join("database.sqlite").display());
+    Some((disk, sandbox))
+}
+
+/// Panics if a transaction was left open on its connection.
+fn nothing_stayed_open(log: &str, story: &str) {
+    for word in ["is locked", "within a transaction", "no transaction is active"] {
+        assert!(!log.contains(word), "{story}: {word}: {log}");
+    }
+}
+
+#[test]
+fn a_disk_that_fills_up_in_a_larger_file_is_waited_for_and_the_work_goes_on_by_itself() {
+    let clean = Sandbox::new(Engine::Sqlite);
+    clean.drop_file("Market 1 Orders.csv", &orders());
+    assert_eq!(clean.sync().exit, 0);
+    let clean = clean.dump();
+    for kibibytes in OUTGROWN_KIB {
+        let story = format!("a disk of {kibibytes} KiB");
+        let Some((disk, sandbox)) = on_a_small_disk(kibibytes) else {
+            eprintln!("not tested: only root may mount a small file system");
+            return;
+        };
+        let mut daemon = sandbox.start_daemon(&[SETTLED_SOON]);
+        daemon.wait_until_ready();
+        sandbox.drop_file("Market 1 Orders.csv", &orders());
+        wait_for(&format!("the daemon to wait on {story}"), || {
+            daemon.log().matches("the disk is full").count() >= 4
+        });
+        wait_for(&format!("the daemon not to be ready on {story}"), || {
+            daemon
+                .get("/readyz")
+                .is_some_and(|(status, body)| status == 503 && body.contains("disk is full"))
+        });
+        nothing_stayed_open(&daemon.log(), &story);
+        disk.grow();
+        wait_for_synced(&sandbox, 1);
+        daemon.wait_until_ready();
+        nothing_stayed_open(&daemon.log(), &story);
+        assert_eq!(daemon.terminate().0, 0, "{story}");
+        assert_same(&sandbox.dump(), &clean, &story);
+        let verified = sandbox.command(&["verify"]).output().expect("the built program starts");
+        assert!(verified.status.success(), "{story}: {verified:?}");
+    }
+}
+
+#[test]
+fn a_sync_that_a_full_disk_ends_says_so_and_the_next_one_ends_right() {
+    for kibibytes in [1_200, 1_500] {
+        let story = format!("a disk of {kibibytes} KiB");
+        let Some((disk, sandbox)) = on_a_small_disk(kibibytes) else {
+            eprintln!("not tested: only root may mount a small file system");
+            return;
+        };
+        sandbox.drop_file("stock.csv", &stock());
+        let short = [MAKE_TABLES[0], MAKE_TABLES[1], ("TIDEGATE_DATABASE_WAIT_MS", "5000")];
+        let report = sandbox.sync_with(&short);
+        assert_eq!(report.exit, 3, "{story}: {}", report.stderr);
+        let last_word = report.stderr.lines().last().unwrap_or_default();
+        assert!(last_word.contains("disk is full"), "{story}: {}", report.stderr);
+        nothing_stayed_open(&report.stderr, &story);
+        disk.grow();
+        let report = sandbox.sync_with(&MAKE_TABLES);
+        assert_eq!(report.exit, 0, "{story}: {}", report.stderr);
+        let rows = sandbox.rows("SELECT COUNT(*), COUNT(DISTINCT id), MIN(LENGTH(v)) FROM stock");
+        assert_eq!(rows, [format!("{ROWS}|{ROWS}|61")], "{story}");
+        assert_eq!(sandbox.rows("PRAGMA integrity_check"), ["ok"], "{story}");
+    }
+}
+
 #[test]
 fn a_full_disk_under_what_is_unpacked_is_waited_for_and_said() {
     let sandbox = Sandbox::new(Engine::Sqlite);
     let place = sandbox.path("small");
-    let Some(disk) = SmallDisk::mount(&place, 24) else {
+    let Some(disk) = SmallDisk::mount(&place, 24 << 10) else {
         eprintln!("not tested: only root may mount a small file system");
         return;
     };
@@ -96,7 +209,7 @@ fn a_full_disk_under_what_is_unpacked_is_waited_for_and_said() {
 scenario!(a_state_directory_that_is_full_costs_nothing_and_is_said_once);
 fn a_state_directory_that_is_full_costs_nothing_and_is_said_once(sandbox: &Sandbox) {
     let place = sandbox.path("small");
-    let Some(disk) = SmallDisk::mount(&place, 1) else {
+    let Some(disk) = SmallDisk::mount(&place, 1 << 10) else {
         eprintln!("not tested: only root may mount a small file system");
         return;
     };

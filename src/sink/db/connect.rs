@@ -9,7 +9,9 @@ use crate::sink::db::connection::Connection;
 use crate::sink::db::dialect::Dialect;
 use crate::sink::db::long_step::Interrupt;
 use crate::sink::db::sqlite_file::{has_log, leave_log, sqlite_file};
+use crate::sink::db::sqlite_handle::is_free;
 use sea_orm::sqlx::Connection as _;
+use sea_orm::sqlx::sqlite::SqlitePoolOptions;
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, SqlxError, Statement};
 use std::time::Duration;
 use tokio::time::timeout;
@@ -83,7 +85,7 @@ pub(crate) async fn connect_for(
         .connect_timeout(CONNECT_TIMEOUT)
         .acquire_timeout(CONNECT_TIMEOUT)
         .sqlx_logging(false)
-        .map_sqlx_sqlite_pool_opts(move |pool| interrupt.watched_by(pool))
+        .map_sqlx_sqlite_pool_opts(move |pool| close_unless_free(interrupt.watched_by(pool)))
         .map_sqlx_sqlite_opts(move |options| {
             let options = options
                 .create_if_missing(access == Access::Write)
@@ -101,7 +103,7 @@ pub(crate) async fn connect_for(
         });
     bound_sessions(&mut options, bounds);
     if access == Access::Look && has_log(url.reveal()) {
-        options.map_sqlx_sqlite_pool_opts(leave_log);
+        options.map_sqlx_sqlite_pool_opts(|pool| close_unless_free(leave_log(pool)));
     }
     let pool = Database::connect(options).await.map_err(|error| {
         match error.to_string().contains(url.reveal()) {
@@ -114,6 +116,20 @@ pub(crate) async fn connect_for(
         }
     })?;
     Ok(Connection::new(pool, bounds))
+}
+
+/// Closes a connection whose transaction did not end, which ends it, instead of giving it to
+/// others.
+fn close_unless_free(pool: SqlitePoolOptions) -> SqlitePoolOptions {
+    pool.after_release(|connection, _| {
+        Box::pin(async move {
+            let is_free = is_free(connection).await?;
+            if !is_free {
+                tracing::debug!("a connection is closed because its transaction did not end");
+            }
+            Ok(is_free)
+        })
+    })
 }
 
 /// Sets the limits in each server session, and makes the pool drop connections that do not answer
@@ -179,4 +195,29 @@ pub(crate) async fn check_strictness(
         "the server's sql_mode lacks STRICT_TRANS_TABLES, so it would cut values silently; add it"
             .to_owned(),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sea_orm::sqlx;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_connection_whose_transaction_sqlite_ended_itself_is_not_given_to_others() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let url = format!("sqlite://{}?mode=rwc", directory.path().join("full.db").display());
+        let pool = close_unless_free(SqlitePoolOptions::new().max_connections(1));
+        let pool = pool.connect(&url).await.expect("a new database");
+        let small = "CREATE TABLE t (v); PRAGMA max_page_count = 2";
+        sqlx::raw_sql(small).execute(&pool).await.expect("it can be written");
+        let mut transaction = pool.begin().await.expect("a free connection");
+        let too_much = "INSERT INTO t VALUES (zeroblob(100000))";
+        let full = sqlx::raw_sql(too_much).execute(&mut *transaction).await;
+        assert!(full.is_err_and(|error| error.to_string().contains("(code: 13)")));
+        drop(transaction);
+        let mut connection = pool.acquire().await.expect("a new connection");
+        assert!(is_free(&mut connection).await.expect("it works"));
+        // The limit was set for the other connection.
+        sqlx::raw_sql(too_much).execute(&mut *connection).await.expect("there is room");
+    }
 }

@@ -4,6 +4,7 @@
 use crate::error::{DatabaseFailure, FailureKind, SyncError};
 use crate::sink::db::passing;
 use crate::sink::db::passing::Coded;
+use crate::sink::db::sqlite_handle::why_passing_in_sqlite;
 use sea_orm::sqlx::error::{DatabaseError, ErrorKind};
 use sea_orm::{DbErr, RuntimeErr, SqlxError, SqlxMySqlError, SqlxPostgresError, SqlxSqliteError};
 use std::borrow::Cow;
@@ -99,8 +100,11 @@ fn why_passing(error: &DbErr) -> Option<&'static str> {
     };
     match cause.as_ref() {
         SqlxError::Database(error) => why_passing_by_code(error.as_ref()),
-        SqlxError::Io(_)
-        | SqlxError::Tls(_)
+        SqlxError::Io(error) => {
+            let inner = error.get_ref().and_then(|error| error.downcast_ref());
+            inner.and_then(why_passing_in_sqlite).or(Some(SILENT))
+        }
+        SqlxError::Tls(_)
         | SqlxError::Protocol(_)
         | SqlxError::PoolTimedOut
         | SqlxError::PoolClosed

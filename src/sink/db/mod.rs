@@ -57,6 +57,8 @@ pub struct Db {
     idle: Arc<Idle>,
     /// Why the last heartbeat of the lease failed; the health check reports it.
     beat_fault: std::sync::Mutex<Option<String>>,
+    /// When and why a file last had to wait for the database; the health check reports it.
+    write_fault: std::sync::Mutex<Option<(Instant, String)>>,
     /// Time of the last commit, to tell a new outage from one that continues.
     last_commit: std::sync::Mutex<Option<Instant>>,
     /// Stop signal of the process; it cancels long steps.
@@ -90,6 +92,7 @@ impl Db {
             writing: Mutex::new(()),
             idle: Arc::new(Idle::new(config.database_url.clone(), Bounds::of(config))),
             beat_fault: std::sync::Mutex::default(),
+            write_fault: std::sync::Mutex::default(),
             last_commit: std::sync::Mutex::new(None),
             stop: CancellationToken::new(),
             interrupt: Interrupt::default(),
@@ -120,6 +123,22 @@ impl Db {
     /// Why the last heartbeat failed; `None` if it succeeded.
     pub fn beat_fault(&self) -> Option<String> {
         self.beat_fault.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Why a file waits for the database; `None` if none does, or something was committed since. A
+    /// heartbeat is so small that it may succeed on a full disk.
+    pub fn write_fault(&self) -> Option<String> {
+        let fault = self.write_fault.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let last_commit = self.last_commit();
+        fault
+            .filter(|(at, _)| last_commit.is_none_or(|commit| commit < *at))
+            .map(|(_, reason)| reason)
+    }
+
+    /// Sets why a file waits for the database; `None` once its work has ended.
+    pub fn set_write_fault(&self, reason: Option<String>) {
+        *self.write_fault.lock().unwrap_or_else(PoisonError::into_inner) =
+            reason.map(|reason| (Instant::now(), reason));
     }
 
     /// Sends a heartbeat, so that no other process takes the lease.
