@@ -16,7 +16,8 @@ pub struct Model {
     pub market: String,
     /// The column; its type is in `tidegate_schema_changes`.
     pub column_name: String,
-    /// The decimal separator, `.` or `,`; NULL until a file proves it.
+    /// The decimal separator, `.` or `,`; in brackets if the column took it from what other columns
+    /// of the file proved; NULL until a file proves it.
     pub decimal_sign: Option<String>,
     /// The currency mark next to each amount, for a column that was found in files.
     pub currency: Option<String>,

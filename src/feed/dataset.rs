@@ -313,6 +313,7 @@ impl Dataset {
         for (column, form) in proved {
             let known = forms.entry(column.clone()).or_default();
             known.decimal = known.decimal.or(form.decimal);
+            known.taken = known.taken.or(form.taken);
             known.currency = known.currency.take().or_else(|| form.currency.clone());
         }
         self.with_number_forms(forms)

@@ -127,6 +127,8 @@ pub struct Contradiction {
     pub proved_by: Option<i64>,
     /// A column and value that prove the other.
     pub example: (String, String),
+    /// The name of that column, where it took its sign from other columns of the earlier file.
+    pub taken_by: Option<String>,
 }
 
 impl NumberReadings {
@@ -162,20 +164,28 @@ pub fn settle(
         others.chain(&earlier).any(|proof| proof.includes(sign))
     };
     let mut readings = NumberReadings {
-        contradiction: contradiction(&known, layout, dataset),
+        contradiction: contradiction(observers, layout, dataset),
         decimals: layout.all().map(|column| column.rules.decimals).collect(),
         ..NumberReadings::default()
     };
     for (index, (observer, proof)) in unknown.iter().zip(&own).enumerate() {
         let [point, comma] =
             [DecimalSign::Point, DecimalSign::Comma].map(|sign| by_others(index, sign));
-        readings.decimals[observer.column] = match proof {
-            Proof::Of(DecimalSign::Comma) if delimiter == Some(b',') && point => Decimals::Neither,
-            Proof::Of(sign) => (*sign).into(),
-            Proof::OfBoth => Decimals::Neither,
-            Proof::Nothing if point && !comma => Decimals::PointOnly,
-            Proof::Nothing if comma && !point => Decimals::Comma,
-            Proof::Nothing => Decimals::Open,
+        let taken = dataset.number_form(&layout.at(observer.column).name);
+        let taken = taken.and_then(|form| form.taken);
+        readings.decimals[observer.column] = match (taken, proof) {
+            // Stored numbers were read by the sign that it took once.
+            (Some(taken), Proof::Of(sign)) if taken == *sign => taken.into(),
+            (Some(DecimalSign::Point), _) => Decimals::PointOnly,
+            (Some(DecimalSign::Comma), _) => Decimals::Comma,
+            (None, Proof::Of(DecimalSign::Comma)) if delimiter == Some(b',') && point => {
+                Decimals::Neither
+            }
+            (None, Proof::Of(sign)) => (*sign).into(),
+            (None, Proof::OfBoth) => Decimals::Neither,
+            (None, Proof::Nothing) if point && !comma => Decimals::PointOnly,
+            (None, Proof::Nothing) if comma && !point => Decimals::Comma,
+            (None, Proof::Nothing) => Decimals::Open,
         };
     }
     // A column without values is read as the others are, in case rows of other files have some.
@@ -223,39 +233,62 @@ fn newly_proved(
     let is_open = dataset.declared_decimal(&column.name).is_none()
         && known.is_none_or(|form| form.decimal.is_none());
     let proof = observer.proof();
-    let decimal = match (decimals, proof) {
-        (Decimals::Point | Decimals::Comma, Proof::Of(sign)) if is_open => Some(sign),
+    let decimal = match proof {
+        Proof::Of(sign) if is_open && decimals == sign.into() => Some(sign),
         _ => None,
     };
+    // What other columns prove holds for this one from the first number on that is read by it.
+    let taken = match decimals {
+        Decimals::PointOnly => Some(DecimalSign::Point),
+        Decimals::Comma => Some(DecimalSign::Comma),
+        _ => None,
+    };
+    let taken = taken.filter(|sign| {
+        is_open
+            && proof == Proof::Nothing
+            && known.is_none_or(|form| form.taken.is_none())
+            && observer.evidence.is_read_by(*sign)
+    });
     let currency = observer.inference.as_ref().and_then(Inference::currency).map(str::to_owned);
     let currency = currency.filter(|_| known.is_none_or(|form| form.currency.is_none()));
-    (decimal.is_some() || currency.is_some())
-        .then(|| (column.name.clone(), NumberForm { decimal, currency, file_id: 0 }))
+    (decimal.is_some() || taken.is_some() || currency.is_some())
+        .then(|| (column.name.clone(), NumberForm { decimal, taken, currency, file_id: 0 }))
 }
 
-/// Whether more values prove another sign than the one by which their columns are read.
-fn contradiction(known: &[&Observer], layout: &Layout, dataset: &Dataset) -> Option<Contradiction> {
+/// Whether more values prove another sign than the one by which their columns are read: of all
+/// columns whose sign is known, or of one that took its sign from others. That one has no value of
+/// its own for its sign, so the values of other columns don't speak for it.
+fn contradiction(
+    observers: &[Observer],
+    layout: &Layout,
+    dataset: &Dataset,
+) -> Option<Contradiction> {
     let mut counts = [0, 0];
-    let mut worst: Option<(u64, Contradiction)> = None;
-    for observer in known.iter().filter(|observer| observer.is_witness()) {
+    let mut worst: Option<((bool, u64), Contradiction)> = None;
+    for observer in observers.iter().filter(|observer| observer.is_witness()) {
         let column = layout.at(observer.column);
-        let expected = match column.rules.decimals {
-            Decimals::Point => DecimalSign::Point,
-            Decimals::Comma => DecimalSign::Comma,
+        let form = dataset.number_form(&column.name);
+        let (expected, is_taken) = match (column.rules.decimals, form.and_then(|form| form.taken)) {
+            (Decimals::Point, _) => (DecimalSign::Point, false),
+            (Decimals::Comma, _) => (DecimalSign::Comma, false),
+            (Decimals::Either, Some(taken)) => (taken, true),
             _ => continue,
         };
+        let own = observer.evidence.count(expected) + observer.json_decimals;
         let against = observer.evidence.count(expected.other());
-        counts[0] += observer.evidence.count(expected) + observer.json_decimals;
+        counts[0] += own;
         counts[1] += against;
         let Some(value) = observer.evidence.first(expected.other()) else { continue };
-        if worst.as_ref().is_none_or(|(most, _)| against > *most) {
+        let rank = (is_taken && against > own, against);
+        if worst.as_ref().is_none_or(|(most, _)| rank > *most) {
             let is_declared = dataset.declared_decimal(&column.name).is_some();
-            let proved_by =
-                dataset.number_form(&column.name).filter(|_| !is_declared).map(|form| form.file_id);
+            let proved_by = form.filter(|_| !is_declared).map(|form| form.file_id);
             let example = (column.raw_name.clone(), value.to_owned());
-            worst = Some((against, Contradiction { counts, expected, proved_by, example }));
+            let taken_by = is_taken.then(|| column.name.clone());
+            worst = Some((rank, Contradiction { counts, expected, proved_by, example, taken_by }));
         }
     }
-    let (_, contradiction) = worst.filter(|_| counts[1] > counts[0])?;
+    let is_most = counts[1] > counts[0];
+    let (_, contradiction) = worst.filter(|((is_changed, _), _)| is_most || *is_changed)?;
     Some(Contradiction { counts, ..contradiction })
 }

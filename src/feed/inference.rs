@@ -238,6 +238,9 @@ pub struct Evidence {
     first: [Option<String>; 2],
     /// Whether a point or comma stands in any value.
     pub has_separators: bool,
+    /// Whether a value that proves neither sign is a number if a point stands before decimals, and
+    /// if a comma does. Only known where the column's sign is not.
+    is_open_number: [bool; 2],
     currency: Option<String>,
     /// Whether two currencies contradict each other.
     pub has_two_currencies: bool,
@@ -255,9 +258,32 @@ impl Evidence {
             match proof(value, rules) {
                 Some(DecimalSign::Point) => self.point += 1,
                 Some(DecimalSign::Comma) => self.comma += 1,
-                None => return,
+                None => return self.observe_open(value, rules),
             }
             self.keep_first(value);
+        }
+    }
+
+    /// Takes a value into account whose number, if it is one, depends on the column's sign.
+    fn observe_open(&mut self, value: &str, rules: &NumberRules) {
+        if rules.decimals != Decimals::Either || self.is_open_number == [true; 2] {
+            return;
+        }
+        let Some(spelling) = Spelling::of(value, rules) else { return };
+        // A point that other columns prove lets no comma separate groups.
+        for (seen, reading) in
+            self.is_open_number.iter_mut().zip([Decimals::PointOnly, Decimals::Comma])
+        {
+            *seen |= spelling.number(reading).is_some();
+        }
+    }
+
+    /// Whether a number among the values is this one only because of a sign that they don't prove.
+    pub const fn is_read_by(&self, sign: DecimalSign) -> bool {
+        let [point, comma] = self.is_open_number;
+        match sign {
+            DecimalSign::Point => point,
+            DecimalSign::Comma => comma,
         }
     }
 

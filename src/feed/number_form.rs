@@ -9,6 +9,9 @@ use std::collections::BTreeMap;
 pub struct NumberForm {
     /// What stands before decimals.
     pub decimal: Option<DecimalSign>,
+    /// The sign that the column took from other columns of a file, where its own values proved
+    /// none. Stored numbers were read by it, so later files are held to it as to a proof.
+    pub taken: Option<DecimalSign>,
     /// What stands beside each amount of a column that was found in files.
     pub currency: Option<String>,
     /// The file that showed it.

@@ -122,13 +122,14 @@ pub fn survey_with(
         let is_counted_anew = |column: &LayoutColumn| {
             column.holds_numbers()
                 && column.on_type_change == Some(OnTypeChange::Rescue)
-                && !is_settled(column)
+                && (!is_settled(column) || column.has_two_currencies)
         };
         let has_counted_anew = layout.all().any(is_counted_anew);
         if !has_counted_anew {
             return Ok(first);
         }
-        // The values that fit were counted under readings that turned out to be wrong.
+        // The values that fit were counted under readings that turned out to be wrong, or before
+        // the file had shown a second currency.
         let (mut survey, layout, skips) = first;
         survey.fits = count_fits(&text.content, survey.format.rows, &layout, dataset, limits)?;
         return Ok((survey, layout, skips));

@@ -106,12 +106,13 @@ pub fn check_rescued(
     let column = &layout.columns[fits.index];
     let first = fits.first.iter().map(|(row, text)| format!("row {row} has `{}`", beginning(text)));
     Err(SyncError::damaged(format!(
-        "{} of {} values in column {} do not fit its type, {}, which is {:.1} % where rescued_max_percent allows \
+        "{} of {} values in column {} do not fit its type, {},{} which is {:.1} % where rescued_max_percent allows \
          {percent_max}: {}",
         fits.misfits,
         fits.values,
         column.name,
         column.kind.map_or("", Kind::name),
+        if fits.is_of_currency { " or contradict in currency," } else { "" },
         fits.percent(),
         first.collect::<Vec<_>>().join("; ")
     )))
@@ -125,7 +126,8 @@ pub fn check_rescued(
 /// [`SyncError::Damaged`] with what to declare.
 pub fn check_decimals(survey: &Survey, dataset: &Dataset, market: &str) -> Result<(), SyncError> {
     let Some(contradiction) = &survey.numbers.contradiction else { return Ok(()) };
-    let Contradiction { counts, expected, proved_by, example: (column, value) } = contradiction;
+    let Contradiction { counts, expected, proved_by, example: (column, value), taken_by } =
+        contradiction;
     let [_, against] = counts;
     let found = expected.other();
     let by = match proved_by {
@@ -136,6 +138,12 @@ pub fn check_decimals(survey: &Survey, dataset: &Dataset, market: &str) -> Resul
         DecimalSign::Point => "point",
         DecimalSign::Comma => "comma",
     };
+    // Other columns of the dataset may well have the sign that is expected.
+    let column_alone = taken_by.as_ref().map(|name| {
+        let (dataset, sign) = (&dataset.name, found.as_str());
+        format!("[datasets.{dataset}.columns] \"{name}\" = {{ decimal = \"{sign}\" }} of this column, or ")
+    });
+    let column_alone = column_alone.unwrap_or_default();
     let market = match market {
         "" => String::new(),
         market => format!(
@@ -145,7 +153,7 @@ pub fn check_decimals(survey: &Survey, dataset: &Dataset, market: &str) -> Resul
     };
     Err(SyncError::damaged(format!(
         "{against} of its values have a {} before decimals (`{column}`: `{}`) where a {} is expected, {by}: if the file is \
-         right, declare [datasets.{}] decimal = \"{}\"{market}; \"auto\" leaves it to each file",
+         right, declare {column_alone}[datasets.{}] decimal = \"{}\"{market}; \"auto\" leaves it to each file",
         name(found),
         beginning(value),
         name(*expected),

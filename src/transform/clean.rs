@@ -159,6 +159,15 @@ pub fn fits_kind(meaning: &str, column: &LayoutColumn) -> bool {
     }
 }
 
+/// Whether an amount is in another currency than its row says, in a declared column. Columns found
+/// in files have one currency, or are text.
+pub fn is_of_other_currency(cell: &str, symbol: &str, column: &LayoutColumn) -> bool {
+    column.rules.is_declared
+        && column.holds_numbers()
+        && may_have_currency(cell)
+        && contradicts(cell, symbol, &column.rules)
+}
+
 /// 1 for yes and 0 for no, in any of the words that files use.
 fn parse_boolean(text: &str) -> Option<i64> {
     const YES: [&str; 6] = ["1", "true", "yes", "y", "t", "on"];

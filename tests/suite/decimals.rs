@@ -48,12 +48,14 @@ fn a_german_price_list_is_read_by_what_its_values_prove(sandbox: &Sandbox) {
     synced(sandbox, PRICES, "preise.csv", &table(&list));
     let rows = "SELECT sku, preis, gewicht, bestand, umsatz FROM preise ORDER BY sku";
     assert_eq!(sandbox.rows(rows), ["A1|1250|0.35|1200|2500000", "A2|2400|1.25|15000|900"]);
-    assert_eq!(proofs(sandbox), ["preise||gewicht|,|-|1"], "only what proved it");
+    let known = ["preis|(,)", "gewicht|,", "bestand|(,)", "umsatz|(,)"];
+    let known = known.map(|form| format!("preise||{form}|-|1"));
+    assert_eq!(proofs(sandbox), known, "one column proves it, and the others take it");
     // The proof holds for a later file, in which nothing proves anything.
     let later = ["SKU;Preis;Gewicht;Bestand;Umsatz", "A3;3.100;1,125;2.150;1.500"];
     synced(sandbox, PRICES, "preise.csv", &table(&[&list[..], &later[1..]].concat()));
     assert_eq!(sandbox.rows(rows)[2..], ["A3|3100|1.125|2150|1500"]);
-    assert_eq!(proofs(sandbox).len(), 1);
+    assert_eq!(proofs(sandbox).len(), 4);
 }
 
 scenario!(what_nothing_proves_stays_as_it_is_written);
@@ -95,7 +97,7 @@ fn declared_columns_rescue_what_nothing_proves(sandbox: &Sandbox) {
     let proof = [header, "1;A;1.250;1.250", "2;A;20,50;20"];
     synced(sandbox, AUTO, ORDERS, &table(&proof));
     assert_eq!(sandbox.rows(rows), ["1|1250|1250|-", "2|20.5|20|-"]);
-    assert_eq!(proofs(sandbox), ["orders|1|order_total|,|-|2"]);
+    assert_eq!(proofs(sandbox), ["orders|1|order_total|,|-|2", "orders|1|sub_total|(,)|-|2"]);
 }
 
 scenario!(a_file_that_proves_the_other_sign_is_refused_and_told_what_to_declare);
@@ -141,6 +143,71 @@ fn a_proof_holds_until_a_declaration_overrules_it(sandbox: &Sandbox) {
     let column = format!("{declared}columns = {{ price = {{ decimal = 'auto' }} }}\n");
     synced(sandbox, &column, "stock-b.csv", &table(&["sku;price", "A;12.50", "B;1.250"]));
     assert_eq!(sandbox.rows(rows)[2..], ["b|A|12.5", "b|B|1.25"]);
+}
+
+const X: &str = "[datasets.x]\npaths = ['/x\\.csv$']\nkey = 'id'\n";
+
+scenario!(a_sign_that_a_column_took_from_others_holds_for_later_files);
+fn a_sign_that_a_column_took_from_others_holds_for_later_files(sandbox: &Sandbox) {
+    synced(sandbox, X, "x.csv", &table(&["id;b;c", "1;12,5;2.500"]));
+    let rows = "SELECT id, b, c FROM x ORDER BY id";
+    assert_eq!(sandbox.rows(rows), ["1|12.5|2500"]);
+    assert_eq!(proofs(sandbox), ["x||b|,|-|1", "x||c|(,)|-|1"]);
+    // Without the column that proved it, with it, and where that one changes its mind too.
+    for later in [
+        &["id;c", "1;2.500", "2;3.5"][..],
+        &["id;b;c", "1;12,5;2.500", "2;12.5;3.5"],
+        &["id;b;c", "1;12,5;2.500", "2;8,5;3.5"],
+    ] {
+        let error = refused(sandbox, X, "x.csv", &table(later));
+        for said in [
+            "`c`: `3.5`",
+            "as file 1 of the dataset and market proved",
+            r#"[datasets.x.columns] "c" = { decimal = "." }"#,
+        ] {
+            assert!(error.contains(said), "{error}");
+        }
+        assert_eq!(sandbox.rows(rows), ["1|12.5|2500"]);
+    }
+    // What the reason says helps.
+    let declared = format!("{X}[datasets.x.columns]\n\"c\" = {{ decimal = '.' }}\n");
+    let report = sync(sandbox, &declared);
+    assert_eq!(report.file("x.csv").outcome, "synced", "{report:?}");
+    assert_eq!(sandbox.rows(rows), ["1|12.5|2.5", "2|8.5|3.5"]);
+    // Where nothing contradicts, the column is read so without the one that proved it.
+    let fresh = sandbox.sibling();
+    synced(&fresh, X, "x.csv", &table(&["id;b;c", "1;12,5;2.500"]));
+    synced(&fresh, X, "x.csv", &table(&["id;c", "1;2.500", "2;4.750"]));
+    assert_eq!(fresh.rows(rows), ["1|12.5|2500", "2|-|4750"]);
+    synced(&fresh, X, "x.csv", &table(&["id;c", "1;2.500", "2;4.750", "3;7,5"]));
+    assert_eq!(fresh.rows(rows), ["1|12.5|2500", "2|-|4750", "3|-|7.5"]);
+    assert!(proofs(&fresh)[2].starts_with("x||c|,|"), "{:?}", proofs(&fresh));
+}
+
+scenario!(columns_that_each_prove_their_own_sign_go_on);
+fn columns_that_each_prove_their_own_sign_go_on(sandbox: &Sandbox) {
+    let rows = "SELECT id, b, c FROM x ORDER BY id";
+    let both = ["id;b;c", "1;12,5;3.5", "2;7,5;4.25", "3;1.250;1,250"];
+    synced(sandbox, X, "x.csv", &table(&both[..2]));
+    synced(sandbox, X, "x.csv", &table(&both));
+    assert_eq!(sandbox.rows(rows), ["1|12.5|3.5", "2|7.5|4.25", "3|1250|1250"]);
+    // No number of a text column was read by any sign.
+    let texts = sandbox.sibling();
+    synced(&texts, X, "x.csv", &table(&["id;c", "1;2.500"]));
+    synced(&texts, X, "x.csv", &table(&["id;b;c", "1;12,5;2.500", "2;8,5;3.5"]));
+    assert_eq!(texts.rows(rows), ["1|12.5|2.500", "2|8.5|3.5"]);
+    // Nor of a column that has only whole numbers so far.
+    let whole = sandbox.sibling();
+    synced(&whole, X, "x.csv", &table(&["id;b;c", "1;12,5;2"]));
+    synced(&whole, X, "x.csv", &table(&["id;b;c", "1;12,5;2", "2;8,5;3.5"]));
+    assert_eq!(whole.rows(rows), ["1|12.5|2", "2|8.5|3.5"]);
+    // A point of other columns still lets no comma separate groups.
+    let points = sandbox.sibling();
+    synced(&points, X, "x.csv", &table(&["id;b;c", "1;12.5;2.500"]));
+    assert_eq!(points.rows(rows), ["1|12.5|2.5"]);
+    assert_eq!(proofs(&points), ["x||b|.|-|1", "x||c|(.)|-|1"]);
+    synced(&points, X, "x.csv", &table(&["id;c", "1;2.500", "2;101,102"]));
+    assert_eq!(points.rows(rows), ["1|12.5|2.500", "2|-|101,102"]);
 }
 
 scenario!(numbers_of_json_are_clear);

@@ -149,3 +149,51 @@ fn json_counts_as_csv_does(sandbox: &Sandbox) {
     assert_eq!(outcome("json", &german, open).outcome, "synced");
     assert_eq!(outcome("json", &objects(60, r#""1.250""#).join("\n"), open).outcome, "quarantined");
 }
+
+scenario!(amounts_in_a_wrong_currency_count_as_misfits);
+/// Another one than that of their rows, or one of two in a file whose rows say none.
+fn amounts_in_a_wrong_currency_count_as_misfits(sandbox: &Sandbox) {
+    let csv = |symbol: &str, foreign: usize| {
+        let header = "Order ID,SKU,Order Total,Tip,Currency Symbol\n";
+        (0..40).fold(header.to_owned(), |text, row| {
+            let total = if row < foreign { "₦ 5" } else { "KSh 5" };
+            text + &format!("{row},A,{total},1,{symbol}\n")
+        })
+    };
+    let json = |symbol: &str, foreign: usize| {
+        let object = |row: usize| {
+            let total = if row < foreign { "₦ 5" } else { "KSh 5" };
+            let symbol = format!(r#", "Currency Symbol": "{symbol}""#);
+            format!(r#"{{"Order ID": "{row}", "SKU": "A", "Order Total": "{total}"{symbol}}}"#)
+        };
+        format!("[{}]", (0..40).map(object).collect::<Vec<_>>().join(",\n"))
+    };
+    let without = |text: String| {
+        text.replace(",Currency Symbol", "")
+            .replace(",1,\n", ",1\n")
+            .replace(r#", "Currency Symbol": """#, "")
+    };
+    let outcome = |extension: &str, text: &str| {
+        let fresh = sandbox.sibling();
+        let name = format!("Market 1 Orders.{extension}");
+        fresh.drop_file(&name, text);
+        fresh.sync_with(&[]).file(&name).clone()
+    };
+    for (extension, all, most, half, two, one) in [
+        ("csv", csv("KSh", 40), csv("KSh", 21), csv("KSh", 20), csv("", 39), csv("", 40)),
+        ("json", json("KSh", 40), json("KSh", 21), json("KSh", 20), json("", 39), json("", 40)),
+    ] {
+        for (text, share) in [(all, "40 of 40"), (most, "21 of 40"), (without(two), "40 of 40")] {
+            let file = outcome(extension, &text);
+            assert_eq!(file.outcome, "quarantined", "{text}");
+            for part in [share, "order_total", "rescued_max_percent", "row 1 has `₦ 5`", "currency"]
+            {
+                assert!(file.error.contains(part), "{part}: {}", file.error);
+            }
+        }
+        let file = outcome(extension, &half);
+        assert_eq!((file.outcome.as_str(), file.counts["rescued"]), ("synced", 20), "{half}");
+        let file = outcome(extension, &without(one));
+        assert_eq!((file.outcome.as_str(), file.counts["rescued"]), ("synced", 0));
+    }
+}

@@ -31,10 +31,14 @@ impl Ledger {
         for row in rows {
             let form = forms.entry(row.column_name).or_default();
             // Each line adds only what earlier lines left open.
-            if form.decimal.is_none() {
-                form.decimal = row.decimal_sign.as_deref().and_then(DecimalSign::of);
+            let sign = row.decimal_sign.as_deref().unwrap_or_default();
+            let (proved, taken) = (DecimalSign::of(sign), taken_sign(sign));
+            let is_first = form.taken.is_none();
+            if form.decimal.is_none() && (proved.is_some() || is_first) {
+                form.decimal = proved;
                 form.file_id = row.file_id;
             }
+            form.taken = form.taken.or(taken);
             form.currency = form.currency.take().or(row.currency);
         }
         Ok(forms)
@@ -72,7 +76,7 @@ impl Ledger {
                 dataset.into(),
                 market.into(),
                 column.as_str().into(),
-                form.decimal.map(|sign| sign.as_str().to_owned()).into(),
+                written_sign(form).into(),
                 form.currency.clone().into(),
                 form.file_id.into(),
                 self.db.dialect.time(Some(now_ms)).into(),
@@ -82,4 +86,16 @@ impl Ledger {
         write.transaction.execute(&insert).await?;
         write.commit().await
     }
+}
+
+/// How the ledger writes the sign of a form: as it is if the column's own values proved it, and in
+/// brackets if the column took it from others.
+fn written_sign(form: &NumberForm) -> Option<String> {
+    let proved = form.decimal.map(|sign| sign.as_str().to_owned());
+    proved.or_else(|| form.taken.map(|sign| format!("({})", sign.as_str())))
+}
+
+/// The sign in such brackets.
+fn taken_sign(written: &str) -> Option<DecimalSign> {
+    DecimalSign::of(written.strip_prefix('(')?.strip_suffix(')')?)
 }

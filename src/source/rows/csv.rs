@@ -289,11 +289,15 @@ impl<'a> CsvRows<'a> {
         }
         // A row whose cells were put back fits, or is none that says anything of a column.
         if let (Some(fits), Form::Fits, true) = (&mut self.fits, &form, is_usual) {
+            let text = |source: usize| {
+                let cell = self.cells[source];
+                let text = std::str::from_utf8(cell.bytes(raw)).ok()?;
+                Some(self.dialect.unquoted(text, cell))
+            };
+            let symbol = fits.symbol.and_then(text).unwrap_or_default();
             for column in &mut fits.columns {
-                let cell = self.cells[self.layout.source(column.index)];
-                if let Ok(text) = std::str::from_utf8(cell.bytes(raw)) {
-                    let text = self.dialect.unquoted(text, cell);
-                    column.observe(&text, self.number, self.layout.at(column.index));
+                if let Some(text) = text(self.layout.source(column.index)) {
+                    column.observe(&text, &symbol, self.number, self.layout.at(column.index));
                 }
             }
         }

@@ -6,7 +6,7 @@
 
 use crate::feed::dataset::OnTypeChange;
 use crate::feed::layout::{Layout, LayoutColumn, Role};
-use crate::transform::clean::fits_kind;
+use crate::transform::clean::{fits_kind, is_of_other_currency};
 use entity::Kind;
 
 /// Number of misfits that a refusal names: enough to see what the column has instead.
@@ -23,6 +23,8 @@ const ROWS_PER_MISFIT_MAX: u64 = 100;
 pub struct Fits {
     /// By column.
     pub columns: Vec<ColumnFits>,
+    /// The column of the file that says which currency the amounts of a row are in.
+    pub symbol: Option<usize>,
 }
 
 /// What was counted of a column.
@@ -37,6 +39,8 @@ pub struct ColumnFits {
     pub values: u64,
     /// Those of them that do not fit.
     pub misfits: u64,
+    /// Whether one of those is in a currency that cannot be believed.
+    pub is_of_currency: bool,
     /// The first of those: row, text.
     pub first: Vec<(u64, String)>,
 }
@@ -46,7 +50,7 @@ impl Fits {
     pub fn of(layout: &Layout) -> Self {
         let columns = layout.all().enumerate();
         let columns = columns.filter_map(|(index, column)| ColumnFits::of(index, column));
-        Self { columns: columns.collect() }
+        Self { columns: columns.collect(), symbol: symbol(layout) }
     }
 
     /// The first column in which more than this percentage of the values does not fit.
@@ -65,8 +69,9 @@ impl ColumnFits {
         let is_rescuing = column.on_type_change == Some(OnTypeChange::Rescue);
         let kind = column.kind.filter(|&kind| kind != Kind::Text && is_rescuing)?;
         let Role::Column(_) = column.role else { return None };
-        let is_by_signs = column.is_plain();
-        Some(Self { index, kind, is_by_signs, values: 0, misfits: 0, first: Vec::new() })
+        let is_by_signs = column.is_plain() && !column.has_two_currencies;
+        let (values, misfits, is_of_currency) = (0, 0, false);
+        Some(Self { index, kind, is_by_signs, values, misfits, is_of_currency, first: Vec::new() })
     }
 
     /// Share of its values that do not fit.
@@ -74,20 +79,28 @@ impl ColumnFits {
         100.0 * self.misfits as f64 / self.values.max(1) as f64
     }
 
-    /// Takes a cell into account.
-    pub fn observe(&mut self, cell: &str, row: u64, column: &LayoutColumn) {
+    /// Takes a cell into account, with the currency that its row says, or `""`.
+    pub fn observe(&mut self, cell: &str, symbol: &str, row: u64, column: &LayoutColumn) {
         if self.is_by_signs && is_plain(self.kind, cell.as_bytes()) {
             self.values += 1;
         } else if let Some(meaning) = column.meaning(cell) {
             self.values += 1;
-            if !fits_kind(meaning, column) {
+            let is_foreign = column.has_two_currencies
+                || !symbol.is_empty() && is_of_other_currency(cell, symbol, column);
+            if is_foreign || !fits_kind(meaning, column) {
                 self.misfits += 1;
+                self.is_of_currency |= is_foreign;
                 if self.first.len() < FIRST_MISFITS_MAX {
                     self.first.push((row, cell.to_owned()));
                 }
             }
         }
     }
+}
+
+/// The column of a file that says which currency the amounts of a row are in.
+pub fn symbol(layout: &Layout) -> Option<usize> {
+    layout.all().position(LayoutColumn::is_currency_symbol).map(|column| layout.source(column))
 }
 
 /// Whether a cell fits by its signs alone, as most do.
@@ -124,10 +137,12 @@ mod tests {
             is_by_signs: true,
             values,
             misfits,
+            is_of_currency: false,
             first: Vec::new(),
         };
         let is_refused = |values, misfits, rows| {
-            Fits { columns: vec![column(values, misfits)] }.worst(50.0, rows).is_some()
+            let fits = Fits { columns: vec![column(values, misfits)], symbol: None };
+            fits.worst(50.0, rows).is_some()
         };
         assert!(is_refused(40, 21, 100));
         assert!(!is_refused(40, 20, 100), "half of them is not more than half");

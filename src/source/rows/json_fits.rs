@@ -2,7 +2,7 @@
 //! objects may still bring new columns.
 
 use crate::feed::layout::Layout;
-use crate::source::rows::fits::{ColumnFits, Fits};
+use crate::source::rows::fits::{ColumnFits, Fits, symbol};
 use crate::source::rows::json_values::{Member, cell_text, is_null, is_number};
 use crate::values::number::clear_text;
 use std::borrow::Cow;
@@ -13,6 +13,8 @@ pub struct JsonFits {
     columns: Vec<Option<ColumnFits>>,
     /// The same of the layout's copies, which stand behind columns that are still to come.
     copies: Vec<Option<ColumnFits>>,
+    /// The column that says which currency the amounts of an object are in.
+    symbol: Option<usize>,
 }
 
 impl JsonFits {
@@ -29,6 +31,7 @@ impl JsonFits {
         self.columns.extend(columns.map(|(index, column)| ColumnFits::of(index, column)));
         let copies = layout.copies.iter().enumerate().skip(self.copies.len());
         self.copies.extend(copies.map(|(copy, own)| ColumnFits::of(copy, &own.column)));
+        self.symbol = symbol(layout);
     }
 
     /// Takes an object that can be loaded into account: its members, and the column of each.
@@ -39,6 +42,8 @@ impl JsonFits {
         row: u64,
         layout: &Layout,
     ) {
+        let symbol = self.symbol.and_then(|own| columns.iter().position(|it| *it == Some(own)));
+        let symbol = symbol.and_then(|place| cell_text(&members[place].1)).unwrap_or_default();
         for ((_, value), index) in members.iter().zip(columns) {
             let Some(index) = index.filter(|_| !is_null(value)) else { continue };
             let copies = layout.copies.iter().zip(&mut self.copies);
@@ -52,7 +57,7 @@ impl JsonFits {
                     .then(|| clear_text(value.get(), column.rules.decimals))
                     .flatten();
                 if let Some(text) = number.map(Cow::Owned).or_else(|| cell_text(value)) {
-                    fits.observe(&text, row, column);
+                    fits.observe(&text, &symbol, row, column);
                 }
             }
         }
@@ -66,6 +71,7 @@ impl JsonFits {
             fits.index += first_copy;
             fits
         });
-        Fits { columns: self.columns.into_iter().flatten().chain(copies).collect() }
+        let columns = self.columns.into_iter().flatten().chain(copies).collect();
+        Fits { columns, symbol: self.symbol }
     }
 }

@@ -53,8 +53,8 @@ pub fn origin(
 ) -> Origin {
     let lines = dataset.lines.as_ref().and_then(|lines| shapes.get(&lines.table));
     // How the same text is read.
-    let forms =
-        dataset.number_forms().iter().map(|(column, form)| (column, form.decimal, &form.currency));
+    let forms = dataset.number_forms().iter();
+    let forms = forms.map(|(column, form)| (column, form.decimal, form.taken, &form.currency));
     let forms: Vec<_> = forms.collect();
     Origin::new(
         &dataset.fingerprint,
