@@ -542,7 +542,9 @@ pub fn clear_text(json: &str, decimals: Decimals) -> Option<String> {
     let whole = if whole.is_empty() { "0" } else { whole };
     let fraction = digits[digits.len() - scale..].trim_end_matches('0');
     if fraction.is_empty() {
-        return Some(format!("{sign}{whole}"));
+        // `0.00` is not the word `0`, which may mean no value.
+        let zero = if decimals == Decimals::Comma && json.contains('.') { ",0" } else { "" };
+        return Some(format!("{sign}{whole}{zero}"));
     }
     let point = if decimals == Decimals::Comma { ',' } else { '.' };
     // Three digits behind a point could be a group.

@@ -292,7 +292,7 @@ fn numbers_of_json_are_clear_whatever_their_column_is() {
         ("-0.50", Decimals::Comma, Some("-0,5")),
         ("1.5e3", Decimals::Point, Some("1500")),
         ("1.5E-3", Decimals::Point, Some("0.0015")),
-        ("123.0", Decimals::Comma, Some("123")),
+        ("123.0", Decimals::Comma, Some("123,0")),
         ("12345678901234567890", Decimals::Comma, Some("12345678901234567890")),
         ("1e99", Decimals::Point, None),
         ("true", Decimals::Point, None),
