@@ -17,7 +17,7 @@ fn exported(sandbox: &Sandbox, name: &str) -> String {
 
 /// The rejects that are not closed.
 fn open(sandbox: &Sandbox) -> Vec<String> {
-    let open = "SELECT row_number, reason FROM tidegate_rejects WHERE closed_at IS NULL";
+    let open = "SELECT r.row_number, reason FROM tidegate_rejects r WHERE closed_at IS NULL";
     sandbox.rows(&format!("{open} ORDER BY id"))
 }
 

@@ -166,7 +166,8 @@ fn rejects_have_the_numbers_of_their_lines_below_skipped_ones(sandbox: &Sandbox)
         {"id": "e", "items": [{"sku": "E"}, {"sku": "POSTAGE"}]}]"#;
     let (counts, _) = synced(sandbox, "fed.json", content);
     assert_eq!(counts, [18, 1, 0, 6, 11]);
-    let rejects = sandbox.rows("SELECT row_number, raw FROM tidegate_rejects ORDER BY row_number");
+    let rejects =
+        sandbox.rows("SELECT r.row_number, raw FROM tidegate_rejects r ORDER BY r.row_number");
     let expected = [
         r#"5|{"id": "b", "items": {"sku": "A"}}"#,
         r#"7|{"id":"b","items":5}"#,
@@ -176,7 +177,7 @@ fn rejects_have_the_numbers_of_their_lines_below_skipped_ones(sandbox: &Sandbox)
         r#"16|{"items": null, "total": 1}"#,
     ];
     assert_eq!(rejects, expected);
-    let reason = "SELECT reason FROM tidegate_rejects WHERE row_number IN (5, 7) ORDER BY 1";
+    let reason = "SELECT reason FROM tidegate_rejects r WHERE r.row_number IN (5, 7) ORDER BY 1";
     let reasons = sandbox.rows(reason);
     assert!(reasons[0].starts_with("element 4 of `items` is no object"), "{reasons:?}");
     assert!(reasons[1].starts_with("row 7 of the same record"), "{reasons:?}");
@@ -239,7 +240,7 @@ fn skipped_lines_are_counted_once_where_a_crash_cut_a_file_off(sandbox: &Sandbox
         // Of four objects six lines, two and the object, two, and one.
         let counts = "SELECT rows_read, rows_accepted, rows_duplicate, rows_rejected, rows_skipped FROM tidegate_files";
         assert_eq!(sandbox.rows(counts), ["2403|800|1|1|1601"], "{failpoints}");
-        assert_eq!(sandbox.rows("SELECT row_number FROM tidegate_rejects"), ["2403"]);
+        assert_eq!(sandbox.rows("SELECT r.row_number FROM tidegate_rejects r"), ["2403"]);
         assert_eq!(
             sandbox.rows("SELECT COUNT(*), SUM(line_count) FROM fed"),
             ["600|600"],

@@ -264,8 +264,8 @@ impl<'a> CsvRows<'a> {
             }
             None => self.filled(raw),
         };
-        // As a reject, a row must say itself what the rows above it said: it goes out for correction
-        // without them.
+        // As a reject, a row must say itself what the rows above it said: it goes out for
+        // correction without them.
         let is_filled = !self.is_correction && matches!(own, Ok(Some(_)));
         let mut filled = None;
         let (key, mut form) = match own {
