@@ -3,6 +3,7 @@
 
 use crate::exactness::{Known, difference};
 use crate::sandbox::{FileReport, Sandbox, table};
+use crate::seed;
 use crate::written::Locale;
 use fastrand::Rng;
 use std::fs;
@@ -433,9 +434,7 @@ pub fn declared(directory: &Path, path: &Path, config: &Config) -> Config {
 
 #[test]
 fn whatever_is_described_is_stored_as_it_is_or_as_its_text() {
-    let seed = std::env::var("DESCRIBE_SEED").ok().and_then(|seed| seed.parse().ok());
-    let seed = seed.unwrap_or_else(|| fastrand::u64(..));
-    println!("DESCRIBE_SEED={seed}");
+    let seed = seed::of("DESCRIBE_SEED");
     let directory = tempfile::tempdir().expect("a temporary directory");
     let config = Config::load(&Overrides::default()).expect("the embedded defaults");
     let mut numbers = 0;

@@ -3,6 +3,7 @@
 
 use crate::describe::declared;
 use crate::exactness::Known;
+use crate::seed;
 use fastrand::Rng;
 use std::fs;
 use tidegate::config::{Config, Overrides};
@@ -155,9 +156,7 @@ fn csv(random: &mut Rng, form: u8, columns: &[MadeColumn], rows: usize) -> Vec<u
 
 #[test]
 fn every_value_is_stored_as_meant_or_as_its_text() {
-    let seed = std::env::var("DESCRIBE_SEED").ok().and_then(|seed| seed.parse().ok());
-    let seed = seed.unwrap_or_else(|| fastrand::u64(..));
-    println!("DESCRIBE_SEED={seed}");
+    let seed = seed::of("DESCRIBE_SEED");
     let directory = tempfile::tempdir().expect("a temporary directory");
     let config = Config::load(&Overrides::default()).expect("the embedded defaults");
     let mut typed = 0;

@@ -3,6 +3,7 @@
 //! refused. Random tables in random locales, without any declaration, read as a sync reads them.
 
 use crate::sandbox::Sandbox;
+use crate::seed;
 use crate::written::{Locale, Meaning, Written, WrittenTable};
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, RecordBatch};
@@ -79,9 +80,7 @@ pub type Stored = Vec<BTreeMap<String, (Option<(String, bool)>, Option<String>)>
 
 #[test]
 fn no_stored_value_is_another_one_than_the_files() {
-    let seed = std::env::var("TIDEGATE_EXACTNESS_SEED").ok().and_then(|seed| seed.parse().ok());
-    let seed = seed.unwrap_or_else(|| fastrand::u64(..));
-    println!("TIDEGATE_EXACTNESS_SEED={seed}");
+    let seed = seed::of("TIDEGATE_EXACTNESS_SEED");
     let directory = tempfile::tempdir().expect("a temporary directory");
     let config_path = directory.path().join("tidegate.toml");
     std::fs::write(&config_path, CONFIGURATION).expect("writable");
@@ -293,8 +292,7 @@ fn is_shown_as(value: &str, number: &str) -> bool {
 // The same through the built program, so that what the databases hold is known as well.
 scenario!(no_database_holds_another_value_than_the_files);
 fn no_database_holds_another_value_than_the_files(sandbox: &Sandbox) {
-    let seed = fastrand::u64(..);
-    println!("seed {seed}");
+    let seed = seed::of("TIDEGATE_EXACTNESS_SEED");
     let configuration = sandbox.path("tidegate.toml");
     std::fs::write(&configuration, "unmatched = 'create'\nunmatched_key = 'code'")
         .expect("writable");

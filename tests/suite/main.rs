@@ -109,6 +109,7 @@ mod runaway;
 mod samples;
 mod sandbox;
 mod secrets;
+mod seed;
 mod servers;
 mod settings;
 mod settling;

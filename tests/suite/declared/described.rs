@@ -4,6 +4,7 @@
 use super::Declared;
 use super::layers::Surroundings;
 use crate::exactness::Known;
+use crate::seed;
 use fastrand::Rng;
 use std::fs;
 use std::sync::Arc;
@@ -16,9 +17,7 @@ const FILES: u64 = 300;
 
 #[test]
 fn what_describe_says_of_a_declared_file_takes_it() {
-    let seed = std::env::var("DESCRIBE_SEED").ok().and_then(|seed| seed.parse().ok());
-    let seed: u64 = seed.unwrap_or_else(|| fastrand::u64(..));
-    println!("DESCRIBE_SEED={seed}");
+    let seed = seed::of("DESCRIBE_SEED");
     let directory = tempfile::tempdir().expect("a temporary directory");
     let config = Config::load(&Overrides::default()).expect("the embedded defaults");
     let mut described = 0;

@@ -18,6 +18,7 @@ mod rules;
 mod table;
 
 use crate::sandbox::{Report, Sandbox};
+use crate::seed;
 use expected::{Expected, Stored};
 use fastrand::Rng;
 use flate2::write::GzEncoder;
@@ -84,10 +85,10 @@ impl Declared {
 
 #[test]
 fn a_declared_files_values_are_stored_as_they_are() {
-    let own = std::env::var("DECLARED_SEED").ok().and_then(|seed| seed.parse().ok());
-    let seed: u64 = own.unwrap_or_else(|| fastrand::u64(..));
-    println!("DECLARED_SEED={seed}");
-    let batches = if own.is_some() { 1 } else { BATCHES };
+    let seed = seed::of("DECLARED_SEED");
+    // A number is the seed of the batch that failed.
+    let is_repeated = std::env::var("DECLARED_SEED").is_ok_and(|seed| seed != "any");
+    let batches = if is_repeated { 1 } else { BATCHES };
     let next = AtomicU64::new(0);
     let work = || {
         let mut values = 0;

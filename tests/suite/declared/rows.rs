@@ -36,7 +36,21 @@ pub fn fill(random: &mut Rng, table: &mut Table) {
     rows.retain(|row| table.form != Form::Csv || !is_blank(row));
     copy(table, &mut rows);
     add_totals(random, table, &mut rows);
+    forget_stand_in(table, &mut rows);
     table.rows = rows;
+}
+
+/// Takes away what is called as the table calls a column whose own member no object has: that would
+/// stand in for it.
+fn forget_stand_in(table: &Table, rows: &mut [Row]) {
+    let Some(namesake) = table.columns.iter().position(|column| column.is_namesake) else { return };
+    let other = table.columns.iter().position(|column| {
+        column.has_from() && format!("{}_2", column.name) == table.columns[namesake].name
+    });
+    let other = other.expect("it has another's name");
+    if table.form != Form::Csv && rows.iter().all(|row| row.cells[other].is_none()) {
+        rows.iter_mut().for_each(|row| row.cells[namesake] = None);
+    }
 }
 
 /// Cells of the columns of a key that no other record has.
@@ -55,7 +69,12 @@ fn new_key(random: &mut Rng, table: &Table, seen: &mut HashSet<Vec<Value>>) -> V
         }
         let values: Vec<Value> = cells.iter().map(|(_, cell)| cell.value.clone()).collect();
         let is_whole = values.iter().all(|value| *value != Value::Null);
-        if is_whole && (columns.is_empty() || seen.insert(values)) {
+        // A key that says the names of its columns is a reject: the header of another file.
+        let is_name = |(column, cell): &(usize, Cell)| {
+            cell.text.trim() == table.columns[*column].in_file.trim()
+        };
+        let is_header = !cells.is_empty() && cells.iter().all(is_name);
+        if is_whole && !is_header && (columns.is_empty() || seen.insert(values)) {
             return cells;
         }
     }

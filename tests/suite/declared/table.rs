@@ -76,7 +76,7 @@ pub struct Column {
     pub copy_of: Option<usize>,
     pub is_filled: bool,
     /// Whether it is called as the table calls another one.
-    is_namesake: bool,
+    pub is_namesake: bool,
     pub rule: Option<Rule>,
     /// Its part of the declaration.
     pub declared: Option<(String, Vec<String>)>,
@@ -84,7 +84,7 @@ pub struct Column {
 
 impl Column {
     /// Whether the declaration says what a file calls it.
-    fn has_from(&self) -> bool {
+    pub fn has_from(&self) -> bool {
         let mut entries = self.declared.iter().flat_map(|(_, entries)| entries);
         entries.any(|entry| entry.starts_with("from"))
     }
