@@ -356,93 +356,59 @@ impl Chunk {
     }
 }
 
-/// Counts of a file's rows, and of the table rows they became.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Counts {
-    /// Rows after the header.
-    pub read: u64,
-    /// Rows that reached the tables.
-    pub accepted: u64,
-    /// Rows that repeat another row, or lost to a later row of the same key.
-    pub duplicate: u64,
-    /// Rejected rows.
-    pub rejected: u64,
-    /// Rows that are no data, such as the header once more.
-    pub skipped: u64,
-    /// Rows with shifted cells that were repaired.
-    pub repaired: u64,
-    /// Rows with a value that does not fit its column, which is kept in `_rescued`.
-    pub rescued: u64,
-    /// Table rows inserted.
-    pub new: u64,
-    /// Table rows changed.
-    pub modified: u64,
-    /// Table rows that were already up to date.
-    pub unchanged: u64,
-    /// Table rows that were not written, because a newer file had written them.
-    pub stale: u64,
-    /// Table rows removed.
-    pub deleted: u64,
+/// Makes [`Counts`] of one list, so that no count can miss in any of the others.
+macro_rules! counts {
+    ($($(#[doc = $doc:literal])+ $name:ident,)+) => {
+        /// Counts of a file's rows, and of the table rows they became.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+        pub struct Counts {
+            $($(#[doc = $doc])+ pub $name: u64,)+
+        }
+
+        impl Counts {
+            /// What each is called in the ledger, reports and metrics, in the order of
+            /// [`Self::all`].
+            pub const NAMES: [&str; 12] = [$(stringify!($name)),+];
+
+            /// Every count, in the order of [`Self::NAMES`].
+            pub const fn all(&self) -> [u64; 12] {
+                [$(self.$name),+]
+            }
+
+            /// The counts that [`Self::all`] gives.
+            pub const fn of(all: [u64; 12]) -> Self {
+                let [$($name),+] = all;
+                Self { $($name),+ }
+            }
+        }
+    };
 }
 
-impl Counts {
-    /// What each is called in the ledger, reports and metrics, in the order of [`Self::all`].
-    pub const NAMES: [&str; 12] = [
-        "read",
-        "accepted",
-        "duplicate",
-        "rejected",
-        "skipped",
-        "repaired",
-        "rescued",
-        "new",
-        "modified",
-        "unchanged",
-        "stale",
-        "deleted",
-    ];
-
-    /// Every count, in the order of [`Self::NAMES`].
-    pub const fn all(&self) -> [u64; 12] {
-        let Self { read, accepted, duplicate, rejected, skipped, repaired, rescued, .. } = *self;
-        let Self { new, modified, unchanged, stale, deleted, .. } = *self;
-        [
-            read, accepted, duplicate, rejected, skipped, repaired, rescued, new, modified,
-            unchanged, stale, deleted,
-        ]
-    }
-
-    /// The counts that [`Self::all`] gives.
-    pub const fn of(all: [u64; 12]) -> Self {
-        let [
-            read,
-            accepted,
-            duplicate,
-            rejected,
-            skipped,
-            repaired,
-            rescued,
-            new,
-            modified,
-            unchanged,
-            stale,
-            deleted,
-        ] = all;
-        Self {
-            read,
-            accepted,
-            duplicate,
-            rejected,
-            skipped,
-            repaired,
-            rescued,
-            new,
-            modified,
-            unchanged,
-            stale,
-            deleted,
-        }
-    }
+counts! {
+    /// Rows after the header.
+    read,
+    /// Rows that reached the tables.
+    accepted,
+    /// Rows that repeat another row, or lost to a later row of the same key.
+    duplicate,
+    /// Rejected rows.
+    rejected,
+    /// Rows that are no data, such as the header once more.
+    skipped,
+    /// Rows with shifted cells that were repaired.
+    repaired,
+    /// Rows with a value that does not fit its column, which is kept in `_rescued`.
+    rescued,
+    /// Table rows inserted.
+    new,
+    /// Table rows changed.
+    modified,
+    /// Table rows that were already up to date.
+    unchanged,
+    /// Table rows that were not written, because a newer file had written them.
+    stale,
+    /// Table rows removed.
+    deleted,
 }
 
 impl std::ops::AddAssign for Counts {

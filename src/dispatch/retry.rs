@@ -112,7 +112,7 @@ pub async fn sync_patiently(
     patience: Patience,
 ) -> Result<Tried, SyncError> {
     let tried = sync_until_done(session, turn, source_file, patience).await;
-    session.sink.db.set_write_fault(None);
+    session.sink.db.note_end(&source_file.path);
     tried
 }
 
@@ -131,7 +131,7 @@ async fn sync_until_done(
         };
         match error.verdict() {
             Verdict::Retry => {
-                match pauses.after_failed_write(error, session).await {
+                match pauses.after_failed_write(error, session, source_file).await {
                     Ok(()) => {}
                     // Only this file fails: another one may need less disk space.
                     Err(error @ (SyncError::Spool { .. } | SyncError::Read { .. })) => {
@@ -152,7 +152,7 @@ async fn sync_until_done(
                 match give_up(session, source_file, &error, started).await {
                     Ok(report) => return Ok(Tried::Ended(Box::new(report))),
                     Err(away) if matches!(away.verdict(), Verdict::Retry | Verdict::Fatal) => {
-                        pauses.after_failed_write(away, session).await?;
+                        pauses.after_failed_write(away, session, source_file).await?;
                     }
                     // The ledger refused the state, but an error of one file is no reason to stop.
                     Err(refused) => {
@@ -342,6 +342,7 @@ impl Pauses {
         &mut self,
         error: SyncError,
         session: &Session,
+        source_file: &SourceFile,
     ) -> Result<(), SyncError> {
         let db = &session.sink.db;
         let last_commit = db.last_commit();
@@ -349,7 +350,7 @@ impl Pauses {
             since.elapsed() >= WAIT_UNSAID_MAX && last_commit.is_none_or(|commit| commit <= since)
         });
         if is_long && matches!(error, SyncError::Database(_) | SyncError::Unreached { .. }) {
-            db.set_write_fault(Some(error.to_string()));
+            db.note_waiting(&source_file.path, error.to_string());
         }
         self.after(error, last_commit, &session.shutdown).await
     }

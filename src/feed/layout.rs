@@ -374,6 +374,11 @@ impl Layout {
             .or_else(|| self.columns.iter().position(|column| column.name == name))
     }
 
+    /// The file's column that says which currency the amounts of a row are in.
+    pub fn currency_symbol(&self) -> Option<usize> {
+        self.all().position(LayoutColumn::is_currency_symbol).map(|column| self.source(column))
+    }
+
     /// Indexes of the columns that identify the record, in the order of the key; without those that
     /// the file lacks.
     pub fn key(&self) -> Vec<usize> {

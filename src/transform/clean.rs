@@ -67,8 +67,7 @@ impl Cleaned {
 /// Cleans every column of a batch that holds a text column per column of the layout, copies
 /// included.
 pub fn clean(batch: &RecordBatch, layout: &Layout) -> Cleaned {
-    let symbols = layout.all().position(LayoutColumn::is_currency_symbol);
-    let symbols = symbols.and_then(|column| batch.columns().get(layout.source(column)));
+    let symbols = layout.currency_symbol().and_then(|column| batch.columns().get(column));
     let symbols = symbols.map(AsArray::as_string::<i32>);
     let columns: Vec<(usize, &LayoutColumn)> = layout.all().enumerate().collect();
     let cleaned: Vec<(Option<ArrayRef>, Vec<Rescued>)> = columns

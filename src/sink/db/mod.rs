@@ -38,6 +38,8 @@ use sea_orm::{
     AccessMode, ConnectionTrait, DatabaseTransaction, DbErr, IsolationLevel, Statement,
     TransactionTrait, Value,
 };
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 use tokio::sync::{Mutex, MutexGuard};
@@ -57,8 +59,9 @@ pub struct Db {
     idle: Arc<Idle>,
     /// Why the last heartbeat of the lease failed; the health check reports it.
     beat_fault: std::sync::Mutex<Option<String>>,
-    /// When and why a file last had to wait for the database; the health check reports it.
-    write_fault: std::sync::Mutex<Option<(Instant, String)>>,
+    /// The files that wait for the database, each with when and why it last had to; the health
+    /// check reports one.
+    waiting: std::sync::Mutex<BTreeMap<PathBuf, (Instant, String)>>,
     /// Time of the last commit, to tell a new outage from one that continues.
     last_commit: std::sync::Mutex<Option<Instant>>,
     /// Stop signal of the process; it cancels long steps.
@@ -92,7 +95,7 @@ impl Db {
             writing: Mutex::new(()),
             idle: Arc::new(Idle::new(config.database_url.clone(), Bounds::of(config))),
             beat_fault: std::sync::Mutex::default(),
-            write_fault: std::sync::Mutex::default(),
+            waiting: std::sync::Mutex::default(),
             last_commit: std::sync::Mutex::new(None),
             stop: CancellationToken::new(),
             interrupt: Interrupt::default(),
@@ -128,17 +131,22 @@ impl Db {
     /// Why a file waits for the database; `None` if none does, or something was committed since. A
     /// heartbeat is so small that it may succeed on a full disk.
     pub fn write_fault(&self) -> Option<String> {
-        let fault = self.write_fault.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let last_commit = self.last_commit();
-        fault
-            .filter(|(at, _)| last_commit.is_none_or(|commit| commit < *at))
-            .map(|(_, reason)| reason)
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut faults = waiting.values();
+        let fault = faults.find(|(at, _)| last_commit.is_none_or(|commit| commit < *at));
+        fault.map(|(_, reason)| reason.clone())
     }
 
-    /// Sets why a file waits for the database; `None` once its work has ended.
-    pub fn set_write_fault(&self, reason: Option<String>) {
-        *self.write_fault.lock().unwrap_or_else(PoisonError::into_inner) =
-            reason.map(|reason| (Instant::now(), reason));
+    /// Notes that a file waits for the database, and why.
+    pub fn note_waiting(&self, file: &Path, reason: String) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.insert(file.to_owned(), (Instant::now(), reason));
+    }
+
+    /// Notes that the work on a file has ended.
+    pub fn note_end(&self, file: &Path) {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(file);
     }
 
     /// Sends a heartbeat, so that no other process takes the lease.

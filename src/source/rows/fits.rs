@@ -50,7 +50,7 @@ impl Fits {
     pub fn of(layout: &Layout) -> Self {
         let columns = layout.all().enumerate();
         let columns = columns.filter_map(|(index, column)| ColumnFits::of(index, column));
-        Self { columns: columns.collect(), symbol: symbol(layout) }
+        Self { columns: columns.collect(), symbol: layout.currency_symbol() }
     }
 
     /// The first column in which more than this percentage of the values does not fit.
@@ -96,11 +96,6 @@ impl ColumnFits {
             }
         }
     }
-}
-
-/// The column of a file that says which currency the amounts of a row are in.
-pub fn symbol(layout: &Layout) -> Option<usize> {
-    layout.all().position(LayoutColumn::is_currency_symbol).map(|column| layout.source(column))
 }
 
 /// Whether a cell fits by its signs alone, as most do.

@@ -4,7 +4,7 @@
 use crate::feed::layout::Layout;
 use crate::feed::row_format::Dialect;
 use crate::source::rows::cells::Cell;
-use crate::values::number::{Decimals, clear_text};
+use crate::source::rows::json_values::number_text;
 use crate::values::spreadsheet::{clear_number, is_guarded};
 use std::borrow::Cow;
 
@@ -48,7 +48,7 @@ pub fn without_guards(
     for (index, cell) in cells.iter().enumerate() {
         if let Some(number) = clear.iter().find(|number| number.cell == index) {
             bytes.extend(&row[copied..cell.start]);
-            let text = number_text(&number.json, index, layout);
+            let text = text_of_number(&number.json, index, layout);
             match text.as_bytes().contains(&dialect.delimiter) {
                 true => bytes.extend(dialect.quoted(&text).bytes()),
                 false => bytes.extend(text.bytes()),
@@ -64,17 +64,10 @@ pub fn without_guards(
     Some(bytes)
 }
 
-/// A number of JSON as a text that its column reads as that number. Columns of texts keep it as it
-/// is written.
-fn number_text<'j>(json: &'j str, cell: usize, layout: &Layout) -> Cow<'j, str> {
+/// A number of JSON as the first column of numbers that its cell feeds reads it.
+fn text_of_number<'j>(json: &'j str, cell: usize, layout: &Layout) -> Cow<'j, str> {
     let copies = layout.copies.iter().filter(|copy| copy.source == cell).map(|copy| &copy.column);
     let mut fed = layout.columns.get(cell).into_iter().chain(copies);
-    let Some(column) = fed.find(|column| column.holds_numbers()) else {
-        return Cow::Borrowed(json);
-    };
-    let reads_point = matches!(column.rules.decimals, Decimals::Point | Decimals::PointOnly);
-    if reads_point && !json.contains(['e', 'E']) {
-        return Cow::Borrowed(json);
-    }
-    clear_text(json, column.rules.decimals).map_or(Cow::Borrowed(json), Cow::Owned)
+    let column = fed.find(|column| column.holds_numbers());
+    column.and_then(|column| number_text(json, column)).map_or(Cow::Borrowed(json), Cow::Owned)
 }

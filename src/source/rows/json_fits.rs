@@ -2,10 +2,8 @@
 //! objects may still bring new columns.
 
 use crate::feed::layout::Layout;
-use crate::source::rows::fits::{ColumnFits, Fits, symbol};
-use crate::source::rows::json_values::{Member, cell_text, is_null, is_number};
-use crate::values::number::clear_text;
-use std::borrow::Cow;
+use crate::source::rows::fits::{ColumnFits, Fits};
+use crate::source::rows::json_values::{Member, cell_text, is_null, text_for};
 
 /// What was counted so far.
 #[derive(Debug, Default)]
@@ -31,7 +29,7 @@ impl JsonFits {
         self.columns.extend(columns.map(|(index, column)| ColumnFits::of(index, column)));
         let copies = layout.copies.iter().enumerate().skip(self.copies.len());
         self.copies.extend(copies.map(|(copy, own)| ColumnFits::of(copy, &own.column)));
-        self.symbol = symbol(layout);
+        self.symbol = layout.currency_symbol();
     }
 
     /// Takes an object that can be loaded into account: its members, and the column of each.
@@ -52,11 +50,7 @@ impl JsonFits {
             let own = (&layout.columns[index], &mut self.columns[index]);
             for (column, fits) in std::iter::once(own).chain(copies) {
                 let Some(fits) = fits else { continue };
-                // A number of JSON is clear, whatever its column takes for one.
-                let number = (is_number(value) && column.holds_numbers())
-                    .then(|| clear_text(value.get(), column.rules.decimals))
-                    .flatten();
-                if let Some(text) = number.map(Cow::Owned).or_else(|| cell_text(value)) {
+                if let Some(text) = text_for(value, column) {
                     fits.observe(&text, &symbol, row, column);
                 }
             }

@@ -35,16 +35,29 @@ pub(in crate::source) fn is_number(value: &RawValue) -> bool {
     value.get().starts_with(|c: char| c == '-' || c.is_ascii_digit())
 }
 
-/// A number as a text that its column reads as that number; `None` where it does so anyway.
-pub(super) fn clear(value: &RawValue, column: &LayoutColumn) -> Option<Box<RawValue>> {
+/// A number of JSON as a text that a column of numbers reads as that number; `None` where it does
+/// so anyway, and for other columns, which keep it as it is written.
+pub(super) fn number_text(json: &str, column: &LayoutColumn) -> Option<String> {
     let is_clear = |byte: u8| match byte {
         b'.' => matches!(column.rules.decimals, Decimals::Point | Decimals::PointOnly),
         byte => !matches!(byte, b'e' | b'E'),
     };
-    if !column.holds_numbers() || !is_number(value) || value.get().bytes().all(is_clear) {
+    if !column.holds_numbers() || json.bytes().all(is_clear) {
         return None;
     }
-    serde_json::value::to_raw_value(&clear_text(value.get(), column.rules.decimals)?).ok()
+    clear_text(json, column.rules.decimals)
+}
+
+/// A number as [`number_text`] says.
+pub(super) fn clear(value: &RawValue, column: &LayoutColumn) -> Option<Box<RawValue>> {
+    let text = is_number(value).then(|| number_text(value.get(), column)).flatten()?;
+    serde_json::value::to_raw_value(&text).ok()
+}
+
+/// The text of a value as a column reads it, as [`cell_text`] for all but numbers.
+pub(super) fn text_for<'v>(value: &'v RawValue, column: &LayoutColumn) -> Option<Cow<'v, str>> {
+    let number = is_number(value).then(|| number_text(value.get(), column)).flatten();
+    number.map(Cow::Owned).or_else(|| cell_text(value))
 }
 
 /// Whether a value is none.

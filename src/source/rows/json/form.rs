@@ -4,10 +4,9 @@ use crate::feed::layout::LayoutColumn;
 use crate::source::rows::Fault;
 use crate::source::rows::json::Names;
 use crate::source::rows::json_values::{
-    Member, OrderedMembers, cell_text, clear, is_null, is_number, undecodable, unescaped,
+    Member, OrderedMembers, clear, is_null, is_number, text_for, undecodable, unescaped,
 };
 use crate::transform::clean::misfit;
-use crate::values::number::clear_text;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 
@@ -21,11 +20,7 @@ impl Names<'_> {
         let values = members.iter().zip(columns).filter(|((_, value), _)| !is_null(value));
         values.into_iter().find_map(|((_, value), column)| {
             let column = &self.layout.columns[(*column)?];
-            let text = match is_number(value) {
-                true => clear_text(value.get(), column.rules.decimals).map(Cow::Owned),
-                false => None,
-            };
-            let reason = misfit(&text.or_else(|| cell_text(value))?, column)?;
+            let reason = misfit(&text_for(value, column)?, column)?;
             Some(Fault::cell(Some(column.name.clone()), &reason))
         })
     }
