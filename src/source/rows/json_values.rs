@@ -7,6 +7,7 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 /// How a character is written by its number.
 const ESCAPE: &[u8] = b"\\u";
@@ -135,40 +136,70 @@ pub(in crate::source) fn flatten_record(object: &str) -> Option<Vec<Member<'_>>>
     flatten(members).ok()
 }
 
+/// The members of an object, those of objects in it by their paths.
+///
+/// # Errors
+///
+/// When objects are nested too deeply, or two members have one path: `a.b`, and `b` of `a`.
 pub(super) fn flatten<'a>(
     members: Vec<(Cow<'a, str>, &'a RawValue)>,
 ) -> Result<Vec<Member<'a>>, String> {
-    let mut flat = Vec::with_capacity(members.len());
+    let mut flat = Flat { members: Vec::with_capacity(members.len()), ..Flat::default() };
     for (name, value) in members {
-        flatten_into(&mut flat, name, value, 0)?;
+        flat.has_point |= name.contains('.');
+        flat.push(name, value, 0)?;
     }
-    Ok(flat)
+    flat.finish()
 }
 
-pub(super) fn flatten_into<'a>(
-    flat: &mut Vec<Member<'a>>,
-    name: Cow<'a, str>,
-    value: &'a RawValue,
-    depth: usize,
-) -> Result<(), String> {
-    if depth > DEPTH_MAX {
-        return Err(format!("objects are nested deeper than {DEPTH_MAX}"));
-    }
-    let raw = value.get();
-    if raw.starts_with('{') {
-        let Members(members) = serde_json::from_str(raw).map_err(|error| error.to_string())?;
-        for (inner, value) in members {
-            flatten_into(flat, Cow::Owned(format!("{name}.{inner}")), value, depth + 1)?;
+/// Members that were met so far.
+#[derive(Default)]
+struct Flat<'a> {
+    members: Vec<Member<'a>>,
+    /// How deep each stands.
+    depths: Vec<usize>,
+    /// Whether a name has a point, so that it may be the path of another member.
+    has_point: bool,
+}
+
+impl<'a> Flat<'a> {
+    fn push(
+        &mut self,
+        name: Cow<'a, str>,
+        value: &'a RawValue,
+        depth: usize,
+    ) -> Result<(), String> {
+        if depth > DEPTH_MAX {
+            return Err(format!("objects are nested deeper than {DEPTH_MAX}"));
         }
-        return Ok(());
+        let raw = value.get();
+        if raw.starts_with('{') {
+            let Members(members) = serde_json::from_str(raw).map_err(|error| error.to_string())?;
+            for (inner, value) in members {
+                self.has_point |= inner.contains('.');
+                self.push(Cow::Owned(format!("{name}.{inner}")), value, depth + 1)?;
+            }
+            return Ok(());
+        }
+        let value = if raw.starts_with('[') {
+            Cow::Owned(serde_json::value::to_raw_value(raw).map_err(|error| error.to_string())?)
+        } else {
+            Cow::Borrowed(value)
+        };
+        self.members.push((name, value));
+        self.depths.push(depth);
+        Ok(())
     }
-    let value = if raw.starts_with('[') {
-        Cow::Owned(serde_json::value::to_raw_value(raw).map_err(|error| error.to_string())?)
-    } else {
-        Cow::Borrowed(value)
-    };
-    flat.push((name, value));
-    Ok(())
+
+    fn finish(self) -> Result<Vec<Member<'a>>, String> {
+        let mut depth_of: HashMap<&str, usize> = HashMap::new();
+        for ((name, _), &depth) in self.members.iter().zip(&self.depths) {
+            if self.has_point && depth_of.insert(name, depth).is_some_and(|other| other != depth) {
+                return Err(format!("two members are `{name}`, one of them within another"));
+            }
+        }
+        Ok(self.members)
+    }
 }
 
 /// Writes members as an object.
@@ -193,5 +224,9 @@ mod tests {
             serde_json::to_string(&OrderedMembers(&flat)).expect("JSON"),
             r#"{"a.b":1,"a.c.d":"x","e":"[1, \"y\"]"}"#
         );
+        for object in [r#"{"a.b":1,"a":{"b":2}}"#, r#"{"a":{"b.c":1,"b":{"c":2}}}"#] {
+            let Members(members) = serde_json::from_str(object).expect("JSON");
+            assert!(flatten(members).is_err_and(|error| error.contains("two members")), "{object}");
+        }
     }
 }
