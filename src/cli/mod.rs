@@ -9,6 +9,7 @@ mod find;
 mod init;
 mod log_text;
 mod logging;
+mod output;
 mod plan;
 mod print;
 mod rejects;
@@ -28,7 +29,6 @@ use crate::process::secret::{Secret, conceal};
 use crate::process::terminal::{printable, printable_json};
 use clap::{Args, Parser, Subcommand};
 use serde_json::Value;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -174,10 +174,17 @@ pub fn execute(arguments: Arguments) -> Exit {
         Command::Check => check::execute(&arguments.shared),
         Command::Init(own) => init::execute(&arguments.shared, &own),
     };
-    result.unwrap_or_else(|error| {
+    let exit = result.unwrap_or_else(|error| {
         complain(format_args!("{error}"));
         error.exit()
-    })
+    });
+    match (output::lost(), exit) {
+        (Some(reason), Exit::Done) => {
+            complain(format_args!("a part of the output is lost: {reason}"));
+            Exit::FilesFailed
+        }
+        (_, exit) => exit,
+    }
 }
 
 impl Shared {
@@ -251,15 +258,14 @@ fn whose(config: &Config) -> Option<Value> {
     )
 }
 
-/// Prints a line for people. Line ends at its beginning become blank lines. Errors are ignored, so
-/// that the work goes on if the reader is gone, as with `| head`.
+/// Prints a line for people. Line ends at its beginning become blank lines.
 fn say(line: std::fmt::Arguments<'_>) {
     let text = line.to_string();
     let line = text.trim_start_matches('\n');
-    let _ = writeln!(std::io::stdout(), "{}{}", &text[..text.len() - line.len()], printable(line));
+    output::print(&format!("{}{}\n", &text[..text.len() - line.len()], printable(line)));
 }
 
 /// Prints a result for programs.
 fn say_json(result: &Value) {
-    let _ = writeln!(std::io::stdout(), "{}", printable_json(&result.to_string()));
+    output::print(&format!("{}\n", printable_json(&result.to_string())));
 }

@@ -4,7 +4,7 @@
 use crate::cli::logging::{OF_COMMAND, start_logging};
 use crate::cli::print::{ROW_1_IS, counted, grouped, plural};
 use crate::cli::rejects_csv::{ColumnsInUse, RejectsCsv};
-use crate::cli::{CommandError, Exit, Shared, runtime, say, say_whose, whose};
+use crate::cli::{CommandError, Exit, Shared, output, runtime, say, say_whose, whose};
 use crate::config::Config;
 use crate::dispatch::retry::open_to_look;
 use crate::error::SyncError;
@@ -382,9 +382,9 @@ impl Teller {
     }
 }
 
-/// Prints without a line end. Errors are ignored, as in [`say`].
+/// Prints without a line end.
 fn print_part(text: &str) {
-    let _ = write!(std::io::stdout(), "{}", printable_json(text));
+    output::print(&printable_json(text));
 }
 
 /// The beginning of a row, on one line.

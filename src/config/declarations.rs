@@ -7,7 +7,7 @@ use crate::config::{Settings, Unmatched};
 use crate::feed::dataset::{Dataset, DatasetSettings};
 use crate::feed::declaration::DefaultSettings;
 use crate::values::cell::NullTokens;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The feeds, each with what it is in markets of which something else is said.
@@ -39,6 +39,7 @@ pub(super) fn datasets(
         let in_markets: BTreeMap<_, _> = in_markets.collect::<Result<_, String>>()?;
         datasets.push(Arc::new(made(None)?.with_markets(in_markets)));
     }
+    same_keys(&datasets)?;
     if settings.unmatched == Unmatched::Create {
         let nothing = DatasetSettings::default();
         let layers = Layers { defaults: &settings.defaults, dataset: &nothing, is_own: &|_| false };
@@ -52,6 +53,27 @@ pub(super) fn datasets(
         datasets.push(Arc::new(template));
     }
     Ok(datasets)
+}
+
+/// Checks that datasets of one table have its key.
+fn same_keys(datasets: &[Arc<Dataset>]) -> Result<(), String> {
+    let mut first_of: BTreeMap<&str, &Dataset> = BTreeMap::new();
+    for dataset in datasets {
+        let first = first_of.entry(&dataset.table).or_insert(dataset);
+        let sorted =
+            |dataset: &Dataset| dataset.key.names().iter().cloned().collect::<BTreeSet<_>>();
+        if sorted(first) != sorted(dataset) {
+            return Err(format!(
+                "datasets.{}.key: datasets.{} writes to the same table, `{}`, whose key is {}; give one of them \
+                 another `table`",
+                dataset.name,
+                first.name,
+                dataset.table,
+                first.key.names().join(", ")
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// A dataset as it would be if the configuration declared it.

@@ -169,3 +169,28 @@ fn the_profile_knows_its_paths() {
     assert_eq!(route("/in/supermarket orders.csv"), None);
     assert_eq!(route("/in/marketing/orders.csv"), None);
 }
+
+#[test]
+fn settings_that_contradict_one_another_are_told() {
+    let dataset = "[datasets.a]\npaths = ['/a']\nkey = 'id'\n";
+    for (more, said) in [
+        ("columns = { n = { from = '' } }", "datasets.a.columns.n.from: a name is empty"),
+        (
+            "columns = { n = { type = 'integer', min = '3', max = '2' } }",
+            "datasets.a.columns.n: no value is at least `min`, 3, and at most `max`, 2",
+        ),
+        (
+            "columns = { n = { type = 'date', min = '2024-02-01', max = '2024-01-01' } }",
+            "no value is at least `min`, 2024-02-01",
+        ),
+        ("lines_table = 'A'", "datasets.a.lines_table: `A` cannot be the name of a table"),
+        ("table = 'pg_a'", "datasets.a.table: `pg_a` cannot be the name of a table"),
+        (
+            "[datasets.b]\npaths = ['/b']\nkey = 'no'\ntable = 'a'",
+            "datasets.b.key: datasets.a writes to the same table, `a`, whose key is id",
+        ),
+    ] {
+        let error = load(&format!("{dataset}{more}"), &[]).expect_err(more);
+        assert!(error.contains(said), "{error}");
+    }
+}

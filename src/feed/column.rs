@@ -1,7 +1,7 @@
 //! Declared column: the checked declaration of one column of a dataset.
 
 use crate::feed::declaration::{ColumnSettings, ColumnType, DatasetSettings, OnViolation, Owner};
-use crate::feed::layout::{column_name, declared_name};
+use crate::feed::layout::{column_name, declared_name, spoken_name};
 use crate::feed::number_form::decimal;
 use crate::feed::rules::Rules;
 use crate::values::cell::NullTokens;
@@ -88,6 +88,9 @@ impl DeclaredColumn {
         if column_name(name).is_empty() {
             return Err(format!("{place}: `{name}` has neither a letter nor a digit"));
         }
+        if column.from.iter().any(|name| name.trim().is_empty()) {
+            return Err(format!("{place}.from: a name is empty"));
+        }
         let pattern = |key: &str, text: &Option<String>| -> Result<Option<Regex>, String> {
             let Some(text) = text else { return Ok(None) };
             Regex::new(text)
@@ -113,8 +116,8 @@ impl DeclaredColumn {
             Arc::new(Currencies::new(&codes))
         });
         let from: Vec<String> = match column.from.is_empty() {
-            true => vec![column_name(name), own_name.clone()],
-            false => column.from.iter().map(|name| column_name(name)).collect(),
+            true => vec![spoken_name(name), own_name.clone()],
+            false => column.from.iter().map(|name| spoken_name(name)).collect(),
         };
         let decimal_sign = decimal(&place, &column.decimal)?;
         Ok(Self {

@@ -4,11 +4,12 @@
 use crate::feed::column::{DeclaredColumn, moment_rules};
 use crate::feed::encoding::{Encoding, encodings};
 use crate::feed::json_settings::JsonSettings;
-use crate::feed::layout::{column_name, declared_name, shortened};
+use crate::feed::layout::{column_name, declared_name, shortened, spoken_name};
 use crate::feed::number_form::{NumberForm, NumberForms, decimal};
 use crate::feed::record_key::KeyColumns;
 use crate::feed::row_format::{delimiter, quote};
 use crate::feed::shipped::shipped_columns;
+use crate::feed::table_names;
 use crate::values::cell::{NullTokens, hex};
 use crate::values::currency::Currencies;
 use crate::values::dates::MomentRules;
@@ -32,9 +33,6 @@ pub const TRANSFORM_VERSION: u32 = 6;
 
 /// The name of a file whose rows tidegate can read: its stem, with or without a date at its end.
 const FILE_PATTERN: &str = r"(?i)/(?<whole>(?<stem>[^/]*?)(?:[ _.-]*(?<date>\d{4}-?\d{2}-?\d{2}))?)\.(?:csv|tsv|json|ndjson|jsonl)(?:\.(?:gz|zst))?$";
-
-/// Starts of table names that databases or tidegate keep for themselves.
-const RESERVED_STARTS: [&str; 3] = ["sqlite", "pg_", "tidegate"];
 
 /// One validated feed.
 #[derive(Clone, Debug)]
@@ -169,6 +167,7 @@ impl Dataset {
             .lines_table
             .as_ref()
             .map(|table| Lines { table: table.clone(), duplicates: settings.duplicate_lines });
+        table_names::check(name, &table, settings.lines_table.as_deref())?;
         let is_of_key = |column: &&Arc<DeclaredColumn>| key.contains(&column.name);
         let is_identifier = |column: &&Arc<DeclaredColumn>| {
             column.kind().is_none_or(|kind| kind == Kind::Identifier)
@@ -208,7 +207,7 @@ impl Dataset {
         }
         let no_rows = settings.no_rows.iter();
         let no_rows = no_rows
-            .map(|(column, text)| Ok((column_name(column), pattern(name, "no_rows", text)?)));
+            .map(|(column, text)| Ok((spoken_name(column), pattern(name, "no_rows", text)?)));
         let (delimiter, quote) =
             (delimiter(name, &settings.delimiter)?, quote(name, &settings.quote)?);
         if delimiter.is_some() && delimiter == quote {
@@ -227,7 +226,7 @@ impl Dataset {
             rejects_max_percent: settings.rejects_max_percent,
             rescued_max_percent: settings.rescued_max_percent,
             no_rows: no_rows.collect::<Result<_, String>>()?,
-            fill_down: settings.fill_down.iter().map(|column| column_name(column)).collect(),
+            fill_down: settings.fill_down.iter().map(|column| spoken_name(column)).collect(),
             repeated_keys: settings.repeated_keys,
             json,
             header_has: settings.header_has.iter().map(|name| declared_name(name)).collect(),
@@ -473,7 +472,7 @@ impl Dataset {
 
     /// Whether a name of a file is that of a column of the key.
     pub fn is_key_name(&self, raw_name: &str) -> bool {
-        let own_name = column_name(raw_name);
+        let own_name = spoken_name(raw_name);
         let names = |column: &String| match self.column(column) {
             Some(declared) => {
                 declared.from.contains(&own_name)
@@ -544,17 +543,7 @@ impl Template {
     /// What a file of that stem is called in the ledger and, unless somebody has the name, in the
     /// database.
     fn name_of(&self, stem: &str) -> String {
-        let name = match column_name(stem) {
-            name if name.is_empty() => "file".to_owned(),
-            // What begins otherwise would need quotes in every query, or belongs to a database or
-            // to tidegate.
-            name if !name.starts_with(char::is_alphabetic)
-                || RESERVED_STARTS.iter().any(|start| name.starts_with(start)) =>
-            {
-                format!("file_{name}")
-            }
-            name => name,
-        };
+        let name = table_names::of_file(stem);
         let mut free = shortened(&name, "");
         let mut suffix = 2;
         while self.taken.contains(&free) {
@@ -566,7 +555,7 @@ impl Template {
 }
 
 fn column_meant(columns: &BTreeMap<String, Arc<DeclaredColumn>>, name: &str) -> String {
-    let (own, in_files) = (declared_name(name), column_name(name));
+    let (own, in_files) = (declared_name(name), spoken_name(name));
     let is_fed = |column: &&Arc<DeclaredColumn>| column.from.contains(&in_files);
     match columns.values().find(is_fed).filter(|_| !columns.contains_key(&own)) {
         Some(column) => column.name.clone(),

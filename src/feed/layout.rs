@@ -12,7 +12,7 @@ use crate::feed::names::{KEPT_BY_DATABASES, RESERVED, folded, has_same_to_databa
 
 pub use crate::feed::layout_column::{LayoutColumn, Role};
 pub use crate::feed::names::{
-    LAST_NAME_CHAR, NAME_BYTES_MAX, column_name, declared_name, shortened,
+    LAST_NAME_CHAR, NAME_BYTES_MAX, column_name, declared_name, shortened, spoken_name,
 };
 pub use entity::{ColumnShape, IDENTIFIER_CHARS_MAX, Kind, ROW_HASH, TableShape};
 use std::collections::{BTreeMap, HashSet};
@@ -142,7 +142,7 @@ impl Layout {
     /// The layout of JSON objects with these members, by their paths.
     pub fn of_members(paths: &[String], dataset: &Dataset, shapes: &Shapes) -> Self {
         let mut layout = Self::empty();
-        layout.known_names = paths.iter().map(|path| column_name(path)).collect();
+        layout.known_names = paths.iter().map(|path| spoken_name(path)).collect();
         for path in paths {
             layout.push(path, dataset, shapes);
         }
@@ -156,7 +156,7 @@ impl Layout {
         let mut layout = Self { names, ..Self::empty() };
         let named =
             header.iter().rposition(|cell| !cell.trim().is_empty()).map_or(0, |last| last + 1);
-        layout.known_names = header[..named].iter().map(|name| column_name(name)).collect();
+        layout.known_names = header[..named].iter().map(|name| spoken_name(name)).collect();
         for raw_name in &header[..named] {
             if is_correction && NOTES.contains(&raw_name.as_str()) {
                 layout.columns.push(LayoutColumn::without_data(raw_name, Role::Note));
@@ -225,8 +225,8 @@ impl Layout {
     /// returns its index.
     pub fn push(&mut self, raw_name: &str, dataset: &Dataset, shapes: &Shapes) -> usize {
         let index = self.columns.len();
-        let own_name = match column_name(raw_name) {
-            name if name.is_empty() => format!("column_{}", index + 1),
+        let own_name = match spoken_name(raw_name) {
+            name if name.is_empty() => numbered(index),
             name => name,
         };
         let is_first = !self.columns.iter().any(|column| column.own_name == own_name);
@@ -291,8 +291,13 @@ impl Layout {
         let is_anothers = |name: &str| dataset.column(name).is_some();
         let names = self.names;
         let shape_for = |name: &str| names.shape_for(raw_name, name, dataset, shapes);
-        let name = self.free_name(&own_name, shape_for, is_anothers);
-        self.column(raw_name, own_name, name, dataset, shapes)
+        let stem = match column_name(&own_name) {
+            stem if stem.is_empty() => numbered(self.columns.len()),
+            stem => stem,
+        };
+        let name = self.free_name(&stem, shape_for, is_anothers);
+        let is_renamed = name != stem;
+        LayoutColumn { is_renamed, ..self.column(raw_name, own_name, name, dataset, shapes) }
     }
 
     fn column(
@@ -491,6 +496,11 @@ impl Layout {
             suffix += 1;
         }
     }
+}
+
+/// The name of a column without a letter or a digit in its own, by its place.
+fn numbered(index: usize) -> String {
+    format!("column_{}", index + 1)
 }
 
 /// The key of the table that an owner's columns of a dataset go to.

@@ -18,5 +18,6 @@ pub mod row_format;
 pub mod rules;
 mod shipped;
 pub mod stamp;
+pub(crate) mod table_names;
 pub mod version;
 pub mod words;

@@ -47,10 +47,19 @@ pub fn column_name(raw_name: &str) -> String {
     name
 }
 
-/// The column that a name in the configuration means: as [`column_name`], with the suffix that a
+/// The name by which the configuration speaks of a file's column: as [`column_name`], or, if it has
+/// neither a letter nor a digit (`№`, `#`), as it is.
+pub fn spoken_name(raw_name: &str) -> String {
+    match column_name(raw_name) {
+        name if name.is_empty() => raw_name.trim().to_owned(),
+        name => name,
+    }
+}
+
+/// The column that a name in the configuration means: as [`spoken_name`], with the suffix that a
 /// file's column of that name gets.
 pub fn declared_name(raw_name: &str) -> String {
-    match column_name(raw_name) {
+    match spoken_name(raw_name) {
         name if RESERVED.contains(&name.as_str()) || KEPT_BY_DATABASES.contains(&name.as_str()) => {
             format!("{name}_2")
         }

@@ -4,7 +4,7 @@
 //! messages) a key is one text: the text of its only column, or a JSON array of the texts of
 //! several columns. Only this file makes and splits such texts.
 
-use crate::feed::layout::declared_name;
+use crate::feed::layout::{column_name, declared_name};
 use entity::{ROW_HASH, TableShape};
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -36,8 +36,11 @@ impl KeyColumns {
         let columns: Vec<String> = names.iter().map(|name| declared_name(name)).collect();
         let mut seen = HashSet::new();
         for (column, name) in columns.iter().zip(names) {
-            if column.is_empty() {
-                return Err(format!("datasets.{dataset}.key: `{name}` is no name of a column"));
+            if column_name(column).is_empty() {
+                return Err(format!(
+                    "datasets.{dataset}.key: `{name}` is no name that a column can have in its table; declare one with \
+                     `from`, as `columns = {{ id = {{ from = \"{name}\" }} }}`"
+                ));
             }
             if !seen.insert(column) {
                 return Err(format!("datasets.{dataset}.key names the column `{column}` twice"));

@@ -108,6 +108,16 @@ pub struct Bound {
     pub value: BoundValue,
 }
 
+impl Bound {
+    fn is_above(&self, other: &Self) -> bool {
+        match (self.value, other.value) {
+            (BoundValue::Number(own), BoundValue::Number(other)) => own > other,
+            (BoundValue::Moment(own), BoundValue::Moment(other)) => own > other,
+            _ => false,
+        }
+    }
+}
+
 /// What a bound is compared as.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum BoundValue {
@@ -142,6 +152,15 @@ impl Rules {
             })?;
             Ok(Some(Bound { text: text.clone(), value }))
         };
+        let (min, max) = (bound("min", &column.min)?, bound("max", &column.max)?);
+        if let (Some(min), Some(max)) = (&min, &max)
+            && min.is_above(max)
+        {
+            return Err(format!(
+                "{place}: no value is at least `min`, {}, and at most `max`, {}",
+                min.text, max.text
+            ));
+        }
         let references = match &column.references {
             None => None,
             Some(text) => Some(
@@ -154,8 +173,8 @@ impl Rules {
             required: column.required,
             one_of: column.one_of.clone(),
             pattern,
-            min: bound("min", &column.min)?,
-            max: bound("max", &column.max)?,
+            min,
+            max,
             unique: column.unique,
             references,
             on_violation: column.on_violation,

@@ -4,9 +4,8 @@
 
 use crate::error::{SyncError, Verdict};
 use crate::feed::dataset::{Dataset, Owner};
-use crate::feed::layout::{
-    LAST_NAME_CHAR, Layout, NAME_BYTES_MAX, SchemaChange, key_of, lacking_tables, shortened,
-};
+use crate::feed::layout::{Layout, SchemaChange, key_of, lacking_tables, shortened};
+use crate::feed::table_names;
 use crate::process::waiting::aloud;
 use crate::sink::Sink;
 use crate::sink::deletes::mark_column;
@@ -20,9 +19,6 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Arc, PoisonError};
 use tokio::sync::OwnedRwLockWriteGuard;
-
-/// Name prefix of tidegate's own tables.
-const OWN_PREFIX: &str = "tidegate_";
 
 /// The tables are ready for a file, except for changes with an obstacle.
 #[derive(Debug)]
@@ -165,20 +161,9 @@ impl Sink {
 
     /// Checks that a table may be created with this name.
     pub(crate) async fn check_free_name(&self, table: &str) -> Result<(), SyncError> {
-        let why = match table {
-            "" => "it is empty".to_owned(),
-            table if table.len() > NAME_BYTES_MAX => {
-                format!("it is longer than {NAME_BYTES_MAX} bytes")
-            }
-            table if table.starts_with(OWN_PREFIX) => {
-                format!("names that begin with `{OWN_PREFIX}` are tidegate's own")
-            }
-            table
-                if table.contains(|c| c > LAST_NAME_CHAR || c == '\0') || table.ends_with(' ') =>
-            {
-                "not every database takes all of its characters".to_owned()
-            }
-            table => match self.tables.taken_by(table).await? {
+        let why = match table_names::fault(table) {
+            Some(why) => why,
+            None => match self.tables.taken_by(table).await? {
                 Some(other) => format!("the database has {other} already"),
                 None => return Ok(()),
             },

@@ -126,6 +126,9 @@ impl Sink {
     /// When the database fails.
     pub async fn close_database(&self) -> Result<(), SyncError> {
         if self.db.dialect == Dialect::Sqlite {
+            if let Some(mover) = &self.db.page_mover {
+                mover.end().await;
+            }
             wal::empty_log(&self.db.connection).await?;
         }
         self.db.end_connections().await

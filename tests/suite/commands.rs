@@ -258,3 +258,25 @@ fn a_database_that_cannot_be_reached_is_named_with_its_host_and_port() {
         );
     }
 }
+
+#[test]
+fn output_that_cannot_be_written_is_told() {
+    let sandbox = Sandbox::sqlite();
+    sandbox.drop_file(ORDERS, &table(&[HEADER, ORDER]));
+    assert_eq!(sandbox.sync().exit, 0);
+    let full = || fs::File::options().write(true).open("/dev/full").expect("Linux has it");
+    for arguments in [&["--json", "check"][..], &["status"]] {
+        let mut command = sandbox.command(arguments);
+        command.stdout(full());
+        let (exit, _, stderr) = run(command);
+        assert_eq!(exit, 1, "{arguments:?}: {stderr}");
+        assert!(stderr.contains("a part of the output is lost: No space left"), "{stderr}");
+    }
+    // Whoever reads only the beginning misses nothing.
+    let mut command = sandbox.command(&["--json", "check"]);
+    let (reader, writer) = std::io::pipe().expect("a free descriptor");
+    command.stdout(writer);
+    drop(reader);
+    let (exit, _, stderr) = run(command);
+    assert_eq!(exit, 0, "{stderr}");
+}

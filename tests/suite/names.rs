@@ -201,6 +201,33 @@ xmax = { of = 'line' }
     assert_eq!(sandbox.rows("SELECT market, xmin_2, n FROM stock"), ["|1|2"]);
 }
 
+scenario!(a_name_of_signs_alone_can_be_declared);
+fn a_name_of_signs_alone_can_be_declared(sandbox: &Sandbox) {
+    let configuration = r##"
+[datasets.receipts]
+paths = ['/receipts\.[a-z]+$']
+key = "№"
+no_rows = { "№" = '^Итого' }
+[datasets.receipts.columns]
+receipt = { from = "№" }
+number_of = { from = "#", type = "integer" }
+[datasets.ours]
+header_has = ["№", "$"]
+key = "id"
+columns = { id = { from = "№" } }
+"##;
+    sandbox.drop_file("receipts.csv", "№;Имя;#;%\n1;Аня;5;a\n2;Боря;6;b\nИтого;;11;\n");
+    sandbox.drop_file("receipts.json", r##"[{"№":"3","Имя":"Вера","#":7,"%":"c"}]"##);
+    sandbox.drop_file("anything.csv", "№,$\nA1,x\n");
+    let report = sync(sandbox, configuration);
+    assert_eq!(report.exit, 0, "{report:?}");
+    assert_eq!(
+        sandbox.rows("SELECT receipt, имя, number_of, column_4 FROM receipts ORDER BY receipt"),
+        ["1|Аня|5|a", "2|Боря|6|b", "3|Вера|7|c"]
+    );
+    assert_eq!(sandbox.rows("SELECT id, column_2 FROM ours"), ["A1|x"]);
+}
+
 scenario!(names_of_tables_that_not_every_database_takes_are_refused_with_the_reason);
 fn names_of_tables_that_not_every_database_takes_are_refused_with_the_reason(sandbox: &Sandbox) {
     for (name, why) in [

@@ -2,7 +2,7 @@
 
 use crate::feed::describe::dates::DateFacts;
 use crate::feed::describe::key::KeyFacts;
-use crate::feed::layout::column_name;
+use crate::feed::layout::spoken_name;
 use crate::values::cell::NullTokens;
 use crate::values::identifier::{is_spreadsheet_notation, visible, without_excel};
 use crate::values::number::{Decimals, NumberRules, Spelling, parse_decimal};
@@ -147,7 +147,7 @@ impl FileFacts {
 
     /// The first column that is called so.
     pub fn index_of(&self, own_name: &str) -> Option<usize> {
-        self.columns.iter().position(|column| column_name(&column.raw_name) == own_name)
+        self.columns.iter().position(|column| spoken_name(&column.raw_name) == own_name)
     }
 }
 

@@ -1,14 +1,12 @@
 //! Name: what a dataset is called after the name of a file, and the pattern of that file's later
 //! siblings.
 
-use crate::feed::layout::{column_name, shortened};
+use crate::feed::layout::shortened;
+use crate::feed::table_names;
 use crate::values::moment::parse_day;
 use regex::Regex;
 use std::collections::HashSet;
 use std::sync::LazyLock;
-
-/// Starts of names that databases or tidegate keep for themselves.
-const RESERVED_STARTS: [&str; 3] = ["sqlite", "pg_", "tidegate"];
 
 /// Ends of names of packed files.
 const PACKED: [&str; 2] = [".gz", ".zst"];
@@ -43,7 +41,7 @@ impl FileName {
         let extension =
             if extension.is_empty() { String::new() } else { format!(r"\.{}", escaped(extension)) };
         Self {
-            dataset: dataset_name(&words),
+            dataset: table_names::of_file(&words),
             pattern: format!(r"(?i)/{pattern}{extension}(?:\.(?:gz|zst))?$"),
             has_market,
         }
@@ -144,18 +142,6 @@ fn escaped(text: &str) -> String {
     pattern.replace(r"\-", "-")
 }
 
-fn dataset_name(words: &str) -> String {
-    match column_name(words) {
-        name if name.is_empty() => "file".to_owned(),
-        name if !name.starts_with(char::is_alphabetic)
-            || RESERVED_STARTS.iter().any(|start| name.starts_with(start)) =>
-        {
-            format!("file_{name}")
-        }
-        name => name,
-    }
-}
-
 /// The name, or the first one with a suffix that is not taken.
 pub fn free_name(name: &str, taken: &HashSet<String>) -> String {
     let mut free = shortened(name, "");
@@ -232,6 +218,5 @@ mod tests {
     fn names_that_are_taken_get_a_suffix() {
         let taken = HashSet::from(["orders".to_owned(), "orders_2".to_owned()]);
         assert_eq!(free_name("orders", &taken), "orders_3");
-        assert_eq!(dataset_name("tidegate 1"), "file_tidegate_1");
     }
 }

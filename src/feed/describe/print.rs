@@ -133,7 +133,7 @@ fn say_column(text: &mut Text, column: &DraftColumn) {
 
 fn column_line(column: &DraftColumn) -> String {
     let mut keys = Vec::new();
-    if column.from != column.name && !crate::feed::layout::column_name(&column.from).is_empty() {
+    if column.from != column.name && !column.from.trim().is_empty() {
         keys.push(format!("from = {}", toml_string(&column.from)));
     }
     if let Some(of_type) = column.of_type {

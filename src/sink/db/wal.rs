@@ -14,8 +14,10 @@ use crate::sink::db::dialect::Dialect;
 use crate::sink::db::transaction::{exec_failed, not_acquired, query_failed};
 use sea_orm::sqlx::{AssertSqlSafe, Row, SqlitePool};
 use sea_orm::{DatabaseConnection, DbErr, sqlx};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+use tokio::task::JoinHandle;
 
 /// Rows between two checkpoints: about one chunk of a first load, and far more than a small file
 /// has.
@@ -26,6 +28,9 @@ const SAFE_SINCE: i32 = 3_051_003;
 
 /// How long a clean shutdown waits for other readers of the log.
 const READERS_WAIT_MS: u32 = 1_000;
+
+/// How long it waits for the checkpoint of its own that runs.
+const END_WAIT: Duration = Duration::from_secs(20);
 
 /// Moves all pages into the database and empties the log, so that the main file is complete. Logs
 /// if another process prevents it.
@@ -52,7 +57,8 @@ pub(crate) struct PageMover {
     pool: SqlitePool,
     /// Rows written since the last checkpoint.
     rows: AtomicU64,
-    is_moving: Arc<AtomicBool>,
+    /// The last checkpoint that began.
+    moving: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl PageMover {
@@ -61,27 +67,36 @@ impl PageMover {
         (dialect == Dialect::Sqlite && rusqlite::version_number() >= SAFE_SINCE).then(|| Self {
             pool: connection.get_sqlite_connection_pool().clone(),
             rows: AtomicU64::default(),
-            is_moving: Arc::default(),
+            moving: Mutex::default(),
         })
     }
 
     /// Counts committed rows, and starts a checkpoint when there are enough.
     pub fn written(&self, rows: u64) {
         let is_due = self.rows.fetch_add(rows, Ordering::Relaxed) + rows >= ROWS_PER_MOVE;
-        if !is_due || self.is_moving.swap(true, Ordering::Relaxed) {
+        let mut moving = self.moving.lock().unwrap_or_else(PoisonError::into_inner);
+        if !is_due || moving.as_ref().is_some_and(|moving| !moving.is_finished()) {
             return;
         }
         self.rows.store(0, Ordering::Relaxed);
-        let (pool, is_moving) = (self.pool.clone(), Arc::clone(&self.is_moving));
-        tokio::spawn(async move {
+        let pool = self.pool.clone();
+        *moving = Some(tokio::spawn(async move {
             // A passive checkpoint waits for nobody, and nobody waits for it
             // (sqlite.org/c3ref/wal_checkpoint_v2.html).
             let moved = sqlx::raw_sql("PRAGMA wal_checkpoint(PASSIVE)").execute(&pool).await;
             if let Err(error) = moved {
                 tracing::debug!(error = %conceal(&error.to_string()), "pages of the write-ahead log stay there");
             }
-            is_moving.store(false, Ordering::Relaxed);
-        });
+        }));
+    }
+
+    /// Waits for a checkpoint that runs: to another one it is like another process.
+    pub async fn end(&self) {
+        let moving = self.moving.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(moving) = moving {
+            // What takes longer is left to the log; the next one to open it moves it.
+            let _ = tokio::time::timeout(END_WAIT, moving).await;
+        }
     }
 }
 
@@ -89,7 +104,6 @@ impl PageMover {
 mod tests {
     use super::*;
     use sea_orm::{ConnectOptions, ConnectionTrait, Database};
-    use std::time::Duration;
 
     #[test]
     fn the_sqlite_that_is_built_in_moves_pages_safely() {
@@ -112,14 +126,10 @@ mod tests {
         let before = bytes();
         let mover = PageMover::of(&connection, Dialect::Sqlite).expect("it is safe");
         mover.written(ROWS_PER_MOVE - 1);
-        assert!(!mover.is_moving.load(Ordering::Relaxed));
+        mover.end().await;
+        assert_eq!(bytes(), before);
         mover.written(1);
-        for _ in 0..500 {
-            if bytes() > before && !mover.is_moving.load(Ordering::Relaxed) {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        panic!("the database still has {before} bytes");
+        mover.end().await;
+        assert!(bytes() > before, "the database still has {before} bytes");
     }
 }

@@ -1,7 +1,7 @@
 //! Above: finds the header of a CSV file below a title and other rows that stand above it.
 
 use crate::error::SyncError;
-use crate::feed::layout::declared_name;
+use crate::feed::layout::{column_name, declared_name};
 use crate::feed::row_format::Dialect;
 use crate::source::rows::cells::{Split, split_row};
 use crate::source::rows::header::{HEADER_ROWS_MAX, MARK, hint};
@@ -104,7 +104,7 @@ impl Sample {
         let mut below = self.rows.iter().take(HEADER_ROWS_MAX).skip(1);
         let header = below.find(|row| self.may_be_header(row))?;
         let names: Vec<String> =
-            header.iter().filter(|name| !declared_name(name).is_empty()).cloned().collect();
+            header.iter().filter(|name| !column_name(name).is_empty()).cloned().collect();
         let mut seen = HashSet::new();
         let names = names.into_iter().filter(|name| seen.insert(declared_name(name)));
         Some(names.take(NAMES_MAX).collect())

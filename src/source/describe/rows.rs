@@ -5,7 +5,7 @@ use crate::error::SyncError;
 use crate::feed::dataset::Dataset;
 use crate::feed::describe::facts::{CellFact, ColumnFacts, FileFacts};
 use crate::feed::describe::totals::{LAST_ROWS, TotalRow};
-use crate::feed::layout::column_name;
+use crate::feed::layout::{column_name, spoken_name};
 use crate::feed::row_format::Dialect;
 use crate::source::rows::cells::{Split, split_row};
 use crate::source::rows::elements::{ElementMax, Elements};
@@ -66,7 +66,7 @@ pub fn observe_csv(
     for LastRow { cells, total, is_said_elsewhere, .. } in totals {
         let cells: Vec<&str> = cells.iter().map(String::as_str).collect();
         // If a name repeats, only its first column can be used.
-        let own_name = facts.columns.get(total.column).map(|column| column_name(&column.raw_name));
+        let own_name = facts.columns.get(total.column).map(|column| spoken_name(&column.raw_name));
         let is_named = own_name.is_some_and(|name| facts.index_of(&name) == Some(total.column));
         if is_named && !is_said_elsewhere && is_no_data(&cells, named, facts, dataset) {
             found.push(total);

@@ -27,6 +27,14 @@ impl Cell {
     pub fn bytes(self, row: &[u8]) -> &[u8] {
         &row[self.start..self.end]
     }
+
+    /// Its text; `None` if it is none. `row_text` is the whole row, if that is text.
+    pub fn text<'t>(self, row: &'t [u8], row_text: Option<&'t str>) -> Option<&'t str> {
+        match row_text {
+            Some(text) => Some(&text[self.start..self.end]),
+            None => std::str::from_utf8(self.bytes(row)).ok(),
+        }
+    }
 }
 
 /// Whether a row has nothing but delimiters and white space.

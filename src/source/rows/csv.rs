@@ -289,10 +289,10 @@ impl<'a> CsvRows<'a> {
         }
         // A row whose cells were put back fits, or is none that says anything of a column.
         if let (Some(fits), Form::Fits, true) = (&mut self.fits, &form, is_usual) {
+            let row_text = std::str::from_utf8(raw).ok();
             let text = |source: usize| {
                 let cell = self.cells[source];
-                let text = std::str::from_utf8(cell.bytes(raw)).ok()?;
-                Some(self.dialect.unquoted(text, cell))
+                Some(self.dialect.unquoted(cell.text(raw, row_text)?, cell))
             };
             let symbol = fits.symbol.and_then(text).unwrap_or_default();
             for column in &mut fits.columns {
@@ -523,11 +523,12 @@ struct Observed<'r> {
 
 /// Notes what the cells of columns look like that hold numbers, or whose kind the data decides.
 fn observe(observers: &mut [Observer], row: &Observed<'_>, dialect: Dialect, layout: &Layout) {
+    let row_text = std::str::from_utf8(row.bytes).ok();
     for observer in observers {
         let source = layout.source(observer.column);
         let cell = row.cells.get(source).filter(|cell| cell.start < cell.end);
         let Some(&cell) = cell else { continue };
-        let Ok(text) = std::str::from_utf8(cell.bytes(row.bytes)) else { continue };
+        let Some(text) = cell.text(row.bytes, row_text) else { continue };
         let number = row.clear.iter().find(|number| number.cell == source);
         let text = number
             .map_or_else(|| dialect.unquoted(text, cell), |number| Cow::Borrowed(&*number.json));

@@ -12,7 +12,7 @@ use crate::error::SyncError;
 use crate::feed::dataset::{Dataset, Owner};
 use crate::feed::decimals::Observer;
 use crate::feed::json_settings::JsonSettings;
-use crate::feed::layout::{Layout, Role, Shapes, column_name};
+use crate::feed::layout::{Layout, Role, Shapes, spoken_name};
 use crate::source::rows::elements::{ElementMax, Elements};
 use crate::source::rows::fits::Fits;
 use crate::source::rows::json_fits::JsonFits;
@@ -435,7 +435,7 @@ impl<'a> Names<'a> {
         let part = |&key: &usize| {
             let column = &self.layout.columns[key];
             let (_, value) =
-                members.iter().rev().find(|(name, _)| column_name(name) == column.own_name)?;
+                members.iter().rev().find(|(name, _)| spoken_name(name) == column.own_name)?;
             key_part(&cell_text(value)?, column, "").ok()
         };
         let parts = self.key.iter().map(|key| part(key).ok_or_else(|| Fault::row("")));
@@ -465,7 +465,7 @@ impl<'a> Names<'a> {
         if let Some(&index) = self.by_raw_name.get(raw_name) {
             return Some(index);
         }
-        let name = (self.json.is_of_lines(raw_name), column_name(raw_name));
+        let name = (self.json.is_of_lines(raw_name), spoken_name(raw_name));
         let spelt_otherwise = self.by_name.get(&name).copied();
         let index = match spelt_otherwise.filter(|index| !in_object.contains_key(index)) {
             Some(index) => index,
@@ -549,7 +549,7 @@ impl<'a> Names<'a> {
     /// The column that a name of the file means, once it was met.
     fn column_of(&self, raw_name: &str) -> Option<usize> {
         let by_name =
-            || self.by_name.get(&(self.json.is_of_lines(raw_name), column_name(raw_name)));
+            || self.by_name.get(&(self.json.is_of_lines(raw_name), spoken_name(raw_name)));
         self.by_raw_name.get(raw_name).or_else(by_name).copied()
     }
 

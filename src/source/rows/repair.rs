@@ -4,8 +4,8 @@
 //! cut (`1,100.00`). Of all ways to undo that, the ones with the fewest swallowed delimiters count,
 //! and only if typed columns leave exactly one.
 
+use memchr::memchr_iter;
 use std::borrow::Cow;
-use std::collections::HashSet;
 
 /// Maximum number of swallowed delimiters in a row; with more, the row is damaged.
 const SWALLOWED_MAX: usize = 64;
@@ -118,7 +118,8 @@ pub fn repair(row: &impl Row) -> Repair {
 /// The ways in which columns swallowed so many delimiters, at most [`CANDIDATES_MAX`].
 fn ways(row: &impl Row, swallowed: usize, swallowing: Swallowing) -> Vec<Vec<usize>> {
     let widths = Vec::with_capacity(row.columns());
-    let mut search = Search { row, swallowing, widths, found: Vec::new(), dead: HashSet::new() };
+    let mut search =
+        Search { row, swallowing, widths, found: Vec::new(), dead: vec![0; row.columns()] };
     search.extend(0, swallowed);
     search.found
 }
@@ -138,6 +139,12 @@ fn has_doubtful_amount(row: &impl Row, widths: &[usize]) -> bool {
 /// to say.
 pub fn is_cut_amount(text: &str, delimiter: u8) -> bool {
     if delimiter != b',' && delimiter != b'.' {
+        return false;
+    }
+    // Most texts are none, and this is asked of every way in which cells may belong together.
+    let bytes = text.as_bytes();
+    let is_digit = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_digit);
+    if memchr_iter(delimiter, bytes).any(|at| at == 0 || !is_digit(at - 1) || !is_digit(at + 1)) {
         return false;
     }
     let (delimiter, other) = (char::from(delimiter), if delimiter == b',' { '.' } else { ',' });
@@ -202,9 +209,9 @@ struct Search<'a, R> {
     swallowing: Swallowing,
     widths: Vec<usize>,
     found: Vec<Vec<usize>>,
-    /// Columns, with delimiters left to swallow, from which no way leads on: without it, hostile
-    /// rows would be searched for minutes.
-    dead: HashSet<(usize, usize)>,
+    /// For each column, the numbers of delimiters left to swallow with which no way leads on from
+    /// there, as bits: without it, hostile rows would be searched for minutes.
+    dead: Vec<u128>,
 }
 
 impl<R: Row> Search<'_, R> {
@@ -217,7 +224,7 @@ impl<R: Row> Search<'_, R> {
             }
             return;
         }
-        if self.dead.contains(&(column, swallowed)) {
+        if self.dead[column] >> swallowed & 1 == 1 {
             return;
         }
         let found_before = self.found.len();
@@ -250,7 +257,7 @@ impl<R: Row> Search<'_, R> {
             self.widths.pop();
         }
         if self.found.len() == found_before {
-            self.dead.insert((column, swallowed));
+            self.dead[column] |= 1 << swallowed;
         }
     }
 }
