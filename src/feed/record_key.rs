@@ -37,10 +37,11 @@ impl KeyColumns {
         let mut seen = HashSet::new();
         for (column, name) in columns.iter().zip(names) {
             if column_name(column).is_empty() {
-                return Err(format!(
-                    "datasets.{dataset}.key: `{name}` is no name that a column can have in its table; declare one with \
-                     `from`, as `columns = {{ id = {{ from = \"{name}\" }} }}`"
-                ));
+                let hint = match name.trim() {
+                    "" => "",
+                    _ => " of a table; declare one that takes its values `from` it",
+                };
+                return Err(format!("datasets.{dataset}.key: `{name}` is no name of a column{hint}"));
             }
             if !seen.insert(column) {
                 return Err(format!("datasets.{dataset}.key names the column `{column}` twice"));

@@ -56,6 +56,10 @@ pub struct Survey {
     /// Whether a row does not fit as it stands.
     #[serde(skip)]
     pub has_odd_rows: bool,
+    /// Whether what becomes of those rows may be something else once it is known how numbers are
+    /// read.
+    #[serde(skip)]
+    pub are_odd_rows_open: bool,
 }
 
 /// A row that cannot be loaded.
@@ -114,18 +118,20 @@ pub fn survey_with(
     // Rows and kinds of columns explain each other: rows with the right number of cells show the
     // kinds, and the kinds decide about the other rows.
     let has_new_kinds = layout.all().any(|column| is_new(column, dataset, shapes));
-    let is_too_early = match survey.has_odd_rows {
-        true => has_new_readings || has_new_kinds,
-        false => has_strict && has_new_readings,
-    };
+    let are_rows_open = has_strict || (survey.has_odd_rows && survey.are_odd_rows_open);
+    let is_too_early =
+        (has_new_readings && are_rows_open) || (survey.has_odd_rows && has_new_kinds);
     if !is_too_early {
-        let is_counted_anew = |column: &LayoutColumn| {
+        let may_have_many = |(index, column): (usize, &LayoutColumn)| {
             column.holds_numbers()
                 && column.on_type_change == Some(OnTypeChange::Rescue)
-                && (!is_settled(column) || column.has_two_currencies)
+                && (column.has_two_currencies
+                    || !is_settled(column)
+                        && survey.fits.may_have_many(index, column.rules.decimals))
         };
-        let has_counted_anew = layout.all().any(is_counted_anew);
-        if !has_counted_anew {
+        // With an index, they were counted when the readings were known.
+        let is_counted = first.2.known.is_some();
+        if is_counted || !layout.all().enumerate().any(may_have_many) {
             return Ok(first);
         }
         // The values that fit were counted under readings that turned out to be wrong, or before
@@ -257,7 +263,7 @@ fn look(
             let mut tally = Tally::of(&mut rows, content, limits, candidates.as_mut())?;
             let Rows::Csv(mut rows) = rows else { unreachable!("made as CSV above") };
             tally.has_odd_rows = rows.has_odd_rows();
-            let fits = rows.take_fits();
+            let (fits, asked) = (rows.take_fits(), rows.take_asked());
             let observers = rows.into_observers();
             let again = || Ok(Rows::Csv(csv_rows(content, dialect, &layout, dataset, limits)?));
             tally.look_again(again, limits)?;
@@ -268,6 +274,7 @@ fn look(
                 settled(&mut layout, &observers, Some(dialect.delimiter), dataset, found);
             let mut survey = tally.finish(format, &layout, content, limits);
             survey.fits = fits.unwrap_or_default();
+            survey.are_odd_rows_open = asked.differs_in(&layout);
             let runs = match (candidates, &known) {
                 _ if survey.numbers.is_of_file => Vec::new(),
                 // If the index cannot be read, its records are read the long way.

@@ -199,6 +199,7 @@ mod tests {
             },
             first_faults: Vec::new(),
             has_odd_rows: false,
+            are_odd_rows_open: false,
             fits: Fits::default(),
             scattered: Some(vec![7]),
             gather_passes: 1,

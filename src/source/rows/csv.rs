@@ -3,6 +3,7 @@
 //! Rows that fit are later decoded by arrow-csv; what it would take for something else is rewritten
 //! or rejected here.
 
+mod asked;
 mod form;
 
 use crate::error::SyncError;
@@ -11,6 +12,7 @@ use crate::feed::decimals::Observer;
 use crate::feed::layout::{Layout, LayoutColumn, column_name};
 use crate::feed::row_format::Dialect;
 use crate::source::rows::cells::{Cell, Split, is_blank, split_row};
+use crate::source::rows::csv::asked::Asked;
 use crate::source::rows::csv::form::TextRow;
 use crate::source::rows::fill::Fill;
 use crate::source::rows::fits::Fits;
@@ -26,6 +28,7 @@ use crate::values::identifier::visible;
 use memchr::memchr;
 use regex::Regex;
 use std::borrow::Cow;
+use std::cell::RefCell;
 
 /// The rows of a CSV file after its header.
 #[derive(Debug)]
@@ -58,6 +61,8 @@ pub struct CsvRows<'a> {
     has_odd_rows: bool,
     /// How well values fit their columns, if that is counted.
     fits: Option<Fits>,
+    /// What was asked of rows that do not fit by their count.
+    asked: RefCell<Asked>,
 }
 
 impl<'a> CsvRows<'a> {
@@ -89,6 +94,7 @@ impl<'a> CsvRows<'a> {
             asks_odd_rows: false,
             has_odd_rows: false,
             fits: None,
+            asked: RefCell::default(),
         }
     }
 
@@ -138,6 +144,11 @@ impl<'a> CsvRows<'a> {
     /// What was counted.
     pub const fn take_fits(&mut self) -> Option<Fits> {
         self.fits.take()
+    }
+
+    /// What was asked of rows that do not fit by their count.
+    pub fn take_asked(&mut self) -> Asked {
+        self.asked.take()
     }
 
     /// Whether any row did not fit by its count.

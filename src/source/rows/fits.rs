@@ -7,6 +7,7 @@
 use crate::feed::dataset::OnTypeChange;
 use crate::feed::layout::{Layout, LayoutColumn, Role};
 use crate::transform::clean::{fits_kind, is_of_other_currency};
+use crate::values::number::Decimals;
 use entity::Kind;
 
 /// Number of misfits that a refusal names: enough to see what the column has instead.
@@ -39,13 +40,70 @@ pub struct ColumnFits {
     pub values: u64,
     /// Those of them that do not fit.
     pub misfits: u64,
+    /// What the sign before decimals decides, if it is not known yet; else `None`.
+    signs: Option<Signs>,
     /// Whether one of those is in a currency that cannot be believed.
     pub is_of_currency: bool,
     /// The first of those: row, text.
     pub first: Vec<(u64, String)>,
 }
 
+/// Values of a column that may fit by one sign and not by another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Signs {
+    /// Those with a point before decimals, and nothing else than digits.
+    points: u64,
+    /// The same with a comma.
+    commas: u64,
+    /// All others that are more than digits.
+    others: u64,
+}
+
+impl Signs {
+    fn observe(&mut self, kind: Kind, cell: &str) {
+        if is_plain(kind, cell.as_bytes()) {
+            return;
+        }
+        match lone_sign(cell).filter(|_| kind != Kind::Integer) {
+            Some(b'.') => self.points += 1,
+            Some(_) => self.commas += 1,
+            None => self.others += 1,
+        }
+    }
+
+    /// How many of them may not fit.
+    const fn misfits_max(self, decimals: Decimals) -> u64 {
+        match decimals {
+            Decimals::Point | Decimals::PointOnly => self.commas + self.others,
+            Decimals::Comma => self.points + self.others,
+            _ => self.points + self.commas + self.others,
+        }
+    }
+}
+
+/// The only sign among the digits of a number of usual size.
+fn lone_sign(cell: &str) -> Option<u8> {
+    const WHOLE_DIGITS_MAX: usize = 9;
+    const DECIMALS_MAX: usize = 4;
+    let cell = cell.strip_prefix('-').unwrap_or(cell);
+    let (whole, decimals) = cell.split_once(['.', ','])?;
+    let is_digits = |text: &str, max: usize| {
+        (1..=max).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    (is_digits(whole, WHOLE_DIGITS_MAX) && is_digits(decimals, DECIMALS_MAX))
+        .then(|| cell.as_bytes()[whole.len()])
+}
+
 impl Fits {
+    /// Whether there may be enough misfits of a column for a refusal, once it is read so.
+    pub fn may_have_many(&self, index: usize, decimals: Decimals) -> bool {
+        let column = self.columns.iter().find(|column| column.index == index);
+        column.is_none_or(|column| {
+            let by_sign = column.signs.map_or(0, |signs| signs.misfits_max(decimals));
+            column.misfits + by_sign >= MISFITS_MIN
+        })
+    }
+
     /// The columns of a layout whose values are rescued if they do not fit.
     pub fn of(layout: &Layout) -> Self {
         let columns = layout.all().enumerate();
@@ -70,8 +128,17 @@ impl ColumnFits {
         let kind = column.kind.filter(|&kind| kind != Kind::Text && is_rescuing)?;
         let Role::Column(_) = column.role else { return None };
         let is_by_signs = column.is_plain() && !column.has_two_currencies;
-        let (values, misfits, is_of_currency) = (0, 0, false);
-        Some(Self { index, kind, is_by_signs, values, misfits, is_of_currency, first: Vec::new() })
+        let is_open = column.holds_numbers() && column.rules.decimals == Decimals::Either;
+        Some(Self {
+            index,
+            kind,
+            is_by_signs,
+            values: 0,
+            misfits: 0,
+            signs: is_open.then(Signs::default),
+            is_of_currency: false,
+            first: Vec::new(),
+        })
     }
 
     /// Share of its values that do not fit.
@@ -85,6 +152,9 @@ impl ColumnFits {
             self.values += 1;
         } else if let Some(meaning) = column.meaning(cell) {
             self.values += 1;
+            if let Some(signs) = &mut self.signs {
+                signs.observe(self.kind, meaning);
+            }
             let is_foreign = column.has_two_currencies
                 || !symbol.is_empty() && is_of_other_currency(cell, symbol, column);
             if is_foreign || !fits_kind(meaning, column) {
@@ -125,6 +195,32 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_number_with_one_sign_fits_by_it() {
+        for (cell, sign) in [
+            ("3.42", Some(b'.')),
+            ("-3,4", Some(b',')),
+            ("1,234", Some(b',')),
+            ("1,234.5", None),
+            ("KSh 3.42", None),
+            ("3.", None),
+            (".5", None),
+            ("3.14159", None),
+            ("34", None),
+        ] {
+            assert_eq!(lone_sign(cell), sign, "{cell}");
+        }
+        let mut signs = Signs::default();
+        for cell in ["3.42", "3.5", "1,2", "x"] {
+            signs.observe(Kind::Decimal, cell);
+        }
+        assert_eq!(signs.misfits_max(Decimals::Point), 2);
+        assert_eq!(signs.misfits_max(Decimals::Comma), 3);
+        assert_eq!(signs.misfits_max(Decimals::Open), 4);
+        signs.observe(Kind::Integer, "3.0");
+        assert_eq!(signs.misfits_max(Decimals::Point), 3);
+    }
+
+    #[test]
     fn a_column_is_refused_for_many_misfits_and_not_for_dirt() {
         let column = |values, misfits| ColumnFits {
             index: 0,
@@ -132,6 +228,7 @@ mod tests {
             is_by_signs: true,
             values,
             misfits,
+            signs: None,
             is_of_currency: false,
             first: Vec::new(),
         };

@@ -251,6 +251,7 @@ impl Tally {
             rows_of_unknown_records: self.rows_of_unknown_records,
             first_faults: self.first_faults,
             has_odd_rows: self.has_odd_rows,
+            are_odd_rows_open: true,
             numbers: self.numbers,
             scattered: match scattered {
                 Scattered::Keys(hashes) => Some(hashes.into_iter().collect()),

@@ -4,10 +4,31 @@ use super::*;
 use crate::config::{Config, Overrides};
 use crate::source::seen_keys::key_hash;
 use crate::source::text::read_text;
+use crate::values::number::Decimals;
+use std::io::Write;
 use std::sync::Arc;
 
 fn surveyed(text: &str) -> Result<(Survey, Layout), SyncError> {
-    let config = Config::load(&Overrides::default()).expect("the shipped configuration");
+    read("", text, |text, dataset, limits| survey(text, dataset, &Shapes::new(), limits))
+}
+
+/// What one look shows.
+fn looked_at(settings: &str, text: &str) -> Result<(Survey, Layout), SyncError> {
+    read(settings, text, |text, dataset, limits| {
+        look(text, dataset, &Shapes::new(), limits, None, None, None)
+            .map(|(survey, layout, _)| (survey, layout))
+    })
+}
+
+fn read<T>(
+    settings: &str,
+    text: &str,
+    reads: impl Fn(&Text, &Dataset, &Limits) -> Result<T, SyncError>,
+) -> Result<T, SyncError> {
+    let mut own = tempfile::NamedTempFile::new().expect("a temporary file");
+    own.write_all(settings.as_bytes()).expect("it can be written");
+    let overrides = Overrides { config: Some(own.path().to_owned()), ..Overrides::default() };
+    let config = Config::load(&overrides).expect("a valid configuration");
     let orders = |dataset: &&Arc<Dataset>| dataset.name == "orders";
     let dataset = config.datasets.iter().find(orders).expect("it is shipped");
     let directory = tempfile::tempdir().expect("a temporary directory");
@@ -16,7 +37,7 @@ fn surveyed(text: &str) -> Result<(Survey, Layout), SyncError> {
     let mut content = Content::open(directory.path(), &path, &config.limits)?;
     content.hash()?;
     let text = read_text(content, dataset, None, &config.limits, directory.path())?;
-    survey(&text, dataset, &Shapes::new(), &config.limits)
+    reads(&text, dataset, &config.limits)
 }
 
 fn kind_of(layout: &Layout, name: &str) -> Option<Kind> {
@@ -44,6 +65,27 @@ fn rows_that_fit_say_what_a_column_holds_and_that_says_whether_the_others_do() {
     .expect("a sound file");
     assert_eq!(kind_of(&layout, "note"), Some(Kind::Integer));
     assert!(survey.has_odd_rows);
+}
+
+#[test]
+fn rows_that_do_not_fit_are_read_again_only_if_the_signs_of_numbers_matter() {
+    let auto = "[datasets.orders]\ndecimal = 'auto'\n";
+    let are_open = |proof: &str, odd: &str| {
+        let rows = format!("1,Main Street 1,{proof}\n2,Lake Lane 3, right,{odd}\n");
+        let text = format!("Order ID,Address,Order Total\n{rows}");
+        let (survey, layout) = looked_at(auto, &text).expect("a sound file");
+        assert!(survey.has_odd_rows);
+        let total = layout.all().find(|column| column.name == "order_total").expect("it is there");
+        (survey.are_odd_rows_open, total.rules.decimals)
+    };
+    for odd in ["2.50", "250", "KSh 2.5", "x"] {
+        assert_eq!(are_open("3.42", odd), (false, Decimals::Point), "{odd}");
+    }
+    // Where a comma stands before decimals, points stand before groups of three.
+    assert_eq!(are_open("\"3,42\"", "2.50"), (true, Decimals::Comma));
+    assert_eq!(are_open("\"3,42\"", "2.500"), (false, Decimals::Comma));
+    // Nothing proves either sign.
+    assert_eq!(are_open("3", "2.500"), (true, Decimals::Open));
 }
 
 #[test]

@@ -36,7 +36,7 @@ impl CsvRows<'_> {
                 let misfit =
                     self.cells.iter().zip(&self.layout.columns).find(|&(&cell, column)| {
                         let cell_text = self.dialect.unquoted(&text[cell.start..cell.end], cell);
-                        !conforms(&cell_text, column)
+                        !conforms(&cell_text, column, |meaning| fits_kind(meaning, column))
                     });
                 let why = misfit.map_or_else(
                     || "the key is not among them".to_owned(),
@@ -56,7 +56,7 @@ impl CsvRows<'_> {
     pub(super) fn believed(&self, text: &str, shape: Repair) -> Repair {
         let Repair::Shifted(widths) = &shape else { return shape };
         let mut first = 0;
-        for (column, &width) in self.layout.columns.iter().zip(widths) {
+        for (index, (column, &width)) in self.layout.columns.iter().zip(widths).enumerate() {
             let cells = &self.cells[first..first + width];
             first += width;
             if width == 1 {
@@ -64,12 +64,19 @@ impl CsvRows<'_> {
             }
             let span = &text[cells[0].start..cells[width - 1].end];
             let is_read = column.swallows
-                || column.meaning(span).is_some_and(|meaning| fits_kind(meaning, column));
+                || column.meaning(span).is_some_and(|meaning| self.fits(index, meaning));
             if !is_read || cells.iter().any(|cell| cell.is_quoted) {
                 return Repair::Impossible;
             }
         }
         shape
+    }
+
+    /// Whether the meaning of a cell fits a column of the file.
+    fn fits(&self, index: usize, meaning: &str) -> bool {
+        let column = &self.layout.columns[index];
+        self.asked.borrow_mut().note(index, column, meaning);
+        fits_kind(meaning, column)
     }
 
     pub(super) fn count_fault(&self) -> String {
@@ -186,10 +193,10 @@ impl repair::Row for TextRow<'_, '_> {
     fn conforms(&self, column: usize, cell: usize) -> bool {
         let cell = self.rows.cells[cell];
         let text = self.rows.dialect.unquoted(&self.text[cell.start..cell.end], cell);
-        let column = &self.rows.layout.columns[column];
+        let (index, column) = (column, &self.rows.layout.columns[column]);
         match column.role {
             Role::Key(_) => matches!(clean_key(&text, column), Some(Ok(_))),
-            _ => conforms(&text, column),
+            _ => conforms(&text, column, |meaning| self.rows.fits(index, meaning)),
         }
     }
 
