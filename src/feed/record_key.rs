@@ -41,7 +41,9 @@ impl KeyColumns {
                     "" => "",
                     _ => " of a table; declare one that takes its values `from` it",
                 };
-                return Err(format!("datasets.{dataset}.key: `{name}` is no name of a column{hint}"));
+                return Err(format!(
+                    "datasets.{dataset}.key: `{name}` is no name of a column{hint}"
+                ));
             }
             if !seen.insert(column) {
                 return Err(format!("datasets.{dataset}.key names the column `{column}` twice"));

@@ -147,7 +147,7 @@ impl<'a> CsvRows<'a> {
     }
 
     /// What was asked of rows that do not fit by their count.
-    pub fn take_asked(&mut self) -> Asked {
+    pub(in crate::source) fn take_asked(&mut self) -> Asked {
         self.asked.take()
     }
 

@@ -69,10 +69,11 @@ fn rows_that_fit_say_what_a_column_holds_and_that_says_whether_the_others_do() {
 
 #[test]
 fn rows_that_do_not_fit_are_read_again_only_if_the_signs_of_numbers_matter() {
-    let auto = "[datasets.orders]\ndecimal = 'auto'\n";
+    let auto =
+        "[datasets.orders]\ndecimal = 'auto'\ncolumns = { order_total = { type = 'money' } }\n";
     let are_open = |proof: &str, odd: &str| {
-        let rows = format!("1,Main Street 1,{proof}\n2,Lake Lane 3, right,{odd}\n");
-        let text = format!("Order ID,Address,Order Total\n{rows}");
+        let rows = format!("1,soap,{proof}\n2,rice, brown,{odd}\n");
+        let text = format!("Order ID,Description,Order Total\n{rows}");
         let (survey, layout) = looked_at(auto, &text).expect("a sound file");
         assert!(survey.has_odd_rows);
         let total = layout.all().find(|column| column.name == "order_total").expect("it is there");
