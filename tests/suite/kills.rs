@@ -43,6 +43,19 @@ fn a_sync_killed_again_and_again_at_random_moments_ends_as_a_clean_run(sandbox: 
     assert_eq!(checkpoints.count(), 0, "resume files of finished files are removed");
 }
 
+/// Has files tried again that were refused because processes died of them, and returns their number.
+fn approve_what_they_died_of(sandbox: &Sandbox) -> usize {
+    let refused = sandbox.rows(
+        "SELECT path FROM tidegate_files WHERE state = 'quarantined' AND error LIKE '%ended without a word%'",
+    );
+    for path in &refused {
+        let approved = sandbox.command(&["approve", path]).output();
+        let approved = approved.expect("the built program starts");
+        assert!(approved.status.success(), "{}", String::from_utf8_lossy(&approved.stderr));
+    }
+    refused.len()
+}
+
 /// Starts a sync and kills it at a random moment, until one is quick enough; returns the number of
 /// kills.
 fn kill_until_done(
@@ -62,9 +75,13 @@ fn kill_until_done(
         }
         // Nothing happens to one that has ended.
         let _ = child.kill();
-        if let Some(exit) = child.wait().expect("it is our child").code() {
-            assert_eq!(exit, 0);
-            return kills;
+        match child.wait().expect("it is our child").code() {
+            None => {}
+            Some(0) => return kills,
+            Some(exit) => {
+                // On a busy machine, three die before the first commit.
+                assert!(approve_what_they_died_of(sandbox) > 0, "it ended with {exit}");
+            }
         }
     }
     panic!("{ATTEMPTS_MAX} syncs in a row made no end of {market:?}")
