@@ -43,7 +43,7 @@ fn a_sync_killed_again_and_again_at_random_moments_ends_as_a_clean_run(sandbox: 
     assert_eq!(checkpoints.count(), 0, "resume files of finished files are removed");
 }
 
-/// Has files tried again that were refused because processes died of them, and returns their number.
+/// Has files tried again that were refused because processes died of them; returns how many.
 fn approve_what_they_died_of(sandbox: &Sandbox) -> usize {
     let refused = sandbox.rows(
         "SELECT path FROM tidegate_files WHERE state = 'quarantined' AND error LIKE '%ended without a word%'",
