@@ -125,7 +125,7 @@ pub enum CommandError {
 pub enum Exit {
     /// Everything was done.
     Done = 0,
-    /// Some files failed, were quarantined or are held.
+    /// Some files failed, were quarantined or are held; or the output could not be written.
     FilesFailed = 1,
     /// Wrong usage or configuration, or another process holds the lease.
     Usage = 2,
@@ -178,13 +178,9 @@ pub fn execute(arguments: Arguments) -> Exit {
         complain(format_args!("{error}"));
         error.exit()
     });
-    match (output::lost(), exit) {
-        (Some(reason), Exit::Done) => {
-            complain(format_args!("a part of the output is lost: {reason}"));
-            Exit::FilesFailed
-        }
-        (_, exit) => exit,
-    }
+    let Some(reason) = output::lost() else { return exit };
+    complain(format_args!("a part of the output is lost: {reason}"));
+    if exit == Exit::Done { Exit::FilesFailed } else { exit }
 }
 
 impl Shared {

@@ -12,7 +12,7 @@ use crate::feed::names::{KEPT_BY_DATABASES, RESERVED, folded, has_same_to_databa
 
 pub use crate::feed::layout_column::{LayoutColumn, Role};
 pub use crate::feed::names::{
-    LAST_NAME_CHAR, NAME_BYTES_MAX, column_name, declared_name, shortened, spoken_name,
+    LAST_NAME_CHAR, NAME_BYTES_MAX, column_name, declared_name, name_at, shortened, spoken_name,
 };
 pub use entity::{ColumnShape, IDENTIFIER_CHARS_MAX, Kind, ROW_HASH, TableShape};
 use std::collections::{BTreeMap, HashSet};
@@ -226,7 +226,7 @@ impl Layout {
     pub fn push(&mut self, raw_name: &str, dataset: &Dataset, shapes: &Shapes) -> usize {
         let index = self.columns.len();
         let own_name = match spoken_name(raw_name) {
-            name if name.is_empty() => numbered(index),
+            name if name.is_empty() => name_at(index, raw_name),
             name => name,
         };
         let is_first = !self.columns.iter().any(|column| column.own_name == own_name);
@@ -291,10 +291,7 @@ impl Layout {
         let is_anothers = |name: &str| dataset.column(name).is_some();
         let names = self.names;
         let shape_for = |name: &str| names.shape_for(raw_name, name, dataset, shapes);
-        let stem = match column_name(&own_name) {
-            stem if stem.is_empty() => numbered(self.columns.len()),
-            stem => stem,
-        };
+        let stem = name_at(self.columns.len(), raw_name);
         let name = self.free_name(&stem, shape_for, is_anothers);
         let is_renamed = name != stem;
         LayoutColumn { is_renamed, ..self.column(raw_name, own_name, name, dataset, shapes) }
@@ -496,11 +493,6 @@ impl Layout {
             suffix += 1;
         }
     }
-}
-
-/// The name of a column without a letter or a digit in its own, by its place.
-fn numbered(index: usize) -> String {
-    format!("column_{}", index + 1)
 }
 
 /// The key of the table that an owner's columns of a dataset go to.

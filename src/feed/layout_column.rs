@@ -38,7 +38,7 @@ pub struct LayoutColumn {
     pub raw_name: String,
     /// Name in the table.
     pub name: String,
-    /// Name in the file, in the form of column names.
+    /// Name in the file, as the configuration speaks of it.
     pub own_name: String,
     /// Where it goes.
     pub role: Role,

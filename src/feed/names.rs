@@ -47,6 +47,14 @@ pub fn column_name(raw_name: &str) -> String {
     name
 }
 
+/// The same, or a name by the column's place if it has neither a letter nor a digit.
+pub fn name_at(index: usize, raw_name: &str) -> String {
+    match column_name(raw_name) {
+        name if name.is_empty() => format!("column_{}", index + 1),
+        name => name,
+    }
+}
+
 /// The name by which the configuration speaks of a file's column: as [`column_name`], or, if it has
 /// neither a letter nor a digit (`№`, `#`), as it is.
 pub fn spoken_name(raw_name: &str) -> String {

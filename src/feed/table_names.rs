@@ -32,7 +32,7 @@ pub(super) fn check(dataset: &str, table: &str, lines: Option<&str>) -> Result<(
 }
 
 /// Why not every database takes a name for a table.
-pub(crate) fn fault(name: &str) -> Option<String> {
+fn fault(name: &str) -> Option<String> {
     if name.is_empty() {
         return Some("it is empty".to_owned());
     }

@@ -5,7 +5,6 @@
 use crate::error::{SyncError, Verdict};
 use crate::feed::dataset::{Dataset, Owner};
 use crate::feed::layout::{Layout, SchemaChange, key_of, lacking_tables, shortened};
-use crate::feed::table_names;
 use crate::process::waiting::aloud;
 use crate::sink::Sink;
 use crate::sink::deletes::mark_column;
@@ -161,15 +160,9 @@ impl Sink {
 
     /// Checks that a table may be created with this name.
     pub(crate) async fn check_free_name(&self, table: &str) -> Result<(), SyncError> {
-        let why = match table_names::fault(table) {
-            Some(why) => why,
-            None => match self.tables.taken_by(table).await? {
-                Some(other) => format!("the database has {other} already"),
-                None => return Ok(()),
-            },
-        };
+        let Some(other) = self.tables.taken_by(table).await? else { return Ok(()) };
         Err(SyncError::Configuration(format!(
-            "`{table}` cannot be the name of its table: {why}; set `table`"
+            "`{table}` cannot be the name of its table: the database has {other} already; set `table`"
         )))
     }
 

@@ -114,15 +114,6 @@ pub fn clean_key<'a>(cell: &'a str, column: &'a LayoutColumn) -> Option<Result<&
     Some(Ok(key))
 }
 
-/// Whether a cell could stand in this column: it means "no value", or its meaning `fits` the
-/// column's type, and it has the column's form.
-pub fn conforms(cell: &str, column: &LayoutColumn, fits: impl Fn(&str) -> bool) -> bool {
-    // A column that may be widened accepts values of any type. Its current kind still helps to tell
-    // cells apart.
-    let has_form = || column.form().is_none_or(|form| form.is_match(cell.trim()));
-    column.meaning(cell).is_none_or(|meaning| fits(meaning) && has_form())
-}
-
 /// Why a cell cannot be loaded into a column whose values must fit; `None` when it can.
 pub fn misfit(cell: &str, column: &LayoutColumn) -> Option<String> {
     if !column.is_strict() || fits_kind(column.meaning(cell)?, column) {

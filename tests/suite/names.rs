@@ -228,6 +228,45 @@ columns = { id = { from = "№" } }
     assert_eq!(sandbox.rows("SELECT id, column_2 FROM ours"), ["A1|x"]);
 }
 
+#[test]
+fn a_name_of_signs_alone_is_described_as_it_can_be_declared() {
+    let sandbox = Sandbox::sqlite();
+    sandbox.drop_file("sales.csv", "№;Имя;#\nA1;Аня;5,5\nA2;Боря;6,25\nA3;Вера;7,5\n");
+    let file = sandbox.inbox().join("sales.csv").to_string_lossy().into_owned();
+    let described = sandbox.command(&["describe", &file]).output().expect("the program starts");
+    let declaration = String::from_utf8(described.stdout).expect("it is text");
+    assert!(
+        declaration.contains("column_3 = { from = \"#\", type = \"decimal\" }"),
+        "{declaration}"
+    );
+    // Called otherwise, the columns are found by their names in the file.
+    let declaration = declaration.replace("column_3", "amount").replace("column_1", "receipt");
+    let report = sync(&sandbox, &declaration);
+    assert_eq!(
+        (report.exit, report.file("sales.csv").outcome.as_str()),
+        (0, "synced"),
+        "{report:?}"
+    );
+    assert_eq!(
+        sandbox.rows("SELECT receipt, имя, amount FROM sales ORDER BY receipt"),
+        ["A1|Аня|5.5", "A2|Боря|6.25", "A3|Вера|7.5"]
+    );
+}
+
+#[test]
+fn two_members_of_one_path_are_a_reject() {
+    let sandbox = Sandbox::sqlite();
+    let objects =
+        [r#"{"id":"1","a":{"b":1}}"#, r#"{"id":"2","a.b":2}"#, r#"{"id":"3","a.b":3,"a":{"b":4}}"#];
+    sandbox.drop_file("things.jsonl", &table(&objects));
+    let feed = "rejects_max_percent = 100\n[datasets.things]\npaths = ['/things']\nkey = 'id'\n";
+    let report = sync(&sandbox, feed);
+    assert_eq!(report.file("things.jsonl").counts["rejected"], 1, "{report:?}");
+    assert_eq!(sandbox.rows("SELECT id, a_b FROM things ORDER BY id"), ["1|1", "2|2"]);
+    let reasons = sandbox.rows("SELECT reason FROM tidegate_rejects");
+    assert!(reasons[0].contains("two members are `a.b`"), "{reasons:?}");
+}
+
 scenario!(names_of_tables_that_not_every_database_takes_are_refused_with_the_reason);
 fn names_of_tables_that_not_every_database_takes_are_refused_with_the_reason(sandbox: &Sandbox) {
     for (name, why) in [

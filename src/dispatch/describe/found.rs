@@ -10,7 +10,7 @@ use crate::feed::describe::facts::FileFacts;
 use crate::feed::describe::key::FoundKey;
 use crate::feed::describe::totals::TotalRow;
 use crate::feed::json_settings::JsonSettings;
-use crate::feed::layout::{Layout, Shapes, column_name};
+use crate::feed::layout::{Layout, Shapes, column_name, name_at};
 use crate::feed::row_format::RowFormat;
 use crate::source::describe::rows::{arrays_of_objects, observe_csv, observe_json};
 use crate::source::survey::{Survey, survey};
@@ -46,7 +46,7 @@ pub(super) fn found(
         .columns
         .iter()
         .enumerate()
-        .map(|(index, column)| named(index, &column.raw_name))
+        .map(|(index, column)| name_at(index, &column.raw_name))
         .collect();
     if json_lines.is_some() || key.record_columns.is_some() {
         draft.lines_table = Some(lines_table.to_owned());
@@ -79,14 +79,6 @@ pub(super) fn found(
     say_key(draft, &facts, &key, &columns);
     say_json(draft, group, &arrays, json_lines.as_deref());
     Ok(rejected)
-}
-
-/// A column as the configuration names it; one without letters and digits by its place.
-fn named(index: usize, raw_name: &str) -> String {
-    match column_name(raw_name) {
-        name if name.is_empty() => format!("column_{}", index + 1),
-        name => name,
-    }
 }
 
 /// Arrays of objects that all records of JSON files may have.
@@ -189,7 +181,7 @@ fn found_columns(
                 false => Owner::Line,
             });
         if column.name.is_empty() {
-            column.name = named(index, &facts.columns[index].raw_name);
+            column.name = name_at(index, &facts.columns[index].raw_name);
             column.is_named_by_another = true;
         }
     }

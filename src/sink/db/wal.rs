@@ -74,8 +74,11 @@ impl PageMover {
     /// Counts committed rows, and starts a checkpoint when there are enough.
     pub fn written(&self, rows: u64) {
         let is_due = self.rows.fetch_add(rows, Ordering::Relaxed) + rows >= ROWS_PER_MOVE;
+        if !is_due {
+            return;
+        }
         let mut moving = self.moving.lock().unwrap_or_else(PoisonError::into_inner);
-        if !is_due || moving.as_ref().is_some_and(|moving| !moving.is_finished()) {
+        if moving.as_ref().is_some_and(|moving| !moving.is_finished()) {
             return;
         }
         self.rows.store(0, Ordering::Relaxed);

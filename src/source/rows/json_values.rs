@@ -144,7 +144,12 @@ pub(in crate::source) fn flatten_record(object: &str) -> Option<Vec<Member<'_>>>
 pub(super) fn flatten<'a>(
     members: Vec<(Cow<'a, str>, &'a RawValue)>,
 ) -> Result<Vec<Member<'a>>, String> {
-    let mut flat = Flat { members: Vec::with_capacity(members.len()), ..Flat::default() };
+    let count = members.len();
+    let mut flat = Flat {
+        members: Vec::with_capacity(count),
+        depths: Vec::with_capacity(count),
+        has_point: false,
+    };
     for (name, value) in members {
         flat.has_point |= name.contains('.');
         flat.push(name, value, 0)?;
@@ -153,7 +158,6 @@ pub(super) fn flatten<'a>(
 }
 
 /// Members that were met so far.
-#[derive(Default)]
 struct Flat<'a> {
     members: Vec<Member<'a>>,
     /// How deep each stands.
@@ -192,9 +196,12 @@ impl<'a> Flat<'a> {
     }
 
     fn finish(self) -> Result<Vec<Member<'a>>, String> {
+        if !self.has_point {
+            return Ok(self.members);
+        }
         let mut depth_of: HashMap<&str, usize> = HashMap::new();
         for ((name, _), &depth) in self.members.iter().zip(&self.depths) {
-            if self.has_point && depth_of.insert(name, depth).is_some_and(|other| other != depth) {
+            if depth_of.insert(name, depth).is_some_and(|other| other != depth) {
                 return Err(format!("two members are `{name}`, one of them within another"));
             }
         }

@@ -7,7 +7,8 @@
 use memchr::memchr_iter;
 use std::borrow::Cow;
 
-/// Maximum number of swallowed delimiters in a row; with more, the row is damaged.
+/// Maximum number of swallowed delimiters in a row; with more, the row is damaged. Every number up
+/// to it is a bit of [`Search::dead`].
 const SWALLOWED_MAX: usize = 64;
 
 /// Candidates that an ambiguous row is reported with.

@@ -90,6 +90,28 @@ fn rows_that_do_not_fit_are_read_again_only_if_the_signs_of_numbers_matter() {
 }
 
 #[test]
+fn values_that_do_not_fit_by_the_proved_sign_are_counted() {
+    let auto =
+        "[datasets.orders]\ndecimal = 'auto'\ncolumns = { order_total = { type = 'money' } }\n";
+    let misfits = |rows: &[&str]| {
+        let rows: String = (rows.iter().enumerate())
+            .map(|(number, total)| format!("{number};{total}\n"))
+            .collect();
+        let text = format!("Order ID;Order Total\n{rows}");
+        let (survey, _) = read(auto, &text, |text, dataset, limits| {
+            survey(text, dataset, &Shapes::new(), limits)
+        })
+        .expect("a sound file");
+        survey.fits.columns.iter().map(|column| column.misfits).sum::<u64>()
+    };
+    // Both signs are proved, so that neither is believed.
+    assert_eq!(misfits(&[&["2.50"; 25][..], &["3,42"]].concat()), 26);
+    assert_eq!(misfits(&[&["2.50"; 25][..], &["1,234.5", "x"]].concat()), 1);
+    // Too few for a refusal, whatever the sign.
+    assert!(misfits(&["2.50", "3,42"]) < 20);
+}
+
+#[test]
 fn a_file_without_its_key_is_refused_with_the_columns_that_it_has() {
     let refused = surveyed("Bestellnummer,SKU\n1,a\n").expect_err("it has no key").to_string();
     assert!(refused.contains("Bestellnummer, SKU"), "{refused}");

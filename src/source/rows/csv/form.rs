@@ -4,7 +4,7 @@ use crate::feed::layout::Role;
 use crate::source::rows::csv::CsvRows;
 use crate::source::rows::repair::Repair;
 use crate::source::rows::{Fault, Form, repair};
-use crate::transform::clean::{clean_key, conforms, fits_kind};
+use crate::transform::clean::{clean_key, fits_kind};
 use crate::values::number::Spelling;
 use entity::Kind;
 
@@ -33,14 +33,15 @@ impl CsvRows<'_> {
                 )))
             }
             Repair::Impossible if self.cells.len() < self.layout.named() => {
-                let misfit =
-                    self.cells.iter().zip(&self.layout.columns).find(|&(&cell, column)| {
+                let misfit = self.cells.iter().zip(&self.layout.columns).enumerate().find(
+                    |&(index, (&cell, _))| {
                         let cell_text = self.dialect.unquoted(&text[cell.start..cell.end], cell);
-                        !conforms(&cell_text, column, |meaning| fits_kind(meaning, column))
-                    });
+                        !self.conforms(&cell_text, index)
+                    },
+                );
                 let why = misfit.map_or_else(
                     || "the key is not among them".to_owned(),
-                    |(_, column)| format!("what stands in {} does not fit it", column.name),
+                    |(_, (_, column))| format!("what stands in {} does not fit it", column.name),
                 );
                 Err(Fault::row(&format!("{}, and {why}: write every cell", self.count_fault())))
             }
@@ -70,6 +71,16 @@ impl CsvRows<'_> {
             }
         }
         shape
+    }
+
+    /// Whether a cell could stand in a column: it means "no value", or fits the column's type and
+    /// form.
+    fn conforms(&self, cell: &str, index: usize) -> bool {
+        // A column that may be widened accepts values of any type. Its current kind still helps to
+        // tell cells apart.
+        let column = &self.layout.columns[index];
+        let has_form = || column.form().is_none_or(|form| form.is_match(cell.trim()));
+        column.meaning(cell).is_none_or(|meaning| self.fits(index, meaning) && has_form())
     }
 
     /// Whether the meaning of a cell fits a column of the file.
@@ -193,10 +204,10 @@ impl repair::Row for TextRow<'_, '_> {
     fn conforms(&self, column: usize, cell: usize) -> bool {
         let cell = self.rows.cells[cell];
         let text = self.rows.dialect.unquoted(&self.text[cell.start..cell.end], cell);
-        let (index, column) = (column, &self.rows.layout.columns[column]);
-        match column.role {
-            Role::Key(_) => matches!(clean_key(&text, column), Some(Ok(_))),
-            _ => conforms(&text, column, |meaning| self.rows.fits(index, meaning)),
+        let own = &self.rows.layout.columns[column];
+        match own.role {
+            Role::Key(_) => matches!(clean_key(&text, own), Some(Ok(_))),
+            _ => self.rows.conforms(&text, column),
         }
     }
 
