@@ -8,6 +8,9 @@ use std::process::{Child, Command, Stdio};
 /// Lines of the ledger, and open rejects: kept in memory, each of them took more than a kilobyte.
 const LINES: usize = 100_000;
 
+/// Versions of one path: kept in memory, each of them took more than a kilobyte.
+const VERSIONS: usize = 200_000;
+
 /// Much more than what any of it needs, and much less than all of the ledger.
 const MEMORY_MAX_KB: u64 = 120_000;
 
@@ -106,6 +109,58 @@ fn commands_and_the_daemon_keep_nothing_of_a_large_ledger() {
         "what the ledger knows is not looked at again: {}",
         daemon.log()
     );
+    assert_eq!(daemon.terminate().0, 0);
+}
+
+/// A ledger with a great many versions of the one file that is there.
+fn ledger_of_versions() -> Sandbox {
+    let sandbox = Sandbox::new(Engine::Sqlite);
+    sandbox.drop_file("Market 1 Orders.csv", ORDERS);
+    assert_eq!(sandbox.sync().exit, 0);
+    let columns = "path, path_key, dataset, market, sha256, version, state, rows_read, rows_accepted, rows_duplicate, \
+         rows_rejected, rows_skipped, rows_repaired, rows_rescued, rows_new, rows_modified, rows_unchanged, rows_stale, \
+         rows_deleted, started_at, finished_at, modified_ns, inode, changed_ns, transform, error";
+    let values = columns.replace("error", "'damaged'").replace("state", "'failed'");
+    // The version that is there is the newest.
+    sandbox.execute(&format!(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {VERSIONS}) \
+         INSERT INTO tidegate_files (id, {columns}, size_bytes) \
+         SELECT -i, {values}, i FROM n, (SELECT * FROM tidegate_files WHERE id = 1)"
+    ));
+    sandbox
+}
+
+#[test]
+fn commands_and_the_daemon_keep_nothing_of_the_versions_of_a_path() {
+    let sandbox = ledger_of_versions();
+    let inbox = sandbox.inbox().to_string_lossy().into_owned();
+    for arguments in [
+        &["status"][..],
+        &["--json", "status"],
+        &["sync", "inbox"],
+        &["plan", "inbox"],
+        &["rejects", "Market 1 Orders.csv"],
+        &["check"],
+    ] {
+        let mut command = sandbox.command(arguments);
+        command.env("TIDEGATE_INBOX", &inbox);
+        let (exit, peak) = run(command);
+        eprintln!("{arguments:?}: {peak} kB");
+        assert_eq!(exit, 0, "{arguments:?}");
+        assert!(peak < MEMORY_MAX_KB, "{arguments:?}: {peak} kB");
+    }
+    let mut daemon = sandbox.start_daemon(&[("TIDEGATE_SETTLE_SCAN_MS", "1")]);
+    daemon.wait_until_ready();
+    sandbox.drop_file("Market 1 Orders.csv", &ORDERS.replace("COMPLETED", "CANCELLED"));
+    wait_for("the next version", || {
+        sandbox.rows("SELECT order_status FROM orders") == ["CANCELLED"]
+    });
+    for path in ["/metrics", "/api/status", "/"] {
+        assert_eq!(daemon.get(path).map(|(status, _)| status), Some(200), "{path}");
+    }
+    let peak = peak_kb(daemon.id()).expect("it runs");
+    eprintln!("run: {peak} kB");
+    assert!(peak < MEMORY_MAX_KB, "{peak} kB");
     assert_eq!(daemon.terminate().0, 0);
 }
 

@@ -191,11 +191,11 @@ impl Ledger {
         &self,
         paths: Vec<String>,
     ) -> Result<HashMap<String, FileRecord>, SyncError> {
+        use files::Column as C;
         let mut newest = HashMap::new();
         for paths in paths.chunks(PATHS_PER_QUERY) {
             let files = files::Entity::find()
-                .filter(files::Column::PathKey.is_in(paths.iter().map(|path| path_key(path))))
-                .order_by_asc(files::Column::Id)
+                .filter(C::Id.is_in(self.newest_ids_at(paths, Condition::all()).await?))
                 .all(&self.db.connection)
                 .await?;
             newest
@@ -226,9 +226,7 @@ impl Ledger {
     pub async fn last_taken_file(&self, path: &str) -> Result<Option<FileRecord>, SyncError> {
         let taken = files::Entity::find()
             .filter(is_at(path))
-            .filter(files::Column::Dataset.is_not_null())
-            .filter(files::Column::State.ne(FileState::Quarantined.name()))
-            .filter(files::Column::Sha256.ne(UNHASHED))
+            .filter(is_taken())
             .order_by_desc(files::Column::Id)
             .one(&self.db.connection)
             .await?;
@@ -247,16 +245,28 @@ impl Ledger {
         let mut taken = HashMap::new();
         for paths in paths.chunks(PATHS_PER_QUERY) {
             let files = files::Entity::find()
-                .filter(files::Column::PathKey.is_in(paths.iter().map(|path| path_key(path))))
-                .filter(files::Column::Dataset.is_not_null())
-                .filter(files::Column::State.ne(FileState::Quarantined.name()))
-                .filter(files::Column::Sha256.ne(UNHASHED))
-                .order_by_asc(files::Column::Id)
+                .filter(files::Column::Id.is_in(self.newest_ids_at(paths, is_taken()).await?))
                 .all(&self.db.connection)
                 .await?;
             taken.extend(files.into_iter().map(|file| (file.path.clone(), FileRecord::from(file))));
         }
         Ok(taken)
+    }
+
+    /// Ids of the newest of these lines at each of these paths, at most [`PATHS_PER_QUERY`]. Only
+    /// the ids are asked of the database, because a path may have millions of versions.
+    pub(crate) async fn newest_ids_at(
+        &self,
+        paths: &[String],
+        of: Condition,
+    ) -> Result<Vec<i64>, SyncError> {
+        let newest = files::Entity::find()
+            .select_only()
+            .column_as(files::Column::Id.max(), "newest")
+            .filter(files::Column::PathKey.is_in(paths.iter().map(|path| path_key(path))))
+            .filter(of)
+            .group_by(files::Column::PathKey);
+        Ok(newest.into_tuple().all(&self.db.connection).await?)
     }
 
     /// Whether files of other datasets have rows of a market in the tables.
@@ -538,6 +548,15 @@ pub(crate) fn is_at(path: &str) -> Condition {
     Condition::all()
         .add(files::Column::PathKey.eq(path_key(path)))
         .add(files::Column::Path.eq(path))
+}
+
+/// Lines of versions that have rows in the tables, even if only some.
+fn is_taken() -> Condition {
+    use files::Column as C;
+    Condition::all()
+        .add(C::Dataset.is_not_null())
+        .add(C::State.ne(FileState::Quarantined.name()))
+        .add(C::Sha256.ne(UNHASHED))
 }
 
 pub(crate) fn path_key(path: &str) -> String {

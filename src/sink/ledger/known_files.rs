@@ -5,9 +5,10 @@ use crate::error::SyncError;
 use crate::feed::stamp::Stamp;
 use crate::sink::ledger::Ledger;
 use crate::sink::ledger::file_state::FileState;
-use crate::sink::ledger::files::{FileRecord, PATHS_PER_QUERY, path_key};
+use crate::sink::ledger::files::{FileRecord, PATHS_PER_QUERY};
 use entity::files;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::sea_query::Condition;
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 use sha2::{Digest, Sha256};
 
 /// A short form of a path: the first half of the SHA-256 by which the ledger finds it.
@@ -56,7 +57,7 @@ impl From<&FileRecord> for KnownFile {
 }
 
 impl Ledger {
-    /// All versions of the files at these paths; the newest of a path comes last.
+    /// The newest versions of the files at these paths.
     ///
     /// # Errors
     ///
@@ -76,8 +77,7 @@ impl Ledger {
                     C::ChangedNs,
                     C::Transform,
                 ])
-                .filter(C::PathKey.is_in(paths.iter().map(|path| path_key(path))))
-                .order_by_asc(C::Id)
+                .filter(C::Id.is_in(self.newest_ids_at(paths, Condition::all()).await?))
                 .into_tuple()
                 .all(&self.db.connection)
                 .await?;
@@ -96,6 +96,7 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sink::ledger::files::path_key;
 
     #[test]
     fn a_path_and_its_key_in_the_ledger_are_the_same() {
