@@ -120,3 +120,41 @@ impl Health {
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, Overrides};
+    use crate::process::secret::Secret;
+    use std::path::Path;
+    use tokio_util::sync::CancellationToken;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_end_of_one_file_leaves_the_reason_why_another_waits() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let url = format!("sqlite://{}/db.sqlite", directory.path().display());
+        let config = Config::load(&Overrides {
+            database_url: Some(Secret::new(url)),
+            state_dir: Some(directory.path().join("state")),
+            ..Overrides::default()
+        });
+        let config = config.expect("the embedded defaults are valid");
+        std::fs::create_dir(&config.state_dir).expect("a writable temporary directory");
+        let sink = Box::pin(Sink::open(&config, &CancellationToken::new())).await;
+        let sink = Arc::new(sink.expect("a new database"));
+        let health = Health::new(Duration::from_secs(600));
+        health.set_watcher(Ok(()));
+        health.set_sink(Some(Arc::clone(&sink)));
+        assert_eq!(health.obstacles().await, [""; 0]);
+        let [a, b] = ["/in/market 1/orders.csv", "/in/market 2/orders.csv"].map(Path::new);
+        sink.db.note_waiting(a, "the disk is full".to_owned());
+        sink.db.note_waiting(b, "a table is locked".to_owned());
+        sink.db.note_end(a);
+        assert_eq!(health.obstacles().await, ["a table is locked"]);
+        sink.db.note_waiting(a, "the disk is full".to_owned());
+        sink.db.note_end(b);
+        assert_eq!(health.obstacles().await, ["the disk is full"]);
+        sink.db.note_end(a);
+        assert_eq!(health.obstacles().await, [""; 0]);
+    }
+}

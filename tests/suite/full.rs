@@ -268,3 +268,46 @@ fn a_state_directory_that_is_gone_costs_nothing_and_is_said_once(sandbox: &Sandb
         assert_eq!(dump[table], clean.dump()[table], "{table}");
     }
 }
+
+scenario!(without_a_descriptor_for_its_checkpoint_a_file_goes_on_and_it_is_said);
+fn without_a_descriptor_for_its_checkpoint_a_file_goes_on_and_it_is_said(sandbox: &Sandbox) {
+    let market = Market::new("1");
+    // While it sleeps, the first chunk is committed and has no checkpoint.
+    let sleeps = ("FAILPOINTS", "before_checkpoint=1*sleep(4000)");
+    let mut daemon = sandbox.start_daemon(&[SMALL_CHUNKS, SETTLED_SOON, sleeps]);
+    daemon.wait_until_ready();
+    let (_, orders) = market.files(Version::First).into_iter().find(is_orders).expect("orders");
+    sandbox.drop_file("market-1/orders.csv", &orders);
+    wait_for("the first chunk", || sandbox.rows("SELECT COUNT(*) FROM orders") != ["0"]);
+    let allowed = set_descriptors_max(daemon.id(), 0);
+    wait_for("the daemon to go on without", || {
+        let log = daemon.log();
+        log.contains("going on without checkpoints") && log.contains("Too many open files")
+    });
+    set_descriptors_max(daemon.id(), allowed);
+    wait_for_synced(sandbox, 1);
+    daemon.wait_until_ready();
+    assert_eq!(daemon.terminate().0, 0);
+    let clean = sandbox.sibling();
+    clean.drop_file("market-1/orders.csv", &orders);
+    assert_eq!(clean.sync_with(&[SMALL_CHUNKS]).exit, 0);
+    assert_same(&sandbox.dump(), &clean.dump(), "without a descriptor");
+}
+
+fn is_orders((name, _): &(&'static str, String)) -> bool {
+    name.contains("rders")
+}
+
+/// Sets how many files and connections a process may have open from now on, and returns how many it
+/// was allowed before. Those that it has stay open.
+fn set_descriptors_max(id: u32, most: u64) -> u64 {
+    use rustix::process::{Pid, Resource, Rlimit, prlimit};
+    let limits = fs::read_to_string(format!("/proc/{id}/limits")).expect("it runs");
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
+    let allowed: Vec<u64> =
+        line.into_iter().flat_map(str::split_whitespace).flat_map(str::parse).collect();
+    let pid = i32::try_from(id).ok().and_then(Pid::from_raw);
+    let limit = Rlimit { current: Some(most), maximum: allowed.get(1).copied() };
+    prlimit(pid, Resource::Nofile, limit).expect("a process of this user");
+    allowed[0]
+}
