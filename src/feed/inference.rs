@@ -6,7 +6,7 @@
 //! show only at the end of the file; until then every reading of `.` and `,` is counted.
 
 use crate::feed::layout::LayoutColumn;
-use crate::values::currency::may_have_currency;
+use crate::values::currency::{may_have_currency, plain};
 use crate::values::dates::{Dates, MomentRules};
 use crate::values::number::{
     DecimalSign, Decimals, Number, NumberRules, Spelling, clear_text, parse_decimal,
@@ -41,6 +41,9 @@ pub struct Inference {
     has_values: bool,
     /// What stands beside every amount.
     currency: Option<String>,
+    /// Whether a number stands alone. Whether that is an amount in the currency of the others,
+    /// nothing says.
+    has_bare: bool,
 }
 
 /// Which kinds hold all values by one reading.
@@ -120,6 +123,7 @@ impl Inference {
             // letters.
             has_values: stored.is_some_and(|stored| stored != Kind::Decimal),
             currency,
+            has_bare: false,
         }
     }
 
@@ -131,6 +135,7 @@ impl Inference {
             self.may_be_day = false;
             self.may_be_time = false;
             self.has_values = true;
+            self.has_bare = true;
             return;
         }
         let is_text = !self.is_numeric && !self.may_be_day && !self.may_be_time;
@@ -148,6 +153,7 @@ impl Inference {
     }
 
     fn observe_clear(&mut self, json: &str) {
+        self.has_bare = true;
         let rules = self.rules.reading(Decimals::Point);
         let text = clear_text(json, Decimals::Point);
         let number =
@@ -165,12 +171,15 @@ impl Inference {
         };
         self.is_numeric = spelling.is_number_of_either();
         let currency = match spelling.currency {
-            None => Beside::Nothing,
+            None => {
+                self.has_bare = true;
+                Beside::Nothing
+            }
             Some(currency) => {
                 if self.currency.is_none() && !self.has_values {
                     self.currency = Some(currency.to_owned());
                 }
-                let is_own = self.currency.as_deref() == Some(currency);
+                let is_own = self.currency.as_deref().map(plain) == Some(plain(currency));
                 if is_own { Beside::TheCurrency } else { Beside::Another }
             }
         };
@@ -214,12 +223,18 @@ impl Inference {
             _ if self.is_identifier => Some(Kind::Identifier),
             _ if !self.has_values => self.stored,
             _ if view.integer => Some(Kind::Integer),
+            _ if self.is_mixed() => Some(Kind::Text),
             _ if view.decimal => Some(Kind::Decimal),
             _ if view.double => Some(Kind::Double),
             _ if self.may_be_day => Some(Kind::Day),
             _ if self.may_be_time => Some(Kind::Time),
             _ => Some(Kind::Text),
         }
+    }
+
+    /// Whether amounts beside a currency and numbers alone stand in a new column, in any order.
+    const fn is_mixed(&self) -> bool {
+        self.stored.is_none() && self.has_bare && self.currency.is_some()
     }
 
     /// What stands beside the amounts that were seen.
@@ -490,6 +505,9 @@ mod tests {
         assert_eq!(kind("balance", &["(5.00)", "5-"]), Kind::Integer);
         assert_eq!(kind("share", &["0.12345678901234567"]), Kind::Text);
         assert_eq!(kind("fee", &["10.00", "KSh 10.00"]), Kind::Text);
+        assert_eq!(kind("fee", &["KSh 10.00", "10.00"]), Kind::Text);
+        assert_eq!(kind("fee", &["₦ 10.50", "7"]), Kind::Text);
+        assert_eq!(kind("fee", &["￥ 10.50", "¥ 7"]), Kind::Decimal);
         assert_eq!(kind("at", &["2022-02-17T16:36:27Z"]), Kind::Time);
         assert_eq!(kind("at", &["2022-02-17", "2022-02-17T16:36:27Z"]), Kind::Time);
         assert_eq!(kind("day", &["2022-02-17", "2022-02-18"]), Kind::Day);

@@ -120,6 +120,7 @@ impl Currencies {
     /// Whether two currencies have no code in common. A sign without declared codes equals only
     /// itself.
     pub fn contradict(&self, one: &str, other: &str) -> bool {
+        let (one, other) = (plain(one), plain(other));
         if one == other {
             return false;
         }
@@ -134,7 +135,21 @@ impl Currencies {
     }
 
     fn codes(&self, currency: &str) -> Option<&[String]> {
-        self.signs.iter().find(|(sign, _)| sign == currency).map(|(_, codes)| codes.as_slice())
+        let is_it = |(sign, _): &&(String, Vec<String>)| plain(sign) == currency;
+        self.signs.iter().find(is_it).map(|(_, codes)| codes.as_slice())
+    }
+}
+
+/// The usual form of a currency sign: Unicode has wider ones of the same meaning, for East Asian
+/// text ("Halfwidth and Fullwidth Forms").
+pub fn plain(currency: &str) -> &str {
+    match currency {
+        "\u{ff04}" | "\u{fe69}" => "$",
+        "\u{ffe0}" => "\u{a2}",
+        "\u{ffe1}" => "\u{a3}",
+        "\u{ffe5}" => "\u{a5}",
+        "\u{ffe6}" => "\u{20a9}",
+        currency => currency,
     }
 }
 
@@ -228,6 +243,9 @@ mod tests {
     fn currencies_contradict_each_other_only_without_a_code_in_common() {
         let currencies = currencies();
         for (one, other, contradict) in [
+            ("￥", "¥", false),
+            ("＄", "CAD", false),
+            ("＄", "€", true),
             ("$", "US$", false),
             ("$", "CAD", false),
             ("US$", "CAD", true),
