@@ -29,7 +29,7 @@ use std::sync::Arc;
 
 /// Changes whenever the same bytes under the same profile would give other rows, or a stored
 /// position would stand before other records: then files are synced again.
-pub const TRANSFORM_VERSION: u32 = 6;
+pub const TRANSFORM_VERSION: u32 = 7;
 
 /// The name of a file whose rows tidegate can read: its stem, with or without a date at its end.
 const FILE_PATTERN: &str = r"(?i)/(?<whole>(?<stem>[^/]*?)(?:[ _.-]*(?<date>\d{4}-?\d{2}-?\d{2}))?)\.(?:csv|tsv|json|ndjson|jsonl)(?:\.(?:gz|zst))?$";

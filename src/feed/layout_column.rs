@@ -5,7 +5,7 @@ use crate::feed::dataset::{Dataset, OnTypeChange, Owner};
 use crate::feed::declaration::ColumnType;
 use crate::feed::inference::Inference;
 use crate::feed::json_settings::JsonSettings;
-use crate::values::cell::{NullTokens, trimmed};
+use crate::values::cell::{NullTokens, is_as_written, trimmed};
 use crate::values::dates::MomentRules;
 use crate::values::identifier::{visible, without_excel};
 use crate::values::number::NumberRules;
@@ -102,6 +102,9 @@ impl LayoutColumn {
         if self.null_tokens.matches(cell) {
             return None;
         }
+        if is_as_written(cell) {
+            return Some(cell);
+        }
         let Some(declared) = self.declared.as_ref().filter(|declared| declared.rewrites()) else {
             return Some(cell);
         };
@@ -135,6 +138,11 @@ impl LayoutColumn {
     /// Whether a value that does not fit cannot be loaded.
     pub fn is_strict(&self) -> bool {
         self.on_type_change == Some(OnTypeChange::Reject)
+    }
+
+    /// Whether the column is to be widened for a value that does not fit.
+    pub fn is_widened(&self) -> bool {
+        self.on_type_change == Some(OnTypeChange::Widen)
     }
 
     /// Takes over what the table says of the column.

@@ -1,10 +1,9 @@
 //! Clean: makes typed columns of text, by one set of rules for every format: null tokens, money,
 //! times, identifiers. A value that does not fit its type becomes NULL, and its text is rescued.
 
-use crate::feed::dataset::OnTypeChange;
 use crate::feed::inference::is_kept_by;
 use crate::feed::layout::{Layout, LayoutColumn, Role};
-use crate::values::cell::trimmed;
+use crate::values::cell::{trimmed, without_mark};
 use crate::values::currency::may_have_currency;
 use crate::values::identifier::{is_spreadsheet_notation, visible, without_excel};
 use crate::values::number::{
@@ -77,8 +76,7 @@ pub fn clean(batch: &RecordBatch, layout: &Layout) -> Cleaned {
             Role::Column(_) => {
                 // Values that would widen the column exist here only if it could not be widened.
                 // They are rescued whole.
-                let is_open = column.on_type_change == Some(OnTypeChange::Widen);
-                let exact = column.kind.filter(|_| is_open);
+                let exact = column.kind.filter(|_| column.is_widened());
                 // A column found in files has one currency, or is text.
                 let symbols = symbols.filter(|_| column.rules.is_declared);
                 let mut cleaner =
@@ -114,12 +112,24 @@ pub fn clean_key<'a>(cell: &'a str, column: &'a LayoutColumn) -> Option<Result<&
     Some(Ok(key))
 }
 
-/// Why a cell cannot be loaded into a column whose values must fit; `None` when it can.
-pub fn misfit(cell: &str, column: &LayoutColumn) -> Option<String> {
+/// Whether a cell becomes a value of its column, or NULL, and is not rescued for what it says. Its
+/// row may still say that it is in another currency.
+pub fn becomes_value(cell: &str, column: &LayoutColumn) -> bool {
+    let Some(meaning) = column.meaning(cell) else { return true };
+    let is_kept = || match column.kind.filter(|_| column.is_widened()) {
+        Some(kind) => is_kept_by(kind, meaning, column),
+        None => true,
+    };
+    !column.has_two_currencies && fits_kind(meaning, column) && is_kept()
+}
+
+/// Why a cell cannot be loaded into a column whose values must fit; `None` when it can. `written`
+/// is the cell as it stands in the file.
+pub fn misfit(cell: &str, written: &str, column: &LayoutColumn) -> Option<String> {
     if !column.is_strict() || fits_kind(column.meaning(cell)?, column) {
         return None;
     }
-    let (kind, shown) = (column.kind.map_or("", Kind::name), excerpt(cell));
+    let (kind, shown) = (column.kind.map_or("", Kind::name), excerpt(written));
     Some(format!(
         "`{shown}` does not fit the column's type, {kind}, and on_type_change is \"reject\": correct the value"
     ))
@@ -327,7 +337,7 @@ impl ColumnCleaner<'_> {
     }
 
     fn rescue(&mut self, row: usize, cell: Option<&str>) {
-        let raw = cell.unwrap_or_default().to_owned();
+        let raw = without_mark(cell.unwrap_or_default()).to_owned();
         self.rescued.push(Rescued { row, column: self.index, raw });
     }
 }

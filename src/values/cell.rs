@@ -45,6 +45,25 @@ pub fn trimmed(cell: &str) -> &str {
     }
 }
 
+/// Stands before a number of JSON that does not fit its column, so that it is rescued as it stands
+/// in the file. No cell of a file begins with it: rows with this character are rejects.
+const AS_WRITTEN: char = '\0';
+
+/// Marks a text as one that does not fit its column, whatever the column would make of it.
+pub fn as_written(text: &str) -> String {
+    format!("{AS_WRITTEN}{text}")
+}
+
+/// Whether a cell is such a text.
+pub fn is_as_written(cell: &str) -> bool {
+    cell.starts_with(AS_WRITTEN)
+}
+
+/// A cell without that mark.
+pub fn without_mark(cell: &str) -> &str {
+    cell.strip_prefix(AS_WRITTEN).unwrap_or(cell)
+}
+
 /// Lower-case hexadecimal.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()

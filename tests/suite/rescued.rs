@@ -197,3 +197,64 @@ fn amounts_in_a_wrong_currency_count_as_misfits(sandbox: &Sandbox) {
         assert_eq!((file.outcome.as_str(), file.counts["rescued"]), ("synced", 0));
     }
 }
+
+scenario!(a_number_of_json_that_does_not_fit_is_rescued_as_it_stands_in_the_file);
+fn a_number_of_json_that_does_not_fit_is_rescued_as_it_stands_in_the_file(sandbox: &Sandbox) {
+    let settings = |more: &str| {
+        format!(
+            "[datasets.stock]\npaths = ['stock']\nkey = 'sku'\ndecimal = ','\n{more}\
+             [datasets.stock.columns]\nsize = {{ type = 'integer' }}\n\
+             price = {{ type = 'decimal' }}\nunit = {{ from = 'size', type = 'text' }}\n"
+        )
+    };
+    let sync = |content: &str, more: &str| {
+        let path = sandbox.path("tidegate.toml");
+        fs::write(&path, settings(more)).expect("a writable temporary directory");
+        sandbox.drop_file("stock.json", content);
+        let report = sandbox.sync_with(&[("TIDEGATE_CONFIG", &path.to_string_lossy())]);
+        report.file("stock.json").clone()
+    };
+    let objects = [
+        r#"{"sku":"a","size":32079.2,"price":1.250}"#,
+        r#"{"sku":"b","size":1.250,"price":1E+30}"#,
+        r#"{"sku":"c","size":3.20792E4,"price":12345678901234567.5}"#,
+        r#"{"sku":"d","size":12.0,"price":1.5e3}"#,
+        r#"{"sku":"e","size":"1,5","price":"1,5"}"#,
+    ];
+    let file = sync(&format!("[{}]", objects.join(",")), "");
+    assert_eq!((file.outcome.as_str(), file.counts["rescued"]), ("synced", 4), "{file:?}");
+    let stored = sandbox.rows("SELECT sku, size, price, unit, _rescued FROM stock ORDER BY sku");
+    assert_eq!(
+        stored,
+        [
+            r#"a|-|1.25|32079.2|{"size":"32079.2"}"#,
+            r#"b|-|-|1.250|{"price":"1E+30","size":"1.250"}"#,
+            r#"c|-|-|3.20792E4|{"price":"12345678901234567.5","size":"3.20792E4"}"#,
+            "d|12|1500|12.0|-",
+            r#"e|-|1.5|1,5|{"size":"1,5"}"#,
+        ]
+    );
+    // A reason says so, too.
+    let strict = sync(
+        &format!("[{}]", objects[1]),
+        "on_type_change = 'reject'\nrejects_max_percent = 100\n",
+    );
+    assert_eq!(strict.counts["rejected"], 1, "{strict:?}");
+    let reason = sandbox.rows("SELECT reason FROM tidegate_rejects");
+    assert!(reason.iter().any(|reason| reason.contains("`1.250`")), "{reason:?}");
+    let many: Vec<String> =
+        (0..40).map(|n| format!(r#"{{"sku":"x{n}","size":{n}.5,"price":1}}"#)).collect();
+    let refused = sync(&format!("[{}]", many.join(",")), "");
+    assert_eq!(refused.outcome, "quarantined", "{refused:?}");
+    assert!(refused.error.contains("0.5") && !refused.error.contains("0,5"), "{refused:?}");
+}
+
+scenario!(a_wide_sign_of_a_currency_is_that_currency);
+fn a_wide_sign_of_a_currency_is_that_currency(sandbox: &Sandbox) {
+    let content = "Order ID,SKU,Order Total,Currency Symbol,Fee\n1,A,￥500,¥,￥1.50\n2,A,¥ 600,￥,¥2.50\n3,A,＄7,¥,¥3.50\n";
+    let report = synced(sandbox, content, "");
+    assert_eq!(report.file(ORDERS).counts["rescued"], 1, "{report:?}");
+    let totals = "SELECT order_id, order_total, _rescued FROM orders ORDER BY order_id";
+    assert_eq!(sandbox.rows(totals), ["1|500|-", "2|600|-", r#"3|-|{"order_total":"＄7"}"#]);
+    assert_eq!(sandbox.rows("SELECT fee FROM order_items ORDER BY fee"), ["1.5", "2.5", "3.5"]);
+}

@@ -431,7 +431,7 @@ impl<'a> CsvRows<'a> {
             if let Some(&cell) = self.cells.get(first).filter(|_| width == 1 && column.is_strict())
             {
                 let cell_text = self.dialect.unquoted(&text[cell.start..cell.end], cell);
-                if let Some(reason) = misfit(&cell_text, column) {
+                if let Some(reason) = misfit(&cell_text, &cell_text, column) {
                     return Err(Fault::cell(Some(column.name.clone()), &reason));
                 }
             }

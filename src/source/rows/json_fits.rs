@@ -50,8 +50,15 @@ impl JsonFits {
             let own = (&layout.columns[index], &mut self.columns[index]);
             for (column, fits) in std::iter::once(own).chain(copies) {
                 let Some(fits) = fits else { continue };
-                if let Some(text) = text_for(value, column) {
-                    fits.observe(&text, &symbol, row, column);
+                let (Some(text), Some(written)) = (text_for(value, column), cell_text(value))
+                else {
+                    continue;
+                };
+                let named = fits.first.len();
+                fits.observe(&text, &symbol, row, column);
+                // A refusal names what stands in the file.
+                if let Some((_, first)) = fits.first.get_mut(named) {
+                    *first = written.into_owned();
                 }
             }
         }

@@ -1,6 +1,8 @@
 //! JSON values: the members of an object by their paths, and their values as cells.
 
-use crate::feed::layout::LayoutColumn;
+use crate::feed::layout::{LayoutColumn, column_name};
+use crate::transform::clean::becomes_value;
+use crate::values::cell::as_written;
 use crate::values::number::{Decimals, clear_text};
 use memchr::memmem;
 use serde::de::{MapAccess, Visitor};
@@ -49,9 +51,16 @@ pub(super) fn number_text(json: &str, column: &LayoutColumn) -> Option<String> {
     clear_text(json, column.rules.decimals)
 }
 
-/// A number as [`number_text`] says.
+/// The same, marked and as it is written where the column would have to rescue it: a rescued text
+/// is the one that stands in the file.
+pub(super) fn number_cell(json: &str, column: &LayoutColumn) -> Option<String> {
+    let text = number_text(json, column)?;
+    Some(if becomes_value(&text, column) { text } else { as_written(json) })
+}
+
+/// A number as [`number_cell`] says.
 pub(super) fn clear(value: &RawValue, column: &LayoutColumn) -> Option<Box<RawValue>> {
-    let text = is_number(value).then(|| number_text(value.get(), column)).flatten()?;
+    let text = is_number(value).then(|| number_cell(value.get(), column)).flatten()?;
     serde_json::value::to_raw_value(&text).ok()
 }
 

@@ -4,7 +4,7 @@ use crate::feed::layout::LayoutColumn;
 use crate::source::rows::Fault;
 use crate::source::rows::json::Names;
 use crate::source::rows::json_values::{
-    Member, OrderedMembers, clear, is_null, is_number, text_for, undecodable, unescaped,
+    Member, OrderedMembers, cell_text, clear, is_null, is_number, text_for, undecodable, unescaped,
 };
 use crate::transform::clean::misfit;
 use serde_json::value::RawValue;
@@ -20,7 +20,7 @@ impl Names<'_> {
         let values = members.iter().zip(columns).filter(|((_, value), _)| !is_null(value));
         values.into_iter().find_map(|((_, value), column)| {
             let column = &self.layout.columns[(*column)?];
-            let reason = misfit(&text_for(value, column)?, column)?;
+            let reason = misfit(&text_for(value, column)?, &cell_text(value)?, column)?;
             Some(Fault::cell(Some(column.name.clone()), &reason))
         })
     }
