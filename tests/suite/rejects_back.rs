@@ -216,3 +216,61 @@ fn numbers_of_json_come_back_as_the_numbers_that_they_were(sandbox: &Sandbox) {
     let widened = "SELECT COUNT(*) FROM tidegate_schema_changes WHERE change_kind = 'widen_column'";
     assert_eq!(sandbox.rows(widened), ["0"]);
 }
+
+scenario!(a_corrected_object_says_nothing_of_members_that_it_never_had);
+fn a_corrected_object_says_nothing_of_members_that_it_never_had(sandbox: &Sandbox) {
+    let feed = format!(
+        "{LENIENT}[datasets.people]\npaths = ['/people[^/]*$']\nkey = 'id'\n\
+         [datasets.people.columns]\npoints = {{ type = 'integer', max = 100 }}\n\
+         [datasets.sales]\npaths = ['/sales[^/]*$']\nkey = 'id'\nlines_table = 'sale_lines'\n\
+         json = {{ lines = 'items' }}\n[datasets.sales.columns]\n\
+         note = {{ of = 'record' }}\ntotal = {{ of = 'record', type = 'integer', max = 100 }}\n"
+    );
+    let people = r#"[{"id":"a","name":"Ann","at":{"city":"Oslo"},"points":1},
+        {"id":"b","name":"Bob","at":{"city":"Rome"},"points":2},
+        {"id":"c","name":"Cy","at":{"city":"Bern"},"points":3}]"#;
+    let sales = r#"[{"id":"1","note":"n","total":1,"items":[{"sku":"s","tag":"t"},{"sku":"u","tag":"v"}]},
+        {"id":"2","note":"m","total":2,"items":[{"sku":"w","tag":"x"}]}]"#;
+    // Each object lacks what another one has.
+    let people_again = r#"[{"id":"a","name":"Anna","points":5},
+        {"id":"b","name":null,"at":{"city":"Roma"},"points":5},
+        {"id":"c","points":5,"nick":"x"}]"#;
+    let sales_again = r#"[{"id":"1","total":5,"items":[{"sku":"s"},{"sku":"u","tag":"y"}]},
+        {"id":"2","note":null,"total":5,"items":[{"sku":"w","tag":null}]}]"#;
+    let right = sandbox.sibling();
+    for sandbox in [sandbox, &right] {
+        sandbox.drop_file("people.json", people);
+        sandbox.drop_file("sales.json", sales);
+        sync(sandbox, &feed);
+    }
+    right.drop_file("people.json", people_again);
+    right.drop_file("sales.json", sales_again);
+    sync(&right, &feed);
+    let faulty = |text: &str| {
+        text.replace("\"points\":5", "\"points\":555").replace("\"total\":5", "\"total\":555")
+    };
+    sandbox.drop_file("people.json", &faulty(people_again));
+    sandbox.drop_file("sales.json", &faulty(sales_again));
+    sync(sandbox, &feed);
+    for name in ["people", "sales"] {
+        let text = exported(sandbox, &format!("{name}.rejects.csv"));
+        assert!(text.contains("555"), "{text}");
+        sandbox.drop_file(
+            &format!("{name}.rejects.csv"),
+            &text.replace("'555", "5").replace(",555,", ",5,"),
+        );
+    }
+    sync(sandbox, &feed);
+    assert_eq!(open(sandbox), [] as [String; 0]);
+    for query in [
+        "SELECT id, name, at_city, points, nick FROM people ORDER BY id",
+        "SELECT id, note, total, line_count FROM sales ORDER BY id",
+        "SELECT id, line_no, items_sku, items_tag FROM sale_lines ORDER BY id, line_no",
+    ] {
+        assert_eq!(sandbox.rows(query), right.rows(query), "{query}");
+    }
+    assert_eq!(
+        sandbox.rows("SELECT id, name, at_city, points, nick FROM people ORDER BY id"),
+        ["a|Anna|Oslo|5|-", "b|-|Roma|5|-", "c|Cy|Bern|5|x"]
+    );
+}

@@ -6,6 +6,7 @@
 mod asked;
 mod form;
 
+use crate::chunk::LackingMembers;
 use crate::error::SyncError;
 use crate::feed::dataset::Dataset;
 use crate::feed::decimals::Observer;
@@ -44,6 +45,8 @@ pub struct CsvRows<'a> {
     key: Vec<usize>,
     /// Whether it is a corrected copy of rejected rows.
     is_correction: bool,
+    /// In a corrected copy of JSON objects: the members that they lacked.
+    lacking: Option<&'a LackingMembers>,
     field_bytes_max: usize,
     cells: Vec<Cell>,
     /// The beginning of the last row that was too long.
@@ -66,6 +69,11 @@ pub struct CsvRows<'a> {
 }
 
 impl<'a> CsvRows<'a> {
+    /// Knows which cells of a corrected copy no object had.
+    pub const fn knowing(&mut self, lacking: &'a LackingMembers) {
+        self.lacking = Some(lacking);
+    }
+
     /// The rows from the window's place on, of which `number` came before.
     pub fn new(
         window: Window<'a>,
@@ -85,6 +93,7 @@ impl<'a> CsvRows<'a> {
             fill: Fill::of(layout, dataset),
             key: layout.key(),
             is_correction: layout.is_correction(),
+            lacking: None,
             field_bytes_max,
             cells: Vec::new(),
             long: Vec::new(),
@@ -330,7 +339,8 @@ impl<'a> CsvRows<'a> {
             }
         }
         let next_offset = offset + next as u64;
-        let (absent, part, skipped) = (Vec::new(), Part::Row, SkippedLines::default());
+        let (part, skipped) = (Part::Row, SkippedLines::default());
+        let absent = self.lacking.map_or_else(Vec::new, |lacking| self.absent(raw, lacking));
         if let (true, None, Form::Rewritten { bytes, .. }) = (is_filled, &filled, &mut form) {
             filled = Some(std::mem::take(bytes));
             form = Form::Fits;
@@ -344,6 +354,22 @@ impl<'a> CsvRows<'a> {
         };
         let number = self.number;
         RowRef { number, offset, next_offset, raw, whole, key, form, absent, part, skipped }
+    }
+
+    /// The empty cells of a row whose members its object lacked.
+    fn absent(&self, raw: &[u8], lacking: &LackingMembers) -> Vec<usize> {
+        let text = |&cell: &Cell| {
+            let text = std::str::from_utf8(cell.bytes(raw)).unwrap_or_default();
+            self.dialect.unquoted(text, cell)
+        };
+        let number = self.cells.get(lacking.number_column).map(text);
+        let columns = number
+            .and_then(|number| lacking.by_number.get(&number.trim().parse().ok()?))
+            .into_iter()
+            .flatten();
+        let is_empty =
+            |column: &&usize| self.cells.get(**column).is_none_or(|cell| text(cell).is_empty());
+        columns.filter(is_empty).copied().collect()
     }
 
     /// The row with what those above say in its empty cells. A row with more cells that are not
