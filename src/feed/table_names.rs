@@ -1,6 +1,12 @@
 //! Table names: which a dataset may give its tables.
 
-use crate::feed::names::{LAST_NAME_CHAR, NAME_BYTES_MAX, column_name};
+use crate::feed::names::{LAST_NAME_CHAR, NAME_BYTES_MAX, column_name, shortened};
+use crate::values::cell::hex;
+use sha2::{Digest, Sha256};
+use unicode_normalization::UnicodeNormalization;
+
+/// Bytes of a digest that tell two names of files apart.
+const DIGEST_BYTES: usize = 4;
 
 /// Beginnings of names, and whose they are: `SQLite`'s (sqlite.org/lang_createtable.html),
 /// PostgreSQL's for schemas and catalogs (its manual, section 5.10).
@@ -47,21 +53,31 @@ fn fault(name: &str) -> Option<String> {
         .then(|| "not every database takes all of its characters".to_owned())
 }
 
-/// The name of a table for a file of this stem, that no query needs quotes for.
+/// The name of a table for a file of this stem, that no query needs quotes for. Stems that differ
+/// in more than case and punctuation have different names: where one is too long, or has letters
+/// or signs that not every database has in names, the name ends with a digest of it.
 pub(crate) fn of_file(stem: &str) -> String {
     let is_anothers = |name: &str| KEPT.iter().any(|(prefix, _)| name.starts_with(prefix));
-    match column_name(stem) {
-        name if name.is_empty() => "file".to_owned(),
-        name if !name.starts_with(char::is_alphabetic) || is_anothers(&name) => {
+    let plain = column_name(stem);
+    let name = match plain.as_str() {
+        "" => "file".to_owned(),
+        name if !name.starts_with(char::is_alphabetic) || is_anothers(name) => {
             format!("file_{name}")
         }
-        name => name,
+        name => name.to_owned(),
+    };
+    let has_lost = plain.is_empty() && !stem.is_empty() || stem.chars().any(|c| c > LAST_NAME_CHAR);
+    if !has_lost && name.len() <= NAME_BYTES_MAX {
+        return name;
     }
+    let told = if has_lost { stem.nfc().collect::<String>().to_lowercase() } else { plain };
+    shortened(&name, &format!("_{}", hex(&Sha256::digest(told)[..DIGEST_BYTES])))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::HashSet;
 
     #[test]
     fn what_a_file_is_called_becomes_a_name() {
@@ -70,10 +86,36 @@ mod tests {
             ("2024 sales", "file_2024_sales"),
             ("PG stats", "file_pg_stats"),
             ("tidegate 1", "file_tidegate_1"),
-            ("…", "file"),
+            ("Sales — 2024…", "sales_2024"),
         ] {
             assert_eq!(of_file(stem), name);
         }
+    }
+
+    #[test]
+    fn files_of_different_names_get_different_tables() {
+        let long = "n".repeat(NAME_BYTES_MAX);
+        let stems = [
+            "…",
+            "---",
+            "😀",
+            "🅰",
+            "sales",
+            "sales 😀",
+            "sales 🅰",
+            "野家",
+            "𠮷野家",
+            "𡈽野家",
+            &long,
+            &format!("{long} one"),
+            &format!("{long} two"),
+            &format!("9{long}"),
+        ];
+        let names: HashSet<String> = stems.iter().map(|stem| of_file(stem)).collect();
+        assert_eq!(names.len(), stems.len(), "{names:?}");
+        assert!(names.iter().all(|name| fault(name).is_none()), "{names:?}");
+        assert_eq!(of_file("SALES 😀"), of_file("sales 😀"));
+        assert_eq!(of_file(&format!("{long} One")), of_file(&format!("{long}-one")));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::source::format::{Format, find_row_format, is_document};
 use crate::source::repeated_keys::check_repeated;
 use crate::source::rows::csv::CsvRows;
 use crate::source::rows::fits::Fits;
-use crate::source::rows::header::read_header;
+use crate::source::rows::header::{HEADER_ROWS_MAX, read_header};
 use crate::source::rows::json::JsonRows;
 use crate::source::rows::{Fault, Rows};
 use crate::source::seen_keys::Scattered;
@@ -292,7 +292,7 @@ fn look(
     }
 }
 
-/// The columns of a header, or of the first object.
+/// The columns of a header, or of the first objects: one of them may lack a member.
 ///
 /// # Errors
 ///
@@ -307,7 +307,11 @@ pub fn first_columns(
     let layout = match find_row_format(&text.content, dataset, limits)? {
         RowFormat::Json => {
             let mut rows = JsonRows::surveying(window, dataset, Layout::empty(), &shapes, limits);
-            rows.next_row()?;
+            for _ in 0..HEADER_ROWS_MAX {
+                if rows.next_row()?.is_none() {
+                    break;
+                }
+            }
             rows.into_layout().0
         }
         RowFormat::Csv(dialect) => {

@@ -228,7 +228,7 @@ fn files_of_no_dataset_get_tables_of_their_own_when_told_to(sandbox: &Sandbox) {
         ("sqlite_master.csv", "file_sqlite_master"),
         ("2024-03-01.csv", "file"),
         ("x\"); DROP TABLE orders; --.csv", "x_drop_table_orders"),
-        (long.as_str(), "long_name_long_name_long_name_long_name_long_name_long_name_lon"),
+        (long.as_str(), "long_name_long_name_long_name_long_name_long_name_long_4128787c"),
     ];
     for (name, _) in files {
         let content =
@@ -270,4 +270,37 @@ fn files_of_no_dataset_get_tables_of_their_own_when_told_to(sandbox: &Sandbox) {
         .rows("SELECT COUNT(*) FROM tidegate_schema_changes WHERE change_kind = 'create_table'");
     assert_eq!(made, ["11"]);
     assert_verified(sandbox);
+}
+
+scenario!(files_whose_names_say_other_things_get_tables_of_their_own);
+fn files_whose_names_say_other_things_get_tables_of_their_own(sandbox: &Sandbox) {
+    let long = "n".repeat(70);
+    let names =
+        ["😀", "🅰", "sales 😀", "sales", "…", &format!("{long} one"), &format!("{long} two")];
+    for (number, name) in names.iter().enumerate() {
+        sandbox.drop_file(&format!("{name}.csv"), &table(&["id,v", &format!("{number},x")]));
+    }
+    let report = sync(sandbox, "unmatched = 'create'\nunmatched_key = 'id'\n");
+    assert_eq!(report.exit, 0, "{} {:?}", report.stderr, report.files);
+    let tables = "SELECT DISTINCT table_name FROM tidegate_schema_changes WHERE change_kind = 'create_table'";
+    let tables = sandbox.rows(tables);
+    assert_eq!(tables.len(), names.len(), "{tables:?}");
+    for table in &tables {
+        let rows = sandbox.rows(&format!("SELECT COUNT(*) FROM {table}"));
+        assert_eq!(rows, ["1"], "{table}");
+    }
+    assert_eq!(sandbox.rows("SELECT id FROM sales"), ["3"]);
+    assert_verified(sandbox);
+}
+
+scenario!(the_key_of_a_created_table_may_be_missing_in_the_first_object);
+fn the_key_of_a_created_table_may_be_missing_in_the_first_object(sandbox: &Sandbox) {
+    let objects = r#"[{"qty":1},{"id":"a","qty":2},{"id":"b","qty":3}]"#;
+    sandbox.drop_file("stock.json", objects);
+    let create = "unmatched = 'create'\nunmatched_key = 'id'\nrejects_max_percent = 100\n";
+    let report = sync(sandbox, create);
+    assert_eq!(report.file("stock.json").counts["rejected"], 1, "{report:?}");
+    sandbox.drop_file("stock.json", &objects.replace(r#"{"qty":1},"#, "").replace('3', "4"));
+    assert_eq!(synced(sandbox, create, "stock.json"), (0, 1, 1, 0));
+    assert_eq!(sandbox.rows("SELECT id, qty FROM stock ORDER BY id"), ["a|2", "b|4"]);
 }
