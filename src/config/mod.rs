@@ -337,21 +337,21 @@ impl Config {
         {
             settings.state_dir = PathBuf::from(directory);
         }
-        Self::from_settings(base, settings, &own, overrides, environment)
+        let datasets = datasets(&settings, &own, &null_tokens(&settings))
+            .map_err(|reason| ConfigurationError::Invalid(sources.placed_reason(reason)))?;
+        Self::from_settings(base, settings, datasets, overrides, environment)
     }
 
     fn from_settings(
         base: &Path,
         settings: Settings,
-        own: &config::Config,
+        datasets: Vec<Arc<Dataset>>,
         overrides: &Overrides,
         environment: &Map<String, String>,
     ) -> Result<Self, ConfigurationError> {
         let absolute = |path: &Path| absolute(&base.join(path));
         let state_dir = absolute(overrides.state_dir.as_ref().unwrap_or(&settings.state_dir))?;
-        let null_tokens = Arc::new(NullTokens::new(settings.null_tokens.iter().cloned()));
-        let datasets =
-            datasets(&settings, own, &null_tokens).map_err(ConfigurationError::Invalid)?;
+        let null_tokens = null_tokens(&settings);
         let listen = overrides.listen.as_ref().unwrap_or(&settings.listen);
         let inbox = absolute(overrides.inbox.as_ref().unwrap_or(&settings.inbox))?;
         if inbox == state_dir {
@@ -405,6 +405,10 @@ impl Config {
             service: None,
         })
     }
+}
+
+fn null_tokens(settings: &Settings) -> Arc<NullTokens> {
+    Arc::new(NullTokens::new(settings.null_tokens.iter().cloned()))
 }
 
 fn sources(

@@ -36,6 +36,20 @@ impl Sources<'_> {
         }
     }
 
+    /// Adds the place of the key that a reason begins with, as far as a source has it: a dataset
+    /// that is wrong as a whole has that of its table.
+    pub(super) fn placed_reason(&self, reason: String) -> String {
+        let key = reason.split([':', ' ']).next().unwrap_or_default();
+        let mut names: Vec<&str> = key.split('.').collect();
+        while names.len() > 1 {
+            if let Some(place) = self.place(&names.join(".")) {
+                return format!("{reason} ({place})");
+            }
+            names.pop();
+        }
+        reason
+    }
+
     /// Where a key is set. The source with the highest precedence is searched first.
     pub(super) fn place(&self, key: &str) -> Option<String> {
         let variable = format!("TIDEGATE_{}", key.replace('.', "__")).to_uppercase();

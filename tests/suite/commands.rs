@@ -40,6 +40,10 @@ fn mistakes_of_the_operator_end_with_2_and_say_what_is_wrong() {
     fs::write(&profile, "[datasets.orders]\npaths = ['(']\nkey = 'order_id'\n")
         .expect("a writable directory");
     let profile = profile.to_string_lossy();
+    let no_pattern = sandbox.path("no-pattern.toml");
+    fs::write(&no_pattern, "[datasets.x]\nkey = 'a'\npaths = ['(']\n")
+        .expect("a writable directory");
+    let no_pattern = no_pattern.to_string_lossy();
     /// Arguments, environment, and what the error says.
     type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], &'a str);
     let cases: &[Case<'_>] = &[
@@ -75,7 +79,8 @@ fn mistakes_of_the_operator_end_with_2_and_say_what_is_wrong() {
             "cannot read nowhere",
         ),
         (&["check"], &[("TIDEGATE_PROFILES", "nowhere.toml")], "cannot read `nowhere.toml`"),
-        (&["check"], &[("TIDEGATE_PROFILES", &profile)], "orders"),
+        (&["check"], &[("TIDEGATE_PROFILES", &profile)], "profile.toml, line 2)"),
+        (&["check", "--config", &no_pattern], &[], "no-pattern.toml, line 3)"),
         (&["run", "--listen", "nowhere"], &[], "127.0.0.1:9464"),
         (&["run", "state"], &[], "must not be the same directory"),
     ];
@@ -279,4 +284,25 @@ fn output_that_cannot_be_written_is_told() {
     drop(reader);
     let (exit, _, stderr) = run(command);
     assert_eq!(exit, 0, "{stderr}");
+}
+
+#[test]
+fn a_folder_is_no_database_and_no_wait_makes_it_one() {
+    let sandbox = Sandbox::new(Engine::Sqlite);
+    sandbox.drop_file(ORDERS, &table(&[HEADER, ORDER]));
+    let url = format!("sqlite://{}", sandbox.inbox().display());
+    for arguments in [&["sync", "inbox"][..], &["status"], &["plan", "inbox"], &["check"]] {
+        let mut command = sandbox.command(arguments);
+        command.env("TIDEGATE_DATABASE_URL", &url).env("TIDEGATE_DATABASE_WAIT_MS", "600000");
+        let (exit, stdout, stderr) = run(command);
+        assert_eq!(exit, 2, "{arguments:?}: {stderr}");
+        let said = format!("{stdout}{stderr}");
+        assert!(said.contains("is a folder; name a file, such as sqlite://"), "{said}");
+    }
+    // A mere name is a file of the working directory.
+    let mut command = sandbox.command(&["check"]);
+    command.env("TIDEGATE_DATABASE_URL", "sqlite://mere.db");
+    let (exit, stdout, stderr) = run(command);
+    assert_eq!(exit, 0, "{stdout}{stderr}");
+    assert!(stdout.contains("mere.db: it is not there yet"), "{stdout}");
 }

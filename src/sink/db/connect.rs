@@ -70,6 +70,7 @@ pub(crate) async fn connect_for(
     interrupt: &Interrupt,
 ) -> Result<Connection, SyncError> {
     let (url, bounds) = (&config.database_url, Bounds::of(config));
+    check_no_folder(url.reveal())?;
     super::reach::reach(url, config.database_wait.clamp(CONNECT_TIMEOUT_MIN, CONNECT_TIMEOUT))
         .await?;
     if access == Access::Write {
@@ -116,6 +117,18 @@ pub(crate) async fn connect_for(
         }
     })?;
     Ok(Connection::new(pool, bounds))
+}
+
+/// Refuses a folder where the file of a SQLite database should be: no wait makes it one.
+fn check_no_folder(url: &str) -> Result<(), SyncError> {
+    match sqlite_file(url).filter(|path| path.is_dir()) {
+        None => Ok(()),
+        Some(path) => Err(SyncError::Configuration(format!(
+            "database_url: {} is a folder; name a file, such as sqlite://{}",
+            path.display(),
+            path.join("tidegate.db").display()
+        ))),
+    }
 }
 
 /// Closes a connection whose transaction did not end, which ends it, instead of giving it to
