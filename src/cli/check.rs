@@ -1,10 +1,11 @@
 //! `tidegate check`: checks everything that a sync needs, and creates or changes nothing.
 
+use crate::cli::print::counted;
 use crate::cli::service_user::{is_service_user, user_name};
 use crate::cli::{CommandError, Exit, Shared, runtime, say, say_json, with_whose};
 use crate::config::{AfterSync, Config};
 use crate::dispatch::retry::wait_for_database;
-use crate::dispatch::unfilled::unfilled;
+use crate::dispatch::unseen::{Overlap, overlaps, unseen};
 use crate::error::{SyncError, Verdict};
 use crate::sink::db::sqlite_file::sqlite_file;
 use rustix::fs::{Access, AtFlags, CWD, accessat};
@@ -49,10 +50,11 @@ pub(super) fn execute(shared: &Shared) -> Result<Exit, CommandError> {
     findings.push(state_dir(&config));
     findings.push(inbox(&config));
     findings.extend(archive_dir(&config));
+    findings.extend(shared_paths(&config));
     let is_there = database.is_ok();
     findings.push(database_of(&config, database));
     if is_there {
-        findings.extend(unfilled_columns(&config)?);
+        findings.extend(unseen_names(&config)?);
     }
     print(&config, &findings, shared.json);
     Ok(match findings.iter().any(|finding| matches!(finding.is, Is::Fault(_))) {
@@ -62,18 +64,43 @@ pub(super) fn execute(shared: &Shared) -> Result<Exit, CommandError> {
     })
 }
 
-/// Declared columns that no file has brought a value for.
-fn unfilled_columns(config: &Config) -> Result<Vec<Finding>, CommandError> {
-    let unfilled = runtime(config)?.block_on(unfilled(config))?;
-    let finding = |(dataset, columns): (String, Vec<String>)| Finding {
-        what: "columns",
-        subject: format!("datasets.{dataset}"),
+/// Names of the configuration that no file has had, although files were synced.
+fn unseen_names(config: &Config) -> Result<Vec<Finding>, CommandError> {
+    let unseen = runtime(config)?.block_on(unseen(config))?;
+    let note = |what, subject, note| Finding { what, subject, is: Is::Note(note) };
+    let columns = unseen.columns.into_iter().map(|(dataset, columns)| {
+        let columns = columns.join(", ");
+        let text = format!(
+            "no file has brought a value for {columns}: are their names in files others? See `from`"
+        );
+        note("columns", format!("datasets.{dataset}"), text)
+    });
+    let seen = unseen.markets_seen.iter().map(|market| format!("`{market}`"));
+    let seen = seen.collect::<Vec<_>>().join(", ");
+    let markets = unseen.markets.into_iter().map(|market| {
+        let text = format!("no file has had this market; those of files are {seen}");
+        note("markets", format!("markets.{market}"), text)
+    });
+    let references = unseen.references.into_iter().map(|(column, named)| {
+        let text = format!("`references` names {named}, and no table has that column");
+        note("references", column, text)
+    });
+    Ok(columns.chain(markets).chain(references).collect())
+}
+
+/// Files of the inbox that several datasets could take.
+fn shared_paths(config: &Config) -> Vec<Finding> {
+    let finding = |Overlap { datasets, files, first }: Overlap| Finding {
+        what: "paths",
+        subject: datasets.join(", "),
         is: Is::Note(format!(
-            "no file has brought a value for {}: are their names in files others? See `from`",
-            columns.join(", ")
+            "the `paths` of each of these datasets match {}, such as {first}; {} takes them, as the first by name: give \
+             the others narrower `paths`",
+            counted(files, "file"),
+            datasets[0]
         )),
     };
-    Ok(unfilled.into_iter().map(finding).collect())
+    overlaps(config, &config.inbox).into_iter().map(finding).collect()
 }
 
 fn configuration(shared: &Shared, config: &Config) -> Finding {
@@ -151,7 +178,7 @@ fn database_of(config: &Config, asked: Result<(), SyncError>) -> Finding {
         (Err(SyncError::NoDatabase { source, .. }), Some(path))
             if source.kind() == ErrorKind::NotFound =>
         {
-            let folder = path.parent().unwrap_or(path);
+            let folder = folder_of(path);
             // tidegate creates its state directory, but no other folder for a database.
             let is_made = folder == config.state_dir && !folder.exists();
             let writable =
@@ -169,7 +196,7 @@ fn database_of(config: &Config, asked: Result<(), SyncError>) -> Finding {
         (Err(error), _) => Is::Fault(error.to_string()),
         // SQLite writes its log next to the database file.
         (Ok(()), Some(path)) => {
-            match writable(path).and_then(|()| writable_folder(path.parent().unwrap_or(path))) {
+            match writable(path).and_then(|()| writable_folder(folder_of(path))) {
                 Ok(()) => Is::Good,
                 Err(error) => Is::Fault(format!("cannot be written: {error}")),
             }
@@ -177,6 +204,15 @@ fn database_of(config: &Config, asked: Result<(), SyncError>) -> Finding {
         (Ok(()), None) => Is::Good,
     };
     Finding { what: "database", subject: config.database_url.to_string(), is }
+}
+
+/// The folder that a file is in; that of a mere name is the working directory.
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if folder.as_os_str().is_empty() => Path::new("."),
+        Some(folder) => folder,
+        None => path,
+    }
 }
 
 /// Whether this process may write to a file or folder. Asks the kernel, and writes nothing.
@@ -217,23 +253,32 @@ fn print(config: &Config, findings: &[Finding], is_json: bool) {
         return;
     }
     for Finding { what, subject, is } in findings {
+        let word = word(what, is);
         match is {
-            Is::Good => say(format_args!("ok     {what:<14} {subject}")),
-            // A missing inbox or archive is not called `ok`; tidegate's own state directory and
-            // database are.
-            Is::Note(note) if matches!(*what, "inbox" | "archive_dir" | "columns") => {
-                say(format_args!("note   {what:<14} {subject}: {note}"));
+            Is::Good => say(format_args!("{word:<6} {what:<14} {subject}")),
+            Is::Note(text) | Is::Fault(text) => {
+                say(format_args!("{word:<6} {what:<14} {subject}: {text}"));
             }
-            Is::Note(note) => say(format_args!("ok     {what:<14} {subject}: {note}")),
-            Is::Fault(fault) => say(format_args!("fault  {what:<14} {subject}: {fault}")),
         }
     }
 }
 
-fn as_json(Finding { what, subject, is }: &Finding) -> Value {
+/// The result of a check in a word. A missing inbox or archive is not called `ok`; tidegate's own
+/// state directory and database are.
+fn word(what: &str, is: &Is) -> &'static str {
     match is {
-        Is::Good => json!({ "what": what, "subject": subject }),
-        Is::Note(note) => json!({ "what": what, "subject": subject, "note": note }),
-        Is::Fault(fault) => json!({ "what": what, "subject": subject, "fault": fault }),
+        Is::Note(_) if !matches!(what, "service" | "state_dir" | "database") => "note",
+        Is::Good | Is::Note(_) => "ok",
+        Is::Fault(_) => "fault",
     }
+}
+
+fn as_json(Finding { what, subject, is }: &Finding) -> Value {
+    let mut json = json!({ "is": word(what, is), "what": what, "subject": subject });
+    match is {
+        Is::Good => {}
+        Is::Note(note) => json["note"] = note.as_str().into(),
+        Is::Fault(fault) => json["fault"] = fault.as_str().into(),
+    }
+    json
 }

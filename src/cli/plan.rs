@@ -106,6 +106,15 @@ fn print_file(file: &PlannedFile) {
     if let Some(format) = &file.format {
         detail("format", format_args!("{format}"));
     }
+    if let Some(first) = file.matching.first() {
+        let datasets = file.matching.join(", ");
+        detail(
+            "paths",
+            format_args!(
+                "of {datasets} match; {first} takes it, as the first by name: give the others narrower `paths`"
+            ),
+        );
+    }
     for (table, columns) in by_table(&file.columns) {
         detail(table, format_args!("{}", columns.join(", ")));
     }

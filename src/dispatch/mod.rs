@@ -9,5 +9,5 @@ pub mod lanes;
 pub mod once;
 pub mod plan;
 pub mod retry;
-pub mod unfilled;
+pub mod unseen;
 pub mod vanished;

@@ -6,6 +6,7 @@
 use crate::config::{Config, Limits};
 use crate::dispatch::lanes::{in_order_of_versions, lanes_of};
 use crate::dispatch::retry::{Patience, Tried, look_at_database, sync_patiently, unknown_report};
+use crate::dispatch::unseen::matching;
 use crate::error::SyncError;
 use crate::feed::dataset::Dataset;
 use crate::feed::layout::{Layout, LayoutColumn, Role, SchemaChange, Shapes};
@@ -63,6 +64,8 @@ pub struct PlannedFile {
     pub report: FileReport,
     /// The format of the file, for people; `None` if it was not read.
     pub format: Option<String>,
+    /// Datasets whose paths match, if there are several: the first takes the file.
+    pub matching: Vec<String>,
     /// The columns of the file, in their order.
     pub columns: Vec<PlannedColumn>,
     /// Columns that the configuration declares, and that the file does not have under any of their
@@ -213,7 +216,9 @@ async fn plan_file(
         }
         _ => report,
     };
+    let matching = matching(&source_file.path_text(), &session.config.datasets);
     Ok(PlannedFile {
+        matching: if matching.len() > 1 { matching } else { Vec::new() },
         format: looked.as_ref().map(|looked| looked.format.to_string()),
         columns: looked
             .as_ref()

@@ -411,6 +411,11 @@ impl Dataset {
         Arc::clone(self.in_markets.get(market).unwrap_or(self))
     }
 
+    /// Markets of which something else is said.
+    pub fn markets(&self) -> impl Iterator<Item = &String> {
+        self.in_markets.keys()
+    }
+
     /// The same with the table and key that were found for it.
     #[must_use]
     pub fn settled(&self, table: &str, key: &KeyColumns) -> Self {

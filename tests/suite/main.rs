@@ -126,6 +126,7 @@ mod tidy;
 mod together;
 mod unit;
 mod unknown_rows;
+mod unseen;
 mod verify;
 mod versions;
 mod views;

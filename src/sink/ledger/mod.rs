@@ -7,6 +7,7 @@ pub mod file_state;
 pub mod files;
 pub mod generations;
 pub mod known_files;
+pub(crate) mod markets;
 pub(crate) mod marks;
 pub mod now;
 pub mod number_forms;
