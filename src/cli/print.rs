@@ -34,47 +34,43 @@ pub(super) fn plural(number: u64, what: &str) -> String {
 pub(super) fn print_report(report: &FileReport) {
     let dataset = report.dataset.as_deref().unwrap_or("-");
     let name = &report.name;
+    let reason = report.error.as_deref().unwrap_or("no reason is known");
+    let end = match report.outcome {
+        Outcome::Synced => {
+            let warning = report.warning.as_ref().map(|warning| format!("  warning: {warning}"));
+            let note = report.error.as_ref().map(|note| format!("  {note}"));
+            format!("{}{}{}", counts(report), warning.unwrap_or_default(), note.unwrap_or_default())
+        }
+        Outcome::Held => format!("{}  held: {reason}", counts(report)),
+        Outcome::Unchanged => "unchanged".to_owned(),
+        outcome => format!("{}: {reason}", format!("{outcome:?}").to_lowercase()),
+    };
+    say(format_args!("{dataset:<11} {name:<42}  {end}"));
+}
+
+/// What became of a file's rows, and how long it took.
+fn counts(report: &FileReport) -> String {
     let counts = &report.counts;
-    match report.outcome {
-        Outcome::Synced => say(format_args!(
-            "{dataset:<11} {name:<42}  +{} ~{} −{} ={} !{}  {:.1} s{}{}{}{}",
-            grouped(counts.new),
-            grouped(counts.modified),
-            grouped(counts.deleted),
-            grouped(counts.unchanged),
-            grouped(counts.rejected),
-            report.elapsed_ms as f64 / 1000.0,
-            rescued(counts.rescued),
-            stale(counts.stale),
-            report
-                .warning
-                .as_ref()
-                .map(|warning| format!("  warning: {warning}"))
-                .unwrap_or_default(),
-            report.error.as_ref().map(|note| format!("  {note}")).unwrap_or_default()
-        )),
-        Outcome::Held => {
-            say(format_args!(
-                "{dataset:<11} {name:<42}  +{} ~{} −{} ={} !{}  {:.1} s{}{}  held: {}",
-                grouped(counts.new),
-                grouped(counts.modified),
-                grouped(counts.deleted),
-                grouped(counts.unchanged),
-                grouped(counts.rejected),
-                report.elapsed_ms as f64 / 1000.0,
-                rescued(counts.rescued),
-                stale(counts.stale),
-                report.error.as_deref().unwrap_or("no reason is known")
-            ));
-        }
-        Outcome::Unchanged => say(format_args!("{dataset:<11} {name:<42}  unchanged")),
-        outcome => {
-            let reason = report.error.as_deref().unwrap_or("no reason is known");
-            say(format_args!(
-                "{dataset:<11} {name:<42}  {}: {reason}",
-                format!("{outcome:?}").to_lowercase()
-            ));
-        }
+    format!(
+        "+{} ~{} −{} ={} !{}  {:.1} s{}{}{}",
+        grouped(counts.new),
+        grouped(counts.modified),
+        grouped(counts.deleted),
+        grouped(counts.unchanged),
+        grouped(counts.rejected),
+        report.elapsed_ms as f64 / 1000.0,
+        rescued(counts.rescued),
+        stale(counts.stale),
+        disagreeing(report.records_disagreeing)
+    )
+}
+
+/// Number of records whose rows disagree on what belongs to the record; empty if there are none.
+fn disagreeing(records: u64) -> String {
+    match records {
+        0 => String::new(),
+        1 => "  rows of 1 record disagree".to_owned(),
+        records => format!("  rows of {} records disagree", grouped(records)),
     }
 }
 

@@ -123,6 +123,7 @@ mod soak;
 mod status;
 mod terminal;
 mod tidy;
+mod text_and_json;
 mod together;
 mod unit;
 mod unknown_rows;
