@@ -10,7 +10,7 @@ use crate::values::spreadsheet::unguarded;
 
 use crate::feed::names::{KEPT_BY_DATABASES, RESERVED, folded, has_same_to_database};
 
-pub use crate::feed::layout_column::{LayoutColumn, Role};
+pub use crate::feed::layout_column::{KeyPart, LayoutColumn, Role};
 pub use crate::feed::names::{
     LAST_NAME_CHAR, NAME_BYTES_MAX, column_name, declared_name, name_at, shortened, spoken_name,
 };
@@ -381,17 +381,26 @@ impl Layout {
         self.all().position(LayoutColumn::is_currency_symbol).map(|column| self.source(column))
     }
 
-    /// Indexes of the columns that identify the record, in the order of the key; without those that
-    /// the file lacks.
-    pub fn key(&self) -> Vec<usize> {
-        let part = |(index, column): (usize, &LayoutColumn)| match column.role {
-            Role::Key(part) => Some((part, index)),
+    /// What identifies the record, in the order of the key; without the parts that the file lacks.
+    pub fn key(&self) -> Vec<KeyPart> {
+        let own = self.columns.iter().enumerate();
+        let own = own.map(|(source, column)| (column, KeyPart { source, copy: None }));
+        let copies = self.copies.iter().enumerate();
+        let copies = copies.map(|(index, copy)| {
+            (&copy.column, KeyPart { source: copy.source, copy: Some(index) })
+        });
+        let part = |(column, key_part): (&LayoutColumn, KeyPart)| match column.role {
+            Role::Key(part) => Some((part, key_part)),
             _ => None,
         };
-        let mut parts: Vec<(usize, usize)> =
-            self.columns.iter().enumerate().filter_map(part).collect();
-        parts.sort_unstable();
-        parts.into_iter().map(|(_, index)| index).collect()
+        let mut parts: Vec<(usize, KeyPart)> = own.chain(copies).filter_map(part).collect();
+        parts.sort_unstable_by_key(|&(part, _)| part);
+        parts.into_iter().map(|(_, key_part)| key_part).collect()
+    }
+
+    /// The column that a part of the key is.
+    pub fn key_column(&self, part: KeyPart) -> &LayoutColumn {
+        part.copy.map_or_else(|| &self.columns[part.source], |copy| &self.copies[copy].column)
     }
 
     /// Whether a row of a chunk lacks a column. This says nothing about its value.

@@ -16,6 +16,16 @@ use std::sync::Arc;
 /// The column that says which currency the amounts of a row are in.
 const CURRENCY_SYMBOL: &str = "currency_symbol";
 
+/// A part of what identifies the record: a column of the file, or of a table that takes its values
+/// from one which feeds another part, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyPart {
+    /// Index of the file's column.
+    pub source: usize,
+    /// Index of the copy, if it is one.
+    pub(super) copy: Option<usize>,
+}
+
 /// Where a file's column goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {

@@ -392,7 +392,7 @@ fn check_layout(
     format: RowFormat,
 ) -> Result<(), SyncError> {
     check_columns(layout.columns.len(), limits)?;
-    let own: Vec<String> = layout.columns.iter().map(|column| column.name.clone()).collect();
+    let own: Vec<String> = layout.all().map(|column| column.name.clone()).collect();
     let Some(lacking) = dataset.key.lacking_in(&own).filter(|_| !dataset.is_keyless()) else {
         return Ok(());
     };

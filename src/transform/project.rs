@@ -397,8 +397,8 @@ impl<'a> TableBuilder<'a> {
         let markets = StringArray::from_iter_values(std::iter::repeat_n(source.market, keys.len()));
         let mut columns: Vec<(String, ArrayRef)> = vec![("market".to_owned(), Arc::new(markets))];
         let key = source.layout.key();
-        for (&column, parts) in key.iter().zip(key_parts(keys, key.len())) {
-            columns.push((source.layout.columns[column].name.clone(), Arc::new(parts)));
+        for (&part, parts) in key.iter().zip(key_parts(keys, key.len())) {
+            columns.push((source.layout.key_column(part).name.clone(), Arc::new(parts)));
         }
         Self { layout: source.layout, columns, absent: Vec::new() }
     }

@@ -544,3 +544,35 @@ fn a_key_that_no_table_can_have_is_an_error_at_the_start() {
         (0, 0, 1, 0)
     );
 }
+
+scenario!(one_column_of_a_file_may_feed_several_parts_of_the_key);
+fn one_column_of_a_file_may_feed_several_parts_of_the_key(sandbox: &Sandbox) {
+    let feed = "rejects_max_percent = 100\n[datasets.sales]\npaths = ['/sales[^/]*$']\n\
+         key = ['shop', 'no']\n[datasets.sales.columns]\n\
+         shop = { from = 'Ref', take = '^(\\w+)-' }\nno = { from = 'Ref', take = '-(\\d+)$' }\n\
+         ref = { from = 'Ref' }\nqty = { from = 'Qty', type = 'integer', max = 99 }\n";
+    let stored = "SELECT shop, no, ref, qty FROM sales ORDER BY shop, no";
+    sandbox.drop_file("sales.csv", "Qty,Ref,x\n5,A-1,\n6,A-2,\n7,B-1,\n800,B-2,\n9,,\n");
+    let report = sync(sandbox, feed);
+    assert_eq!(report.file("sales.csv").counts["rejected"], 2, "{report:?}");
+    assert_eq!(sandbox.rows(stored), ["A|1|A-1|5", "A|2|A-2|6", "B|1|B-1|7"]);
+    let keys =
+        sandbox.rows("SELECT record_key, column_name FROM tidegate_rejects ORDER BY column_name");
+    assert_eq!(keys, [r#"["B","2"]|qty"#, "-|shop"]);
+    // In JSON the member may come late, behind others that fit.
+    let objects = [
+        r#"{"Qty":5,"Ref":"A-1"}"#,
+        r#"{"Qty":66,"Ref":"A-2"}"#,
+        r#"{"Ref":"B-1","Qty":7}"#,
+        r#"{"Qty":8,"Ref":"B-2"}"#,
+    ];
+    sandbox.drop_file("sales-2.json", &format!("[{}]", objects.join(",")));
+    let report = sync(sandbox, feed);
+    assert_eq!(report.file("sales-2.json").changes(), (1, 1, 2, 0));
+    assert_eq!(sandbox.rows(stored), ["A|1|A-1|5", "A|2|A-2|66", "B|1|B-1|7", "B|2|B-2|8"]);
+    // A text without its parts is the value of each.
+    sandbox.drop_file("sales-3.csv", "Ref,Qty\nalone,1\nB-1,70\nB-1,70\n");
+    let report = sync(sandbox, feed);
+    assert_eq!(report.file("sales-3.csv").counts["duplicate"], 1, "{report:?}");
+    assert_eq!(sandbox.rows(stored)[2..], ["B|1|B-1|70", "B|2|B-2|8", "alone|alone|alone|1"]);
+}

@@ -195,10 +195,12 @@ xmax = { of = 'line' }
     let names: Vec<&str> = made.iter().filter_map(|row| row.split('|').next()).collect();
     assert_eq!(names.len(), 7, "{made:?}");
     assert!(
-        ["stock", "select", "file", "moves", "move_lines"].iter().all(|name| names.contains(name)),
+        ["stock_d6e2e350", "select", "file_e84c538e", "moves", "move_lines"]
+            .iter()
+            .all(|name| names.contains(name)),
         "{made:?}"
     );
-    assert_eq!(sandbox.rows("SELECT market, xmin_2, n FROM stock"), ["|1|2"]);
+    assert_eq!(sandbox.rows("SELECT market, xmin_2, n FROM stock_d6e2e350"), ["|1|2"]);
 }
 
 scenario!(a_name_of_signs_alone_can_be_declared);

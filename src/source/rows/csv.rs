@@ -10,7 +10,7 @@ use crate::chunk::LackingMembers;
 use crate::error::SyncError;
 use crate::feed::dataset::Dataset;
 use crate::feed::decimals::Observer;
-use crate::feed::layout::{Layout, LayoutColumn, column_name};
+use crate::feed::layout::{KeyPart, Layout, LayoutColumn, column_name};
 use crate::feed::row_format::Dialect;
 use crate::source::rows::cells::{Cell, Split, is_blank, split_row};
 use crate::source::rows::csv::asked::Asked;
@@ -42,7 +42,7 @@ pub struct CsvRows<'a> {
     /// What rows leave to those below.
     fill: Fill,
     /// Columns of the key, in its order; none where each distinct row is a record.
-    key: Vec<usize>,
+    key: Vec<KeyPart>,
     /// Whether it is a corrected copy of rejected rows.
     is_correction: bool,
     /// In a corrected copy of JSON objects: the members that they lacked.
@@ -215,7 +215,7 @@ impl<'a> CsvRows<'a> {
             columns: self.layout.columns.len(),
             named: self.layout.named(),
             // If rows have no key, their first cells are used.
-            key: self.key.first().copied().unwrap_or(0),
+            key: self.key.first().map_or(0, |key| key.source),
         };
         runaway_end(&self.window.rest()[..row_end], &self.cells, &shape)
     }
@@ -499,9 +499,9 @@ impl<'a> CsvRows<'a> {
         if self.key.is_empty() {
             return Ok(Some(text_key(text.as_bytes())));
         }
-        let cell_of = |key: usize| match shape {
-            Repair::Shifted(widths) => self.cells.get(widths[..key].iter().sum::<usize>()),
-            _ => self.cells.get(key),
+        let cell_of = |key: KeyPart| match shape {
+            Repair::Shifted(widths) => self.cells.get(widths[..key.source].iter().sum::<usize>()),
+            _ => self.cells.get(key.source),
         };
         let is_certain =
             matches!(shape, Repair::Fits | Repair::Shifted(_)) || self.is_key_leading();
@@ -512,7 +512,7 @@ impl<'a> CsvRows<'a> {
             let parts = self
                 .key
                 .iter()
-                .filter_map(|&key| Some((&self.layout.columns[key], *cell_of(key)?)));
+                .filter_map(|&key| Some((self.layout.key_column(key), *cell_of(key)?)));
             parts.map(|(column, cell)| {
                 (column, self.dialect.unquoted(&text[cell.start..cell.end], cell))
             })
@@ -531,20 +531,20 @@ impl<'a> CsvRows<'a> {
         if !self.is_key_leading() {
             return None;
         }
-        let part = |&key: &usize| {
-            let cell = *self.cells.get(key)?;
+        let part = |&key: &KeyPart| {
+            let cell = *self.cells.get(key.source)?;
             let text = self
                 .dialect
                 .unquoted(std::str::from_utf8(raw.get(cell.start..cell.end)?).ok()?, cell);
-            key_part(&text, &self.layout.columns[key], "").ok()
+            key_part(&text, self.layout.key_column(key), "").ok()
         };
         joined_key(self.key.iter().map(|key| part(key).ok_or_else(|| Fault::row("")))).ok()
     }
 
     /// Whether no column in front of the key's last one may have swallowed delimiters.
     fn is_key_leading(&self) -> bool {
-        let last = self.key.iter().max();
-        last.is_some_and(|&last| !self.layout.columns[..last].iter().any(|column| column.swallows))
+        let last = self.key.iter().map(|key| key.source).max();
+        last.is_some_and(|last| !self.layout.columns[..last].iter().any(|column| column.swallows))
     }
 }
 

@@ -12,7 +12,7 @@ use crate::error::SyncError;
 use crate::feed::dataset::{Dataset, Owner};
 use crate::feed::decimals::Observer;
 use crate::feed::json_settings::JsonSettings;
-use crate::feed::layout::{Layout, Role, Shapes, spoken_name};
+use crate::feed::layout::{KeyPart, Layout, Role, Shapes, spoken_name};
 use crate::source::rows::elements::{ElementMax, Elements};
 use crate::source::rows::fits::Fits;
 use crate::source::rows::json_fits::JsonFits;
@@ -55,7 +55,7 @@ struct Names<'a> {
     /// Tables that new columns are looked up in; `None` once every object was seen.
     shapes: Option<&'a Shapes>,
     /// Columns of the key, in its order, as far as they were met.
-    key: Vec<usize>,
+    key: Vec<KeyPart>,
     /// What the values of each column have in common, while new columns may come.
     observers: Vec<Option<Observer>>,
     /// The same of the layout's copies.
@@ -432,8 +432,8 @@ impl<'a> Names<'a> {
         members: &[(Cow<'_, str>, &RawValue)],
         dataset: &Dataset,
     ) -> Option<String> {
-        let part = |&key: &usize| {
-            let column = &self.layout.columns[key];
+        let part = |&key: &KeyPart| {
+            let column = self.layout.key_column(key);
             let (_, value) =
                 members.iter().rev().find(|(name, _)| spoken_name(name) == column.own_name)?;
             key_part(&cell_text(value)?, column, "").ok()
@@ -475,7 +475,9 @@ impl<'a> Names<'a> {
                 let Some(shapes) = self.shapes else { return spelt_otherwise };
                 let index = self.layout.push(raw_name, dataset, shapes);
                 self.observe_columns(index, copies);
-                if let Role::Key(_) = self.layout.columns[index].role {
+                let copied = self.layout.copies[copies..].iter().map(|copy| &copy.column);
+                let mut came = copied.chain([&self.layout.columns[index]]);
+                if came.any(|column| matches!(column.role, Role::Key(_))) {
                     self.key = self.layout.key();
                 }
                 // Another spelling of a name means the first column of that name.
@@ -530,14 +532,15 @@ impl<'a> Names<'a> {
     fn key_of(&self, members: &[Member<'_>], dataset: &Dataset) -> Result<String, Fault> {
         const MISSING: &str = "the object has no key";
         let is_met =
-            |name: &String| self.key.iter().any(|&key| self.layout.columns[key].name == *name);
+            |name: &String| self.key.iter().any(|&key| self.layout.key_column(key).name == *name);
         if let Some(name) = dataset.key.names().iter().find(|name| !is_met(name)) {
             return Err(Fault::cell(Some(name.clone()), MISSING));
         }
-        let part = |&key: &usize| {
-            let column = &self.layout.columns[key];
+        let part = |&key: &KeyPart| {
+            let column = self.layout.key_column(key);
             let fault = |reason: &str| Fault::cell(Some(column.name.clone()), reason);
-            let value = members.iter().rev().find(|(name, _)| self.column_of(name) == Some(key));
+            let value =
+                members.iter().rev().find(|(name, _)| self.column_of(name) == Some(key.source));
             let (_, value) = value.ok_or_else(|| fault(MISSING))?;
             let cell =
                 cell_text(value).ok_or_else(|| fault("the key is not text that can be decoded"))?;

@@ -159,7 +159,8 @@ impl repair::Row for TextRow<'_, '_> {
     fn is_required(&self, column: usize) -> bool {
         let layout = self.rows.layout;
         let mut fed = layout.all().enumerate().filter(|&(index, _)| layout.source(index) == column);
-        self.rows.key.contains(&column) || fed.any(|(_, column)| column.is_required())
+        self.rows.key.iter().any(|key| key.source == column)
+            || fed.any(|(_, column)| column.is_required())
     }
 
     fn is_cut_amount(&self, column: usize, cell: usize, width: usize) -> bool {
