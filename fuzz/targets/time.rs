@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use tidegate::moment::{format_moment, parse_day, parse_moment};
+use tidegate::values::moment::{format_moment, parse_day, parse_moment};
 use tidegate_fuzz::spelt;
 
 /// 0001-01-01T00:00:00.000Z and 9999-12-31T23:59:59.999Z.
