@@ -66,7 +66,8 @@ pub(crate) fn of_file(stem: &str) -> String {
         }
         name => name.to_owned(),
     };
-    let has_lost = plain.is_empty() && !stem.trim().is_empty() || stem.chars().any(|c| c > LAST_NAME_CHAR);
+    let has_lost =
+        plain.is_empty() && !stem.trim().is_empty() || stem.chars().any(|c| c > LAST_NAME_CHAR);
     if !has_lost && name.len() <= NAME_BYTES_MAX {
         return name;
     }
