@@ -3,6 +3,7 @@
 mod alarms;
 mod approve;
 mod check;
+mod choose;
 mod describe;
 mod descriptors;
 mod find;
@@ -19,6 +20,7 @@ mod service_user;
 mod signals;
 mod status;
 mod sync;
+mod undo;
 mod verify;
 
 use crate::cli::logging::complain;
@@ -83,6 +85,8 @@ enum Command {
     Rejects(rejects::RejectsArguments),
     /// Let a held file delete its records, or retry a quarantined file
     Approve(approve::ApproveArguments),
+    /// Take synced files back, with everything that they changed
+    Undo(undo::UndoArguments),
     /// List the alarms that are open, or say that one is known
     Alarms(alarms::AlarmsArguments),
     /// Check configuration, directories, database and permissions
@@ -170,6 +174,7 @@ pub fn execute(arguments: Arguments) -> Exit {
         Command::Verify => verify::execute(&arguments.shared),
         Command::Rejects(own) => rejects::execute(&arguments.shared, &own),
         Command::Approve(own) => approve::execute(&arguments.shared, &own),
+        Command::Undo(own) => undo::execute(&arguments.shared, &own),
         Command::Alarms(own) => alarms::execute(&arguments.shared, &own),
         Command::Check => check::execute(&arguments.shared),
         Command::Init(own) => init::execute(&arguments.shared, &own),

@@ -124,6 +124,7 @@ mod status;
 mod terminal;
 mod tidy;
 mod together;
+mod undo;
 mod unit;
 mod unknown_rows;
 mod verify;

@@ -226,9 +226,7 @@ impl Ledger {
     pub async fn last_taken_file(&self, path: &str) -> Result<Option<FileRecord>, SyncError> {
         let taken = files::Entity::find()
             .filter(is_at(path))
-            .filter(files::Column::Dataset.is_not_null())
-            .filter(files::Column::State.ne(FileState::Quarantined.name()))
-            .filter(files::Column::Sha256.ne(UNHASHED))
+            .filter(was_taken())
             .order_by_desc(files::Column::Id)
             .one(&self.db.connection)
             .await?;
@@ -248,9 +246,7 @@ impl Ledger {
         for paths in paths.chunks(PATHS_PER_QUERY) {
             let files = files::Entity::find()
                 .filter(files::Column::PathKey.is_in(paths.iter().map(|path| path_key(path))))
-                .filter(files::Column::Dataset.is_not_null())
-                .filter(files::Column::State.ne(FileState::Quarantined.name()))
-                .filter(files::Column::Sha256.ne(UNHASHED))
+                .filter(was_taken())
                 .order_by_asc(files::Column::Id)
                 .all(&self.db.connection)
                 .await?;
@@ -321,6 +317,7 @@ impl Ledger {
     pub async fn add_file(&self, file: &NewFile, now_ms: i64) -> Result<FileRecord, SyncError> {
         use files::Column as C;
         let write = self.db.begin().await?;
+        self.end_resync(&write.transaction, &file.path).await?;
         files::Entity::update_many()
             .col_expr(C::State, Expr::value(FileState::Failed.name()))
             .col_expr(
@@ -332,6 +329,7 @@ impl Ledger {
             .filter(C::State.is_in([FileState::Pending.name(), FileState::Syncing.name()]))
             .exec(&write.transaction)
             .await?;
+        self.note_taken_again(&write.transaction, &file.path).await?;
         write.transaction.execute(&self.insert_files(std::slice::from_ref(file), now_ms)).await?;
         let added = files::Entity::find()
             .filter(is_at(&file.path))
@@ -397,6 +395,7 @@ impl Ledger {
             (C::ChangedNs, file.stamp.changed_ns.into()),
             (C::Transform, file.rules_digest.as_str().into()),
             (C::Corrects, file.corrects.clone().into()),
+            (C::History, i64::from(self.keeps_history()).into()),
             (
                 C::Attempts,
                 (file.state == FileState::Syncing).then(|| Attempts::FIRST.to_ledger()).into(),
@@ -532,6 +531,18 @@ impl Ledger {
 
 fn count(value: Option<i64>) -> u64 {
     u64::try_from(value.unwrap_or(0)).unwrap_or(0)
+}
+
+/// The lines of content that counts: not refused, not undone, and read.
+fn was_taken() -> Condition {
+    use files::Column as C;
+    let never = [FileState::Quarantined, FileState::Undone].map(FileState::name);
+    let is_dismissed = C::State.eq(FileState::Dismissed.name());
+    Condition::all()
+        .add(C::Dataset.is_not_null())
+        .add(C::State.is_not_in(never))
+        .add(is_dismissed.and(C::Position.is_null()).not())
+        .add(C::Sha256.ne(UNHASHED))
 }
 
 pub(crate) fn is_at(path: &str) -> Condition {

@@ -6,6 +6,7 @@ pub mod attempts;
 pub mod file_state;
 pub mod files;
 pub mod generations;
+pub mod history;
 pub mod known_files;
 pub(crate) mod marks;
 pub mod now;
@@ -13,8 +14,10 @@ pub mod number_forms;
 pub mod obstacles;
 pub mod open_rejects;
 pub mod overview;
+pub mod put_aside;
 pub(crate) mod recorded;
 pub mod rejects;
+pub mod undone;
 
 use crate::sink::db::Db;
 use crate::sink::ledger::obstacles::Obstacles;
