@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::dispatch::daemon::{DRAIN_MAX, FAREWELL_MAX, keep_lease, say_farewell, unless_stopped};
 use crate::dispatch::lanes::{LaneEnd, lanes_of, sync_lane};
+use crate::dispatch::retention::forget_some;
 use crate::dispatch::retry::{Patience, open_sink, patiently};
 use crate::dispatch::vanished::note_vanished;
 use crate::error::SyncError;
@@ -182,6 +183,7 @@ async fn sync_all(
         let is_lost = matches!((&error, kept), (SyncError::Stopped, Ok(Err(SyncError::LeaseLost))));
         return Err(if is_lost { SyncError::LeaseLost } else { error });
     }
+    patiently(patience, &session.shutdown, async || forget_some(session).await).await?;
     let summary =
         patiently(patience, &session.shutdown, async || session.sink.marts.summary().await);
     done.revenues = unless_stopped(summary, &session.shutdown).await?.ok_or(SyncError::Stopped)?;

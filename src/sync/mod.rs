@@ -5,6 +5,7 @@ pub mod archive;
 pub mod checkpoint;
 pub mod correction;
 pub mod delete;
+pub mod explain;
 pub mod look;
 pub mod pipeline;
 pub mod precedence;

@@ -125,6 +125,7 @@ mod terminal;
 mod tidy;
 mod together;
 mod undo;
+mod undo_more;
 mod unit;
 mod unknown_rows;
 mod verify;

@@ -50,10 +50,13 @@ pub(super) fn is_as_it_was(sandbox: &Sandbox, before: &Stored, what: &str) {
     let now = stored_in(sandbox, &columns);
     for (table, (columns, rows)) in before {
         let found = &now[table].1;
-        let lost: Vec<&String> = rows.iter().filter(|row| !found.contains(row)).take(3).collect();
-        let more: Vec<&String> = found.iter().filter(|row| !rows.contains(row)).take(3).collect();
-        assert_eq!((lost, more), (vec![], vec![]), "{what}: {table} {columns:?}");
-        assert_eq!(found.len(), rows.len(), "{what}: {table}");
+        if found != rows {
+            let without = |some: &[String], others: &[String]| -> Vec<String> {
+                some.iter().filter(|row| !others.contains(row)).take(3).cloned().collect()
+            };
+            let (lost, more) = (without(rows, found), without(found, rows));
+            panic!("{what}: {table} {columns:?}: lost {lost:?}, more {more:?}");
+        }
         for column in sandbox.columns(table).iter().filter(|column| !columns.contains(column)) {
             let filled = sandbox.rows(&format!("SELECT COUNT({column}) FROM {table}"));
             assert_eq!(filled, ["0"], "{what}: {table}.{column}");
@@ -74,6 +77,15 @@ pub(super) fn run(sandbox: &Sandbox, config: &str, arguments: &[&str]) -> (i32, 
     let output = output.expect("the built program starts");
     let text = [output.stdout, output.stderr].concat();
     (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&text).into_owned())
+}
+
+/// What a command prints with `--json`.
+pub(super) fn json(sandbox: &Sandbox, config: &str, arguments: &[&str]) -> serde_json::Value {
+    let arguments = [&["--json"], arguments].concat();
+    let output = sandbox.command(&arguments).env("TIDEGATE_CONFIG", config).output();
+    let output = output.expect("the built program starts");
+    let said = String::from_utf8_lossy(&output.stdout);
+    serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}, {output:?}"))
 }
 
 /// `tidegate undo` of these files.
@@ -243,10 +255,7 @@ fn the_last_files_are_undone_as_if_they_had_never_come(sandbox: &Sandbox) {
         assert!(synced(sandbox, &config).files.iter().all(|file| file.outcome == "undone"));
         is_as_it_was(sandbox, &before[0], "nothing is taken again");
         for ((name, _), counts) in files.iter().zip(&counts) {
-            let (exit, said) = run(sandbox, &config, &["--json", "approve", name]);
-            assert_eq!(exit, 0, "{said}");
-            let json: serde_json::Value = serde_json::from_str(&said).expect("a report");
-            let again = &json["files"][0];
+            let again = &json(sandbox, &config, &["approve", name])["files"][0];
             for (count, rows) in counts {
                 assert_eq!(again[count].as_u64(), Some(*rows), "{feed:?}: {count} of {name}");
             }

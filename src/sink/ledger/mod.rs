@@ -18,6 +18,7 @@ pub mod put_aside;
 pub(crate) mod recorded;
 pub mod rejects;
 pub mod undone;
+pub mod versions;
 
 use crate::sink::db::Db;
 use crate::sink::ledger::obstacles::Obstacles;
