@@ -1,5 +1,5 @@
-//! `tidegate approve`: lets a held file delete its records, or has a quarantined, undone or dismissed
-//! one taken again.
+//! `tidegate approve`: lets a held file delete its records, or has a quarantined, undone or
+//! dismissed one taken again.
 //!
 //! The approval is written to the ledger without the lease. Then the holder of the lease takes the
 //! file: a daemon that watches the file's folder, or this process if nobody holds the lease.

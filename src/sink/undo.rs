@@ -34,8 +34,8 @@ const VERSION_BYTES_PER_COMMIT: i64 = 4 << 20;
 const MARKED_ROWS_MAX: u64 = 10_000;
 
 impl Sink {
-    /// Stores the next versions again that a file ended, in one transaction. Returns their number; 0
-    /// if all are stored.
+    /// Stores the next versions again that a file ended, in one transaction. Returns their number;
+    /// 0 if all are stored.
     ///
     /// # Errors
     ///

@@ -166,9 +166,9 @@ async fn undo_file(
     dataset: &Dataset,
 ) -> Result<(), SyncError> {
     let sink = &session.sink;
-    let go_on = || match session.shutdown.is_cancelled() {
-        true => Err(SyncError::Stopped),
-        false => Ok(moved()),
+    let go_on = || {
+        moved();
+        if session.shutdown.is_cancelled() { Err(SyncError::Stopped) } else { Ok(()) }
     };
     while sink.restore_versions(file, dataset).await? > 0 {
         go_on()?;

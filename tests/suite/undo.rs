@@ -1,5 +1,5 @@
-//! Undo: whatever the last files did, tables, marts and rejects are afterwards what they were before
-//! them, and the next file finds what it would have found.
+//! Undo: whatever the last files did, tables and marts are afterwards what they were before them,
+//! and the next file finds what it would have found.
 
 use crate::sandbox::{Report, Sandbox, table};
 use std::collections::BTreeMap;

@@ -79,7 +79,7 @@ fn rejects_that_a_file_closed_are_open_again(sandbox: &Sandbox) {
     let sales =
         || sandbox.rows("SELECT ref, line_no, size, item FROM sale_lines ORDER BY ref, line_no");
     let open = || {
-        sandbox.rows("SELECT row_number FROM tidegate_rejects WHERE closed_at IS NULL ORDER BY row_number, id")
+        sandbox.rows("SELECT r.row_number FROM tidegate_rejects r WHERE closed_at IS NULL ORDER BY r.row_number, id")
     };
     let note = || sandbox.rows("SELECT error FROM tidegate_files ORDER BY id LIMIT 1");
     let (at_first, open_at_first, note_at_first) = (sales(), open(), note());
@@ -97,7 +97,7 @@ fn rejects_that_a_file_closed_are_open_again(sandbox: &Sandbox) {
     assert_eq!(open(), [] as [String; 0]);
     assert_eq!(note(), ["-"]);
     assert_eq!(corrected, ["S1|1|5|a", "S1|2|7|b", "S2|1|8|c", "S3|1|9|d"]);
-    let cells = "SELECT row_number, corrected_key, corrected FROM tidegate_rejects ORDER BY id";
+    let cells = "SELECT r.row_number, corrected_key, corrected FROM tidegate_rejects r ORDER BY id";
     let cells_of_first = sandbox.rows(cells);
     sandbox.drop_file("sales.rejects.csv", &first.replace(",7,", ",70,"));
     synced(sandbox, &config);
@@ -290,7 +290,9 @@ fn a_dismissed_file_needs_nobody_until_its_content_changes_or_somebody_wants_it(
     sandbox.drop_file("odd.csv", "a,b\n1,3\n");
     sandbox.drop_file("Market 1 Orders.csv", &orders("A", 1..3));
     synced(sandbox, &config);
-    assert_eq!(states()[2..], ["quarantined", "synced", "unmatched"].map(str::to_owned)[..]);
+    let mut later = states().split_off(2);
+    later.sort();
+    assert_eq!(later, ["quarantined", "synced", "unmatched"]);
 }
 
 scenario!(a_resync_takes_the_files_again_that_are_there);

@@ -1,6 +1,6 @@
 //! Approvals: an operator approves a held deletion, another try of a quarantined file, or that an
-//! undone or dismissed file is taken again. This is written without the lease. It changes one ledger
-//! row: from `held` to `pending`, or it clears the rules digest of the refusal, or it notes the
+//! undone or dismissed file is taken again. This is written without the lease. It changes one row of
+//! the ledger: from `held` to `pending`, or it clears the rules digest of the refusal, or it notes the
 //! approval. The process that holds the lease then takes the file up.
 
 use crate::config::Config;
@@ -48,7 +48,8 @@ pub async fn approve(config: &Config, file: &FileRecord, now_ms: i64) -> Result<
 }
 
 impl Ledger {
-    /// Held files, and quarantined, undone or dismissed files that no newer version of their path has superseded.
+    /// Held files, and quarantined, undone or dismissed files that no newer version of their path
+    /// has superseded.
     /// Quarantined files with rows in the tables are left out: they continue under another ledger
     /// line.
     ///

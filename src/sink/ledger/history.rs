@@ -91,7 +91,7 @@ pub(crate) struct KeptVersion {
     pub record: String,
 }
 
-/// The digest by which the versions of a record are found: a key may be longer than an index allows.
+/// The digest by which the versions of a record are found: a key may be longer than an index takes.
 pub(crate) fn key_digest(table: &str, market: &str, key: &str) -> String {
     let text = serde_json::to_string(&[table, market, key]).expect("texts are JSON");
     hex(&Sha256::digest(text)[..16])
@@ -103,8 +103,8 @@ impl Ledger {
         self.db.history_keep_days > 0
     }
 
-    /// Who wrote some stored records. `wrote` has for each key the file of its rows, if all have the
-    /// same.
+    /// Who wrote some stored records. `wrote` has for each key the file of its rows, if all have
+    /// the same.
     pub(crate) async fn stored_since(
         &self,
         table: &str,
@@ -436,16 +436,16 @@ mod tests {
 
     #[test]
     fn a_stored_version_begins_where_the_one_before_it_ended() {
-        let since = |last: Option<&history::Model>| {
-            let stored = super::since(last, Some(9), Some(150));
+        let told = |last: Option<&history::Model>| {
+            let stored = since(last, Some(9), Some(150));
             (stored.written_by, stored.valid_from_ms)
         };
-        assert_eq!(since(None), (Some(9), Some(150)));
-        assert_eq!(since(Some(&ended(Some(2), None))), (Some(2), Some(200)));
-        assert_eq!(since(Some(&ended(Some(UNKNOWN_WRITER), None))), (None, Some(200)));
-        assert_eq!(since(Some(&ended(None, None))), (Some(9), Some(200)), "came again");
-        assert_eq!(since(Some(&ended(None, Some(300)))), (Some(1), Some(300)), "deletion undone");
-        assert_eq!(super::since(None, None, None), StoredSince::default());
+        assert_eq!(told(None), (Some(9), Some(150)));
+        assert_eq!(told(Some(&ended(Some(2), None))), (Some(2), Some(200)));
+        assert_eq!(told(Some(&ended(Some(UNKNOWN_WRITER), None))), (None, Some(200)));
+        assert_eq!(told(Some(&ended(None, None))), (Some(9), Some(200)), "came again");
+        assert_eq!(told(Some(&ended(None, Some(300)))), (Some(1), Some(300)), "deletion undone");
+        assert_eq!(since(None, None, None), StoredSince::default());
     }
 
     #[test]

@@ -350,7 +350,8 @@ impl Ledger {
     }
 
     /// Takes back what a file did to rejects: those that it closed are open again, those that it
-    /// corrected are what they were before, and its own are closed. Returns how many are open again.
+    /// corrected are what they were before, and its own are closed. Returns how many are open
+    /// again.
     pub(crate) async fn undo_rejects(
         &self,
         connection: &impl ConnectionTrait,

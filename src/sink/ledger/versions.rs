@@ -72,8 +72,8 @@ impl Ledger {
         Ok(rows.into_iter().rev().map(version).collect())
     }
 
-    /// Who wrote the stored version of a record, and since when it is stored. `wrote` is the file of
-    /// its rows, if all have the same.
+    /// Who wrote the stored version of a record, and since when it is stored. `wrote` is the file
+    /// of its rows, if all have the same.
     ///
     /// # Errors
     ///

@@ -30,8 +30,8 @@ pub(crate) fn described_columns(shape: &TableShape) -> Vec<ColumnShape> {
 }
 
 impl Tables {
-    /// Reads the stored records with these keys: at most [`KEYS_PER_QUERY`] at a time, so that their
-    /// memory stays bounded.
+    /// Reads the stored records with these keys: at most [`KEYS_PER_QUERY`] at a time, so that
+    /// their memory stays bounded.
     ///
     /// # Errors
     ///
