@@ -245,6 +245,62 @@ fn tables_of_any_key_and_type_are_undone(sandbox: &Sandbox) {
     assert_eq!((stock().len(), events().len()), (0, 0));
 }
 
+scenario!(a_file_that_was_cut_off_is_undone_with_what_it_had_written);
+fn a_file_that_was_cut_off_is_undone_with_what_it_had_written(sandbox: &Sandbox) {
+    let config = configure(sandbox, "");
+    let days = ["01", "02"].map(|day| format!("market-1-orders-2024-01-{day}.csv"));
+    sandbox.drop_file(&days[0], &orders("A", 1..30_000));
+    synced(sandbox, &config);
+    let before = stored(sandbox);
+    sandbox.drop_file(&days[1], &orders("B", 1..30_000));
+    let killed = sandbox.sync_with(&[
+        ("TIDEGATE_CONFIG", &config),
+        ("TIDEGATE_MEMORY_MAX_MB", "64"),
+        ("FAILPOINTS", "after_checkpoint=1*off->return"),
+    ]);
+    assert_eq!(killed.exit, -1);
+    assert_eq!(sandbox.rows("SELECT COUNT(DISTINCT order_status) FROM orders"), ["2"]);
+    let (exit, said) = run(sandbox, &config, &["undo", &days[0]]);
+    assert!(exit == 1 && said.contains(&days[1]), "it has rows in the tables: {said}");
+    undo(sandbox, &config, &[&days[1]]);
+    is_as_it_was(sandbox, &before, "before the one that was cut off");
+    assert!(synced(sandbox, &config).file(&days[1]).outcome == "undone");
+    verify(sandbox, "after the one that was cut off");
+}
+
+scenario!(files_of_several_feeds_of_a_table_are_undone_in_the_order_of_their_sync);
+fn files_of_several_feeds_of_a_table_are_undone_in_the_order_of_their_sync(sandbox: &Sandbox) {
+    let feed = |name: &str| {
+        format!(
+            "[datasets.{name}]\npaths = ['/{name}[^/]*$']\nkind = 'delta'\ntable = 'goods'\nkey = 'sku'\n"
+        )
+    };
+    let config = configure(sandbox, &["shop", "depot"].map(feed).concat());
+    let goods = || sandbox.rows("SELECT sku, name, _file_id FROM goods ORDER BY sku");
+    let mut before = Vec::new();
+    let files = [
+        ("shop-1.csv", vec!["sku,name", "A,a", "B,b"]),
+        ("depot-1.csv", vec!["sku,name", "C,c", "D,d"]),
+        ("shop-2.csv", vec!["sku,name", "A,aa", "B,b"]),
+        ("depot-2.csv", vec!["sku,name", "D,dd", "E,e"]),
+    ];
+    for (name, lines) in &files {
+        sandbox.drop_file(name, &table(lines));
+        if *name != "shop-1.csv" {
+            before.push(goods());
+        }
+        synced(sandbox, &config);
+    }
+    let (exit, said) = run(sandbox, &config, &["undo", "shop-2.csv"]);
+    assert!(exit == 1 && said.contains("depot-2.csv") && !said.contains("depot-1"), "{said}");
+    for (name, _) in files.iter().skip(1).rev() {
+        undo(sandbox, &config, &[name]);
+        assert_eq!(Some(goods()), before.pop(), "{name}");
+    }
+    undo(sandbox, &config, &["shop-1.csv"]);
+    assert_eq!(goods(), [] as [String; 0]);
+}
+
 scenario!(what_an_undone_file_proved_of_numbers_is_forgotten);
 fn what_an_undone_file_proved_of_numbers_is_forgotten(sandbox: &Sandbox) {
     let config = configure(sandbox, "[datasets.prices]\npaths = ['/prices[^/]*$']\nkey = 'sku'\n");

@@ -1,7 +1,7 @@
 //! Approvals: an operator approves a held deletion, another try of a quarantined file, or that an
-//! undone or dismissed file is taken again. This is written without the lease. It changes one row of
-//! the ledger: from `held` to `pending`, or it clears the rules digest of the refusal, or it notes the
-//! approval. The process that holds the lease then takes the file up.
+//! undone or dismissed file is taken again. This is written without the lease. It changes one row
+//! of the ledger: from `held` to `pending`, or it clears the rules digest of the refusal, or it
+//! notes the approval. The process that holds the lease then takes the file up.
 
 use crate::config::Config;
 use crate::error::SyncError;
