@@ -25,7 +25,8 @@ pub struct Model {
     pub size_bytes: i64,
     /// Version, which orders the files of one dataset and market.
     pub version: DateTimeUtc,
-    /// `pending`, `syncing`, `synced`, `unmatched`, `quarantined`, `held` or `failed`.
+    /// `pending`, `syncing`, `synced`, `unmatched`, `quarantined`, `held`, `failed`, `undone` or
+    /// `dismissed`.
     pub state: String,
     /// Rows of the file after the header.
     pub rows_read: i64,
@@ -85,6 +86,13 @@ pub struct Model {
     /// JSON: how many processes took it up since its last commit; NULL while nobody works on it.
     #[sea_orm(column_type = "Text", nullable)]
     pub attempts: Option<String>,
+    /// 1 if `tidegate_history` has every version that it ended, so that it can be taken back.
+    pub history: Option<i64>,
+    /// The newer export for whose sake its held deletion was given up.
+    pub superseded_by: Option<i64>,
+    /// Why its deletion was held until then.
+    #[sea_orm(column_type = "Text", nullable)]
+    pub held_error: Option<String>,
 }
 
 /// No relations: the sync joins by key.

@@ -9,6 +9,7 @@ pub mod delivery_items;
 pub mod dirty_groups;
 pub mod files;
 pub mod generations;
+pub mod history;
 pub mod lease;
 pub mod number_forms;
 pub mod obstacles;
@@ -44,5 +45,6 @@ pub fn ledger_tables() -> Vec<TableShape> {
         TableShape::of::<number_forms::Entity>(),
         TableShape::of::<obstacles::Entity>(),
         TableShape::of::<alarms::Entity>(),
+        TableShape::of::<history::Entity>(),
     ]
 }

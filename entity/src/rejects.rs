@@ -34,6 +34,13 @@ pub struct Model {
     pub raw: String,
     /// When a corrected row was loaded.
     pub closed_at: Option<DateTimeUtc>,
+    /// The file that closed it.
+    pub closed_by: Option<i64>,
+    /// The corrected copy of which `corrected` is.
+    pub corrected_by: Option<i64>,
+    /// What earlier copies made of it, oldest first, for an undo of later ones: JSON.
+    #[sea_orm(column_type = "Text", nullable)]
+    pub corrected_before: Option<String>,
 }
 
 /// No relations: the sync joins by key.

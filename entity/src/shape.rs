@@ -258,7 +258,7 @@ mod tests {
     #[test]
     fn every_declared_table_has_a_shape() {
         let tables = [crate::market_tables(), crate::ledger_tables()].concat();
-        assert_eq!(tables.len(), 15);
+        assert_eq!(tables.len(), 16);
         for kind in tables.iter().flat_map(|table| &table.columns).map(|column| column.kind) {
             assert_eq!(Kind::from_name(kind.name()), Some(kind));
         }

@@ -15,6 +15,7 @@ mod m20261128_000008_vanished;
 mod m20261128_000009_number_forms;
 mod m20261128_000010_row_counts;
 mod m20261128_000011_alarms;
+mod m20261129_000012_history;
 mod shapes;
 
 pub use m20261122_000002_market::indexes as market_indexes;
@@ -41,6 +42,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261128_000009_number_forms::Migration),
             Box::new(m20261128_000010_row_counts::Migration),
             Box::new(m20261128_000011_alarms::Migration),
+            Box::new(m20261129_000012_history::Migration),
         ]
     }
 

@@ -1,4 +1,5 @@
-//! `tidegate approve`: lets a held file delete its records, or retries a quarantined file.
+//! `tidegate approve`: lets a held file delete its records, or has a quarantined, undone or
+//! dismissed one taken again.
 //!
 //! The approval is written to the ledger without the lease. Then the holder of the lease takes the
 //! file: a daemon that watches the file's folder, or this process if nobody holds the lease.
@@ -13,9 +14,11 @@ use crate::dispatch::retry::{Patience, look_at_database, patiently};
 use crate::error::SyncError;
 use crate::process::clock::now_ms;
 use crate::process::terminal::quoted;
+use crate::sink::Sink;
 use crate::sink::ledger::approvals;
 use crate::sink::ledger::file_state::FileState;
 use crate::sink::ledger::files::{FileRecord, UNHASHED};
+use crate::sink::ledger::put_aside::PUT_ASIDE;
 use crate::source::find::path_text::path_of;
 use crate::source::find::scan::SourceFile;
 use crate::sync::take::hash;
@@ -31,7 +34,8 @@ const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
 #[derive(Args, Debug)]
 pub(super) struct ApproveArguments {
-    /// Path of the held or quarantined file, or its name if no other such file has it
+    /// Path of the held, quarantined, undone or dismissed file, or its name if no other such file
+    /// has it
     file: String,
 }
 
@@ -63,9 +67,10 @@ async fn approve(config: Config, wanted: &str, is_json: bool) -> Result<Exit, Co
             file.path
         )));
     }
-    let is_retried = file.state == FileState::Quarantined;
+    // What was held goes on under its own line of the ledger.
+    let is_retried = file.state != FileState::Held && file.position.is_none();
     if is_retried && !is_json {
-        say(format_args!("{} was quarantined and is tried again", file.path));
+        say(format_args!("{} was {} and is tried again", file.path, file.state.name()));
     }
     let started = Instant::now();
     let lease_wait = config.lease_wait;
@@ -76,9 +81,11 @@ async fn approve(config: Config, wanted: &str, is_json: bool) -> Result<Exit, Co
             Err(CommandError::Sync(SyncError::LeaseHeld { holder })) => holder,
             ended => return ended,
         };
-        let now = look_at_database(&config, async |sink| sink.ledger.file(file.id).await)
-            .await?
-            .flatten();
+        let newest = async |sink: &Sink| match PUT_ASIDE.contains(&file.state) {
+            true => sink.ledger.newest_file(&file.path).await,
+            false => sink.ledger.file(file.id).await,
+        };
+        let now = look_at_database(&config, newest).await?.flatten();
         let is_done = now.as_ref().is_some_and(|now| !waits(now));
         if let Some(now) = now.filter(|_| is_done || started.elapsed() >= lease_wait) {
             return Ok(print(&now, is_retried, &holder, is_json));
@@ -89,7 +96,9 @@ async fn approve(config: Config, wanted: &str, is_json: bool) -> Result<Exit, Co
 
 /// Whether an approved file still waits or is being synced.
 fn waits(file: &FileRecord) -> bool {
-    matches!(file.state, FileState::Pending | FileState::Syncing) || file.is_retry_requested()
+    matches!(file.state, FileState::Pending | FileState::Syncing)
+        || file.is_retry_requested()
+        || (file.is_approved && PUT_ASIDE.contains(&file.state))
 }
 
 /// Finds the held or quarantined file with that path, or the only one with that name.
@@ -112,10 +121,10 @@ fn choose(stopped: Vec<FileRecord>, wanted: &str) -> Result<FileRecord, CommandE
     match named.len() {
         1 => Ok(named.remove(0)),
         0 if others.is_empty() => Err(CommandError::Usage(format!(
-            "`{wanted}` is neither held nor quarantined; no file is"
+            "`{wanted}` is neither held nor quarantined, undone or dismissed; no file is"
         ))),
         0 => {
-            let what = "is neither held nor quarantined; these files are: ";
+            let what = "is neither held nor quarantined, undone or dismissed; these files are: ";
             Err(CommandError::Usage(format!("`{wanted}` {what}{}", list(&others))))
         }
         _ => Err(CommandError::Usage(format!(

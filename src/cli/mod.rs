@@ -3,8 +3,11 @@
 mod alarms;
 mod approve;
 mod check;
+mod choose;
 mod describe;
 mod descriptors;
+mod dismiss;
+mod explain;
 mod find;
 mod init;
 mod log_text;
@@ -14,11 +17,13 @@ mod plan;
 mod print;
 mod rejects;
 pub mod rejects_csv;
+mod resync;
 mod run;
 mod service_user;
 mod signals;
 mod status;
 mod sync;
+mod undo;
 mod verify;
 
 use crate::cli::logging::complain;
@@ -81,8 +86,16 @@ enum Command {
     Verify,
     /// List the rows that could not be loaded, or write them for correction
     Rejects(rejects::RejectsArguments),
-    /// Let a held file delete its records, or retry a quarantined file
+    /// Let a held file delete its records, or take a quarantined, undone or dismissed one again
     Approve(approve::ApproveArguments),
+    /// Take a refused, held or unmatched file off the list of what needs somebody
+    Dismiss(dismiss::DismissArguments),
+    /// Have the synced files of a dataset that are still there taken again
+    Resync(resync::ResyncArguments),
+    /// Show where a record comes from: its versions, with the files that wrote them
+    Explain(explain::ExplainArguments),
+    /// Take synced files back, with everything that they changed
+    Undo(undo::UndoArguments),
     /// List the alarms that are open, or say that one is known
     Alarms(alarms::AlarmsArguments),
     /// Check configuration, directories, database and permissions
@@ -170,6 +183,10 @@ pub fn execute(arguments: Arguments) -> Exit {
         Command::Verify => verify::execute(&arguments.shared),
         Command::Rejects(own) => rejects::execute(&arguments.shared, &own),
         Command::Approve(own) => approve::execute(&arguments.shared, &own),
+        Command::Dismiss(own) => dismiss::execute(&arguments.shared, &own),
+        Command::Resync(own) => resync::execute(&arguments.shared, &own),
+        Command::Explain(own) => explain::execute(&arguments.shared, &own),
+        Command::Undo(own) => undo::execute(&arguments.shared, &own),
         Command::Alarms(own) => alarms::execute(&arguments.shared, &own),
         Command::Check => check::execute(&arguments.shared),
         Command::Init(own) => init::execute(&arguments.shared, &own),

@@ -131,6 +131,8 @@ pub struct Config {
     /// Largest share of a market's records that a file may delete, in percent. A larger deletion
     /// waits for approval.
     pub deletes_max_percent: f64,
+    /// How many days earlier versions of records are kept; 0 keeps none.
+    pub history_keep_days: u32,
     /// Limits on sizes, against hostile files and for the memory.
     pub limits: Limits,
     /// Directory of additional marts and views.
@@ -214,6 +216,7 @@ struct Settings {
     rejects_max_percent: f64,
     rescued_max_percent: f64,
     deletes_max_percent: f64,
+    history_keep_days: u32,
     file_bytes_max: u64,
     decompressed_bytes_max: u64,
     row_bytes_max: usize,
@@ -299,6 +302,7 @@ impl Config {
             database_url: DatabaseUrl::of_file(&directory.join("scratch.db")),
             state_dir: directory.to_owned(),
             after_sync: AfterSync::Keep,
+            history_keep_days: 0,
             limits: Limits { chunk_bytes_max: on_sqlite, ..self.limits.clone() },
             ..self.clone()
         }
@@ -382,6 +386,7 @@ impl Config {
             rejects_max_percent: percent("rejects_max_percent", settings.rejects_max_percent)?,
             rescued_max_percent: percent("rescued_max_percent", settings.rescued_max_percent)?,
             deletes_max_percent: percent("deletes_max_percent", settings.deletes_max_percent)?,
+            history_keep_days: settings.history_keep_days,
             marts_dir: (!settings.marts_dir.as_os_str().is_empty())
                 .then(|| base.join(settings.marts_dir)),
             listen: listen.parse().map_err(|_| {

@@ -5,6 +5,7 @@ use crate::config::Config;
 use crate::dispatch::health::Health;
 use crate::dispatch::inbox::Inbox;
 use crate::dispatch::lanes::{LaneEnd, sync_lane};
+use crate::dispatch::retention::forget_old;
 use crate::dispatch::retry::{Patience, list_restless, open_sink, patiently};
 use crate::dispatch::vanished::watch_for_vanished;
 use crate::error::{SyncError, Verdict};
@@ -230,6 +231,7 @@ impl Loop {
         let (sender, approved) = mpsc::channel(1);
         tokio::spawn(look_for_approvals(session.clone(), sender));
         tokio::spawn(watch_for_vanished(session.clone()));
+        tokio::spawn(forget_old(session.clone()));
         Ok(Self {
             approved,
             inbox: Inbox::new(Arc::clone(&session.config)),

@@ -270,7 +270,7 @@ impl Inbox {
 
     /// Stores the ledger's present answer about a path.
     pub fn note(&mut self, file: &KnownFile) {
-        if matches!(file.state, FileState::Pending | FileState::Syncing) {
+        if file.is_wanted || matches!(file.state, FileState::Pending | FileState::Syncing) {
             self.known.remove(&file.key);
             return;
         }

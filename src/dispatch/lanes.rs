@@ -149,6 +149,8 @@ fn log(report: &FileReport) {
             "file synced"
         ),
         Outcome::Unchanged => tracing::info!(path = report.path, "file unchanged"),
+        Outcome::Undone => tracing::info!(path = report.path, "file stays undone"),
+        Outcome::Dismissed => tracing::info!(path = report.path, "file stays dismissed"),
         Outcome::Unmatched => {
             tracing::warn!(path = report.path, reason = report.error, "file unmatched");
         }

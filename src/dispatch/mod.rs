@@ -8,6 +8,7 @@ pub mod inbox;
 pub mod lanes;
 pub mod once;
 pub mod plan;
+pub(crate) mod retention;
 pub mod retry;
 pub mod unseen;
 pub mod vanished;

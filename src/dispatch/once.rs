@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::dispatch::daemon::{DRAIN_MAX, FAREWELL_MAX, keep_lease, say_farewell, unless_stopped};
 use crate::dispatch::lanes::{LaneEnd, lanes_of, sync_lane};
+use crate::dispatch::retention::forget_some;
 use crate::dispatch::retry::{Patience, open_sink, patiently};
 use crate::dispatch::vanished::note_vanished;
 use crate::error::SyncError;
@@ -15,6 +16,7 @@ use crate::source::find::scan::SourceFile;
 use crate::sync::checkpoint::Checkpoints;
 use crate::sync::report::{FileReport, Outcome};
 use crate::sync::session::{Session, clear_up};
+use crate::sync::undo::{Refusal, UndoneFile, begin_undo, files_to_undo};
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::task::JoinSet;
@@ -79,6 +81,66 @@ pub async fn sync_once(
     result
 }
 
+/// How an undo ended.
+#[derive(Debug)]
+pub enum Undo {
+    /// These files are undone, newest first.
+    Done(Vec<UndoneFile>),
+    /// Nothing was undone.
+    Refused(Refusal),
+}
+
+/// Undoes these files of the ledger, and refreshes the marts.
+///
+/// # Errors
+///
+/// When a passing error lasts longer than `database_wait`, or an error is fatal. An undo that has
+/// begun then goes on at the next start.
+pub async fn undo_once(
+    config: Config,
+    ids: &[i64],
+    and_later: bool,
+    shutdown: CancellationToken,
+) -> Result<Undo, SyncError> {
+    let patience = Patience::Limited(config.database_wait);
+    let checkpoints = Checkpoints::open(&config.state_dir)?;
+    let opening = unless_stopped(open_sink(&config, patience, &shutdown), &shutdown).await?;
+    let sink = Arc::new(opening.ok_or(SyncError::Stopped)?);
+    let session =
+        Session::new(Arc::new(config), checkpoints, Arc::clone(&sink), Board::default(), shutdown);
+    let keeper = tokio::spawn(keep_lease(session.clone()));
+    let result = undo_all(&session, ids, and_later, patience).await;
+    keeper.abort();
+    say_farewell(&sink).await;
+    result
+}
+
+async fn undo_all(
+    session: &Session,
+    ids: &[i64],
+    and_later: bool,
+    patience: Patience,
+) -> Result<Undo, SyncError> {
+    let clear = async || {
+        let clearing_up = patiently(patience, &session.shutdown, async || clear_up(session).await);
+        unless_stopped(clearing_up, &session.shutdown).await?.ok_or(SyncError::Stopped)
+    };
+    clear().await?;
+    // Chosen again under the lease: other files may have come meanwhile.
+    let mut chosen = Vec::new();
+    for &id in ids {
+        chosen.extend(session.sink.ledger.applied_file(id).await?);
+    }
+    let datasets = &session.config.datasets;
+    let files = match files_to_undo(&session.sink, datasets, &chosen, and_later).await? {
+        Ok(files) => files,
+        Err(refusal) => return Ok(Undo::Refused(refusal)),
+    };
+    begin_undo(session, &files).await?;
+    clear().await?;
+    Ok(Undo::Done(files.iter().map(UndoneFile::from).collect()))
+}
+
 async fn sync_all(
     session: &Session,
     Found { files, unread, folders }: Found,
@@ -121,6 +183,7 @@ async fn sync_all(
         let is_lost = matches!((&error, kept), (SyncError::Stopped, Ok(Err(SyncError::LeaseLost))));
         return Err(if is_lost { SyncError::LeaseLost } else { error });
     }
+    patiently(patience, &session.shutdown, async || forget_some(session).await).await?;
     let summary =
         patiently(patience, &session.shutdown, async || session.sink.marts.summary().await);
     done.revenues = unless_stopped(summary, &session.shutdown).await?.ok_or(SyncError::Stopped)?;

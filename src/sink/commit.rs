@@ -14,7 +14,9 @@ use crate::sink::db::write::WriteTransaction;
 use crate::sink::ledger::Ledger;
 use crate::sink::ledger::attempts::Attempts;
 use crate::sink::ledger::files::COUNT_COLUMNS;
+use crate::sink::ledger::history::{Change, Next, Version};
 use crate::sink::ledger::rejects::Corrected;
+use crate::sink::tables::before_images::Ending;
 use crate::sink::tables::by_key::is_one_of;
 use crate::sink::tables::upsert::{Rows, statements};
 use crate::sink::tables::{KindsStay, Tables};
@@ -22,6 +24,7 @@ use crate::transform::table_rows::TableRows;
 use entity::{files, rejects};
 use sea_orm::sea_query::{Alias, Expr, Query};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
+use std::collections::HashSet;
 
 /// Rejects that one statement inserts.
 const REJECTS_PER_STATEMENT: usize = 500;
@@ -132,6 +135,9 @@ impl Sink {
         _while_kinds_stay: &KindsStay,
     ) -> Result<WrittenChunk<'_>, SyncError> {
         stop_before_write().await;
+        // Read before the transaction, which other files wait for. Only this file changes these
+        // records meanwhile: a record belongs to one dataset, and its files are synced in turn.
+        let versions = self.versions_ended_by(chunk).await?;
         let write = self.db.begin().await?;
         let transaction = &write.transaction;
         // Find the groups that rows leave before the rows change, and the groups that they join
@@ -172,10 +178,40 @@ impl Sink {
         }
         self.ledger.write_rejects(transaction, chunk.file_id, &chunk.rejects).await?;
         if let Some(corrected) = &chunk.corrected {
-            self.ledger.close_corrected(transaction, corrected).await?;
+            self.ledger.close_corrected(transaction, corrected, chunk.file_id).await?;
         }
         self.ledger.write_position(transaction, chunk.file_id, chunk.counts, chunk.next).await?;
+        let place = (&*chunk.dataset.table, &*chunk.market);
+        self.ledger.keep_versions(transaction, place, chunk.file_id, versions).await?;
         Ok(WrittenChunk { write, page_mover: self.db.page_mover.as_ref(), rows: chunk.rows() })
+    }
+}
+
+impl Sink {
+    /// The versions of records that a chunk ends; `None` if the history keeps none.
+    async fn versions_ended_by(
+        &self,
+        chunk: &ChunkWrite<'_>,
+    ) -> Result<Option<Vec<Version>>, SyncError> {
+        let is_first = chunk.changed_keys.is_empty() && chunk.confirmed_keys.is_empty();
+        if is_first || !self.ledger.keeps_history() {
+            return Ok(is_first.then(Vec::new));
+        }
+        let changed: HashSet<&String> = chunk.changed_keys.iter().collect();
+        let confirmed: Vec<String> =
+            chunk.confirmed_keys.iter().filter(|key| !changed.contains(key)).cloned().collect();
+        let ending = |change: Change, unless_of_file: Option<i64>| Ending {
+            dataset: chunk.dataset,
+            market: &chunk.market,
+            change,
+            next: Next::By(Some(chunk.file_id)),
+            unless_of_file,
+        };
+        let modified = ending(Change::Modified, None);
+        let mut versions = self.tables.versions_ended(modified, &chunk.changed_keys).await?;
+        let confirming = ending(Change::Confirmed, Some(chunk.file_id));
+        versions.extend(self.tables.versions_ended(confirming, &confirmed).await?);
+        Ok(Some(versions))
     }
 }
 

@@ -12,6 +12,8 @@ use crate::sink::ledger::alarms::{AlarmChecks, AlarmEvent};
 use crate::sink::ledger::file_state::FileState;
 use crate::sink::ledger::files::FileRecord;
 use crate::sink::ledger::generations::new_generation;
+use crate::sink::ledger::history::{Change, Next};
+use crate::sink::tables::before_images::Ending;
 use crate::sink::tables::by_key::{go_on_after, is_one_of, keys_in};
 use crate::sink::tables::{DELETED_AT, Tables};
 use entity::{ColumnShape, Kind, files};
@@ -169,7 +171,8 @@ impl Tables {
     /// When the database fails.
     pub async fn is_followed_by_whole(&self, file: &FileRecord) -> Result<bool, SyncError> {
         use files::Column as C;
-        let whole = [FileState::Synced, FileState::Held, FileState::Pending].map(FileState::name);
+        let whole = [FileState::Synced, FileState::Held, FileState::Pending, FileState::Dismissed]
+            .map(FileState::name);
         let others: Vec<(chrono::DateTime<chrono::Utc>, String)> = files::Entity::find()
             .select_only()
             .columns([C::Version, C::Path])
@@ -206,6 +209,16 @@ impl Sink {
         now_ms: i64,
     ) -> Result<Counts, SyncError> {
         let market = file.market.as_deref().unwrap_or_default();
+        let next = match dataset.deletes {
+            Deletes::Remove => Next::Gone,
+            Deletes::Mark | Deletes::Keep => Next::By(Some(file.id)),
+        };
+        let ending =
+            Ending { dataset, market, change: Change::Deleted, next, unless_of_file: None };
+        let versions = match self.ledger.keeps_history() {
+            true => Some(self.tables.versions_ended(ending, keys).await?),
+            false => None,
+        };
         let write = self.db.begin().await?;
         let transaction = &write.transaction;
         // Mark before the rows are removed, because their groups cannot be found afterwards.
@@ -233,6 +246,8 @@ impl Sink {
         self.ledger
             .write_position(transaction, file.id, counts, file.position.unwrap_or(Position::START))
             .await?;
+        let place = (&*dataset.table, market);
+        self.ledger.keep_versions(transaction, place, file.id, versions).await?;
         fail::fail_point!("before_delete", |_| std::process::abort());
         write.commit().await?;
         fail::fail_point!("during_deletes", |_| std::process::abort());
@@ -261,6 +276,9 @@ impl Sink {
                 file.path
             );
             files::Entity::update_many()
+                // In this order: MySQL reads columns as they are by then.
+                .col_expr(C::HeldError, Expr::col(C::Error))
+                .col_expr(C::SupersededBy, Expr::value(file.id))
                 .col_expr(C::State, Expr::value(FileState::Synced.name()))
                 .col_expr(C::Error, Expr::value(note))
                 .filter(C::State.eq(FileState::Held.name()))

@@ -14,6 +14,7 @@ pub mod marts;
 pub mod read_only;
 pub mod scratch;
 pub mod tables;
+pub mod undo;
 pub mod widen;
 
 use crate::config::Config;

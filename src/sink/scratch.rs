@@ -30,9 +30,14 @@ pub const EXAMPLES_MAX: u64 = 3;
 /// Rows that one statement copies; they are held in memory for it.
 const ROWS_PER_COPY: usize = 512;
 
-/// Ledger tables about the process and the stored marts, which are not copied.
-const OWN_TABLES: [&str; 4] =
-    ["tidegate_lease", "tidegate_definitions", "tidegate_dirty_groups", "tidegate_obstacles"];
+/// Ledger tables about the process, the stored marts and earlier versions, which are not copied.
+const OWN_TABLES: [&str; 5] = [
+    "tidegate_lease",
+    "tidegate_definitions",
+    "tidegate_dirty_groups",
+    "tidegate_obstacles",
+    "tidegate_history",
+];
 
 /// Columns that every change touches; they are not reported.
 const BOOKKEEPING: [&str; 2] = [ROW_HASH, "_file_id"];

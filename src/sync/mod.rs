@@ -5,6 +5,7 @@ pub mod archive;
 pub mod checkpoint;
 pub mod correction;
 pub mod delete;
+pub mod explain;
 pub mod look;
 pub mod pipeline;
 pub mod precedence;
@@ -15,6 +16,7 @@ pub mod session;
 mod shared_table;
 pub mod take;
 pub mod touched_keys;
+pub mod undo;
 pub mod unmatched;
 pub mod write;
 
@@ -84,6 +86,9 @@ pub async fn sync_file(
         }
         Claim::Quarantined(file) => {
             return Ok(report(source_file, &file, Outcome::Quarantined, started));
+        }
+        Claim::PutAside(file) => {
+            return Ok(report(source_file, &file, Outcome::of_put_aside(file.state), started));
         }
         Claim::Held(file) => return Ok(report(source_file, &file, Outcome::Held, started)),
         Claim::ToSync(taken) => *taken,

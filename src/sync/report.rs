@@ -6,6 +6,7 @@ use crate::feed::correction::OpenReject;
 use crate::feed::rules::BrokenRule;
 use crate::feed::version::Version;
 use crate::process::clock::millis;
+use crate::sink::ledger::file_state::FileState;
 use crate::sink::ledger::files::FileRecord;
 use crate::sink::ledger::rejects::UnknownRecords;
 use crate::source::find::scan::SourceFile;
@@ -32,6 +33,20 @@ pub enum Outcome {
     Held,
     /// Given up.
     Failed,
+    /// An operator undid it.
+    Undone,
+    /// An operator dismissed it.
+    Dismissed,
+}
+
+impl Outcome {
+    /// That of a file which an operator put aside.
+    pub(crate) const fn of_put_aside(state: FileState) -> Self {
+        match state {
+            FileState::Undone => Self::Undone,
+            _ => Self::Dismissed,
+        }
+    }
 }
 
 /// The result of one file, for people and for `--json`.

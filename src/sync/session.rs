@@ -8,6 +8,7 @@ use crate::process::turns::Turns;
 use crate::sink::Sink;
 use crate::source::unchanged::record_index::RecordIndexes;
 use crate::sync::checkpoint::Checkpoints;
+use crate::sync::undo::end_undos;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -45,12 +46,14 @@ impl Session {
     }
 }
 
-/// Cleans up after a crash: refreshes marked marts and removes checkpoints of finished files.
+/// Cleans up after a crash: ends undos, refreshes marked marts, and removes checkpoints of finished
+/// files.
 ///
 /// # Errors
 ///
 /// When the database or the state directory fails.
 pub async fn clear_up(session: &Session) -> Result<(), SyncError> {
+    end_undos(session).await?;
     session.sink.marts.refresh_marts(None).await?;
     let unfinished = session.sink.ledger.unfinished_files().await?;
     session.checkpoints.retain(&unfinished);

@@ -12,6 +12,7 @@ use crate::sink::Sink;
 use crate::sink::ledger::attempts::Company;
 use crate::sink::ledger::file_state::FileState;
 use crate::sink::ledger::files::{FileRecord, NewFile};
+use crate::sink::ledger::put_aside::PUT_ASIDE;
 use crate::source::find::scan::SourceFile;
 use crate::source::text::content::Content;
 use crate::sync::checkpoint::Checkpoint;
@@ -34,6 +35,8 @@ pub(crate) enum Claim {
     Unchanged(FileRecord),
     Quarantined(FileRecord),
     Held(FileRecord),
+    /// An operator undid or dismissed it.
+    PutAside(FileRecord),
     ToSync(Box<TakenFile>),
 }
 
@@ -55,6 +58,10 @@ pub(crate) async fn take(
     }
     let (content, sha256) = hash_in_turn(session, turn, source_file).await?;
     let stamp = content.stamp();
+    if let Some(file) = newest.as_ref().filter(|file| file.sha256 == sha256 && is_put_aside(file)) {
+        note_put_aside(sink, file, &dataset.fingerprint, stamp).await?;
+        return Ok(Claim::PutAside(file.clone()));
+    }
     if let Some(file) =
         newest.as_ref().filter(|file| file.sha256 == sha256 && file.state == FileState::Quarantined)
     {
@@ -118,6 +125,25 @@ pub(crate) async fn take(
     }
     let company = sink.ledger.take_up(&file).await?;
     Ok(Claim::ToSync(Box::new(TakenFile { file, content, checkpoint: None, company })))
+}
+
+/// Whether an operator undid or dismissed the file, and nobody wants it again.
+pub(crate) fn is_put_aside(file: &FileRecord) -> bool {
+    PUT_ASIDE.contains(&file.state) && !file.is_approved
+}
+
+/// Stores the present stamp and rules of a file that was put aside, so that the next scan does not
+/// hash it again.
+pub(crate) async fn note_put_aside(
+    sink: &Sink,
+    file: &FileRecord,
+    rules_digest: &str,
+    stamp: Stamp,
+) -> Result<(), SyncError> {
+    if file.rules_digest != rules_digest {
+        sink.ledger.set_rules(file.id, rules_digest).await?;
+    }
+    note_stamp(sink, file, stamp).await
 }
 
 /// Retries a quarantined file under its old ledger line, after the rules changed or an operator

@@ -16,7 +16,7 @@ use crate::source::text::content::Content;
 use crate::source::text::read_text;
 use crate::sync::report::{FileReport, Outcome, report};
 use crate::sync::session::{Session, blocking};
-use crate::sync::take::{hash_in_turn, new_file, note_stamp};
+use crate::sync::take::{hash_in_turn, is_put_aside, new_file, note_put_aside, note_stamp};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -35,6 +35,10 @@ pub async fn list_unmatched(
 ) -> Result<FileReport, SyncError> {
     let newest = session.sink.ledger.newest_file(&source_file.path_text()).await?;
     let (content, sha256) = hash_in_turn(session, turn, source_file).await?;
+    if let Some(file) = newest.as_ref().filter(|file| file.sha256 == sha256 && is_put_aside(file)) {
+        note_put_aside(&session.sink, file, "", content.stamp()).await?;
+        return Ok(report(source_file, file, Outcome::of_put_aside(file.state), started));
+    }
     let file =
         match newest.filter(|file| file.sha256 == sha256 && file.state == FileState::Unmatched) {
             Some(file) => {

@@ -6,6 +6,7 @@ pub mod diff;
 pub mod faults;
 pub mod kept_lines;
 pub mod project;
+pub mod record_json;
 pub mod row_hash;
 pub mod rules;
 pub mod table_rows;

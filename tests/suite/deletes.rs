@@ -228,7 +228,10 @@ fn too_large_a_deletion_is_held_until_it_is_approved(sandbox: &Sandbox) {
     assert_eq!(synced(sandbox, &config).file(ORDERS).outcome, "unchanged");
     let (exit, said) = approve(sandbox, &config, ORDERS);
     assert_eq!(exit, 2, "{said}");
-    assert!(said.contains("is neither held nor quarantined; no file is"), "{said}");
+    assert!(
+        said.contains("is neither held nor quarantined, undone or dismissed; no file is"),
+        "{said}"
+    );
 }
 
 scenario!(a_newer_export_supersedes_a_held_one);
@@ -427,7 +430,7 @@ fn an_approval_says_what_is_wrong_with_it(sandbox: &Sandbox) {
     let (exit, said) = approve(sandbox, &config, "customers.csv");
     assert_eq!(exit, 2);
     assert!(
-        said.contains("is neither held nor quarantined; these files are:")
+        said.contains("is neither held nor quarantined, undone or dismissed; these files are:")
             && said.contains("market-b/orders.csv"),
         "{said}"
     );

@@ -125,6 +125,8 @@ mod terminal;
 mod text_and_json;
 mod tidy;
 mod together;
+mod undo;
+mod undo_more;
 mod unit;
 mod unknown_rows;
 mod unseen;

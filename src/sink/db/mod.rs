@@ -69,6 +69,8 @@ pub struct Db {
     interrupt: Interrupt,
     /// `None` on databases without a write-ahead log to checkpoint.
     pub(crate) page_mover: Option<PageMover>,
+    /// How many days earlier versions of records are kept; 0 keeps none.
+    pub(crate) history_keep_days: u32,
 }
 
 impl Db {
@@ -100,6 +102,7 @@ impl Db {
             stop: CancellationToken::new(),
             interrupt: Interrupt::default(),
             page_mover: None,
+            history_keep_days: config.history_keep_days,
             connection,
         }
     }

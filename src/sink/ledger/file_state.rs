@@ -17,11 +17,15 @@ pub enum FileState {
     Held,
     /// Given up.
     Failed,
+    /// Taken back by an operator: nothing of it counts any more.
+    Undone,
+    /// Taken by an operator off the list of what needs somebody.
+    Dismissed,
 }
 
 impl FileState {
     /// Every state.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Pending,
         Self::Syncing,
         Self::Synced,
@@ -29,6 +33,8 @@ impl FileState {
         Self::Quarantined,
         Self::Held,
         Self::Failed,
+        Self::Undone,
+        Self::Dismissed,
     ];
 
     /// The state's name in the ledger.
@@ -41,6 +47,8 @@ impl FileState {
             Self::Quarantined => "quarantined",
             Self::Held => "held",
             Self::Failed => "failed",
+            Self::Undone => "undone",
+            Self::Dismissed => "dismissed",
         }
     }
 

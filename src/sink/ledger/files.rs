@@ -226,7 +226,7 @@ impl Ledger {
     pub async fn last_taken_file(&self, path: &str) -> Result<Option<FileRecord>, SyncError> {
         let taken = files::Entity::find()
             .filter(is_at(path))
-            .filter(is_taken())
+            .filter(was_taken())
             .order_by_desc(files::Column::Id)
             .one(&self.db.connection)
             .await?;
@@ -245,7 +245,7 @@ impl Ledger {
         let mut taken = HashMap::new();
         for paths in paths.chunks(PATHS_PER_QUERY) {
             let files = files::Entity::find()
-                .filter(files::Column::Id.is_in(self.newest_ids_at(paths, is_taken()).await?))
+                .filter(files::Column::Id.is_in(self.newest_ids_at(paths, was_taken()).await?))
                 .all(&self.db.connection)
                 .await?;
             taken.extend(files.into_iter().map(|file| (file.path.clone(), FileRecord::from(file))));
@@ -331,6 +331,7 @@ impl Ledger {
     pub async fn add_file(&self, file: &NewFile, now_ms: i64) -> Result<FileRecord, SyncError> {
         use files::Column as C;
         let write = self.db.begin().await?;
+        self.end_resync(&write.transaction, &file.path).await?;
         files::Entity::update_many()
             .col_expr(C::State, Expr::value(FileState::Failed.name()))
             .col_expr(
@@ -342,6 +343,7 @@ impl Ledger {
             .filter(C::State.is_in([FileState::Pending.name(), FileState::Syncing.name()]))
             .exec(&write.transaction)
             .await?;
+        self.note_taken_again(&write.transaction, &file.path).await?;
         write.transaction.execute(&self.insert_files(std::slice::from_ref(file), now_ms)).await?;
         let added = files::Entity::find()
             .filter(is_at(&file.path))
@@ -407,6 +409,7 @@ impl Ledger {
             (C::ChangedNs, file.stamp.changed_ns.into()),
             (C::Transform, file.rules_digest.as_str().into()),
             (C::Corrects, file.corrects.clone().into()),
+            (C::History, i64::from(self.keeps_history()).into()),
             (
                 C::Attempts,
                 (file.state == FileState::Syncing).then(|| Attempts::FIRST.to_ledger()).into(),
@@ -544,19 +547,22 @@ fn count(value: Option<i64>) -> u64 {
     u64::try_from(value.unwrap_or(0)).unwrap_or(0)
 }
 
+/// The lines of content that counts: not refused, not undone, and read.
+fn was_taken() -> Condition {
+    use files::Column as C;
+    let never = [FileState::Quarantined, FileState::Undone].map(FileState::name);
+    let is_dismissed = C::State.eq(FileState::Dismissed.name());
+    Condition::all()
+        .add(C::Dataset.is_not_null())
+        .add(C::State.is_not_in(never))
+        .add(is_dismissed.and(C::Position.is_null()).not())
+        .add(C::Sha256.ne(UNHASHED))
+}
+
 pub(crate) fn is_at(path: &str) -> Condition {
     Condition::all()
         .add(files::Column::PathKey.eq(path_key(path)))
         .add(files::Column::Path.eq(path))
-}
-
-/// Lines of versions that have rows in the tables, even if only some.
-fn is_taken() -> Condition {
-    use files::Column as C;
-    Condition::all()
-        .add(C::Dataset.is_not_null())
-        .add(C::State.ne(FileState::Quarantined.name()))
-        .add(C::Sha256.ne(UNHASHED))
 }
 
 pub(crate) fn path_key(path: &str) -> String {

@@ -37,18 +37,29 @@ impl Ledger {
         market: &str,
         generation: &str,
     ) -> Result<(), SyncError> {
-        use generations::Column as C;
-        let row = generations::ActiveModel {
-            table_name: Set(table.to_owned()),
-            market: Set(market.to_owned()),
-            generation: Set(generation.to_owned()),
-        };
-        let update =
-            OnConflict::columns([C::TableName, C::Market]).update_column(C::Generation).to_owned();
-        generations::Entity::insert(row)
-            .on_conflict(update)
+        generations::Entity::insert(generation_row(table, market, generation))
+            .on_conflict(renaming())
             .exec_without_returning(connection)
             .await?;
         Ok(())
     }
+}
+
+/// The row that names a generation.
+pub(crate) fn generation_row(
+    table: &str,
+    market: &str,
+    generation: &str,
+) -> generations::ActiveModel {
+    generations::ActiveModel {
+        table_name: Set(table.to_owned()),
+        market: Set(market.to_owned()),
+        generation: Set(generation.to_owned()),
+    }
+}
+
+/// What becomes of the name before.
+pub(crate) fn renaming() -> OnConflict {
+    use generations::Column as C;
+    OnConflict::columns([C::TableName, C::Market]).update_column(C::Generation).to_owned()
 }

@@ -6,6 +6,7 @@ use crate::feed::stamp::Stamp;
 use crate::sink::ledger::Ledger;
 use crate::sink::ledger::file_state::FileState;
 use crate::sink::ledger::files::{FileRecord, PATHS_PER_QUERY};
+use crate::sink::ledger::put_aside::PUT_ASIDE;
 use entity::files;
 use sea_orm::sea_query::Condition;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
@@ -43,7 +44,13 @@ pub struct KnownFile {
     pub stamp: Stamp,
     /// Digest of the rules that it was read with.
     pub rules_digest: String,
+    /// Whether an operator wants it to be taken again.
+    pub is_wanted: bool,
 }
+
+/// Path key, state, stamp, rules digest, and when it was approved.
+type KnownColumns =
+    (String, String, i64, i64, i64, i64, String, Option<chrono::DateTime<chrono::Utc>>);
 
 impl From<&FileRecord> for KnownFile {
     fn from(file: &FileRecord) -> Self {
@@ -52,6 +59,7 @@ impl From<&FileRecord> for KnownFile {
             state: file.state,
             stamp: file.stamp,
             rules_digest: file.rules_digest.clone(),
+            is_wanted: file.is_approved && PUT_ASIDE.contains(&file.state),
         }
     }
 }
@@ -66,7 +74,7 @@ impl Ledger {
         use files::Column as C;
         let mut known = Vec::new();
         for paths in paths.chunks(PATHS_PER_QUERY) {
-            let rows: Vec<(String, String, i64, i64, i64, i64, String)> = files::Entity::find()
+            let rows: Vec<KnownColumns> = files::Entity::find()
                 .select_only()
                 .columns([
                     C::PathKey,
@@ -76,16 +84,27 @@ impl Ledger {
                     C::Inode,
                     C::ChangedNs,
                     C::Transform,
+                    C::ApprovedAt,
                 ])
                 .filter(C::Id.is_in(self.newest_ids_at(paths, Condition::all()).await?))
                 .into_tuple()
                 .all(&self.db.connection)
                 .await?;
             known.extend(rows.into_iter().map(
-                |(path_key, state, size_bytes, modified_ns, inode, changed_ns, rules_digest)| {
+                |(
+                    path_key,
+                    state,
+                    size,
+                    modified_ns,
+                    inode,
+                    changed_ns,
+                    rules_digest,
+                    approved_at,
+                )| {
                     let (key, state) = (PathKey::of_hex(&path_key), FileState::of_ledger(&state));
-                    let stamp = Stamp::of_ledger(size_bytes, modified_ns, inode, changed_ns);
-                    KnownFile { key, state, stamp, rules_digest }
+                    let stamp = Stamp::of_ledger(size, modified_ns, inode, changed_ns);
+                    let is_wanted = approved_at.is_some() && PUT_ASIDE.contains(&state);
+                    KnownFile { key, state, stamp, rules_digest, is_wanted }
                 },
             ));
         }

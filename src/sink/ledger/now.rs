@@ -126,7 +126,7 @@ fn open_rejects_of_file() -> SelectStatement {
 
 /// Whether no later line has the same path. Checked for each row through an index; grouping would
 /// read the whole ledger for every page.
-fn is_newest() -> SimpleExpr {
+pub(crate) fn is_newest() -> SimpleExpr {
     use files::Column as C;
     let later = Alias::new("later");
     let later = Query::select()

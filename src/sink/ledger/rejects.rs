@@ -11,6 +11,7 @@ use sea_orm::sea_query::{Condition, Expr, ExprTrait, Query};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
 };
+use serde::{Deserialize, Serialize};
 
 /// Rows that one statement closes: within every database's limit of bound values.
 const ROWS_PER_STATEMENT: usize = 500;
@@ -220,6 +221,7 @@ impl Ledger {
             .filter(C::Dataset.eq(file.dataset.clone()))
             .filter(C::Market.eq(file.market.clone()))
             .filter(C::RowsRejected.gt(0).or(C::Corrects.is_not_null()))
+            .filter(C::State.ne(FileState::Undone.name()))
             .filter(C::Id.ne(file.id))
             .order_by_asc(C::Id)
             .all(&self.db.connection)
@@ -244,6 +246,7 @@ impl Ledger {
         &self,
         connection: &impl ConnectionTrait,
         corrected: &Corrected,
+        file_id: i64,
     ) -> Result<(), SyncError> {
         use rejects::Column as C;
         let CorrectedFiles { originals, corrections, .. } = &corrected.files;
@@ -256,29 +259,38 @@ impl Ledger {
                     let of_rows = Condition::all()
                         .add(C::FileId.is_in(file_ids.iter().copied()))
                         .add(column.is_in(rows.iter().copied()));
-                    self.close(connection, of_rows, corrected.now_ms).await?;
+                    self.close(connection, of_rows, file_id, corrected.now_ms).await?;
                 }
             }
         }
-        self.note_corrected(connection, corrected).await
+        self.note_corrected(connection, corrected, file_id).await
     }
 
-    /// Keeps the corrected rows, because another copy may later bring rows of the same record.
+    /// Keeps the corrected rows, because another copy may later bring rows of the same record, and
+    /// what earlier copies made of them, because this one may be undone.
     async fn note_corrected(
         &self,
         connection: &impl ConnectionTrait,
         corrected: &Corrected,
+        file_id: i64,
     ) -> Result<(), SyncError> {
         use rejects::Column as C;
         let Some(export) = &corrected.files.newest else { return Ok(()) };
         for row in &corrected.loaded {
-            rejects::Entity::update_many()
-                .col_expr(C::CorrectedKey, Expr::value(row.key.as_str()))
-                .col_expr(C::Corrected, Expr::value(row.cells.as_str()))
-                .filter(C::FileId.eq(export.id))
-                .filter(C::RowNumber.eq(i64::try_from(row.number).unwrap_or(i64::MAX)))
-                .exec(connection)
-                .await?;
+            let is_row = C::RowNumber.eq(i64::try_from(row.number).unwrap_or(i64::MAX));
+            let is_row = Condition::all().add(C::FileId.eq(export.id)).add(is_row);
+            let rejects: Vec<rejects::Model> =
+                rejects::Entity::find().filter(is_row).all(connection).await?;
+            for reject in rejects {
+                rejects::Entity::update_many()
+                    .col_expr(C::CorrectedBefore, Expr::value(corrected_before(&reject, file_id)))
+                    .col_expr(C::CorrectedBy, Expr::value(file_id))
+                    .col_expr(C::CorrectedKey, Expr::value(row.key.as_str()))
+                    .col_expr(C::Corrected, Expr::value(row.cells.as_str()))
+                    .filter(C::Id.eq(reject.id))
+                    .exec(connection)
+                    .await?;
+            }
         }
         Ok(())
     }
@@ -334,16 +346,58 @@ impl Ledger {
             // stay open.
             of_them = of_them.add(rejects::Column::CorrectsRow.is_null());
         }
-        self.close(connection, of_them, now_ms).await
+        self.close(connection, of_them, file.id, now_ms).await
+    }
+
+    /// Takes back what a file did to rejects: those that it closed are open again, those that it
+    /// corrected are what they were before, and its own are closed. Returns how many are open
+    /// again.
+    pub(crate) async fn undo_rejects(
+        &self,
+        connection: &impl ConnectionTrait,
+        file_id: i64,
+        now_ms: i64,
+    ) -> Result<u64, SyncError> {
+        use rejects::Column as C;
+        let noted: Vec<rejects::Model> =
+            rejects::Entity::find().filter(C::CorrectedBy.eq(file_id)).all(connection).await?;
+        for reject in noted {
+            let mut before = cells_before(&reject);
+            let last = before.pop();
+            let (by, key, cells) =
+                last.map_or_else(Default::default, |last| (last.by, last.key, last.cells));
+            let before = (!before.is_empty())
+                .then(|| serde_json::to_string(&before).expect("texts and numbers are JSON"));
+            rejects::Entity::update_many()
+                .col_expr(C::CorrectedBefore, Expr::value(before))
+                .col_expr(C::CorrectedBy, Expr::value(by))
+                .col_expr(C::CorrectedKey, Expr::value(key))
+                .col_expr(C::Corrected, Expr::value(cells))
+                .filter(C::Id.eq(reject.id))
+                .exec(connection)
+                .await?;
+        }
+        let opened = rejects::Entity::update_many()
+            .col_expr(C::ClosedAt, Expr::value(self.db.dialect.time(None)))
+            .col_expr(C::ClosedBy, Expr::value(None::<i64>))
+            .filter(C::ClosedBy.eq(file_id))
+            .filter(C::FileId.ne(file_id))
+            .exec(connection)
+            .await?;
+        self.close(connection, Condition::all().add(C::FileId.eq(file_id)), file_id, now_ms)
+            .await?;
+        Ok(opened.rows_affected)
     }
 
     async fn close(
         &self,
         connection: &impl ConnectionTrait,
         which: Condition,
+        closed_by: i64,
         now_ms: i64,
     ) -> Result<(), SyncError> {
         rejects::Entity::update_many()
+            .col_expr(rejects::Column::ClosedBy, Expr::value(closed_by))
             .col_expr(rejects::Column::ClosedAt, Expr::value(self.db.dialect.time(Some(now_ms))))
             .filter(rejects::Column::ClosedAt.is_null())
             .filter(which)
@@ -351,4 +405,31 @@ impl Ledger {
             .await?;
         Ok(())
     }
+}
+
+/// What a corrected copy made of a reject, kept while a later one counts.
+#[derive(Debug, Deserialize, Serialize)]
+struct EarlierCells {
+    by: Option<i64>,
+    key: Option<String>,
+    cells: Option<String>,
+}
+
+/// What copies made of a reject before this one: JSON, oldest first; `None` if there was none.
+fn corrected_before(reject: &rejects::Model, file_id: i64) -> Option<String> {
+    if reject.corrected.is_none() || reject.corrected_by == Some(file_id) {
+        return reject.corrected_before.clone();
+    }
+    let mut before = cells_before(reject);
+    before.push(EarlierCells {
+        by: reject.corrected_by,
+        key: reject.corrected_key.clone(),
+        cells: reject.corrected.clone(),
+    });
+    Some(serde_json::to_string(&before).expect("texts and numbers are JSON"))
+}
+
+fn cells_before(reject: &rejects::Model) -> Vec<EarlierCells> {
+    let before = reject.corrected_before.as_deref();
+    before.and_then(|before| serde_json::from_str(before).ok()).unwrap_or_default()
 }

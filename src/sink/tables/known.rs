@@ -316,7 +316,7 @@ impl Tables {
 }
 
 /// The hash that a key from `project` contains.
-fn unhex(key: &str) -> RowHash {
+pub(crate) fn unhex(key: &str) -> RowHash {
     let mut hash = RowHash::default();
     for (byte, digits) in hash.iter_mut().zip(key.as_bytes().chunks(2)) {
         let digits = std::str::from_utf8(digits).unwrap_or_default();

@@ -1,10 +1,12 @@
 //! Tables: the market tables, with their columns, indexes and rows.
 
+pub(crate) mod before_images;
 pub mod bulk;
 pub(crate) mod by_key;
 pub mod indexes;
 pub mod known;
 pub mod stored_lines;
+pub mod stored_records;
 pub mod stored_rules;
 pub mod upsert;
 
