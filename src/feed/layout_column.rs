@@ -5,7 +5,7 @@ use crate::feed::dataset::{Dataset, OnTypeChange, Owner};
 use crate::feed::declaration::ColumnType;
 use crate::feed::inference::Inference;
 use crate::feed::json_settings::JsonSettings;
-use crate::values::cell::{NullTokens, trimmed};
+use crate::values::cell::{NullTokens, error_of, trimmed};
 use crate::values::dates::MomentRules;
 use crate::values::identifier::{visible, without_excel};
 use crate::values::number::NumberRules;
@@ -101,6 +101,10 @@ impl LayoutColumn {
     pub fn meaning<'c>(&'c self, cell: &'c str) -> Option<&'c str> {
         if self.null_tokens.matches(cell) {
             return None;
+        }
+        // Nothing that is declared makes a value of an error.
+        if error_of(cell).is_some() {
+            return Some(cell);
         }
         let Some(declared) = self.declared.as_ref().filter(|declared| declared.rewrites()) else {
             return Some(cell);

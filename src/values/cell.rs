@@ -1,5 +1,14 @@
 //! Cell: a text as a file has it, the white space around it, and whether it means "no value".
 
+/// What stands before the error of a cell that has one instead of a value. Nothing else that is
+/// read begins so: a NUL makes a reject of its row.
+pub const ERROR_SIGN: char = '\0';
+
+/// The error of a cell, as `#REF!`; `None` for a value.
+pub fn error_of(cell: &str) -> Option<&str> {
+    cell.strip_prefix(ERROR_SIGN).filter(|error| error.starts_with('#'))
+}
+
 /// Cells that mean "no value".
 #[derive(Debug)]
 pub struct NullTokens {

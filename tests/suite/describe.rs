@@ -421,8 +421,8 @@ fn json_tells_programs_the_same_and_failures_are_told() {
 
 /// The declaration of a file, loaded as a configuration.
 pub fn declared(directory: &Path, path: &Path, config: &Config) -> Config {
-    let file =
-        SourceFile::at(&Arc::from(directory), path, &config.datasets).expect("an ordinary file");
+    let file = SourceFile::at(&Arc::from(directory), path, &config.datasets, &config.limits)
+        .expect("an ordinary file");
     let description = describe(config, vec![file]).expect("the shipped definitions are right");
     let [dataset] = description.datasets.as_slice() else { panic!("{description:?}") };
     assert!(description.failures.is_empty(), "{description:?}");
