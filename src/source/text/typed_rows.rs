@@ -249,7 +249,7 @@ mod tests {
         };
         assert_eq!(
             String::from_utf8_lossy(&bytes),
-            "\"a \"\"b\"\",\nc\",1.5,\n#N/A,#N/A,#N/A,#N/A\n\"x y\",twenty  charac\n"
+            "\"a \"\"b\"\",\nc\",1.5,\n#N/A,#N/A,#N/A,#N/A\n\"x y\",twenty  characte\n"
         );
     }
 }
