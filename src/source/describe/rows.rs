@@ -148,13 +148,16 @@ fn observe_cells(
     facts.observe_row(&cells, &dataset.null_tokens, rules);
 }
 
+/// Takes the cells of a row, and which of them are clear numbers.
+type TakeRow<'t> = dyn FnMut(&[Cow<'_, str>], &[bool]) + 't;
+
 /// The rows below the header that can be split and are text, and which of their cells are clear
 /// numbers. A cell that has an error instead of a value has none.
 fn each_row(
     text: &Text,
     dialect: Dialect,
     dataset: &Dataset,
-    take: &mut dyn FnMut(&[Cow<'_, str>], &[bool]),
+    take: &mut TakeRow<'_>,
 ) -> Result<(), SyncError> {
     let mut window = Window::at(&text.content, 0)?;
     read_header(&mut window, dialect, dataset)?;

@@ -202,7 +202,7 @@ fn listed(file: File, size_bytes: u64, limits: &Limits) -> Listing {
         let name = entry.name().ok().filter(|name| is_safe(name) && !entry.is_symlink());
         match name {
             Some(name) => {
-                listing.members.push(Member { name: name.into_owned(), size_bytes: entry.size() })
+                listing.members.push(Member { name: name.into_owned(), size_bytes: entry.size() });
             }
             None => {
                 unread_count += 1;

@@ -22,6 +22,7 @@ use crate::source::text::compression::Compression;
 use crate::source::text::content::Content;
 use crate::source::text::encoding::{Guess, Guessed, Look, Transcoder};
 use crate::source::text::spool::Spool;
+use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -106,7 +107,7 @@ fn text_by(
 /// What quotes say in the text that is made of a file, by the end of its name.
 pub fn cell_types(path: &Path) -> CellTypes {
     let (_, plain) = Compression::of(path);
-    let extension = plain.extension().map(|extension| extension.to_ascii_lowercase());
+    let extension = plain.extension().map(OsStr::to_ascii_lowercase);
     match extension.as_ref().and_then(|extension| extension.to_str()) {
         Some("xlsx") => CellTypes::Sheet,
         Some("parquet") => CellTypes::Columns,

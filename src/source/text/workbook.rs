@@ -109,7 +109,7 @@ fn damage(error: XlsxError) -> SyncError {
 }
 
 /// Names of the sheets that have cells, those that are shown first.
-fn sheets<'c>(workbook: &Xlsx<ContentReader<&'c Content>>) -> Vec<String> {
+fn sheets(workbook: &Xlsx<ContentReader<&Content>>) -> Vec<String> {
     let all = workbook.sheets_metadata().iter();
     let mut sheets: Vec<_> = all.filter(|sheet| sheet.typ == SheetType::WorkSheet).collect();
     sheets.sort_by_key(|sheet| sheet.visible != SheetVisible::Visible);
@@ -118,8 +118,8 @@ fn sheets<'c>(workbook: &Xlsx<ContentReader<&'c Content>>) -> Vec<String> {
 
 /// The sheet that the dataset names, or the first one that has its header; its header. `None` if
 /// no sheet has a row.
-fn header_place<'c>(
-    workbook: &mut Xlsx<ContentReader<&'c Content>>,
+fn header_place(
+    workbook: &mut Xlsx<ContentReader<&Content>>,
     dataset: &Dataset,
 ) -> Result<Option<HeaderPlace>, SyncError> {
     let all = sheets(workbook);
@@ -172,8 +172,8 @@ fn header_place<'c>(
 }
 
 /// The first rows of a sheet that are not blank, each up to its last cell with a text.
-fn named_rows<'c>(
-    workbook: &mut Xlsx<ContentReader<&'c Content>>,
+fn named_rows(
+    workbook: &mut Xlsx<ContentReader<&Content>>,
     sheet: &str,
 ) -> Result<Vec<(u32, Vec<String>)>, SyncError> {
     let mut cells = workbook.worksheet_cells_reader(sheet).map_err(damage)?;
@@ -233,7 +233,7 @@ fn write_sheet<'c>(
     let mut count: u64 = 0;
     while let Some(cell) = cells.next_cell_with_formula_metadata().map_err(damage)? {
         count += 1;
-        if count % CELLS_PER_MOVE == 0 {
+        if count.is_multiple_of(CELLS_PER_MOVE) {
             moved();
         }
         let (of_row, column) = (cell.pos.0, cell.pos.1 as usize);
@@ -358,7 +358,7 @@ mod tests {
         for (serial, is_1904, moment) in [
             (44609.0, false, at("2022-02-17")),
             (43147.0, true, at("2022-02-17")),
-            (44609.691_979_166_67, false, at("2022-02-17T16:36:27.000")),
+            (44_609.691_979_166_67, false, at("2022-02-17T16:36:27.000")),
             (44609.5, false, at("2022-02-17T12:00:00.000")),
             (1.0, false, at("1900-01-01")),
             (59.0, false, at("1900-02-28")),

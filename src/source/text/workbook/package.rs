@@ -203,8 +203,8 @@ impl PartCheck {
                     };
                     1
                 }
-                Kind::Comment => self.to_end(rest, b'-'),
-                Kind::Section => self.to_end(rest, b']'),
+                Kind::Comment => self.end_of_marked(rest, b'-'),
+                Kind::Section => self.end_of_marked(rest, b']'),
             };
             self.piece.bytes += taken;
             if self.piece.bytes > self.piece_bytes_max {
@@ -223,7 +223,7 @@ impl PartCheck {
     }
 
     /// Up to `-->` or `]]>`: two of the sign, and `>`.
-    fn to_end(&mut self, rest: &[u8], sign: u8) -> usize {
+    fn end_of_marked(&mut self, rest: &[u8], sign: u8) -> usize {
         for (at, &byte) in rest.iter().enumerate() {
             self.piece.matched = match byte {
                 byte if byte == sign => (self.piece.matched + 1).min(2),
