@@ -2,7 +2,7 @@
 //! chooses.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use tidegate::chunk::{Chunk, Position};
 use tidegate::config::{Config, Limits, Overrides};
@@ -12,6 +12,7 @@ use tidegate::feed::dataset::{
 use tidegate::feed::json_settings::JsonSettings;
 use tidegate::feed::layout::{Layout, Shapes};
 use tidegate::sink::tables::declared_shapes;
+use tidegate::source::find::scan::SourceFile;
 use tidegate::source::reader::Reader;
 use tidegate::source::survey::{Survey, survey};
 use tidegate::source::text::content::Content;
@@ -98,6 +99,8 @@ pub fn read_file(input: &[u8], extensions: &[&str]) {
         row_bytes_max: [1 << 20, 200, 60, 20][usize::from(head[1] / 2) % 4],
         record_rows_max: [1 << 20, 8, 3][usize::from(head[1] / 8) % 3],
         columns_max: [1000, 12][usize::from(head[1] / 32) % 2],
+        decompressed_bytes_max: 4 << 20,
+        spool_dir: scratch_directory(),
         ..bench.config.limits.clone()
     };
     let pieces = Limits {
@@ -110,6 +113,34 @@ pub fn read_file(input: &[u8], extensions: &[&str]) {
     let in_one = look_and_read(&path, dataset, &whole, false);
     let in_pieces = look_and_read(&path, dataset, &pieces, true);
     assert_eq!(in_one, in_pieces, "the size of chunks changes what a file says");
+}
+
+/// Reads the input as a zip archive, and checks what must hold of every one.
+pub fn read_archive(input: &[u8]) {
+    let bench = bench();
+    let limits = Limits {
+        zip_members_max: 50,
+        decompressed_bytes_max: 1 << 20,
+        spool_dir: scratch_directory(),
+        ..bench.config.limits.clone()
+    };
+    let path = scratch_file("zip");
+    std::fs::write(&path, input).expect("a writable temporary directory");
+    let root: Arc<Path> = Arc::from(scratch_directory().as_path());
+    let files = SourceFile::all_at(&root, &path, &bench.config.datasets, &limits);
+    for file in &files {
+        let below = file.path.strip_prefix(&path).expect("a member is below its archive");
+        let is_plain = |part: Component<'_>| matches!(part, Component::Normal(_));
+        assert!(below.components().all(is_plain), "a name leads out: {below:?}");
+        if file.path != path
+            && let Ok(mut content) = Content::open(&root, &file.path, &limits)
+        {
+            content.hash().expect("what was unpacked can be read");
+            assert_eq!(content.stamp(), file.stamp, "a member looks as its archive says");
+        }
+    }
+    let names: BTreeSet<&PathBuf> = files.iter().map(|file| &file.path).collect();
+    assert_eq!(names.len(), files.len(), "a path is one file");
 }
 
 fn scratch_file(extension: &str) -> PathBuf {

@@ -21,6 +21,7 @@ use crate::sink::ledger::files::{FileRecord, UNHASHED};
 use crate::sink::ledger::put_aside::PUT_ASIDE;
 use crate::source::find::path_text::path_of;
 use crate::source::find::scan::SourceFile;
+use crate::source::find::zipped::{folder_of, real_path};
 use crate::sync::take::hash;
 use clap::Args;
 use serde_json::json;
@@ -103,10 +104,8 @@ fn waits(file: &FileRecord) -> bool {
 
 /// Finds the held or quarantined file with that path, or the only one with that name.
 fn choose(stopped: Vec<FileRecord>, wanted: &str) -> Result<FileRecord, CommandError> {
-    let path = Path::new(wanted)
-        .canonicalize()
-        .or_else(|_| std::path::absolute(wanted))
-        .unwrap_or_default();
+    let path =
+        real_path(Path::new(wanted)).or_else(|_| std::path::absolute(wanted)).unwrap_or_default();
     if let Some(file) =
         stopped.iter().find(|file| file.path == wanted || path_of(&file.path) == path)
     {
@@ -144,12 +143,15 @@ async fn unchanged(file: &FileRecord, config: &Arc<Config>) -> Result<SourceFile
         ))
     };
     // A file from below the inbox must still be reachable there without following a link.
-    let root = if path.starts_with(&config.inbox) {
-        &config.inbox
-    } else {
-        path.parent().unwrap_or(&path)
+    let root: Arc<Path> = match path.starts_with(&config.inbox) {
+        true => Arc::from(config.inbox.as_path()),
+        false => Arc::from(folder_of(&path)),
     };
-    let source_file = SourceFile::at(&Arc::from(root), &path, &config.datasets).ok_or_else(gone)?;
+    let source_file = SourceFile::at(&root, &path, &config.datasets, &config.limits);
+    let source_file = source_file.ok_or_else(gone)?;
+    if source_file.refusal.is_some() {
+        return Ok(source_file);
+    }
     let (_, sha256) = hash(&source_file, config).await?;
     // A file that was never hashed, for example because it was too large, may have any content now.
     if file.sha256 != UNHASHED && sha256 != file.sha256 {

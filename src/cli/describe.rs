@@ -1,13 +1,15 @@
 //! `tidegate describe`: prints the declaration of a file of which nothing is known, and writes
 //! nothing.
 
+use crate::cli::find;
 use crate::cli::logging::{OF_COMMAND, complain, start_logging};
 use crate::cli::{CommandError, Exit, Shared, say, say_json, with_whose};
+use crate::config::Config;
 use crate::dispatch::describe::{Description, Failure, describe};
 use crate::source::find::scan::SourceFile;
+use crate::source::find::zipped::real_path;
 use clap::Args;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 #[derive(Args, Debug)]
 pub(super) struct DescribeArguments {
@@ -22,9 +24,14 @@ pub(super) fn execute(shared: &Shared, own: &DescribeArguments) -> Result<Exit, 
     let mut failures = Vec::new();
     let mut files: Vec<SourceFile> = Vec::new();
     for path in &own.files {
-        match named_file(path, &config) {
-            Ok(file) if files.iter().any(|other| other.path == file.path) => {}
-            Ok(file) => files.push(file),
+        match named_files(path, &config) {
+            Ok(named) => {
+                for file in named {
+                    if !files.iter().any(|other| other.path == file.path) {
+                        files.push(file);
+                    }
+                }
+            }
             Err(reason) => failures.push(Failure { file: path.display().to_string(), reason }),
         }
     }
@@ -41,14 +48,13 @@ pub(super) fn execute(shared: &Shared, own: &DescribeArguments) -> Result<Exit, 
     Ok(if description.failures.is_empty() { Exit::Done } else { Exit::FilesFailed })
 }
 
-/// A file of the command line, and which dataset takes it.
-fn named_file(path: &Path, config: &crate::config::Config) -> Result<SourceFile, String> {
-    let path = path.canonicalize().map_err(|error| format!("cannot be read: {error}"))?;
+/// The files of a path of the command line, and which datasets take them.
+fn named_files(path: &Path, config: &Config) -> Result<Vec<SourceFile>, String> {
+    let path = real_path(path).map_err(|error| format!("cannot be read: {error}"))?;
     if path.is_dir() {
         return Err("it is a folder; name the files in it".to_owned());
     }
-    let folder = path.parent().unwrap_or(&path);
-    SourceFile::at(&Arc::from(folder), &path, &config.datasets).ok_or_else(|| {
+    find::named_files(&path, config).map_err(|_| {
         "its name is hidden or temporary, or it is no ordinary file; rename it".to_owned()
     })
 }

@@ -6,6 +6,7 @@ use crate::config::Config;
 use crate::dispatch::once::Found;
 use crate::source::find::blind_spots::BlindSpots;
 use crate::source::find::scan::{SourceFile, scan};
+use crate::source::find::zipped::{folder_of, real_path};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,11 +16,12 @@ pub(super) fn find(paths: &[PathBuf], config: &Config) -> Result<Found, CommandE
         let unreadable =
             |error| CommandError::Usage(format!("cannot read {}: {error}", path.display()));
         // A file has the same path in the ledger, however it is named on the command line.
-        let path = path.canonicalize().map_err(unreadable)?;
+        let path = real_path(path).map_err(unreadable)?;
         if path.is_dir() {
             let BlindSpots { unread, .. } = scan(
                 &Arc::from(path.as_path()),
                 &config.datasets,
+                &config.limits,
                 &config.own_dirs_below(&path),
                 None,
                 &mut |file| {
@@ -30,7 +32,7 @@ pub(super) fn find(paths: &[PathBuf], config: &Config) -> Result<Found, CommandE
             found.unread.extend(unread);
             found.folders.push(path);
         } else {
-            found.files.push(named_file(&path, config)?);
+            found.files.extend(named_files(&path, config)?);
         }
     }
     found.files.sort_by(|one, other| one.path.cmp(&other.path));
@@ -42,11 +44,13 @@ pub(super) fn find(paths: &[PathBuf], config: &Config) -> Result<Found, CommandE
 }
 
 /// A file that was named explicitly must be taken or refused: skipping it silently would look like
-/// a success.
-fn named_file(path: &Path, config: &Config) -> Result<SourceFile, CommandError> {
-    let folder = path.parent().unwrap_or(path);
-    SourceFile::at(&Arc::from(folder), path, &config.datasets).ok_or_else(|| {
+/// a success. An archive means all of its members.
+pub(super) fn named_files(path: &Path, config: &Config) -> Result<Vec<SourceFile>, CommandError> {
+    let folder: Arc<Path> = Arc::from(folder_of(path));
+    let files = SourceFile::all_at(&folder, path, &config.datasets, &config.limits);
+    if files.is_empty() {
         let why = "its name is hidden or temporary, or it is no ordinary file; rename it";
-        CommandError::Usage(format!("cannot take {}: {why}", path.display()))
-    })
+        return Err(CommandError::Usage(format!("cannot take {}: {why}", path.display())));
+    }
+    Ok(files)
 }

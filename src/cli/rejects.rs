@@ -17,6 +17,7 @@ use crate::sink::ledger::known_files::PathKey;
 use crate::sink::ledger::open_rejects::RejectedFile;
 use crate::source::find::beneath;
 use crate::source::find::path_text::{path_of, path_text};
+use crate::source::find::zipped::unpacked_path;
 use clap::Args;
 use rustix::fs::{AtFlags, Mode, OFlags, openat, renameat, unlinkat};
 use serde_json::{Value, json};
@@ -193,7 +194,8 @@ impl<'a> Export<'a> {
         let path = path_of(&file.path);
         // Keep the folder below the inbox, or below what was given to sync: it may be all that
         // distinguishes files of the same name, or names their market.
-        let below_inbox = path.strip_prefix(&self.inbox).ok().and_then(Path::parent);
+        let lies_at = unpacked_path(&self.inbox, &path);
+        let below_inbox = lies_at.strip_prefix(&self.inbox).ok().and_then(Path::parent);
         let folder = match (below_inbox, &header.folder) {
             (Some(folder), _) => folder.to_owned(),
             (None, Some(folder)) => path_of(folder),

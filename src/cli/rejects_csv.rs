@@ -7,6 +7,7 @@
 
 use crate::feed::correction::{Header, OF_SAME_RECORD, OpenReject, split_cells};
 use crate::feed::layout::{NOTES, column_name};
+use crate::values::number::{Decimals, clear_text};
 use crate::values::spreadsheet::{clear_number, guarded, marked_number, unguarded};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -99,6 +100,9 @@ struct Row {
 impl Row {
     fn of(reject: &OpenReject, header: &Header) -> Self {
         let mut row = match header.delimiter {
+            Some(delimiter) if header.is_typed => {
+                Self::of_typed(&reject.raw, delimiter, header.quote, named(header))
+            }
             Some(delimiter) => Self::of_csv(&reject.raw, delimiter, header.quote, named(header)),
             None => Self::of_json(&reject.raw, header),
         };
@@ -106,7 +110,7 @@ impl Row {
         if is_correction {
             row.surplus.iter_mut().for_each(|cell| *cell = unguarded(cell).to_owned());
         }
-        if header.delimiter.is_some() {
+        if header.delimiter.is_some() && !header.is_typed {
             let is_marked = |cell: &str| is_correction && clear_number(cell).is_some();
             let cells = row.cells.iter_mut().flatten().filter(|cell| !is_marked(cell));
             cells.for_each(|cell| {
@@ -136,6 +140,23 @@ impl Row {
         Self { cells: cells.into_iter().map(Some).collect(), surplus }
     }
 
+    /// Texts stand in quotes; what does not is marked as the numbers of JSON are.
+    fn of_typed(raw: &str, delimiter: char, quote: char, columns: usize) -> Self {
+        let mut row = Self::of_csv(raw, delimiter, quote, columns);
+        let is_quoted = starts_of_cells(raw, delimiter, quote);
+        for (index, cell) in row.cells.iter_mut().enumerate() {
+            let is_text = is_quoted.get(index).copied().unwrap_or(true);
+            let is_number = |cell: &str| clear_text(cell, Decimals::Point).is_some();
+            if let Some(cell) = cell {
+                *cell = match !is_text && is_number(cell) {
+                    true => marked_number(cell).into_owned(),
+                    false => guarded(cell).into_owned(),
+                };
+            }
+        }
+        row
+    }
+
     fn of_json(raw: &str, header: &Header) -> Self {
         let mut members = BTreeMap::new();
         if flatten(raw, "", 0, &mut members).is_none() {
@@ -145,6 +166,23 @@ impl Row {
             header.columns.iter().map(|column| members.remove(&column_name(column))).collect();
         Self { cells, surplus: Vec::new() }
     }
+}
+
+/// Whether each cell of a row begins with a quote.
+fn starts_of_cells(row: &str, delimiter: char, quote: char) -> Vec<bool> {
+    let (mut starts, mut is_start, mut is_inside) = (Vec::new(), true, false);
+    for c in row.chars() {
+        if is_start {
+            starts.push(c == quote);
+            is_start = false;
+        }
+        is_inside ^= c == quote;
+        is_start |= c == delimiter && !is_inside;
+    }
+    if is_start {
+        starts.push(false);
+    }
+    starts
 }
 
 /// Collects the members of an object by the names of their columns, as they are written; `None` if
@@ -228,7 +266,7 @@ mod tests {
 
     fn csv(columns: &[&str], delimiter: Option<char>, rejects: &[OpenReject]) -> String {
         let columns = columns.iter().map(|&column| column.to_owned()).collect();
-        let header = Header { columns, delimiter, quote: '"', folder: None };
+        let header = Header { columns, delimiter, quote: '"', is_typed: false, folder: None };
         let mut in_use = ColumnsInUse::default();
         rejects.iter().for_each(|reject| in_use.observe(reject, &header));
         let csv = RejectsCsv::new(&header, &in_use);
@@ -288,6 +326,21 @@ mod tests {
         again.corrects_row = Some(1);
         let columns = [&columns[..], &NOTES].concat();
         assert_eq!(csv(&columns, Some(','), &[again]), text);
+    }
+
+    #[test]
+    fn numbers_of_a_workbook_are_marked_and_its_texts_are_not() {
+        let raw = r#""A,1",12.5,"12.5",-7,"-7",#REF!,2022-02-17,"say ""x"", y",,1.5E+20"#;
+        let columns: Vec<String> = (0..10).map(|column| format!("c{column}")).collect();
+        let header =
+            Header { columns, delimiter: Some(','), quote: '"', is_typed: true, folder: None };
+        let csv = RejectsCsv::new(&header, &ColumnsInUse::default());
+        let row = csv.row(&reject(1, Some("id"), "bad", raw));
+        assert_eq!(
+            String::from_utf8_lossy(&row),
+            "\"A,1\",'12.5,12.5,-7,-7,#REF!,2022-02-17,\"say \"\"x\"\", y\",,'1.5E+20,1,c0,bad\n"
+                .replace("c0,bad", "id,bad")
+        );
     }
 
     #[test]

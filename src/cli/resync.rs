@@ -13,6 +13,7 @@ use crate::sink::ledger::files::FileRecord;
 use crate::sink::ledger::put_aside::want_again;
 use crate::source::find::path_text::path_of;
 use crate::source::find::scan::SourceFile;
+use crate::source::find::zipped::folder_of;
 use clap::Args;
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -101,8 +102,8 @@ fn found(file: &FileRecord, config: &Config) -> Option<SourceFile> {
     let path = path_of(&file.path);
     // A file from below the inbox must still be reachable there without following a link.
     let root = match path.starts_with(&config.inbox) {
-        true => &config.inbox,
-        false => path.parent().unwrap_or(&path),
+        true => config.inbox.clone(),
+        false => folder_of(&path),
     };
-    SourceFile::at(&Arc::from(root), &path, &config.datasets)
+    SourceFile::at(&Arc::from(root.as_path()), &path, &config.datasets, &config.limits)
 }

@@ -6,7 +6,7 @@ use crate::feed::words::nearest;
 use config::{File, FileFormat, Map, Value, ValueKind};
 
 /// All keys that a dataset may have.
-const DATASET_KEYS: [&str; 26] = [
+const DATASET_KEYS: [&str; 27] = [
     "paths",
     "header_has",
     "kind",
@@ -25,6 +25,7 @@ const DATASET_KEYS: [&str; 26] = [
     "fill_down",
     "delimiter",
     "quote",
+    "sheet",
     "encoding",
     "decimal",
     "dates",

@@ -1,6 +1,8 @@
-//! Limits on sizes: those that the configuration says, and the shares of the memory.
+//! Limits on sizes: those that the configuration says, the shares of the memory, and where there is
+//! room beyond it.
 
 use crate::config::{ConfigurationError, Settings};
+use std::path::{Path, PathBuf};
 
 /// Limits on sizes, all derived from the configuration.
 #[derive(Clone, Debug)]
@@ -32,6 +34,13 @@ pub struct Limits {
     pub columns_max: usize,
     /// Most columns of a table; a file that would add more is quarantined.
     pub table_columns_max: usize,
+    /// Most members of a .zip archive.
+    pub zip_members_max: usize,
+    /// Most bytes that a .zip archive unpacks to, for each of its own.
+    pub zip_ratio_max: u64,
+    /// Directory of what memory has no room for: files without a name, of which a crash leaves
+    /// nothing.
+    pub spool_dir: PathBuf,
     /// A full export of at least this size leaves a record index for the next one.
     pub record_index_bytes_min: u64,
 }
@@ -45,7 +54,11 @@ impl Limits {
     /// Smallest `memory_max_mb` for which the shares below are large enough.
     const MEMORY_MB_MIN: u64 = 64;
 
-    pub(super) fn new(settings: &Settings, is_on_server: bool) -> Result<Self, ConfigurationError> {
+    pub(super) fn new(
+        settings: &Settings,
+        is_on_server: bool,
+        spool_dir: &Path,
+    ) -> Result<Self, ConfigurationError> {
         if settings.memory_max_mb < Self::MEMORY_MB_MIN {
             return Err(ConfigurationError::Invalid(format!(
                 "memory_max_mb must be at least {}",
@@ -60,6 +73,8 @@ impl Limits {
             ("record_rows_max", settings.record_rows_max),
             ("columns_max", settings.columns_max),
             ("table_columns_max", settings.table_columns_max),
+            ("zip_members_max", settings.zip_members_max),
+            ("zip_ratio_max", usize::try_from(settings.zip_ratio_max).unwrap_or(usize::MAX)),
         ] {
             if value == 0 {
                 return Err(ConfigurationError::Invalid(format!("{key} must be at least 1")));
@@ -82,6 +97,9 @@ impl Limits {
             record_bytes_max: settings.record_bytes_max.min(memory_bytes / Self::RECORDS_IN_MEMORY),
             columns_max: settings.columns_max,
             table_columns_max: settings.table_columns_max,
+            zip_members_max: settings.zip_members_max,
+            zip_ratio_max: settings.zip_ratio_max,
+            spool_dir: spool_dir.to_owned(),
             record_index_bytes_min: settings.record_index_bytes_min,
         })
     }

@@ -225,6 +225,8 @@ struct Settings {
     record_bytes_max: u64,
     columns_max: usize,
     table_columns_max: usize,
+    zip_members_max: usize,
+    zip_ratio_max: u64,
     record_index_bytes_min: u64,
     marts_dir: PathBuf,
     listen: String,
@@ -303,7 +305,11 @@ impl Config {
             state_dir: directory.to_owned(),
             after_sync: AfterSync::Keep,
             history_keep_days: 0,
-            limits: Limits { chunk_bytes_max: on_sqlite, ..self.limits.clone() },
+            limits: Limits {
+                chunk_bytes_max: on_sqlite,
+                spool_dir: directory.to_owned(),
+                ..self.limits.clone()
+            },
             ..self.clone()
         }
     }
@@ -367,7 +373,7 @@ impl Config {
         let database_url = database_url(base, &settings, overrides, environment, &state_dir)?;
         Ok(Self {
             inbox,
-            limits: Limits::new(&settings, !database_url.is_file())?,
+            limits: Limits::new(&settings, !database_url.is_file(), &state_dir)?,
             database_url,
             database_wait: Duration::from_millis(settings.database_wait_ms),
             lease_wait: Duration::from_millis(settings.lease_wait_ms),

@@ -164,7 +164,7 @@ fn the_profile_knows_its_paths() {
         route("/in/market-1-customers-2022-02-17.ndjson.zst"),
         expect("customers", "1", Some("2022-02-17"))
     );
-    assert_eq!(route("/in/Market 1 Orders.xlsx"), None);
+    assert_eq!(route("/in/Market 1 Orders.xls"), None);
     assert_eq!(route("/in/Market 1 Orders.gz"), None);
     assert_eq!(route("/in/supermarket orders.csv"), None);
     assert_eq!(route("/in/marketing/orders.csv"), None);

@@ -302,12 +302,15 @@ impl Inbox {
 
     /// Looks at a path. `is_closed` says what an event just reported about it, if there was one.
     fn see_path(&mut self, path: &Path, is_closed: Option<bool>) {
-        match SourceFile::at(&self.root, path, &self.config.datasets) {
-            Some(file) if !self.is_excluded(path) => self.see(file, is_closed),
-            _ => {
-                self.waiting.remove(path);
-            }
+        let Config { datasets, limits, .. } = &*self.config;
+        let files = match self.is_excluded(path) {
+            true => Vec::new(),
+            false => SourceFile::all_at(&self.root, path, datasets, limits),
+        };
+        if !files.iter().any(|file| file.path == path) {
+            self.waiting.remove(path);
         }
+        files.into_iter().for_each(|file| self.see(file, is_closed));
     }
 
     fn see(&mut self, file: SourceFile, is_closed: Option<bool>) {
@@ -390,10 +393,11 @@ fn scan_in_batches(
     batches: &mpsc::Sender<Vec<SourceFile>>,
 ) -> BlindSpots {
     let mut batch = Vec::new();
-    let blind_spots = scan(root, &config.datasets, own_dirs, watcher, &mut |file| {
-        batch.push(file);
-        batch.len() < SCANNED_FILES || batches.blocking_send(std::mem::take(&mut batch)).is_ok()
-    });
+    let blind_spots =
+        scan(root, &config.datasets, &config.limits, own_dirs, watcher, &mut |file| {
+            batch.push(file);
+            batch.len() < SCANNED_FILES || batches.blocking_send(std::mem::take(&mut batch)).is_ok()
+        });
     // A receiver that is gone is no error of the scan.
     let _ = batches.blocking_send(batch);
     blind_spots
@@ -432,7 +436,8 @@ mod tests {
     fn drop_file(inbox: &Inbox, name: &str) -> SourceFile {
         let path = inbox.root.join(name);
         std::fs::write(&path, "Order ID\n1\n").expect("a writable directory");
-        SourceFile::at(&inbox.root, &path, &inbox.config.datasets).expect("an ordinary file")
+        SourceFile::at(&inbox.root, &path, &inbox.config.datasets, &inbox.config.limits)
+            .expect("an ordinary file")
     }
 
     #[test]

@@ -196,7 +196,7 @@ mod tests {
             let modified = newest - Duration::from_secs(seconds_older);
             let file = File::options().append(true).open(&path).expect("it is there");
             file.set_modified(modified).expect("it is ours");
-            SourceFile::at(&root, &path, &config.datasets).expect("it may be taken")
+            SourceFile::at(&root, &path, &config.datasets, &config.limits).expect("it may be taken")
         });
         let lanes = lanes_of(files.into());
         let lanes: Vec<(String, Vec<String>)> = lanes

@@ -99,7 +99,7 @@ pub fn overlaps(config: &Config, folder: &Path) -> Vec<Overlap> {
         true
     };
     // Without datasets, no file is opened for its header.
-    scan(&Arc::from(folder), &[], &own_dirs, None, &mut take);
+    scan(&Arc::from(folder), &[], &config.limits, &own_dirs, None, &mut take);
     let overlap = |(datasets, (files, first))| Overlap { datasets, files, first };
     found.into_iter().map(overlap).collect()
 }

@@ -8,6 +8,7 @@ use crate::process::clock::now_ms;
 use crate::sink::ledger::file_state::FileState;
 use crate::sink::ledger::now::LookedFor;
 use crate::source::find::path_text::path_of;
+use crate::source::find::zipped::{is_zip, list, stamp_at};
 use crate::sync::session::{Session, blocking};
 use std::io::ErrorKind;
 use std::path::Path;
@@ -77,8 +78,27 @@ fn is_gone(file: &LookedFor, folder: &Path, config: &Config) -> Option<bool> {
     if is_put_away || !path.starts_with(folder) {
         return None;
     }
-    match std::fs::symlink_metadata(&path) {
+    if is_zip(&path) && file.state != FileState::Synced {
+        return is_well_again(&path, folder, config);
+    }
+    match stamp_at(folder, &path, &config.limits) {
         Ok(_) => Some(false),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Some(true)
+        }
+        Err(_) => None,
+    }
+}
+
+/// Whether nothing is to be said of an archive any more, because it is gone or another one lies
+/// there.
+fn is_well_again(path: &Path, folder: &Path, config: &Config) -> Option<bool> {
+    match stamp_at(folder, path, &config.limits) {
+        Ok(Some(stamp)) => {
+            let listing = list(folder, path, stamp, &config.limits).ok()?;
+            Some(listing.refusal.is_none() && listing.unread.is_none())
+        }
+        Ok(None) => Some(true),
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             Some(true)
         }

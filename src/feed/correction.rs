@@ -16,7 +16,8 @@ pub const OF_SAME_RECORD: &str =
 pub const REJECTS_END: &str = ".rejects.csv";
 
 /// Extensions of files, without those of compression.
-const EXTENSIONS: [&str; 6] = [".csv", ".tsv", ".txt", ".json", ".ndjson", ".jsonl"];
+const EXTENSIONS: [&str; 8] =
+    [".csv", ".tsv", ".txt", ".json", ".ndjson", ".jsonl", ".xlsx", ".parquet"];
 
 /// Extensions of compressed files.
 const COMPRESSIONS: [&str; 2] = [".gz", ".zst"];
@@ -30,6 +31,10 @@ pub struct Header {
     pub delimiter: Option<char>,
     /// What stands around cells.
     pub quote: char,
+    /// Whether quotes in its rows tell texts from numbers, as in those of workbooks and columnar
+    /// files.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_typed: bool,
     /// The file's folder below the directory that was given to sync. It may name the market, so a
     /// corrected copy must lie in a folder of this name. `None` if an earlier version, which did
     /// not keep it, has read the file.

@@ -32,7 +32,7 @@ use std::sync::Arc;
 pub const TRANSFORM_VERSION: u32 = 7;
 
 /// The name of a file whose rows tidegate can read: its stem, with or without a date at its end.
-const FILE_PATTERN: &str = r"(?i)/(?<whole>(?<stem>[^/]*?)(?:[ _.-]*(?<date>\d{4}-?\d{2}-?\d{2}))?)\.(?:csv|tsv|json|ndjson|jsonl)(?:\.(?:gz|zst))?$";
+const FILE_PATTERN: &str = r"(?i)/(?<whole>(?<stem>[^/]*?)(?:[ _.-]*(?<date>\d{4}-?\d{2}-?\d{2}))?)\.(?:csv|tsv|json|ndjson|jsonl|xlsx|parquet)(?:\.(?:gz|zst))?$";
 
 /// One validated feed.
 #[derive(Clone, Debug)]
@@ -75,6 +75,8 @@ pub struct Dataset {
     pub delimiter: Option<u8>,
     /// What stands around cells; `None` when each file says so itself.
     pub quote: Option<u8>,
+    /// Name of the sheet of its workbooks; `None` for the first one that has the header.
+    pub sheet: Option<String>,
     /// Fingerprint of everything that decides what rows a file gives.
     pub fingerprint: String,
     paths: Vec<Regex>,
@@ -217,6 +219,7 @@ impl Dataset {
             encodings: encodings(name, &settings.encoding)?,
             delimiter,
             quote,
+            sheet: Some(settings.sheet.clone()).filter(|sheet| !sheet.is_empty()),
             name: name.to_owned(),
             kind: settings.kind,
             key,

@@ -62,6 +62,12 @@ impl Observer {
         }
     }
 
+    /// Takes into account that its values are texts, because their file says so. Returns whether
+    /// that decides what the column holds: not if a table has it already.
+    pub fn observe_text(&mut self) -> bool {
+        self.inference.as_mut().is_some_and(Inference::observe_text)
+    }
+
     /// Whether its values count as numbers. An undeclared column with a single word proves nothing.
     fn is_witness(&self) -> bool {
         self.inference.as_ref().is_none_or(Inference::has_numbers)

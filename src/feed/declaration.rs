@@ -222,6 +222,9 @@ pub struct DatasetSettings {
     pub delimiter: String,
     /// Quote of a CSV file; `none`: there is none; `auto` or nothing: found in each file.
     pub quote: String,
+    /// Sheet of a workbook; nothing: the first one that has the header.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub sheet: String,
     /// Encoding, or several that are tried in turn; `auto` or nothing: found in each file.
     #[serde(deserialize_with = "one_or_several")]
     pub encoding: Vec<String>,

@@ -152,6 +152,18 @@ impl Inference {
         self.has_values = true;
     }
 
+    /// Takes a value into account that its file says is a text, whatever it looks like. Returns
+    /// `false` where a table has the column already: its kind decides what the text is.
+    pub fn observe_text(&mut self) -> bool {
+        if self.stored.is_some() {
+            return false;
+        }
+        (self.is_numeric, self.may_be_day, self.may_be_time) = (false, false, false);
+        self.views = [View::NOTHING; READINGS.len()];
+        self.has_values = true;
+        true
+    }
+
     fn observe_clear(&mut self, json: &str) {
         self.has_bare = true;
         let rules = self.rules.reading(Decimals::Point);

@@ -5,7 +5,7 @@ use crate::feed::dataset::{Dataset, OnTypeChange, Owner};
 use crate::feed::declaration::ColumnType;
 use crate::feed::inference::Inference;
 use crate::feed::json_settings::JsonSettings;
-use crate::values::cell::{NullTokens, is_as_written, trimmed};
+use crate::values::cell::{NullTokens, trimmed, unfit_text};
 use crate::values::dates::MomentRules;
 use crate::values::identifier::{visible, without_excel};
 use crate::values::number::NumberRules;
@@ -112,7 +112,8 @@ impl LayoutColumn {
         if self.null_tokens.matches(cell) {
             return None;
         }
-        if is_as_written(cell) {
+        // Nothing that is declared makes a value of it.
+        if unfit_text(cell).is_some() {
             return Some(cell);
         }
         let Some(declared) = self.declared.as_ref().filter(|declared| declared.rewrites()) else {

@@ -23,9 +23,43 @@ pub struct Dialect {
     pub row_bytes_max: usize,
     /// Number of empty cells that most rows have after the last column of the header.
     pub padding: usize,
+    /// What quotes say of the types of cells.
+    #[serde(default, skip_serializing_if = "CellTypes::is_none")]
+    pub types: CellTypes,
+}
+
+/// What quotes say of the types of cells. A workbook or a columnar file is made into such a text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CellTypes {
+    /// Nothing: every cell is a text.
+    #[default]
+    None,
+    /// Of a workbook. Cells in quotes are texts as anywhere; others are numbers, moments, truth
+    /// values and errors.
+    Sheet,
+    /// Of a columnar file. The same, and a column of texts holds nothing else.
+    Columns,
+}
+
+impl CellTypes {
+    /// Whether quotes say nothing.
+    pub const fn is_none(&self) -> bool {
+        matches!(self, Self::None)
+    }
 }
 
 impl Dialect {
+    /// How the rows of a workbook or columnar file are written once they are text.
+    pub const fn typed(types: CellTypes, row_bytes_max: usize) -> Self {
+        Self { delimiter: b',', quote: b'"', row_bytes_max, padding: 0, types }
+    }
+
+    /// Whether quotes say which cells are texts.
+    pub const fn is_typed(&self) -> bool {
+        !self.types.is_none()
+    }
+
     /// Whether anything stands around cells.
     pub const fn has_quotes(&self) -> bool {
         self.quote != NO_QUOTE

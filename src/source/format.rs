@@ -7,9 +7,10 @@ use crate::feed::correction::corrected_paths;
 use crate::feed::dataset::Dataset;
 use crate::feed::encoding::Encoding;
 use crate::feed::layout::declared_name;
-use crate::feed::row_format::{Dialect, RowFormat};
+use crate::feed::row_format::{CellTypes, Dialect, RowFormat};
 use crate::source::rows::cells::{Cell, Split, is_blank, split_row};
 use crate::source::rows::header::{HEADER_ROWS_MAX, MARK, hint};
+use crate::source::text::cell_types;
 use crate::source::text::compression::Compression;
 use crate::source::text::content::{BLOCK_BYTES, Content, Window};
 use serde::{Deserialize, Serialize};
@@ -45,6 +46,12 @@ impl std::fmt::Display for Format {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.rows {
             RowFormat::Json => formatter.write_str("JSON")?,
+            RowFormat::Csv(Dialect { types: CellTypes::Sheet, .. }) => {
+                return self.packed("Excel workbook", formatter);
+            }
+            RowFormat::Csv(Dialect { types: CellTypes::Columns, .. }) => {
+                return self.packed("Parquet", formatter);
+            }
             RowFormat::Csv(Dialect { delimiter: b'\t', quote, .. }) => {
                 write!(formatter, "CSV with tab and {}", char::from(quote))?;
             }
@@ -53,6 +60,16 @@ impl std::fmt::Display for Format {
             }
         }
         write!(formatter, ", {}", self.encoding.name())?;
+        match self.compression {
+            Compression::None => Ok(()),
+            compression => write!(formatter, ", {compression}"),
+        }
+    }
+}
+
+impl Format {
+    fn packed(&self, name: &str, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(name)?;
         match self.compression {
             Compression::None => Ok(()),
             compression => write!(formatter, ", {compression}"),
@@ -71,6 +88,10 @@ pub fn find_row_format(
     limits: &Limits,
 ) -> Result<RowFormat, SyncError> {
     let (_, plain) = Compression::of(content.path());
+    let types = cell_types(content.path());
+    if !types.is_none() {
+        return Ok(RowFormat::Csv(Dialect::typed(types, limits.row_bytes_max)));
+    }
     match extension(plain).as_str() {
         "json" | "ndjson" | "jsonl" => Ok(RowFormat::Json),
         extension => {
@@ -125,8 +146,13 @@ fn find_dialect(
     let mut found: Option<(Evidence, Dialect)> = None;
     for &quote in &quotes {
         for &delimiter in delimiters.iter().filter(|&&delimiter| delimiter != quote) {
-            let dialect =
-                Dialect { delimiter, quote, row_bytes_max: limits.row_bytes_max, padding: 0 };
+            let dialect = Dialect {
+                delimiter,
+                quote,
+                row_bytes_max: limits.row_bytes_max,
+                padding: 0,
+                types: CellTypes::None,
+            };
             let (mut evidence, padding) = Evidence::of(text, window.is_at_end(), dialect, dataset);
             // A few texts in apostrophes are no dialect, nor are rows that are broken under the
             // usual quote.
@@ -146,6 +172,7 @@ fn find_dialect(
         quote: QUOTES[0],
         row_bytes_max: limits.row_bytes_max,
         padding: 0,
+        types: CellTypes::None,
     };
     found.map_or(usual, |(_, dialect)| dialect)
 }

@@ -15,3 +15,4 @@ pub mod survey;
 pub mod text;
 pub mod unchanged;
 mod wrapper;
+mod zip_directory;

@@ -5,9 +5,13 @@ use crate::config::{AfterSync, Config};
 use crate::error::SyncError;
 use crate::feed::stamp::Stamp;
 use crate::process::modes::{FILE_MODE, folder_mode, make_folders};
+use crate::sink::ledger::file_state::FileState;
 use crate::source::find::beneath;
 use crate::source::find::beneath::Entry;
-use crate::source::find::scan::SourceFile;
+use crate::source::find::path_text::path_text;
+use crate::source::find::scan::{SourceFile, is_wanted_member};
+use crate::source::find::zipped::{list, member_of, stamp_at};
+use crate::sync::session::Session;
 use rustix::fs::{
     AtFlags, Mode, OFlags, RenameFlags, fchmod, fstat, openat, renameat, renameat_with, statat,
     unlinkat,
@@ -24,9 +28,59 @@ const ARCHIVED_MAX: usize = 1000;
 
 /// Keeps, archives or deletes a synced file, as configured. A file that has changed since stays. A
 /// file that cannot be moved stays too, with only a line in the log, because its rows are in the
-/// tables.
-pub fn put_away(config: &Config, source_file: &SourceFile) {
+/// tables. A .zip archive goes when its last member is synced.
+///
+/// # Errors
+///
+/// When the database cannot say whether all members are synced.
+pub async fn put_away(session: &Session, source_file: &SourceFile) -> Result<(), SyncError> {
     fail::fail_point!("before_put_away");
+    if session.config.after_sync == AfterSync::Keep {
+        return Ok(());
+    }
+    let Some((archive, _)) = member_of(&source_file.root, &source_file.path) else {
+        put_file_away(&session.config, source_file);
+        return Ok(());
+    };
+    let (root, limits) = (&source_file.root, &session.config.limits);
+    let Ok(Some(stamp)) = stamp_at(root, &archive, limits) else { return Ok(()) };
+    let whole = SourceFile { path: archive, stamp, ..source_file.clone() };
+    if has_changed(source_file, stamp) || !all_synced(session, &whole).await? {
+        return Ok(());
+    }
+    put_file_away(&session.config, &whole);
+    Ok(())
+}
+
+/// Whether an archive is another one than that of the member.
+fn has_changed(member: &SourceFile, archive: Stamp) -> bool {
+    Stamp { size_bytes: member.stamp.size_bytes, ..archive } != member.stamp
+}
+
+/// Whether every member of an archive is synced as it is there.
+async fn all_synced(session: &Session, archive: &SourceFile) -> Result<bool, SyncError> {
+    let limits = &session.config.limits;
+    let Ok(listing) = list(&archive.root, &archive.path, archive.stamp, limits) else {
+        return Ok(false);
+    };
+    if listing.refusal.is_some() || listing.unread.is_some() {
+        return Ok(false);
+    }
+    let members = listing.members.iter().filter(|member| is_wanted_member(&member.name));
+    let members: Vec<(String, Stamp)> = members
+        .map(|member| {
+            let stamp = Stamp { size_bytes: member.size_bytes, ..archive.stamp };
+            (path_text(&archive.path.join(&member.name)), stamp)
+        })
+        .collect();
+    let paths = members.iter().map(|(path, _)| path.clone()).collect();
+    let known = session.sink.ledger.newest_files_at(paths).await?;
+    Ok(members.iter().all(|(path, stamp)| {
+        known.get(path).is_some_and(|file| file.state == FileState::Synced && file.stamp == *stamp)
+    }))
+}
+
+fn put_file_away(config: &Config, source_file: &SourceFile) {
     let put_away = match config.after_sync {
         AfterSync::Keep => Ok(()),
         AfterSync::Delete => delete(source_file),

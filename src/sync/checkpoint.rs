@@ -170,15 +170,21 @@ mod tests {
     use super::*;
     use crate::feed::decimals::NumberReadings;
     use crate::feed::encoding::Encoding;
-    use crate::feed::row_format::Dialect;
     use crate::feed::row_format::RowFormat;
+    use crate::feed::row_format::{CellTypes, Dialect};
     use crate::source::format::Format;
     use crate::source::rows::fits::Fits;
     use crate::source::text::compression::Compression;
     use crate::values::number::Decimals;
 
     fn checkpoint(position: Position) -> Checkpoint {
-        let dialect = Dialect { delimiter: b';', quote: b'"', row_bytes_max: 100, padding: 0 };
+        let dialect = Dialect {
+            delimiter: b';',
+            quote: b'"',
+            row_bytes_max: 100,
+            padding: 0,
+            types: CellTypes::None,
+        };
         let rows = RowFormat::Csv(dialect);
         let format = Format {
             compression: Compression::Gzip,

@@ -15,6 +15,7 @@ use crate::feed::row_format::{Dialect, RowFormat};
 use crate::sink::ledger::files::FileRecord;
 use crate::sink::ledger::rejects::{CorrectedFiles, EarlierCorrection, RejectedRow};
 use crate::source::find::scan::SourceFile;
+use crate::source::find::zipped::{folder_of, member_of, stamp_at};
 use crate::source::other_rows::{OtherRow, read_other_rows};
 use crate::source::reader::rows_at;
 use crate::source::rows::Form;
@@ -248,12 +249,20 @@ async fn read_export(
 /// Opens the export, at its path or in the archive. An unreadable one counts as gone.
 fn find_export(config: &Config, root: &Path, export: &FileRecord) -> Option<Content> {
     let path = PathBuf::from(&export.path);
-    let folder = path.parent().unwrap_or(root);
-    let own_root = if path.starts_with(root) { root } else { folder };
-    let archive = archived(config, &path).map(|place| (config.archive_dir.as_path(), place));
+    let folder = folder_of(&path);
+    let own_root = if path.starts_with(root) { root } else { &folder };
+    let (lies_at, member) = match member_of(own_root, &path) {
+        Some((archive, name)) => (archive, Some(name)),
+        None => (path.clone(), None),
+    };
+    let archive = archived(config, &lies_at).map(|place| match member {
+        Some(name) => place.join(name),
+        None => place,
+    });
+    let archive = archive.map(|place| (config.archive_dir.as_path(), place));
     std::iter::once((own_root, path.clone())).chain(archive).find_map(|(root, place)| {
-        let size = std::fs::symlink_metadata(&place).ok()?.len();
-        if size != export.stamp.size_bytes {
+        let stamp = stamp_at(root, &place, &config.limits).ok()??;
+        if stamp.size_bytes != export.stamp.size_bytes {
             return None;
         }
         let mut content = Content::open(root, &place, &config.limits).ok()?;

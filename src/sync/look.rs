@@ -13,6 +13,7 @@ use crate::sink::ledger::attempts::Company;
 use crate::sink::ledger::files::FileRecord;
 use crate::source::find::path_text::path_text;
 use crate::source::find::scan::SourceFile;
+use crate::source::find::zipped::unpacked_path;
 use crate::source::survey::{Survey, survey_with};
 use crate::source::text::content::Content;
 use crate::source::text::read_text;
@@ -231,11 +232,15 @@ fn die_in_survey(market: Option<&str>) {
 
 /// Column names, CSV dialect and folder, which the ledger keeps for the export of rejects.
 pub(crate) fn header_of(surveyed: &Surveyed, source_file: &SourceFile) -> Header {
-    let (delimiter, quote) = match surveyed.survey.format.rows {
-        RowFormat::Csv(dialect) => (Some(char::from(dialect.delimiter)), char::from(dialect.quote)),
-        RowFormat::Json => (None, '"'),
+    let (delimiter, quote, is_typed) = match surveyed.survey.format.rows {
+        RowFormat::Csv(dialect) => {
+            let (delimiter, quote) = (char::from(dialect.delimiter), char::from(dialect.quote));
+            (Some(delimiter), quote, dialect.is_typed())
+        }
+        RowFormat::Json => (None, '"', false),
     };
-    let below = source_file.path.strip_prefix(&source_file.root).ok();
+    let lies_at = unpacked_path(&source_file.root, &source_file.path);
+    let below = lies_at.strip_prefix(&source_file.root).ok();
     let folder = below.and_then(Path::parent).map(path_text);
-    Header { columns: surveyed.survey.header.clone(), delimiter, quote, folder }
+    Header { columns: surveyed.survey.header.clone(), delimiter, quote, is_typed, folder }
 }

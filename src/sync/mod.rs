@@ -60,6 +60,9 @@ pub async fn sync_file(
     source_file: &SourceFile,
 ) -> Result<FileReport, SyncError> {
     let started = Instant::now();
+    if let Some(reason) = &source_file.refusal {
+        return Err(SyncError::damaged(reason.as_str()));
+    }
     let Some((dataset, route)) = &source_file.route else {
         return list_unmatched(session, turn, source_file, started).await;
     };
@@ -81,7 +84,7 @@ pub async fn sync_file(
     };
     let taken = match taken {
         Claim::Unchanged(file) => {
-            put_away(&session.config, source_file);
+            put_away(session, source_file).await?;
             return Ok(report(source_file, &file, Outcome::Unchanged, started));
         }
         Claim::Quarantined(file) => {
@@ -176,7 +179,7 @@ pub async fn sync_file(
     session.sink.finish_file(&file, state, is_newest, &alarms, now_ms()).await?;
     session.checkpoints.remove(file.id);
     if outcome == Outcome::Synced {
-        put_away(&session.config, source_file);
+        put_away(session, source_file).await?;
     }
     let warning = match closes_none {
         None => warning_of_stale(session, &file).await?,

@@ -110,7 +110,7 @@ pub async fn list_new_unmatched(
     let known = session.sink.ledger.newest_files_at(paths).await?;
     let unknown: Vec<SourceFile> = source_files
         .iter()
-        .filter(|file| !known.contains_key(&file.path_text()))
+        .filter(|file| file.refusal.is_none() && !known.contains_key(&file.path_text()))
         .cloned()
         .collect();
     let config = Arc::clone(&session.config);

@@ -3,7 +3,7 @@
 
 use crate::feed::inference::is_kept_by;
 use crate::feed::layout::{Layout, LayoutColumn, Role};
-use crate::values::cell::{trimmed, without_mark};
+use crate::values::cell::{trimmed, unfit_text};
 use crate::values::currency::may_have_currency;
 use crate::values::identifier::{is_spreadsheet_notation, visible, without_excel};
 use crate::values::number::{
@@ -97,6 +97,9 @@ pub fn clean(batch: &RecordBatch, layout: &Layout) -> Cleaned {
 ///
 /// `None` when the cell means "no value".
 pub fn clean_key<'a>(cell: &'a str, column: &'a LayoutColumn) -> Option<Result<&'a str, String>> {
+    if let Some(error) = unfit_text(cell) {
+        return Some(Err(format!("the key is the error `{error}`: correct the cell")));
+    }
     let key = identifier(column.meaning(cell)?);
     if key.is_empty() || column.null_tokens.matches(key) {
         return None;
@@ -138,6 +141,7 @@ pub fn misfit(cell: &str, written: &str, column: &LayoutColumn) -> Option<String
 /// The beginning of a cell, as a reason shows it.
 fn excerpt(cell: &str) -> String {
     const CHARS_MAX: usize = 100;
+    let cell = unfit_text(cell).unwrap_or(cell);
     let mut shown: String = cell.chars().take(CHARS_MAX).collect();
     if shown.len() < cell.len() {
         shown.push('…');
@@ -148,6 +152,7 @@ fn excerpt(cell: &str) -> String {
 /// Whether the meaning of a cell fits the column's kind.
 pub fn fits_kind(meaning: &str, column: &LayoutColumn) -> bool {
     match column.kind {
+        _ if unfit_text(meaning).is_some() => false,
         _ if column.is_boolean() => parse_boolean(meaning).is_some(),
         Some(Kind::Integer) => parse_integer(meaning, &column.rules).is_some(),
         Some(Kind::Decimal) => parse_decimal(meaning, &column.rules).is_some(),
@@ -248,7 +253,11 @@ impl ColumnCleaner<'_> {
         let column = self.column;
         let mut values: Vec<Cell<&str>> = Vec::with_capacity(cells.len());
         for cell in cells {
-            values.push(cell.and_then(|cell| column.meaning(cell)).map_or(Cell::Null, &read));
+            let meaning = cell.and_then(|cell| column.meaning(cell));
+            values.push(match meaning {
+                Some(meaning) if unfit_text(meaning).is_some() => Cell::Misfit,
+                meaning => meaning.map_or(Cell::Null, &read),
+            });
         }
         let is_as_it_stands = |(cell, value): (Option<&str>, &Cell<&str>)| match value {
             Cell::Null => true,
@@ -337,7 +346,8 @@ impl ColumnCleaner<'_> {
     }
 
     fn rescue(&mut self, row: usize, cell: Option<&str>) {
-        let raw = without_mark(cell.unwrap_or_default()).to_owned();
+        let cell = cell.unwrap_or_default();
+        let raw = unfit_text(cell).unwrap_or(cell).to_owned();
         self.rescued.push(Rescued { row, column: self.index, raw });
     }
 }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::config::{Config, Overrides};
 use crate::feed::layout::Shapes;
-use crate::feed::row_format::Dialect;
+use crate::feed::row_format::{CellTypes, Dialect};
 use crate::transform::diff::{Known, RowSets, diff};
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
@@ -32,7 +32,13 @@ fn projected(dataset: &str, header: &str, records: &[(&str, &[&str])]) -> Projec
         chunk.records.push(first..chunk.numbers.len());
     }
     chunk.rows_read = chunk.numbers.len() as u64;
-    let dialect = Dialect { delimiter: b',', quote: b'"', row_bytes_max: 1000, padding: 0 };
+    let dialect = Dialect {
+        delimiter: b',',
+        quote: b'"',
+        row_bytes_max: 1000,
+        padding: 0,
+        types: CellTypes::None,
+    };
     transform(chunk, RowFormat::Csv(dialect), &layout, dataset, "1")
 }
 

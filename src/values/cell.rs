@@ -1,5 +1,20 @@
 //! Cell: a text as a file has it, the white space around it, and whether it means "no value".
 
+/// Stands before a text that is no value of any column: the error of a workbook's cell, or a number
+/// of JSON that its column cannot hold. It is rescued as it stands in the file. Nothing else that is
+/// read begins so: a NUL makes a reject of its row.
+const UNFIT: char = '\0';
+
+/// Marks a text as one that is no value of its column, whatever the column would make of it.
+pub fn unfit(text: &str) -> String {
+    format!("{UNFIT}{text}")
+}
+
+/// Such a text, as `#REF!`; `None` for a value.
+pub fn unfit_text(cell: &str) -> Option<&str> {
+    cell.strip_prefix(UNFIT)
+}
+
 /// Cells that mean "no value".
 #[derive(Debug)]
 pub struct NullTokens {
@@ -43,25 +58,6 @@ pub fn trimmed(cell: &str) -> &str {
         [only] if only.is_ascii_graphic() => cell,
         _ => cell.trim(),
     }
-}
-
-/// Stands before a number of JSON that does not fit its column, so that it is rescued as it stands
-/// in the file. No cell of a file begins with it: rows with this character are rejects.
-const AS_WRITTEN: char = '\0';
-
-/// Marks a text as one that does not fit its column, whatever the column would make of it.
-pub fn as_written(text: &str) -> String {
-    format!("{AS_WRITTEN}{text}")
-}
-
-/// Whether a cell is such a text.
-pub fn is_as_written(cell: &str) -> bool {
-    cell.starts_with(AS_WRITTEN)
-}
-
-/// A cell without that mark.
-pub fn without_mark(cell: &str) -> &str {
-    cell.strip_prefix(AS_WRITTEN).unwrap_or(cell)
 }
 
 /// Lower-case hexadecimal.

@@ -6,6 +6,7 @@ use crate::values::moment::{parse_clock, parse_day, parse_moment_with, parse_zon
 use chrono::format::{Fixed, Item, Parsed, StrftimeItems, parse, parse_and_remainder};
 use chrono::{Datelike, LocalResult, NaiveDate, NaiveDateTime, TimeZone, Utc};
 use chrono_tz::{OffsetName, Tz};
+use std::fmt::Write;
 
 /// Two-digit years up to this one are of the century that began in 2000, later ones of the one
 /// before (POSIX, `strptime`, `%y`).
@@ -101,6 +102,21 @@ impl MomentRules {
                 within_bounds(millis)
             }),
         }
+    }
+
+    /// A moment, or the day that begins with it, by the first of the patterns that says all of it.
+    pub fn spelt(&self, millis: i64, is_day: bool) -> Option<String> {
+        let Dates::Patterns(patterns) = &self.dates else { return None };
+        let local = Utc.timestamp_millis_opt(millis).single()?.with_timezone(&self.zone);
+        patterns.iter().find_map(|pattern| {
+            let mut text = String::new();
+            write!(text, "{}", local.format_with_items(pattern.iter())).ok()?;
+            let is_said = match is_day {
+                true => self.day(&text) == Some(local.date_naive()),
+                false => self.moment(&text) == Some(millis),
+            };
+            is_said.then_some(text)
+        })
     }
 
     /// A day.

@@ -380,14 +380,14 @@ fn json_tells_programs_the_same_and_failures_are_told() {
     let sandbox = Sandbox::sqlite();
     sandbox.drop_file("a.csv", "id,x\n1,1.250\n");
     sandbox.drop_file("Market 1 Orders.csv", "Order ID,SKU\n1,a\n");
-    sandbox.drop_file("b.xlsx", "PK");
+    sandbox.drop_file("b.xls", "PK");
     sandbox.drop_file("c.json", "{\"a\": [");
     let path = |name: &str| sandbox.inbox().join(name).display().to_string();
     let arguments = [
         "--json",
         "describe",
         &path("a.csv"),
-        &path("b.xlsx"),
+        &path("b.xls"),
         &path("c.json"),
         &path("none.csv"),
         &path("Market 1 Orders.csv"),
@@ -396,7 +396,7 @@ fn json_tells_programs_the_same_and_failures_are_told() {
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8_lossy(&output.stderr);
     for part in
-        ["b.xlsx: ", "cannot be described", "c.json: ", "truncated", "none.csv: cannot be read"]
+        ["b.xls: ", "cannot be described", "c.json: ", "truncated", "none.csv: cannot be read"]
     {
         assert!(said.contains(part), "{said}");
     }
@@ -421,8 +421,8 @@ fn json_tells_programs_the_same_and_failures_are_told() {
 
 /// The declaration of a file, loaded as a configuration.
 pub fn declared(directory: &Path, path: &Path, config: &Config) -> Config {
-    let file =
-        SourceFile::at(&Arc::from(directory), path, &config.datasets).expect("an ordinary file");
+    let file = SourceFile::at(&Arc::from(directory), path, &config.datasets, &config.limits)
+        .expect("an ordinary file");
     let description = describe(config, vec![file]).expect("the shipped definitions are right");
     let [dataset] = description.datasets.as_slice() else { panic!("{description:?}") };
     assert!(description.failures.is_empty(), "{description:?}");

@@ -8,7 +8,7 @@
 mod found;
 mod tried;
 
-use crate::config::Config;
+use crate::config::{Config, Limits};
 use crate::dispatch::describe::found::found;
 use crate::dispatch::describe::tried::settled;
 use crate::error::SyncError;
@@ -23,6 +23,7 @@ use crate::source::describe::above::names_of_lower_header;
 use crate::source::describe::json_shape::roots;
 use crate::source::describe::{foreign_words, rows};
 use crate::source::find::scan::SourceFile;
+use crate::source::find::zipped::is_zip;
 use crate::source::format::{Format, find_row_format};
 use crate::source::text::content::Content;
 use crate::source::text::{Text, read_text, read_text_as_it_looks};
@@ -266,21 +267,24 @@ fn spool_dir(config: &Config) -> PathBuf {
 
 /// Refuses files that are no text.
 fn check_extension(file: &SourceFile) -> Result<(), SyncError> {
+    let of_archive = file.unmatched_reason.as_ref().filter(|_| is_zip(&file.path));
+    if let Some(reason) = file.refusal.as_ref().or(of_archive) {
+        return Err(SyncError::damaged(reason.as_str()));
+    }
     let extension =
         file.path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
     match extension.as_deref() {
-        Some(kind @ ("xlsx" | "xls" | "ods" | "parquet" | "zip" | "pdf")) => {
-            Err(SyncError::damaged(format!(
-                "a .{kind} file cannot be described; export it as CSV, TSV or JSON, packed by gzip or zstd or not"
-            )))
-        }
+        Some(kind @ ("xls" | "ods" | "zip" | "pdf")) => Err(SyncError::damaged(format!(
+            "a .{kind} file cannot be described; export it as CSV, TSV, JSON, .xlsx or .parquet, packed by gzip or zstd or not"
+        ))),
         _ => Ok(()),
     }
 }
 
 /// A file's content with what its bytes say of its encoding.
 fn opened(file: &SourceFile, config: &Config) -> Result<Content, SyncError> {
-    let mut content = Content::open(&file.root, &file.path, &config.limits)?;
+    let limits = Limits { spool_dir: spool_dir(config), ..config.limits.clone() };
+    let mut content = Content::open(&file.root, &file.path, &limits)?;
     content.hash()?;
     Ok(content)
 }

@@ -2,7 +2,7 @@
 
 use crate::error::SyncError;
 use crate::feed::layout::{column_name, declared_name};
-use crate::feed::row_format::Dialect;
+use crate::feed::row_format::{CellTypes, Dialect};
 use crate::source::rows::cells::{Split, split_row};
 use crate::source::rows::header::{HEADER_ROWS_MAX, MARK, hint};
 use crate::source::text::Text;
@@ -38,7 +38,8 @@ pub fn names_of_lower_header(text: &Text, row_bytes_max: usize) -> Result<Vec<St
         None => (DELIMITERS.to_vec(), bytes),
     };
     let samples = delimiters.into_iter().filter_map(|delimiter| {
-        let dialect = Dialect { delimiter, quote: b'"', row_bytes_max, padding: 0 };
+        let dialect =
+            Dialect { delimiter, quote: b'"', row_bytes_max, padding: 0, types: CellTypes::None };
         Sample::of(bytes, window.is_at_end(), dialect)
     });
     let best = samples.max_by_key(|sample| (sample.usual_percent / 20, sample.usual_cells));

@@ -7,13 +7,14 @@ use crate::feed::describe::facts::{CellFact, ColumnFacts, FileFacts};
 use crate::feed::describe::totals::{LAST_ROWS, TotalRow};
 use crate::feed::layout::{column_name, spoken_name};
 use crate::feed::row_format::Dialect;
+use crate::source::rows::cells;
 use crate::source::rows::cells::{Split, split_row};
 use crate::source::rows::elements::{ElementMax, Elements};
 use crate::source::rows::header::read_header;
 use crate::source::rows::json_values::{cell_text, flatten_record, is_number};
 use crate::source::text::Text;
 use crate::source::text::content::Window;
-use crate::values::number::{Decimals, NumberRules};
+use crate::values::number::{Decimals, NumberRules, clear_text};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
@@ -51,7 +52,7 @@ pub fn observe_csv(
     let first_total = totals.iter().map(|total| total.number).min().unwrap_or(u64::MAX);
     let rules = open_rules(dataset);
     let mut row = 0;
-    each_row(text, dialect, dataset, &mut |cells| {
+    each_row(text, dialect, dataset, &mut |cells, clear| {
         row += 1;
         if row >= first_total {
             return;
@@ -60,10 +61,10 @@ pub fn observe_csv(
         for last in &mut totals {
             last.is_said_elsewhere = last.is_said_elsewhere || last.total.matches(&cells);
         }
-        observe_cells(&cells, header, dataset, facts, &rules);
+        observe_cells(&cells, clear, header, dataset, facts, &rules);
     })?;
     let mut found = Vec::new();
-    for LastRow { cells, total, is_said_elsewhere, .. } in totals {
+    for LastRow { cells, clear, total, is_said_elsewhere, .. } in totals {
         let cells: Vec<&str> = cells.iter().map(String::as_str).collect();
         // If a name repeats, only its first column can be used.
         let own_name = facts.columns.get(total.column).map(|column| spoken_name(&column.raw_name));
@@ -71,7 +72,7 @@ pub fn observe_csv(
         if is_named && !is_said_elsewhere && is_no_data(&cells, named, facts, dataset) {
             found.push(total);
         } else {
-            observe_cells(&cells, header, dataset, facts, &rules);
+            observe_cells(&cells, &clear, header, dataset, facts, &rules);
         }
     }
     Ok(found)
@@ -82,6 +83,8 @@ struct LastRow {
     /// 1 is the first row below the header.
     number: u64,
     cells: Vec<String>,
+    /// Which of them are clear numbers.
+    clear: Vec<bool>,
     total: TotalRow,
     /// Whether a row of data says the same.
     is_said_elsewhere: bool,
@@ -94,16 +97,17 @@ fn last_rows(
     dataset: &Dataset,
     named: usize,
 ) -> Result<Vec<LastRow>, SyncError> {
-    let mut last: VecDeque<(u64, Vec<String>)> = VecDeque::new();
+    let mut last: VecDeque<(u64, Vec<String>, Vec<bool>)> = VecDeque::new();
     let mut rows = 0;
-    each_row(text, dialect, dataset, &mut |cells| {
+    each_row(text, dialect, dataset, &mut |cells, clear| {
         rows += 1;
         last.truncate(LAST_ROWS - 1);
-        last.push_front((rows, cells.iter().map(|cell| cell.clone().into_owned()).collect()));
+        let cells = cells.iter().map(|cell| cell.clone().into_owned()).collect();
+        last.push_front((rows, cells, clear.to_vec()));
     })?;
-    let may_be_total = |(number, cells): (u64, Vec<String>)| {
+    let may_be_total = |(number, cells, clear): (u64, Vec<String>, Vec<bool>)| {
         let total = TotalRow::of(&cells.iter().map(String::as_str).collect::<Vec<_>>(), named)?;
-        Some(LastRow { number, cells, total, is_said_elsewhere: false })
+        Some(LastRow { number, cells, clear, total, is_said_elsewhere: false })
     };
     Ok(last.into_iter().map_while(may_be_total).collect())
 }
@@ -122,6 +126,7 @@ fn is_no_data(cells: &[&str], named: usize, facts: &FileFacts, dataset: &Dataset
 /// Takes a row with the right number of cells into account.
 fn observe_cells(
     cells: &[&str],
+    clear: &[bool],
     header: &[String],
     dataset: &Dataset,
     facts: &mut FileFacts,
@@ -135,17 +140,24 @@ fn observe_cells(
         return;
     }
     let cells = cells[..header.len()].iter().enumerate();
-    let cells: Vec<CellFact<'_>> =
-        cells.map(|(column, text)| CellFact { column, text, is_json_number: false }).collect();
+    let fact = |(column, text)| {
+        let is_json_number = clear.get(column).copied().unwrap_or(false);
+        CellFact { column, text, is_json_number }
+    };
+    let cells: Vec<CellFact<'_>> = cells.map(|(column, &text)| fact((column, text))).collect();
     facts.observe_row(&cells, &dataset.null_tokens, rules);
 }
 
-/// The rows below the header that can be split and are text.
+/// Takes the cells of a row, and which of them are clear numbers.
+type TakeRow<'t> = dyn FnMut(&[Cow<'_, str>], &[bool]) + 't;
+
+/// The rows below the header that can be split and are text, and which of their cells are clear
+/// numbers. A cell that has an error instead of a value has none.
 fn each_row(
     text: &Text,
     dialect: Dialect,
     dataset: &Dataset,
-    take: &mut dyn FnMut(&[Cow<'_, str>]),
+    take: &mut TakeRow<'_>,
 ) -> Result<(), SyncError> {
     let mut window = Window::at(&text.content, 0)?;
     read_header(&mut window, dialect, dataset)?;
@@ -165,13 +177,19 @@ fn each_row(
             Split::Row { next, .. } => next,
         };
         let row = window.rest();
+        let is_value = |cell: &cells::Cell| dialect.is_typed() && !cell.is_quoted;
         let texts = cells.iter().map(|cell| {
             let text = std::str::from_utf8(cell.bytes(row)).ok()?;
-            Some(dialect.unquoted(text, *cell))
+            let is_error = is_value(cell) && text.starts_with('#');
+            Some(if is_error { Cow::Borrowed("") } else { dialect.unquoted(text, *cell) })
         });
         let texts: Option<Vec<Cow<'_, str>>> = texts.collect();
         if let Some(texts) = texts.filter(|texts| texts.iter().any(|text| !text.is_empty())) {
-            take(&texts);
+            let is_number = |text: &str| clear_text(text, Decimals::Point).is_some();
+            let clear = cells.iter().zip(&texts);
+            let clear: Vec<bool> =
+                clear.map(|(cell, text)| is_value(cell) && is_number(text)).collect();
+            take(&texts, &clear);
         }
         window.advance(next);
     }

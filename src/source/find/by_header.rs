@@ -1,24 +1,29 @@
 //! By header: finds the dataset of a file that no path matches. All names of `header_has` stand in
 //! its header.
 
+use crate::config::Limits;
 use crate::feed::correction::{corrected_paths, stem};
 use crate::feed::dataset::{Dataset, Route};
 use crate::feed::encoding::Encoding;
 use crate::feed::json_settings::JsonSettings;
 use crate::feed::layout::declared_name;
-use crate::feed::row_format::Dialect;
+use crate::feed::row_format::{CellTypes, Dialect};
 use crate::feed::stamp::Stamp;
-use crate::source::find::beneath::{Entry, open_file};
+use crate::source::find::beneath::open_file;
 use crate::source::find::members::{Members, members};
 use crate::source::find::path_text::{path_of, path_text};
+use crate::source::find::zipped;
+use crate::source::find::zipped::{member_of, stamp_at};
 use crate::source::rows::cells::{Split, split_row};
 use crate::source::rows::header::HEADER_ROWS_MAX;
 use crate::source::text::compression::Compression;
+use crate::source::text::content::Content;
 use crate::source::text::encoding::{Guess, Guessed, Transcoder};
+use crate::source::text::{cell_types, columnar, unpack, workbook};
 use crate::values::moment::last_day;
 use entity::IDENTIFIER_CHARS_MAX;
 use std::collections::HashMap;
-use std::io::Read;
+use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -34,7 +39,7 @@ const LOOKED_JSON_BYTES: u64 = 8 << 20;
 const REMEMBERED_MAX: usize = 10_000;
 
 /// Ends of names of files that are opened for it.
-const EXTENSIONS: [&str; 6] = ["csv", "tsv", "txt", "json", "ndjson", "jsonl"];
+const EXTENSIONS: [&str; 8] = ["csv", "tsv", "txt", "json", "ndjson", "jsonl", "xlsx", "parquet"];
 
 /// What a header says.
 #[derive(Clone, Debug)]
@@ -49,14 +54,20 @@ pub enum ByHeader {
 
 /// What the header of a file says, if any dataset asks for one. A corrected copy is of the dataset
 /// of the file that it corrects: it has only the columns of the rows that were rejected.
-pub fn by_header(root: &Path, path: &Path, stamp: Stamp, datasets: &[Arc<Dataset>]) -> ByHeader {
+pub fn by_header(
+    root: &Path,
+    path: &Path,
+    stamp: Stamp,
+    datasets: &[Arc<Dataset>],
+    limits: &Limits,
+) -> ByHeader {
     let Some(corrected) = corrected_paths(&path_text(path)) else {
-        return by_own_header(root, path, stamp, datasets);
+        return by_own_header(root, path, stamp, datasets, limits);
     };
     let of_corrected = corrected.iter().filter_map(|path| {
         let path = path_of(path);
-        let stat = Entry::of(root, &path).and_then(|entry| entry.stat()).ok()?;
-        match by_own_header(root, &path, Stamp::of(&stat), datasets) {
+        let stamp = stamp_at(root, &path, limits).ok()??;
+        match by_own_header(root, &path, stamp, datasets, limits) {
             ByHeader::Of(dataset, _) => Some(dataset),
             ByHeader::None | ByHeader::Tie(_) => None,
         }
@@ -66,11 +77,17 @@ pub fn by_header(root: &Path, path: &Path, stamp: Stamp, datasets: &[Arc<Dataset
     match of_corrected.as_slice() {
         [dataset] => ByHeader::Of(Arc::clone(dataset), route(root, path)),
         // The file is gone, or there are several of its name.
-        _ => by_own_header(root, path, stamp, datasets),
+        _ => by_own_header(root, path, stamp, datasets, limits),
     }
 }
 
-fn by_own_header(root: &Path, path: &Path, stamp: Stamp, datasets: &[Arc<Dataset>]) -> ByHeader {
+fn by_own_header(
+    root: &Path,
+    path: &Path,
+    stamp: Stamp,
+    datasets: &[Arc<Dataset>],
+    limits: &Limits,
+) -> ByHeader {
     let (compression, plain) = Compression::of(path);
     let extension = plain
         .extension()
@@ -88,7 +105,8 @@ fn by_own_header(root: &Path, path: &Path, stamp: Stamp, datasets: &[Arc<Dataset
         &[LOOKED_BYTES]
     };
     for &bytes_max in looks {
-        let Some(headers) = headers(root, path, stamp, compression, &shapes, bytes_max) else {
+        let file = Looked { root, path, stamp, compression, limits };
+        let Some(headers) = headers(&file, &shapes, bytes_max) else {
             return ByHeader::None;
         };
         let has = |dataset: &&Arc<Dataset>| {
@@ -122,18 +140,19 @@ fn by_own_header(root: &Path, path: &Path, stamp: Stamp, datasets: &[Arc<Dataset
     }
 }
 
-/// The market is the folder that the file lies in, and the day is the last one in its name.
+/// The market is the folder that the file or its archive lies in, and the day is the last one in
+/// its name.
 fn route(root: &Path, path: &Path) -> Route {
-    let folder = path.parent().filter(|folder| *folder != root).and_then(Path::file_name);
+    let archive = member_of(root, path).map(|(archive, _)| archive);
+    let lies_at = archive.as_deref().unwrap_or(path);
+    let folder = lies_at.parent().filter(|folder| *folder != root).and_then(Path::file_name);
     let text = path_text(path);
+    let day = |path: &Path| path.file_name().and_then(|name| last_day(&name.to_string_lossy()));
     let corrects = corrected_paths(&text).map(|_| stem(&text).to_owned());
     Route {
         market: folder.map(|folder| path_text(Path::new(folder))).unwrap_or_default(),
         // A day in the name is that of the export: what an operator corrects afterwards is newer.
-        date: path
-            .file_name()
-            .filter(|_| corrects.is_none())
-            .and_then(|name| last_day(&name.to_string_lossy())),
+        date: day(path).or_else(|| day(archive.as_deref()?)).filter(|_| corrects.is_none()),
         corrects,
     }
 }
@@ -147,6 +166,26 @@ struct Headers {
     is_whole: bool,
     /// Whether at least one object of a JSON file is complete, if a shape finds any.
     has_whole_object: bool,
+}
+
+/// A file that is looked into.
+struct Looked<'a> {
+    root: &'a Path,
+    path: &'a Path,
+    stamp: Stamp,
+    compression: Compression,
+    limits: &'a Limits,
+}
+
+impl Looked<'_> {
+    /// Its content, unpacked.
+    fn unpacked(&self) -> Option<Content> {
+        let content = Content::open(self.root, self.path, self.limits).ok()?;
+        match self.compression {
+            Compression::None => Some(content),
+            packed => unpack(content, packed, self.limits, &self.limits.spool_dir).ok(),
+        }
+    }
 }
 
 /// What a file said, and which version of it.
@@ -174,13 +213,11 @@ fn json_shapes(datasets: &[Arc<Dataset>]) -> Vec<Option<JsonSettings>> {
 /// What may be the header of a file: rows of cells, or the members of objects for each shape of a
 /// JSON file.
 fn headers(
-    root: &Path,
-    path: &Path,
-    stamp: Stamp,
-    compression: Compression,
+    file: &Looked<'_>,
     shapes: &[Option<JsonSettings>],
     bytes_max: u64,
 ) -> Option<Arc<Headers>> {
+    let &Looked { path, stamp, .. } = file;
     static REMEMBERED: Mutex<Option<HashMap<PathBuf, Remembered>>> = Mutex::new(None);
     let remembered = || REMEMBERED.lock().unwrap_or_else(PoisonError::into_inner);
     // Datasets may have come since.
@@ -197,7 +234,28 @@ fn headers(
     {
         return Some(Arc::clone(headers));
     }
-    let bytes = beginning(root, path, compression, bytes_max).ok()?;
+    let headers = match cell_types(path) {
+        CellTypes::None => headers_of_text(file, shapes, bytes_max)?,
+        types => headers_of_table(file, types, bytes_max)?,
+    };
+    let headers = Arc::new(headers);
+    let mut remembered = remembered();
+    let files = remembered.get_or_insert_default();
+    if files.len() >= REMEMBERED_MAX {
+        files.clear();
+    }
+    files.insert(path.to_owned(), (stamp, Arc::clone(&headers)));
+    Some(headers)
+}
+
+/// The same of a file that is text.
+fn headers_of_text(
+    file: &Looked<'_>,
+    shapes: &[Option<JsonSettings>],
+    bytes_max: u64,
+) -> Option<Headers> {
+    let path = file.path;
+    let bytes = beginning(file, bytes_max).ok()?;
     let text = decoded(&bytes);
     let mut has_whole_object = false;
     let of_shape = |shape: &Option<JsonSettings>| match shape {
@@ -213,35 +271,38 @@ fn headers(
         }
     };
     let names = shapes.iter().flat_map(of_shape).collect();
-    let headers = Arc::new(Headers {
-        names,
-        bytes_max,
-        is_whole: (bytes.len() as u64) < bytes_max,
-        has_whole_object,
-    });
-    let mut remembered = remembered();
-    let files = remembered.get_or_insert_default();
-    if files.len() >= REMEMBERED_MAX {
-        files.clear();
-    }
-    files.insert(path.to_owned(), (stamp, Arc::clone(&headers)));
-    Some(headers)
+    let is_whole = (bytes.len() as u64) < bytes_max;
+    Some(Headers { names, bytes_max, is_whole, has_whole_object })
 }
 
-fn beginning(
-    root: &Path,
-    path: &Path,
-    compression: Compression,
-    bytes_max: u64,
-) -> std::io::Result<Vec<u8>> {
-    let file = open_file(root, path)?;
-    let mut bytes = Vec::new();
-    let read = match compression {
-        Compression::None => file.take(bytes_max).read_to_end(&mut bytes),
-        Compression::Gzip => {
-            flate2::read::MultiGzDecoder::new(file).take(bytes_max).read_to_end(&mut bytes)
+/// The same of a workbook, of the first rows of each sheet, or of a columnar file.
+fn headers_of_table(file: &Looked<'_>, types: CellTypes, bytes_max: u64) -> Option<Headers> {
+    let rows = match types {
+        CellTypes::Columns => vec![columnar::names(&Arc::new(file.unpacked()?)).ok()?],
+        _ => workbook::first_rows(&file.unpacked()?, file.limits).ok()?,
+    };
+    let header = |row: Vec<String>| Header {
+        json: None,
+        names: row.iter().map(|name| declared_name(name)).collect(),
+    };
+    let names = rows.into_iter().map(header).collect();
+    Some(Headers { names, bytes_max, is_whole: true, has_whole_object: false })
+}
+
+fn beginning(file: &Looked<'_>, bytes_max: u64) -> std::io::Result<Vec<u8>> {
+    let packed: Box<dyn Read> = match member_of(file.root, file.path) {
+        None => Box::new(open_file(file.root, file.path)?),
+        Some((archive, name)) => {
+            Box::new(Cursor::new(zipped::beginning(file.root, &archive, name, bytes_max)?))
         }
-        Compression::Zstd => zstd::Decoder::new(file)?.take(bytes_max).read_to_end(&mut bytes),
+    };
+    let mut bytes = Vec::new();
+    let read = match file.compression {
+        Compression::None => packed.take(bytes_max).read_to_end(&mut bytes),
+        Compression::Gzip => {
+            flate2::read::MultiGzDecoder::new(packed).take(bytes_max).read_to_end(&mut bytes)
+        }
+        Compression::Zstd => zstd::Decoder::new(packed)?.take(bytes_max).read_to_end(&mut bytes),
     };
     // The readable part of a damaged file may be enough.
     if bytes.is_empty() { read.map(|_| bytes) } else { Ok(bytes) }
@@ -268,7 +329,13 @@ fn decoded(bytes: &[u8]) -> String {
 fn rows(text: &[u8], is_correction: bool) -> Vec<Vec<String>> {
     let mut headers = Vec::new();
     for delimiter in [b',', b';', b'\t', b'|'] {
-        let dialect = Dialect { delimiter, quote: b'"', row_bytes_max: text.len(), padding: 0 };
+        let dialect = Dialect {
+            delimiter,
+            quote: b'"',
+            row_bytes_max: text.len(),
+            padding: 0,
+            types: CellTypes::None,
+        };
         let (mut rest, mut cells) = (text, Vec::new());
         let mut rows = 0;
         while rows < HEADER_ROWS_MAX {

@@ -8,3 +8,4 @@ pub mod path_text;
 pub mod scan;
 pub mod walk;
 pub mod watch;
+pub mod zipped;

@@ -201,9 +201,15 @@ fn broken_row(bytes: &[u8], is_at_end: bool, dialect: Dialect, reason: &'static 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::feed::row_format::CellTypes;
 
-    const DIALECT: Dialect =
-        Dialect { delimiter: b',', quote: b'"', row_bytes_max: 64, padding: 0 };
+    const DIALECT: Dialect = Dialect {
+        delimiter: b',',
+        quote: b'"',
+        row_bytes_max: 64,
+        padding: 0,
+        types: CellTypes::None,
+    };
 
     const fn row(end: usize, next: usize) -> Split {
         Split::Row { end, next, is_spaced: false }

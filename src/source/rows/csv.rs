@@ -3,23 +3,27 @@
 //! Rows that fit are later decoded by arrow-csv; what it would take for something else is rewritten
 //! or rejected here.
 
+mod around;
 mod asked;
 mod form;
+mod observed;
 
 use crate::chunk::LackingMembers;
 use crate::error::SyncError;
 use crate::feed::dataset::Dataset;
 use crate::feed::decimals::Observer;
 use crate::feed::layout::{KeyPart, Layout, LayoutColumn, column_name};
-use crate::feed::row_format::Dialect;
+use crate::feed::row_format::{CellTypes, Dialect};
 use crate::source::rows::cells::{Cell, Split, is_blank, split_row};
 use crate::source::rows::csv::asked::Asked;
 use crate::source::rows::csv::form::TextRow;
+use crate::source::rows::csv::observed::{Observed, observe};
 use crate::source::rows::fill::Fill;
 use crate::source::rows::fits::Fits;
-use crate::source::rows::guards::{ClearNumber, clear_numbers, without_guards};
+use crate::source::rows::guards::{clear_numbers, without_guards};
 use crate::source::rows::repair::Repair;
 use crate::source::rows::runaway::{Shape, runaway_end};
+use crate::source::rows::typed::{TypedRow, read_typed};
 use crate::source::rows::{
     Fault, Form, Part, RowRef, SkippedLines, joined_key, key_part, repair, text_key,
 };
@@ -210,6 +214,10 @@ impl<'a> CsvRows<'a> {
     }
 
     fn runaway_end(&self, row_end: usize) -> Option<usize> {
+        // Every quote of such a text is right.
+        if self.dialect.is_typed() {
+            return None;
+        }
         let shape = Shape {
             dialect: self.dialect,
             columns: self.layout.columns.len(),
@@ -273,20 +281,33 @@ impl<'a> CsvRows<'a> {
         let raw = &whole[..end];
         let is_usual = self.has_usual_count(raw);
         let (dialect, layout) = (self.dialect, self.layout);
-        let clear = match self.is_correction {
+        let mut clear = match self.is_correction {
             true => clear_numbers(raw, &self.cells, dialect),
             false => Vec::new(),
         };
-        let own = match broken {
+        let mut own = match broken {
             Some(reason) => Err(Fault::row(reason)),
             None if self.is_correction => {
                 Ok(without_guards(raw, &self.cells, &clear, dialect, layout))
             }
             None => self.filled(raw),
         };
+        // What quotes say of types is clear before anything is read by the rules of its column.
+        let TypedRow { clear: typed_clear, bytes: typed, fault: long_identifier } = match &own {
+            Ok(filled) if dialect.is_typed() => self.typed(filled.as_deref(), raw),
+            _ => TypedRow::default(),
+        };
+        let is_by_type = typed.is_some();
+        let mut shown = None;
+        if dialect.is_typed() {
+            clear = typed_clear;
+        }
+        if let (Ok(own), Some(typed)) = (&mut own, typed) {
+            shown = own.replace(typed);
+        }
         // As a reject, a row must say itself what the rows above it said: it goes out for
         // correction without them.
-        let is_filled = !self.is_correction && matches!(own, Ok(Some(_)));
+        let is_filled = !self.is_correction && !is_by_type && matches!(own, Ok(Some(_)));
         let mut filled = None;
         let (key, mut form) = match own {
             Err(fault) => (self.leading_key(raw), Form::Broken(fault)),
@@ -304,15 +325,40 @@ impl<'a> CsvRows<'a> {
                 }
             }
         };
+        if let (Some(fault), Form::Fits | Form::Rewritten { .. }) = (long_identifier, &form) {
+            form = Form::Broken(fault);
+        }
         if !self.fill.is_empty() {
-            self.fill.note_row(raw, &self.cells, &form, is_usual, self.dialect);
+            // Of a typed row, as it is written: before anything was read.
+            let as_written = match &form {
+                Form::Rewritten { .. } if dialect.is_typed() => &Form::Fits,
+                form => form,
+            };
+            let mut cells = Vec::new();
+            let (bytes, cells) = match &shown {
+                None => (raw, &self.cells),
+                Some(bytes) => {
+                    split_row(bytes, true, dialect, &mut cells);
+                    (bytes.as_slice(), &cells)
+                }
+            };
+            self.fill.note_row(bytes, cells, as_written, is_usual, dialect);
         }
         // A row whose cells were put back fits, or is none that says anything of a column.
-        if let (Some(fits), Form::Fits, true) = (&mut self.fits, &form, is_usual) {
-            let row_text = std::str::from_utf8(raw).ok();
+        let mut own_cells = Vec::new();
+        let counted = match &form {
+            Form::Fits => Some((raw, &self.cells)),
+            Form::Rewritten { bytes, .. } if is_by_type => {
+                split_row(bytes, true, dialect, &mut own_cells);
+                Some((bytes.as_slice(), &own_cells))
+            }
+            _ => None,
+        };
+        if let (Some(fits), Some((bytes, cells)), true) = (&mut self.fits, counted, is_usual) {
+            let row_text = std::str::from_utf8(bytes).ok();
             let text = |source: usize| {
-                let cell = self.cells[source];
-                Some(self.dialect.unquoted(cell.text(raw, row_text)?, cell))
+                let cell = cells[source];
+                Some(dialect.unquoted(cell.text(bytes, row_text)?, cell))
             };
             let symbol = fits.symbol.and_then(text).unwrap_or_default();
             for column in &mut fits.columns {
@@ -323,8 +369,10 @@ impl<'a> CsvRows<'a> {
         }
         self.has_odd_rows |= !is_usual && broken.is_none();
         if !self.observers.is_empty() && is_usual != self.asks_odd_rows {
+            let has_texts = dialect.types == CellTypes::Columns;
+            let quoted = if has_texts { self.cells.as_slice() } else { &[] };
             let observed = |bytes: &[u8], cells: &[Cell], observers: &mut [Observer]| {
-                let row = Observed { bytes, cells, clear: &clear, is_usual };
+                let row = Observed { bytes, cells, quoted, clear: &clear, is_usual };
                 observe(observers, &row, dialect, layout);
             };
             match &form {
@@ -345,7 +393,7 @@ impl<'a> CsvRows<'a> {
             filled = Some(std::mem::take(bytes));
             form = Form::Fits;
         }
-        let raw = match filled {
+        let raw = match filled.or(shown) {
             Some(bytes) => {
                 self.filled = bytes;
                 &self.filled
@@ -356,44 +404,16 @@ impl<'a> CsvRows<'a> {
         RowRef { number, offset, next_offset, raw, whole, key, form, absent, part, skipped }
     }
 
-    /// The empty cells of a row whose members its object lacked.
-    fn absent(&self, raw: &[u8], lacking: &LackingMembers) -> Vec<usize> {
-        let text = |&cell: &Cell| {
-            let text = std::str::from_utf8(cell.bytes(raw)).unwrap_or_default();
-            self.dialect.unquoted(text, cell)
-        };
-        let number = self.cells.get(lacking.number_column).map(text);
-        let columns = number
-            .and_then(|number| lacking.by_number.get(&number.trim().parse().ok()?))
-            .into_iter()
-            .flatten();
-        let is_empty =
-            |column: &&usize| self.cells.get(**column).is_none_or(|cell| text(cell).is_empty());
-        columns.filter(is_empty).copied().collect()
-    }
-
-    /// The row with what those above say in its empty cells. A row with more cells that are not
-    /// empty may have them elsewhere.
-    fn filled(&self, raw: &[u8]) -> Result<Option<Vec<u8>>, Fault> {
-        if self.fill.is_empty() {
-            return Ok(None);
+    /// What a typed row is to its columns; the cells are those of `raw`.
+    fn typed(&self, filled: Option<&[u8]>, raw: &[u8]) -> TypedRow {
+        match filled {
+            None => read_typed(raw, &self.cells, self.dialect, self.layout),
+            Some(bytes) => {
+                let mut cells = Vec::new();
+                split_row(bytes, true, self.dialect, &mut cells);
+                read_typed(bytes, &cells, self.dialect, self.layout)
+            }
         }
-        let surplus = self.cells.get(self.layout.columns.len()..).unwrap_or_default();
-        let is_in_place = surplus.iter().all(|cell| cell.bytes(raw).trim_ascii().is_empty());
-        if !is_in_place {
-            return Ok(None);
-        }
-        self.fill.filled(raw, &self.cells, self.dialect)
-    }
-
-    /// Whether a row is no data, as the dataset says.
-    fn is_no_row(&self, text: &str) -> bool {
-        self.no_rows.iter().any(|&(column, pattern)| {
-            let cell = self.cells.get(column);
-            cell.is_some_and(|&cell| {
-                pattern.is_match(self.dialect.unquoted(&text[cell.start..cell.end], cell).trim())
-            })
-        })
     }
 
     /// Whether the row has as many cells as the header, or as the padding of most rows makes it,
@@ -424,14 +444,22 @@ impl<'a> CsvRows<'a> {
         if self.is_header(text) || self.is_no_row(text) {
             return (None, Form::Skipped);
         }
-        let shape = self.believed(text, repair::repair(&TextRow { text, rows: self }));
+        let shape = match self.dialect.is_typed() {
+            // Every cell stands where its file has it.
+            true if self.has_usual_count(raw) => Repair::Fits,
+            true => Repair::Impossible,
+            false => self.believed(text, repair::repair(&TextRow { text, rows: self })),
+        };
         let key = match self.key_of(text, &shape) {
             Ok(key) => key,
             Err(fault) => return (None, Form::Broken(fault)),
         };
-        if memchr(0, raw).is_some() {
-            let fault = self
-                .cell_fault(raw, "the value holds a NUL byte", |bytes| memchr(0, bytes).is_some());
+        let has_nul = |bytes: &[u8]| {
+            let error = bytes.strip_prefix(b"\0#").filter(|_| self.dialect.is_typed());
+            memchr(0, error.unwrap_or(bytes)).is_some()
+        };
+        if memchr(0, raw).is_some() && self.cells.iter().any(|cell| has_nul(cell.bytes(raw))) {
+            let fault = self.cell_fault(raw, "the value holds a NUL byte", has_nul);
             return (key, Form::Broken(fault));
         }
         if raw.len() > self.field_bytes_max {
@@ -545,34 +573,6 @@ impl<'a> CsvRows<'a> {
     fn is_key_leading(&self) -> bool {
         let last = self.key.iter().map(|key| key.source).max();
         last.is_some_and(|last| !self.layout.columns[..last].iter().any(|column| column.swallows))
-    }
-}
-
-/// A row whose cells are observed.
-struct Observed<'r> {
-    bytes: &'r [u8],
-    cells: &'r [Cell],
-    /// Those of its cells that are numbers of JSON.
-    clear: &'r [ClearNumber],
-    /// Whether it fits as it stands: only then is it a proof.
-    is_usual: bool,
-}
-
-/// Notes what the cells of columns look like that hold numbers, or whose kind the data decides.
-fn observe(observers: &mut [Observer], row: &Observed<'_>, dialect: Dialect, layout: &Layout) {
-    let row_text = std::str::from_utf8(row.bytes).ok();
-    for observer in observers {
-        let source = layout.source(observer.column);
-        let cell = row.cells.get(source).filter(|cell| cell.start < cell.end);
-        let Some(&cell) = cell else { continue };
-        let Some(text) = cell.text(row.bytes, row_text) else { continue };
-        let number = row.clear.iter().find(|number| number.cell == source);
-        let text = number
-            .map_or_else(|| dialect.unquoted(text, cell), |number| Cow::Borrowed(&*number.json));
-        let column = layout.at(observer.column);
-        if let Some(meaning) = column.meaning(&text) {
-            observer.observe(meaning, number.is_some(), row.is_usual, column);
-        }
     }
 }
 

@@ -91,7 +91,9 @@ impl Fill {
             }
             match (fills.iter().find(|(filled, _)| *filled == index), cells.get(index)) {
                 // Where nothing stands around cells, nothing in them needs it: the text was a cell.
-                (Some((_, text)), _) if !dialect.has_quotes() => bytes.extend(text.bytes()),
+                (Some((_, text)), _) if !dialect.has_quotes() || dialect.is_typed() => {
+                    bytes.extend(text.bytes());
+                }
                 (Some((_, text)), _) => bytes.extend(dialect.quoted(text).bytes()),
                 (None, Some(cell)) => bytes.extend(&row[cell.start..cell.end]),
                 (None, None) => {}
@@ -143,5 +145,9 @@ impl Fill {
 
 fn text_of(row: &[u8], cell: Cell, dialect: Dialect) -> String {
     let text = String::from_utf8_lossy(&row[cell.start..cell.end]);
+    // Quotes are part of what a typed cell is.
+    if dialect.is_typed() {
+        return text.into_owned();
+    }
     dialect.unquoted(&text, cell).trim().to_owned()
 }

@@ -39,7 +39,9 @@ pub fn read_header(
     dialect: Dialect,
     dataset: &Dataset,
 ) -> Result<Vec<String>, SyncError> {
-    if let Some((_, hint_bytes)) = hint(window.rest()) {
+    if dialect.is_typed() {
+        // A text in it is never a hint.
+    } else if let Some((_, hint_bytes)) = hint(window.rest()) {
         window.advance(hint_bytes);
     } else if window.rest().starts_with(MARK) {
         window.advance(MARK.len());

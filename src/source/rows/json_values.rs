@@ -2,7 +2,7 @@
 
 use crate::feed::layout::{LayoutColumn, column_name};
 use crate::transform::clean::becomes_value;
-use crate::values::cell::as_written;
+use crate::values::cell::unfit;
 use crate::values::number::{Decimals, clear_text};
 use memchr::memmem;
 use serde::de::{MapAccess, Visitor};
@@ -55,7 +55,7 @@ pub(super) fn number_text(json: &str, column: &LayoutColumn) -> Option<String> {
 /// is the one that stands in the file.
 pub(super) fn number_cell(json: &str, column: &LayoutColumn) -> Option<String> {
     let text = number_text(json, column)?;
-    Some(if becomes_value(&text, column) { text } else { as_written(json) })
+    Some(if becomes_value(&text, column) { text } else { unfit(json) })
 }
 
 /// A number as [`number_cell`] says.

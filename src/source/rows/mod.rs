@@ -14,6 +14,7 @@ pub mod object_lines;
 pub mod repair;
 pub mod repaired;
 mod runaway;
+mod typed;
 
 use crate::error::SyncError;
 use crate::feed::encoding::Encoding;

@@ -9,6 +9,7 @@ use crate::error::SyncError;
 use crate::feed::stamp::Stamp;
 use crate::process::progress::moved;
 use crate::source::find::beneath::{Entry, is_astray, open_file};
+use crate::source::find::zipped::{member_of, unpack};
 use crate::source::text::encoding::Guess;
 use crate::source::text::spool::{Spooled, Store};
 use rustix::fs::{FileType, fstat};
@@ -32,7 +33,11 @@ pub struct Content {
     /// The directory below which no link is followed.
     root: PathBuf,
     path: PathBuf,
+    /// The archive that it is a member of.
+    archive: Option<PathBuf>,
     file: File,
+    /// What the file on the disk looked like: the archive, if there is one.
+    disk_stamp: Stamp,
     stamp: Stamp,
     store: Store,
     size_bytes: u64,
@@ -42,13 +47,23 @@ pub struct Content {
     guess: Guess,
 }
 
+impl AsRef<Self> for Content {
+    fn as_ref(&self) -> &Self {
+        self
+    }
+}
+
 impl Content {
-    /// Opens a file below a directory; a small one is read at once.
+    /// Opens a file below a directory; a small one is read at once. A member of an archive is
+    /// unpacked.
     ///
     /// # Errors
     ///
     /// When the file cannot be read, is larger than the limit, or changes meanwhile.
     pub fn open(root: &Path, path: &Path, limits: &Limits) -> Result<Self, SyncError> {
+        if let Some((archive, name)) = member_of(root, path) {
+            return Self::open_member(root, path, archive, name, limits);
+        }
         let file = open_file(root, path).map_err(|error| match is_astray(&error) {
             // A link or a pipe that took the place of something on the way since the file was
             // found.
@@ -64,7 +79,9 @@ impl Content {
         let mut content = Self {
             root: root.to_owned(),
             path: path.to_owned(),
+            archive: None,
             file,
+            disk_stamp: stamp,
             stamp,
             store: Store::Inbox,
             size_bytes: stamp.size_bytes,
@@ -80,6 +97,31 @@ impl Content {
             content.store = Store::Memory(bytes);
             content.check_unchanged()?;
         }
+        Ok(content)
+    }
+
+    fn open_member(
+        root: &Path,
+        path: &Path,
+        archive: PathBuf,
+        name: &str,
+        limits: &Limits,
+    ) -> Result<Self, SyncError> {
+        let (spooled, file, disk_stamp) = unpack(root, path, &archive, name, limits)?;
+        let Spooled { store, size_bytes, digests } = spooled;
+        let content = Self {
+            root: root.to_owned(),
+            path: path.to_owned(),
+            archive: Some(archive),
+            file,
+            disk_stamp,
+            stamp: Stamp { size_bytes, ..disk_stamp },
+            store,
+            size_bytes,
+            digests,
+            guess: Guess::default(),
+        };
+        content.check_unchanged()?;
         Ok(content)
     }
 
@@ -217,11 +259,12 @@ impl Content {
     /// When the file was changed, replaced or removed.
     pub fn check_unchanged(&self) -> Result<(), SyncError> {
         let opened = fstat(&self.file).map(|stat| Stamp::of(&stat));
-        let at_path = Entry::of(&self.root, &self.path)
+        let place = self.archive.as_ref().unwrap_or(&self.path);
+        let at_path = Entry::of(&self.root, place)
             .and_then(|entry| entry.stat())
             .map(|stat| Stamp::of(&stat));
         match (opened, at_path) {
-            (Ok(opened), Ok(at_path)) if opened == self.stamp && at_path == self.stamp => Ok(()),
+            (Ok(opened), Ok(at_path)) if [opened, at_path] == [self.disk_stamp; 2] => Ok(()),
             _ => Err(SyncError::changed_while_read(&self.path)),
         }
     }

@@ -3,21 +3,28 @@
 //! Most files are such a text already and stay where they are. Others are converted once, in little
 //! memory whatever their size; a restart converts them to the same text again.
 
+pub mod columnar;
 pub mod compression;
 pub mod content;
+pub mod content_reader;
 pub mod encoding;
 pub mod spool;
+pub mod typed_rows;
+pub mod workbook;
 
 use crate::config::Limits;
 use crate::error::SyncError;
 use crate::feed::correction::corrected_paths;
 use crate::feed::dataset::Dataset;
 use crate::feed::encoding::Encoding;
+use crate::feed::row_format::CellTypes;
 use crate::source::text::compression::Compression;
 use crate::source::text::content::Content;
 use crate::source::text::encoding::{Guess, Guessed, Look, Transcoder};
 use crate::source::text::spool::Spool;
+use std::ffi::OsStr;
 use std::path::Path;
+use std::sync::Arc;
 
 /// A content as text.
 #[derive(Debug)]
@@ -43,7 +50,7 @@ pub fn read_text(
     state_dir: &Path,
 ) -> Result<Text, SyncError> {
     let choose = |content: &Content, guess: Guess| chosen_encoding(content, guess, dataset, known);
-    text_by(content, choose, limits, state_dir)
+    text_by(content, dataset, choose, limits, state_dir)
 }
 
 /// The same for a command that reports it: a text that may be in several encodings is read as the
@@ -67,13 +74,14 @@ pub fn read_text_as_it_looks(
         is_guess = !is_proven;
         Ok(encoding)
     };
-    let text = text_by(content, choose, limits, state_dir)?;
+    let text = text_by(content, dataset, choose, limits, state_dir)?;
     Ok((text, is_guess))
 }
 
 /// A content as the text that it is in the encoding that is chosen for it.
 fn text_by(
     content: Content,
+    dataset: &Dataset,
     choose: impl FnOnce(&Content, Guess) -> Result<Encoding, SyncError>,
     limits: &Limits,
     state_dir: &Path,
@@ -83,12 +91,46 @@ fn text_by(
         Compression::None => content,
         _ => unpack(content, compression, limits, state_dir)?,
     };
+    let types = cell_types(content.path());
+    if !types.is_none() {
+        content = typed(content, types, dataset, limits, state_dir)?;
+        return Ok(Text { content, compression, encoding: Encoding::Utf8 });
+    }
     let guess = content.take_guess();
     let encoding = choose(&content, guess)?;
     if encoding != Encoding::Utf8 {
         content = transcode(content, encoding, limits, state_dir)?;
     }
     Ok(Text { content, compression, encoding })
+}
+
+/// What quotes say in the text that is made of a file, by the end of its name.
+pub fn cell_types(path: &Path) -> CellTypes {
+    let (_, plain) = Compression::of(path);
+    let extension = plain.extension().map(OsStr::to_ascii_lowercase);
+    match extension.as_ref().and_then(|extension| extension.to_str()) {
+        Some("xlsx") => CellTypes::Sheet,
+        Some("parquet") => CellTypes::Columns,
+        _ => CellTypes::None,
+    }
+}
+
+/// The rows of a workbook or a columnar file as text.
+fn typed(
+    content: Content,
+    types: CellTypes,
+    dataset: &Dataset,
+    limits: &Limits,
+    state_dir: &Path,
+) -> Result<Content, SyncError> {
+    let mut spool = Spool::new(state_dir, content.memory_bytes_left(limits.content_bytes_max));
+    let content = Arc::new(content);
+    match types {
+        CellTypes::Columns => columnar::write_rows(&content, dataset, limits, &mut spool)?,
+        _ => workbook::write_rows(&content, dataset, limits, &mut spool)?,
+    }
+    let content = Arc::into_inner(content).expect("what read it is gone");
+    content.replaced_by(spool.finish()?, Guess::default())
 }
 
 fn chosen_encoding(
@@ -195,7 +237,12 @@ fn decodes(content: &Content, encoding: Encoding) -> Result<bool, SyncError> {
     Ok(transcoder.finish(&mut text).is_ok() && std::str::from_utf8(&text).is_ok())
 }
 
-fn unpack(
+/// Unpacks a file that is packed by itself.
+///
+/// # Errors
+///
+/// [`SyncError::Damaged`] when it cannot be unpacked, or unpacks to too much.
+pub fn unpack(
     content: Content,
     compression: Compression,
     limits: &Limits,

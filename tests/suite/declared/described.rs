@@ -29,7 +29,8 @@ fn what_describe_says_of_a_declared_file_takes_it() {
         let name = file.file_name.rsplit('/').next().expect("there is one");
         let path = directory.path().join(name);
         fs::write(&path, &file.bytes).expect("writable");
-        let own = SourceFile::at(&Arc::from(directory.path()), &path, &config.datasets);
+        let own =
+            SourceFile::at(&Arc::from(directory.path()), &path, &config.datasets, &config.limits);
         let description = describe(&config, vec![own.expect("an ordinary file")])
             .expect("the shipped definitions are right");
         // What no file shows, such as one of many encodings, it asks for.

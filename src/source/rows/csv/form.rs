@@ -45,6 +45,10 @@ impl CsvRows<'_> {
                 );
                 Err(Fault::row(&format!("{}, and {why}: write every cell", self.count_fault())))
             }
+            Repair::Impossible if self.dialect.is_typed() => Err(Fault::row(&format!(
+                "{}: give the further cells a name in the header, or empty them",
+                self.count_fault()
+            ))),
             Repair::Impossible => Err(Fault::row(&format!(
                 "{}: quote text that holds the delimiter",
                 self.count_fault()
