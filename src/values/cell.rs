@@ -1,8 +1,8 @@
 //! Cell: a text as a file has it, the white space around it, and whether it means "no value".
 
 /// Stands before a text that is no value of any column: the error of a workbook's cell, or a number
-/// of JSON that its column cannot hold. It is rescued as it stands in the file. Nothing else that is
-/// read begins so: a NUL makes a reject of its row.
+/// of JSON that its column cannot hold. It is rescued as it stands in the file. Nothing else that
+/// is read begins so: a NUL makes a reject of its row.
 const UNFIT: char = '\0';
 
 /// Marks a text as one that is no value of its column, whatever the column would make of it.

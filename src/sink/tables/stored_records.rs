@@ -30,7 +30,7 @@ pub(crate) fn described_columns(shape: &TableShape) -> Vec<ColumnShape> {
 }
 
 impl Tables {
-    /// Reads the stored records with these keys: at most [`KEYS_PER_QUERY`] at a time, so that
+    /// Reads the stored records with these keys: at most `KEYS_PER_QUERY` at a time, so that
     /// their memory stays bounded.
     ///
     /// # Errors

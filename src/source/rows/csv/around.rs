@@ -1,5 +1,5 @@
-//! Around: what a row means beside its own cells: values that stand above it, rows that are no data,
-//! and members that its object lacked.
+//! Around: what a row means beside its own cells: values that stand above it, rows that are no
+//! data, and members that its object lacked.
 
 use super::CsvRows;
 use crate::chunk::LackingMembers;
