@@ -124,18 +124,6 @@ pub struct JoinedRows {
     pub columns_added: usize,
     /// Column of the copy that holds row numbers.
     pub number_column: usize,
-    /// What the copy's empty cells do not say.
-    pub lacking: LackingMembers,
-}
-
-/// Members that JSON objects lacked. A corrected copy of such objects has cells for them, because
-/// other objects had them. Where these cells are still empty, they are absent, and not NULL.
-#[derive(Debug, Default)]
-pub struct LackingMembers {
-    /// Column of the copy that holds row numbers.
-    pub number_column: usize,
-    /// From row number in the corrected file to columns of the copy, in ascending order.
-    pub by_number: HashMap<u64, Vec<usize>>,
 }
 
 /// One such row.

@@ -146,7 +146,6 @@ impl<'a> Reader<'a> {
     /// Completes records by rows of other files.
     pub const fn joining(mut self, joined: Option<&'a JoinedRows>) -> Self {
         self.joined = joined;
-        know_lacking(&mut self.rows, joined);
         self
     }
 
@@ -273,7 +272,6 @@ impl<'a> Reader<'a> {
     fn gathered_records(&self, pass: u32) -> Result<Vec<Record>, SyncError> {
         let mut rows =
             rows_at(self.content, self.format.rows, self.layout, self.dataset, self.limits, 0, 0)?;
-        know_lacking(&mut rows, self.joined);
         let mut records: Vec<Record> = Vec::new();
         let mut by_key: HashMap<String, usize> = HashMap::new();
         while let Some(row) = rows.next_row()? {
@@ -315,12 +313,6 @@ impl<'a> Reader<'a> {
             passes if pass > passes => Position::Done,
             passes => Position::Gathering { pass, passes, records: 0 },
         }
-    }
-}
-
-const fn know_lacking<'a>(rows: &mut Rows<'a>, joined: Option<&'a JoinedRows>) {
-    if let (Rows::Csv(rows), Some(joined)) = (rows, joined) {
-        rows.knowing(&joined.lacking);
     }
 }
 

@@ -5,12 +5,12 @@
 //! earlier copies from the ledger. If the file is gone, the row is added to what is stored. No line
 //! is deleted while a reject may still belong to any record.
 
-use crate::chunk::{JoinedRow, JoinedRows, LackingMembers};
+use crate::chunk::{JoinedRow, JoinedRows};
 use crate::config::Config;
 use crate::error::SyncError;
-use crate::feed::correction::{OpenReject, row_note};
+use crate::feed::correction::row_note;
 use crate::feed::dataset::Dataset;
-use crate::feed::layout::{Layout, Role, Shapes, column_name};
+use crate::feed::layout::{Layout, Role, Shapes};
 use crate::feed::row_format::{Dialect, RowFormat};
 use crate::sink::ledger::files::FileRecord;
 use crate::sink::ledger::rejects::{CorrectedFiles, EarlierCorrection, RejectedRow};
@@ -19,7 +19,6 @@ use crate::source::find::zipped::{folder_of, member_of, stamp_at};
 use crate::source::other_rows::{OtherRow, read_other_rows};
 use crate::source::reader::rows_at;
 use crate::source::rows::Form;
-use crate::source::rows::json_values::member_columns;
 use crate::source::survey::survey;
 use crate::source::text::content::Content;
 use crate::source::text::read_text;
@@ -83,7 +82,6 @@ pub(crate) async fn correction(
         correction.closes_none = Some(nothing_to_close(&surveyed.file, dataset));
         return Ok(Some(correction));
     };
-    correction.rows.lacking = lacking_members(session, &export, &surveyed.layout).await?;
     // After a restart, the copy may have closed some itself.
     let is_begun = surveyed.file.position.is_some();
     if !is_begun && !rejected.iter().any(|row| row.is_open && own.has_number_of(row)) {
@@ -100,11 +98,8 @@ pub(crate) async fn correction(
     let earlier = session.sink.ledger.earlier_corrections(export.id, &keys).await?;
     match read_export(session, &source_file.root, &export, dataset, &correction.joined).await? {
         Some(others) => {
-            let shapes = session.sink.tables.shapes();
-            correction.rows = JoinedRows {
-                lacking: correction.rows.lacking,
-                ..joined_rows(others, &earlier, surveyed, dataset, &shapes)
-            };
+            correction.rows =
+                joined_rows(others, &earlier, surveyed, dataset, &session.sink.tables.shapes());
         }
         None => {
             correction.in_part.extend(correction.joined.iter().cloned());
@@ -315,33 +310,7 @@ fn joined_rows(
         by_key: by_key.collect(),
         columns_added: layout.columns.len() - own_columns,
         number_column,
-        lacking: LackingMembers::default(),
     }
-}
-
-/// The members that the rejected objects of an export lacked, of the columns of their corrected
-/// copy.
-async fn lacking_members(
-    session: &Session,
-    export: &FileRecord,
-    layout: &Layout,
-) -> Result<LackingMembers, SyncError> {
-    let is_json = export.header.as_ref().is_some_and(|header| header.delimiter.is_none());
-    let Some(number_column) = row_note(layout).filter(|_| is_json) else {
-        return Ok(LackingMembers::default());
-    };
-    let columns = layout.columns.iter().enumerate();
-    let columns = columns.filter(|(_, column)| matches!(column.role, Role::Column(_)));
-    let columns: Vec<(usize, String)> =
-        columns.map(|(index, column)| (index, column_name(&column.raw_name))).collect();
-    let mut by_number = HashMap::new();
-    let note = |reject: OpenReject| {
-        let Some(members) = member_columns(&reject.raw) else { return };
-        let lacking = columns.iter().filter(|(_, name)| !members.contains(name));
-        by_number.insert(reject.row_number, lacking.map(|&(index, _)| index).collect());
-    };
-    session.sink.ledger.each_reject(export.id, note).await?;
-    Ok(LackingMembers { number_column, by_number })
 }
 
 fn joined_row(

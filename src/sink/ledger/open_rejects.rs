@@ -7,7 +7,7 @@ use crate::sink::ledger::file_state::FileState;
 use crate::sink::ledger::files::FileRecord;
 use crate::sink::ledger::{Ledger, now};
 use entity::{files, rejects};
-use sea_orm::sea_query::{Condition, ExprTrait, LikeExpr};
+use sea_orm::sea_query::{ExprTrait, LikeExpr};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -77,30 +77,6 @@ impl Ledger {
         &self,
         file_id: i64,
         rows_max: u64,
-        take: impl FnMut(OpenReject),
-    ) -> Result<(), SyncError> {
-        let is_open = Condition::all().add(rejects::Column::ClosedAt.is_null());
-        self.each_reject_that(file_id, is_open, rows_max, take).await
-    }
-
-    /// Passes on all rejects of a file in row order, closed ones too.
-    ///
-    /// # Errors
-    ///
-    /// When the database fails.
-    pub async fn each_reject(
-        &self,
-        file_id: i64,
-        take: impl FnMut(OpenReject),
-    ) -> Result<(), SyncError> {
-        self.each_reject_that(file_id, Condition::all(), u64::MAX, take).await
-    }
-
-    async fn each_reject_that(
-        &self,
-        file_id: i64,
-        is_wanted: Condition,
-        rows_max: u64,
         mut take: impl FnMut(OpenReject),
     ) -> Result<(), SyncError> {
         use rejects::Column as C;
@@ -112,7 +88,7 @@ impl Ledger {
             let asked = std::cmp::min(rows, left);
             let page = rejects::Entity::find()
                 .filter(C::FileId.eq(file_id))
-                .filter(is_wanted.clone())
+                .filter(C::ClosedAt.is_null())
                 .filter(is_after)
                 .order_by_asc(C::RowNumber)
                 .order_by_asc(C::Id)

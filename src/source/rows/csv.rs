@@ -8,7 +8,6 @@ mod asked;
 mod form;
 mod observed;
 
-use crate::chunk::LackingMembers;
 use crate::error::SyncError;
 use crate::feed::dataset::Dataset;
 use crate::feed::decimals::Observer;
@@ -49,8 +48,6 @@ pub struct CsvRows<'a> {
     key: Vec<KeyPart>,
     /// Whether it is a corrected copy of rejected rows.
     is_correction: bool,
-    /// In a corrected copy of JSON objects: the members that they lacked.
-    lacking: Option<&'a LackingMembers>,
     field_bytes_max: usize,
     cells: Vec<Cell>,
     /// The beginning of the last row that was too long.
@@ -73,11 +70,6 @@ pub struct CsvRows<'a> {
 }
 
 impl<'a> CsvRows<'a> {
-    /// Knows which cells of a corrected copy no object had.
-    pub const fn knowing(&mut self, lacking: &'a LackingMembers) {
-        self.lacking = Some(lacking);
-    }
-
     /// The rows from the window's place on, of which `number` came before.
     pub fn new(
         window: Window<'a>,
@@ -97,7 +89,6 @@ impl<'a> CsvRows<'a> {
             fill: Fill::of(layout, dataset),
             key: layout.key(),
             is_correction: layout.is_correction(),
-            lacking: None,
             field_bytes_max,
             cells: Vec::new(),
             long: Vec::new(),
@@ -387,8 +378,7 @@ impl<'a> CsvRows<'a> {
             }
         }
         let next_offset = offset + next as u64;
-        let (part, skipped) = (Part::Row, SkippedLines::default());
-        let absent = self.lacking.map_or_else(Vec::new, |lacking| self.absent(raw, lacking));
+        let (absent, part, skipped) = (Vec::new(), Part::Row, SkippedLines::default());
         if let (true, None, Form::Rewritten { bytes, .. }) = (is_filled, &filled, &mut form) {
             filled = Some(std::mem::take(bytes));
             form = Form::Fits;

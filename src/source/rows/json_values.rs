@@ -1,6 +1,6 @@
 //! JSON values: the members of an object by their paths, and their values as cells.
 
-use crate::feed::layout::{LayoutColumn, column_name};
+use crate::feed::layout::LayoutColumn;
 use crate::transform::clean::becomes_value;
 use crate::values::cell::unfit;
 use crate::values::number::{Decimals, clear_text};
@@ -9,7 +9,7 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 /// How a character is written by its number.
 const ESCAPE: &[u8] = b"\\u";
@@ -143,11 +143,6 @@ pub(in crate::source) type Member<'a> = (Cow<'a, str>, Cow<'a, RawValue>);
 pub(in crate::source) fn flatten_record(object: &str) -> Option<Vec<Member<'_>>> {
     let Members(members) = serde_json::from_str(object).ok()?;
     flatten(members).ok()
-}
-
-/// The columns of an object's members, as they are named; `None` if it is no object.
-pub fn member_columns(object: &str) -> Option<HashSet<String>> {
-    Some(flatten_record(object)?.iter().map(|(path, _)| column_name(path)).collect())
 }
 
 /// The members of an object, those of objects in it by their paths.

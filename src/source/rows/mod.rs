@@ -9,7 +9,7 @@ pub mod guards;
 pub mod header;
 pub mod json;
 mod json_fits;
-pub mod json_values;
+pub(in crate::source) mod json_values;
 pub mod object_lines;
 pub mod repair;
 pub mod repaired;

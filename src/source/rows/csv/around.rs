@@ -1,28 +1,10 @@
-//! Around: what a row means beside its own cells: values that stand above it, rows that are no
-//! data, and members that its object lacked.
+//! Around: what a row means beside its own cells: values that stand above it, and rows that are no
+//! data.
 
 use super::CsvRows;
-use crate::chunk::LackingMembers;
 use crate::source::rows::Fault;
-use crate::source::rows::cells::Cell;
 
 impl CsvRows<'_> {
-    /// The empty cells of a row whose members its object lacked.
-    pub(super) fn absent(&self, raw: &[u8], lacking: &LackingMembers) -> Vec<usize> {
-        let text = |&cell: &Cell| {
-            let text = std::str::from_utf8(cell.bytes(raw)).unwrap_or_default();
-            self.dialect.unquoted(text, cell)
-        };
-        let number = self.cells.get(lacking.number_column).map(text);
-        let columns = number
-            .and_then(|number| lacking.by_number.get(&number.trim().parse().ok()?))
-            .into_iter()
-            .flatten();
-        let is_empty =
-            |column: &&usize| self.cells.get(**column).is_none_or(|cell| text(cell).is_empty());
-        columns.filter(is_empty).copied().collect()
-    }
-
     /// The row with what those above say in its empty cells. A row with more cells that are not
     /// empty may have them elsewhere.
     pub(super) fn filled(&self, raw: &[u8]) -> Result<Option<Vec<u8>>, Fault> {
